@@ -1,0 +1,21 @@
+//! Bytes to records and back: Jute, ZooKeeper's serialisation, and every record that a client, a peer,
+//! a log or a snapshot carries.
+//!
+//! Decoding borrows from the frame and never panics, whatever the bytes are; encoding appends to a
+//! buffer that the caller owns. Nothing here knows sockets, files, clocks, or what a record *means*.
+//! The definitions follow Apache ZooKeeper's `zookeeper.jute`; each record names its original.
+
+pub mod client;
+mod data;
+mod error_code;
+mod ids;
+mod io;
+mod opcode;
+pub mod path;
+pub mod txn;
+
+pub use data::{Acl, Id, Stat, StatPersisted, perms};
+pub use error_code::ErrorCode;
+pub use ids::{ServerId, SessionId, Zxid};
+pub use io::{DecodeError, Limits, Reader, Record, Writer};
+pub use opcode::OpCode;
