@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -217,7 +218,17 @@ impl KeyspaceArgs {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match Cli::parse().command {
         Command::Load(args) => run_load(&args, &mut out),
@@ -231,8 +242,9 @@ fn main() -> anyhow::Result<()> {
             let latencies = disk_probe::run(&args.folder, Duration::from_secs_f64(args.seconds))?;
             print_latencies(&mut out, "write + fdatasync", &latencies)
         }
-        Command::Compare(args) => run_compare(args, &mut out),
-    }
+        Command::Compare(args) => return run_compare(args, &mut out),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_latencies(out: &mut impl Write, what: &str, latencies: &Latencies) -> anyhow::Result<()> {
@@ -331,7 +343,8 @@ fn run_sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()>
     print_latencies(out, "connect to session", &report.latencies)
 }
 
-fn run_compare(args: CompareArgs, out: &mut impl Write) -> anyhow::Result<()> {
+/// Exit code 1 if a row misses its target.
+fn run_compare(args: CompareArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let mut rows = args.rows;
     if rows.is_empty() {
         rows.extend(RowId::TABLE);
@@ -368,6 +381,9 @@ fn run_compare(args: CompareArgs, out: &mut impl Write) -> anyhow::Result<()> {
     };
     writeln!(out, "{}", shown.trim_end())?;
     let failed = rows.iter().filter(|row| row.verdict() == Verdict::Fail).count();
-    anyhow::ensure!(failed == 0, "{failed} rows miss their target");
-    Ok(())
+    if failed == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("{failed} rows miss their target");
+    Ok(ExitCode::FAILURE)
 }

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A pause in writing that is longer than this is the end.
-const QUIET: Duration = Duration::from_millis(300);
+/// A pause in writing that is longer than this is the end. Long enough for a server that syncs what it
+/// wrote before it gives the file its name: the sync then counts as writing.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often the directory is read.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -121,7 +122,7 @@ mod tests {
         observer.look(at(400), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 7)]));
         assert_eq!(observer.finished, [], "a pause of 100 ms is not the end");
         observer.look(at(500), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 9)]));
-        observer.look(at(900), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 9)]));
+        observer.look(at(1600), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 9)]));
         assert_eq!(observer.finished, [Writing { start: at(100), end: at(500) }]);
     }
 }

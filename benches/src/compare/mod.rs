@@ -109,16 +109,15 @@ pub fn run(request: Request) -> Result<Vec<Row>, BenchError> {
 impl Comparison {
     fn measure(&mut self) -> Result<Vec<Row>, BenchError> {
         let mut rows = Vec::new();
+        if self.wants_any(&[RowId::MemoryIdle, RowId::StartEmpty]) {
+            let measured = self.empty();
+            rows.extend(measured.into_iter().filter(|row| self.wants(row.id)));
+        }
         if self.wants_any(&ARENA_ROWS) {
             rows.extend(self.measure_arena()?);
         }
         if self.wants_any(&MILLION_ROWS) && self.has_time(&mut rows, &MILLION_ROWS) {
             rows.extend(self.million());
-        }
-        let empty = [RowId::MemoryIdle, RowId::StartEmpty];
-        if self.wants_any(&empty) && self.has_time(&mut rows, &empty) {
-            let measured = self.empty();
-            rows.extend(measured.into_iter().filter(|row| self.wants(row.id)));
         }
         let children = [RowId::ScaleChildren];
         if self.wants_any(&children) && self.has_time(&mut rows, &children) {

@@ -211,7 +211,7 @@ impl Comparison {
         };
         let mut gets = row("get", self.scale_goal(RowId::GetPipelined));
         let mut sets = row("set", self.scale_goal(RowId::Set));
-        let mut swaps = row("delete + create in one multi", Goal::None);
+        let mut swaps = row("delete + create in one multi", self.scale_goal(RowId::ScaleChildren));
         for kind in self.kinds.clone() {
             self.say(&format!("filling {} with {children} children of one parent", kind.name()));
             let home = self.home.join(format!("children-{}", kind.name()));

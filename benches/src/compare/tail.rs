@@ -73,6 +73,11 @@ impl Comparison {
 
     /// The same rate before and during a snapshot, on a server that was started for this.
     pub(super) fn snapshot_figures(&mut self, server: &Server) -> Result<SnapshotFigures, BenchError> {
+        // Only reads, because writes bring the snapshot nearer.
+        let mut plan = self.plan(server, vec![Stream::closed(Op::Get, 64, 4)]);
+        plan.window_max = self.effort.warm_up_first;
+        load(server, &plan)?;
+
         let mut plan = self.plan(server, fixed_rate_streams());
         plan.window_max = self.effort.window_tail;
         let watch = SnapshotWatch::start(&server.data_dir);
