@@ -1,1 +1,35 @@
-//! Placeholder.
+//! One whole server without its input and output: what it does with every request, tick and
+//! disk report, as a state machine.
+//!
+//! The shell feeds [`Replica::step`] one input at a time with the time it happened and carries out the
+//! outputs in order. Durability is an input: a write is answered after [`Input::Synced`] says that its
+//! log record survives a crash, and by no other road. The tree is not in here: the shell holds it
+//! behind one lock, hands it to `step` to check requests against, and to [`Replica::apply`] to change.
+//!
+//! ```text
+//!  request ──► step: session alive? checks against tree + pending ──► Append(zxid, entry) ──► log
+//!  log     ──► step(Synced{upto}) ──► Apply ──► apply(&mut tree): txns in zxid order, events, replies
+//!  read    ──► serve (shared lock, no step) unless the same connection has requests before it:
+//!              then it queues here and is served between its neighbours
+//! ```
+//!
+//! In reading order: [`input`](Input), `session` (who is alive, until when), `pipeline` (the queue and
+//! its positions), `write` (from request to log record), `apply` (from log record to tree, events and
+//! replies), [`read`] (requests that change nothing), [`watches`], [`auth`].
+
+mod apply;
+pub mod auth;
+mod input;
+mod pipeline;
+pub mod read;
+mod reply;
+mod session;
+pub mod watches;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use input::{ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Request, SessionRequest};
+pub use pipeline::{Positions, Replica, ReplicaOptions};
+pub use session::{SessionBucket, SessionTimeouts};

@@ -1,0 +1,178 @@
+//! From a log record to the tree, to watch events and to the reply.
+//!
+//! The shell calls this under the tree's write lock, in bounded bites, and delivers what comes out
+//! before it lets the lock go: whoever sees a change has been sent its event.
+
+use std::collections::VecDeque;
+
+use zabd_jute::client::MultiHeader;
+use zabd_jute::txn::{Entry, Txn};
+use zabd_jute::{OpCode, Reader, Record, Stat, Writer, Zxid};
+use zabd_tree::{Change, Effects, OpResult, Tree};
+
+use crate::input::{Output, Outputs, Request};
+use crate::pipeline::{Origin, Queued, Replica};
+use crate::read::{self, Read, Served};
+use crate::reply;
+use crate::watches::Watches;
+
+impl Replica {
+    /// Works off the queue from the front: committed transactions in zxid order, and the reads between
+    /// them; at most `most` of them. Returns whether there is more to do at once.
+    pub fn apply(&mut self, tree: &mut Tree, watches: &mut Watches, most: usize, out: &mut Outputs) -> bool {
+        for _ in 0..most {
+            if !self.is_turn_of_front() {
+                return false;
+            }
+            match self.queue.pop_front().expect("the front was just looked at") {
+                Queued::Txn { zxid, entry, origin } => {
+                    self.apply_txn(tree, watches, zxid, &entry, origin, out);
+                }
+                Queued::Read(request) => self.serve(tree, watches, &request, out),
+                Queued::Refused { conn, xid, error } => {
+                    reply::failure(&mut out.bytes, xid, tree.last_zxid(), error);
+                    out.send(conn, true);
+                }
+            }
+        }
+        self.is_turn_of_front()
+    }
+
+    fn is_turn_of_front(&self) -> bool {
+        self.queue.front().is_some_and(|queued| match queued {
+            Queued::Txn { zxid, .. } => *zxid <= self.positions.committed,
+            Queued::Read(_) | Queued::Refused { .. } => true,
+        })
+    }
+
+    fn serve(&mut self, tree: &Tree, watches: &mut Watches, request: &Request, out: &mut Outputs) {
+        let Request { conn, session, xid, op, .. } = *request;
+        let read = Read { conn, session, xid, op, body: &request.body, identities: &request.identities };
+        let served = read::serve(tree, Some(watches), &read, &self.options.read, &mut out.bytes);
+        out.send(conn, true);
+        if served == Served::AnsweredForTheLastTime {
+            out.list.push(Output::Close { conn });
+        }
+    }
+
+    fn apply_txn(
+        &mut self,
+        tree: &mut Tree,
+        watches: &mut Watches,
+        zxid: Zxid,
+        bytes: &[u8],
+        origin: Origin,
+        out: &mut Outputs,
+    ) {
+        let entry = Entry::decode(&mut Reader::new(bytes)).expect("our own record decodes");
+        assert_eq!(entry.header.zxid, zxid, "a record stands at its position");
+        let results = std::mem::take(&mut self.results);
+        let mut observer = Observer { zxid, watches, out, results };
+        tree.apply(&entry, &mut observer);
+        let mut results = observer.results;
+        self.pending.applied(zxid);
+        self.positions.applied = zxid;
+        self.answer(&entry, origin, &results, out);
+        results.clear();
+        self.results = results;
+    }
+
+    fn answer(&mut self, entry: &Entry<'_>, origin: Origin, results: &VecDeque<OpResult>, out: &mut Outputs) {
+        let zxid = entry.header.zxid;
+        let ends = matches!(entry.txn, Txn::CloseSession { .. });
+        match origin {
+            Origin::Server => (),
+            Origin::Connect { conn, timeout_ms, has_read_only_byte } => {
+                let session = entry.header.session;
+                reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte);
+                out.send(conn, true);
+                out.list.push(Output::Established { conn, session, timeout_ms });
+            }
+            Origin::Client { conn, xid, op, multi } => {
+                let bytes = &mut out.bytes;
+                match (&entry.txn, results.front()) {
+                    (Txn::Error { code }, _) => reply::frame(bytes, header(xid, zxid, *code), |_| ()),
+                    (Txn::Multi(parts), _) => {
+                        let paths = parts.iter().map(|part| path_of(&part.txn));
+                        let body = |w: &mut Writer<'_>| multi_body(w, &multi, paths, results);
+                        reply::success(bytes, xid, zxid, body);
+                    }
+                    (txn, Some(result)) => {
+                        reply::success(bytes, xid, zxid, |w| body(w, op, path_of(txn), result));
+                    }
+                    (_, None) => unreachable!("every operation has a result"),
+                }
+                out.send(conn, true);
+            }
+        }
+        if ends && let Some(conn) = self.sessions.remove(entry.header.session) {
+            out.list.push(Output::Close { conn });
+        }
+    }
+}
+
+fn header(xid: i32, zxid: Zxid, err: i32) -> zabd_jute::client::ReplyHeader {
+    zabd_jute::client::ReplyHeader { xid, zxid, err }
+}
+
+/// Passes changes on to the watches and keeps the results for the reply.
+struct Observer<'w> {
+    zxid: Zxid,
+    watches: &'w mut Watches,
+    out: &'w mut Outputs,
+    results: VecDeque<OpResult>,
+}
+
+impl Effects for Observer<'_> {
+    fn change(&mut self, change: Change<'_>) {
+        self.watches.offer(self.zxid, &change, self.out);
+    }
+    fn result(&mut self, result: OpResult) {
+        self.results.push_back(result);
+    }
+}
+
+fn path_of<'t>(txn: &'t Txn<'_>) -> &'t str {
+    match txn {
+        Txn::Create(create) => &create.path,
+        _ => "",
+    }
+}
+
+/// What follows the header of a successful reply.
+fn body(w: &mut Writer<'_>, op: i32, path: &str, result: &OpResult) {
+    match result {
+        OpResult::Created { stat } => created(w, op, path, stat),
+        OpResult::Set { stat } => stat.encode(w),
+        OpResult::Deleted | OpResult::Checked | OpResult::SessionCreated | OpResult::SessionClosed => (),
+        OpResult::Error { code } => w.int(*code),
+    }
+}
+
+/// Only the original create answers without a stat.
+fn created(w: &mut Writer<'_>, op: i32, path: &str, stat: &Stat) {
+    w.ustring(path);
+    if op != OpCode::Create.code() {
+        stat.encode(w);
+    }
+}
+
+/// One header and result per operation. A failed multi has only error results.
+fn multi_body<'t>(
+    w: &mut Writer<'_>,
+    kinds: &[i32],
+    paths: impl Iterator<Item = &'t str>,
+    results: &VecDeque<OpResult>,
+) {
+    assert_eq!(kinds.len(), results.len(), "every operation of a multi has a result");
+    for ((kind, path), result) in kinds.iter().zip(paths).zip(results) {
+        let (kind, err) = match result {
+            OpResult::Error { code } => (OpCode::Error.code(), *code),
+            OpResult::Created { .. } if *kind != OpCode::Create.code() => (OpCode::Create2.code(), 0),
+            _ => (*kind, 0),
+        };
+        MultiHeader { op: kind, done: false, err }.encode(w);
+        body(w, kind, path, result);
+    }
+    MultiHeader::END.encode(w);
+}

@@ -1,0 +1,201 @@
+//! Who a connection says it is, and whether that is believed: the `auth` packet.
+//!
+//! A connection starts as `ip:<address>` and adds identities; nothing takes them away again. They
+//! belong to the connection, so clients repeat their packets after a reconnect. Follows Java's
+//! `DigestAuthenticationProvider`, `IPAuthenticationProvider` and `EnsembleAuthenticationProvider`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha1::Digest as _;
+use zabd_jute::Id;
+use zabd_jute::client::AuthPacket;
+
+use crate::watches::Identities;
+
+/// `zookeeper.DigestAuthenticationProvider.digestAlg`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    /// Java's default.
+    #[default]
+    Sha1,
+    /// `MD5`.
+    Md5,
+    /// `SHA-224`.
+    Sha224,
+    /// `SHA-256`.
+    Sha256,
+    /// `SHA-384`.
+    Sha384,
+    /// `SHA-512`.
+    Sha512,
+}
+
+impl DigestAlgorithm {
+    /// The algorithm that Java's `MessageDigest` knows by this name.
+    pub fn from_java_name(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_str() {
+            "SHA1" | "SHA-1" | "SHA" => Self::Sha1,
+            "MD5" => Self::Md5,
+            "SHA-224" | "SHA224" => Self::Sha224,
+            "SHA-256" | "SHA256" => Self::Sha256,
+            "SHA-384" | "SHA384" => Self::Sha384,
+            "SHA-512" | "SHA512" => Self::Sha512,
+            _ => return None,
+        })
+    }
+
+    fn hash(self, text: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => sha1::Sha1::digest(text).to_vec(),
+            Self::Md5 => md5::Md5::digest(text).to_vec(),
+            Self::Sha224 => sha2::Sha224::digest(text).to_vec(),
+            Self::Sha256 => sha2::Sha256::digest(text).to_vec(),
+            Self::Sha384 => sha2::Sha384::digest(text).to_vec(),
+            Self::Sha512 => sha2::Sha512::digest(text).to_vec(),
+        }
+    }
+}
+
+/// What the operator configured about identities.
+#[derive(Clone, Debug)]
+pub struct AuthOptions {
+    /// Whether the scheme `digest` exists.
+    pub digest: bool,
+    /// How passwords become identities.
+    pub digest_algorithm: DigestAlgorithm,
+    /// `user:hash` of the digest identity that may do everything.
+    pub super_digest: Option<String>,
+    /// The names that a client of scheme `ensemble` may give; empty accepts any.
+    pub ensemble_names: Vec<String>,
+}
+
+impl Default for AuthOptions {
+    fn default() -> Self {
+        Self {
+            digest: true,
+            digest_algorithm: DigestAlgorithm::Sha1,
+            super_digest: None,
+            ensemble_names: Vec::new(),
+        }
+    }
+}
+
+/// The packet is not believed: the reply says so and the connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthRefused {
+    /// There is no such scheme, or it cannot be used by an auth packet.
+    #[error("the authentication scheme is unknown or switched off")]
+    UnknownScheme,
+    /// The packet has no credentials.
+    #[error("the credentials are missing")]
+    NoCredentials,
+    /// The client looks for another ensemble: closed without a reply, as in Java.
+    #[error("the client expects another ensemble")]
+    WrongEnsemble,
+}
+
+/// What a connection from `address` is before it says anything.
+pub fn initial_identities(address: &str) -> Identities {
+    [Id::new("ip", address.to_owned())].into()
+}
+
+/// The identities behind an auth packet, in Java's order.
+pub fn authenticate(
+    packet: &AuthPacket<'_>,
+    before: &Identities,
+    address: &str,
+    options: &AuthOptions,
+) -> Result<Identities, AuthRefused> {
+    let mut added = match packet.scheme.as_deref() {
+        Some("digest") if options.digest => {
+            digest_identities(packet.auth.ok_or(AuthRefused::NoCredentials)?, options)
+        }
+        Some("ip") => vec![Id::new("ip", address.to_owned())],
+        Some("ensemble") => {
+            let name = String::from_utf8_lossy(packet.auth.unwrap_or_default());
+            let known =
+                options.ensemble_names.is_empty() || options.ensemble_names.iter().any(|n| *n == name);
+            if known { Vec::new() } else { return Err(AuthRefused::WrongEnsemble) }
+        }
+        _ => return Err(AuthRefused::UnknownScheme),
+    };
+    added.retain(|id| !before.contains(id));
+    if added.is_empty() {
+        return Ok(before.clone());
+    }
+    Ok(before.iter().cloned().chain(added).collect())
+}
+
+fn digest_identities(auth: &[u8], options: &AuthOptions) -> Vec<Id<'static>> {
+    let text = String::from_utf8_lossy(auth);
+    let user = text.split(':').next().unwrap_or("");
+    let id = format!("{user}:{}", BASE64.encode(options.digest_algorithm.hash(text.as_bytes())));
+    let mut identities = Vec::new();
+    if options.super_digest.as_deref() == Some(&id) {
+        identities.push(Id::new("super", ""));
+    }
+    identities.push(Id::new("digest", id));
+    identities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet<'a>(scheme: &'a str, auth: &'a [u8]) -> AuthPacket<'a> {
+        AuthPacket { kind: 0, scheme: Some(scheme.into()), auth: Some(auth) }
+    }
+
+    fn names(identities: &Identities) -> Vec<String> {
+        identities.iter().map(|id| format!("{}:{}", id.scheme(), id.id())).collect()
+    }
+
+    #[test]
+    fn digest_identity_is_the_user_and_the_hash_of_the_whole_text() {
+        let before = initial_identities("127.0.0.1");
+        let after = authenticate(&packet("digest", b"alice:secret"), &before, "", &AuthOptions::default());
+        assert_eq!(names(&after.unwrap()), ["ip:127.0.0.1", "digest:alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E="]);
+    }
+
+    #[test]
+    fn the_super_user_is_super_before_it_is_anybody() {
+        let options = AuthOptions {
+            super_digest: Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".into()),
+            ..AuthOptions::default()
+        };
+        let before = initial_identities("::1");
+        let after = authenticate(&packet("digest", b"super:test"), &before, "::1", &options).unwrap();
+        assert_eq!(names(&after), ["ip:::1", "super:", "digest:super:D/InIHSb7yEEbrWz8b9l71RjZJU="]);
+    }
+
+    #[test]
+    fn saying_it_twice_changes_nothing() {
+        let before = initial_identities("127.0.0.1");
+        let options = AuthOptions::default();
+        let once = authenticate(&packet("digest", b"a:b"), &before, "", &options).unwrap();
+        let twice = authenticate(&packet("digest", b"a:b"), &once, "", &options).unwrap();
+        assert_eq!(once, twice);
+        assert_eq!(authenticate(&packet("ip", b""), &once, "127.0.0.1", &options), Ok(once));
+    }
+
+    #[test]
+    fn what_is_not_believed() {
+        let before = initial_identities("127.0.0.1");
+        let refusing = AuthOptions {
+            digest: false,
+            ensemble_names: vec!["left".into(), "right".into()],
+            ..AuthOptions::default()
+        };
+        let no_data = AuthPacket { auth: None, ..packet("digest", b"") };
+        for (packet, options, error) in [
+            (packet("digest", b"a:b"), &refusing, AuthRefused::UnknownScheme),
+            (packet("kerberos", b""), &AuthOptions::default(), AuthRefused::UnknownScheme),
+            (packet("sasl", b""), &AuthOptions::default(), AuthRefused::UnknownScheme),
+            (packet("ensemble", b"up"), &refusing, AuthRefused::WrongEnsemble),
+            (no_data, &AuthOptions::default(), AuthRefused::NoCredentials),
+        ] {
+            assert_eq!(authenticate(&packet, &before, "", options), Err(error));
+        }
+        assert!(authenticate(&packet("ensemble", b"right"), &before, "", &refusing).is_ok());
+    }
+}

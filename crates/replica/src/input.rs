@@ -1,0 +1,192 @@
+//! What goes into a replica and what comes out of it.
+
+use bytes::Bytes;
+use zabd_jute::{SessionId, Zxid};
+
+use crate::watches::{EventKind, EventSink, Identities};
+
+/// A hasher's seed. Fixed, an attacker could choose colliding names; random, the same inputs would not
+/// give the same outputs: so the shell hands it in.
+pub type HashSeed = foldhash::fast::FixedState;
+
+/// A client connection of this server, never reused while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// When an input happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// For timeouts: milliseconds since some moment in the past, never stepping.
+    pub monotonic_ms: i64,
+    /// For times that clients see: milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+/// A connection's first frame, decoded.
+#[derive(Clone, Debug)]
+pub struct SessionRequest {
+    /// The newest transaction that the client has seen anywhere.
+    pub last_zxid_seen: Zxid,
+    /// What it asks for, before negotiation.
+    pub timeout_ms: i32,
+    /// The session to resume, or none.
+    pub session: SessionId,
+    /// The proof that the session is its own.
+    pub password: Vec<u8>,
+    /// The answer ends with a `readOnly` byte exactly when the request did.
+    pub has_read_only_byte: bool,
+}
+
+/// One request of an established session, as it came off the wire.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where the reply goes.
+    pub conn: ConnId,
+    /// On whose behalf.
+    pub session: SessionId,
+    /// Echoed in the reply.
+    pub xid: i32,
+    /// The operation's number.
+    pub op: i32,
+    /// What follows the request header.
+    pub body: Bytes,
+    /// Who asks.
+    pub identities: Identities,
+}
+
+/// Everything that can happen to a replica.
+#[derive(Debug)]
+pub enum Input {
+    /// A client asks for a session.
+    Connect {
+        /// The connection.
+        conn: ConnId,
+        /// What it asks for.
+        request: SessionRequest,
+    },
+    /// A client asks for something that its connection cannot serve by itself: a write, or a read
+    /// with requests of the same connection before it.
+    Request(Request),
+    /// A session showed a sign of life.
+    Touch {
+        /// Which one.
+        session: SessionId,
+    },
+    /// Every record up to here survives a crash.
+    Synced {
+        /// The last of them.
+        upto: Zxid,
+    },
+    /// The log has no room; what was handed over stays there until there is some.
+    DiskFull,
+    /// The log has room again.
+    DiskHasRoom,
+    /// Time has passed: sessions may have expired.
+    Tick,
+    /// A container or TTL znode looks outdated.
+    Reap {
+        /// The znode.
+        path: String,
+    },
+}
+
+/// What the shell has to do, besides sending what is in [`Outputs`].
+#[derive(Debug)]
+pub enum Output {
+    /// Append a record to the log; answer with [`Input::Synced`].
+    Append {
+        /// The record's position.
+        zxid: Zxid,
+        /// Header, body and digest.
+        entry: Bytes,
+    },
+    /// Send bytes, a part of [`Outputs::bytes`], in order with all else of the connection.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// Whether these bytes answer one of its requests (and are not an event).
+        answers: bool,
+        /// Where the bytes end; they begin where those before them end.
+        end: usize,
+    },
+    /// The connection's session is established: its identities may set watches, its requests count.
+    Established {
+        /// The connection.
+        conn: ConnId,
+        /// Its session.
+        session: SessionId,
+        /// What was negotiated.
+        timeout_ms: i32,
+    },
+    /// Close the connection when everything before this has been sent.
+    Close {
+        /// Which one.
+        conn: ConnId,
+    },
+    /// Something that an operator may want to read.
+    Fact(Fact),
+}
+
+/// What happened, in the terms of the domain; the shell chooses the words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A client has seen transactions that this server has not.
+    ClientAhead {
+        /// Its connection.
+        conn: ConnId,
+        /// What it has seen.
+        seen: Zxid,
+        /// What this server has applied.
+        applied: Zxid,
+    },
+    /// A session had no sign of life for its timeout.
+    SessionExpired {
+        /// Which one.
+        session: SessionId,
+        /// Its timeout.
+        timeout_ms: i32,
+    },
+    /// A session could not be resumed.
+    SessionRefused {
+        /// Which one.
+        session: SessionId,
+        /// Whether its password was wrong, rather than the session gone.
+        wrong_password: bool,
+    },
+    /// Writes are refused until the disk has room.
+    WritesSuspended,
+    /// Writes are accepted again.
+    WritesResumed,
+}
+
+/// What one or more steps ask of the shell, in order. The shell keeps one and reuses it.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// What to do, in order.
+    pub list: Vec<Output>,
+    /// What to send; see [`Output::Send`].
+    pub bytes: Vec<u8>,
+    /// Committed transactions, or reads behind them, wait for [`crate::Replica::apply`].
+    pub apply: bool,
+}
+
+impl Outputs {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.bytes.clear();
+        self.apply = false;
+    }
+
+    /// Hands everything that was appended to `bytes` since the last send to `conn`.
+    pub(crate) fn send(&mut self, conn: ConnId, answers: bool) {
+        self.list.push(Output::Send { conn, answers, end: self.bytes.len() });
+    }
+}
+
+impl EventSink for Outputs {
+    fn event(&mut self, conn: ConnId, zxid: Zxid, kind: EventKind, path: &str) {
+        crate::reply::event(&mut self.bytes, zxid, kind, path);
+        self.send(conn, false);
+    }
+}

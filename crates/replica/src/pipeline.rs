@@ -1,0 +1,265 @@
+//! The replica itself: its queue, its positions, and the one function that takes inputs.
+//!
+//! Everything that must be answered in order stands in one queue: proposed transactions, and reads
+//! that came behind an unfinished request of their connection. The queue is worked off from the
+//! front: a transaction when it is committed, a read when it is its turn. So a read sees exactly what
+//! was sent before it, as in Java's single pipeline.
+//!
+//! ```text
+//!            applied ≤ committed ≤ synced ≤ appended        (alone: committed = synced)
+//! ```
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use zabd_jute::{ErrorCode, SessionId, Zxid};
+use zabd_tree::{CheckOptions, OpResult, Pending, Tree};
+
+use crate::input::{ConnId, Fact, Input, Now, Output, Outputs, Request, SessionRequest};
+use crate::read::{self, ReadOptions};
+use crate::session::{SessionBucket, SessionTimeouts, Sessions};
+
+/// What the operator configured about requests.
+#[derive(Clone, Debug)]
+pub struct ReplicaOptions {
+    /// How long sessions may be silent.
+    pub timeouts: SessionTimeouts,
+    /// Where session ids are counted from.
+    pub first_session: SessionId,
+    /// How writes are checked.
+    pub check: CheckOptions,
+    /// How reads are served.
+    pub read: ReadOptions,
+    /// Whether a `reconfig` gets as far as being told that a standalone server has no ensemble.
+    pub reconfig: bool,
+}
+
+/// Where this server stands in the log. See the module's drawing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// The newest transaction handed to the log.
+    pub appended: Zxid,
+    /// The newest that survives a crash.
+    pub synced: Zxid,
+    /// The newest that may be applied.
+    pub committed: Zxid,
+    /// The newest that the tree shows.
+    pub applied: Zxid,
+}
+
+impl Positions {
+    fn assert_ordered(&self) {
+        assert!(self.synced <= self.appended, "sync overtook append");
+        assert!(self.committed <= self.synced, "a lone server committed what may be lost in a crash");
+        assert!(self.applied <= self.committed, "applied a transaction that is not committed");
+    }
+}
+
+/// Who waits for a transaction.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// A request.
+    Client { conn: ConnId, xid: i32, op: i32, multi: Box<[i32]> },
+    /// A connect request: the new session's first reply.
+    Connect { conn: ConnId, timeout_ms: i32, has_read_only_byte: bool },
+    /// Nobody: an expiry, the reaper, or a part of a larger change.
+    Server,
+}
+
+/// What stands in the queue.
+#[derive(Debug)]
+pub(crate) enum Queued {
+    /// A proposed transaction.
+    Txn { zxid: Zxid, entry: Bytes, origin: Origin },
+    /// A read whose turn has not come.
+    Read(Request),
+    /// A request that needs no transaction to be refused.
+    Refused { conn: ConnId, xid: i32, error: ErrorCode },
+}
+
+/// One server's state beside the tree. See the crate's description.
+#[derive(Debug)]
+pub struct Replica {
+    pub(crate) options: ReplicaOptions,
+    pub(crate) pending: Pending,
+    pub(crate) sessions: Sessions,
+    pub(crate) queue: VecDeque<Queued>,
+    pub(crate) positions: Positions,
+    /// The log has no room: nothing new is proposed.
+    pub(crate) suspended: bool,
+    /// Scratch: one encoded record.
+    pub(crate) encoded: Vec<u8>,
+    /// Scratch: memory that log records share.
+    pub(crate) scratch: bytes::BytesMut,
+    /// Scratch: the results of one transaction's operations.
+    pub(crate) results: VecDeque<OpResult>,
+}
+
+impl Replica {
+    /// A replica over a recovered tree: every session gets its full timeout.
+    pub fn new(now: Now, tree: &Tree, options: ReplicaOptions) -> Self {
+        let mut sessions = Sessions::new(options.timeouts, options.first_session);
+        for (id, timeout_ms) in tree.sessions() {
+            sessions.track(now.monotonic_ms, id, timeout_ms, None);
+        }
+        let last = tree.last_zxid();
+        Self {
+            pending: Pending::new(options.check),
+            sessions,
+            queue: VecDeque::new(),
+            positions: Positions { appended: last, synced: last, committed: last, applied: last },
+            suspended: false,
+            encoded: Vec::new(),
+            scratch: bytes::BytesMut::new(),
+            results: VecDeque::new(),
+            options,
+        }
+    }
+
+    /// Where this server stands.
+    pub fn positions(&self) -> Positions {
+        self.positions
+    }
+
+    /// How reads are served, for connections that serve their own.
+    pub fn read_options(&self) -> ReadOptions {
+        self.options.read
+    }
+
+    /// Sessions by the moment they end, for operators.
+    pub fn session_buckets(&self) -> Vec<SessionBucket> {
+        self.sessions.buckets()
+    }
+
+    /// How many sessions are alive or closing.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether writes are refused because the log has no room.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens.
+    pub fn next_tick_ms(&self) -> Option<i64> {
+        self.sessions.next_end_ms()
+    }
+
+    /// Advances by one input, appending to `out` what the shell must do, in order.
+    pub fn step(&mut self, now: Now, tree: &Tree, input: Input, out: &mut Outputs) {
+        match input {
+            Input::Request(request) => self.on_request(now, tree, request, out),
+            Input::Connect { conn, request } => self.on_connect(now, tree, conn, &request, out),
+            Input::Touch { session } => _ = self.sessions.touch(now.monotonic_ms, session),
+            Input::Synced { upto } => self.on_synced(upto, out),
+            Input::DiskFull => self.on_disk_full(out),
+            Input::DiskHasRoom => self.on_disk_has_room(out),
+            Input::Tick => self.on_tick(now, tree, out),
+            Input::Reap { path } => self.propose_reap(now, tree, path, out),
+        }
+        self.positions.assert_ordered();
+    }
+
+    fn on_request(&mut self, now: Now, tree: &Tree, request: Request, out: &mut Outputs) {
+        // As in Java, what comes for a session that is closing or gone is dropped: its connection is
+        // about to be closed.
+        if !self.sessions.touch(now.monotonic_ms, request.session) {
+            return;
+        }
+        if read::is_write(request.op) {
+            self.propose_request(now, tree, &request, out);
+        } else {
+            self.enqueue(Queued::Read(request), out);
+        }
+    }
+
+    /// Queues what needs no commit; if nothing stands before it, its turn has come.
+    pub(crate) fn enqueue(&mut self, queued: Queued, out: &mut Outputs) {
+        self.queue.push_back(queued);
+        out.apply |= self.queue.len() == 1;
+    }
+
+    fn on_connect(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        conn: ConnId,
+        request: &SessionRequest,
+        out: &mut Outputs,
+    ) {
+        if request.last_zxid_seen > self.positions.applied {
+            let (seen, applied) = (request.last_zxid_seen, self.positions.applied);
+            out.list.push(Output::Fact(Fact::ClientAhead { conn, seen, applied }));
+            out.list.push(Output::Close { conn });
+            return;
+        }
+        let timeout_ms = self.options.timeouts.negotiate(request.timeout_ms);
+        if request.session == SessionId::NONE {
+            self.propose_session(now, tree, conn, timeout_ms, request.has_read_only_byte, out);
+        } else {
+            self.resume(now, conn, request, timeout_ms, out);
+        }
+    }
+
+    /// Resumes a session, or tells the client that it is gone. A wrong password changes nothing for
+    /// the session's owner.
+    fn resume(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        request: &SessionRequest,
+        timeout_ms: i32,
+        out: &mut Outputs,
+    ) {
+        let session = request.session;
+        let wrong_password = request.password != zabd_jute::client::password(session);
+        if wrong_password || !self.sessions.is_alive(session) {
+            out.list.push(Output::Fact(Fact::SessionRefused { session, wrong_password }));
+            crate::reply::refused(&mut out.bytes, request.has_read_only_byte);
+            out.send(conn, true);
+            out.list.push(Output::Close { conn });
+            return;
+        }
+        let before = self.sessions.resume(now.monotonic_ms, session, timeout_ms, conn);
+        if let Some(old) = before.filter(|old| *old != conn) {
+            out.list.push(Output::Close { conn: old });
+        }
+        crate::reply::connected(&mut out.bytes, session, timeout_ms, request.has_read_only_byte);
+        out.send(conn, true);
+        out.list.push(Output::Established { conn, session, timeout_ms });
+    }
+
+    fn on_synced(&mut self, upto: Zxid, out: &mut Outputs) {
+        assert!(self.positions.synced <= upto, "durability was taken back");
+        assert!(upto <= self.positions.appended, "synced a transaction that was never appended");
+        self.positions.synced = upto;
+        self.positions.committed = upto;
+        out.apply = true;
+    }
+
+    fn on_disk_full(&mut self, out: &mut Outputs) {
+        if !self.suspended {
+            self.suspended = true;
+            out.list.push(Output::Fact(Fact::WritesSuspended));
+        }
+    }
+
+    fn on_disk_has_room(&mut self, out: &mut Outputs) {
+        if self.suspended {
+            self.suspended = false;
+            out.list.push(Output::Fact(Fact::WritesResumed));
+        }
+    }
+
+    fn on_tick(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
+        if self.suspended {
+            // An end that cannot be logged is no end; the sessions expire when there is room.
+            return;
+        }
+        for (session, timeout_ms) in self.sessions.overdue(now.monotonic_ms) {
+            out.list.push(Output::Fact(Fact::SessionExpired { session, timeout_ms }));
+            self.propose_expiry(now, tree, session, out);
+        }
+    }
+}

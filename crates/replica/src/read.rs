@@ -1,0 +1,429 @@
+//! Requests that change no znode: answered from the tree where they arrive.
+//!
+//! A connection serves its own reads under the shared lock, without any queue; only a read behind an
+//! unfinished request of the same connection goes through the pipeline, and then the same functions
+//! serve it between its neighbours. The order of checks follows Java's `FinalRequestProcessor`.
+
+use std::borrow::Cow;
+
+use zabd_jute::client::{
+    AddWatchRequest, ClientInfo, GetEphemeralsRequest, MultiHeader, MultiReadOp, MultiReadRequest,
+    PathRequest, PathWatchRequest, ReplyHeader, SetWatches, WatchTypeRequest,
+};
+use zabd_jute::{Acl, DecodeError, ErrorCode, Id, Limits, OpCode, Reader, Record, SessionId, Writer, perms};
+use zabd_tree::{NodeRef, Tree, allows, masked};
+
+use crate::ConnId;
+use crate::reply::{self, NO_ZXID};
+use crate::watches::{EventKind, WatchKind, WatchSelection, Watches};
+
+/// One request that changes nothing, still as bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Read<'a> {
+    /// Who gets the reply, and the watches.
+    pub conn: ConnId,
+    /// On whose behalf.
+    pub session: SessionId,
+    /// Echoed.
+    pub xid: i32,
+    /// The operation's number.
+    pub op: i32,
+    /// What follows the request header.
+    pub body: &'a [u8],
+    /// Who asks.
+    pub identities: &'a [Id<'static>],
+}
+
+/// What the server allows reads to do.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOptions {
+    /// No ACL is checked at all.
+    pub skip_acl: bool,
+    /// How long a field may be.
+    pub limits: Limits,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It goes on.
+    Answered,
+    /// It is closed behind the reply.
+    AnsweredForTheLastTime,
+}
+
+/// Whether a request is for the write pipeline, whatever stands before it.
+pub fn is_write(op: i32) -> bool {
+    use OpCode as Op;
+    OpCode::from_code(op).is_some_and(|op| {
+        matches!(
+            op,
+            Op::Create
+                | Op::Create2
+                | Op::CreateContainer
+                | Op::CreateTtl
+                | Op::Delete
+                | Op::SetData
+                | Op::SetAcl
+                | Op::Multi
+                | Op::Reconfig
+                | Op::CloseSession
+        )
+    })
+}
+
+/// Whether serving the request may look at or change watches; they have a lock of their own.
+pub fn touches_watches(op: i32, body: &[u8]) -> bool {
+    match OpCode::from_code(op) {
+        // The watch flag is the last byte; bytes behind the record only make this too careful.
+        Some(OpCode::Exists | OpCode::GetData | OpCode::GetChildren | OpCode::GetChildren2) => {
+            PathWatchRequest::from_bytes(body).is_ok_and(|request| request.watch)
+        }
+        Some(
+            OpCode::SetWatches
+            | OpCode::SetWatches2
+            | OpCode::AddWatch
+            | OpCode::CheckWatches
+            | OpCode::RemoveWatches,
+        ) => true,
+        _ => false,
+    }
+}
+
+/// Answers one read, appending frames to `out`: events that it catches up with, then the reply.
+///
+/// `watches` may be `None` only if [`touches_watches`] says so.
+pub fn serve(
+    tree: &Tree,
+    watches: Option<&mut Watches>,
+    read: &Read<'_>,
+    options: &ReadOptions,
+    out: &mut Vec<u8>,
+) -> Served {
+    let Some(op) = OpCode::from_code(read.op) else {
+        reply::unimplemented(out, read.xid);
+        return Served::AnsweredForTheLastTime;
+    };
+    let mut server = Server { tree, watches, read, options, out };
+    let begin = server.out.len();
+    let answered = match op {
+        OpCode::Ping => server.bare(-2),
+        OpCode::GetData => server.get_data(),
+        OpCode::Exists => server.exists(),
+        OpCode::GetChildren => server.get_children(false),
+        OpCode::GetChildren2 => server.get_children(true),
+        OpCode::GetAcl => server.get_acl(),
+        OpCode::Sync => server.sync(),
+        OpCode::MultiRead => server.multi_read(),
+        OpCode::GetEphemerals => server.get_ephemerals(),
+        OpCode::GetAllChildrenNumber => server.get_all_children_number(),
+        OpCode::WhoAmI => server.who_am_i(),
+        OpCode::SetWatches => server.set_watches(false),
+        OpCode::SetWatches2 => server.set_watches(true),
+        OpCode::AddWatch => server.add_watch(),
+        OpCode::CheckWatches => server.check_watches(),
+        OpCode::RemoveWatches => server.remove_watches(),
+        // Writes never come here; what only servers may ask for is unknown when a client asks.
+        _ => {
+            reply::unimplemented(out, read.xid);
+            return Served::AnsweredForTheLastTime;
+        }
+    };
+    if let Err(refusal) = answered {
+        if let Refusal::Error(_) = refusal {
+            server.out.truncate(begin);
+        }
+        reply::failure(out, read.xid, tree.last_zxid(), refusal.code());
+    }
+    Served::Answered
+}
+
+/// Why a read has no body.
+enum Refusal {
+    Error(ErrorCode),
+    /// The bytes do not decode; events that were caught up with before that stay.
+    Undecodable,
+}
+
+impl Refusal {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Refusal::Error(code) => *code,
+            Refusal::Undecodable => ErrorCode::MarshallingError,
+        }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Refusal::Error(code)
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(_: DecodeError) -> Self {
+        Refusal::Undecodable
+    }
+}
+
+struct Server<'s, 'a> {
+    tree: &'s Tree,
+    watches: Option<&'s mut Watches>,
+    read: &'s Read<'a>,
+    options: &'s ReadOptions,
+    out: &'s mut Vec<u8>,
+}
+
+impl<'s, 'a> Server<'s, 'a> {
+    fn reader(&self) -> Reader<'a> {
+        Reader::with_limits(self.read.body, self.options.limits)
+    }
+
+    fn decode<R: Record<'a>>(&self) -> Result<R, DecodeError> {
+        R::decode(&mut self.reader())
+    }
+
+    fn answer(&mut self, body: impl FnOnce(&mut Writer<'_>)) -> Result<(), Refusal> {
+        reply::success(self.out, self.read.xid, self.tree.last_zxid(), body);
+        Ok(())
+    }
+
+    fn bare(&mut self, xid: i32) -> Result<(), Refusal> {
+        reply::success(self.out, xid, self.tree.last_zxid(), |_| ());
+        Ok(())
+    }
+
+    fn allowed(&self, acl: &[Acl<'static>], wanted: i32) -> bool {
+        allows(acl, wanted, self.read.identities, self.options.skip_acl)
+    }
+
+    /// The node, if it exists and its data may be read.
+    fn readable(&self, path: &str) -> Result<NodeRef<'s>, ErrorCode> {
+        let node = self.tree.node(path).ok_or(ErrorCode::NoNode)?;
+        if self.allowed(node.acl(), perms::READ) { Ok(node) } else { Err(ErrorCode::NoAuth) }
+    }
+
+    fn watches(&mut self) -> &mut Watches {
+        self.watches.as_deref_mut().expect("the caller lends the watches to requests that touch them")
+    }
+
+    fn watch(&mut self, wanted: bool, path: &str, kind: WatchKind) {
+        if wanted {
+            let conn = self.read.conn;
+            self.watches().set(conn, path, kind);
+        }
+    }
+
+    fn get_data(&mut self) -> Result<(), Refusal> {
+        let request: PathWatchRequest = self.decode()?;
+        let node = self.readable(&request.path)?;
+        self.watch(request.watch, &request.path, WatchKind::Data);
+        self.answer(|w| {
+            w.buffer(node.data());
+            node.stat().encode(w);
+        })
+    }
+
+    fn exists(&mut self) -> Result<(), Refusal> {
+        let request: PathWatchRequest = self.decode()?;
+        if request.path.contains('\0') {
+            return Err(ErrorCode::BadArguments.into());
+        }
+        let node = self.readable(&request.path);
+        if !matches!(node, Err(ErrorCode::NoAuth)) {
+            self.watch(request.watch, &request.path, WatchKind::Data);
+        }
+        let stat = node?.stat();
+        self.answer(|w| stat.encode(w))
+    }
+
+    fn get_children(&mut self, with_stat: bool) -> Result<(), Refusal> {
+        let request: PathWatchRequest = self.decode()?;
+        let node = self.readable(&request.path)?;
+        self.watch(request.watch, &request.path, WatchKind::Child);
+        self.answer(|w| {
+            child_names(w, &node);
+            if with_stat {
+                node.stat().encode(w);
+            }
+        })
+    }
+
+    fn get_acl(&mut self) -> Result<(), Refusal> {
+        let request: PathRequest = self.decode()?;
+        let node = self.tree.node(&request.path).ok_or(ErrorCode::NoNode)?;
+        if !self.allowed(node.acl(), perms::READ | perms::ADMIN) {
+            return Err(ErrorCode::NoAuth.into());
+        }
+        let list = node.acl_wire();
+        let list =
+            if self.allowed(node.acl(), perms::ADMIN) { Cow::Borrowed(&*list) } else { masked(&list).into() };
+        self.answer(|w| {
+            w.vector(&list, |w, acl| acl.encode(w));
+            node.stat().encode(w);
+        })
+    }
+
+    fn sync(&mut self) -> Result<(), Refusal> {
+        let request: PathRequest = self.decode()?;
+        self.answer(|w| w.ustring(&request.path))
+    }
+
+    fn get_ephemerals(&mut self) -> Result<(), Refusal> {
+        let request: GetEphemeralsRequest = self.decode()?;
+        let prefix = request.prefix.unwrap_or_default();
+        let all = prefix.trim().is_empty() || prefix == "/";
+        let mut paths = self.tree.ephemerals(self.read.session);
+        paths.retain(|path| all || path.starts_with(&*prefix));
+        self.answer(|w| w.vector(&paths, |w, path| w.ustring(path)))
+    }
+
+    fn get_all_children_number(&mut self) -> Result<(), Refusal> {
+        let request: PathRequest = self.decode()?;
+        let node = self.readable(&request.path)?;
+        let count = i32::try_from(node.descendants()).unwrap_or(i32::MAX);
+        self.answer(|w| w.int(count))
+    }
+
+    fn who_am_i(&mut self) -> Result<(), Refusal> {
+        let identities = self.read.identities;
+        self.answer(|w| w.vector(identities, |w, id| client_info(id).encode(w)))
+    }
+
+    fn add_watch(&mut self) -> Result<(), Refusal> {
+        let request: AddWatchRequest = self.decode()?;
+        let kind = match request.mode {
+            0 => WatchKind::Persistent,
+            1 => WatchKind::PersistentRecursive,
+            _ => return Err(Refusal::Undecodable),
+        };
+        self.watch(true, &request.path, kind);
+        self.answer(|w| w.int(0))
+    }
+
+    fn selection(&mut self) -> Result<(Cow<'a, str>, WatchSelection), Refusal> {
+        let request: WatchTypeRequest = self.decode()?;
+        let selection = WatchSelection::from_code(request.kind).ok_or(Refusal::Undecodable)?;
+        Ok((request.path, selection))
+    }
+
+    fn check_watches(&mut self) -> Result<(), Refusal> {
+        let (path, selection) = self.selection()?;
+        let conn = self.read.conn;
+        if self.watches().has(conn, &path, selection) {
+            return self.bare(self.read.xid);
+        }
+        Err(ErrorCode::NoWatcher.into())
+    }
+
+    fn remove_watches(&mut self) -> Result<(), Refusal> {
+        let (path, selection) = self.selection()?;
+        let conn = self.read.conn;
+        if self.watches().remove(conn, &path, selection) {
+            return self.bare(self.read.xid);
+        }
+        Err(ErrorCode::NoWatcher.into())
+    }
+
+    /// Events for what changed while the client was away, watches for what did not.
+    fn set_watches(&mut self, with_persistent: bool) -> Result<(), Refusal> {
+        let mut r = self.reader();
+        let request =
+            if with_persistent { SetWatches::decode2(&mut r)? } else { SetWatches::decode(&mut r)? };
+        let since = request.relative_zxid;
+        for path in &request.data {
+            match self.tree.node(path) {
+                None => self.missed(EventKind::Deleted, path),
+                Some(node) if node.persisted().mzxid > since => self.missed(EventKind::DataChanged, path),
+                Some(_) => self.watch(true, path, WatchKind::Data),
+            }
+        }
+        for path in &request.exist {
+            match self.tree.node(path) {
+                Some(_) => self.missed(EventKind::Created, path),
+                None => self.watch(true, path, WatchKind::Data),
+            }
+        }
+        for path in &request.child {
+            match self.tree.node(path) {
+                None => self.missed(EventKind::Deleted, path),
+                Some(node) if node.persisted().pzxid > since => self.missed(EventKind::ChildrenChanged, path),
+                Some(_) => self.watch(true, path, WatchKind::Child),
+            }
+        }
+        for path in &request.persistent {
+            self.watch(true, path, WatchKind::Persistent);
+        }
+        for path in &request.persistent_recursive {
+            self.watch(true, path, WatchKind::PersistentRecursive);
+        }
+        self.bare(self.read.xid)
+    }
+
+    fn missed(&mut self, kind: EventKind, path: &str) {
+        reply::event(self.out, NO_ZXID, kind, path);
+    }
+
+    /// Each operation has its own result; a refused one does not stop the others.
+    fn multi_read(&mut self) -> Result<(), Refusal> {
+        let Ok(request) = self.decode::<MultiReadRequest>() else {
+            return self.multi_read_of_something_else();
+        };
+        let zxid = self.tree.last_zxid();
+        let results: Vec<_> = request.ops.iter().map(|op| (op, self.readable(op.path()))).collect();
+        reply::success(self.out, self.read.xid, zxid, |w| {
+            for (op, node) in results {
+                match (op, node) {
+                    (MultiReadOp::GetData(_), Ok(node)) => {
+                        MultiHeader { op: OpCode::GetData.code(), done: false, err: 0 }.encode(w);
+                        w.buffer(node.data());
+                        node.stat().encode(w);
+                    }
+                    (MultiReadOp::GetChildren(_), Ok(node)) => {
+                        MultiHeader { op: OpCode::GetChildren.code(), done: false, err: 0 }.encode(w);
+                        child_names(w, &node);
+                    }
+                    (_, Err(error)) => {
+                        MultiHeader { op: -1, done: false, err: error.code() }.encode(w);
+                        w.int(error.code());
+                    }
+                }
+            }
+            MultiHeader::END.encode(w);
+        });
+        Ok(())
+    }
+
+    /// A multiRead with anything but reads in it is the one error whose reply has a body: no results.
+    fn multi_read_of_something_else(&mut self) -> Result<(), Refusal> {
+        let header = ReplyHeader {
+            xid: self.read.xid,
+            zxid: self.tree.last_zxid(),
+            err: ErrorCode::MarshallingError.code(),
+        };
+        let has_write = MultiReadRequest::holds_a_write(self.read.body);
+        reply::frame(self.out, header, |w| {
+            if has_write {
+                MultiHeader::END.encode(w);
+            }
+        });
+        Ok(())
+    }
+}
+
+fn child_names(w: &mut Writer<'_>, node: &NodeRef<'_>) {
+    w.count(node.num_children());
+    for name in node.child_names() {
+        w.ustring(name);
+    }
+}
+
+/// A digest identity shows its user, never its hash.
+fn client_info<'a>(id: &'a Id<'static>) -> ClientInfo<'a> {
+    let user = match id.scheme() {
+        "digest" => id.id().split(':').next().unwrap_or(""),
+        "super" => "",
+        _ => id.id(),
+    };
+    ClientInfo { scheme: id.scheme().into(), user: user.into() }
+}

@@ -1,0 +1,430 @@
+//! One replica alone: what it answers, when, and in which order. Each test reads as a transcript of
+//! what goes out after what comes in.
+
+use bytes::Bytes;
+use zabd_jute::client::{
+    ConnectResponse, CreateRequest, DeleteRequest, MultiHeader, MultiOp, MultiRequest, PathWatchRequest,
+    ReplyHeader, SetDataRequest, WatcherEvent,
+};
+use zabd_jute::{Acl, Id, Limits, OpCode, Reader, Record, SessionId, Zxid};
+use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
+
+use crate::read::ReadOptions;
+use crate::watches::{Identities, Watches};
+use crate::{
+    ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Replica, ReplicaOptions, Request, SessionRequest,
+    SessionTimeouts,
+};
+
+const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 2000, min_ms: 4000, max_ms: 40_000 };
+
+/// A replica with its tree and watches, a clock that is set by hand, and a log that syncs on request.
+struct Alone {
+    replica: Replica,
+    tree: Tree,
+    watches: Watches,
+    now_ms: i64,
+    appended: Vec<Zxid>,
+    facts: Vec<Fact>,
+}
+
+fn identities() -> Identities {
+    [Id::new("ip", "127.0.0.1")].into()
+}
+
+impl Alone {
+    fn new() -> Self {
+        let tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
+        let options = ReplicaOptions {
+            timeouts: TIMEOUTS,
+            first_session: SessionId(0x0100_0000_0001_0000),
+            check: CheckOptions {
+                skip_acl: false,
+                enforce_quota: false,
+                extended_types: true,
+                digest: true,
+                schemes: AuthSchemes::default(),
+                ..CheckOptions::default()
+            },
+            read: ReadOptions { skip_acl: false, limits: Limits::default() },
+            reconfig: false,
+        };
+        let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };
+        Self {
+            replica: Replica::new(now, &tree, options),
+            tree,
+            watches: Watches::new(HashSeed::with_seed(1), false),
+            now_ms: 0,
+            appended: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// One step and what follows from it, as lines.
+    fn feed(&mut self, input: Input) -> Vec<String> {
+        let now = Now { monotonic_ms: self.now_ms, wall_ms: 1_000_000 + self.now_ms };
+        let mut out = Outputs::default();
+        self.replica.step(now, &self.tree, input, &mut out);
+        let mut lines = self.lines(&mut out);
+        while out.apply {
+            out.apply = self.replica.apply(&mut self.tree, &mut self.watches, 2, &mut out);
+            lines.extend(self.lines(&mut out));
+        }
+        lines
+    }
+
+    fn lines(&mut self, out: &mut Outputs) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut begin = 0;
+        for output in out.list.drain(..) {
+            match output {
+                Output::Append { zxid, .. } => self.appended.push(zxid),
+                Output::Send { conn, end, .. } => {
+                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[begin..end])));
+                    begin = end;
+                }
+                Output::Established { conn, session, .. } => {
+                    self.watches.connect(conn, session, identities());
+                }
+                Output::Close { conn } => lines.push(format!("{} closed", conn.0)),
+                Output::Fact(fact) => self.facts.push(fact),
+            }
+        }
+        out.bytes.clear();
+        lines
+    }
+
+    fn sync(&mut self) -> Vec<String> {
+        let upto = *self.appended.last().expect("something was appended");
+        self.feed(Input::Synced { upto })
+    }
+
+    fn connect(&mut self, conn: u64) -> SessionId {
+        let request = SessionRequest {
+            last_zxid_seen: Zxid(0),
+            timeout_ms: 10_000,
+            session: SessionId::NONE,
+            password: vec![0; 16],
+            has_read_only_byte: true,
+        };
+        assert_eq!(self.feed(Input::Connect { conn: ConnId(conn), request }), Vec::<String>::new());
+        let lines = self.sync();
+        assert_eq!(lines, [format!("{conn} <- connected")]);
+        self.watches.session(ConnId(conn)).expect("the session is established")
+    }
+
+    fn resume(&mut self, conn: u64, session: SessionId, password: [u8; 16], seen: i64) -> Vec<String> {
+        let request = SessionRequest {
+            last_zxid_seen: Zxid(seen),
+            timeout_ms: 10_000,
+            session,
+            password: password.to_vec(),
+            has_read_only_byte: false,
+        };
+        self.feed(Input::Connect { conn: ConnId(conn), request })
+    }
+
+    fn ask(&mut self, conn: u64, session: SessionId, xid: i32, op: OpCode, body: Vec<u8>) -> Vec<String> {
+        self.ask_code(conn, session, xid, op.code(), body)
+    }
+
+    fn ask_code(&mut self, conn: u64, session: SessionId, xid: i32, op: i32, body: Vec<u8>) -> Vec<String> {
+        self.feed(Input::Request(Request {
+            conn: ConnId(conn),
+            session,
+            xid,
+            op,
+            body: Bytes::from(body),
+            identities: identities(),
+        }))
+    }
+}
+
+/// One frame or several, in words.
+fn say(mut bytes: &[u8]) -> String {
+    let mut said = Vec::new();
+    while let Some(head) = bytes.first_chunk::<4>() {
+        let (frame, rest) = bytes[4..].split_at(i32::from_be_bytes(*head) as usize);
+        bytes = rest;
+        said.push(say_frame(frame));
+    }
+    said.join(", ")
+}
+
+fn say_frame(frame: &[u8]) -> String {
+    if frame.len() == 36 || frame.len() == 37 {
+        let response = ConnectResponse::from_bytes(frame).unwrap();
+        return if response.timeout_ms > 0 { "connected".into() } else { "refused".into() };
+    }
+    let mut r = Reader::new(frame);
+    let header = ReplyHeader::decode(&mut r).unwrap();
+    if header.xid == -1 {
+        let event = WatcherEvent::decode(&mut r).unwrap();
+        return format!("event {} {} at {}", event.kind, event.path, header.zxid.0);
+    }
+    let body = r.remaining().len();
+    format!("{} zxid={} err={} +{body}", header.xid, header.zxid.0, header.err)
+}
+
+fn create(path: &str, flags: i32) -> Vec<u8> {
+    CreateRequest { path: path.into(), data: Some(b"1"), acl: Some(vec![Acl::open()]), flags }.to_bytes()
+}
+
+fn set(path: &str, data: &[u8]) -> Vec<u8> {
+    SetDataRequest { path: path.into(), data: Some(data), version: -1 }.to_bytes()
+}
+
+fn read(path: &str, watch: bool) -> Vec<u8> {
+    PathWatchRequest { path: path.into(), watch }.to_bytes()
+}
+
+#[test]
+fn a_write_is_answered_when_it_survives_a_crash_and_not_before() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    assert!(alone.ask(1, session, 1, OpCode::Create, create("/a", 0)).is_empty());
+    assert!(alone.tree.node("/a").is_none(), "what is not durable is not shown");
+    assert_eq!(alone.sync(), ["1 <- 1 zxid=2 err=0 +6"]);
+    assert_eq!(alone.tree.node("/a").unwrap().data(), Some(&b"1"[..]));
+}
+
+#[test]
+fn a_failed_write_keeps_its_position() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create("/a", 0));
+    alone.ask(1, session, 2, OpCode::Create, create("/a", 0));
+    alone.ask(1, session, 3, OpCode::Create, create("/b", 0));
+    let lines = alone.sync();
+    assert_eq!(lines, ["1 <- 1 zxid=2 err=0 +6", "1 <- 2 zxid=3 err=-110 +0", "1 <- 3 zxid=4 err=0 +6"]);
+    assert_eq!(alone.appended, [1, 2, 3, 4].map(Zxid));
+}
+
+#[test]
+fn a_read_sees_exactly_what_was_sent_before_it() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create("/a", 0));
+    assert!(alone.ask(1, session, 2, OpCode::GetData, read("/a", false)).is_empty());
+    alone.ask(1, session, 3, OpCode::SetData, set("/a", b"longer"));
+    assert!(alone.ask(1, session, 4, OpCode::GetData, read("/a", false)).is_empty());
+    let lines = alone.sync();
+    // 4 bytes of length and 68 of stat beside the data.
+    assert_eq!(
+        lines,
+        [
+            "1 <- 1 zxid=2 err=0 +6",
+            "1 <- 2 zxid=2 err=0 +73",
+            "1 <- 3 zxid=3 err=0 +68",
+            "1 <- 4 zxid=3 err=0 +78"
+        ]
+    );
+}
+
+#[test]
+fn a_read_with_nothing_before_it_is_answered_at_once() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    assert_eq!(alone.ask(1, session, 9, OpCode::Exists, read("/none", false)), ["1 <- 9 zxid=1 err=-101 +0"]);
+    assert_eq!(alone.ask(1, session, 77, OpCode::Ping, vec![]), ["1 <- -2 zxid=1 err=0 +0"]);
+}
+
+#[test]
+fn an_event_comes_before_the_reply_that_shows_its_change() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    let other = alone.connect(2);
+    alone.ask(1, session, 1, OpCode::Exists, read("/a", true));
+    alone.ask(2, other, 1, OpCode::GetChildren, read("/", true));
+    alone.ask(1, session, 2, OpCode::Create, create("/a", 0));
+    let lines = alone.sync();
+    assert_eq!(lines, ["1 <- event 1 /a at 3", "2 <- event 4 / at 3", "1 <- 2 zxid=3 err=0 +6"]);
+}
+
+#[test]
+fn closing_a_session_takes_its_ephemerals_and_its_connection() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    let other = alone.connect(2);
+    alone.ask(1, session, 1, OpCode::Create, create("/e", 1));
+    alone.sync();
+    alone.ask(2, other, 1, OpCode::Exists, read("/e", true));
+    alone.ask(1, session, 2, OpCode::Create, create("/f", 1));
+    alone.ask(1, session, 3, OpCode::CloseSession, vec![]);
+    // What comes behind the end of its session is dropped.
+    alone.ask(1, session, 4, OpCode::Create, create("/g", 1));
+    let lines = alone.sync();
+    assert_eq!(
+        lines,
+        ["1 <- 2 zxid=4 err=0 +6", "2 <- event 2 /e at 5", "1 <- 3 zxid=5 err=0 +0", "1 closed"]
+    );
+    for path in ["/e", "/f", "/g"] {
+        assert!(alone.tree.node(path).is_none(), "{path}");
+    }
+}
+
+#[test]
+fn a_silent_session_expires_like_a_closed_one() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create("/e", 1));
+    alone.sync();
+    alone.now_ms = 11_999;
+    assert!(alone.feed(Input::Tick).is_empty());
+    alone.now_ms = 12_000;
+    alone.feed(Input::Tick);
+    alone.feed(Input::Tick);
+    assert_eq!(alone.facts, [Fact::SessionExpired { session, timeout_ms: 10_000 }]);
+    assert_eq!(alone.sync(), ["1 closed"]);
+    assert!(alone.tree.node("/e").is_none());
+    assert_eq!(
+        alone.resume(2, session, zabd_jute::client::password(session), 0),
+        ["2 <- refused", "2 closed"]
+    );
+}
+
+#[test]
+fn a_sign_of_life_keeps_a_session() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    for now_ms in [9_000, 18_000, 27_000] {
+        alone.now_ms = now_ms;
+        alone.feed(Input::Touch { session });
+        alone.feed(Input::Tick);
+    }
+    assert!(alone.facts.is_empty());
+}
+
+#[test]
+fn a_wrong_password_disturbs_nobody_and_the_right_one_moves_the_session() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    assert_eq!(alone.resume(2, session, [7; 16], 0), ["2 <- refused", "2 closed"]);
+    let password = zabd_jute::client::password(session);
+    assert_eq!(alone.resume(3, session, password, 0), ["1 closed", "3 <- connected"]);
+    assert_eq!(alone.appended.len(), 1, "resuming is no transaction");
+}
+
+#[test]
+fn a_client_that_has_seen_more_is_turned_away() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    let password = zabd_jute::client::password(session);
+    assert_eq!(alone.resume(2, session, password, 2), ["2 closed"]);
+    let lines = alone.resume(2, session, password, 1);
+    assert_eq!(lines, ["1 closed", "2 <- connected"]);
+}
+
+#[test]
+fn unknown_operations_end_the_connection_in_their_turn() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    for op in [0, -1, 10, 13, 20, -10, 4711] {
+        let line = "1 <- 5 zxid=-1 err=-6 +0";
+        assert_eq!(alone.ask_code(1, session, 5, op, create("/x", 0)), [line, "1 closed"]);
+    }
+    assert_eq!(alone.appended.len(), 1);
+}
+
+#[test]
+fn bytes_that_are_no_request_take_no_position() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    assert_eq!(alone.ask(1, session, 1, OpCode::Create, vec![1]), ["1 <- 1 zxid=1 err=-5 +0"]);
+    assert_eq!(alone.ask(1, session, 2, OpCode::GetData, vec![]), ["1 <- 2 zxid=1 err=-5 +0"]);
+    assert_eq!(alone.appended.len(), 1);
+}
+
+#[test]
+fn without_room_writes_are_refused_and_reads_go_on() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create("/a", 0));
+    alone.feed(Input::DiskFull);
+    assert!(alone.ask(1, session, 2, OpCode::Create, create("/b", 0)).is_empty(), "behind the first");
+    alone.now_ms = 60_000;
+    assert!(alone.feed(Input::Tick).is_empty(), "no session ends while its end cannot be logged");
+    alone.feed(Input::Touch { session });
+    alone.feed(Input::DiskHasRoom);
+    assert_eq!(alone.sync(), ["1 <- 1 zxid=2 err=0 +6", "1 <- 2 zxid=2 err=-119 +0"]);
+    alone.ask(1, session, 3, OpCode::Create, create("/b", 0));
+    assert_eq!(alone.sync(), ["1 <- 3 zxid=3 err=0 +6"]);
+    assert_eq!(alone.facts, [Fact::WritesSuspended, Fact::WritesResumed]);
+}
+
+fn multi(ops: Vec<MultiOp<'_>>) -> Vec<u8> {
+    MultiRequest { ops }.to_bytes()
+}
+
+fn multi_create(op: OpCode, path: &str) -> MultiOp<'_> {
+    let create = CreateRequest { path: path.into(), data: None, acl: Some(vec![Acl::open()]), flags: 0 };
+    MultiOp::Create { op, request: zabd_jute::client::CreateTtlRequest { create, ttl_ms: -1 } }
+}
+
+/// The results in a multi's reply: type and error of each.
+fn multi_results(replica: &mut Alone, session: SessionId, ops: Vec<MultiOp<'_>>) -> Vec<(i32, i32)> {
+    let mut out = Outputs::default();
+    let now = Now { monotonic_ms: 0, wall_ms: 0 };
+    let request = Request {
+        conn: ConnId(1),
+        session,
+        xid: 1,
+        op: OpCode::Multi.code(),
+        body: multi(ops).into(),
+        identities: identities(),
+    };
+    replica.replica.step(now, &replica.tree, Input::Request(request), &mut out);
+    let upto = replica.replica.positions().appended;
+    replica.replica.step(now, &replica.tree, Input::Synced { upto }, &mut out);
+    replica.replica.apply(&mut replica.tree, &mut replica.watches, 9, &mut out);
+    let mut r = Reader::new(&out.bytes[4..]);
+    assert_eq!(ReplyHeader::decode(&mut r).unwrap().err, 0, "a failed multi is reported in its body");
+    let mut results = Vec::new();
+    loop {
+        let header = MultiHeader::decode(&mut r).unwrap();
+        if header == MultiHeader::END {
+            assert!(r.remaining().is_empty());
+            return results;
+        }
+        match header.op {
+            -1 => assert_eq!(r.int(), Ok(header.err)),
+            1 => drop(r.ustring().unwrap()),
+            5 => drop(zabd_jute::Stat::decode(&mut r).unwrap()),
+            15 => {
+                r.ustring().unwrap();
+                zabd_jute::Stat::decode(&mut r).unwrap();
+            }
+            _ => (),
+        }
+        results.push((header.op, header.err));
+    }
+}
+
+#[test]
+fn a_multi_answers_each_operation_in_kind() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    let ops = vec![
+        multi_create(OpCode::Create, "/m"),
+        multi_create(OpCode::Create2, "/m/n"),
+        MultiOp::SetData(SetDataRequest { path: "/m".into(), data: None, version: 0 }),
+        MultiOp::Check(DeleteRequest { path: "/m".into(), version: 1 }),
+        MultiOp::Delete(DeleteRequest { path: "/m/n".into(), version: -1 }),
+    ];
+    assert_eq!(multi_results(&mut alone, session, ops), [(1, 0), (15, 0), (5, 0), (13, 0), (2, 0)]);
+    assert_eq!(multi_results(&mut alone, session, vec![]), []);
+}
+
+#[test]
+fn a_failed_multi_says_where_and_leaves_nothing() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    let ops = vec![
+        multi_create(OpCode::Create, "/m"),
+        MultiOp::Delete(DeleteRequest { path: "/none".into(), version: -1 }),
+        multi_create(OpCode::Create, "/n"),
+    ];
+    assert_eq!(multi_results(&mut alone, session, ops), [(-1, 0), (-1, -101), (-1, -2)]);
+    assert!(alone.tree.node("/m").is_none());
+    assert_eq!(alone.tree.last_zxid(), Zxid(2));
+}

@@ -1,0 +1,434 @@
+//! Who wants to hear of which change: the watches of this server's client connections.
+//!
+//! A watch belongs to a connection and a path, and has a mode: the one-shot *data* and *child* watches
+//! that reads leave behind, and the two that stay, *persistent* and *persistent recursive*. Modes on
+//! one path are independent of each other (Java's `WatchManager` since 3.9).
+//!
+//! Every change is offered here while the tree's write lock is held, before any reply that shows it:
+//! so a client hears of a change before it can see it. One change yields at most one event per
+//! connection and kind, and none for a connection that may not READ the znode (a one-shot watch is
+//! used up even so).
+//!
+//! Registration knows its place: a path lists its connections in a plain vector, a connection maps its
+//! paths to their places in those vectors. So setting a watch twice, the ten-thousandth watcher of one
+//! path, and a disconnect all cost only their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use zabd_jute::{Acl, Id, SessionId, Zxid, perms};
+use zabd_tree::{Change, allows};
+
+use crate::{ConnId, HashSeed};
+
+/// The identities of a connection, shared between its requests and its watches.
+pub type Identities = Arc<[Id<'static>]>;
+
+/// What a client asked to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchKind {
+    /// One shot: the znode comes, goes or changes its data.
+    Data,
+    /// One shot: the znode goes, its children come or go.
+    Child,
+    /// Stays: both of the above.
+    Persistent,
+    /// Stays: this znode and all below come, go or change their data.
+    PersistentRecursive,
+}
+
+impl WatchKind {
+    const fn bit(self) -> u8 {
+        match self {
+            WatchKind::Data => 1,
+            WatchKind::Child => 2,
+            WatchKind::Persistent => 4,
+            WatchKind::PersistentRecursive => 8,
+        }
+    }
+}
+
+const DATA: u8 = WatchKind::Data.bit();
+const CHILD: u8 = WatchKind::Child.bit();
+const PERSISTENT: u8 = WatchKind::Persistent.bit();
+const RECURSIVE: u8 = WatchKind::PersistentRecursive.bit();
+
+/// What a client may ask about or remove: `WatcherType` of the Java client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchSelection {
+    /// One-shot child watches.
+    Children,
+    /// One-shot data watches.
+    Data,
+    /// All of them.
+    Any,
+    /// Persistent ones.
+    Persistent,
+    /// Persistent recursive ones.
+    PersistentRecursive,
+}
+
+impl WatchSelection {
+    /// The selection with this number on the wire.
+    pub fn from_code(code: i32) -> Option<Self> {
+        Some(match code {
+            1 => Self::Children,
+            2 => Self::Data,
+            3 => Self::Any,
+            4 => Self::Persistent,
+            5 => Self::PersistentRecursive,
+            _ => return None,
+        })
+    }
+
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Children => CHILD,
+            Self::Data => DATA,
+            Self::Any => DATA | CHILD | PERSISTENT | RECURSIVE,
+            Self::Persistent => PERSISTENT,
+            Self::PersistentRecursive => RECURSIVE,
+        }
+    }
+}
+
+/// `EventType` of the Java client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum EventKind {
+    /// The znode came.
+    Created = 1,
+    /// The znode went.
+    Deleted = 2,
+    /// Its data changed.
+    DataChanged = 3,
+    /// Its children came or went.
+    ChildrenChanged = 4,
+}
+
+/// Where events go.
+pub trait EventSink {
+    /// `conn` hears of `kind` at `path`; `zxid` is the transaction's, −1 for one that it missed.
+    fn event(&mut self, conn: ConnId, zxid: Zxid, kind: EventKind, path: &str);
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Watcher {
+    conn: ConnId,
+    /// Never 0: a watcher without modes is removed.
+    modes: u8,
+}
+
+#[derive(Debug)]
+struct Client {
+    session: SessionId,
+    identities: Identities,
+    /// For each watched path, where this client stands in the path's list.
+    places: HashMap<Arc<str>, u32, HashSeed>,
+}
+
+/// All watches of one server. See the module's description.
+#[derive(Debug)]
+pub struct Watches {
+    seed: HashSeed,
+    paths: HashMap<Arc<str>, Vec<Watcher>, HashSeed>,
+    clients: HashMap<ConnId, Client, HashSeed>,
+    /// Watchers with the recursive mode; while there are none, no ancestor is looked at.
+    recursive_count: usize,
+    skip_acl: bool,
+    /// Scratch for one change: who has been told already.
+    told: Vec<ConnId>,
+}
+
+/// Three figures that operators ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchCounts {
+    /// Connections with at least one watch.
+    pub connections: usize,
+    /// Watched paths.
+    pub paths: usize,
+    /// Watches: connections times paths.
+    pub watches: usize,
+}
+
+impl Watches {
+    /// No watches yet.
+    pub fn new(seed: HashSeed, skip_acl: bool) -> Self {
+        Self {
+            paths: HashMap::with_hasher(seed.clone()),
+            clients: HashMap::with_hasher(seed.clone()),
+            seed,
+            recursive_count: 0,
+            skip_acl,
+            told: Vec::new(),
+        }
+    }
+
+    /// Makes a connection known; watches can be set from now on.
+    pub fn connect(&mut self, conn: ConnId, session: SessionId, identities: Identities) {
+        let places = HashMap::with_hasher(self.seed.clone());
+        self.clients.insert(conn, Client { session, identities, places });
+    }
+
+    /// Replaces a connection's identities after an authentication.
+    pub fn authenticate(&mut self, conn: ConnId, identities: Identities) {
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.identities = identities;
+        }
+    }
+
+    /// Sets a watch; setting it twice is one watch. A connection that is gone sets none.
+    pub fn set(&mut self, conn: ConnId, path: &str, kind: WatchKind) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        let bit = kind.bit();
+        if let Some(&place) = client.places.get(path) {
+            let watcher = &mut self.paths.get_mut(path).expect("a placed watcher has a path")[place as usize];
+            assert_eq!(watcher.conn, conn, "a watcher stands where its client says");
+            self.recursive_count += usize::from(bit == RECURSIVE && watcher.modes & RECURSIVE == 0);
+            watcher.modes |= bit;
+            return;
+        }
+        let known = self.paths.get_key_value(path).map(|(known, _)| known.clone());
+        let path = known.unwrap_or_else(|| path.into());
+        let watchers = self.paths.entry(path.clone()).or_default();
+        client.places.insert(path, watchers.len() as u32);
+        watchers.push(Watcher { conn, modes: bit });
+        self.recursive_count += usize::from(bit == RECURSIVE);
+    }
+
+    fn modes(&self, conn: ConnId, path: &str) -> u8 {
+        let place = self.clients.get(&conn).and_then(|client| client.places.get(path));
+        place.map_or(0, |&place| self.paths[path][place as usize].modes)
+    }
+
+    /// Whether the connection has such a watch.
+    pub fn has(&self, conn: ConnId, path: &str, selection: WatchSelection) -> bool {
+        self.modes(conn, path) & selection.bits() != 0
+    }
+
+    /// Removes such watches; false if there was none.
+    pub fn remove(&mut self, conn: ConnId, path: &str, selection: WatchSelection) -> bool {
+        let modes = self.modes(conn, path);
+        if modes & selection.bits() == 0 {
+            return false;
+        }
+        self.clear(conn, path, selection.bits());
+        true
+    }
+
+    /// Takes `bits` from a watcher that exists, and the watcher from the path if nothing is left.
+    fn clear(&mut self, conn: ConnId, path: &str, bits: u8) {
+        let client = self.clients.get_mut(&conn).expect("only known clients have watches");
+        let place = client.places[path] as usize;
+        let watchers = self.paths.get_mut(path).expect("a placed watcher has a path");
+        let before = watchers[place].modes;
+        self.recursive_count -= usize::from(before & bits & RECURSIVE != 0);
+        watchers[place].modes = before & !bits;
+        if watchers[place].modes == 0 {
+            client.places.remove(path);
+            self.unlist(path, place);
+        }
+    }
+
+    /// Removes the watcher at `place`; the last one takes its place.
+    fn unlist(&mut self, path: &str, place: usize) {
+        let watchers = self.paths.get_mut(path).expect("the path is watched");
+        watchers.swap_remove(place);
+        if let Some(moved) = watchers.get(place) {
+            let client = self.clients.get_mut(&moved.conn).expect("only known clients have watches");
+            *client.places.get_mut(path).expect("a watcher has a place") = place as u32;
+        } else if watchers.is_empty() {
+            self.paths.remove(path);
+        }
+    }
+
+    /// Forgets a connection and all its watches.
+    pub fn disconnect(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.remove(&conn) else { return };
+        for (path, place) in client.places {
+            let watcher = self.paths[&path][place as usize];
+            assert_eq!(watcher.conn, conn, "a watcher stands where its client says");
+            self.recursive_count -= usize::from(watcher.modes & RECURSIVE != 0);
+            self.unlist(&path, place as usize);
+        }
+    }
+
+    /// Offers a change of the tree to everybody who watches it, the node's watchers first.
+    pub fn offer(&mut self, zxid: Zxid, change: &Change<'_>, sink: &mut impl EventSink) {
+        if self.paths.is_empty() {
+            return;
+        }
+        match *change {
+            Change::Created { path, acl, parent_acl } => {
+                self.fire_node(zxid, path, EventKind::Created, DATA, acl, sink);
+                self.fire_children(zxid, parent(path), parent_acl, sink);
+            }
+            Change::Deleted { path, acl, parent_acl } => {
+                self.fire_node(zxid, path, EventKind::Deleted, DATA | CHILD, acl, sink);
+                self.fire_children(zxid, parent(path), parent_acl, sink);
+            }
+            Change::DataChanged { path, acl } => {
+                self.fire_node(zxid, path, EventKind::DataChanged, DATA, acl, sink);
+            }
+        }
+    }
+
+    /// `kind` at `path`, for watchers of the node with one of `once` or a staying mode, and for
+    /// recursive watchers above.
+    fn fire_node(
+        &mut self,
+        zxid: Zxid,
+        path: &str,
+        kind: EventKind,
+        once: u8,
+        acl: &[Acl<'static>],
+        sink: &mut impl EventSink,
+    ) {
+        let mut told = std::mem::take(&mut self.told);
+        self.fire(path, once, once | PERSISTENT | RECURSIVE, &mut told);
+        if self.recursive_count > 0 {
+            let mut above = path;
+            while above != "/" {
+                above = parent(above);
+                let watchers = self.paths.get(above).map_or(&[][..], Vec::as_slice);
+                told.extend(watchers.iter().filter(|w| w.modes & RECURSIVE != 0).map(|w| w.conn));
+            }
+            // In order of first mention; only here can a connection be listed twice.
+            let mut seen = BTreeSet::new();
+            told.retain(|conn| seen.insert(*conn));
+        }
+        self.tell(zxid, path, kind, acl, &mut told, sink);
+    }
+
+    fn fire_children(&mut self, zxid: Zxid, path: &str, acl: &[Acl<'static>], sink: &mut impl EventSink) {
+        let mut told = std::mem::take(&mut self.told);
+        self.fire(path, CHILD, CHILD | PERSISTENT, &mut told);
+        self.tell(zxid, path, EventKind::ChildrenChanged, acl, &mut told, sink);
+    }
+
+    /// Collects the watchers of `path` that have one of `wanted`, and uses up their `once` modes.
+    fn fire(&mut self, path: &str, once: u8, wanted: u8, told: &mut Vec<ConnId>) {
+        let Some(watchers) = self.paths.get_mut(path) else { return };
+        let mut used_up = false;
+        for watcher in watchers.iter_mut().filter(|watcher| watcher.modes & wanted != 0) {
+            told.push(watcher.conn);
+            watcher.modes &= !once;
+            used_up |= watcher.modes == 0;
+        }
+        if used_up {
+            self.drop_used_up(path);
+        }
+    }
+
+    /// Removes all watchers of `path` without a mode, in one pass however many they are.
+    fn drop_used_up(&mut self, path: &str) {
+        let watchers = self.paths.get_mut(path).expect("the path is watched");
+        let mut kept = 0;
+        for at in 0..watchers.len() {
+            let watcher = watchers[at];
+            let client = self.clients.get_mut(&watcher.conn).expect("only known clients have watches");
+            if watcher.modes == 0 {
+                client.places.remove(path);
+                continue;
+            }
+            if kept != at {
+                *client.places.get_mut(path).expect("a watcher has a place") = kept as u32;
+                watchers[kept] = watcher;
+            }
+            kept += 1;
+        }
+        watchers.truncate(kept);
+        if kept == 0 {
+            self.paths.remove(path);
+        }
+    }
+
+    fn tell(
+        &mut self,
+        zxid: Zxid,
+        path: &str,
+        kind: EventKind,
+        acl: &[Acl<'static>],
+        told: &mut Vec<ConnId>,
+        sink: &mut impl EventSink,
+    ) {
+        for conn in told.drain(..) {
+            let client = &self.clients[&conn];
+            if acl.is_empty() || allows(acl, perms::READ, &client.identities, self.skip_acl) {
+                sink.event(conn, zxid, kind, path);
+            }
+        }
+        self.told = std::mem::take(told);
+    }
+
+    /// The session of a connection that may set watches.
+    pub fn session(&self, conn: ConnId) -> Option<SessionId> {
+        self.clients.get(&conn).map(|client| client.session)
+    }
+
+    /// What `wchs` reports: data watches and those that stay, as in Java.
+    pub fn counts(&self) -> WatchCounts {
+        let mut counts = WatchCounts::default();
+        let mut connections = BTreeSet::new();
+        for watchers in self.paths.values() {
+            let reported = watchers.iter().filter(|watcher| watcher.modes & !CHILD != 0);
+            let before = counts.watches;
+            for watcher in reported {
+                connections.insert(watcher.conn);
+                counts.watches += 1;
+            }
+            counts.paths += usize::from(counts.watches > before);
+        }
+        counts.connections = connections.len();
+        counts
+    }
+
+    /// All watches of all kinds: Java's `watch_count`.
+    pub fn total(&self) -> usize {
+        self.paths.values().map(|watchers| watchers.iter().map(reported_times).sum::<usize>()).sum()
+    }
+
+    /// What `wchp` reports: the sessions that watch each path, sorted.
+    pub fn by_path(&self) -> BTreeMap<String, Vec<SessionId>> {
+        let mut by_path = BTreeMap::new();
+        for (path, watchers) in &self.paths {
+            let reported = watchers.iter().filter(|watcher| watcher.modes & !CHILD != 0);
+            let mut sessions: Vec<_> = reported.map(|w| self.clients[&w.conn].session).collect();
+            if !sessions.is_empty() {
+                sessions.sort_unstable();
+                by_path.insert(path.to_string(), sessions);
+            }
+        }
+        by_path
+    }
+
+    /// What `wchc` reports: the paths that each session watches, sorted.
+    pub fn by_session(&self) -> BTreeMap<SessionId, Vec<String>> {
+        let mut by_session: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+        for (path, sessions) in self.by_path() {
+            for session in sessions {
+                by_session.entry(session).or_default().push(path.clone());
+            }
+        }
+        by_session
+    }
+}
+
+/// Java keeps data and child watches in two tables; those that stay are in both.
+fn reported_times(watcher: &Watcher) -> usize {
+    let in_data = watcher.modes & (DATA | PERSISTENT | RECURSIVE) != 0;
+    let in_child = watcher.modes & (CHILD | PERSISTENT | RECURSIVE) != 0;
+    usize::from(in_data) + usize::from(in_child)
+}
+
+fn parent(path: &str) -> &str {
+    match path.rfind('/') {
+        None | Some(0) => "/",
+        Some(slash) => &path[..slash],
+    }
+}
+
+#[cfg(test)]
+#[path = "watches_tests.rs"]
+mod tests;

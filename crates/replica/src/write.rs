@@ -1,0 +1,213 @@
+//! From a request to a log record.
+//!
+//! Every request that wants to write takes the next zxid before it is checked; one that is refused
+//! keeps it and is logged as an error, so the positions in the log have no gaps (Java ≥ 3.9.4 does not
+//! start from a log that has). Two kinds of request take none: those whose body does not decode, and
+//! those that come while the log has no room.
+
+use bytes::BufMut as _;
+use zabd_jute::client::{
+    CreateRequest, CreateTtlRequest, DeleteRequest, MultiOp, MultiRequest, SetAclRequest, SetDataRequest,
+};
+use zabd_jute::txn::{Entry, Txn, TxnDigest, TxnHeader};
+use zabd_jute::{DecodeError, ErrorCode, OpCode, Reader, Record, SessionId, Writer};
+use zabd_tree::{Caller, Tree, WriteRequest};
+
+use crate::input::{ConnId, Now, Output, Outputs, Request};
+use crate::pipeline::{Origin, Queued, Replica};
+
+impl Replica {
+    /// Checks and proposes a client's write.
+    pub(crate) fn propose_request(&mut self, now: Now, tree: &Tree, request: &Request, out: &mut Outputs) {
+        let Request { conn, session, xid, op, .. } = *request;
+        if self.suspended {
+            self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::NotReadOnly }, out);
+            return;
+        }
+        let op = OpCode::from_code(op).expect("only known operations are writes");
+        let mut reader = Reader::with_limits(&request.body, self.options.read.limits);
+        let decoded = match decode(op, &mut reader, self.options.reconfig) {
+            Ok(decoded) => decoded,
+            // Java decodes a null path and fails later, when the zxid is taken.
+            Err(DecodeError::Null { .. }) => Decoded::Fail(ErrorCode::MarshallingError),
+            Err(_) => {
+                self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::MarshallingError }, out);
+                return;
+            }
+        };
+        let multi = decoded.multi_kinds();
+        let origin = Origin::Client { conn, xid, op: op.code(), multi };
+        let caller = Caller { session, ids: &request.identities };
+        match decoded {
+            Decoded::Fail(error) => {
+                let txn = Txn::Error { code: error.code() };
+                self.append(now, tree, &caller, xid, Prepared::Ready(txn), origin, out);
+            }
+            Decoded::Write(WriteRequest::CloseSession) => self.close(now, tree, session, xid, origin, out),
+            Decoded::Write(write) => {
+                self.append(now, tree, &caller, xid, Prepared::Check(write), origin, out);
+            }
+        }
+    }
+
+    /// Proposes a new session.
+    pub(crate) fn propose_session(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        conn: ConnId,
+        timeout_ms: i32,
+        has_read_only_byte: bool,
+        out: &mut Outputs,
+    ) {
+        if self.suspended {
+            out.list.push(Output::Close { conn });
+            return;
+        }
+        let session = self.sessions.new_id();
+        self.sessions.track(now.monotonic_ms, session, timeout_ms, Some(conn));
+        let caller = Caller { session, ids: &[] };
+        let origin = Origin::Connect { conn, timeout_ms, has_read_only_byte };
+        let write = Prepared::Check(WriteRequest::CreateSession { timeout_ms });
+        self.append(now, tree, &caller, 0, write, origin, out);
+    }
+
+    /// Proposes the end of a session that has been silent too long.
+    pub(crate) fn propose_expiry(&mut self, now: Now, tree: &Tree, session: SessionId, out: &mut Outputs) {
+        self.close(now, tree, session, 0, Origin::Server, out);
+    }
+
+    /// Proposes the end of a session: all its ephemerals go in one transaction. Where one record could
+    /// not hold their paths (Java could not read it back), the first of them go in records before it.
+    fn close(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        session: SessionId,
+        xid: i32,
+        origin: Origin,
+        out: &mut Outputs,
+    ) {
+        let caller = Caller { session, ids: &[] };
+        for path in self.pending.paths_before_close(tree, session) {
+            let part = Prepared::Check(WriteRequest::DeleteOwn { path: path.into() });
+            self.append(now, tree, &caller, 0, part, Origin::Server, out);
+        }
+        self.sessions.close(session);
+        self.append(now, tree, &caller, xid, Prepared::Check(WriteRequest::CloseSession), origin, out);
+    }
+
+    /// Proposes to remove an outdated container or TTL znode.
+    pub(crate) fn propose_reap(&mut self, now: Now, tree: &Tree, path: String, out: &mut Outputs) {
+        if self.suspended {
+            return;
+        }
+        let caller = Caller { session: SessionId::NONE, ids: &[] };
+        let write = Prepared::Check(WriteRequest::DeleteContainer { path: path.into() });
+        self.append(now, tree, &caller, 0, write, Origin::Server, out);
+    }
+
+    /// Gives a transaction its position, checks it, and hands it to the log.
+    fn append(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        caller: &Caller<'_>,
+        cxid: i32,
+        prepared: Prepared<'_>,
+        origin: Origin,
+        out: &mut Outputs,
+    ) {
+        let zxid = self.positions.appended.next();
+        let mut header = TxnHeader {
+            session: caller.session,
+            cxid,
+            zxid,
+            time_ms: now.wall_ms,
+            kind: OpCode::Error.code(),
+        };
+        let txn = match prepared {
+            Prepared::Ready(txn) => txn,
+            Prepared::Check(write) => {
+                let (kind, txn) = self.pending.prepare(tree, caller, &header, write);
+                header.kind = kind;
+                txn
+            }
+        };
+        let has_digest = self.options.check.digest && !matches!(txn, Txn::Error { .. });
+        let digest =
+            has_digest.then(|| TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest(tree) });
+        let entry = self.encode(&Entry { header, txn, digest });
+        self.positions.appended = zxid;
+        out.list.push(Output::Append { zxid, entry: entry.clone() });
+        self.queue.push_back(Queued::Txn { zxid, entry, origin });
+    }
+
+    /// Encodes into shared memory that many records use together.
+    fn encode(&mut self, entry: &Entry<'_>) -> bytes::Bytes {
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.clear();
+        entry.encode(&mut Writer::new(&mut encoded));
+        self.scratch.reserve(encoded.len().max(SCRATCH_BYTES));
+        self.scratch.put_slice(&encoded);
+        self.encoded = encoded;
+        self.scratch.split().freeze()
+    }
+}
+
+/// How much is allocated at a time for log records: some hundred small ones.
+const SCRATCH_BYTES: usize = 512;
+
+/// A transaction on its way into the log.
+enum Prepared<'a> {
+    /// Still to be checked.
+    Check(WriteRequest<'a>),
+    /// Its outcome is known.
+    Ready(Txn<'a>),
+}
+
+/// A request's body.
+enum Decoded<'a> {
+    Write(WriteRequest<'a>),
+    /// It decodes, and is refused with a position of its own.
+    Fail(ErrorCode),
+}
+
+impl Decoded<'_> {
+    /// What each operation of a multi was, for the reply: the log does not tell create from create2.
+    fn multi_kinds(&self) -> Box<[i32]> {
+        let Decoded::Write(WriteRequest::Multi(multi)) = self else { return Box::default() };
+        multi.ops.iter().map(|op| multi_kind(op).code()).collect()
+    }
+}
+
+fn multi_kind(op: &MultiOp<'_>) -> OpCode {
+    match op {
+        // Inside a multi the flags choose the kind; only the original create answers without a stat.
+        MultiOp::Create { request, .. } if request.create.flags > 3 => OpCode::Create2,
+        MultiOp::Create { op, .. } => *op,
+        MultiOp::Delete(_) => OpCode::Delete,
+        MultiOp::SetData(_) => OpCode::SetData,
+        MultiOp::Check(_) => OpCode::Check,
+    }
+}
+
+fn decode<'a>(op: OpCode, r: &mut Reader<'a>, reconfig: bool) -> Result<Decoded<'a>, DecodeError> {
+    let write = match op {
+        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
+            let create = CreateRequest::decode(r)?;
+            WriteRequest::Create { op, request: CreateTtlRequest { create, ttl_ms: -1 } }
+        }
+        OpCode::CreateTtl => WriteRequest::Create { op, request: CreateTtlRequest::decode(r)? },
+        OpCode::Delete => WriteRequest::Delete(DeleteRequest::decode(r)?),
+        OpCode::SetData => WriteRequest::SetData(SetDataRequest::decode(r)?),
+        OpCode::SetAcl => WriteRequest::SetAcl(SetAclRequest::decode(r)?),
+        OpCode::Multi => WriteRequest::Multi(MultiRequest::decode(r)?),
+        OpCode::CloseSession => WriteRequest::CloseSession,
+        // A standalone server has no ensemble to change.
+        OpCode::Reconfig if reconfig => return Ok(Decoded::Fail(ErrorCode::Unimplemented)),
+        OpCode::Reconfig => return Ok(Decoded::Fail(ErrorCode::ReconfigDisabled)),
+        _ => unreachable!("{op:?} is not a write"),
+    };
+    Ok(Decoded::Write(write))
+}

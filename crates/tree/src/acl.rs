@@ -1,0 +1,235 @@
+//! What an access list allows, and which lists a client may set.
+//!
+//! Follows Java's `ZooKeeperServer.checkACL` and `PrepRequestProcessor.fixupACL`, with the schemes that
+//! are part of the server: world, auth, digest, ip; sasl and x509 where they are switched on.
+
+use std::net::IpAddr;
+
+use zabd_jute::{Acl, ErrorCode, Id, SessionId, perms};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// Its session.
+    pub session: SessionId,
+    /// The identities of its connection.
+    pub ids: &'a [Id<'static>],
+}
+
+/// Which schemes access lists may name, besides `world`, `auth` and `ip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthSchemes {
+    /// `digest`, on unless switched off.
+    pub digest: bool,
+    /// `sasl`, off unless its provider is configured.
+    pub sasl: bool,
+    /// `x509`, off unless there is a TLS port.
+    pub x509: bool,
+}
+
+impl Default for AuthSchemes {
+    fn default() -> Self {
+        Self { digest: true, sasl: false, x509: false }
+    }
+}
+
+/// Whether one of `ids` may do one of `wanted` with a znode that has this list.
+pub fn allows(acl: &[Acl<'_>], wanted: i32, ids: &[Id<'_>], skip_acl: bool) -> bool {
+    if skip_acl || acl.is_empty() || ids.iter().any(|id| id.scheme() == "super") {
+        return true;
+    }
+    acl.iter().filter(|entry| entry.perms & wanted != 0).any(|entry| {
+        let Id { scheme, .. } = &entry.id;
+        match scheme.as_deref() {
+            Some("world") => entry.id.id() == "anyone",
+            Some("ip") => ids.iter().any(|id| id.scheme() == "ip" && ip_matches(id.id(), entry.id.id())),
+            Some(scheme) => ids.iter().any(|id| id.scheme() == scheme && id.id() == entry.id.id()),
+            None => false,
+        }
+    })
+}
+
+/// The list as somebody sees it who may not administer the znode: without the hashes of passwords.
+pub fn masked(acl: &[Acl<'static>]) -> Vec<Acl<'static>> {
+    let mask = |entry: &Acl<'static>| match (entry.id.scheme(), entry.id.id().split_once(':')) {
+        ("digest", Some((user, _))) => Acl::new(entry.perms, "digest", format!("{user}:x")),
+        _ => entry.clone(),
+    };
+    acl.iter().map(mask).collect()
+}
+
+/// The list as it is stored: each entry once, `auth` replaced by who the caller is, all else valid.
+pub fn fix_up(
+    list: Option<&[Acl<'_>]>,
+    caller: &Caller<'_>,
+    schemes: AuthSchemes,
+) -> Result<Vec<Acl<'static>>, ErrorCode> {
+    let list = list.filter(|list| !list.is_empty()).ok_or(ErrorCode::InvalidAcl)?;
+    let mut fixed = Vec::with_capacity(list.len());
+    for (at, entry) in list.iter().enumerate() {
+        if list[..at].contains(entry) {
+            continue;
+        }
+        match (entry.id.scheme.as_deref(), entry.id.id.as_deref()) {
+            (Some("world"), Some("anyone")) => fixed.push(entry.clone().into_owned()),
+            // Java stumbles over the null before it can call the list invalid.
+            (Some("world"), None) => return Err(ErrorCode::MarshallingError),
+            (Some("auth"), _) => expand_auth(entry.perms, caller, &mut fixed)?,
+            (Some(scheme), Some(id)) if is_valid(scheme, id, schemes) => {
+                fixed.push(entry.clone().into_owned());
+            }
+            _ => return Err(ErrorCode::InvalidAcl),
+        }
+    }
+    Ok(fixed)
+}
+
+/// One entry for each identity that was proved; an address is none.
+fn expand_auth(perms: i32, caller: &Caller<'_>, fixed: &mut Vec<Acl<'static>>) -> Result<(), ErrorCode> {
+    let before = fixed.len();
+    let proved = caller.ids.iter().filter(|id| matches!(id.scheme(), "digest" | "sasl" | "x509"));
+    fixed.extend(proved.map(|id| Acl { perms, id: id.clone() }));
+    if fixed.len() == before { Err(ErrorCode::InvalidAcl) } else { Ok(()) }
+}
+
+fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
+    match scheme {
+        "digest" => {
+            schemes.digest
+                && id
+                    .split_once(':')
+                    .is_some_and(|(user, hash)| !user.is_empty() && !hash.is_empty() && !hash.contains(':'))
+        }
+        "ip" => parse_network(id).is_some(),
+        "sasl" => schemes.sasl && !id.is_empty(),
+        "x509" => schemes.x509 && !id.is_empty(),
+        _ => false,
+    }
+}
+
+/// `a.b.c.d`, an IPv6 address, either with `/bits`.
+fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let bits = match bits {
+        None => width,
+        Some(bits) => bits.parse().ok().filter(|bits| *bits <= width)?,
+    };
+    Some((address, bits))
+}
+
+fn ip_matches(address: &str, network: &str) -> bool {
+    let (Ok(address), Some((network, bits))) = (address.parse::<IpAddr>(), parse_network(network)) else {
+        return false;
+    };
+    match (address, network) {
+        (IpAddr::V4(a), IpAddr::V4(n)) => {
+            (a.to_bits() ^ n.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(a), IpAddr::V6(n)) => {
+            (a.to_bits() ^ n.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
+/// Whether the caller may do `wanted` with a znode that has this list.
+pub(crate) fn check(
+    acl: &[Acl<'static>],
+    wanted: i32,
+    caller: &Caller<'_>,
+    skip_acl: bool,
+) -> Result<(), ErrorCode> {
+    debug_assert!(wanted & !perms::ALL == 0, "only known permissions are asked for");
+    if allows(acl, wanted, caller.ids, skip_acl) { Ok(()) } else { Err(ErrorCode::NoAuth) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller<'a>(ids: &'a [Id<'static>]) -> Caller<'a> {
+        Caller { session: SessionId(1), ids }
+    }
+
+    #[test]
+    fn who_is_let_in() {
+        let ids = [Id::new("ip", "10.1.2.3"), Id::new("digest", "a:h")];
+        for (scheme, id, expected) in [
+            ("world", "anyone", true),
+            ("world", "other", false),
+            ("ip", "10.1.2.3", true),
+            ("ip", "10.1.0.0/16", true),
+            ("ip", "10.2.0.0/16", false),
+            ("ip", "0.0.0.0/0", true),
+            ("ip", "::/0", false),
+            ("digest", "a:h", true),
+            ("digest", "a:g", false),
+            ("auth", "", false),
+        ] {
+            assert_eq!(
+                allows(&[Acl::new(perms::READ, scheme, id)], perms::READ, &ids, false),
+                expected,
+                "{scheme}:{id}"
+            );
+        }
+        let locked = [Acl::new(perms::ALL, "digest", "x:y")];
+        assert!(!allows(&locked, perms::READ, &ids, false));
+        assert!(allows(&locked, perms::READ, &ids, true));
+        assert!(allows(&locked, perms::READ, &[Id::new("super", "")], false));
+        assert!(allows(&[], perms::READ, &ids, false));
+        assert!(!allows(&[Acl::new(perms::WRITE, "world", "anyone")], perms::READ, &ids, false));
+    }
+
+    #[test]
+    fn ipv6_networks() {
+        let ids = [Id::new("ip", "2001:db8::1")];
+        assert!(allows(&[Acl::new(31, "ip", "2001:db8::/32")], 1, &ids, false));
+        assert!(!allows(&[Acl::new(31, "ip", "2001:db9::/32")], 1, &ids, false));
+    }
+
+    #[test]
+    fn lists_are_fixed_up() {
+        let ids = [Id::new("ip", "::1"), Id::new("digest", "a:h"), Id::new("super", "")];
+        let list =
+            [Acl::open(), Acl::new(1, "auth", "whatever"), Acl::open(), Acl::new(7, "ip", "10.0.0.0/8")];
+        let fixed = fix_up(Some(&list), &caller(&ids), AuthSchemes::default()).unwrap();
+        assert_eq!(fixed, [Acl::open(), Acl::new(1, "digest", "a:h"), Acl::new(7, "ip", "10.0.0.0/8")]);
+    }
+
+    #[test]
+    fn lists_that_are_refused() {
+        let schemes = AuthSchemes::default();
+        let null_id =
+            |scheme: &'static str| Acl { perms: 1, id: Id { scheme: Some(scheme.into()), id: None } };
+        let null_scheme = Acl { perms: 1, id: Id { scheme: None, id: Some("a".into()) } };
+        for (list, error) in [
+            (vec![], ErrorCode::InvalidAcl),
+            (vec![null_scheme], ErrorCode::InvalidAcl),
+            (vec![null_id("world")], ErrorCode::MarshallingError),
+            (vec![null_id("digest")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "world", "somebody")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "auth", "")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "super", "")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "sasl", "me")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "digest", "nocolon")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "digest", "a:b:c")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "ip", "10.0.0.0/33")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "ip", "somewhere")], ErrorCode::InvalidAcl),
+        ] {
+            assert_eq!(fix_up(Some(&list), &caller(&[]), schemes), Err(error), "{list:?}");
+        }
+        assert_eq!(fix_up(None, &caller(&[]), schemes), Err(ErrorCode::InvalidAcl));
+    }
+
+    #[test]
+    fn hashes_are_masked() {
+        let list = [Acl::open(), Acl::new(1, "digest", "a:hash"), Acl::new(1, "ip", "1.2.3.4")];
+        assert_eq!(masked(&list)[1], Acl::new(1, "digest", "a:x"));
+        assert_eq!(masked(&list)[2], list[2]);
+    }
+}

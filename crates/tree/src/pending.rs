@@ -1,0 +1,243 @@
+//! Changes that are proposed and not yet applied, laid over the tree.
+//!
+//! Requests are checked while earlier ones are still on their way to the disk, so they are checked
+//! against the tree *and* what stands here: per path, the znode as it will be. Java calls these
+//! outstanding change records. They go when their transaction is applied.
+//!
+//! Here too the digest of the tree behind everything proposed is known, so that a record can carry it.
+//! Data is never read again for that: a CRC over path and data is kept instead.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
+
+use crate::acl::AuthSchemes;
+use crate::tree::{Tree, node_digest, path_crc, path_is_in_digest};
+
+/// How requests are checked.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckOptions {
+    /// No access list is checked at all.
+    pub skip_acl: bool,
+    /// Hard quotas are enforced.
+    pub enforce_quota: bool,
+    /// TTL nodes may be created.
+    pub extended_types: bool,
+    /// Whether records carry digests.
+    pub digest: bool,
+    /// How large a log record may be, so that Java can read it back.
+    pub entry_bytes_max: usize,
+    /// Which schemes access lists may name.
+    pub schemes: AuthSchemes,
+    /// For the table of changes.
+    pub hash_seed: u64,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self {
+            skip_acl: false,
+            enforce_quota: false,
+            extended_types: false,
+            digest: true,
+            entry_bytes_max: 2 * zabd_jute::Limits::FRAME_BYTES_MAX_DEFAULT,
+            schemes: AuthSchemes::default(),
+            hash_seed: 0,
+        }
+    }
+}
+
+/// A znode as it will be.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// The newest transaction that changes it.
+    zxid: Zxid,
+    /// `None` if it will be gone.
+    pub(crate) node: Option<Planned>,
+}
+
+/// What checks and digests need to know of a znode.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) stat: StatPersisted,
+    pub(crate) num_children: i32,
+    pub(crate) prefix_crc: u32,
+    pub(crate) data_length: usize,
+    /// `None` while it is the tree's.
+    pub(crate) acl: Option<Arc<[Acl<'static>]>>,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Pending {
+    pub(crate) options: CheckOptions,
+    records: HashMap<Arc<str>, Record, FixedState>,
+    /// Which paths each transaction changes, oldest first.
+    changed: VecDeque<(Zxid, Arc<str>)>,
+    /// The digest behind everything proposed; `None` while nothing is.
+    digest: Option<u64>,
+    /// Ephemerals that proposed transactions create, by session.
+    ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
+    /// While a multi is checked: what to put back if it fails.
+    undo: Option<Undo>,
+    newest: Zxid,
+}
+
+#[derive(Debug)]
+struct Undo {
+    digest: Option<u64>,
+    changed: usize,
+    records: Vec<(Arc<str>, Option<Record>)>,
+    ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
+}
+
+impl Pending {
+    /// Nothing is proposed yet.
+    pub fn new(options: CheckOptions) -> Self {
+        Self {
+            options,
+            records: HashMap::with_hasher(FixedState::with_seed(options.hash_seed)),
+            changed: VecDeque::new(),
+            digest: None,
+            ephemerals: BTreeMap::new(),
+            undo: None,
+            newest: Zxid::ZERO,
+        }
+    }
+
+    /// The digest of the tree behind everything that is proposed.
+    pub fn digest(&self, tree: &Tree) -> u64 {
+        self.digest.unwrap_or_else(|| tree.digest())
+    }
+
+    /// Everything up to this transaction is in the tree now.
+    pub fn applied(&mut self, zxid: Zxid) {
+        while let Some((_, path)) = self.changed.pop_front_if(|(changed, _)| *changed <= zxid) {
+            if let Some(record) = self.records.get(&path).filter(|record| record.zxid <= zxid) {
+                let session = record.node.as_ref().map(|node| SessionId(node.stat.ephemeral_owner));
+                self.records.remove(&path);
+                if let Some(session) = session {
+                    self.forget_ephemeral(session, &path);
+                }
+            }
+        }
+        if self.changed.is_empty() {
+            assert!(self.records.is_empty(), "every change belongs to a transaction");
+            self.digest = None;
+            self.ephemerals.clear();
+        }
+    }
+
+    fn forget_ephemeral(&mut self, session: SessionId, path: &str) {
+        if let Some(paths) = self.ephemerals.get_mut(&session) {
+            paths.remove(path);
+            if paths.is_empty() {
+                self.ephemerals.remove(&session);
+            }
+        }
+    }
+
+    /// The znode as it will be; the root is `/`.
+    pub(crate) fn get(&self, tree: &Tree, path: &str) -> Option<Planned> {
+        if let Some(record) = self.records.get(path) {
+            return record.node.clone();
+        }
+        let node = tree.node(path)?;
+        Some(Planned {
+            stat: *node.persisted(),
+            num_children: node.num_children() as i32,
+            prefix_crc: node.prefix_crc(),
+            data_length: node.data().map_or(0, <[u8]>::len),
+            acl: None,
+        })
+    }
+
+    /// The list of a znode that exists.
+    pub(crate) fn acl<'s>(tree: &'s Tree, path: &str, node: &'s Planned) -> &'s [Acl<'static>] {
+        match &node.acl {
+            Some(acl) => acl,
+            None => tree.node(path).map_or(&[], |node| node.acl()),
+        }
+    }
+
+    /// Plans a change of a znode: `before` is what [`Pending::get`] yielded.
+    pub(crate) fn plan(
+        &mut self,
+        tree: &Tree,
+        zxid: Zxid,
+        path: &str,
+        before: Option<&Planned>,
+        after: Option<Planned>,
+    ) {
+        if self.options.digest && path_is_in_digest(path) {
+            let part = |node: &Planned| node_digest(node.prefix_crc, &node.stat);
+            let digest = self.digest(tree);
+            let digest = digest.wrapping_sub(before.map_or(0, part));
+            self.digest = Some(digest.wrapping_add(after.as_ref().map_or(0, part)));
+        }
+        let path: Arc<str> = path.into();
+        let replaced = self.records.insert(path.clone(), Record { zxid, node: after });
+        if let Some(undo) = &mut self.undo {
+            undo.records.push((path.clone(), replaced));
+        }
+        self.changed.push_back((zxid, path));
+        self.newest = zxid;
+    }
+
+    pub(crate) fn plan_ephemeral(&mut self, session: SessionId, path: &str) {
+        self.ephemerals.entry(session).or_default().insert(path.into());
+    }
+
+    /// What a session's end takes with it: its ephemerals as applied, less those that will be gone by
+    /// then, and those that will have come; sorted.
+    pub(crate) fn session_paths(&self, tree: &Tree, session: SessionId) -> Vec<String> {
+        let owns = |path: &str| match self.records.get(path) {
+            Some(record) => record.node.as_ref().is_some_and(|node| node.stat.ephemeral_owner == session.0),
+            None => true,
+        };
+        let mut paths = tree.ephemerals(session);
+        paths.extend(self.ephemerals.get(&session).into_iter().flatten().map(ToString::to_string));
+        paths.retain(|path| owns(path));
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    /// Begins a group of changes that may have to be taken back.
+    pub(crate) fn begin(&mut self) {
+        assert!(self.undo.is_none(), "groups do not nest");
+        self.undo = Some(Undo {
+            digest: self.digest,
+            changed: self.changed.len(),
+            records: Vec::new(),
+            ephemerals: self.ephemerals.clone(),
+        });
+    }
+
+    /// The group stays.
+    pub(crate) fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    /// As if the group had not been.
+    pub(crate) fn take_back(&mut self) {
+        let undo = self.undo.take().expect("a group was begun");
+        self.digest = undo.digest;
+        self.changed.truncate(undo.changed);
+        self.ephemerals = undo.ephemerals;
+        for (path, replaced) in undo.records.into_iter().rev() {
+            match replaced {
+                Some(record) => _ = self.records.insert(path, record),
+                None => _ = self.records.remove(&path),
+            }
+        }
+    }
+}
+
+/// The CRC that a new znode, or a znode with new data, will have.
+pub(crate) fn planned_crc(path: &str, data: Option<&[u8]>) -> u32 {
+    path_crc(path, data)
+}

@@ -1,0 +1,170 @@
+//! Limits on how much a part of the tree may hold, and how much it holds.
+//!
+//! Both are ordinary znodes below `/zookeeper/quota`, made by clients: `zookeeper_limits` registers the
+//! path that it stands for, `zookeeper_stats` shows the usage. The server keeps the usage's text up to
+//! date in place: no transaction, no version, no watch. Follows Java's `StatsTrack` and `DataTree`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+const ROOT: &str = "/zookeeper/quota";
+const LIMITS: &str = "/zookeeper_limits";
+const STATS: &str = "/zookeeper_stats";
+
+/// Text such as `count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=-1`; −1 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Track {
+    pub(crate) count: i64,
+    pub(crate) bytes: i64,
+    pub(crate) count_hard: i64,
+    pub(crate) bytes_hard: i64,
+}
+
+impl Track {
+    /// `None` if it does not parse.
+    pub(crate) fn parse(text: &[u8]) -> Option<Track> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut track = Track { count: -1, bytes: -1, count_hard: -1, bytes_hard: -1 };
+        for part in text.split([',', ';']).filter(|part| !part.is_empty()) {
+            let mut words = part.split('=');
+            let place = match words.next()? {
+                "count" => &mut track.count,
+                "bytes" => &mut track.bytes,
+                "countHardLimit" => &mut track.count_hard,
+                "byteHardLimit" => &mut track.bytes_hard,
+                _ => continue,
+            };
+            *place = words.next()?.parse().ok()?;
+        }
+        Some(track)
+    }
+}
+
+/// How much a part of the tree holds, as text for its stats znode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) count: i64,
+    pub(crate) bytes: i64,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "count={},bytes={}", self.count, self.bytes)
+    }
+}
+
+/// Which of the two special znodes a path is, and for which part of the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Special<'p> {
+    Limits(&'p str),
+    Stats(&'p str),
+}
+
+/// Whether the path is one of the special znodes.
+pub(crate) fn special(path: &str) -> Option<Special<'_>> {
+    let below = path.strip_prefix(ROOT)?;
+    if let Some(of) = below.strip_suffix(LIMITS) {
+        return Some(Special::Limits(of));
+    }
+    below.strip_suffix(STATS).map(Special::Stats)
+}
+
+pub(crate) fn limits_path(of: &str) -> String {
+    format!("{ROOT}{of}{LIMITS}")
+}
+
+pub(crate) fn stats_path(of: &str) -> String {
+    format!("{ROOT}{of}{STATS}")
+}
+
+/// The parts of the tree that have limits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Quotas {
+    paths: BTreeSet<String>,
+}
+
+impl Quotas {
+    pub(crate) fn register(&mut self, of: &str) {
+        self.paths.insert(of.to_owned());
+    }
+
+    pub(crate) fn unregister(&mut self, of: &str) {
+        self.paths.remove(of);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().map(String::as_str)
+    }
+
+    /// The deepest registered path that `path` is, or is below.
+    pub(crate) fn covering(&self, path: &str) -> Option<&str> {
+        if self.paths.is_empty() {
+            return None;
+        }
+        let mut at = path;
+        while !at.is_empty() {
+            if let Some(found) = self.paths.get(at) {
+                return Some(found);
+            }
+            at = &at[..at.rfind('/').unwrap_or(0)];
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_parse_in_every_order() {
+        let none = Track { count: -1, bytes: -1, count_hard: -1, bytes_hard: -1 };
+        for (text, track) in [
+            ("count=5,bytes=-1", Track { count: 5, ..none }),
+            (
+                "count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=7",
+                Track { count: 5, count_hard: 7, ..none },
+            ),
+            (
+                "count=-1,bytes=-1=;countHardLimit=50;byteHardLimit=100000",
+                Track { count_hard: 50, bytes_hard: 100_000, ..none },
+            ),
+            ("", none),
+        ] {
+            assert_eq!(Track::parse(text.as_bytes()), Some(track), "{text}");
+        }
+        for text in ["count=x,bytes=1", "count", "bytes=1,count="] {
+            assert_eq!(Track::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_deepest_limit_counts() {
+        let mut quotas = Quotas::default();
+        quotas.register("/a");
+        quotas.register("/a/b/c");
+        for (path, covering) in [
+            ("/a", Some("/a")),
+            ("/a/b", Some("/a")),
+            ("/a/b/c/d", Some("/a/b/c")),
+            ("/ab", None),
+            ("/", None),
+        ] {
+            assert_eq!(quotas.covering(path), covering, "{path}");
+        }
+        quotas.unregister("/a");
+        assert_eq!(quotas.covering("/a/x"), None);
+    }
+
+    #[test]
+    fn special_znodes_are_recognised() {
+        assert_eq!(special("/zookeeper/quota/a/b/zookeeper_limits"), Some(Special::Limits("/a/b")));
+        assert_eq!(special(&stats_path("/x")), Some(Special::Stats("/x")));
+        assert_eq!(special("/zookeeper/quota/a"), None);
+        assert_eq!(special("/a/zookeeper_limits"), None);
+    }
+}

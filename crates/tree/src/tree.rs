@@ -1,0 +1,397 @@
+//! The tree: znodes, and what is derived from them or stands beside them.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, perms};
+
+use crate::acl_cache::AclCache;
+use crate::nodes::{self, Node, NodeId, Nodes};
+use crate::owner::Owner;
+use crate::quota::{self, Quotas, Special, Usage};
+use crate::snapshot::Progress;
+
+/// How a tree is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeOptions {
+    /// For the index; a secret of the process, so that nobody can choose names that collide.
+    pub hash_seed: u64,
+    /// Whether the digest is kept.
+    pub digest: bool,
+    /// `emulate353TTLNodes`: negative owners are TTLs as Java 3.5.3 wrote them.
+    pub emulate_353_ttl: bool,
+}
+
+/// The replicated state. See the crate's description.
+#[derive(Debug)]
+pub struct Tree {
+    pub(crate) options: TreeOptions,
+    pub(crate) nodes: Nodes,
+    pub(crate) acls: AclCache,
+    pub(crate) sessions: BTreeMap<SessionId, i32>,
+    /// No session has an empty set.
+    pub(crate) ephemerals: BTreeMap<SessionId, BTreeSet<NodeId>>,
+    pub(crate) containers: BTreeSet<NodeId>,
+    pub(crate) ttls: BTreeSet<NodeId>,
+    pub(crate) quotas: Quotas,
+    /// The sum of all znodes' digests, if they are kept.
+    pub(crate) digest: u64,
+    pub(crate) last_zxid: Zxid,
+    /// Bytes of all paths and data.
+    pub(crate) data_size: u64,
+    pub(crate) snapshot: Option<Progress>,
+    /// What a loaded snapshot says of the digest at some transaction, until that is replayed.
+    pub(crate) promised_digest: Option<(Zxid, u64)>,
+}
+
+impl Tree {
+    /// A fresh tree: the root, `/zookeeper`, its `quota` and its `config`.
+    pub fn new(options: TreeOptions) -> Self {
+        let mut tree = Self::bare(options);
+        for path in ["/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
+            tree.attach_system(path);
+        }
+        tree
+    }
+
+    /// The root alone.
+    pub(crate) fn bare(options: TreeOptions) -> Self {
+        let mut nodes = Nodes::new(options.hash_seed);
+        nodes.set_data(NodeId::ROOT, "", Some(b""));
+        let digest = if options.digest { nodes.get(NodeId::ROOT).digest() } else { 0 };
+        Self {
+            options,
+            nodes,
+            acls: AclCache::new(),
+            sessions: BTreeMap::new(),
+            ephemerals: BTreeMap::new(),
+            containers: BTreeSet::new(),
+            ttls: BTreeSet::new(),
+            quotas: Quotas::default(),
+            digest,
+            last_zxid: Zxid::ZERO,
+            data_size: 0,
+            snapshot: None,
+            promised_digest: None,
+        }
+    }
+
+    /// Adds one of the znodes that every tree has, uncounted by its parent.
+    pub(crate) fn attach_system(&mut self, path: &str) {
+        let mut stat = StatPersisted::default();
+        let mut acl = Vec::new();
+        if path == "/zookeeper/config" {
+            stat.aversion = -1;
+            acl.push(Acl::new(perms::READ, "world", "anyone"));
+        }
+        let parent = zabd_jute::path::parent(path).expect("system znodes have parents");
+        let parent = self.nodes.resolve(parent).expect("system znodes come in order");
+        self.attach(parent, path, Some(b""), &acl, stat);
+    }
+
+    /// The znode at this path; the empty path is the root.
+    pub fn node(&self, path: &str) -> Option<NodeRef<'_>> {
+        let id = self.nodes.resolve(path)?;
+        Some(NodeRef { tree: self, id, node: self.nodes.get(id) })
+    }
+
+    /// The newest transaction that the tree shows.
+    pub fn last_zxid(&self) -> Zxid {
+        self.last_zxid
+    }
+
+    /// The digest of the whole tree, 0 if it is not kept.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// All znodes, the root included.
+    pub fn node_count(&self) -> usize {
+        self.nodes.count()
+    }
+
+    /// Bytes of all paths and data: Java's `approximate_data_size`.
+    pub fn data_size(&self) -> u64 {
+        self.data_size
+    }
+
+    /// All ephemerals of all sessions.
+    pub fn ephemerals_count(&self) -> usize {
+        self.ephemerals.values().map(BTreeSet::len).sum()
+    }
+
+    /// All sessions with their timeouts in milliseconds.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, i32)> + '_ {
+        self.sessions.iter().map(|(id, timeout_ms)| (*id, *timeout_ms))
+    }
+
+    /// A session's timeout, if there is such a session.
+    pub fn session_timeout_ms(&self, session: SessionId) -> Option<i32> {
+        self.sessions.get(&session).copied()
+    }
+
+    /// The paths of a session's ephemerals, sorted.
+    pub fn ephemerals(&self, session: SessionId) -> Vec<String> {
+        let ids = self.ephemerals.get(&session).into_iter().flatten();
+        let mut paths: Vec<_> = ids.map(|id| self.nodes.path(*id)).collect();
+        paths.sort_unstable();
+        paths
+    }
+
+    /// The sessions that own ephemerals.
+    pub fn sessions_with_ephemerals(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.ephemerals.keys().copied()
+    }
+
+    /// Containers and TTL znodes whose time has come, sorted. Follows Java's `ContainerManager`.
+    pub fn reap_candidates(&self, now_wall_ms: i64, never_used_interval_ms: i64) -> Vec<String> {
+        let childless = |id: &&NodeId| self.nodes.get(**id).num_children() == 0;
+        let is_used_up = |id: &&NodeId| {
+            let stat = &self.nodes.get(**id).stat;
+            let age_ms = now_wall_ms - stat.mtime_ms;
+            stat.cversion > 0 || (never_used_interval_ms > 0 && age_ms > never_used_interval_ms)
+        };
+        let is_outdated = |id: &&NodeId| {
+            let stat = &self.nodes.get(**id).stat;
+            match self.owner(stat) {
+                Owner::Ttl { ttl_ms } => now_wall_ms - stat.mtime_ms > ttl_ms,
+                _ => false,
+            }
+        };
+        let containers = self.containers.iter().filter(childless).filter(is_used_up);
+        let ttls = self.ttls.iter().filter(childless).filter(is_outdated);
+        let mut paths: Vec<_> = containers.chain(ttls).map(|id| self.nodes.path(*id)).collect();
+        paths.sort_unstable();
+        paths
+    }
+
+    pub(crate) fn owner(&self, stat: &StatPersisted) -> Owner {
+        Owner::from_stored(stat.ephemeral_owner, self.options.emulate_353_ttl)
+    }
+
+    // The few ways in which the tree changes. Each keeps digest, size, indexes and a running snapshot
+    // in step; nothing else may touch `nodes`.
+
+    /// Adds a znode below `parent`, without counting it there.
+    pub(crate) fn attach(
+        &mut self,
+        parent: NodeId,
+        path: &str,
+        data: Option<&[u8]>,
+        acl: &[Acl<'_>],
+        stat: StatPersisted,
+    ) -> NodeId {
+        let acl = self.acls.take(acl);
+        let id = self.nodes.insert(parent, path, data, acl, stat);
+        if let Some(progress) = &mut self.snapshot {
+            progress.is_new(id);
+        }
+        self.data_size += (path.len() + data.map_or(0, <[u8]>::len)) as u64;
+        self.add_digest(id);
+        match self.owner(&stat) {
+            Owner::Nobody => (),
+            Owner::Container => _ = self.containers.insert(id),
+            Owner::Ttl { .. } => _ = self.ttls.insert(id),
+            Owner::Session(session) => _ = self.ephemerals.entry(session).or_default().insert(id),
+        }
+        id
+    }
+
+    /// Removes a znode without children, without counting that at its parent.
+    pub(crate) fn detach(&mut self, id: NodeId, path: &str) {
+        self.save_for_snapshot(id, true);
+        self.subtract_digest(id);
+        let node = self.nodes.get(id);
+        self.data_size -= (path.len() + node.data().map_or(0, <[u8]>::len)) as u64;
+        let (owner, acl) = (self.owner(&node.stat), node.acl);
+        match owner {
+            Owner::Nobody => (),
+            Owner::Container => _ = self.containers.remove(&id),
+            Owner::Ttl { .. } => _ = self.ttls.remove(&id),
+            Owner::Session(session) => {
+                let owned = self.ephemerals.get_mut(&session).expect("an ephemeral has an owner");
+                owned.remove(&id);
+                if owned.is_empty() {
+                    self.ephemerals.remove(&session);
+                }
+            }
+        }
+        self.acls.give_back(acl);
+        self.nodes.remove(id);
+    }
+
+    /// Changes a znode's stat.
+    pub(crate) fn change_stat(&mut self, id: NodeId, change: impl FnOnce(&mut StatPersisted)) {
+        self.save_for_snapshot(id, false);
+        self.subtract_digest(id);
+        change(&mut self.nodes.get_mut(id).stat);
+        self.add_digest(id);
+    }
+
+    /// Replaces a znode's data and changes its stat.
+    pub(crate) fn change_data(
+        &mut self,
+        id: NodeId,
+        path: &str,
+        data: Option<&[u8]>,
+        change: impl FnOnce(&mut StatPersisted),
+    ) {
+        self.save_for_snapshot(id, false);
+        self.subtract_digest(id);
+        self.data_size -= self.nodes.get(id).data().map_or(0, <[u8]>::len) as u64;
+        self.data_size += data.map_or(0, <[u8]>::len) as u64;
+        self.nodes.set_data(id, if path == "/" { "" } else { path }, data);
+        change(&mut self.nodes.get_mut(id).stat);
+        self.add_digest(id);
+    }
+
+    /// Replaces a znode's list.
+    pub(crate) fn change_acl(&mut self, id: NodeId, acl: &[Acl<'_>]) {
+        self.save_for_snapshot(id, false);
+        let number = self.acls.take(acl);
+        let before = std::mem::replace(&mut self.nodes.get_mut(id).acl, number);
+        self.acls.give_back(before);
+    }
+
+    fn add_digest(&mut self, id: NodeId) {
+        if self.options.digest {
+            self.digest = self.digest.wrapping_add(self.nodes.get(id).digest());
+        }
+    }
+
+    fn subtract_digest(&mut self, id: NodeId) {
+        if self.options.digest {
+            self.digest = self.digest.wrapping_sub(self.nodes.get(id).digest());
+        }
+    }
+
+    // Quotas.
+
+    /// What a new or deleted special znode means, and how the usage of a limited part changes.
+    pub(crate) fn count_usage(&mut self, path: &str, count: i64, bytes: i64) {
+        match quota::special(path) {
+            Some(Special::Limits(of)) if count > 0 => self.quotas.register(of),
+            Some(Special::Limits(of)) if count < 0 => self.quotas.unregister(of),
+            Some(Special::Stats(of)) if count > 0 => self.refresh_usage(of),
+            _ => (),
+        }
+        let Some(of) = self.quotas.covering(path) else { return };
+        let stats_path = quota::stats_path(of);
+        let Some(id) = self.nodes.resolve(&stats_path) else { return };
+        let shown = self.nodes.get(id).data().and_then(quota::Track::parse);
+        let Some(shown) = shown else { return };
+        let usage = Usage { count: shown.count + count, bytes: shown.bytes + bytes };
+        self.show_usage(id, &stats_path, usage);
+    }
+
+    /// Counts what a part of the tree really holds.
+    pub(crate) fn refresh_usage(&mut self, of: &str) {
+        let stats_path = quota::stats_path(of);
+        let Some(id) = self.nodes.resolve(&stats_path) else { return };
+        let usage = self.nodes.resolve(of).map_or_else(Usage::default, |root| self.usage(root));
+        self.show_usage(id, &stats_path, usage);
+    }
+
+    fn show_usage(&mut self, id: NodeId, stats_path: &str, usage: Usage) {
+        self.change_data(id, stats_path, Some(usage.to_string().as_bytes()), |_| ());
+    }
+
+    fn usage(&self, root: NodeId) -> Usage {
+        let mut usage = Usage::default();
+        let mut below = vec![root];
+        while let Some(id) = below.pop() {
+            usage.count += 1;
+            usage.bytes += self.nodes.get(id).data().map_or(0, <[u8]>::len) as i64;
+            below.extend(self.nodes.children(id));
+        }
+        usage
+    }
+}
+
+/// A znode, for reading.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeRef<'t> {
+    tree: &'t Tree,
+    id: NodeId,
+    node: &'t Node,
+}
+
+impl<'t> NodeRef<'t> {
+    /// As clients see it.
+    pub fn stat(&self) -> Stat {
+        wire_stat(&self.node.stat, self.tree.owner(&self.node.stat), self.data(), self.num_children())
+    }
+
+    /// As it is stored.
+    pub fn persisted(&self) -> &'t StatPersisted {
+        &self.node.stat
+    }
+
+    /// Null and empty differ.
+    pub fn data(&self) -> Option<&'t [u8]> {
+        self.node.data()
+    }
+
+    /// The access list, empty if everything is open to everybody.
+    pub fn acl(&self) -> &'t [Acl<'static>] {
+        self.tree.acls.list(self.node.acl)
+    }
+
+    /// The access list as clients see it: never empty.
+    pub fn acl_wire(&self) -> Cow<'t, [Acl<'static>]> {
+        match self.acl() {
+            [] => vec![Acl::open()].into(),
+            acl => acl.into(),
+        }
+    }
+
+    /// The children's names, in a repeatable order.
+    pub fn child_names(&self) -> impl Iterator<Item = &'t str> + use<'t> {
+        let nodes = &self.tree.nodes;
+        nodes.children(self.id).map(|id| nodes.get(id).name())
+    }
+
+    /// How many children there are.
+    pub fn num_children(&self) -> usize {
+        self.node.num_children()
+    }
+
+    /// How many znodes there are below it, at any depth.
+    pub fn descendants(&self) -> usize {
+        self.tree.nodes.descendants(self.id)
+    }
+
+    /// Which kind it is.
+    pub fn owner(&self) -> Owner {
+        self.tree.owner(&self.node.stat)
+    }
+
+    pub(crate) fn prefix_crc(&self) -> u32 {
+        self.node.prefix_crc()
+    }
+}
+
+/// The stat on the wire: cversion counts creations and deletions there.
+pub(crate) fn wire_stat(
+    stat: &StatPersisted,
+    owner: Owner,
+    data: Option<&[u8]>,
+    num_children: usize,
+) -> Stat {
+    let num_children = num_children as i32;
+    Stat {
+        czxid: stat.czxid,
+        mzxid: stat.mzxid,
+        ctime_ms: stat.ctime_ms,
+        mtime_ms: stat.mtime_ms,
+        version: stat.version,
+        cversion: stat.cversion.wrapping_mul(2).wrapping_sub(num_children),
+        aversion: stat.aversion,
+        ephemeral_owner: owner.shown(),
+        data_length: data.map_or(0, <[u8]>::len) as i32,
+        num_children,
+        pzxid: stat.pzxid,
+    }
+}
+
+pub(crate) use nodes::{digest as node_digest, is_in_digest as path_is_in_digest, prefix_crc as path_crc};
