@@ -1,0 +1,75 @@
+//! A configuration in the making: values understood one by one, not yet compared with each other.
+//!
+//! Most values go straight to their home in [`Config`]. The rest wait here, because what they mean
+//! depends on another key that may stand further down.
+
+use crate::config::{Config, ListenHost};
+use crate::setting::Setting;
+use std::path::PathBuf;
+
+/// Values so far; defaults where nothing was said.
+pub(crate) struct Draft {
+    pub config: Config,
+    pub data_dir: Option<PathBuf>,
+    pub data_log_dir: Option<PathBuf>,
+    pub client_port_address: Option<ListenHost>,
+    pub secure_client_port: bool,
+    pub secure_client_port_address: bool,
+    /// `None` is twice the tick.
+    pub session_timeout_ms_min: Option<u32>,
+    /// `None` is twenty times the tick.
+    pub session_timeout_ms_max: Option<u32>,
+    /// `None` is a third of the flush delay.
+    pub max_write_queue_poll_time_ms: Option<u64>,
+    /// `None` is the packet limit itself.
+    pub jute_extra_bytes: Option<u32>,
+    /// As written; bent into shape once all are known.
+    pub global_session_weight: i64,
+    pub local_session_weight: i64,
+    pub renew_session_weight: i64,
+    pub enforce_auth_enabled: bool,
+    pub enforce_auth_schemes: Vec<String>,
+    pub ensemble_provider: bool,
+    pub ensemble_names: Option<Vec<String>>,
+    pub digest_provider: bool,
+    pub quorum_sasl_enabled: bool,
+    pub quorum_sasl_server_required: bool,
+    pub quorum_sasl_learner_required: bool,
+    pub standalone_enabled: bool,
+    pub multi_address_enabled: bool,
+    pub dynamic_config_file: Option<String>,
+    /// `server.N`, `group.N` and `weight.N` lines, in order.
+    pub membership: Vec<Setting>,
+}
+
+impl Draft {
+    pub fn new() -> Self {
+        Draft {
+            config: Config::defaults(),
+            data_dir: None,
+            data_log_dir: None,
+            client_port_address: None,
+            secure_client_port: false,
+            secure_client_port_address: false,
+            session_timeout_ms_min: None,
+            session_timeout_ms_max: None,
+            max_write_queue_poll_time_ms: None,
+            jute_extra_bytes: None,
+            global_session_weight: 3,
+            local_session_weight: 1,
+            renew_session_weight: 2,
+            enforce_auth_enabled: false,
+            enforce_auth_schemes: Vec::new(),
+            ensemble_provider: false,
+            ensemble_names: None,
+            digest_provider: false,
+            quorum_sasl_enabled: false,
+            quorum_sasl_server_required: false,
+            quorum_sasl_learner_required: false,
+            standalone_enabled: true,
+            multi_address_enabled: false,
+            dynamic_config_file: None,
+            membership: Vec::new(),
+        }
+    }
+}

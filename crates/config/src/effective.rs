@@ -1,0 +1,41 @@
+//! The echo of a configuration for the start log: what was set, where, and to what.
+//!
+//! An operator who wonders why a server behaves as it does reads this first. Passwords and digests
+//! never appear in it.
+
+use crate::key::Key;
+use crate::setting::Setting;
+use std::fmt;
+
+/// What stands in for a secret wherever a value is shown.
+pub(crate) const HIDDEN: &str = "(hidden)";
+
+/// One key that somebody set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// zoo.cfg's name of the key, whatever spelling was used.
+    pub key: String,
+    /// The value as written, or `(hidden)`.
+    pub value: String,
+    /// Where it was written.
+    pub place: String,
+}
+
+impl Effective {
+    pub(crate) fn new(key: &Key, name: &str, setting: &Setting) -> Self {
+        let value = shown(key, &setting.value).to_owned();
+        Effective { key: name.to_owned(), value, place: setting.source.to_string() }
+    }
+}
+
+/// Prints as `tickTime=2000 (zoo.cfg:3)`.
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={} ({})", self.key, self.value, self.place)
+    }
+}
+
+/// A value as it may be shown.
+pub(crate) fn shown<'a>(key: &Key, value: &'a str) -> &'a str {
+    if key.secret { HIDDEN } else { value }
+}

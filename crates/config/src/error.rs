@@ -1,0 +1,79 @@
+//! What an operator reads when a configuration is wrong, or merely odd.
+//!
+//! A start that fails on the first mistake makes people restart once per mistake, so all of them are
+//! gathered and reported together. Each line says where, what and how to put it right:
+//! ``zoo.cfg:7: tickTime=abc is not a number; hint: milliseconds, for example `tickTime=2000` ``.
+
+use crate::exit_code::ExitCode;
+use crate::setting::Source;
+use std::fmt;
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where it was written; `None` for something that was written nowhere.
+    pub source: Option<Source>,
+    /// The key it is about, in zoo.cfg's spelling.
+    pub key: Option<String>,
+    /// What is wrong; Java's own text where Java has one.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.source {
+            write!(f, "{source}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "; hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Every mistake of one configuration, in the order of the file. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.0))]
+pub struct ConfigErrors(pub(crate) Vec<ConfigError>);
+
+fn lines(errors: &[ConfigError]) -> String {
+    errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl ConfigErrors {
+    /// The mistakes, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+
+    /// What the process ends with: Java's code for an invalid invocation.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::InvalidInvocation
+    }
+
+    /// A mistake in the words of the command line itself.
+    pub(crate) fn invocation(message: String, hint: &str) -> Self {
+        ConfigErrors(vec![ConfigError { source: None, key: None, message, hint: Some(hint.to_owned()) }])
+    }
+}
+
+/// Something that is accepted but that an operator will want to know, once, at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where it was written, if in one place.
+    pub source: Option<Source>,
+    /// What happens instead.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some(source) => write!(f, "{source}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Who may do what.
+
+use super::Section;
+use crate::config::{DigestAlg, Secret};
+use crate::draft::Draft;
+use crate::key::{Class, Key, Problem, Raw, Verdict, ignored_bool};
+
+pub(super) const SECTION: Section = Section {
+    title: "Authentication and access",
+    intro: "zabd serves the schemes `world`, `auth`, `digest`, `ip`, `ensemble` and `super`. SASL and certificates are \
+            not served by this build: what only tunes them is accepted, what demands them ends the start.",
+    keys: &[
+        Key::prefixed("skipACL", "no", "yes")
+            .doc("`yes`, exactly, checks no ACL at all.")
+            .custom(|d, raw| {
+                d.config.auth.skip_acl = raw.value == "yes";
+                let understood = matches!(raw.value, "yes" | "no" | "");
+                Ok((!understood).then(|| format!("skipACL={}: only `yes` skips, so ACLs are checked", raw.value)))
+            }),
+        Key::prefixed("DigestAuthenticationProvider.superDigest", "none", "super:D/InIHSb7yEEbrWz8b9l71RjZJU=")
+            .secret()
+            .doc("Identity of the super user as `name:base64`; whoever proves it passes every check.")
+            .custom(|d, raw| {
+                d.config.auth.super_digest = (!raw.value.is_empty()).then(|| Secret::new(raw.value));
+                Ok(None)
+            }),
+        Key::prefixed("DigestAuthenticationProvider.digestAlg", "SHA1", "SHA-256")
+            .doc("Hash inside digest identities; a change makes the digests in stored ACLs worthless.")
+            .custom(digest_alg),
+        Key::prefixed("DigestAuthenticationProvider.enabled", "true", "false")
+            .doc("Whether the scheme `digest` exists.")
+            .lenient_bool(|d, v| d.config.auth.digest_enabled = v),
+        Key::prefixed("authProvider.X", "none", ENSEMBLE_PROVIDER)
+            .family("authProvider.")
+            .class(Class::B)
+            .doc("Class of a further authentication provider, under any suffix.")
+            .differently(
+                "Java's own classes for `digest`, `ip`, `ensemble` and (without effect, there being no TLS port) `x509` \
+                 are known by name; the one for SASL and any other class end the start",
+            )
+            .custom(provider),
+        Key::prefixed("ensembleAuthName", "any", "blue,green")
+            .needs(&[("authProvider.1", ENSEMBLE_PROVIDER)])
+            .doc("Names, separated by commas, that the scheme `ensemble` takes. Needs its `authProvider`.")
+            .custom(|d, raw| {
+                d.ensemble_names = Some(list(raw.value));
+                Ok(None)
+            }),
+        Key::prefixed("enforce.auth.enabled", "false", "true")
+            .needs(&[("enforce.auth.schemes", "digest")])
+            .doc("A connection must authenticate before it may do anything else.")
+            .lenient_bool(|d, v| d.enforce_auth_enabled = v),
+        Key::prefixed("enforce.auth.schemes", "none", "digest,ip")
+            .needs(&[("enforce.auth.enabled", "true")])
+            .doc("Schemes, separated by commas, one of which it must have. A scheme that is not served ends the start.")
+            .custom(|d, raw| {
+                d.enforce_auth_schemes = list(raw.value);
+                Ok(None)
+            }),
+        Key::prefixed("sessionRequireClientSASLAuth", "false", "true")
+            .doc("Clients must authenticate by SASL.")
+            .refused("`true` ends the start, because no client could get in")
+            .custom(|_, raw| {
+                if !crate::java_number::lenient_bool(raw.value) {
+                    return Ok(None);
+                }
+                let hint = "remove it, or demand a scheme that is served with `enforce.auth.enabled=true` and \
+                            `enforce.auth.schemes=digest`";
+                Err(Problem::value("asks for SASL, which this build does not serve").hint(hint))
+            }),
+        Key::prefixed("IPAuthenticationProvider.usexforwardedfor", "false", "true")
+            .doc("For HTTP requests, trust `X-Forwarded-For` to name the client.")
+            .lenient_bool(|d, v| d.config.auth.ip_use_x_forwarded_for = v),
+        Key::prefixed("allowSaslFailedClients", "false", "true")
+            .doc("Keep a client whose SASL exchange failed, as nobody in particular.")
+            .no_effect(NO_SASL),
+        Key::prefixed("superUser", "none", "admin").doc("SASL name with the rights of the super user.").no_effect(NO_SASL),
+        Key::prefixed("superUser.X", "none", "admin")
+            .family("superUser.")
+            .doc("Further such names, under any suffix.")
+            .no_effect(NO_SASL),
+        Key::prefixed("SASLAuthenticationProvider.superPassword", "none", "sesame")
+            .secret()
+            .doc("Password of the SASL user `super`.")
+            .no_effect(NO_SASL),
+        Key::prefixed("sasl.serverconfig", "Server", "ZkServer")
+            .class(Class::B)
+            .doc("Section of the JAAS file for this server.")
+            .no_effect(NO_SASL),
+        Key::bare("java.security.auth.login.config", "none", "/etc/zookeeper/jaas.conf")
+            .class(Class::B)
+            .doc("Path of the JAAS file.")
+            .no_effect(NO_SASL),
+        Key::prefixed("letAnySaslUserDoX", "none", "read")
+            .class(Class::B)
+            .doc("Any SASL user matches ACL entries with this identity.")
+            .no_effect(NO_SASL),
+        Key::prefixed("kerberos.removeHostFromPrincipal", "false", "true")
+            .doc("Drop the host from a principal.")
+            .no_effect(NO_SASL),
+        Key::prefixed("kerberos.removeRealmFromPrincipal", "false", "true")
+            .doc("Drop the realm from a principal.")
+            .no_effect(NO_SASL),
+        Key::prefixed("kerberos.canonicalizeHostNames", "false", "true")
+            .class(Class::B)
+            .doc("Ask DNS for the canonical name of a peer.")
+            .no_effect(NO_SASL),
+        Key::prefixed("kerberos.minReLoginTimeMs", "60000", "30000")
+            .unit("milliseconds")
+            .class(Class::C)
+            .doc("Least pause between two logins to Kerberos.")
+            .no_effect(NO_SASL),
+        Key::prefixed("security.auth_to_local", "DEFAULT", "RULE:[1:$1]")
+            .class(Class::B)
+            .doc("Rules that make names of principals.")
+            .no_effect(NO_SASL),
+        Key::prefixed("requireKerberosConfig", "none", "true")
+            .class(Class::C)
+            .doc("Fail without krb5.conf.")
+            .no_effect(NO_SASL),
+        Key::prefixed("kinit", "/usr/bin/kinit", "/opt/bin/kinit")
+            .class(Class::C)
+            .doc("Program that renews tickets.")
+            .no_effect(NO_SASL),
+        Key::prefixed("server.realm", "realm of the client", "EXAMPLE.ORG")
+            .class(Class::C)
+            .doc("Realm that clients assume of the server.")
+            .no_effect(NO_SASL),
+        Key::prefixed("X509AuthenticationProvider.superUser", "none", "CN=admin")
+            .doc("Distinguished name whose certificate has the rights of the super user.")
+            .no_effect(super::tls::NO_TLS),
+        Key::prefixed("ssl.authProvider", "x509", "x509ca")
+            .class(Class::B)
+            .doc("Scheme that judges certificates of clients.")
+            .no_effect(super::tls::NO_TLS),
+        Key::file("quorum.auth.enableSasl", "false", "true")
+            .doc("Servers authenticate each other by SASL.")
+            .no_effect(super::ensemble::NO_PEERS)
+            .strict_bool(|d, v| d.quorum_sasl_enabled = v),
+        Key::file("quorum.auth.learnerRequireSasl", "false", "true")
+            .needs(&[("quorum.auth.enableSasl", "true")])
+            .doc("This server authenticates itself to the leader.")
+            .no_effect(super::ensemble::NO_PEERS)
+            .strict_bool(|d, v| d.quorum_sasl_learner_required = v),
+        Key::file("quorum.auth.serverRequireSasl", "false", "true")
+            .needs(&[("quorum.auth.enableSasl", "true"), ("quorum.auth.learnerRequireSasl", "true")])
+            .doc("This server refuses peers that do not.")
+            .no_effect(super::ensemble::NO_PEERS)
+            .strict_bool(|d, v| d.quorum_sasl_server_required = v),
+        Key::file("quorum.auth.learner.saslLoginContext", "QuorumLearner", "Learner")
+            .class(Class::B)
+            .doc("Section of the JAAS file for the learner.")
+            .no_effect(super::ensemble::NO_PEERS),
+        Key::file("quorum.auth.server.saslLoginContext", "QuorumServer", "Leader")
+            .class(Class::B)
+            .doc("Section of the JAAS file for the leader.")
+            .no_effect(super::ensemble::NO_PEERS),
+        Key::file("quorum.auth.kerberos.servicePrincipal", "zkquorum/localhost", "zk/_HOST")
+            .class(Class::B)
+            .doc("Principal of the servers; `_HOST` is the peer's host.")
+            .no_effect(super::ensemble::NO_PEERS),
+        Key::prefixed("sasl.client", "true", "false")
+            .class(Class::B)
+            .doc("Whether the shell authenticates by SASL.")
+            .no_effect(CLIENT)
+            .lenient_bool(ignored_bool),
+        Key::prefixed("sasl.clientconfig", "Client", "Shell")
+            .class(Class::B)
+            .doc("Section of the JAAS file for the shell.")
+            .no_effect(CLIENT),
+        Key::prefixed("sasl.client.username", "zookeeper", "zk")
+            .class(Class::B)
+            .doc("First part of the server's principal, for the shell.")
+            .no_effect(CLIENT),
+        Key::prefixed("sasl.client.canonicalize.hostname", "true", "false")
+            .class(Class::B)
+            .doc("Whether the shell asks DNS for the server's canonical name.")
+            .no_effect(CLIENT),
+        Key::prefixed("server.principal", "none", "zookeeper/host")
+            .class(Class::B)
+            .doc("The server's whole principal, for the shell.")
+            .no_effect(CLIENT),
+        Key::prefixed("client.secure", "false", "true")
+            .class(Class::B)
+            .doc("Whether the shell connects with TLS.")
+            .no_effect(CLIENT),
+        Key::prefixed("clientCnxnSocket", "ClientCnxnSocketNIO", "org.apache.zookeeper.ClientCnxnSocketNetty")
+            .class(Class::C)
+            .doc("Java's class for the shell's connection.")
+            .no_effect(CLIENT),
+        Key::prefixed("request.timeout", "0", "5000")
+            .unit("milliseconds")
+            .class(Class::B)
+            .doc("How long the shell waits for a reply; 0 is for ever.")
+            .no_effect(CLIENT),
+        Key::prefixed("disableAutoWatchReset", "false", "true")
+            .class(Class::B)
+            .doc("Whether the shell does not set its watches again after a reconnect.")
+            .no_effect(CLIENT),
+    ],
+};
+
+const NO_SASL: &str = "SASL is not served by this build";
+const CLIENT: &str = "clients read it, a server does not";
+const ENSEMBLE_PROVIDER: &str = "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn digest_alg(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    draft.config.auth.digest_alg = match raw.value.to_ascii_uppercase().as_str() {
+        "MD5" => DigestAlg::Md5,
+        "SHA1" | "SHA-1" | "SHA" => DigestAlg::Sha1,
+        "SHA-224" => DigestAlg::Sha224,
+        "SHA-256" => DigestAlg::Sha256,
+        "SHA-384" => DigestAlg::Sha384,
+        "SHA-512" => DigestAlg::Sha512,
+        "SHA-512/224" => DigestAlg::Sha512_224,
+        "SHA-512/256" => DigestAlg::Sha512_256,
+        _ => {
+            let names = "one of `MD5`, `SHA1`, `SHA-224`, `SHA-256`, `SHA-384`, `SHA-512`, `SHA-512/224`, `SHA-512/256`";
+            return Err(Problem::value("is not a digest algorithm that zabd knows").hint(names));
+        }
+    };
+    Ok(None)
+}
+
+fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let class = raw.value.strip_prefix("org.apache.zookeeper.server.auth.").unwrap_or(raw.value);
+    match class {
+        "DigestAuthenticationProvider" => draft.digest_provider = true,
+        "IPAuthenticationProvider" => (),
+        "EnsembleAuthenticationProvider" => draft.ensemble_provider = true,
+        "X509AuthenticationProvider" => {
+            return Ok(Some(format!("{} has no effect: {}", raw.name, super::tls::NO_TLS)));
+        }
+        "SASLAuthenticationProvider" => {
+            let problem = Problem::value("asks for SASL, which this build does not serve");
+            return Err(problem.hint("remove the line, and let clients use `digest`"));
+        }
+        _ => {
+            let problem = Problem::value("is a class that zabd cannot load");
+            return Err(problem.hint("remove the line; `digest`, `ip` and `ensemble` are built in"));
+        }
+    }
+    Ok(None)
+}

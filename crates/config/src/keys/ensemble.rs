@@ -1,0 +1,232 @@
+//! What servers of an ensemble agree on; a standalone server reads it for mistakes only.
+
+use super::Section;
+use crate::draft::Draft;
+use crate::key::{Class, Key, Problem, Raw, Verdict, ignored_bool, ignored_number};
+
+pub(super) const SECTION: Section = Section {
+    title: "Ensemble",
+    intro: "This build serves a standalone server. As in Java, a configuration with one voting `server.N` line is one, unless \
+            `standaloneEnabled=false`; what only concerns peers is accepted. A configuration that needs peers ends the \
+            start.",
+    keys: &[
+        Key::file("server.N", "none", "zk1:2888:3888")
+            .family("server.")
+            .doc("A member: `host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`. A single one may give the \
+                  client port of the server whose `myid` it names.")
+            .differently("one voting member is taken for a standalone server; more, or an observer, end the start"),
+        Key::file("group.N", "none", "1:2:3")
+            .family("group")
+            .doc("Members of a group in a hierarchical quorum.")
+            .no_effect(NO_PEERS),
+        Key::file("weight.N", "1", "2")
+            .family("weight")
+            .doc("Weight of a member's vote.")
+            .no_effect(NO_PEERS),
+        Key::file("standaloneEnabled", "true", "false")
+            .doc("Whether a single member is served as a standalone server.")
+            .refused("`false` ends the start, because it asks for an ensemble of one")
+            .strict_bool(|d, v| d.standalone_enabled = v),
+        Key::file("dynamicConfigFile", "none", "zoo.cfg.dynamic")
+            .doc("File with the `server.N`, `group.N` and `weight.N` lines, which may then not stand in zoo.cfg.")
+            .differently("read for the same decision as the lines in zoo.cfg; never written")
+            .custom(|d, raw| {
+                d.dynamic_config_file = Some(raw.value.to_owned());
+                Ok(None)
+            }),
+        Key::file("initLimit", "required", "10")
+            .unit("ticks")
+            .doc("How long a learner may take to connect and synchronise.")
+            .no_effect(NO_PEERS)
+            .int(i32::MIN as i64, ignored_number),
+        Key::file("syncLimit", "required", "5")
+            .unit("ticks")
+            .doc("How long a learner and its leader may be out of touch.")
+            .no_effect(NO_PEERS)
+            .int(i32::MIN as i64, ignored_number),
+        Key::file("connectToLearnerMasterLimit", "0", "5")
+            .unit("ticks")
+            .doc("How long a learner may take to connect; 0 means `initLimit`.")
+            .no_effect(NO_PEERS)
+            .int(i32::MIN as i64, ignored_number),
+        Key::file("electionAlg", "3", "3")
+            .doc("Election algorithm; there is only 3.")
+            .no_effect(NO_PEERS)
+            .custom(|_, raw| {
+                if raw.key.number(raw.value, i64::MIN, i64::MAX)? == 3 {
+                    return Ok(None);
+                }
+                let problem = Problem::whole("Invalid electionAlg value. Only 3 is supported.");
+                Err(problem.hint("remove the line"))
+            }),
+        Key::file("peerType", "participant", "observer")
+            .doc("`participant` or `observer`; the server list has the last word.")
+            .no_effect(NO_PEERS)
+            .custom(peer_type),
+        Key::file("quorumListenOnAllIPs", "false", "true")
+            .doc("Bind quorum and election ports on every interface.")
+            .no_effect(NO_PEERS)
+            .strict_bool(ignored_bool),
+        Key::file("localSessionsEnabled", "false", "true")
+            .doc("Sessions that only the server knows on which they were opened.")
+            .no_effect(NO_PEERS)
+            .strict_bool(ignored_bool),
+        Key::file("localSessionsUpgradingEnabled", "false", "true")
+            .doc("Make such a session global when it creates an ephemeral node.")
+            .no_effect(NO_PEERS)
+            .strict_bool(ignored_bool),
+        Key::file("reconfigEnabled", "false", "true")
+            .doc("Members may be changed at run time.")
+            .no_effect(NO_PEERS)
+            .strict_bool(ignored_bool),
+        Key::file("observerMasterPort", "0", "2191")
+            .doc("Port on which followers take observers.")
+            .no_effect(NO_PEERS)
+            .int(i32::MIN as i64, ignored_number),
+        Key::file("syncEnabled", "true", "false")
+            .aliases(&["observer.syncEnabled"])
+            .doc("Observers write logs and snapshots.")
+            .no_effect(NO_PEERS)
+            .strict_bool(ignored_bool),
+        Key::file("oraclePath", "none", "/run/zk/oracle")
+            .doc("File that decides for a lone survivor of two.")
+            .no_effect(NO_PEERS),
+        Key::file("multiAddress.enabled", "false", "true")
+            .doc("Members may have several addresses, separated by `|`.")
+            .no_effect(NO_PEERS)
+            .strict_bool(|d, v| d.multi_address_enabled = v),
+        Key::file("multiAddress.reachabilityCheckEnabled", "true", "false")
+            .class(Class::B)
+            .doc("Probe a peer's addresses before choosing one.")
+            .no_effect(NO_PEERS)
+            .strict_bool(ignored_bool),
+        Key::file("multiAddress.reachabilityCheckTimeoutMs", "1000", "500")
+            .unit("milliseconds")
+            .class(Class::B)
+            .doc("How long such a probe may take.")
+            .no_effect(NO_PEERS)
+            .int(i32::MIN as i64, ignored_number),
+        Key::file("quorum.cnxn.threads.size", "20", "40")
+            .class(Class::C)
+            .doc("Threads for election connections.")
+            .no_effect(NO_PEERS)
+            .int(i32::MIN as i64, ignored_number),
+        Key::prefixed("leaderServes", "yes", "no").doc("`no` keeps clients off the leader.").no_effect(NO_PEERS),
+        Key::prefixed("cnxTimeout", "5000", "3000")
+            .unit("milliseconds")
+            .doc("Connect timeout of election sockets.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("quorumCnxnTimeoutMs", "-1", "5000")
+            .unit("milliseconds")
+            .doc("Read timeout of election sockets; -1 means `syncLimit` ticks.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("electionPortBindRetry", "3", "0")
+            .unit("attempts")
+            .doc("Attempts to bind the election port, a second apart; 0 never gives up.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("fastleader.minNotificationInterval", "200", "100")
+            .unit("milliseconds")
+            .doc("First pause in an election.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("fastleader.maxNotificationInterval", "60000", "10000")
+            .unit("milliseconds")
+            .doc("Longest pause in an election.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("leaderConnectDelayDuringRetryMs", "100", "200")
+            .unit("milliseconds")
+            .class(Class::B)
+            .doc("A learner's pause between attempts to reach its leader.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("leader.maxConcurrentSnapSyncs", "10", "5")
+            .aliases(&["maxConcurrentSnapSyncs"])
+            .doc("Snapshots that a leader sends at once.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("leader.maxConcurrentDiffSyncs", "100", "50")
+            .aliases(&["maxConcurrentDiffSyncs"])
+            .doc("Differences that a leader sends at once.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("leader.maxTimeToWaitForEpoch", "-1", "10000")
+            .aliases(&["maxTimeToWaitForEpoch"])
+            .unit("milliseconds")
+            .doc("A leader to be gives up when its voters do not come within this; -1 waits.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("leader.ackLoggingFrequency", "1000", "100")
+            .class(Class::C)
+            .doc("Every so manieth acknowledgement is measured.")
+            .no_effect(NO_PEERS),
+        Key::either("learner.asyncSending", "false", "true")
+            .class(Class::C)
+            .doc("A learner sends from a thread of its own.")
+            .no_effect(NO_PEERS),
+        Key::either("learner.closeSocketAsync", "false", "true")
+            .class(Class::C)
+            .doc("A learner closes sockets in the background.")
+            .no_effect(NO_PEERS),
+        Key::either("leader.closeSocketAsync", "false", "true")
+            .class(Class::C)
+            .doc("A leader closes sockets in the background.")
+            .no_effect(NO_PEERS),
+        Key::bare("leader.nodelay", "true", "false")
+            .class(Class::C)
+            .doc("`TCP_NODELAY` at the leader.")
+            .no_effect(NO_PEERS),
+        Key::bare("follower.nodelay", "true", "false")
+            .class(Class::C)
+            .doc("`TCP_NODELAY` at the learner.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("observer.reconnectDelayMs", "0", "1000")
+            .unit("milliseconds")
+            .doc("An observer's pause before it connects again.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("observer.election.DelayMs", "200", "500")
+            .unit("milliseconds")
+            .doc("An observer's pause before it joins an election.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("observerMaster.sizeLimit", "33554432", "16777216")
+            .unit("bytes")
+            .doc("Proposals buffered for observers.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("follower.skipLearnerRequestToNextProcessor", "false", "true")
+            .class(Class::C)
+            .doc("Observers' writes go straight to the leader.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("forward_learner_requests_to_commit_processor_disabled", "false", "true")
+            .class(Class::C)
+            .doc("A short cut inside the leader.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("tcpKeepAlive", "false", "true").doc("`SO_KEEPALIVE` on election sockets.").no_effect(NO_PEERS),
+        Key::prefixed("commitLogCount", "500", "1000")
+            .unit("transactions")
+            .class(Class::B)
+            .doc("Committed transactions kept in memory for learners.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("snapshotSizeFactor", "0.33", "0.5")
+            .class(Class::B)
+            .doc("Share of the snapshot's size up to which learners are caught up from the log.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("forceSnapshotSync", "false", "true")
+            .class(Class::B)
+            .doc("Learners always get a snapshot.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("test.allowDiscontinuousProposals", "false", "true")
+            .class(Class::C)
+            .doc("Let learners accept a gap.")
+            .no_effect(NO_PEERS),
+        Key::prefixed("testingonly.initialZxid", "none", "4294967000")
+            .class(Class::B)
+            .doc("Where a new leader starts to count.")
+            .no_effect(NO_PEERS),
+    ],
+};
+
+pub(super) const NO_PEERS: &str = "a standalone server has no peers";
+
+fn peer_type(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    match raw.value.to_ascii_lowercase().as_str() {
+        "participant" | "observer" => Ok(None),
+        _ => {
+            let problem = Problem::whole(format!("Unrecognised peertype: {}", raw.value));
+            Err(problem.hint("`participant` or `observer`"))
+        }
+    }
+}

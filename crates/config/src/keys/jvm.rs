@@ -1,0 +1,110 @@
+//! Keys that describe the inside of the Java server. zabd has another inside.
+
+use super::Section;
+use crate::key::{Class, Key, ignored_bool, ignored_number};
+
+const THREADS: &str = "zabd has no such threads";
+const BUFFERS: &str = "zabd manages its buffers and caches itself";
+const WATCHES: &str = "zabd has one kind of watch table, which needs no cleaner";
+const PAUSES: &str = "zabd has no garbage collector that could pause it";
+const SHUTDOWN: &str = "zabd answers what it has accepted and then stops";
+const NO_JMX: &str = "zabd has no JMX";
+const NOT_KEPT: &str = "zabd does not keep these statistics";
+const STDOUT: &str = "zabd logs to stdout";
+
+/// A property that only the Java server understands.
+const fn java(name: &'static str, default: &'static str, example: &'static str, why: &'static str) -> Key {
+    Key::prefixed(name, default, example).class(Class::C).no_effect(why)
+}
+
+pub(super) const SECTION: Section = Section {
+    title: "Details of the Java server",
+    intro: "Accepted, so that a configuration can be taken over as it is, with one warning each time a server starts.",
+    keys: &[
+        java("commitProcessor.numWorkerThreads", "number of cores", "4", THREADS)
+            .doc("Threads that answer reads."),
+        java("commitProcessor.maxReadBatchSize", "-1", "32", THREADS).doc("Reads between two commits."),
+        java("commitProcessor.maxCommitBatchSize", "1", "8", THREADS).doc("Commits between two reads."),
+        java("commitProcessor.shutdownTimeout", "5000", "1000", SHUTDOWN)
+            .unit("milliseconds")
+            .doc("Time to finish."),
+        java("nio.numSelectorThreads", "by cores", "2", THREADS).doc("Threads that wait for sockets."),
+        java("nio.numWorkerThreads", "by cores", "8", THREADS).doc("Threads that serve them."),
+        java("nio.directBufferBytes", "65536", "0", BUFFERS)
+            .unit("bytes")
+            .doc("Send buffer of such a thread."),
+        java("nio.shutdownTimeout", "5000", "1000", SHUTDOWN).unit("milliseconds").doc("Time to finish."),
+        java("request_throttler.shutdownTimeout", "10000", "1000", SHUTDOWN)
+            .unit("milliseconds")
+            .doc("Time to finish."),
+        java("netty.advancedFlowControl.enabled", "false", "true", BUFFERS)
+            .aliases(&["advancedFlowControlEnabled"])
+            .doc("Netty reads a socket only as fast as it is served."),
+        java("intBufferStartingSizeBytes", "1024", "4096", BUFFERS)
+            .unit("bytes")
+            .doc("First size of a buffer."),
+        java("watchManagerName", "org.apache.zookeeper.server.watch.WatchManager", OPTIMIZED, WATCHES)
+            .doc("Class of the watch table.")
+            .custom(|_, raw| {
+                super::known_class(raw, &["org.apache.zookeeper.server.watch.WatchManager", OPTIMIZED])
+            }),
+        java("watcherCleanThreadsNum", "2", "1", WATCHES).doc("Threads that remove dead watchers."),
+        java("watcherCleanThreshold", "1000", "100", WATCHES).doc("Dead watchers per round."),
+        java("watcherCleanIntervalInSeconds", "600", "60", WATCHES)
+            .unit("seconds")
+            .doc("Pause between rounds."),
+        java("maxInProcessingDeadWatchers", "-1", "1000", WATCHES).doc("Dead watchers that may wait."),
+        java("bitHashCacheSize", "10", "20", WATCHES).doc("Cache of the optimized table."),
+        Key::file("jvm.pause.monitor", "false", "true")
+            .class(Class::C)
+            .doc("Watch for pauses of the JVM.")
+            .no_effect(PAUSES)
+            .strict_bool(ignored_bool),
+        Key::file("jvm.pause.info-threshold.ms", "1000", "500")
+            .unit("milliseconds")
+            .class(Class::C)
+            .doc("Pause that is worth a line.")
+            .no_effect(PAUSES)
+            .long(i64::MIN, ignored_number),
+        Key::file("jvm.pause.warn-threshold.ms", "10000", "5000")
+            .unit("milliseconds")
+            .class(Class::C)
+            .doc("Pause that is worth a warning.")
+            .no_effect(PAUSES)
+            .long(i64::MIN, ignored_number),
+        Key::file("jvm.pause.sleep.time.ms", "500", "100")
+            .unit("milliseconds")
+            .class(Class::C)
+            .doc("Pause between two looks.")
+            .no_effect(PAUSES)
+            .long(i64::MIN, ignored_number),
+        java("pathStats.enabled", "false", "true", NOT_KEPT).doc("Count requests by path."),
+        java("pathStats.slotCapacity", "60", "30", NOT_KEPT).doc("Slots kept."),
+        java("pathStats.slotDuration", "15", "30", NOT_KEPT).unit("seconds").doc("Length of a slot."),
+        java("pathStats.maxDepth", "6", "3", NOT_KEPT).doc("Depth of the paths."),
+        java("pathStats.sampleRate", "0.1", "0.5", NOT_KEPT).doc("Share of the requests looked at."),
+        java("pathStats.initialDelay", "5", "1", NOT_KEPT).unit("minutes").doc("Before the first report."),
+        java("pathStats.delay", "5", "1", NOT_KEPT).unit("minutes").doc("Between reports."),
+        java("pathStats.topPathMax", "20", "10", NOT_KEPT).doc("Paths in a report."),
+        java("messageTracker.Enabled", "false", "true", NOT_KEPT)
+            .doc("Remember the last packets of a learner."),
+        java("messageTracker.BufferSize", "10", "20", NOT_KEPT).doc("How many."),
+        java(
+            "controllerPort",
+            "none",
+            "9999",
+            "the fault-injection endpoint is for tests of the Java server",
+        )
+        .doc("Port for faults to inject."),
+        java("jmx.log4j.disable", "false", "true", NO_JMX).doc("No logging bean."),
+        java("jmx.log4j.mbean", "log4j:hierarchy=default", "log4j:name=x", NO_JMX)
+            .doc("Name of the logging bean."),
+        java("log.dir", ".", "/var/log/zookeeper", STDOUT).doc("Directory of the log file."),
+        java("log.file", "zookeeper.log", "zk.log", STDOUT).doc("Name of the log file."),
+        java("log.threshold", "INFO", "DEBUG", STDOUT).doc("Level of the log file; see `zabd.log.level`."),
+        java("log.maxfilesize", "256MB", "10MB", STDOUT).doc("Size at which the log file rolls."),
+        java("log.maxbackupindex", "20", "5", STDOUT).doc("Old log files kept."),
+    ],
+};
+
+const OPTIMIZED: &str = "org.apache.zookeeper.server.watch.WatchManagerOptimized";

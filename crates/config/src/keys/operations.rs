@@ -1,0 +1,131 @@
+//! What operators and their tools look at.
+
+use super::Section;
+use crate::config::FourLetterWords;
+use crate::draft::Draft;
+use crate::key::{Class, Key, Problem, Raw, Verdict};
+
+pub(super) const SECTION: Section = Section {
+    title: "Operations",
+    intro: "Four-letter words, audit, the AdminServer and metrics. The HTTP listeners are not opened by this build; their \
+            keys are accepted, and the start log says so.",
+    keys: &[
+        Key::prefixed("4lw.commands.whitelist", "srvr", "ruok,stat,mntr")
+            .doc(
+                "Four-letter words that are answered, separated by commas, or `*` for all. `srvr` always is.",
+            )
+            .custom(four_letter_words),
+        Key::bare("readonlymode.enabled", "false", "true")
+            .doc("A server without a quorum goes on serving reads; also allows the word `isro`.")
+            .differently("a standalone server is never without a quorum: it only answers `isro`")
+            .lenient_bool(|d, v| d.config.read_only_mode = v),
+        Key::prefixed("audit.enable", "false", "true")
+            .doc("Write who did what to the audit log.")
+            .lenient_bool(|d, v| d.config.audit_enabled = v),
+        Key::prefixed("audit.impl.class", SLF4J_AUDIT, "org.apache.zookeeper.audit.Log4jAuditLogger")
+            .class(Class::C)
+            .doc("Java's class that writes it.")
+            .no_effect("zabd writes the audit log itself")
+            .custom(|_, raw| {
+                super::known_class(raw, &[SLF4J_AUDIT, "org.apache.zookeeper.audit.Log4jAuditLogger"])
+            }),
+        Key::prefixed("admin.enableServer", "true", "yes")
+            .silent(&["false"])
+            .doc("Open the AdminServer; only the exact text `false` does not.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.serverAddress", "0.0.0.0", "127.0.0.1")
+            .doc("Address of the AdminServer.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.serverPort", "8080", "9080").doc("Port of the AdminServer.").no_effect(NO_ADMIN),
+        Key::prefixed("admin.idleTimeout", "30000", "10000")
+            .unit("milliseconds")
+            .doc("An idle HTTP connection is closed after this long.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.commandURL", "/commands", "/zk")
+            .doc("Path of the commands.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.httpVersion", "11", "10")
+            .class(Class::B)
+            .doc("Jetty's number for the version of HTTP.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.portUnification", "false", "true")
+            .doc("HTTP and HTTPS on one port.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.forceHttps", "false", "true").doc("Refuse plain HTTP.").no_effect(NO_ADMIN),
+        Key::prefixed("admin.needClientAuth", "false", "true")
+            .doc("Demand client certificates.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.rateLimiterIntervalInMS", "300000", "60000")
+            .unit("milliseconds")
+            .doc("Least pause between two snapshots or restores by command.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.snapshot.enabled", "true", "false")
+            .doc("Whether the command `snapshot` is served.")
+            .no_effect(NO_ADMIN),
+        Key::prefixed("admin.restore.enabled", "true", "false")
+            .doc("Whether the command `restore` is served.")
+            .no_effect(NO_ADMIN),
+        Key::file("metricsProvider.className", DEFAULT_METRICS, PROMETHEUS_METRICS)
+            .silent(&["org.apache.zookeeper.metrics.impl.NullMetricsProvider"])
+            .class(Class::B)
+            .doc("Where metrics go: Java's default, Prometheus and null providers are known by name.")
+            .no_effect(NO_PROMETHEUS)
+            .custom(metrics_provider),
+        Key::file("metricsProvider.httpHost", "0.0.0.0", "127.0.0.1")
+            .doc("Address of the Prometheus listener.")
+            .no_effect(NO_PROMETHEUS),
+        Key::file("metricsProvider.httpPort", "7000", "7001")
+            .doc("Port of the Prometheus listener.")
+            .no_effect(NO_PROMETHEUS),
+        Key::file("metricsProvider.exportJvmInfo", "true", "false")
+            .class(Class::B)
+            .doc("Export figures of the process.")
+            .no_effect(NO_PROMETHEUS),
+        Key::file("metricsProvider.numWorkerThreads", "1", "0")
+            .class(Class::C)
+            .doc("Threads that sum up observations.")
+            .no_effect(NO_PROMETHEUS),
+        Key::file("metricsProvider.maxQueueSize", "1000000", "1000")
+            .class(Class::C)
+            .doc("Observations that wait for them.")
+            .no_effect(NO_PROMETHEUS),
+        Key::file("metricsProvider.workerShutdownTimeoutMs", "1000", "500")
+            .unit("milliseconds")
+            .class(Class::C)
+            .doc("How long a stop waits for them.")
+            .no_effect(NO_PROMETHEUS),
+        Key::file("metricsProvider.X", "none", "1")
+            .family("metricsProvider.")
+            .class(Class::C)
+            .doc("Anything else is the provider's own.")
+            .no_effect(NO_PROMETHEUS),
+    ],
+};
+
+const NO_ADMIN: &str = "the AdminServer is not opened by this build";
+const NO_PROMETHEUS: &str =
+    "the Prometheus listener is not opened by this build, the word `mntr` has the figures";
+const SLF4J_AUDIT: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
+const DEFAULT_METRICS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
+const PROMETHEUS_METRICS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+
+fn four_letter_words(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let words: Vec<_> = raw.value.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    draft.config.four_letter_words = if words.contains(&"*") {
+        FourLetterWords::All
+    } else {
+        FourLetterWords::Only(words.into_iter().map(str::to_owned).collect())
+    };
+    Ok(None)
+}
+
+fn metrics_provider(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let shipped =
+        [DEFAULT_METRICS, PROMETHEUS_METRICS, "org.apache.zookeeper.metrics.impl.NullMetricsProvider"];
+    if shipped.contains(&raw.value) {
+        return Ok(None);
+    }
+    let problem =
+        Problem::whole(format!("metrics provider class was not found: {}={}", raw.key.name, raw.value));
+    Err(problem.hint(format!("remove the line, or use `{DEFAULT_METRICS}`")))
+}

@@ -1,0 +1,36 @@
+//! Configuration of a server: raw text in, one valid [`Config`] out, every mistake at once.
+//!
+//! The text is zoo.cfg, `-Dkey=value` words, `SERVER_JVMFLAGS` and `JVMFLAGS`, and flags, as Apache
+//! ZooKeeper takes them. One table of keys ([`SECTIONS`]) holds everything known about each; the
+//! resolver, the manual `docs/configuration.md` and the tests read it. Nothing here reads the
+//! environment or the clock, and only `load` reads files.
+
+mod config;
+mod draft;
+mod effective;
+mod error;
+mod exit_code;
+mod java_number;
+mod key;
+mod keys;
+mod load;
+mod manual;
+mod membership;
+pub mod properties;
+mod resolve;
+mod setting;
+mod suggestion;
+
+pub use config::{
+    AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, FourLetterWords, ListenHost,
+    LogConfig, LogFormat, LogLevel, RequestThrottle, Secret, SnapshotCompression,
+};
+pub use effective::Effective;
+pub use error::{ConfigError, ConfigErrors, Warning};
+pub use exit_code::ExitCode;
+pub use key::{Class, Honour, Key, Scope};
+pub use keys::{SECTIONS, Section, find};
+pub use load::{CommandLine, DEVELOPMENT_DATA_DIR, DEVELOPMENT_PORT, Start, USAGE, load, read_file, sources};
+pub use manual::manual;
+pub use resolve::{ReadFile, Sources};
+pub use setting::{Setting, Source};

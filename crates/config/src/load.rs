@@ -1,0 +1,128 @@
+//! The edge: command line, environment and disk become [`Sources`].
+//!
+//! This is the only module that reads files, and it does nothing else with them.
+
+use crate::config::{Config, ListenHost};
+use crate::error::ConfigErrors;
+use crate::resolve::{Sources, file_error, warn_relative_file};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a server is asked to start from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// No argument at all: whatever a first try needs.
+    Development,
+    /// A zoo.cfg.
+    File(PathBuf),
+    /// Java's `port datadir [ticktime] [maxcnxns]`: two to four words.
+    PortAndDirectory(Vec<String>),
+}
+
+/// The words of a command line that starts a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    /// `-Dkey=value` words, in order.
+    pub properties: Vec<String>,
+    /// The rest.
+    pub start: Start,
+}
+
+/// How a server is started, for people who tried otherwise.
+pub const USAGE: &str = "Usage: zabd [-Dkey=value ...] configfile | port datadir [ticktime] [maxcnxns]";
+
+impl CommandLine {
+    /// Sorts the words after the program's name. `-X` words are for a JVM and ignored.
+    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, ConfigErrors> {
+        let mut properties = Vec::new();
+        let mut rest = Vec::new();
+        for word in words {
+            if word.starts_with("-D") {
+                properties.push(word);
+            } else if word.starts_with('-') && !word.starts_with("-X") {
+                return Err(ConfigErrors::invocation(format!("Invalid argument: {word}"), USAGE));
+            } else if !word.starts_with("-X") {
+                rest.push(word);
+            }
+        }
+        let start = match rest.len() {
+            0 => Start::Development,
+            1 => Start::File(PathBuf::from(rest.remove(0))),
+            2..=4 => Start::PortAndDirectory(rest),
+            _ => {
+                let message = format!("Invalid number of arguments:[{}]", rest.join(", "));
+                return Err(ConfigErrors::invocation(message, USAGE));
+            }
+        };
+        Ok(CommandLine { properties, start })
+    }
+}
+
+/// Port of a server that was started without a word about it.
+pub const DEVELOPMENT_PORT: u16 = 2181;
+
+/// Directory of a server that was started without a word about it.
+pub const DEVELOPMENT_DATA_DIR: &str = "./data";
+
+/// Reads everything that `command` names and resolves it; `environment` answers for one variable.
+pub fn load(
+    command: &CommandLine,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigErrors> {
+    sources(command, environment).resolve(&read_file)
+}
+
+/// The same, not resolved yet, so that the caller can add the flags of `zabd server`.
+pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<String>) -> Sources {
+    let mut sources = Sources::new();
+    // `zkServer.sh` puts the first before the second, and the last `-D` wins.
+    for variable in ["SERVER_JVMFLAGS", "JVMFLAGS"] {
+        if let Some(text) = environment(variable) {
+            sources = sources.jvm_flags(variable, &text);
+        }
+    }
+    sources = sources.properties(command.properties.iter().map(String::as_str));
+    match &command.start {
+        Start::Development => {
+            let port = DEVELOPMENT_PORT.to_string();
+            sources.pairs([("clientPort", port.as_str()), ("dataDir", DEVELOPMENT_DATA_DIR)])
+        }
+        Start::PortAndDirectory(words) => sources.port_and_directory(words),
+        Start::File(path) => {
+            let name = path.to_string_lossy();
+            warn_relative_file(&mut sources, &name);
+            match read_file(path) {
+                Ok(bytes) => sources.file(&name, &bytes),
+                Err(error) => {
+                    let message = match error.kind() {
+                        io::ErrorKind::NotFound => format!("Error processing {name}: file is missing"),
+                        _ => format!("Error processing {name}: {error}"),
+                    };
+                    file_error(&mut sources, &name, message, USAGE);
+                    sources
+                }
+            }
+        }
+    }
+}
+
+/// Reads a whole file from the disk.
+#[expect(clippy::disallowed_methods, reason = "this is the edge where files are read")]
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+impl Config {
+    /// A server with nothing but defaults, for a first try, for tests and for benchmarks. Port 0
+    /// takes any free one.
+    pub fn for_development(data_dir: impl Into<PathBuf>, port: u16) -> Config {
+        let mut config = Config::defaults();
+        config.data_dir = data_dir.into();
+        config.data_log_dir = config.data_dir.clone();
+        config.client_port = Some(port);
+        config.client_port_address = ListenHost::Any;
+        config.max_client_cnxns_per_ip = 0;
+        config.assert_valid();
+        config
+    }
+}

@@ -1,0 +1,172 @@
+//! `server.N` lines: who the members are, and so whether this is a standalone server at all.
+//!
+//! Java decides by counting: no line, or one voting member while `standaloneEnabled` is true, is a
+//! standalone server. The lines are read as strictly as Java reads them even then, because a typing
+//! error in one may have hidden the others.
+
+use crate::config::ListenHost;
+use crate::error::ConfigError;
+use crate::keys;
+use crate::setting::Setting;
+use std::collections::BTreeMap;
+
+/// The members by id.
+#[derive(Debug, Default)]
+pub(crate) struct Membership {
+    pub members: BTreeMap<i64, Member>,
+}
+
+/// What is needed of `host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub is_observer: bool,
+    /// Where this member's clients connect, if its line says so.
+    pub client: Option<(ListenHost, u16)>,
+}
+
+const FORM: &str = "does not have the form server_config or server_config;client_config where server_config is the pipe \
+                    separated list of host:port:port or host:port:port:type and client_config is port or host:port";
+
+impl Membership {
+    /// Reads all lines, reporting every mistake.
+    pub fn parse(lines: &[Setting], multi_address: bool, errors: &mut Vec<ConfigError>) -> Membership {
+        let mut members = BTreeMap::new();
+        for line in lines {
+            let name = keys::unprefixed(&line.key);
+            let Some(id) = name.strip_prefix("server.") else { continue };
+            let member = match id.parse::<i64>() {
+                Ok(id) => member(id, &line.value, multi_address).map(|member| (id, member)),
+                Err(_) => Err(format!("server id {id} is not a number")),
+            };
+            match member {
+                Ok((id, member)) => drop(members.insert(id, member)),
+                Err(message) => errors.push(ConfigError {
+                    source: Some(line.source.clone()),
+                    key: Some(name.to_owned()),
+                    message,
+                    hint: Some("write `server.1=host:2888:3888`".to_owned()),
+                }),
+            }
+        }
+        Membership { members }
+    }
+
+    pub fn participants(&self) -> usize {
+        self.members.values().filter(|member| !member.is_observer).count()
+    }
+
+    pub fn observers(&self) -> usize {
+        self.members.len() - self.participants()
+    }
+}
+
+fn member(id: i64, text: &str, multi_address: bool) -> Result<Member, String> {
+    let form = || format!("{text} {FORM}");
+    let mut halves = text.split(';');
+    let servers = halves.next().unwrap_or_default();
+    let client = halves.next().filter(|client| !client.is_empty());
+    if halves.next().is_some() {
+        return Err(form());
+    }
+    let client = client.map(|client| client_address(client).ok_or_else(form)).transpose()?;
+    if !multi_address && servers.contains('|') {
+        let start = "Multiple address feature is disabled, but multiple addresses were specified for sid";
+        return Err(format!("{start} {id}"));
+    }
+    let mut roles = Vec::new();
+    for server in servers.split('|') {
+        let parts = host_and_ports(server);
+        let [host, quorum, election, role @ ..] = parts.as_slice() else { return Err(form()) };
+        if 1 < role.len() {
+            return Err(form());
+        }
+        let port = |port: &str| port.parse::<u16>().map_err(|_| format!("Address unresolved: {host}:{port}"));
+        if port(quorum)? == port(election)? {
+            let start = "Client and election port must be different! Please update the configuration file on";
+            return Err(format!("{start} server.{id}"));
+        }
+        if let Some(role) = role.first() {
+            roles.push(match role.trim().to_ascii_lowercase().as_str() {
+                "observer" => true,
+                "participant" => false,
+                _ => return Err(format!("Unrecognised peertype: {role}")),
+            });
+        }
+    }
+    roles.dedup();
+    if 1 < roles.len() {
+        return Err("Multiple addresses should have similar roles".to_owned());
+    }
+    Ok(Member { is_observer: roles == [true], client })
+}
+
+/// Splits at colons, except inside the brackets of an IPv6 address.
+fn host_and_ports(text: &str) -> Vec<&str> {
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    match bracketed {
+        Some((host, "")) => vec![host],
+        Some((host, rest)) => {
+            std::iter::once(host).chain(rest.strip_prefix(':').unwrap_or(rest).split(':')).collect()
+        }
+        None => text.split(':').collect(),
+    }
+}
+
+fn client_address(text: &str) -> Option<(ListenHost, u16)> {
+    let parts = host_and_ports(text.trim());
+    let (host, port) = match parts.as_slice() {
+        [port] => ("0.0.0.0", port),
+        [host, port] => (*host, port),
+        _ => return None,
+    };
+    let host = match host.parse::<std::net::IpAddr>() {
+        Ok(address) if address.is_unspecified() => ListenHost::Any,
+        Ok(address) => ListenHost::Address(address),
+        Err(_) => ListenHost::Name(host.to_owned()),
+    };
+    Some((host, port.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(text: &str) -> Member {
+        member(1, text, false).unwrap()
+    }
+
+    #[test]
+    fn role_and_client_part_are_optional() {
+        assert_eq!(ok("zk1:2888:3888"), Member { is_observer: false, client: None });
+        assert_eq!(ok("zk1:2888:3888;2181").client, Some((ListenHost::Any, 2181)));
+        assert_eq!(
+            ok("zk1:2888:3888:Observer;a.b:2181"),
+            Member { is_observer: true, client: Some((ListenHost::Name("a.b".into()), 2181)) }
+        );
+        assert_eq!(
+            ok("[::1]:2888:3888:participant;[::1]:2181").client,
+            Some((ListenHost::Address("::1".parse().unwrap()), 2181,))
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named_in_javas_words() {
+        for (text, message) in [
+            ("", "does not have the form"),
+            ("zk1", "does not have the form"),
+            ("zk1:2888", "does not have the form"),
+            ("zk1:2888:3888:observer:x", "does not have the form"),
+            ("zk1:2888:3888;1;2", "does not have the form"),
+            ("zk1:2888:3888;a:b:c", "does not have the form"),
+            ("zk1:x:3888", "Address unresolved: zk1:x"),
+            ("zk1:2888:2888", "Client and election port must be different"),
+            ("zk1:2888:3888:leader", "Unrecognised peertype: leader"),
+            ("zk1:2888:3888|zk2:2888:3888", "Multiple address feature is disabled"),
+        ] {
+            let error = member(1, text, false).unwrap_err();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+        assert!(member(1, "a:1:2:observer|b:1:2", true).unwrap().is_observer);
+        assert!(member(1, "a:1:2:observer|b:1:2:participant", true).is_err());
+    }
+}

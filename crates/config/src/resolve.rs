@@ -1,0 +1,553 @@
+//! From settings to a [`Config`]: each value by its row, then all of them together.
+//!
+//! Sources are handed in from the weakest to the strongest and the last word on a key wins. Nothing
+//! stops at the first mistake: what can still be checked is checked, so that one start tells an
+//! operator everything.
+
+use crate::config::{Config, ListenHost};
+use crate::draft::Draft;
+use crate::effective::{Effective, shown};
+use crate::error::{ConfigError, ConfigErrors, Warning};
+use crate::key::{Honour, Key, Problem};
+use crate::keys;
+use crate::keys::relative_path_warning;
+use crate::membership::Membership;
+use crate::properties;
+use crate::setting::{self, Setting, Source};
+use crate::suggestion;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// Reads a file that the configuration names; handed in, so that this crate's core touches nothing.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// Everything that was said, in the order in which it counts.
+#[derive(Debug, Default)]
+pub struct Sources {
+    settings: Vec<Setting>,
+    errors: Vec<ConfigError>,
+    warnings: Vec<Warning>,
+}
+
+impl Sources {
+    /// Nothing said yet.
+    pub fn new() -> Self {
+        Sources::default()
+    }
+
+    /// Adds the `-Dkey=value` words of an environment variable such as `JVMFLAGS`.
+    #[must_use]
+    pub fn jvm_flags(mut self, variable: &str, text: &str) -> Self {
+        self.settings.extend(setting::jvm_flags(variable, text));
+        self
+    }
+
+    /// Adds `-Dkey=value` words of the command line; other words are ignored.
+    #[must_use]
+    pub fn properties<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.settings.extend(words.into_iter().filter_map(|word| setting::property(word, &Source::Property)));
+        self
+    }
+
+    /// Adds a zoo.cfg: the path only names it in messages.
+    #[must_use]
+    pub fn file(mut self, path: &str, bytes: &[u8]) -> Self {
+        let entries = file_settings(path, bytes, &mut self.errors);
+        self.warn_about_repetitions(&entries);
+        self.settings.extend(entries);
+        self
+    }
+
+    /// Adds key and value pairs, as the flags of `zabd server` are.
+    #[must_use]
+    pub fn pairs<'a>(mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        self.settings.extend(pairs.into_iter().map(|(key, value)| Setting {
+            key: key.to_owned(),
+            value: properties::trim(value).to_owned(),
+            source: Source::Argument,
+        }));
+        self
+    }
+
+    /// Adds Java's positional form `port datadir [ticktime] [maxcnxns]`.
+    #[must_use]
+    pub fn port_and_directory(self, words: &[String]) -> Self {
+        let names = ["clientPort", "dataDir", "tickTime", "maxClientCnxns"];
+        let all = names.into_iter().zip(words.iter().map(String::as_str));
+        // In this form Java has no limit per address.
+        self.pairs([("maxClientCnxns", "0")].into_iter().chain(all))
+    }
+
+    /// Understands all of it. `read` is asked for `dynamicConfigFile` and for `<dataDir>/myid`.
+    pub fn resolve(self, read: ReadFile<'_>) -> Result<Config, ConfigErrors> {
+        let Sources { settings, errors, warnings } = self;
+        let mut resolver = Resolver { draft: Draft::new(), last: BTreeMap::new(), errors, warnings };
+        resolver.collect(settings);
+        resolver.apply();
+        resolver.check_directories();
+        resolver.check_sessions();
+        resolver.check_throttle();
+        resolver.check_auth();
+        resolver.read_myid(read);
+        let membership = resolver.membership(read);
+        resolver.check_standalone(&membership);
+        resolver.check_ports(&membership);
+        resolver.finish()
+    }
+
+    fn warn_about_repetitions(&mut self, entries: &[Setting]) {
+        let mut first = BTreeMap::new();
+        for entry in entries {
+            let name = keys::unprefixed(&entry.key);
+            let name = keys::find(name).filter(|key| key.prefix.is_none()).map_or(name, |key| key.name);
+            if let Some(earlier) = first.insert(name, entry) {
+                let message = format!("{name} is set again, the value of {} is forgotten", earlier.source);
+                self.warnings.push(Warning { source: Some(entry.source.clone()), message });
+            }
+        }
+    }
+}
+
+/// Entries of a properties file as settings; a malformed one becomes an error.
+fn file_settings(path: &str, bytes: &[u8], errors: &mut Vec<ConfigError>) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for entry in properties::parse(bytes) {
+        match entry {
+            Ok(entry) => settings.push(Setting {
+                key: entry.key,
+                value: entry.value,
+                source: Source::File { path: path.into(), line: entry.line },
+            }),
+            Err(malformed) => errors.push(ConfigError {
+                source: Some(Source::File { path: path.into(), line: malformed.line }),
+                key: None,
+                message: "Malformed \\uxxxx encoding.".to_owned(),
+                hint: Some("a backslash is written `\\\\`".to_owned()),
+            }),
+        }
+    }
+    settings
+}
+
+/// Whether the word makes up the ensemble; several of them belong together.
+fn is_membership(name: &str) -> bool {
+    keys::find(name).is_some_and(|key| matches!(key.prefix, Some("server." | "group" | "weight")))
+}
+
+struct Resolver {
+    draft: Draft,
+    /// The last word on every key, by its name in the table (of a family, by its own name).
+    last: BTreeMap<String, (&'static Key, Setting)>,
+    errors: Vec<ConfigError>,
+    warnings: Vec<Warning>,
+}
+
+impl Resolver {
+    /// Sorts settings by key; the later one replaces the earlier.
+    fn collect(&mut self, settings: Vec<Setting>) {
+        for setting in settings {
+            let name = keys::unprefixed(&setting.key).to_owned();
+            let Some(key) =
+                keys::find(&name).filter(|_| !(setting.source.is_property() && is_membership(&name)))
+            else {
+                self.unknown(&setting);
+                continue;
+            };
+            if matches!(setting.source, Source::File { .. }) && setting.key != name && key.prefix.is_none() {
+                let text =
+                    format!("{} works without its prefix too; Java reads only `{name}` here", setting.key);
+                self.warnings.push(Warning { source: Some(setting.source.clone()), message: text });
+            }
+            let name = if key.prefix.is_some() { name } else { key.name.to_owned() };
+            self.last.insert(name, (key, setting));
+        }
+    }
+
+    /// A key that nothing reads is no mistake in Java: it becomes a system property.
+    fn unknown(&mut self, setting: &Setting) {
+        let in_java = match setting.source {
+            Source::Property | Source::Environment(_) => setting.key.clone(),
+            _ => format!("zookeeper.{}", setting.key),
+        };
+        if !in_java.starts_with("zookeeper.") {
+            return; // A property of the JVM or of another program.
+        }
+        let mut message = format!("nothing reads {}", setting.key);
+        if let Some(meant) = suggestion::nearest(keys::unprefixed(&setting.key)) {
+            message = format!("{message}; hint: did you mean `{meant}`?");
+        }
+        self.warnings.push(Warning { source: Some(setting.source.clone()), message });
+        self.draft.config.system_properties.insert(in_java, setting.value.clone());
+    }
+
+    /// Lets each row read its value, and gathers the keys that mean nothing here by their reason.
+    fn apply(&mut self) {
+        let mut idle: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (name, (key, setting)) in &self.last {
+            self.draft.config.effective.push(Effective::new(key, name, setting));
+            if is_membership(name) {
+                self.draft.membership.push(setting.clone());
+            }
+            let source = Some(setting.source.clone());
+            match key.apply(&mut self.draft, name, &setting.value) {
+                Ok(None) => (),
+                Ok(Some(message)) => self.warnings.push(Warning { source, message }),
+                Err(problem) => {
+                    let (message, hint) = said(key, name, &setting.value, problem);
+                    self.errors.push(ConfigError {
+                        source,
+                        key: Some(name.clone()),
+                        message,
+                        hint: Some(hint),
+                    });
+                    continue;
+                }
+            }
+            let Honour::NoEffect(why) = key.honour else { continue };
+            let value = setting.value.as_str();
+            if !value.is_empty() && !value.eq_ignore_ascii_case(key.default) && !key.silent.contains(&value) {
+                idle.entry(why).or_default().push(format!("{name} ({})", setting.source));
+            }
+        }
+        for (why, names) in idle {
+            let message = format!("{why}: no effect of {}", names.join(", "));
+            self.warnings.push(Warning { source: None, message });
+        }
+    }
+
+    fn check_directories(&mut self) {
+        let Some(data_dir) = self.draft.data_dir.clone() else {
+            if !self.last.contains_key("dataDir") {
+                self.error("dataDir", "dataDir is not set", "add `dataDir=/var/lib/zookeeper`");
+            }
+            return;
+        };
+        self.draft.config.data_log_dir = self.draft.data_log_dir.clone().unwrap_or_else(|| data_dir.clone());
+        self.draft.config.data_dir = data_dir;
+    }
+
+    fn check_sessions(&mut self) {
+        let tick = i64::from(self.draft.config.tick_time_ms);
+        let min = self.draft.session_timeout_ms_min.map_or(2 * tick, i64::from);
+        let max = self.draft.session_timeout_ms_max.map_or(20 * tick, i64::from);
+        if i64::from(i32::MAX) < max.max(min) {
+            let text = format!("tickTime={tick} makes session timeouts longer than {} ms", i32::MAX);
+            return self.error("tickTime", &text, "tickTime is in milliseconds, for example `tickTime=2000`");
+        }
+        if max < min {
+            let text = "minSessionTimeout must not be larger than maxSessionTimeout";
+            let hint = format!("they are {min} and {max} ms; unset, they are 2 and 20 times `tickTime`");
+            let key = if self.last.contains_key("minSessionTimeout") {
+                "minSessionTimeout"
+            } else {
+                "maxSessionTimeout"
+            };
+            return self.error(key, text, &hint);
+        }
+        self.draft.config.session_timeout_ms_min = min as u32;
+        self.draft.config.session_timeout_ms_max = max as u32;
+        let config = &mut self.draft.config;
+        let poll = self.draft.max_write_queue_poll_time_ms;
+        config.max_write_queue_poll_time_ms = poll.unwrap_or(config.flush_delay_ms / 3);
+        config.jute_extra_bytes =
+            self.draft.jute_extra_bytes.unwrap_or(config.jute_max_buffer_bytes).max(1024);
+    }
+
+    /// Bends the weights as Java does, then counts the bucket in global sessions.
+    fn check_throttle(&mut self) {
+        let local = match self.draft.local_session_weight {
+            weight if weight <= 0 => self.weight_warning("local", weight, 1),
+            weight => weight,
+        };
+        let raised = |resolver: &mut Self, name: &str, weight: i64, default: i64| {
+            if weight <= 0 {
+                resolver.weight_warning(name, weight, default).max(local)
+            } else if weight < local {
+                resolver.weight_warning(name, weight, local)
+            } else {
+                weight
+            }
+        };
+        let global = raised(self, "global", self.draft.global_session_weight, 3);
+        let renew = raised(self, "renew", self.draft.renew_session_weight, 2);
+        let throttle = &mut self.draft.config.connection_throttle;
+        throttle.local_session_weight = local as u32;
+        throttle.global_session_weight = global as u32;
+        throttle.renew_session_weight = renew as u32;
+        if throttle.weight_enabled {
+            let in_sessions = |count: u32| count.saturating_mul(global as u32).min(i32::MAX as u32);
+            throttle.max_tokens = in_sessions(throttle.max_tokens);
+            throttle.fill_count = in_sessions(throttle.fill_count);
+        }
+    }
+
+    fn weight_warning(&mut self, name: &str, weight: i64, used: i64) -> i64 {
+        let key = format!("connection_throttle_{name}_session_weight");
+        let message =
+            format!("{key}={weight} must be positive and not below the local session weight, {used} is used");
+        let source = self.place(&key);
+        self.warnings.push(Warning { source, message });
+        used
+    }
+
+    fn check_auth(&mut self) {
+        let draft = &mut self.draft;
+        draft.config.auth.digest_enabled |= draft.digest_provider;
+        let names = draft.ensemble_names.take();
+        if draft.ensemble_provider {
+            draft.config.auth.ensemble_names = Some(names.unwrap_or_default());
+        } else if names.is_some() {
+            let message = "ensembleAuthName has no effect without \
+                           `authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider`";
+            let source = self.place("ensembleAuthName");
+            self.warnings.push(Warning { source, message: message.to_owned() });
+        }
+        self.check_enforced_schemes();
+        self.check_quorum_sasl();
+    }
+
+    fn check_enforced_schemes(&mut self) {
+        if !self.draft.enforce_auth_enabled {
+            return;
+        }
+        let schemes = std::mem::take(&mut self.draft.enforce_auth_schemes);
+        if schemes.is_empty() {
+            let text =
+                "zookeeper.enforce.auth.enabled is true zookeeper.enforce.auth.schemes must be configured.";
+            self.error("enforce.auth.enabled", text, "add `enforce.auth.schemes=digest`");
+        }
+        for scheme in &schemes {
+            let auth = &self.draft.config.auth;
+            let available = match scheme.as_str() {
+                "digest" => auth.digest_enabled,
+                "ip" => true,
+                "ensemble" => auth.ensemble_names.is_some(),
+                _ => false,
+            };
+            if !available {
+                let text = format!("Authentication scheme {scheme} is not available.");
+                self.error("enforce.auth.schemes", &text, "this build serves `digest` and `ip`");
+            }
+        }
+        self.draft.config.auth.enforce_schemes = schemes;
+    }
+
+    fn check_quorum_sasl(&mut self) {
+        let (enable, server, learner) =
+            ("quorum.auth.enableSasl", "quorum.auth.serverRequireSasl", "quorum.auth.learnerRequireSasl");
+        let Draft { quorum_sasl_enabled, quorum_sasl_server_required, quorum_sasl_learner_required, .. } =
+            self.draft;
+        for (needs, has, required, is_required) in [
+            (enable, quorum_sasl_enabled, server, quorum_sasl_server_required),
+            (enable, quorum_sasl_enabled, learner, quorum_sasl_learner_required),
+            (learner, quorum_sasl_learner_required, server, quorum_sasl_server_required),
+        ] {
+            if is_required && !has {
+                let text = format!("{needs} is disabled, so cannot enable {required}");
+                self.error(required, &text, &format!("add `{needs}=true`"));
+            }
+        }
+    }
+
+    fn read_myid(&mut self, read: ReadFile<'_>) {
+        if self.draft.config.data_dir.as_os_str().is_empty() {
+            return;
+        }
+        let path = self.draft.config.data_dir.join("myid");
+        // Without peers the file is optional, and whatever keeps it from being read is no obstacle.
+        let Ok(bytes) = read(&path) else { return };
+        let text = String::from_utf8_lossy(&bytes);
+        let line = text.lines().next().unwrap_or_default();
+        match line.parse() {
+            Ok(id) => self.draft.config.myid = Some(id),
+            Err(_) => self.errors.push(ConfigError {
+                source: Some(Source::WholeFile(path.to_string_lossy().into())),
+                key: None,
+                message: format!("serverid {line} is not a number"),
+                hint: Some(
+                    "its first line must be one decimal number; a standalone server needs no such file"
+                        .into(),
+                ),
+            }),
+        }
+    }
+
+    /// The members, from zoo.cfg or from the file that it names.
+    fn membership(&mut self, read: ReadFile<'_>) -> Membership {
+        let mut lines = std::mem::take(&mut self.draft.membership);
+        if let Some(path) = self.draft.dynamic_config_file.clone() {
+            for line in lines.drain(..) {
+                let message = format!("parameter: {} must be in a separate dynamic config file", line.key);
+                let hint = Some(format!("move the line to {path}, or remove `dynamicConfigFile`"));
+                self.errors.push(ConfigError {
+                    source: Some(line.source),
+                    key: Some(line.key),
+                    message,
+                    hint,
+                });
+            }
+            lines = self.dynamic_lines(&path, read);
+        }
+        Membership::parse(&lines, self.draft.multi_address_enabled, &mut self.errors)
+    }
+
+    fn dynamic_lines(&mut self, path: &str, read: ReadFile<'_>) -> Vec<Setting> {
+        let bytes = match read(Path::new(path)) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let hint = "create it, or remove `dynamicConfigFile`";
+                self.error("dynamicConfigFile", &format!("Error processing {path}: {error}"), hint);
+                return Vec::new();
+            }
+        };
+        let mut lines = file_settings(path, &bytes, &mut self.errors);
+        lines.retain(|line| {
+            if is_membership(&line.key) {
+                return true;
+            }
+            let (message, hint) = if line.key == "version" {
+                (
+                    "dynamic file shouldn't have version inside".to_owned(),
+                    "the version is the suffix of its name",
+                )
+            } else {
+                (
+                    format!("Unrecognised parameter: {}", line.key),
+                    "only server, group and weight lines belong here",
+                )
+            };
+            let (source, key, hint) =
+                (Some(line.source.clone()), Some(line.key.clone()), Some(hint.to_owned()));
+            self.errors.push(ConfigError { source, key, message, hint });
+            false
+        });
+        lines
+    }
+
+    /// Java's rule for what is a standalone server; everything else asks for peers.
+    fn check_standalone(&mut self, membership: &Membership) {
+        let (voters, observers) = (membership.participants(), membership.observers());
+        let any_server = self.last.keys().find(|name| name.starts_with("server.")).cloned();
+        let key = any_server.unwrap_or_else(|| "dynamicConfigFile".to_owned());
+        let standalone = self.draft.standalone_enabled;
+        let remedy = "this build serves a standalone server: leave one `server.N` line or none, and `standaloneEnabled=true`";
+        match (voters, observers) {
+            (0, _) if !standalone => {
+                let text = "standaloneEnabled = false then number of participants should be >0";
+                self.error("standaloneEnabled", text, remedy);
+            }
+            (0, 0) => (),
+            (0, _) => self.error(&key, "Observers w/o participants is an invalid configuration", remedy),
+            (1, _) if !standalone => {
+                self.error(
+                    "standaloneEnabled",
+                    "standaloneEnabled=false asks for an ensemble of one server",
+                    remedy,
+                );
+            }
+            (1, 0) => {
+                let message = "Invalid configuration, only one server specified (ignoring)".to_owned();
+                let source = self.place(&key);
+                self.warnings.push(Warning { source, message });
+            }
+            (1, _) => self.error(&key, "Observers w/o quorum is an invalid configuration", remedy),
+            _ => self.error(&key, &format!("{voters} voting servers ask for an ensemble"), remedy),
+        }
+    }
+
+    fn check_ports(&mut self, membership: &Membership) {
+        self.check_client_port(membership);
+        if self.draft.secure_client_port_address && !self.draft.secure_client_port {
+            let text = "secureClientPortAddress is set but secureClientPort is not set";
+            self.error("secureClientPortAddress", text, "remove it; this build serves no TLS");
+        }
+    }
+
+    fn check_client_port(&mut self, membership: &Membership) {
+        let draft = &mut self.draft;
+        let port_was_written = self.last.contains_key("clientPort");
+        if !port_was_written && draft.client_port_address.is_some() {
+            let text = "clientPortAddress is set but clientPort is not set";
+            return self.error("clientPortAddress", text, "add `clientPort=2181`");
+        }
+        let host = draft.client_port_address.take().unwrap_or(ListenHost::Any);
+        let member =
+            draft.config.myid.and_then(|id| Some((id, membership.members.get(&id)?.client.clone()?)));
+        let mut conflict = None;
+        if let Some((id, (member_host, member_port))) = member {
+            let same_host = host == ListenHost::Any || host == member_host;
+            if draft.config.client_port.is_some_and(|port| port != member_port || !same_host) {
+                let port = draft.config.client_port.unwrap_or_default();
+                conflict = Some(format!(
+                    "client address for this server (id = {id}) in static config file is {host}:{port} is different \
+                     from client address found in dynamic file: {member_host}:{member_port}"
+                ));
+            }
+            draft.config.client_port = Some(member_port);
+            draft.config.client_port_address = member_host;
+        } else {
+            draft.config.client_port_address = host;
+        }
+        if let Some(text) = conflict {
+            return self.error(
+                "clientPort",
+                &text,
+                "remove `clientPort` or the part after `;` of the server line",
+            );
+        }
+        if draft.config.client_port.is_none() && !port_was_written && !draft.secure_client_port {
+            let text = "clientPort is not set, so no client could connect";
+            self.error("clientPort", text, "add `clientPort=2181`");
+        }
+    }
+
+    fn finish(mut self) -> Result<Config, ConfigErrors> {
+        if !self.errors.is_empty() {
+            self.errors.sort_by_key(|error| match &error.source {
+                Some(Source::File { path, line }) => (0, Some(path.clone()), *line),
+                Some(_) => (1, None, 0),
+                None => (2, None, 0),
+            });
+            return Err(ConfigErrors(self.errors));
+        }
+        let mut config = self.draft.config;
+        config.warnings = self.warnings;
+        config.assert_valid();
+        Ok(config)
+    }
+
+    fn place(&self, key: &str) -> Option<Source> {
+        self.last.get(key).map(|(_, setting)| setting.source.clone())
+    }
+
+    fn error(&mut self, key: &str, message: &str, hint: &str) {
+        self.errors.push(ConfigError {
+            source: self.place(key),
+            key: Some(key.to_owned()),
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()),
+        });
+    }
+}
+
+/// The words for a problem with one value.
+fn said(key: &Key, name: &str, value: &str, problem: Problem) -> (String, String) {
+    let hint = if problem.hint.is_empty() { key.hint() } else { problem.hint };
+    let message =
+        if problem.whole { problem.text } else { format!("{name}={} {}", shown(key, value), problem.text) };
+    (message, hint)
+}
+
+/// Java's warning for a configuration file given by a relative path.
+pub(crate) fn warn_relative_file(sources: &mut Sources, path: &str) {
+    if let Some(message) = relative_path_warning(path) {
+        sources.warnings.push(Warning { source: None, message });
+    }
+}
+
+/// An error about a file as a whole, such as one that cannot be read.
+pub(crate) fn file_error(sources: &mut Sources, path: &str, message: String, hint: &str) {
+    let source = Some(Source::WholeFile(path.into()));
+    sources.errors.push(ConfigError { source, key: None, message, hint: Some(hint.to_owned()) });
+}

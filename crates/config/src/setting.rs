@@ -1,0 +1,95 @@
+//! One raw word of configuration and where it came from.
+//!
+//! Text reaches a server by four roads, and the later one wins: `SERVER_JVMFLAGS` and `JVMFLAGS`,
+//! `-D` words of the command line, the file, and the flags of `zabd server`. The file beats `-D`
+//! because Java's parser overwrites the system property with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Where a value was written, as an operator would look for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A line of a file, counted from 1.
+    File {
+        /// The path as it was given.
+        path: Arc<str>,
+        /// Line of the entry's first character.
+        line: usize,
+    },
+    /// A whole file, when no single line is to blame.
+    WholeFile(Arc<str>),
+    /// A `-Dkey=value` word of the command line.
+    Property,
+    /// A `-Dkey=value` word inside this environment variable.
+    Environment(Arc<str>),
+    /// A flag or positional argument of the command line.
+    Argument,
+}
+
+impl Source {
+    /// Whether Java would know the value as a system property rather than as a line of zoo.cfg.
+    pub fn is_property(&self) -> bool {
+        matches!(self, Source::Property | Source::Environment(_))
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File { path, line } => write!(f, "{path}:{line}"),
+            Source::WholeFile(path) => f.write_str(path),
+            Source::Property => f.write_str("-D"),
+            Source::Environment(name) => write!(f, "{name} -D"),
+            Source::Argument => f.write_str("command line"),
+        }
+    }
+}
+
+/// `key=value`, not yet understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key exactly as written.
+    pub key: String,
+    /// The value, trimmed.
+    pub value: String,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// Reads the `-Dkey=value` words of a JVM flags variable; everything else in it is for a JVM.
+///
+/// The shell scripts expand the variable unquoted, so words end at blanks and quotes mean nothing.
+pub(crate) fn jvm_flags(variable: &str, text: &str) -> Vec<Setting> {
+    let source = Source::Environment(variable.into());
+    text.split_ascii_whitespace().filter_map(|word| property(word, &source)).collect()
+}
+
+/// Reads one `-Dkey=value` word; `-Dkey` alone sets the empty text, as in Java.
+pub(crate) fn property(word: &str, source: &Source) -> Option<Setting> {
+    let text = word.strip_prefix("-D")?;
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    (!key.is_empty()).then(|| Setting {
+        key: key.to_owned(),
+        value: crate::properties::trim(value).to_owned(),
+        source: source.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_d_words_are_settings() {
+        let words = jvm_flags("JVMFLAGS", "-Xmx512m  -Dzookeeper.snapCount=5 -server\t-Da.b=c=d -Dflag -D=x");
+        let words: Vec<_> = words.iter().map(|word| (word.key.as_str(), word.value.as_str())).collect();
+        assert_eq!(words, [("zookeeper.snapCount", "5"), ("a.b", "c=d"), ("flag", "")]);
+    }
+
+    #[test]
+    fn places_read_as_an_operator_would_look_for_them() {
+        assert_eq!(Source::File { path: "zoo.cfg".into(), line: 7 }.to_string(), "zoo.cfg:7");
+        assert_eq!(Source::Environment("JVMFLAGS".into()).to_string(), "JVMFLAGS -D");
+    }
+}

@@ -1,0 +1,408 @@
+//! Whole configurations: what operators write, what they get wrong, and what they read then.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use zabd_config::{
+    CommandLine, Config, ConfigErrors, DigestAlg, ExitCode, FourLetterWords, ListenHost, LogFormat, LogLevel,
+    SnapshotCompression, Sources, Start,
+};
+
+/// Files that exist in a test's world.
+#[derive(Default)]
+struct World(BTreeMap<PathBuf, &'static str>);
+
+impl World {
+    fn with(mut self, path: &str, text: &'static str) -> Self {
+        self.0.insert(path.into(), text);
+        self
+    }
+
+    fn resolve(&self, sources: Sources) -> Result<Config, ConfigErrors> {
+        sources.resolve(&|path: &Path| {
+            self.0
+                .get(path)
+                .map(|text| text.as_bytes().to_vec())
+                .ok_or_else(|| io::ErrorKind::NotFound.into())
+        })
+    }
+
+    fn file(&self, text: &str) -> Result<Config, ConfigErrors> {
+        self.resolve(Sources::new().file("zoo.cfg", text.as_bytes()))
+    }
+}
+
+fn file(text: &str) -> Result<Config, ConfigErrors> {
+    World::default().file(text)
+}
+
+/// Adds what every configuration needs, so that a test shows only its own lines.
+fn with(lines: &str) -> Config {
+    file(&format!("{lines}\ndataDir=/data\nclientPort=2181\n"))
+        .unwrap_or_else(|errors| panic!("{lines}: {errors}"))
+}
+
+fn errors(lines: &str) -> String {
+    match file(&format!("{lines}\ndataDir=/data\nclientPort=2181\n")) {
+        Ok(_) => panic!("{lines} is accepted"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    config.warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_sample_configuration_works() {
+    let text = "# The number of milliseconds of each tick\ntickTime=2000\ninitLimit=10\nsyncLimit=5\n\
+                dataDir=/tmp/zookeeper\nclientPort=2181\n#maxClientCnxns=60\n";
+    let config = file(text).unwrap();
+    assert_eq!(config.data_dir, Path::new("/tmp/zookeeper"));
+    assert_eq!(config.data_log_dir, config.data_dir);
+    assert_eq!((config.client_port, &config.client_port_address), (Some(2181), &ListenHost::Any));
+    assert_eq!(
+        (config.tick_time_ms, config.session_timeout_ms_min, config.session_timeout_ms_max),
+        (2000, 4000, 40_000)
+    );
+    assert_eq!((config.max_client_cnxns_per_ip, config.listen_backlog()), (60, 50));
+    assert_eq!(
+        warnings(&config),
+        ["a standalone server has no peers: no effect of initLimit (zoo.cfg:3), syncLimit (zoo.cfg:4)"]
+    );
+    let echo: Vec<_> = config.effective.iter().map(ToString::to_string).collect();
+    assert!(echo.contains(&"tickTime=2000 (zoo.cfg:2)".to_owned()), "{echo:?}");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
+    let text = "tickTime=abc\nreconfigEnabled=yes\nclientPort=70000\nsnapCount=many\nminSessionTimeout=9000\n\
+                maxSessionTimeout=5000\n";
+    let errors = file(text).unwrap_err();
+    assert_eq!(errors.exit_code(), ExitCode::InvalidInvocation);
+    assert_eq!(
+        errors.to_string(),
+        "zoo.cfg:1: tickTime=abc is not a number; hint: milliseconds, for example `tickTime=2000`\n\
+         zoo.cfg:2: Invalid option yes for reconfigEnabled. Choose 'true' or 'false.'; hint: write \
+         `reconfigEnabled=true` or `reconfigEnabled=false`\n\
+         zoo.cfg:3: clientPort=70000 is out of range; hint: a port from 1 to 65535, or 0 for any free one\n\
+         zoo.cfg:4: snapCount=many is not a number; hint: transactions, for example `snapCount=50000`\n\
+         zoo.cfg:5: minSessionTimeout must not be larger than maxSessionTimeout; hint: they are 9000 and 5000 ms; \
+         unset, they are 2 and 20 times `tickTime`\n\
+         dataDir is not set; hint: add `dataDir=/var/lib/zookeeper`"
+    );
+}
+
+#[test]
+fn javas_validation_messages_are_kept() {
+    for (text, message) in [
+        ("clientPort=2181", "dataDir is not set"),
+        ("dataDir=\nclientPort=2181", "zoo.cfg:1: dataDir is not set"),
+        ("dataDir=/d", "clientPort is not set"),
+        (
+            "dataDir=/d\nclientPortAddress=::1",
+            "zoo.cfg:2: clientPortAddress is set but clientPort is not set",
+        ),
+        ("dataDir=/d\nclientPort=1\ntickTime=0", "zoo.cfg:3: tickTime is not set"),
+        ("dataDir=/d\nclientPort=1\ntickTime=-5", "tickTime=-5 must be at least 1"),
+        ("dataDir=/d\nclientPort=1\ntickTime=200000000", "makes session timeouts longer than 2147483647 ms"),
+        ("dataDir=/d\nclientPort=1\nmaxSessionTimeout=100", "minSessionTimeout must not be larger"),
+        ("dataDir=/d\nclientPort=1\nelectionAlg=0", "Invalid electionAlg value. Only 3 is supported."),
+        ("dataDir=/d\nclientPort=1\npeerType=leader", "Unrecognised peertype: leader"),
+        ("dataDir=/d\nclientPort=-1", "clientPort=-1 is out of range"),
+        ("dataDir=/d\nclientPort=0x10", "clientPort=0x10 is not a number"),
+        ("dataDir=/d\nclientPort=1\nclientPortAddress=a:b:c", "clientPortAddress=a:b:c is not an address"),
+        (
+            "dataDir=/d\nclientPort=1\nsecureClientPortAddress=::1",
+            "secureClientPortAddress is set but secureClientPort",
+        ),
+        ("dataDir=/d\nclientPort=1\nmetricsProvider.className=x.Y", "metrics provider class was not found"),
+        ("dataDir=/d\nclientPort=1\nkey=\\u00g0", "zoo.cfg:3: Malformed \\uxxxx encoding."),
+        (
+            "dataDir=/d\nclientPort=1\nquorum.auth.serverRequireSasl=true",
+            "quorum.auth.enableSasl is disabled, so cannot enable quorum.auth.serverRequireSasl",
+        ),
+    ] {
+        let errors = file(text).expect_err(text).to_string();
+        assert!(errors.contains(message), "{text}: {errors}");
+        assert!(errors.lines().all(|line| line.contains("; hint: ")), "{errors}");
+    }
+}
+
+#[test]
+fn what_would_be_unsafe_to_ignore_ends_the_start() {
+    for (lines, message) in [
+        ("secureClientPort=2281", "asks for TLS, which this build does not serve"),
+        ("sslQuorum=true", "asks for TLS"),
+        ("sessionRequireClientSASLAuth=true", "asks for SASL"),
+        (
+            "enforce.auth.enabled=true\nenforce.auth.schemes=sasl",
+            "Authentication scheme sasl is not available.",
+        ),
+        ("enforce.auth.enabled=true", "zookeeper.enforce.auth.schemes must be configured"),
+        (
+            "enforce.auth.enabled=true\nenforce.auth.schemes=digest\nDigestAuthenticationProvider.enabled=false",
+            "Authentication scheme digest is not available.",
+        ),
+        (
+            "authProvider.1=org.example.Mine",
+            "authProvider.1=org.example.Mine is a class that zabd cannot load",
+        ),
+        ("authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider", "asks for SASL"),
+        ("audit.impl.class=org.example.Audit", "zabd cannot stand in for"),
+        ("serverCnxnFactory=org.example.Factory", "zabd cannot stand in for"),
+        ("watchManagerName=org.example.Watches", "zabd cannot stand in for"),
+        ("DigestAuthenticationProvider.digestAlg=ROT13", "is not a digest algorithm"),
+        ("server.1=a:2888:3888\nserver.2=b:2888:3888", "2 voting servers ask for an ensemble"),
+        ("server.1=a:2888:3888\nstandaloneEnabled=false", "asks for an ensemble of one server"),
+        ("standaloneEnabled=false", "number of participants should be >0"),
+        ("server.1=a:2888:3888:observer", "Observers w/o participants is an invalid configuration"),
+        (
+            "server.1=a:2888:3888\nserver.2=b:2888:3888:observer",
+            "Observers w/o quorum is an invalid configuration",
+        ),
+        ("server.1=a:2888", "does not have the form server_config"),
+        ("server.x=a:2888:3888", "server id x is not a number"),
+    ] {
+        let errors = errors(lines);
+        assert!(errors.contains(message), "{lines}: {errors}");
+        assert!(errors.starts_with("zoo.cfg:"), "{errors}");
+    }
+}
+
+#[test]
+fn one_server_line_is_a_standalone_server() {
+    let config = with("server.1=zk1:2888:3888");
+    assert_eq!(warnings(&config), ["zoo.cfg:1: Invalid configuration, only one server specified (ignoring)"]);
+    let myid = World::default().with("/data/myid", "1\n");
+    let text = "dataDir=/data\nserver.1=zk1:2888:3888;127.0.0.1:2182\n";
+    let config = myid.file(text).unwrap();
+    assert_eq!((config.client_port, config.myid), (Some(2182), Some(1)));
+    assert_eq!(config.client_port_address.to_string(), "127.0.0.1");
+    assert!(
+        file(text).unwrap_err().to_string().contains("clientPort is not set"),
+        "without myid Java has no port"
+    );
+    let conflict = myid.file(&format!("{text}clientPort=2181\n")).unwrap_err().to_string();
+    assert!(
+        conflict.contains("is different from client address found in dynamic file: 127.0.0.1:2182"),
+        "{conflict}"
+    );
+    let wrong =
+        World::default().with("/data/myid", "one\n").file("dataDir=/data\nclientPort=1\n").unwrap_err();
+    assert_eq!(wrong.to_string().split(';').next(), Some("/data/myid: serverid one is not a number"));
+}
+
+#[test]
+fn members_may_stand_in_a_dynamic_file() {
+    let start = "dataDir=/data\nclientPort=2181\ndynamicConfigFile=/zoo.dyn\n";
+    let missing = file(start).unwrap_err().to_string();
+    assert!(missing.starts_with("zoo.cfg:3: Error processing /zoo.dyn"), "{missing}");
+    let single = World::default().with("/zoo.dyn", "server.1=a:2888:3888\n");
+    assert!(single.file(start).is_ok());
+    let twice = single.file(&format!("{start}server.1=a:2888:3888\n")).unwrap_err().to_string();
+    assert!(
+        twice.starts_with("zoo.cfg:4: parameter: server.1 must be in a separate dynamic config file"),
+        "{twice}"
+    );
+    let strange = World::default().with("/zoo.dyn", "version=100\nserver.1=a:2888:3888\ntickTime=1\n");
+    let strange = strange.file(start).unwrap_err().to_string();
+    assert!(strange.contains("/zoo.dyn:1: dynamic file shouldn't have version inside"), "{strange}");
+    assert!(strange.contains("/zoo.dyn:3: Unrecognised parameter: tickTime"), "{strange}");
+}
+
+#[test]
+fn the_later_source_wins() {
+    let base =
+        || Sources::new().jvm_flags("JVMFLAGS", "-Dzookeeper.snapCount=11 -Dzookeeper.maxCnxns=11 -Xmx1g");
+    let words = ["-DsnapCount=22", "-Dfile.encoding=UTF-8", "-Dzookeeper.globalOutstandingLimit=22"];
+    let text = b"dataDir=/data\nclientPort=2181\nsnapCount=33\n";
+    let sources = base().properties(words).file("zoo.cfg", text).pairs([("clientPort", "2182")]);
+    let config = World::default().resolve(sources).unwrap();
+    assert_eq!((config.max_cnxns, config.global_outstanding_limit, config.snap_count), (11, 22, 33));
+    assert_eq!(config.client_port, Some(2182));
+    assert_eq!(warnings(&config), Vec::<String>::new(), "properties of the JVM are nobody's business");
+    let errors =
+        World::default().resolve(base().properties(["-Dzookeeper.maxCnxns=x"]).file("zoo.cfg", text));
+    assert!(errors.unwrap_err().to_string().starts_with("-D: maxCnxns=x is not a number"));
+}
+
+#[test]
+fn unknown_keys_become_properties_and_are_told() {
+    let config = with("my.key=1\nsnapcount=5\nzookeeper.forceSync=no");
+    assert_eq!(config.system_properties.get("zookeeper.my.key").map(String::as_str), Some("1"));
+    assert!(!config.force_sync);
+    assert_eq!(
+        warnings(&config),
+        [
+            "zoo.cfg:1: nothing reads my.key",
+            "zoo.cfg:2: nothing reads snapcount; hint: did you mean `snapCount`?",
+            "zoo.cfg:3: zookeeper.forceSync works without its prefix too; Java reads only `forceSync` here",
+        ]
+    );
+}
+
+#[test]
+fn a_repeated_key_is_told_and_the_last_wins() {
+    let config = with("connectionMaxTokens=5\nconnection_throttle_tokens=7");
+    assert_eq!(config.connection_throttle.max_tokens, 7);
+    assert_eq!(
+        warnings(&config),
+        ["zoo.cfg:2: connection_throttle_tokens is set again, the value of zoo.cfg:1 is forgotten"]
+    );
+}
+
+#[test]
+fn exact_words_are_exact() {
+    assert!(with("skipACL=yes").auth.skip_acl);
+    assert!(!with("skipACL=true").auth.skip_acl);
+    assert!(!with("forceSync=no").force_sync);
+    assert!(with("forceSync=false").force_sync);
+    assert_eq!(warnings(&with("forceSync=false")).len(), 1);
+    assert!(!with("digest.enabled=yes").digest_enabled, "a property that is not `true` is false");
+    assert!(with("enforceQuota=TRUE").enforce_quota);
+}
+
+#[test]
+fn numbers_out_of_javas_range_are_bent_as_java_bends_them() {
+    assert_eq!(with("snapCount=1").snap_count, 2);
+    assert_eq!(with("autopurge.snapRetainCount=1").autopurge_snap_retain_count, 3);
+    assert_eq!(with("autopurge.purgeInterval=-1").autopurge_interval_hours, None);
+    assert_eq!(with("snapSizeLimitInKb=0").snap_size_limit_kb, None);
+    assert_eq!(with("preAllocSize=lots").pre_alloc_size_kb, 65_536);
+    assert_eq!(with("largeRequestThreshold=0").large_request_threshold_bytes, None);
+    assert_eq!(with("largeRequestMaxBytes=-1").large_request_max_bytes, 104_857_600);
+    assert_eq!(with("flushDelay=30").max_write_queue_poll_time_ms, 10);
+    assert_eq!(with("maxBatchSize=0").max_batch_size, None);
+    assert_eq!(with("connection_throttle_freeze_time=-1").connection_throttle.freeze_time_ms, None);
+    assert_eq!(with("jute.maxbuffer=0x1000").jute_max_buffer_bytes, 4096);
+    assert_eq!(with("jute.maxbuffer=010").jute_max_buffer_bytes, 8);
+    assert_eq!(with("jute.maxbuffer=010").jute_extra_bytes, 1024);
+    assert_eq!(with("jute.maxbuffer=4096").jute_record_max_bytes(), 8192);
+    assert_eq!(with("jute.maxbuffer=2147483647").jute_record_max_bytes(), i32::MAX as u32);
+    assert_eq!(with("clientPortListenBacklog=0").listen_backlog(), 50);
+    assert_eq!(with("minSessionTimeout=-1\nmaxSessionTimeout=-1").session_timeout_ms_max, 60_000);
+}
+
+#[test]
+fn session_weights_are_bent_and_counted_in_global_sessions() {
+    let lines = "connection_throttle_tokens=10\nconnection_throttle_fill_count=2\nconnection_throttle_weight_enabled=true\n\
+                 connection_throttle_global_session_weight=1\nconnection_throttle_local_session_weight=4\n\
+                 connection_throttle_renew_session_weight=0";
+    let config = with(lines);
+    let throttle = config.connection_throttle;
+    assert_eq!((throttle.global_session_weight, throttle.local_session_weight), (4, 4));
+    assert_eq!(throttle.renew_session_weight, 4);
+    assert_eq!((throttle.max_tokens, throttle.fill_count), (40, 8));
+    assert_eq!(config.warnings.len(), 2);
+}
+
+#[test]
+fn words_and_names_are_understood() {
+    let config = with(
+        "4lw.commands.whitelist= ruok , stat,,\nclientPortAddress=[::1]\nsnapshot.compression.method=GZ",
+    );
+    assert!(config.four_letter_words.allows("ruok") && config.four_letter_words.allows("srvr"));
+    assert!(!config.four_letter_words.allows("mntr"));
+    assert_eq!(config.client_port_address, ListenHost::Address("::1".parse().unwrap()));
+    assert_eq!(config.snapshot_compression, SnapshotCompression::Gzip);
+    assert_eq!(with("4lw.commands.whitelist=ruok,*").four_letter_words, FourLetterWords::All);
+    assert_eq!(with("clientPortAddress=zk-0.zk").client_port_address, ListenHost::Name("zk-0.zk".into()));
+    assert_eq!(with("clientPortAddress=0.0.0.0").client_port_address, ListenHost::Any);
+    assert_eq!(with("DigestAuthenticationProvider.digestAlg=sha-512").auth.digest_alg, DigestAlg::Sha512);
+    assert_eq!(with("zabd.log.format=json").log.format, LogFormat::Json);
+    let root = World::default().resolve(
+        Sources::new()
+            .properties(["-Dzookeeper.root.logger=DEBUG, CONSOLE"])
+            .port_and_directory(&["1".into(), "d".into()]),
+    );
+    assert_eq!(root.unwrap().log.level, LogLevel::Debug);
+}
+
+#[test]
+fn schemes_follow_their_providers() {
+    let ensemble = "authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
+    assert_eq!(with(ensemble).auth.ensemble_names, Some(vec![]));
+    assert_eq!(with(&format!("{ensemble}\nensembleAuthName=a, b")).auth.ensemble_names.unwrap(), ["a", "b"]);
+    let alone = with("ensembleAuthName=a");
+    assert_eq!((alone.auth.ensemble_names.clone(), alone.warnings.len()), (None, 1));
+    let config = with("enforce.auth.enabled=true\nenforce.auth.schemes=digest, ip");
+    assert_eq!(config.auth.enforce_schemes, ["digest", "ip"]);
+    assert!(with("enforce.auth.schemes=sasl").auth.enforce_schemes.is_empty(), "not enabled, not demanded");
+}
+
+#[test]
+fn listeners_that_are_asked_for_and_not_opened_are_told_once() {
+    let admin = "the AdminServer is not opened by this build: no effect of admin.serverPort (zoo.cfg:1)";
+    assert_eq!(warnings(&with("admin.serverPort=9080")), [admin]);
+    assert_eq!(warnings(&with("admin.enableServer=false")), Vec::<String>::new());
+    let prometheus = with(
+        "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\n\
+         metricsProvider.httpPort=7000\nmetricsProvider.exportJvmInfo=true",
+    );
+    assert_eq!(prometheus.warnings.len(), 1);
+}
+
+#[test]
+fn relative_paths_are_told() {
+    let config = file("dataDir=data\ndataLogDir=./log\nclientPort=2181\n").unwrap();
+    assert_eq!(warnings(&config), ["zoo.cfg:1: data is relative. Prepend ./ to indicate that you're sure!"]);
+}
+
+#[test]
+fn command_lines_are_javas() {
+    let parse = |words: &[&str]| CommandLine::parse(words.iter().map(|word| (*word).to_owned()));
+    assert_eq!(parse(&[]).unwrap().start, Start::Development);
+    let file = parse(&["-Dzookeeper.snapCount=5", "-Xmx512m", "/etc/zoo.cfg"]).unwrap();
+    assert_eq!(
+        file,
+        CommandLine {
+            properties: vec!["-Dzookeeper.snapCount=5".into()],
+            start: Start::File("/etc/zoo.cfg".into())
+        }
+    );
+    assert!(
+        matches!(parse(&["2181", "/data", "2000", "10"]).unwrap().start, Start::PortAndDirectory(words) if words.len() == 4)
+    );
+    let many = parse(&["1", "2", "3", "4", "5"]).unwrap_err().to_string();
+    assert!(many.starts_with("Invalid number of arguments:[1, 2, 3, 4, 5]; hint: Usage: zabd"), "{many}");
+    assert!(parse(&["--what"]).is_err());
+}
+
+#[test]
+fn port_and_directory_has_its_own_defaults() {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let resolve = |words: &[String]| World::default().resolve(Sources::new().port_and_directory(words));
+    let config = resolve(&words(&["2181", "/data"])).unwrap();
+    assert_eq!((config.max_client_cnxns_per_ip, config.tick_time_ms), (0, 3000));
+    let config = resolve(&words(&["2181", "/data", "2000", "7"])).unwrap();
+    assert_eq!((config.max_client_cnxns_per_ip, config.session_timeout_ms_min), (7, 4000));
+    let errors = resolve(&words(&["port", "/data"])).unwrap_err().to_string();
+    assert!(errors.starts_with("command line: clientPort=port is not a number"), "{errors}");
+}
+
+#[test]
+fn development_is_a_valid_configuration() {
+    let config = Config::for_development("./data", 0);
+    assert_eq!((config.client_port, config.session_timeout_ms_max), (Some(0), 60_000));
+}
+
+#[test]
+fn load_reads_file_myid_and_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("zoo.cfg");
+    let text = format!("dataDir={}\nclientPort=2181\n", directory.path().display());
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(directory.path().join("myid"), "3\n").unwrap();
+    let command = CommandLine { properties: vec![], start: Start::File(path.clone()) };
+    let environment = |name: &str| match name {
+        "SERVER_JVMFLAGS" => Some("-Dzookeeper.snapCount=5 -Dzookeeper.maxCnxns=5".to_owned()),
+        "JVMFLAGS" => Some("-Dzookeeper.snapCount=6".to_owned()),
+        _ => None,
+    };
+    let config = zabd_config::load(&command, &environment).unwrap();
+    assert_eq!((config.myid, config.snap_count, config.max_cnxns), (Some(3), 6, 5));
+    let missing = CommandLine { properties: vec![], start: Start::File(directory.path().join("none.cfg")) };
+    let errors = zabd_config::load(&missing, &|_| None).unwrap_err().to_string();
+    assert!(errors.contains("none.cfg: file is missing"), "{errors}");
+}
