@@ -10,7 +10,7 @@ use crate::sessions;
 use crate::wire::{Frames, Incoming};
 
 /// Longer than any server takes for one request.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]

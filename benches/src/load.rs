@@ -137,6 +137,9 @@ pub struct LoadReport {
     pub window: Duration,
     /// CPU time the server used during the window; zero if it was not given.
     pub cpu: Duration,
+    /// CPU time the generator used during the window: near the window's length per thread, it was the
+    /// bottleneck.
+    pub generator_cpu: Duration,
     /// The server at the end of the window.
     pub usage: Usage,
     /// How many znodes each connection created, by lane.
@@ -304,12 +307,13 @@ fn measure(
     is_enough: &mut dyn FnMut(Duration) -> bool,
 ) -> Result<LoadReport, BenchError> {
     let usage = || server.map_or(Ok(Usage::default()), Process::usage).map_err(BenchError::io("read /proc"));
+    let generator = || Process::this().cpu().map_err(BenchError::io("read /proc"));
     let has_failed = || control.failed.load(Ordering::Relaxed);
     let warm_until = Instant::now() + plan.warm_up;
     while Instant::now() < warm_until && !has_failed() {
         std::thread::sleep(LOOK_INTERVAL.min(plan.warm_up));
     }
-    let before = usage()?;
+    let (before, generator_before) = (usage()?, generator()?);
     let start = Instant::now();
     control.window_start_ns.store(control.now_ns(), Ordering::Relaxed);
     let replies_max = plan.replies_max.unwrap_or(u64::MAX);
@@ -322,11 +326,12 @@ fn measure(
     }
     control.window_end_ns.store(control.now_ns(), Ordering::Relaxed);
     let window = start.elapsed();
-    let after = usage()?;
+    let (after, generator_after) = (usage()?, generator()?);
     Ok(LoadReport {
         streams: vec![StreamReport::default(); plan.streams.len()],
         window,
         cpu: after.cpu.saturating_sub(before.cpu),
+        generator_cpu: generator_after.saturating_sub(generator_before),
         usage: after,
         created: Vec::new(),
         epoch: control.epoch,

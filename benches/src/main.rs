@@ -292,6 +292,8 @@ fn run_load(args: &LoadArgs, out: &mut impl Write) -> anyhow::Result<()> {
     };
     let report = load::run(&plan, args.server.process()?)?;
     print_cost(out, report.replies(), report.window, report.cpu)?;
+    let generator = report.generator_cpu.as_secs_f64() / report.window.as_secs_f64();
+    writeln!(out, "the generator used {:.0} % of a core", generator * 100.0)?;
     for (op, latencies) in report.streams.iter().flat_map(|stream| &stream.latencies) {
         let name = format!("{op:?}").to_lowercase();
         print_latencies(out, &name, latencies)?;

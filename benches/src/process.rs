@@ -27,6 +27,11 @@ impl Process {
         pid.map(Self).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "0 is not a process"))
     }
 
+    /// The process that measures.
+    pub fn this() -> Self {
+        Self(rustix::process::getpid())
+    }
+
     /// CPU time and memory up to now.
     pub fn usage(self) -> io::Result<Usage> {
         let folder = format!("/proc/{}", self.0.as_raw_nonzero());
@@ -94,7 +99,8 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_and_spends_cpu() {
-        let this = Process::new(std::process::id()).unwrap();
+        let this = Process::this();
+        assert_eq!(Process::new(std::process::id()).unwrap(), this);
         let before = this.usage().unwrap();
         assert!(0 < before.rss_bytes);
         let mut spin = 0u64;

@@ -75,7 +75,7 @@ pub struct Settings {
 }
 
 /// Longer than any server takes to load a million znodes.
-const START_DEADLINE: Duration = Duration::from_secs(120);
+const START_DEADLINE: Duration = Duration::from_mins(2);
 /// How often a starting server is called.
 const CALL_INTERVAL: Duration = Duration::from_micros(500);
 /// A server that does not end when asked is killed.

@@ -17,7 +17,7 @@ const HANDSHAKES_MAX: usize = 32;
 /// Closings under way at once.
 const CLOSINGS_MAX: usize = 256;
 /// Plenty for ten thousand sessions on a slow disk.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Opens `count` sessions.
 pub fn open(target: &Target, count: usize) -> Result<Vec<Connection>, BenchError> {

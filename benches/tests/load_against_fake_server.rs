@@ -157,7 +157,7 @@ fn an_open_loop_keeps_its_rate_and_leaves_no_request_out() {
 fn a_window_ends_early_with_enough_replies() {
     let target = fake_server(Manner::Polite);
     let mut plan = plan(target, vec![Stream::closed(Op::Create, 2, 1)]);
-    (plan.window_max, plan.replies_max) = (Duration::from_secs(60), Some(50));
+    (plan.window_max, plan.replies_max) = (Duration::from_mins(1), Some(50));
     let report = load::run(&plan, None).unwrap();
     assert!(50 <= report.replies());
     let created: u64 = report.created.iter().map(|&(_, count)| count).sum();

@@ -54,7 +54,7 @@ impl Effort {
             watchers: 10_000,
             starts_empty: 5,
             starts_million: 2,
-            budget: Duration::from_secs(600),
+            budget: Duration::from_mins(10),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::compare::Comparison;
 use crate::compare::arena::{Tally, per_cpu_second_cell};
-use crate::compare::row::{Cell, Goal, Row, RowId, Unit};
+use crate::compare::row::{Cell, Goal, Row, RowId, Unit, median};
 use crate::compare::throughput::load;
 use crate::error::BenchError;
 use crate::load::Stream;
@@ -15,6 +15,8 @@ use crate::workload::{Keyspace, Op};
 
 /// How long a server may settle before its memory is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Java's default.
+const SNAP_COUNT_DEFAULT: u32 = 100_000;
 /// A scaled figure may be this much below the one it is compared with: caches miss more, noise is noise.
 pub(super) const SCALE_SHARE: f64 = 0.7;
 
@@ -25,11 +27,6 @@ fn mebibytes(server: &Server) -> Result<f64, BenchError> {
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-fn median(mut values: Vec<f64>) -> Cell {
-    values.sort_by(f64::total_cmp);
-    Cell { rounds: values.clone(), ..Cell::of(values[values.len() / 2]) }
 }
 
 /// The rows that are measured on a million znodes.
@@ -177,12 +174,13 @@ impl Comparison {
         }
         server.stop()?;
         self.say(&format!("starting {} on {} znodes", kind.name(), self.keyspace.znodes));
+        let settings = self.scaled_settings();
         // The first start may replay a log and write a snapshot; the ones behind it have only that to read.
-        let mut server = self.launcher.start(kind, &home, Settings::default())?;
+        let mut server = self.launcher.start(kind, &home, settings)?;
         let mut starts = Vec::new();
         for _ in 0..self.effort.starts_million {
             server.stop()?;
-            server = self.launcher.start(kind, &home, Settings::default())?;
+            server = self.launcher.start(kind, &home, settings)?;
             starts.push(milliseconds(server.first_answer));
         }
         *rows.start.cell(kind) = median(starts);
@@ -193,6 +191,13 @@ impl Comparison {
             *rows.sets.cell(kind) = self.scaled(&server, &Stream::closed(Op::Set, 64, 16));
         }
         server.stop()
+    }
+
+    /// As many times Java's default `snapCount` as there are more znodes, so that a transaction's share of
+    /// the snapshots is the same as in the rows that are scaled.
+    fn scaled_settings(&self) -> Settings {
+        let times = self.effort.znodes_million / self.effort.znodes;
+        Settings { snap_count: Some(SNAP_COUNT_DEFAULT * times as u32) }
     }
 
     /// A closed loop on a server that is alone, with the warm-up that its first figure needs.
@@ -234,7 +239,7 @@ impl Comparison {
         home: &std::path::Path,
         rows: [&mut Row; 3],
     ) -> Result<(), BenchError> {
-        let server = self.launcher.start(kind, home, Settings::default())?;
+        let server = self.launcher.start(kind, home, self.scaled_settings())?;
         prefill::fill(&server.target, &self.keyspace, self.value_bytes)?;
         for (row, op) in rows.into_iter().zip([Op::Get, Op::Set, Op::Swap]) {
             *row.cell(kind) = self.scaled(&server, &Stream::closed(op, 64, 16));

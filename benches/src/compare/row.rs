@@ -155,6 +155,12 @@ impl Cell {
     }
 }
 
+/// The median of the rounds, at least one; the upper one of an even number.
+pub fn median(mut rounds: Vec<f64>) -> Cell {
+    rounds.sort_by(f64::total_cmp);
+    Cell { value: rounds.get(rounds.len() / 2).copied(), rounds, ..Cell::default() }
+}
+
 /// One row.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {

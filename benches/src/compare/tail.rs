@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::compare::Comparison;
 use crate::compare::arena::Arena;
-use crate::compare::row::{Cell, Goal, Row, RowId, Unit};
+use crate::compare::row::{Cell, Goal, Row, RowId, Unit, median};
 use crate::compare::throughput::load;
 use crate::error::BenchError;
 use crate::latency::Latencies;
@@ -32,12 +32,6 @@ fn fixed_rate_streams() -> Vec<Stream> {
     vec![Stream::open(Op::Get, 64, GETS_PER_SECOND), sets]
 }
 
-fn latency_cell(latencies: &Latencies, rounds: Vec<f64>) -> Cell {
-    let mut cell = Cell::of(latencies.quantile_us(0.99)).with_latencies(latencies);
-    cell.rounds = rounds;
-    cell
-}
-
 /// What the snapshot row needs of one server.
 #[derive(Debug)]
 pub struct SnapshotFigures {
@@ -55,7 +49,8 @@ impl Comparison {
         let mut sets = Row::new(RowId::FixedRate, title("set"), Unit::Microseconds, goal);
         self.say("20 k get/s + 2 k set/s");
         let window = self.effort.window_tail;
-        let rounds = arena.rounds(self.effort.rounds, |server, _| {
+        // One more than the other rows have, so that a median of them is not the worse of two.
+        let rounds = arena.rounds(self.effort.rounds + 1, |server, _| {
             let mut plan = self.plan(server, fixed_rate_streams());
             plan.window_max = window;
             load(server, &plan)
@@ -104,9 +99,10 @@ impl Comparison {
     }
 }
 
+/// The median of the rounds' p99, because one disturbed round spoils the p99 of all together.
 fn merged(rounds: &[LoadReport], stream: usize, op: Op) -> Cell {
     let each: Vec<Latencies> = rounds.iter().map(|report| report.streams[stream].of(op)).collect();
-    latency_cell(&Latencies::sum(&each), each.iter().map(|round| round.quantile_us(0.99)).collect())
+    median(each.iter().map(|round| round.quantile_us(0.99)).collect()).with_latencies(&Latencies::sum(&each))
 }
 
 fn latencies_during(timeline: &[(u64, u64)], epoch: Instant, writings: &[Writing]) -> Latencies {
@@ -123,7 +119,7 @@ fn latencies_during(timeline: &[(u64, u64)], epoch: Instant, writings: &[Writing
 impl SnapshotFigures {
     /// Java's or zabd's cell.
     pub fn cell(&self) -> Cell {
-        let mut cell = latency_cell(&self.during, Vec::new());
+        let mut cell = Cell::of(self.during.quantile_us(0.99)).with_latencies(&self.during);
         let quiet = Unit::Microseconds.show(self.quiet.quantile_us(0.99));
         cell.note =
             format!("{quiet} without; {} sets in {:.1?} of writing", self.during.count(), self.written);
