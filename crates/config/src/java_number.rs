@@ -53,33 +53,52 @@ pub(crate) fn strict_bool(text: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
+    /// What `Integer.parseInt` and `Integer.getInteger` of Java 17 made of each text.
     #[test]
-    fn parse_is_decimal_only() {
-        for (text, number) in
-            [("0", 0), ("+7", 7), ("-1", -1), ("010", 10), ("9223372036854775807", i64::MAX)]
-        {
-            assert_eq!(parse(text), Some(number), "{text}");
-        }
-        for text in ["", "+", "0x10", "1_000", " 1", "1.0", "9223372036854775808"] {
-            assert_eq!(parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn decode_knows_hexadecimal_and_octal() {
-        for (text, number) in [
-            ("0xfffff", 0xf_ffff),
-            ("0X10", 16),
-            ("#ff", 255),
-            ("-0x1", -1),
-            ("010", 8),
-            ("0", 0),
-            ("12", 12),
-        ] {
-            assert_eq!(decode(text), Some(number), "{text}");
-        }
-        for text in ["", "-", "0x", "08", "0x-1", "--1", "4m", "-#", "#+1"] {
-            assert_eq!(decode(text), None, "{text}");
+    fn numbers_are_read_as_java_reads_them() {
+        let rows: &[(&str, Option<i32>, Option<i32>)] = &[
+            ("", None, None),
+            ("0", Some(0), Some(0)),
+            ("00", Some(0), Some(0)),
+            ("1", Some(1), Some(1)),
+            ("-1", Some(-1), Some(-1)),
+            ("+1", Some(1), Some(1)),
+            ("--1", None, None),
+            ("+-1", None, None),
+            ("-+1", None, None),
+            ("010", Some(10), Some(8)),
+            ("08", Some(8), None),
+            ("0x10", None, Some(16)),
+            ("0X1f", None, Some(31)),
+            ("#ff", None, Some(255)),
+            ("-#ff", None, Some(-255)),
+            ("+0x7", None, Some(7)),
+            ("0x", None, None),
+            ("#", None, None),
+            ("-", None, None),
+            ("+", None, None),
+            ("0x-1", None, None),
+            ("0x+1", None, None),
+            ("-0x80000000", None, Some(i32::MIN)),
+            ("2147483647", Some(i32::MAX), Some(i32::MAX)),
+            ("2147483648", None, None),
+            ("-2147483648", Some(i32::MIN), Some(i32::MIN)),
+            ("0xffffffff", None, None),
+            (" 1", None, None),
+            ("1 ", None, None),
+            ("1_0", None, None),
+            ("1L", None, None),
+            ("1.0", None, None),
+            ("1e3", None, None),
+            ("4m", None, None),
+            ("0b1", None, None),
+            ("-010", Some(-10), Some(-8)),
+            ("-0", Some(0), Some(0)),
+        ];
+        for (text, parsed, decoded) in rows {
+            let int = |number: Option<i64>| number.and_then(|number| i32::try_from(number).ok());
+            assert_eq!(int(parse(text)), *parsed, "{text:?}");
+            assert_eq!(int(decode(text)), *decoded, "{text:?}");
         }
     }
 

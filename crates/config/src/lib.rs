@@ -10,6 +10,7 @@ mod draft;
 mod effective;
 mod error;
 mod exit_code;
+mod flags;
 mod java_number;
 mod key;
 mod keys;

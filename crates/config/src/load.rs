@@ -4,7 +4,7 @@
 
 use crate::config::{Config, ListenHost};
 use crate::error::ConfigErrors;
-use crate::resolve::{Sources, file_error, warn_relative_file};
+use crate::resolve::{Sources, warn_relative_file, words_are_missing};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -98,7 +98,7 @@ pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<Strin
                         io::ErrorKind::NotFound => format!("Error processing {name}: file is missing"),
                         _ => format!("Error processing {name}: {error}"),
                     };
-                    file_error(&mut sources, &name, message, USAGE);
+                    words_are_missing(&mut sources, message, USAGE);
                     sources
                 }
             }

@@ -4,7 +4,7 @@
 //! stops at the first mistake: what can still be checked is checked, so that one start tells an
 //! operator everything.
 
-use crate::config::{Config, ListenHost};
+use crate::config::{Config, FourLetterWords, ListenHost};
 use crate::draft::Draft;
 use crate::effective::{Effective, shown};
 use crate::error::{ConfigError, ConfigErrors, Warning};
@@ -28,6 +28,8 @@ pub struct Sources {
     settings: Vec<Setting>,
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
+    /// Set when the words themselves could not be had: then what they lack is no mistake of theirs.
+    is_incomplete: bool,
 }
 
 impl Sources {
@@ -46,7 +48,9 @@ impl Sources {
     /// Adds `-Dkey=value` words of the command line; other words are ignored.
     #[must_use]
     pub fn properties<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
-        self.settings.extend(words.into_iter().filter_map(|word| setting::property(word, &Source::Property)));
+        self.settings.extend(
+            words.into_iter().filter_map(|word| setting::property(word, |key| Source::Property(key.into()))),
+        );
         self
     }
 
@@ -59,7 +63,14 @@ impl Sources {
         self
     }
 
-    /// Adds key and value pairs, as the flags of `zabd server` are.
+    /// Adds the flags of `zabd server`: `--client-port 2181`, `--data-dir=/var/lib/zookeeper`.
+    #[must_use]
+    pub fn flags(mut self, words: &[String]) -> Self {
+        self.settings.extend(crate::flags::parse(words, &mut self.errors));
+        self
+    }
+
+    /// Adds key and value pairs in zoo.cfg's spelling, for callers with a command line of their own.
     #[must_use]
     pub fn pairs<'a>(mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.settings.extend(pairs.into_iter().map(|(key, value)| Setting {
@@ -81,12 +92,16 @@ impl Sources {
 
     /// Understands all of it. `read` is asked for `dynamicConfigFile` and for `<dataDir>/myid`.
     pub fn resolve(self, read: ReadFile<'_>) -> Result<Config, ConfigErrors> {
-        let Sources { settings, errors, warnings } = self;
+        let Sources { settings, errors, warnings, is_incomplete } = self;
+        if is_incomplete {
+            return Err(ConfigErrors(errors));
+        }
         let mut resolver = Resolver { draft: Draft::new(), last: BTreeMap::new(), errors, warnings };
         resolver.collect(settings);
         resolver.apply();
         resolver.check_directories();
         resolver.check_sessions();
+        resolver.fill_in();
         resolver.check_throttle();
         resolver.check_auth();
         resolver.read_myid(read);
@@ -167,7 +182,7 @@ impl Resolver {
     /// A key that nothing reads is no mistake in Java: it becomes a system property.
     fn unknown(&mut self, setting: &Setting) {
         let in_java = match setting.source {
-            Source::Property | Source::Environment(_) => setting.key.clone(),
+            _ if setting.source.is_property() => setting.key.clone(),
             _ => format!("zookeeper.{}", setting.key),
         };
         if !in_java.starts_with("zookeeper.") {
@@ -247,7 +262,14 @@ impl Resolver {
         }
         self.draft.config.session_timeout_ms_min = min as u32;
         self.draft.config.session_timeout_ms_max = max as u32;
+    }
+
+    /// Values whose default is another key's value.
+    fn fill_in(&mut self) {
         let config = &mut self.draft.config;
+        if let (true, FourLetterWords::Only(words)) = (config.read_only_mode, &mut config.four_letter_words) {
+            words.push("isro".to_owned());
+        }
         let poll = self.draft.max_write_queue_poll_time_ms;
         config.max_write_queue_poll_time_ms = poll.unwrap_or(config.flush_delay_ms / 3);
         config.jute_extra_bytes =
@@ -546,8 +568,8 @@ pub(crate) fn warn_relative_file(sources: &mut Sources, path: &str) {
     }
 }
 
-/// An error about a file as a whole, such as one that cannot be read.
-pub(crate) fn file_error(sources: &mut Sources, path: &str, message: String, hint: &str) {
-    let source = Some(Source::WholeFile(path.into()));
-    sources.errors.push(ConfigError { source, key: None, message, hint: Some(hint.to_owned()) });
+/// An error that keeps part of the words away, such as a file that cannot be read.
+pub(crate) fn words_are_missing(sources: &mut Sources, message: String, hint: &str) {
+    sources.errors.push(ConfigError { source: None, key: None, message, hint: Some(hint.to_owned()) });
+    sources.is_incomplete = true;
 }

@@ -19,10 +19,15 @@ pub enum Source {
     },
     /// A whole file, when no single line is to blame.
     WholeFile(Arc<str>),
-    /// A `-Dkey=value` word of the command line.
-    Property,
-    /// A `-Dkey=value` word inside this environment variable.
-    Environment(Arc<str>),
+    /// A `-Dkey=value` word of the command line, by its key.
+    Property(Arc<str>),
+    /// A `-Dkey=value` word inside an environment variable.
+    Environment {
+        /// The variable.
+        variable: Arc<str>,
+        /// The key as written.
+        key: Arc<str>,
+    },
     /// A flag or positional argument of the command line.
     Argument,
 }
@@ -30,7 +35,7 @@ pub enum Source {
 impl Source {
     /// Whether Java would know the value as a system property rather than as a line of zoo.cfg.
     pub fn is_property(&self) -> bool {
-        matches!(self, Source::Property | Source::Environment(_))
+        matches!(self, Source::Property(_) | Source::Environment { .. })
     }
 }
 
@@ -39,8 +44,8 @@ impl fmt::Display for Source {
         match self {
             Source::File { path, line } => write!(f, "{path}:{line}"),
             Source::WholeFile(path) => f.write_str(path),
-            Source::Property => f.write_str("-D"),
-            Source::Environment(name) => write!(f, "{name} -D"),
+            Source::Property(key) => write!(f, "-D{key}"),
+            Source::Environment { variable, key } => write!(f, "{variable} -D{key}"),
             Source::Argument => f.write_str("command line"),
         }
     }
@@ -61,18 +66,18 @@ pub struct Setting {
 ///
 /// The shell scripts expand the variable unquoted, so words end at blanks and quotes mean nothing.
 pub(crate) fn jvm_flags(variable: &str, text: &str) -> Vec<Setting> {
-    let source = Source::Environment(variable.into());
-    text.split_ascii_whitespace().filter_map(|word| property(word, &source)).collect()
+    let source = |key: &str| Source::Environment { variable: variable.into(), key: key.into() };
+    text.split_ascii_whitespace().filter_map(|word| property(word, source)).collect()
 }
 
 /// Reads one `-Dkey=value` word; `-Dkey` alone sets the empty text, as in Java.
-pub(crate) fn property(word: &str, source: &Source) -> Option<Setting> {
+pub(crate) fn property(word: &str, source: impl Fn(&str) -> Source) -> Option<Setting> {
     let text = word.strip_prefix("-D")?;
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     (!key.is_empty()).then(|| Setting {
         key: key.to_owned(),
         value: crate::properties::trim(value).to_owned(),
-        source: source.clone(),
+        source: source(key),
     })
 }
 
@@ -90,6 +95,6 @@ mod tests {
     #[test]
     fn places_read_as_an_operator_would_look_for_them() {
         assert_eq!(Source::File { path: "zoo.cfg".into(), line: 7 }.to_string(), "zoo.cfg:7");
-        assert_eq!(Source::Environment("JVMFLAGS".into()).to_string(), "JVMFLAGS -D");
+        assert_eq!(jvm_flags("JVMFLAGS", "-Da=1")[0].source.to_string(), "JVMFLAGS -Da");
     }
 }

@@ -224,7 +224,7 @@ fn the_later_source_wins() {
     assert_eq!(warnings(&config), Vec::<String>::new(), "properties of the JVM are nobody's business");
     let errors =
         World::default().resolve(base().properties(["-Dzookeeper.maxCnxns=x"]).file("zoo.cfg", text));
-    assert!(errors.unwrap_err().to_string().starts_with("-D: maxCnxns=x is not a number"));
+    assert!(errors.unwrap_err().to_string().starts_with("-Dzookeeper.maxCnxns: maxCnxns=x is not a number"));
 }
 
 #[test]
@@ -306,6 +306,7 @@ fn words_and_names_are_understood() {
     assert!(!config.four_letter_words.allows("mntr"));
     assert_eq!(config.client_port_address, ListenHost::Address("::1".parse().unwrap()));
     assert_eq!(config.snapshot_compression, SnapshotCompression::Gzip);
+    assert!(with("readonlymode.enabled=true\n4lw.commands.whitelist=ruok").four_letter_words.allows("isro"));
     assert_eq!(with("4lw.commands.whitelist=ruok,*").four_letter_words, FourLetterWords::All);
     assert_eq!(with("clientPortAddress=zk-0.zk").client_port_address, ListenHost::Name("zk-0.zk".into()));
     assert_eq!(with("clientPortAddress=0.0.0.0").client_port_address, ListenHost::Any);
@@ -404,5 +405,6 @@ fn load_reads_file_myid_and_environment() {
     assert_eq!((config.myid, config.snap_count, config.max_cnxns), (Some(3), 6, 5));
     let missing = CommandLine { properties: vec![], start: Start::File(directory.path().join("none.cfg")) };
     let errors = zabd_config::load(&missing, &|_| None).unwrap_err().to_string();
-    assert!(errors.contains("none.cfg: file is missing"), "{errors}");
+    assert!(errors.contains("none.cfg: file is missing; hint: Usage: zabd"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "a missing file lacks no keys");
 }
