@@ -5,7 +5,7 @@
 //! where the four-letter word `conf` prints the operator's own number back).
 
 use crate::effective::Effective;
-use crate::error::Warning;
+use crate::error::{ConfigError, Warning};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -117,6 +117,9 @@ pub struct Config {
     pub four_letter_words: FourLetterWords,
     /// `readonlymode.enabled`; on a standalone server it only enables the word `isro`.
     pub read_only_mode: bool,
+    /// Whether a `reconfig` is answered `Unimplemented`, as by any standalone server, rather than
+    /// `ReconfigDisabled`.
+    pub reconfig_enabled: bool,
     /// Whether operations are written to the audit log.
     pub audit_enabled: bool,
     /// What zabd logs and how.
@@ -150,6 +153,19 @@ impl Config {
     /// Most bytes of one string or buffer inside a record: both jute limits together.
     pub fn jute_record_max_bytes(&self) -> u32 {
         self.jute_max_buffer_bytes.saturating_add(self.jute_extra_bytes).min(i32::MAX as u32)
+    }
+
+    /// A mistake that only shows when the value is used, such as a port that is taken, in the shape of
+    /// all others: `zoo.cfg:3: clientPort=2181 is taken; hint: ...`.
+    pub fn blame(&self, key: &str, problem: &str, hint: &str) -> ConfigError {
+        let set = self.effective.iter().find(|set| set.key == key);
+        ConfigError {
+            source: set.map(|set| set.source.clone()),
+            key: Some(key.to_owned()),
+            message: set
+                .map_or_else(|| format!("{key} {problem}"), |set| format!("{key}={} {problem}", set.value)),
+            hint: Some(hint.to_owned()),
+        }
     }
 
     /// Checks what the resolver promises.
@@ -439,6 +455,7 @@ impl Config {
             auth: AuthConfig::defaults(),
             four_letter_words: FourLetterWords::Only(Vec::new()),
             read_only_mode: false,
+            reconfig_enabled: false,
             audit_enabled: false,
             log: LogConfig { level: LogLevel::Info, format: LogFormat::Java },
             myid: None,

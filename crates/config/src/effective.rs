@@ -4,7 +4,7 @@
 //! never appear in it.
 
 use crate::key::Key;
-use crate::setting::Setting;
+use crate::setting::{Setting, Source};
 use std::fmt;
 
 /// What stands in for a secret wherever a value is shown.
@@ -18,20 +18,20 @@ pub struct Effective {
     /// The value as written, or `(hidden)`.
     pub value: String,
     /// Where it was written.
-    pub place: String,
+    pub source: Source,
 }
 
 impl Effective {
     pub(crate) fn new(key: &Key, name: &str, setting: &Setting) -> Self {
         let value = shown(key, &setting.value).to_owned();
-        Effective { key: name.to_owned(), value, place: setting.source.to_string() }
+        Effective { key: name.to_owned(), value, source: setting.source.clone() }
     }
 }
 
 /// Prints as `tickTime=2000 (zoo.cfg:3)`.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={} ({})", self.key, self.value, self.place)
+        write!(f, "{}={} ({})", self.key, self.value, self.source)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Flags of `zabd server`: every key of the table, spelt as a flag.
 //!
-//! `--client-port 2181`, `--client-port=2181` and `--clientPort=2181` all mean `clientPort=2181`: case, `-`,
-//! `_` and `.` do not count. Unlike in a file an unknown flag is a mistake, because nobody carries flags
-//! over from a Java server.
+//! `--client-port 2181`, `--client-port=2181` and `--clientPort=2181` all mean `clientPort=2181`: case,
+//! `-`, `_` and `.` do not count. (`--config file` is for `load`.) Unlike in a file an unknown flag is a
+//! mistake, because nobody carries flags over from a Java server.
 
 use crate::error::ConfigError;
 use crate::key::Key;

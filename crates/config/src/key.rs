@@ -75,7 +75,7 @@ pub struct Key {
     pub doc: &'static str,
     /// Whether its value must not be shown.
     pub secret: bool,
-    /// Values that a key without effect takes without a warning, besides its default.
+    /// Values that a key without effect takes without a warning; empty stands for its default.
     pub(crate) silent: &'static [&'static str],
     /// Keys that must be set too for the example to mean anything.
     pub(crate) needs: &'static [(&'static str, &'static str)],
@@ -277,7 +277,7 @@ impl Key {
     /// Whether `name`, without `zookeeper.`, is this key or one of its family.
     pub fn is_named(&self, name: &str) -> bool {
         match self.prefix {
-            Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
+            Some(prefix) => name.starts_with(prefix),
             None => self.name == name || self.aliases.contains(&name),
         }
     }

@@ -20,6 +20,7 @@ mod membership;
 pub mod properties;
 mod resolve;
 mod setting;
+mod sources;
 mod suggestion;
 
 pub use config::{
@@ -33,5 +34,5 @@ pub use key::{Class, Honour, Key, Scope};
 pub use keys::{SECTIONS, Section, find};
 pub use load::{CommandLine, DEVELOPMENT_DATA_DIR, DEVELOPMENT_PORT, Start, USAGE, load, read_file, sources};
 pub use manual::manual;
-pub use resolve::{ReadFile, Sources};
 pub use setting::{Setting, Source};
+pub use sources::{ReadFile, Sources};

@@ -4,7 +4,7 @@
 
 use crate::config::{Config, ListenHost};
 use crate::error::ConfigErrors;
-use crate::resolve::{Sources, warn_relative_file, words_are_missing};
+use crate::sources::{Sources, warn_relative_file, words_are_missing};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,13 @@ pub enum Start {
     File(PathBuf),
     /// Java's `port datadir [ticktime] [maxcnxns]`: two to four words.
     PortAndDirectory(Vec<String>),
+    /// `server`, then flags, on top of a file or of what a first try needs.
+    Flags {
+        /// The file of `--config`.
+        config: Option<PathBuf>,
+        /// Every other word.
+        flags: Vec<String>,
+    },
 }
 
 /// The words of a command line that starts a server.
@@ -29,14 +36,20 @@ pub struct CommandLine {
 }
 
 /// How a server is started, for people who tried otherwise.
-pub const USAGE: &str = "Usage: zabd [-Dkey=value ...] configfile | port datadir [ticktime] [maxcnxns]";
+pub const USAGE: &str = "Usage: zabd [-Dkey=value ...] configfile | port datadir [ticktime] [maxcnxns] | server [--config \
+                         configfile] [--key value ...]";
 
 impl CommandLine {
     /// Sorts the words after the program's name. `-X` words are for a JVM and ignored.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, ConfigErrors> {
         let mut properties = Vec::new();
         let mut rest = Vec::new();
-        for word in words {
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            if word == "server" && rest.is_empty() {
+                let start = flags(words.collect());
+                return Ok(CommandLine { properties, start });
+            }
             if word.starts_with("-D") {
                 properties.push(word);
             } else if word.starts_with('-') && !word.starts_with("-X") {
@@ -58,6 +71,23 @@ impl CommandLine {
     }
 }
 
+/// Takes `--config file` out of the flags.
+fn flags(mut flags: Vec<String>) -> Start {
+    let mut config = None;
+    if let Some(at) = flags.iter().position(|word| word == "--config" || word.starts_with("--config=")) {
+        let word = flags.remove(at);
+        config = match word.strip_prefix("--config=") {
+            Some(path) => Some(PathBuf::from(path)),
+            None => (at < flags.len()).then(|| PathBuf::from(flags.remove(at))),
+        };
+        // Without a file it stays a flag that nobody knows, which says so.
+        if config.is_none() {
+            flags.push(word);
+        }
+    }
+    Start::Flags { config, flags }
+}
+
 /// Port of a server that was started without a word about it.
 pub const DEVELOPMENT_PORT: u16 = 2181;
 
@@ -72,7 +102,7 @@ pub fn load(
     sources(command, environment).resolve(&read_file)
 }
 
-/// The same, not resolved yet, so that the caller can add the flags of `zabd server`.
+/// The same, not resolved yet, for a caller that has more to add.
 pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<String>) -> Sources {
     let mut sources = Sources::new();
     // `zkServer.sh` puts the first before the second, and the last `-D` wins.
@@ -83,25 +113,30 @@ pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<Strin
     }
     sources = sources.properties(command.properties.iter().map(String::as_str));
     match &command.start {
-        Start::Development => {
-            let port = DEVELOPMENT_PORT.to_string();
-            sources.pairs([("clientPort", port.as_str()), ("dataDir", DEVELOPMENT_DATA_DIR)])
-        }
+        Start::Development => development(sources),
         Start::PortAndDirectory(words) => sources.port_and_directory(words),
-        Start::File(path) => {
-            let name = path.to_string_lossy();
-            warn_relative_file(&mut sources, &name);
-            match read_file(path) {
-                Ok(bytes) => sources.file(&name, &bytes),
-                Err(error) => {
-                    let message = match error.kind() {
-                        io::ErrorKind::NotFound => format!("Error processing {name}: file is missing"),
-                        _ => format!("Error processing {name}: {error}"),
-                    };
-                    words_are_missing(&mut sources, message, USAGE);
-                    sources
-                }
-            }
+        Start::File(path) => file(sources, path),
+        Start::Flags { config: Some(path), flags } => file(sources, path).flags(flags),
+        Start::Flags { config: None, flags } => development(sources).flags(flags),
+    }
+}
+
+fn development(sources: Sources) -> Sources {
+    sources.port_and_directory(&[DEVELOPMENT_PORT.to_string(), DEVELOPMENT_DATA_DIR.to_owned()])
+}
+
+fn file(mut sources: Sources, path: &Path) -> Sources {
+    let name = path.to_string_lossy();
+    warn_relative_file(&mut sources, &name);
+    match read_file(path) {
+        Ok(bytes) => sources.file(&name, &bytes),
+        Err(error) => {
+            let message = match error.kind() {
+                io::ErrorKind::NotFound => format!("Error processing {name}: file is missing"),
+                _ => format!("Error processing {name}: {error}"),
+            };
+            words_are_missing(&mut sources, message, USAGE);
+            sources
         }
     }
 }

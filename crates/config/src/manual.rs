@@ -28,7 +28,8 @@ $ zabd zoo.cfg                                  # a configuration file
 $ zabd -Dzookeeper.snapCount=50000 zoo.cfg      # properties before it
 $ JVMFLAGS=-Djute.maxbuffer=4194304 zabd zoo.cfg
 $ zabd 2181 /var/lib/zookeeper                  # port datadir [ticktime] [maxcnxns]
-$ zabd server --client-port 2181 --data-dir /var/lib/zookeeper    # any key as a flag; `-`, `_`, `.` and case do not count
+$ zabd server --client-port 2182 --data-dir /var/lib/zookeeper    # any key as a flag; `-`, `_`, `.` and case do not count
+$ zabd server --config zoo.cfg --client-port 2182                 # flags on top of a file
 $ zabd                                          # port 2181, ./data
 ```
 

@@ -62,26 +62,23 @@ impl Membership {
 
 fn member(id: i64, text: &str, multi_address: bool) -> Result<Member, String> {
     let form = || format!("{text} {FORM}");
-    let mut halves = text.split(';');
-    let servers = halves.next().unwrap_or_default();
-    let client = halves.next().filter(|client| !client.is_empty());
-    if halves.next().is_some() {
-        return Err(form());
-    }
-    let client = client.map(|client| client_address(client).ok_or_else(form)).transpose()?;
+    let (servers, client) = match java_split(text, ';').as_slice() {
+        [servers] => (*servers, None),
+        [servers, client] => (*servers, Some(client_address(client).ok_or_else(form)??)),
+        _ => return Err(form()),
+    };
     if !multi_address && servers.contains('|') {
         let start = "Multiple address feature is disabled, but multiple addresses were specified for sid";
         return Err(format!("{start} {id}"));
     }
     let mut roles = Vec::new();
-    for server in servers.split('|') {
+    for server in java_split(servers, '|') {
         let parts = host_and_ports(server);
         let [host, quorum, election, role @ ..] = parts.as_slice() else { return Err(form()) };
         if 1 < role.len() {
             return Err(form());
         }
-        let port = |port: &str| port.parse::<u16>().map_err(|_| format!("Address unresolved: {host}:{port}"));
-        if port(quorum)? == port(election)? {
+        if port(host, quorum)? == port(host, election)? {
             let start = "Client and election port must be different! Please update the configuration file on";
             return Err(format!("{start} server.{id}"));
         }
@@ -100,31 +97,43 @@ fn member(id: i64, text: &str, multi_address: bool) -> Result<Member, String> {
     Ok(Member { is_observer: roles == [true], client })
 }
 
+/// Java's `String.split`: empty parts at the end do not count.
+fn java_split(text: &str, separator: char) -> Vec<&str> {
+    let mut parts: Vec<_> = text.split(separator).collect();
+    while 1 < parts.len() && parts.last() == Some(&"") {
+        parts.pop();
+    }
+    parts
+}
+
 /// Splits at colons, except inside the brackets of an IPv6 address.
 fn host_and_ports(text: &str) -> Vec<&str> {
-    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
     match bracketed {
-        Some((host, "")) => vec![host],
-        Some((host, rest)) => {
-            std::iter::once(host).chain(rest.strip_prefix(':').unwrap_or(rest).split(':')).collect()
-        }
-        None => text.split(':').collect(),
+        Some((host, ports)) => std::iter::once(host).chain(java_split(ports, ':')).collect(),
+        None if text.starts_with('[') => vec![text],
+        None => java_split(text, ':'),
     }
 }
 
-fn client_address(text: &str) -> Option<(ListenHost, u16)> {
-    let parts = host_and_ports(text.trim());
-    let (host, port) = match parts.as_slice() {
-        [port] => ("0.0.0.0", port),
-        [host, port] => (*host, port),
+fn port(host: &str, text: &str) -> Result<u16, String> {
+    let number: i32 = text.parse().map_err(|_| format!("Address unresolved: {host}:{text}"))?;
+    u16::try_from(number).map_err(|_| format!("port out of range:{number}"))
+}
+
+/// `None` if it is not of the form `port` or `host:port`.
+fn client_address(text: &str) -> Option<Result<(ListenHost, u16), String>> {
+    let (host, number) = match host_and_ports(text).as_slice() {
+        [port] => ("0.0.0.0", *port),
+        [host, port] => (*host, *port),
         _ => return None,
     };
-    let host = match host.parse::<std::net::IpAddr>() {
+    let listen = match host.parse::<std::net::IpAddr>() {
         Ok(address) if address.is_unspecified() => ListenHost::Any,
         Ok(address) => ListenHost::Address(address),
         Err(_) => ListenHost::Name(host.to_owned()),
     };
-    Some((host, port.parse().ok()?))
+    Some(port(host, number).map(|port| (listen, port)))
 }
 
 #[cfg(test)]
@@ -138,6 +147,11 @@ mod tests {
     #[test]
     fn role_and_client_part_are_optional() {
         assert_eq!(ok("zk1:2888:3888"), Member { is_observer: false, client: None });
+        assert_eq!(
+            ok("zk1:2888:3888:;2181;"),
+            ok("zk1:2888:3888;2181"),
+            "Java's split drops what is empty at the end"
+        );
         assert_eq!(ok("zk1:2888:3888;2181").client, Some((ListenHost::Any, 2181)));
         assert_eq!(
             ok("zk1:2888:3888:Observer;a.b:2181"),
@@ -159,6 +173,9 @@ mod tests {
             ("zk1:2888:3888;1;2", "does not have the form"),
             ("zk1:2888:3888;a:b:c", "does not have the form"),
             ("zk1:x:3888", "Address unresolved: zk1:x"),
+            ("zk1:2888:70000", "port out of range:70000"),
+            ("zk1:2888:3888;x", "Address unresolved: 0.0.0.0:x"),
+            ("[::1:2888:3888", "does not have the form"),
             ("zk1:2888:2888", "Client and election port must be different"),
             ("zk1:2888:3888:leader", "Unrecognised peertype: leader"),
             ("zk1:2888:3888|zk2:2888:3888", "Multiple address feature is disabled"),

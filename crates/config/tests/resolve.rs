@@ -337,6 +337,7 @@ fn listeners_that_are_asked_for_and_not_opened_are_told_once() {
     let admin = "the AdminServer is not opened by this build: no effect of admin.serverPort (zoo.cfg:1)";
     assert_eq!(warnings(&with("admin.serverPort=9080")), [admin]);
     assert_eq!(warnings(&with("admin.enableServer=false")), Vec::<String>::new());
+    assert_eq!(warnings(&with("admin.enableServer=true")).len(), 1);
     let prometheus = with(
         "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\n\
          metricsProvider.httpPort=7000\nmetricsProvider.exportJvmInfo=true",
@@ -368,6 +369,12 @@ fn command_lines_are_javas() {
     let many = parse(&["1", "2", "3", "4", "5"]).unwrap_err().to_string();
     assert!(many.starts_with("Invalid number of arguments:[1, 2, 3, 4, 5]; hint: Usage: zabd"), "{many}");
     assert!(parse(&["--what"]).is_err());
+    let server = parse(&["-Da=b", "server", "--config", "/zoo.cfg", "--client-port", "1"]).unwrap();
+    let flags = vec!["--client-port".to_owned(), "1".to_owned()];
+    assert_eq!(server.start, Start::Flags { config: Some("/zoo.cfg".into()), flags });
+    let unfinished = parse(&["server", "--config"]).unwrap();
+    let errors = zabd_config::load(&unfinished, &|_| None).unwrap_err().to_string();
+    assert!(errors.contains("no key is named --config"), "{errors}");
 }
 
 #[test]
@@ -380,6 +387,19 @@ fn port_and_directory_has_its_own_defaults() {
     assert_eq!((config.max_client_cnxns_per_ip, config.session_timeout_ms_min), (7, 4000));
     let errors = resolve(&words(&["port", "/data"])).unwrap_err().to_string();
     assert!(errors.starts_with("command line: clientPort=port is not a number"), "{errors}");
+}
+
+#[test]
+fn what_shows_only_in_use_is_blamed_on_its_line() {
+    let config = with("tickTime=2000");
+    let taken = config.blame("clientPort", "is taken by another process", "stop it, or choose another port");
+    let expected =
+        "zoo.cfg:3: clientPort=2181 is taken by another process; hint: stop it, or choose another port";
+    assert_eq!(taken.to_string(), expected);
+    assert_eq!(
+        config.blame("dataLogDir", "is full", "make room").to_string(),
+        "dataLogDir is full; hint: make room"
+    );
 }
 
 #[test]
@@ -403,6 +423,10 @@ fn load_reads_file_myid_and_environment() {
     };
     let config = zabd_config::load(&command, &environment).unwrap();
     assert_eq!((config.myid, config.snap_count, config.max_cnxns), (Some(3), 6, 5));
+    let flags = vec!["--snap-count=7".to_owned()];
+    let start = Start::Flags { config: Some(path), flags };
+    let flagged = zabd_config::load(&CommandLine { properties: vec![], start }, &environment).unwrap();
+    assert_eq!((flagged.snap_count, flagged.client_port), (7, Some(2181)));
     let missing = CommandLine { properties: vec![], start: Start::File(directory.path().join("none.cfg")) };
     let errors = zabd_config::load(&missing, &|_| None).unwrap_err().to_string();
     assert!(errors.contains("none.cfg: file is missing; hint: Usage: zabd"), "{errors}");

@@ -18,11 +18,13 @@ pub(super) const SECTION: Section = Section {
         Key::file("group.N", "none", "1:2:3")
             .family("group")
             .doc("Members of a group in a hierarchical quorum.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_PEERS)
+            .custom(|_, raw| hierarchy(raw, ':')),
         Key::file("weight.N", "1", "2")
             .family("weight")
             .doc("Weight of a member's vote.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_PEERS)
+            .custom(|_, raw| hierarchy(raw, '\n')),
         Key::file("standaloneEnabled", "true", "false")
             .doc("Whether a single member is served as a standalone server.")
             .refused("`false` ends the start, because it asks for an ensemble of one")
@@ -77,8 +79,8 @@ pub(super) const SECTION: Section = Section {
             .strict_bool(ignored_bool),
         Key::file("reconfigEnabled", "false", "true")
             .doc("Members may be changed at run time.")
-            .no_effect(NO_PEERS)
-            .strict_bool(ignored_bool),
+            .differently("a standalone server answers `reconfig` with `Unimplemented` rather than `ReconfigDisabled`, as in Java")
+            .strict_bool(|d, v| d.config.reconfig_enabled = v),
         Key::file("observerMasterPort", "0", "2191")
             .doc("Port on which followers take observers.")
             .no_effect(NO_PEERS)
@@ -152,7 +154,7 @@ pub(super) const SECTION: Section = Section {
             .no_effect(NO_PEERS),
         Key::prefixed("leader.ackLoggingFrequency", "1000", "100")
             .class(Class::C)
-            .doc("Every so manieth acknowledgement is measured.")
+            .doc("One in this many acknowledgements is measured.")
             .no_effect(NO_PEERS),
         Key::either("learner.asyncSending", "false", "true")
             .class(Class::C)
@@ -227,6 +229,19 @@ fn peer_type(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
         _ => {
             let problem = Problem::whole(format!("Unrecognised peertype: {}", raw.value));
             Err(problem.hint("`participant` or `observer`"))
+        }
+    }
+}
+
+/// `group.N=id:id` or `weight.N=w`: numbers throughout.
+fn hierarchy(raw: &Raw<'_>, separator: char) -> Verdict {
+    let number = raw.name.split_once('.').map_or(raw.name, |(_, number)| number);
+    let mut numbers = raw.value.split(separator).chain([number]);
+    match numbers.find(|number| number.parse::<i64>().is_err()) {
+        None => Ok(None),
+        Some(other) => {
+            let hint = "write `group.1=1:2:3` and `weight.1=1`";
+            Err(Problem::value(format!("has `{other}` where a number belongs")).hint(hint))
         }
     }
 }

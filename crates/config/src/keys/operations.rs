@@ -29,7 +29,7 @@ pub(super) const SECTION: Section = Section {
             .custom(|_, raw| {
                 super::known_class(raw, &[SLF4J_AUDIT, "org.apache.zookeeper.audit.Log4jAuditLogger"])
             }),
-        Key::prefixed("admin.enableServer", "true", "yes")
+        Key::prefixed("admin.enableServer", "true", "true")
             .silent(&["false"])
             .doc("Open the AdminServer; only the exact text `false` does not.")
             .no_effect(NO_ADMIN),
@@ -66,7 +66,7 @@ pub(super) const SECTION: Section = Section {
             .doc("Whether the command `restore` is served.")
             .no_effect(NO_ADMIN),
         Key::file("metricsProvider.className", DEFAULT_METRICS, PROMETHEUS_METRICS)
-            .silent(&["org.apache.zookeeper.metrics.impl.NullMetricsProvider"])
+            .silent(&[DEFAULT_METRICS, NULL_METRICS])
             .class(Class::B)
             .doc("Where metrics go: Java's default, Prometheus and null providers are known by name.")
             .no_effect(NO_PROMETHEUS)
@@ -107,6 +107,7 @@ const NO_PROMETHEUS: &str =
     "the Prometheus listener is not opened by this build, the word `mntr` has the figures";
 const SLF4J_AUDIT: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
 const DEFAULT_METRICS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
+const NULL_METRICS: &str = "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
 const PROMETHEUS_METRICS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
 fn four_letter_words(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
@@ -120,8 +121,7 @@ fn four_letter_words(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
 }
 
 fn metrics_provider(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
-    let shipped =
-        [DEFAULT_METRICS, PROMETHEUS_METRICS, "org.apache.zookeeper.metrics.impl.NullMetricsProvider"];
+    let shipped = [DEFAULT_METRICS, PROMETHEUS_METRICS, NULL_METRICS];
     if shipped.contains(&raw.value) {
         return Ok(None);
     }

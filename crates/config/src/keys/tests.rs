@@ -4,7 +4,7 @@ use super::{all, find};
 use crate::config::Config;
 use crate::error::ConfigErrors;
 use crate::key::{Honour, Key, Parse, Scope};
-use crate::resolve::Sources;
+use crate::sources::Sources;
 use std::collections::BTreeSet;
 use std::io;
 
