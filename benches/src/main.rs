@@ -153,6 +153,9 @@ struct CompareArgs {
     /// Rounds per server
     #[arg(long)]
     rounds: Option<usize>,
+    /// Seconds of load before a server's first window; 0 shows a Java that has compiled nothing yet
+    #[arg(long)]
+    first_warm_up: Option<f64>,
     /// Minutes after which no further row begins
     #[arg(long)]
     minutes: Option<f64>,
@@ -358,6 +361,9 @@ fn run_compare(args: CompareArgs, out: &mut impl Write) -> anyhow::Result<ExitCo
     effort.rounds = args.rounds.unwrap_or(effort.rounds).max(1);
     if let Some(minutes) = args.minutes {
         effort.budget = Duration::from_secs_f64(minutes * 60.0);
+    }
+    if let Some(seconds) = args.first_warm_up {
+        effort.warm_up_first = Duration::from_secs_f64(seconds);
     }
     let launcher = Launcher {
         // Servers are started in their own folders, where a relative path leads nowhere.

@@ -28,22 +28,13 @@ pub enum DigestAlgorithm {
     Sha384,
     /// `SHA-512`.
     Sha512,
+    /// `SHA-512/224`.
+    Sha512_224,
+    /// `SHA-512/256`.
+    Sha512_256,
 }
 
 impl DigestAlgorithm {
-    /// The algorithm that Java's `MessageDigest` knows by this name.
-    pub fn from_java_name(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_uppercase().as_str() {
-            "SHA1" | "SHA-1" | "SHA" => Self::Sha1,
-            "MD5" => Self::Md5,
-            "SHA-224" | "SHA224" => Self::Sha224,
-            "SHA-256" | "SHA256" => Self::Sha256,
-            "SHA-384" | "SHA384" => Self::Sha384,
-            "SHA-512" | "SHA512" => Self::Sha512,
-            _ => return None,
-        })
-    }
-
     fn hash(self, text: &[u8]) -> Vec<u8> {
         match self {
             Self::Sha1 => sha1::Sha1::digest(text).to_vec(),
@@ -52,6 +43,8 @@ impl DigestAlgorithm {
             Self::Sha256 => sha2::Sha256::digest(text).to_vec(),
             Self::Sha384 => sha2::Sha384::digest(text).to_vec(),
             Self::Sha512 => sha2::Sha512::digest(text).to_vec(),
+            Self::Sha512_224 => sha2::Sha512_224::digest(text).to_vec(),
+            Self::Sha512_256 => sha2::Sha512_256::digest(text).to_vec(),
         }
     }
 }
@@ -65,8 +58,8 @@ pub struct AuthOptions {
     pub digest_algorithm: DigestAlgorithm,
     /// `user:hash` of the digest identity that may do everything.
     pub super_digest: Option<String>,
-    /// The names that a client of scheme `ensemble` may give; empty accepts any.
-    pub ensemble_names: Vec<String>,
+    /// The names that a client of scheme `ensemble` may give: none without the scheme, any if empty.
+    pub ensemble_names: Option<Vec<String>>,
 }
 
 impl Default for AuthOptions {
@@ -75,7 +68,7 @@ impl Default for AuthOptions {
             digest: true,
             digest_algorithm: DigestAlgorithm::Sha1,
             super_digest: None,
-            ensemble_names: Vec::new(),
+            ensemble_names: None,
         }
     }
 }
@@ -111,11 +104,13 @@ pub fn authenticate(
             digest_identities(packet.auth.ok_or(AuthRefused::NoCredentials)?, options)
         }
         Some("ip") => vec![Id::new("ip", address.to_owned())],
-        Some("ensemble") => {
+        Some("ensemble") if options.ensemble_names.is_some() => {
             let name = String::from_utf8_lossy(packet.auth.unwrap_or_default());
-            let known =
-                options.ensemble_names.is_empty() || options.ensemble_names.iter().any(|n| *n == name);
-            if known { Vec::new() } else { return Err(AuthRefused::WrongEnsemble) }
+            let names = options.ensemble_names.as_deref().unwrap_or_default();
+            if !names.is_empty() && !names.iter().any(|known| *known == name) {
+                return Err(AuthRefused::WrongEnsemble);
+            }
+            Vec::new()
         }
         _ => return Err(AuthRefused::UnknownScheme),
     };
@@ -183,7 +178,7 @@ mod tests {
         let before = initial_identities("127.0.0.1");
         let refusing = AuthOptions {
             digest: false,
-            ensemble_names: vec!["left".into(), "right".into()],
+            ensemble_names: Some(vec!["left".into(), "right".into()]),
             ..AuthOptions::default()
         };
         let no_data = AuthPacket { auth: None, ..packet("digest", b"") };

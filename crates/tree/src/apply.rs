@@ -114,6 +114,7 @@ impl Tree {
         assert!(self.last_zxid < entry.header.zxid, "transactions are applied once, in zxid order");
         self.perform(&entry.header, &entry.txn, effects);
         self.last_zxid = entry.header.zxid;
+        self.note_digest();
         if let Some(mismatch) = self.compare_digest(entry) {
             panic!("the tree is not what was proposed: {mismatch:?}");
         }
@@ -126,6 +127,7 @@ impl Tree {
         }
         self.perform(&entry.header, &entry.txn, &mut ());
         self.last_zxid = entry.header.zxid;
+        self.note_digest();
         let digest_mismatch = match self.promised_digest {
             // Effects of later transactions may be in the tree until this one is reached.
             Some((zxid, _)) if self.last_zxid < zxid => None,

@@ -1,7 +1,7 @@
 //! The tree: znodes, and what is derived from them or stands beside them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, perms};
 
@@ -37,6 +37,8 @@ pub struct Tree {
     /// The sum of all znodes' digests, if they are kept.
     pub(crate) digest: u64,
     pub(crate) last_zxid: Zxid,
+    /// Digests noted on the way, for operators who compare servers.
+    pub(crate) noted: VecDeque<(Zxid, u64)>,
     /// Bytes of all paths and data.
     pub(crate) data_size: u64,
     pub(crate) snapshot: Option<Progress>,
@@ -70,6 +72,7 @@ impl Tree {
             quotas: Quotas::default(),
             digest,
             last_zxid: Zxid::ZERO,
+            noted: VecDeque::new(),
             data_size: 0,
             snapshot: None,
             promised_digest: None,
@@ -103,6 +106,23 @@ impl Tree {
     /// The digest of the whole tree, 0 if it is not kept.
     pub fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// Digests noted every so many transactions, oldest first.
+    pub fn noted_digests(&self) -> impl Iterator<Item = (Zxid, u64)> + '_ {
+        self.noted.iter().copied()
+    }
+
+    /// Notes the digest, if this is a transaction at which all servers do.
+    pub(crate) fn note_digest(&mut self) {
+        const INTERVAL: i64 = 128;
+        const KEPT: usize = 1024;
+        if self.options.digest && self.last_zxid.0 % INTERVAL == 0 {
+            if self.noted.len() == KEPT {
+                self.noted.pop_front();
+            }
+            self.noted.push_back((self.last_zxid, self.digest));
+        }
     }
 
     /// All znodes, the root included.

@@ -1,2 +1,21 @@
-//! Placeholder.
-fn main() {}
+//! zabd: a native server that ZooKeeper's clients, tools and data directories cannot tell from Java's.
+
+mod admin;
+mod driver;
+mod introspect;
+mod launch;
+mod log_writer;
+mod logging;
+mod net;
+mod recover;
+mod server;
+mod snapshotter;
+mod ticker;
+
+/// Small size classes keep the memory per znode low.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    launch::run()
+}

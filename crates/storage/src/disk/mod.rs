@@ -1,0 +1,78 @@
+//! The few file operations that the store needs: on real files, or on a disk for tests that forgets,
+//! tears, fails and fills.
+//!
+//! What is assumed of a disk: data is durable when `sync` of its file has returned, a name when `sync`
+//! of its directory has; before that, any part of it may be there after a crash.
+
+mod map;
+mod memory;
+mod real;
+
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+pub use memory::{Crash, MemoryDisk, MemoryFile};
+pub use real::{RealDisk, RealFile};
+
+/// The contents of a file, for reading.
+#[derive(Debug)]
+pub enum Contents {
+    /// Mapped.
+    Mapped(map::Mapped),
+    /// Read.
+    Owned(Vec<u8>),
+}
+
+impl Deref for Contents {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Contents::Mapped(mapped) => mapped,
+            Contents::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// A place for files.
+pub trait Disk: Clone + Send + 'static {
+    /// A file open for writing.
+    type File: DiskFile;
+
+    /// Makes a directory and those above it.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes an empty file, or empties the one of this name.
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+    /// Opens a file that exists for writing.
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
+    /// All there is in a file.
+    fn read(&self, path: &Path) -> io::Result<Contents>;
+    /// How long a file is.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+    /// The names in a directory, sorted; none if it does not exist.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Gives a file another name, replacing the file that had it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// A file open for writing.
+pub trait DiskFile: Send {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file, or lengthens it with zeros.
+    fn set_length(&mut self, length: u64) -> io::Result<()>;
+    /// Makes the data durable.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Begins to write back what was written in this range, without waiting for it.
+    fn begin_write_back(&mut self, offset: u64, length: u64);
+}
+
+/// Whether an operation failed because the disk is full.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,16 @@
+//! What survives a crash: the transaction log and snapshots, in Java's own formats.
+//!
+//! The crate knows bytes and files, not what a record means and not who agreed on it. Everything goes
+//! through a [`disk::Disk`]: real files, or a disk for tests that forgets what was not synced, tears
+//! writes, fails and fills.
+//!
+//! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
+//! [`recovery`] (what a start finds), [`retention`] (what may go). Follows Java's `FileTxnLog`,
+//! `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
+
+pub mod disk;
+pub mod layout;
+pub mod log;
+pub mod recovery;
+pub mod retention;
+pub mod snapshot;

@@ -1,0 +1,101 @@
+//! Snapshot files, in Java's format; what the body holds is not known here.
+//!
+//! ```text
+//! "ZKSN" · int 2 · long -1 · body …                       the body ends with ustring "/"
+//! seal 1:  long Adler-32 of everything before · ustring "/"
+//! digest:  long zxid · int 2 · long digest · seal 2       since 3.6, if digests are kept
+//! last:    long last processed zxid · seal 3              since 3.9, if switched on
+//! ```
+//!
+//! The checksums are those of the stream before compression.
+
+mod reader;
+mod snappy;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+
+use zabd_jute::Zxid;
+
+pub use reader::{LoadedSnapshot, load};
+pub use writer::SnapshotWriter;
+
+/// "ZKSN", version 2, database −1.
+pub(crate) const HEADER: [u8; 16] = *b"ZKSN\0\0\0\x02\xff\xff\xff\xff\xff\xff\xff\xff";
+/// `ustring "/"`, which ends the body and every seal.
+pub(crate) const SLASH: [u8; 5] = *b"\0\0\0\x01/";
+/// A checksum and a slash.
+pub(crate) const SEAL_BYTES: usize = 8 + SLASH.len();
+/// Zxid, version and digest, without the seal.
+pub(crate) const DIGEST_BYTES: usize = 20;
+/// The last zxid, without the seal.
+pub(crate) const LAST_ZXID_BYTES: usize = 8;
+/// The only digest version that any release wrote.
+pub(crate) const DIGEST_VERSION: i32 = 2;
+
+/// How a snapshot is stored; the file's extension says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// As it is.
+    #[default]
+    None,
+    /// `.gz`
+    Gzip,
+    /// `.snappy`, in the framing of Java's `SnappyOutputStream`.
+    Snappy,
+}
+
+impl Compression {
+    /// What the file's name ends with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Compression::None => "",
+            Compression::Gzip => ".gz",
+            Compression::Snappy => ".snappy",
+        }
+    }
+
+    /// From a file's name.
+    pub fn of_name(name: &str) -> Self {
+        match name.rsplit('.').next() {
+            Some("gz") => Compression::Gzip,
+            Some("snappy") => Compression::Snappy,
+            _ => Compression::None,
+        }
+    }
+}
+
+/// What stands behind the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotTrailer {
+    /// The tree's digest, and behind which transaction.
+    pub digest: Option<(Zxid, u64)>,
+    /// The last transaction in it.
+    pub last_zxid: Option<Zxid>,
+}
+
+/// Why a snapshot cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Reading or writing failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not a whole snapshot.
+    #[error("{}: {what} at offset {offset} of the uncompressed content", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+}

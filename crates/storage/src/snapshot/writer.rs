@@ -1,0 +1,144 @@
+//! Writing: a temporary file that becomes a snapshot in one step, when all of it is durable.
+//!
+//! Java overwrites the only snapshot in place; a crash then leaves none. The temporary name begins with
+//! neither `log.` nor `snapshot.`, because Java would count it otherwise.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use flate2::write::GzEncoder;
+use zabd_jute::Zxid;
+
+use super::{Compression, DIGEST_VERSION, HEADER, SLASH, SnapshotError, SnapshotTrailer, snappy};
+use crate::disk::{Disk, DiskFile};
+
+/// How much is handed to the disk at a time. The disk is told to begin with it at once, so that the
+/// sync at the end finds little left to do and the log's syncs do not wait behind it.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A snapshot that is being written. Dropped before it is finished, it leaves nothing.
+pub struct SnapshotWriter<D: Disk> {
+    disk: D,
+    file: D::File,
+    dir: PathBuf,
+    temporary: PathBuf,
+    name: String,
+    stream: Stream,
+    adler: adler2_simd::Adler32,
+    /// Compressed bytes that are not in the file yet.
+    waiting: Vec<u8>,
+    written: u64,
+    finished: bool,
+}
+
+enum Stream {
+    Plain,
+    Gzip(GzEncoder<Vec<u8>>),
+    Snappy(Vec<u8>),
+}
+
+impl<D: Disk> SnapshotWriter<D> {
+    /// Begins `snapshot.<zxid>` in `dir`.
+    pub fn begin(disk: D, dir: &Path, zxid: Zxid, compression: Compression) -> Result<Self, SnapshotError> {
+        let name = format!("snapshot.{zxid:x}{}", compression.extension());
+        let temporary = dir.join(format!("new-{name}"));
+        let created = disk.create(&temporary);
+        let file = created.map_err(|source| SnapshotError::Io {
+            action: "create",
+            path: temporary.clone(),
+            source,
+        })?;
+        let stream = match compression {
+            Compression::None => Stream::Plain,
+            Compression::Gzip => Stream::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())),
+            Compression::Snappy => Stream::Snappy(Vec::new()),
+        };
+        let waiting = if compression == Compression::Snappy { snappy::HEADER.to_vec() } else { Vec::new() };
+        let adler = adler2_simd::Adler32::new();
+        let dir = dir.to_owned();
+        let mut writer =
+            Self { disk, file, dir, temporary, name, stream, adler, waiting, written: 0, finished: false };
+        writer.write(&HEADER)?;
+        Ok(writer)
+    }
+
+    /// Appends a part of the body.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        self.adler.write(bytes);
+        match &mut self.stream {
+            Stream::Plain => self.waiting.extend_from_slice(bytes),
+            Stream::Gzip(encoder) => {
+                encoder.write_all(bytes).expect("memory takes what is written to it");
+                self.waiting.append(encoder.get_mut());
+            }
+            Stream::Snappy(block) => {
+                block.extend_from_slice(bytes);
+                let whole = block.len() / snappy::BLOCK_BYTES * snappy::BLOCK_BYTES;
+                for one in block[..whole].chunks(snappy::BLOCK_BYTES) {
+                    snappy::compress_block(one, &mut self.waiting);
+                }
+                block.drain(..whole);
+            }
+        }
+        if self.waiting.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Seals the snapshot, makes it durable and gives it its name.
+    pub fn finish(mut self, trailer: SnapshotTrailer) -> Result<PathBuf, SnapshotError> {
+        self.seal()?;
+        if let Some((zxid, digest)) = trailer.digest {
+            self.write(&zxid.0.to_be_bytes())?;
+            self.write(&DIGEST_VERSION.to_be_bytes())?;
+            self.write(&digest.to_be_bytes())?;
+            self.seal()?;
+        }
+        if let Some(zxid) = trailer.last_zxid {
+            self.write(&zxid.0.to_be_bytes())?;
+            self.seal()?;
+        }
+        match std::mem::replace(&mut self.stream, Stream::Plain) {
+            Stream::Plain => (),
+            Stream::Gzip(encoder) => {
+                self.waiting.extend(encoder.finish().expect("memory takes what is written to it"));
+            }
+            Stream::Snappy(block) => snappy::compress_block(&block, &mut self.waiting),
+        }
+        self.flush()?;
+        let path = self.dir.join(&self.name);
+        let finished = self.file.sync().and_then(|()| self.disk.rename(&self.temporary, &path));
+        finished.map_err(|source| self.failed("finish", source))?;
+        self.finished = true;
+        self.disk.sync_dir(&self.dir).map_err(|source| self.failed("name", source))?;
+        Ok(path)
+    }
+
+    fn seal(&mut self) -> Result<(), SnapshotError> {
+        let adler = u64::from(self.adler.finish());
+        self.write(&adler.to_be_bytes())?;
+        self.write(&SLASH)
+    }
+
+    fn flush(&mut self) -> Result<(), SnapshotError> {
+        let length = self.waiting.len() as u64;
+        if let Err(source) = self.file.write_at(self.written, &self.waiting) {
+            return Err(self.failed("write", source));
+        }
+        self.file.begin_write_back(self.written, length);
+        self.written += length;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn failed(&self, action: &'static str, source: std::io::Error) -> SnapshotError {
+        SnapshotError::Io { action, path: self.temporary.clone(), source }
+    }
+}
+
+impl<D: Disk> Drop for SnapshotWriter<D> {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Best effort: what stays is not counted as a snapshot, and the next one overwrites it.
+            let _ = self.disk.remove(&self.temporary);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `conf`, `envi` and `dirs`: how the server was started, and where.
+
+use std::fmt::Write as _;
+
+use zabd_config::Config;
+use zabd_storage::disk::RealDisk;
+use zabd_storage::layout;
+
+use super::VERSION;
+use crate::introspect::Introspection;
+
+/// The configuration in force.
+pub(super) fn conf(server: &Introspection) -> String {
+    let (config, directories) = (&server.config, &server.directories);
+    let (data_bytes, log_bytes) = sizes(server);
+    format!(
+        "clientPort={}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_bytes}\ndataLogDir={}\n\
+         dataLogSize={log_bytes}\ntickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
+         clientPortListenBacklog={}\nserverId={}\n",
+        server.address.port(),
+        directories.snapshots.display(),
+        directories.logs.display(),
+        config.tick_time_ms,
+        config.max_client_cnxns_per_ip,
+        config.session_timeout_ms_min,
+        config.session_timeout_ms_max,
+        config.client_port_listen_backlog,
+        Config::REPORTED_SERVER_ID,
+    )
+}
+
+/// Sizes of the two directories.
+pub(super) fn dirs(server: &Introspection) -> String {
+    let (data_bytes, log_bytes) = sizes(server);
+    format!("datadir_size: {data_bytes}\nlogdir_size: {log_bytes}\n")
+}
+
+fn sizes(server: &Introspection) -> (u64, u64) {
+    let size = |dir| layout::size(&RealDisk, dir).unwrap_or(0);
+    (size(&server.directories.snapshots), size(&server.directories.logs))
+}
+
+/// The process's surroundings; what belongs to a Java machine has no value.
+pub(super) fn envi() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
+    let variable = |name: &str| std::env::var(name).ok();
+    let none = || "<NA>".to_owned();
+    let host = read("/proc/sys/kernel/hostname").unwrap_or_else(none);
+    let release = read("/proc/sys/kernel/osrelease").unwrap_or_else(none);
+    let directory = std::env::current_dir().map_or_else(|_| none(), |dir| dir.display().to_string());
+    let memory = |key: &str| memory_mb(&read("/proc/meminfo").unwrap_or_default(), key);
+    let lines = [
+        ("zookeeper.version", VERSION.to_owned()),
+        ("host.name", host),
+        ("java.version", none()),
+        ("java.vendor", none()),
+        ("java.home", none()),
+        ("java.class.path", none()),
+        ("java.library.path", none()),
+        ("java.io.tmpdir", std::env::temp_dir().display().to_string()),
+        ("java.compiler", none()),
+        ("os.name", "Linux".to_owned()),
+        ("os.arch", std::env::consts::ARCH.replace("x86_64", "amd64")),
+        ("os.version", release),
+        ("user.name", variable("USER").unwrap_or_else(|| "?".to_owned())),
+        ("user.home", variable("HOME").unwrap_or_else(|| "?".to_owned())),
+        ("user.dir", directory),
+        ("os.memory.free", format!("{}MB", memory("MemAvailable:"))),
+        ("os.memory.max", format!("{}MB", memory("MemTotal:"))),
+        ("os.memory.total", format!("{}MB", memory("MemTotal:"))),
+    ];
+    let mut text = "Environment:\n".to_owned();
+    for (key, value) in lines {
+        let _ = writeln!(text, "{key}={value}");
+    }
+    text
+}
+
+fn memory_mb(meminfo: &str, key: &str) -> u64 {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(key));
+    let kb = line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse::<u64>().ok());
+    kb.unwrap_or(0) / 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_megabytes() {
+        assert_eq!(memory_mb("MemTotal:       24576000 kB\nMemFree: 1 kB\n", "MemTotal:"), 24_000);
+        assert_eq!(memory_mb("", "MemTotal:"), 0);
+    }
+}

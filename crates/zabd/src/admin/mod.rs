@@ -1,0 +1,65 @@
+//! Four-letter words: what operators and tools ask on the client port, in Java's exact formats.
+//!
+//! One function per word writes its text from an [`Introspection`]; `whitelist` decides first. Follows
+//! Java's `org.apache.zookeeper.server.command`.
+
+mod clients;
+mod date;
+mod environment;
+mod metrics;
+mod monitor;
+mod sessions;
+mod watches;
+
+use zabd_jute::client::FourLetterWord as Word;
+
+use crate::introspect::Introspection;
+
+pub use date::log_date;
+
+/// What a server of this version says that it is: the protocol's version, then our own.
+pub const VERSION: &str =
+    concat!("3.9.5-zabd-", env!("CARGO_PKG_VERSION"), ", built on 2026-11-24 00:00 UTC");
+
+/// Java's default trace mask; tracing itself is a matter of the log level here.
+const TRACE_MASK: u64 = 0b1_0011_0010;
+
+/// The text behind a word.
+pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<u8> {
+    if word == Word::TelnetClose {
+        return Vec::new();
+    }
+    let is_allowed = server.config.four_letter_words.allows(word.name())
+        || (word == Word::Isro && server.config.read_only_mode);
+    if !is_allowed {
+        return format!("{} is not executed because it is not in the whitelist.\n", word.name()).into_bytes();
+    }
+    let text = match word {
+        Word::Ruok => "imok".to_owned(),
+        Word::Isro => "rw".to_owned(),
+        Word::Gtmk => TRACE_MASK.to_string(),
+        Word::Stmk => argument.unwrap_or(TRACE_MASK).to_string(),
+        Word::Conf => environment::conf(server),
+        Word::Envi => environment::envi(),
+        Word::Dirs => environment::dirs(server),
+        Word::Srvr => clients::srvr(server),
+        Word::Stat => clients::stat(server),
+        Word::Cons => clients::cons(server),
+        Word::Crst => {
+            server.reset_connections();
+            "Connection stats reset.\n".to_owned()
+        }
+        Word::Srst => {
+            server.counters.reset();
+            "Server stats reset.\n".to_owned()
+        }
+        Word::Dump => sessions::dump(server),
+        Word::Hash => sessions::hash(server),
+        Word::Mntr => monitor::mntr(server),
+        Word::Wchs => watches::wchs(server),
+        Word::Wchc => watches::wchc(server),
+        Word::Wchp => watches::wchp(server),
+        Word::TelnetClose => String::new(),
+    };
+    text.into_bytes()
+}

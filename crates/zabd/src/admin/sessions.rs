@@ -1,0 +1,73 @@
+//! `dump` and `hash`: sessions, ephemerals and connections by the time they end; digests by zxid.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::clients::address;
+use super::date::java_date;
+use crate::introspect::Introspection;
+
+/// Sessions, ephemerals, connections.
+pub(super) fn dump(server: &Introspection) -> String {
+    let mut text = "SessionTracker dump:\n".to_owned();
+    let buckets: Vec<(i64, Vec<String>)> = server
+        .driver
+        .inspect(zabd_replica::Replica::session_buckets)
+        .into_iter()
+        .map(|bucket| (bucket.end_ms, bucket.sessions.iter().map(ToString::to_string).collect()))
+        .collect();
+    sets(&mut text, server, "Session", &buckets);
+    ephemerals(&mut text, server);
+    text.push_str("Connections dump:\n");
+    sets(&mut text, server, "Connections", &connections(server));
+    text
+}
+
+/// Digests that were noted on the way.
+pub(super) fn hash(server: &Introspection) -> String {
+    let tree = server.driver.tree();
+    tree.noted_digests().fold(String::new(), |mut text, (zxid, digest)| {
+        let _ = writeln!(text, "{zxid:x}: {}", digest as i64);
+        text
+    })
+}
+
+/// Things by the moment they end.
+fn sets(text: &mut String, server: &Introspection, name: &str, buckets: &[(i64, Vec<String>)]) {
+    let total: usize = buckets.iter().map(|(_, members)| members.len()).sum();
+    let _ = writeln!(text, "{name} Sets ({})/({total}):", buckets.len());
+    for (end_ms, members) in buckets {
+        let _ = writeln!(text, "{} expire at {}:", members.len(), java_date(server.wall_ms_at(*end_ms)));
+        for member in members {
+            let _ = writeln!(text, "\t{member}");
+        }
+    }
+}
+
+fn ephemerals(text: &mut String, server: &Introspection) {
+    let tree = server.driver.tree();
+    let sessions: Vec<_> = tree.sessions_with_ephemerals().collect();
+    let _ = writeln!(text, "ephemeral nodes dump:\nSessions with Ephemerals ({}):", sessions.len());
+    for session in sessions {
+        let _ = writeln!(text, "{session}:");
+        for path in tree.ephemerals(session) {
+            let _ = writeln!(text, "\t{path}");
+        }
+    }
+}
+
+fn connections(server: &Introspection) -> Vec<(i64, Vec<String>)> {
+    let mut buckets: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for client in server.driver.registry.lock().iter() {
+        let timeout_ms = match client.counters.timeout_ms.load(Relaxed) {
+            0 => i64::from(server.config.sessionless_timeout_ms),
+            timeout_ms => timeout_ms,
+        };
+        let end_ms = ((client.counters.heard_ms.load(Relaxed) + timeout_ms) / 10_000 + 1) * 10_000;
+        let session = client.counters.session.load(Relaxed);
+        let line = format!("ip: /{} sessionId: {session:#x}", address(client));
+        buckets.entry(end_ms).or_default().push(line);
+    }
+    buckets.into_iter().collect()
+}

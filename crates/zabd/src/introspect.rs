@@ -1,0 +1,58 @@
+//! What operators ask a running server: the figures behind the four-letter words.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use zabd_config::Config;
+use zabd_jute::client::FourLetterWord;
+use zabd_storage::recovery::Directories;
+
+use crate::admin;
+use crate::driver::Driver;
+use crate::log_writer::LogFigures;
+use crate::net::{ConnectionFigures, ConnectionThrottle, FourLetterAnswers, ServerCounters};
+use crate::snapshotter::SnapshotFigures;
+
+/// Everything that there is to look at.
+pub struct Introspection {
+    /// As configured.
+    pub config: Arc<Config>,
+    /// The replica, the tree, the watches, the connections.
+    pub driver: Arc<Driver>,
+    /// What connections count.
+    pub counters: Arc<ServerCounters>,
+    /// What the log writer counts.
+    pub log: Arc<LogFigures>,
+    /// What the snapshotter counts.
+    pub snapshots: Arc<SnapshotFigures>,
+    /// Whether new sessions are let in.
+    pub throttle: Arc<ConnectionThrottle>,
+    /// Where the files are.
+    pub directories: Directories,
+    /// Where clients are served.
+    pub address: SocketAddr,
+    /// When the server began to serve.
+    pub since: Instant,
+}
+
+impl Introspection {
+    /// A moment of the server's own clock, as wall-clock milliseconds.
+    pub fn wall_ms_at(&self, monotonic_ms: i64) -> i64 {
+        let now = self.driver.clock.now();
+        now.wall_ms - now.monotonic_ms + monotonic_ms
+    }
+
+    /// What `crst` resets.
+    pub fn reset_connections(&self) {
+        for client in self.driver.registry.lock().iter() {
+            *client.counters.figures.lock() = ConnectionFigures::default();
+        }
+    }
+}
+
+impl FourLetterAnswers for Introspection {
+    fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8> {
+        admin::answer(self, word, argument)
+    }
+}

@@ -1,0 +1,103 @@
+//! From a command line to a running server, and from its end to an exit code.
+
+mod command_line;
+mod greeting;
+mod signals;
+
+use std::process::ExitCode;
+
+use command_line::Request;
+use zabd_config::{Config, ConfigErrors};
+
+use crate::logging;
+use crate::server::Server;
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let environment = |name: &str| std::env::var(name).ok();
+    match command_line::parse(&words, &environment) {
+        Request::Say(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Request::Refuse(text) => {
+            eprintln!("{text}");
+            ExitCode::from(zabd_config::ExitCode::InvalidInvocation as u8)
+        }
+        Request::Start { config, is_development } => match *config {
+            Ok(config) => serve(config, is_development),
+            Err(errors) => refuse(&errors),
+        },
+    }
+}
+
+fn refuse(errors: &ConfigErrors) -> ExitCode {
+    eprintln!("{errors}\nInvalid config, exiting abnormally");
+    ExitCode::from(errors.exit_code() as u8)
+}
+
+fn serve(config: Config, is_development: bool) -> ExitCode {
+    logging::begin(config.log, config.myid);
+    log_panics();
+    raise_open_files_limit();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for setting in &config.effective {
+        tracing::info!("{setting}");
+    }
+    let data_dir = config.data_dir.clone();
+    let server = match Server::start(config) {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("{}", with_causes(&error));
+            tracing::error!("Unable to start, exiting abnormally: {}", with_causes(&error));
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    if is_development {
+        println!("{}", greeting::text(server.address(), &data_dir));
+    }
+    if let Err(error) = signals::stop_on_request(&server) {
+        tracing::warn!("Signals will end the process at once: {error}");
+    }
+    let stopped = server.wait();
+    tracing::info!("Stopped: {stopped:?}");
+    ExitCode::from(stopped.exit_code() as u8)
+}
+
+/// A broken invariant ends the process, whichever thread found it: what goes on without a part of
+/// itself cannot be trusted with anybody's data.
+fn log_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tracing::error!("A broken invariant ends the server: {info}");
+        print(info);
+        std::process::abort();
+    }));
+}
+
+/// Ten thousand clients need as many descriptors; the soft limit is often a thousand.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("Cannot raise the limit of open files: {error}");
+    }
+}
+
+/// An error and what caused it, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,24 @@
+//! Signals: SIGTERM and SIGINT end the server in an orderly way.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::server::Server;
+
+/// Waits for a signal on a thread of its own.
+pub fn stop_on_request(server: &Server) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let server = server.clone();
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let wait = async move {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+        tracing::info!("Asked to stop");
+        server.stop();
+    };
+    std::thread::Builder::new().name("Signals".into()).spawn(move || runtime.block_on(wait)).map(drop)
+}

@@ -1,0 +1,88 @@
+//! Log lines: in the pattern that Java's logback configuration prints, or as JSON.
+//!
+//! ```text
+//! 2026-11-24 13:17:40,279 [myid:] - INFO  [SyncThread:0:c.z.LogWriter@42] - message
+//! ```
+//!
+//! They go to standard output. Whoever closes it or does not read it must not stop the server, so
+//! errors of writing are ignored.
+
+use std::fmt;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+use zabd_config::{LogConfig, LogFormat};
+
+use crate::admin::log_date;
+use crate::driver::wall_ms;
+
+/// Begins to log; called once.
+pub fn begin(config: LogConfig, myid: Option<i64>) {
+    let filter = EnvFilter::new(config.level.as_str().to_lowercase());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Quietly);
+    match config.format {
+        LogFormat::Json => builder.json().with_thread_names(true).init(),
+        LogFormat::Java => builder.event_format(JavaPattern { myid }).init(),
+    }
+}
+
+/// Standard output, whose errors are nobody's business.
+struct Quietly;
+
+struct QuietOutput(std::io::Stdout);
+
+impl std::io::Write for QuietOutput {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Quietly {
+    type Writer = QuietOutput;
+
+    fn make_writer(&'w self) -> QuietOutput {
+        QuietOutput(std::io::stdout())
+    }
+}
+
+struct JavaPattern {
+    myid: Option<i64>,
+}
+
+impl<S, N> FormatEvent<S, N> for JavaPattern
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let thread = std::thread::current();
+        let place = metadata.target().rsplit("::").next().unwrap_or_default();
+        write!(writer, "{} [myid:", log_date(wall_ms()))?;
+        if let Some(myid) = self.myid {
+            write!(writer, "{myid}")?;
+        }
+        write!(
+            writer,
+            "] - {:<5} [{}:{place}@{}] - ",
+            metadata.level().as_str(),
+            thread.name().unwrap_or("?"),
+            metadata.line().unwrap_or(0)
+        )?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

@@ -1,0 +1,184 @@
+//! The listening socket: who may come in at all, and to which I/O thread they go.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::figures::ServerCounters;
+use super::io_thread::{IoThread, NewConnection};
+
+/// What the operator configured about the port.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// How many connections the kernel keeps waiting.
+    pub backlog: i32,
+    /// Whether the kernel probes silent connections.
+    pub keepalive: bool,
+    /// Connections per remote address; 0 is no limit.
+    pub per_address_max: usize,
+    /// Connections in all; 0 is no limit.
+    pub total_max: usize,
+}
+
+/// The port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct ListenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// How many connections each address has.
+#[derive(Debug, Default)]
+struct Admitted {
+    by_address: Mutex<BTreeMap<IpAddr, usize>>,
+}
+
+/// A connection's place among those that its address may have; given back when dropped.
+#[derive(Debug)]
+pub struct Admission {
+    admitted: Arc<Admitted>,
+    address: IpAddr,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut by_address = self.admitted.by_address.lock();
+        let count = by_address.get_mut(&self.address).expect("an admitted address is counted");
+        *count -= 1;
+        if *count == 0 {
+            by_address.remove(&self.address);
+        }
+    }
+}
+
+/// Takes connections from one port.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: TcpListener,
+    options: ListenOptions,
+    admitted: Arc<Admitted>,
+    counters: Arc<ServerCounters>,
+}
+
+impl Acceptor {
+    /// Opens the port. What is set here on the listening socket, accepted ones inherit.
+    pub fn bind(options: ListenOptions, counters: Arc<ServerCounters>) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address: options.address, source };
+        let listener = open(&options).map_err(failed)?;
+        Ok(Self { listener, options, admitted: Arc::default(), counters })
+    }
+
+    /// Where it listens; the port is a real one even if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap_or(self.options.address)
+    }
+
+    /// Accepts for as long as the process lives, dealing connections to `threads` in turn.
+    pub fn run(&self, threads: &[IoThread]) {
+        let mut next = (0..threads.len()).cycle();
+        loop {
+            match self.listener.accept() {
+                Ok((socket, address)) => {
+                    let Some(admission) = self.admit(address.ip()) else {
+                        self.counters.connections_rejected.fetch_add(1, Relaxed);
+                        reset(&socket);
+                        continue;
+                    };
+                    if socket.set_nonblocking(true).is_ok() {
+                        let thread = next.next().expect("there is at least one I/O thread");
+                        threads[thread].take(NewConnection { socket, address, guard: admission });
+                    }
+                }
+                Err(error) => {
+                    // Out of descriptors, mostly: connections stay in the backlog until some are free.
+                    tracing::warn!("Cannot accept a connection: {error}");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
+    }
+
+    fn admit(&self, address: IpAddr) -> Option<Admission> {
+        let mut by_address = self.admitted.by_address.lock();
+        let total: usize = if self.options.total_max > 0 { by_address.values().sum() } else { 0 };
+        if self.options.total_max > 0 && total >= self.options.total_max {
+            tracing::error!("Too many connections {total} - max is {}", self.options.total_max);
+            return None;
+        }
+        let count = by_address.get(&address).copied().unwrap_or(0);
+        if self.options.per_address_max > 0 && count >= self.options.per_address_max {
+            tracing::warn!("Too many connections from {address} - max is {}", self.options.per_address_max);
+            return None;
+        }
+        by_address.insert(address, count + 1);
+        Some(Admission { admitted: self.admitted.clone(), address })
+    }
+}
+
+/// Closes at once, without waiting for what the client may still send.
+fn reset(socket: &std::net::TcpStream) {
+    let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+fn open(options: &ListenOptions) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
+    if options.address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(options.keepalive)?;
+    socket.bind(&options.address.into())?;
+    socket.listen(options.backlog)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acceptor(per_address_max: usize, total_max: usize) -> Acceptor {
+        let address = ([127, 0, 0, 1], 0).into();
+        let options = ListenOptions { address, backlog: 50, keepalive: false, per_address_max, total_max };
+        Acceptor::bind(options, Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn an_address_gets_its_share_and_gives_it_back() {
+        let acceptor = acceptor(2, 0);
+        let here: IpAddr = [127, 0, 0, 1].into();
+        let first = acceptor.admit(here);
+        let second = acceptor.admit(here);
+        assert!(first.is_some() && second.is_some());
+        assert!(acceptor.admit(here).is_none());
+        assert!(acceptor.admit([127, 0, 0, 2].into()).is_some());
+        drop(first);
+        assert!(acceptor.admit(here).is_some());
+    }
+
+    #[test]
+    fn the_total_is_limited_over_all_addresses() {
+        let acceptor = acceptor(0, 1);
+        let first = acceptor.admit([127, 0, 0, 1].into());
+        assert!(first.is_some());
+        assert!(acceptor.admit([127, 0, 0, 2].into()).is_none());
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let acceptor = acceptor(0, 0);
+        let options = ListenOptions { address: acceptor.address(), ..acceptor.options.clone() };
+        let error = Acceptor::bind(options, Arc::default()).unwrap_err();
+        assert!(error.to_string().contains(&acceptor.address().to_string()));
+    }
+}

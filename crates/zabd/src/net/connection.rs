@@ -1,0 +1,595 @@
+//! One client connection, from its first byte to its last.
+//!
+//! ```text
+//! First ──four letters──► Closing
+//!   └──frame──► Handshake ──► Connecting ──session──► Open ──► Closing
+//! ```
+//!
+//! The task reads a chunk, works off its frames, and flushes once. Reads are served here, under the
+//! tree's shared lock, many per hold; writes, and reads behind an unanswered request, are collected and
+//! submitted together. Buffers are lent by the thread and given back as soon as nothing is left in
+//! them, so an idle connection holds none.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use parking_lot::RwLockReadGuard;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use zabd_jute::client::{AuthPacket, ConnectRequest, FourLetterWord, ReplyHeader, RequestHeader};
+use zabd_jute::{ErrorCode, OpCode, Record, SessionId, Writer, Zxid};
+use zabd_replica::auth::{AuthOptions, AuthRefused, authenticate, initial_identities};
+use zabd_replica::read::{self, Read, ReadOptions, Served};
+use zabd_replica::watches::Identities;
+use zabd_replica::{Request, SessionRequest, SessionTimeouts};
+use zabd_tree::Tree;
+
+use super::acceptor::Admission;
+use super::client::Client;
+use super::figures::{ServerCounters, Summary};
+use super::io_thread::ReadyList;
+use super::throttle::ConnectionThrottle;
+use crate::driver::{Driver, wall_ms};
+
+/// How much one read takes from a socket.
+const CHUNK_BYTES: usize = 64 << 10;
+/// While more than this is unsent, nothing further is read from the client.
+const UNSENT_BYTES_PAUSE: usize = 1 << 20;
+/// After this many chunks in a row other connections get a turn.
+const CHUNKS_PER_TURN_MAX: usize = 4;
+/// Buffers above this size are freed, not kept for reuse.
+const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
+
+thread_local! {
+    static CHUNK: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK_BYTES].into());
+    /// An empty output buffer with memory, lent to the connection whose turn it is.
+    static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What the operator configured about connections.
+#[derive(Clone, Debug)]
+pub struct ConnectionOptions {
+    /// Java's `jute.maxbuffer`: the longest frame.
+    pub frame_bytes_max: usize,
+    /// How identities are established.
+    pub auth: AuthOptions,
+    /// Schemes of which a connection must have one before it may ask for anything; empty asks for none.
+    pub enforced_schemes: Vec<String>,
+    /// `globalOutstandingLimit`: above it, connections with unanswered requests are not read.
+    pub in_flight_max: i64,
+    /// How long sessions may be silent.
+    pub timeouts: SessionTimeouts,
+    /// How reads are served.
+    pub read: ReadOptions,
+}
+
+/// Whoever knows what four-letter words are answered.
+pub trait FourLetterAnswers: Send + Sync {
+    /// The text behind `word`; `argument` is what follows `stmk`.
+    fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8>;
+}
+
+/// What all connections of a server share.
+pub struct Service {
+    /// Where requests go.
+    pub driver: Arc<Driver>,
+    /// What is allowed.
+    pub options: ConnectionOptions,
+    /// What operators ask for.
+    pub counters: Arc<ServerCounters>,
+    /// Four-letter words.
+    pub four_letter: Arc<dyn FourLetterAnswers>,
+    /// Whether new sessions are let in.
+    pub throttle: Arc<ConnectionThrottle>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    First,
+    Handshake,
+    Connecting,
+    Open,
+    Closing,
+}
+
+/// The task. See the module's description.
+pub struct Connection {
+    socket: TcpStream,
+    client: Arc<Client>,
+    service: Arc<Service>,
+    _admission: Admission,
+    phase: Phase,
+    identities: Identities,
+    session: SessionId,
+    timeout_ms: i32,
+    /// The end of the bucket that the session is known to be in.
+    bucket_end_ms: i64,
+    /// Bytes of a frame that is not complete, or that may not be worked off yet.
+    input: Vec<u8>,
+    out: Vec<u8>,
+    out_sent: usize,
+    /// When each unanswered request came, oldest first.
+    unanswered: VecDeque<i64>,
+    batch: Vec<Request>,
+    tally: Tally,
+}
+
+/// What one turn adds to the figures.
+#[derive(Debug, Default)]
+struct Tally {
+    received: u64,
+    sent: u64,
+    reads: u64,
+    pipeline: Summary,
+    last: Option<(i32, i32)>,
+}
+
+impl Connection {
+    /// The task of a new connection.
+    pub fn new(
+        socket: TcpStream,
+        address: SocketAddr,
+        admission: Admission,
+        service: Arc<Service>,
+        home: Arc<ReadyList>,
+    ) -> Self {
+        let now_ms = service.driver.clock.monotonic_ms();
+        let client = service.driver.registry.add(|id| Client::new(id, address, now_ms, home));
+        Self {
+            socket,
+            client,
+            _admission: admission,
+            phase: Phase::First,
+            identities: initial_identities(&address.ip().to_canonical().to_string()),
+            session: SessionId::NONE,
+            timeout_ms: 0,
+            bucket_end_ms: 0,
+            input: Vec::new(),
+            out: Vec::new(),
+            out_sent: 0,
+            unanswered: VecDeque::new(),
+            batch: Vec::new(),
+            tally: Tally::default(),
+            service,
+        }
+    }
+
+    /// Whether another frame may be worked off now.
+    fn may_go_on(&self) -> bool {
+        let open = matches!(self.phase, Phase::First | Phase::Handshake | Phase::Open);
+        open && self.out.len() - self.out_sent < UNSENT_BYTES_PAUSE && !self.is_throttled()
+    }
+
+    /// The server has enough in flight, and this connection a share of it.
+    fn is_throttled(&self) -> bool {
+        let own = !self.unanswered.is_empty();
+        own && self.service.counters.in_flight.load(Relaxed) + self.batch.len() as i64
+            > self.service.options.in_flight_max
+    }
+
+    /// Takes what others left for this connection.
+    fn collect_mail(&mut self) {
+        let Some(mail) = self.client.take_mail(&mut self.out) else { return };
+        if let Some((session, timeout_ms)) = mail.session {
+            self.establish(session, timeout_ms);
+        }
+        if mail.answers > 0 {
+            self.count_answers(mail.answers as usize);
+        }
+        if mail.close {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    fn establish(&mut self, session: SessionId, timeout_ms: i32) {
+        self.session = session;
+        self.timeout_ms = timeout_ms;
+        let now_ms = self.service.driver.clock.monotonic_ms();
+        self.bucket_end_ms = self.service.options.timeouts.bucket_end_ms(now_ms, timeout_ms);
+        self.client.counters.session.store(session.0, Relaxed);
+        self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
+        self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
+        self.phase = Phase::Open;
+    }
+
+    fn count_answers(&mut self, answers: usize) {
+        self.tally.sent += answers as u64;
+        let answered = answers.min(self.unanswered.len());
+        if answered == 0 {
+            return;
+        }
+        let now_ms = self.service.driver.clock.monotonic_ms();
+        for came_ms in self.unanswered.drain(..answered) {
+            self.tally.pipeline.add((now_ms - came_ms).max(0) as u64);
+        }
+        self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
+    }
+
+    /// Works off what stands in `bytes`; returns how much of it is done.
+    fn work_off(&mut self, bytes: &[u8]) -> usize {
+        let service = self.service.clone();
+        let now_ms = service.driver.clock.monotonic_ms();
+        self.client.counters.heard_ms.store(now_ms, Relaxed);
+        let mut turn = Turn { service: &service, bytes, at: 0, now_ms, tree: None, shared: None };
+        while self.may_go_on() && self.work_off_frame(&mut turn) {}
+        let done = turn.at;
+        drop(turn);
+        self.submit(&service, now_ms);
+        done
+    }
+
+    fn submit(&mut self, service: &Service, now_ms: i64) {
+        let end_ms = if self.phase == Phase::Open {
+            service.options.timeouts.bucket_end_ms(now_ms, self.timeout_ms)
+        } else {
+            self.bucket_end_ms
+        };
+        let is_news = end_ms != std::mem::replace(&mut self.bucket_end_ms, end_ms);
+        if !self.batch.is_empty() {
+            service.counters.in_flight.fetch_add(self.batch.len() as i64, Relaxed);
+            service.driver.submit(&mut self.batch);
+        } else if is_news {
+            service.driver.touch(self.session);
+        }
+    }
+
+    /// One frame, or the first four letters; false if there is not a whole one.
+    fn work_off_frame(&mut self, turn: &mut Turn<'_>) -> bool {
+        let rest = &turn.bytes[turn.at..];
+        let Some(head) = rest.first_chunk::<4>() else { return false };
+        if self.phase == Phase::First {
+            if let Some(word) = FourLetterWord::from_bytes(*head) {
+                return self.answer_word(turn, word);
+            }
+            self.phase = Phase::Handshake;
+        }
+        let length = i32::from_be_bytes(*head);
+        let Some(length) =
+            usize::try_from(length).ok().filter(|l| *l <= self.service.options.frame_bytes_max)
+        else {
+            tracing::warn!("Closing the connection from {}: Len error {length}", self.client.address);
+            self.phase = Phase::Closing;
+            return false;
+        };
+        let Some(frame) = rest.get(4..4 + length) else { return false };
+        let start = turn.at + 4;
+        turn.at = start + length;
+        self.tally.received += 1;
+        if self.phase == Phase::Handshake {
+            self.on_connect(turn, frame);
+        } else {
+            self.on_frame(turn, start, frame);
+        }
+        true
+    }
+
+    fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {
+        let rest = &turn.bytes[turn.at + 4..];
+        let argument = match (word.has_argument(), rest.first_chunk::<8>()) {
+            (true, None) => return false,
+            (true, Some(mask)) => Some(u64::from_be_bytes(*mask)),
+            (false, _) => None,
+        };
+        turn.at = turn.bytes.len();
+        self.tally.received += 1;
+        let answer = self.service.four_letter.answer(word, argument);
+        self.out.extend_from_slice(&answer);
+        self.phase = Phase::Closing;
+        true
+    }
+
+    fn on_connect(&mut self, turn: &mut Turn<'_>, frame: &[u8]) {
+        let Ok(request) = ConnectRequest::from_bytes(frame) else {
+            tracing::warn!(
+                "Closing the connection from {}: the connect request is malformed",
+                self.client.address
+            );
+            self.phase = Phase::Closing;
+            return;
+        };
+        if !turn.service.throttle.admit(turn.now_ms, request.session != SessionId::NONE) {
+            turn.service.counters.connections_rejected.fetch_add(1, Relaxed);
+            self.phase = Phase::Closing;
+            return;
+        }
+        self.phase = Phase::Connecting;
+        let request = SessionRequest {
+            last_zxid_seen: request.last_zxid_seen,
+            timeout_ms: request.timeout_ms,
+            session: request.session,
+            password: request.password.unwrap_or_default().to_vec(),
+            has_read_only_byte: request.read_only.is_some(),
+        };
+        turn.service.driver.connect(self.client.id, request);
+    }
+
+    fn on_frame(&mut self, turn: &mut Turn<'_>, start: usize, frame: &[u8]) {
+        let Ok(header) = RequestHeader::from_bytes(frame) else {
+            tracing::warn!("Closing the connection from {}: a request has no header", self.client.address);
+            self.phase = Phase::Closing;
+            return;
+        };
+        let body = &frame[8..];
+        self.tally.last = Some((header.op, header.xid));
+        if header.op == OpCode::Auth.code() {
+            self.on_auth(header, body);
+        } else if header.op == OpCode::Sasl.code() {
+            self.on_sasl(header);
+        } else if !self.is_authenticated() {
+            self.refuse(header, ErrorCode::SessionClosedRequireAuth);
+        } else if read::is_write(header.op) || !self.unanswered.is_empty() {
+            self.defer(turn, header, start + 8, body.len());
+        } else {
+            self.serve(turn, header, body);
+        }
+    }
+
+    /// Puts a request into the batch for the driver.
+    fn defer(&mut self, turn: &mut Turn<'_>, header: RequestHeader, start: usize, length: usize) {
+        // What follows is decided behind the driver's lock, which comes before the tree's.
+        turn.tree = None;
+        let body = turn.share(start, length);
+        self.unanswered.push_back(turn.now_ms);
+        self.batch.push(Request {
+            conn: self.client.id,
+            session: self.session,
+            xid: header.xid,
+            op: header.op,
+            body,
+            identities: self.identities.clone(),
+        });
+    }
+
+    /// Serves a read here and now.
+    fn serve(&mut self, turn: &mut Turn<'_>, header: RequestHeader, body: &[u8]) {
+        if turn.tree.is_none() {
+            turn.tree = Some(turn.service.driver.tree());
+            // Whatever the tree shows from now on, its events are in the mailbox.
+            self.collect_mail();
+            if self.phase != Phase::Open {
+                return;
+            }
+        }
+        let tree = turn.tree.as_deref().expect("the tree was just locked");
+        let mut watches = read::touches_watches(header.op, body).then(|| turn.service.driver.watches());
+        let read = Read {
+            conn: self.client.id,
+            session: self.session,
+            xid: header.xid,
+            op: header.op,
+            body,
+            identities: &self.identities,
+        };
+        let options = &turn.service.options.read;
+        let served = read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.out);
+        self.tally.reads += 1;
+        self.tally.sent += 1;
+        if served == Served::AnsweredForTheLastTime {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    /// Authentication is answered at once and overtakes what is in the pipeline, as in Java.
+    fn on_auth(&mut self, header: RequestHeader, body: &[u8]) {
+        let packet = AuthPacket::from_bytes(body);
+        let address = self.client.address.ip().to_canonical().to_string();
+        let believed = packet
+            .map_err(|_| AuthRefused::NoCredentials)
+            .and_then(|packet| authenticate(&packet, &self.identities, &address, &self.service.options.auth));
+        match believed {
+            Ok(identities) => {
+                self.identities = identities;
+                let mut watches = self.service.driver.watches();
+                watches.authenticate(self.client.id, self.identities.clone());
+                drop(watches);
+                self.answer_at_once(header.xid, 0, |_| ());
+            }
+            Err(AuthRefused::WrongEnsemble) => self.phase = Phase::Closing,
+            Err(refused) => {
+                tracing::warn!("Authentication failed for {}: {refused}", self.client.address);
+                self.refuse(header, ErrorCode::AuthFailed);
+            }
+        }
+    }
+
+    /// Without a SASL configuration the answer is a null token and the connection goes on.
+    fn on_sasl(&mut self, header: RequestHeader) {
+        self.answer_at_once(header.xid, 0, |w| w.buffer(None));
+    }
+
+    fn is_authenticated(&self) -> bool {
+        let schemes = &self.service.options.enforced_schemes;
+        schemes.is_empty() || self.identities.iter().any(|id| schemes.iter().any(|s| s == id.scheme()))
+    }
+
+    fn refuse(&mut self, header: RequestHeader, error: ErrorCode) {
+        self.answer_at_once(header.xid, error.code(), |_| ());
+        self.phase = Phase::Closing;
+    }
+
+    fn answer_at_once(&mut self, xid: i32, err: i32, body: impl FnOnce(&mut Writer<'_>)) {
+        let mut w = Writer::new(&mut self.out);
+        let length = w.reserve_int();
+        ReplyHeader { xid, zxid: Zxid::ZERO, err }.encode(&mut w);
+        body(&mut w);
+        w.fill_length(length);
+        self.tally.sent += 1;
+    }
+
+    /// Reads one chunk and works it off. `Ready(false)` is the end of the stream.
+    fn read_chunk(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        CHUNK.with_borrow_mut(|chunk| {
+            let mut buffer = ReadBuf::new(chunk);
+            match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(false),
+                Poll::Ready(Ok(())) => (),
+            }
+            let filled = buffer.filled();
+            if self.input.is_empty() {
+                let done = self.work_off(filled);
+                self.input.extend_from_slice(&filled[done..]);
+            } else {
+                self.input.extend_from_slice(filled);
+                self.work_off_input();
+            }
+            Poll::Ready(true)
+        })
+    }
+
+    /// Works off what was left over before.
+    fn work_off_input(&mut self) {
+        let mut input = std::mem::take(&mut self.input);
+        let done = self.work_off(&input);
+        input.drain(..done);
+        if !input.is_empty() {
+            self.input = input;
+        }
+    }
+
+    /// Sends what there is; `Ready(false)` if the client is gone.
+    fn flush(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        while self.out_sent < self.out.len() {
+            match Pin::new(&mut self.socket).poll_write(context, &self.out[self.out_sent..]) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(sent)) if sent > 0 => self.out_sent += sent,
+                Poll::Ready(_) => return Poll::Ready(false),
+            }
+        }
+        self.out.clear();
+        self.out_sent = 0;
+        Poll::Ready(true)
+    }
+
+    fn borrow_buffer(&mut self) {
+        if self.out.capacity() == 0 {
+            self.out = OUT.take();
+        }
+    }
+
+    fn return_buffer(&mut self) {
+        if self.out.is_empty() {
+            let out = std::mem::take(&mut self.out);
+            if out.capacity() <= KEPT_BUFFER_BYTES_MAX {
+                OUT.set(out);
+            }
+        }
+    }
+
+    /// Adds what this turn did to the figures.
+    fn publish_tally(&mut self) {
+        let tally = std::mem::take(&mut self.tally);
+        if tally.received == 0 && tally.sent == 0 {
+            return;
+        }
+        let counters = &self.service.counters;
+        counters.received.fetch_add(tally.received, Relaxed);
+        counters.sent.fetch_add(tally.sent, Relaxed);
+        let mut latency = tally.pipeline;
+        let reads = Summary { min: 0, max: 0, sum: 0, count: tally.reads };
+        latency.merge(&reads);
+        if latency.count > 0 {
+            let mut server = counters.latency.lock();
+            server.all.merge(&latency);
+            server.reads.merge(&reads);
+            server.pipeline.merge(&tally.pipeline);
+        }
+        let mut figures = self.client.counters.figures.lock();
+        figures.received += tally.received;
+        figures.sent += tally.sent;
+        figures.outstanding = self.unanswered.len() as u64;
+        figures.latency.merge(&latency);
+        if let Some((op, xid)) = tally.last {
+            figures.last_op = op;
+            figures.last_cxid = i64::from(xid);
+            figures.last_response_ms = wall_ms();
+            figures.last_latency_ms = tally.pipeline.max;
+        }
+    }
+
+    /// One turn; true when the connection has ended.
+    fn turn(&mut self, context: &mut Context<'_>) -> bool {
+        for chunk in 0.. {
+            self.collect_mail();
+            if !self.input.is_empty() && self.may_go_on() {
+                self.work_off_input();
+                self.collect_mail();
+            }
+            if !self.may_go_on() {
+                break;
+            }
+            if chunk == CHUNKS_PER_TURN_MAX {
+                context.waker().wake_by_ref();
+                break;
+            }
+            match self.read_chunk(context) {
+                Poll::Pending => break,
+                Poll::Ready(true) => (),
+                Poll::Ready(false) => return true,
+            }
+        }
+        match self.flush(context) {
+            Poll::Pending => false,
+            Poll::Ready(false) => true,
+            Poll::Ready(true) if self.phase == Phase::Closing => true,
+            Poll::Ready(true) => {
+                if self.may_go_on() && !self.input.is_empty() {
+                    // The output was what stood in the way.
+                    context.waker().wake_by_ref();
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.client.listen(context.waker());
+        this.borrow_buffer();
+        let ended = this.turn(context);
+        this.return_buffer();
+        this.publish_tally();
+        if ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.service.driver.watches().disconnect(self.client.id);
+        self.service.driver.registry.remove(self.client.id);
+        self.service.counters.in_flight.fetch_sub(self.unanswered.len() as i64, Relaxed);
+    }
+}
+
+/// One run over a chunk of bytes.
+struct Turn<'t> {
+    service: &'t Service,
+    bytes: &'t [u8],
+    at: usize,
+    now_ms: i64,
+    /// Locked with the first read, until something else comes.
+    tree: Option<RwLockReadGuard<'t, Tree>>,
+    /// A copy of the chunk from some offset on, which the requests for the driver share.
+    shared: Option<(usize, Bytes)>,
+}
+
+impl Turn<'_> {
+    fn share(&mut self, start: usize, length: usize) -> Bytes {
+        let bytes = self.bytes;
+        let (from, shared) =
+            self.shared.get_or_insert_with(|| (start, Bytes::copy_from_slice(&bytes[start..])));
+        shared.slice(start - *from..start - *from + length)
+    }
+}

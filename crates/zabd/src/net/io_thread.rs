@@ -1,0 +1,112 @@
+//! A thread that carries many connections, each a task on its single-threaded runtime.
+//!
+//! Mail from other threads wakes the thread once per round, not once per connection: the connections
+//! with mail are put on a list, and one task of the thread wakes them from there.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::task::Poll;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::client::Client;
+use super::connection::{Connection, Service};
+
+/// The connections of one thread that can go on.
+#[derive(Debug, Default)]
+pub struct ReadyList {
+    state: Mutex<Ready>,
+}
+
+#[derive(Debug, Default)]
+struct Ready {
+    clients: Vec<Arc<Client>>,
+    waker: Option<std::task::Waker>,
+}
+
+impl ReadyList {
+    /// Adds a connection that has mail.
+    pub fn push(&self, client: Arc<Client>) {
+        let mut state = self.state.lock();
+        state.clients.push(client);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Wakes connections for as long as the thread lives.
+    async fn run(&self) {
+        let mut woken = Vec::new();
+        loop {
+            std::future::poll_fn(|context| {
+                let mut state = self.state.lock();
+                if state.clients.is_empty() {
+                    state.waker = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                std::mem::swap(&mut state.clients, &mut woken);
+                Poll::Ready(())
+            })
+            .await;
+            for client in woken.drain(..) {
+                client.wake_here();
+            }
+            // The connections run before this list is looked at again: one wake for many mails.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// An accepted socket on its way to its thread.
+#[derive(Debug)]
+pub struct NewConnection {
+    /// Non-blocking.
+    pub socket: TcpStream,
+    /// The other end.
+    pub address: SocketAddr,
+    /// Whatever must happen when the connection ends, such as counting it off.
+    pub guard: super::acceptor::Admission,
+}
+
+/// The way to one I/O thread.
+#[derive(Clone, Debug)]
+pub struct IoThread {
+    inbox: mpsc::UnboundedSender<NewConnection>,
+}
+
+impl IoThread {
+    /// Starts the thread.
+    pub fn start(number: usize, service: Arc<Service>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let (inbox, connections) = mpsc::unbounded_channel();
+        std::thread::Builder::new()
+            .name(format!("ClientIo-{number}"))
+            .spawn(move || runtime.block_on(carry(service, connections)))?;
+        Ok(Self { inbox })
+    }
+
+    /// Hands over a connection.
+    pub fn take(&self, connection: NewConnection) {
+        // The thread ends only with the process; a socket that comes then is closed by being dropped.
+        let _ = self.inbox.send(connection);
+    }
+}
+
+async fn carry(service: Arc<Service>, mut connections: mpsc::UnboundedReceiver<NewConnection>) {
+    let ready = Arc::new(ReadyList::default());
+    let waking = ready.clone();
+    tokio::spawn(async move { waking.run().await });
+    while let Some(new) = connections.recv().await {
+        match tokio::net::TcpStream::from_std(new.socket) {
+            Ok(socket) => {
+                let connection =
+                    Connection::new(socket, new.address, new.guard, service.clone(), ready.clone());
+                tokio::spawn(connection);
+            }
+            Err(error) => tracing::warn!("Cannot serve the connection from {}: {error}", new.address),
+        }
+    }
+}

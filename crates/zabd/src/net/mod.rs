@@ -1,0 +1,19 @@
+//! The client port: sockets in, sockets out, no decisions.
+//!
+//! An acceptor thread takes connections and deals them to a few I/O threads, each a single-threaded
+//! runtime. A connection is one task on one of them, from its first byte to its last: it frames bytes,
+//! serves reads by itself, hands everything else to the driver, and sends what is in its mailbox.
+
+mod acceptor;
+mod client;
+mod connection;
+mod figures;
+mod io_thread;
+mod throttle;
+
+pub use acceptor::{Acceptor, ListenError, ListenOptions};
+pub use client::{Client, Clients, Registry};
+pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
+pub use figures::{ConnectionFigures, ServerCounters, Summary};
+pub use io_thread::IoThread;
+pub use throttle::{ConnectionThrottle, ThrottleOptions};

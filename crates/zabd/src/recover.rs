@@ -1,0 +1,148 @@
+//! From files to a tree: the newest snapshot that is whole, then the log behind it.
+//!
+//! Each step says what it found and how long it took; each failure says which file, where in it, and
+//! what to do. A snapshot that does not load falls back to the one before it, with more log; whether
+//! that log is complete is checked record by record.
+
+use std::time::Instant;
+
+use zabd_jute::txn::Entry;
+use zabd_jute::{Limits, Reader};
+use zabd_storage::disk::Disk;
+use zabd_storage::log::{LogError, Records, cut_tail};
+use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
+use zabd_storage::snapshot;
+use zabd_tree::{Tree, TreeOptions};
+
+/// What stood on the disk.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The state behind the last record.
+    pub tree: Tree,
+    /// Where the files are.
+    pub directories: Directories,
+    /// Whether the disk holds what the tree shows only together with a snapshot that has yet to be
+    /// written: a fresh directory, logs without any, or sessions that were found dead.
+    pub needs_snapshot: bool,
+}
+
+/// Recovers the tree from its directories, making them if that is allowed.
+pub fn recover<D: Disk>(
+    disk: &D,
+    options: &RecoveryOptions,
+    tree_options: TreeOptions,
+    limits: Limits,
+) -> Result<Recovered, RecoveryError> {
+    let begin = Instant::now();
+    let directories = prepare(disk, options)?;
+    let loaded = load_snapshot(disk, &directories, options.trust_empty, tree_options)?;
+    let has_snapshot = loaded.is_some();
+    let mut tree = loaded.unwrap_or_else(|| Tree::new(tree_options));
+    let replayed = replay(disk, &directories, &mut tree, limits)?;
+    let dead = tree.remove_dead_sessions();
+    if !dead.is_empty() {
+        tracing::warn!("Removed {} ephemerals of sessions that are gone: {}", dead.len(), dead.join(" "));
+    }
+    tracing::info!(
+        "Recovered {} znodes and {} sessions up to zxid {} in {}ms, {replayed} transactions of them from the log",
+        tree.node_count(),
+        tree.sessions().count(),
+        tree.last_zxid(),
+        begin.elapsed().as_millis()
+    );
+    Ok(Recovered { tree, directories, needs_snapshot: !has_snapshot || !dead.is_empty() })
+}
+
+/// The newest snapshot that is whole; `None` for an empty database.
+fn load_snapshot<D: Disk>(
+    disk: &D,
+    directories: &Directories,
+    trust_empty: bool,
+    tree_options: TreeOptions,
+) -> Result<Option<Tree>, RecoveryError> {
+    let candidates = snapshots_to_try(disk, directories, trust_empty)?;
+    let mut newest_problem = None;
+    for candidate in &candidates {
+        let begin = Instant::now();
+        let loaded =
+            snapshot::load(disk, &candidate.path).map_err(|error| error.to_string()).and_then(|file| {
+                Tree::load(file.body(), candidate.zxid, file.trailer.digest, tree_options)
+                    .map_err(|error| format!("{}: {error}", candidate.path.display()))
+            });
+        match loaded {
+            Ok(tree) => {
+                let (path, took) = (candidate.path.display(), begin.elapsed().as_millis());
+                tracing::info!("Read snapshot {path} with {} znodes in {took}ms", tree.node_count());
+                return Ok(Some(tree));
+            }
+            Err(problem) => {
+                tracing::warn!("A snapshot is not usable, trying the one before it: {problem}");
+                newest_problem.get_or_insert(problem);
+            }
+        }
+    }
+    match newest_problem {
+        None => Ok(None),
+        Some(newest) => {
+            Err(RecoveryError::NoWholeSnapshot { snapshot_dir: directories.snapshots.clone(), newest })
+        }
+    }
+}
+
+/// Replays the log behind the tree, and cuts off what a crash left at its end.
+fn replay<D: Disk>(
+    disk: &D,
+    directories: &Directories,
+    tree: &mut Tree,
+    limits: Limits,
+) -> Result<u64, RecoveryError> {
+    let mut records = Records::after(disk.clone(), &directories.logs, tree.last_zxid(), limits)?;
+    let mut replayed = 0;
+    let mut mismatches = 0;
+    while let Some(position) = records.next_record()? {
+        let mut reader = Reader::with_limits(position.entry, limits);
+        let entry = decode(&mut reader).map_err(|what| LogError::Corrupt {
+            path: position.path.to_owned(),
+            offset: position.offset,
+            what,
+        })?;
+        let outcome = tree.replay(&entry);
+        replayed += u64::from(!outcome.skipped);
+        if let Some(mismatch) = outcome.digest_mismatch {
+            mismatches += 1;
+            // A foreign log may be at fault; the log is still the truth.
+            if mismatches == 1 {
+                tracing::warn!("Digests are not matching behind {}: {mismatch:?}", position.path.display());
+            }
+        }
+    }
+    if let Some(tail) = records.tail().cloned() {
+        tracing::warn!("Cutting the torn end of {} at offset {}", tail.path.display(), tail.offset);
+        drop(records);
+        cut_tail(disk, &tail)?;
+    }
+    Ok(replayed)
+}
+
+fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, &'static str> {
+    Entry::decode(reader).map_err(|_| "a record that is no transaction")
+}
+
+/// The seed from which session ids are counted: server, time, counter. Wall-clock time, unlike time
+/// since boot, does not run into ids of an earlier life.
+pub fn first_session(server_id: u8, wall_ms: i64) -> zabd_jute::SessionId {
+    let seed = i64::from(server_id) << 56 | ((wall_ms << 24) as u64 >> 8) as i64;
+    zabd_jute::SessionId(if seed == i64::MIN { seed + 1 } else { seed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_ids_begin_with_the_server_then_the_time() {
+        let first = first_session(1, 0x14_d053);
+        assert_eq!(first.0, 0x0100_0014_d053_0000);
+        assert_eq!(first_session(0x80, 0).0, i64::MIN + 1);
+    }
+}

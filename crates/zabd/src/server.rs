@@ -1,0 +1,433 @@
+//! A whole standalone server: recovered, listening, with its threads.
+//!
+//! ```text
+//! recover ─► snapshot if needed ─► log writer, snapshotter, ticker, purge ─► I/O threads ─► acceptor
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use zabd_config::{Config, DigestAlg, ExitCode, ListenHost, SnapshotCompression};
+use zabd_jute::Limits;
+use zabd_replica::auth::{AuthOptions, DigestAlgorithm};
+use zabd_replica::read::ReadOptions;
+use zabd_replica::watches::Watches;
+use zabd_replica::{HashSeed, Replica, ReplicaOptions, SessionTimeouts};
+use zabd_storage::disk::RealDisk;
+use zabd_storage::log::{Log, LogOptions};
+use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
+use zabd_storage::retention;
+use zabd_storage::snapshot::{Compression, SnapshotError};
+use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
+
+use crate::driver::{Clock, Driver, wall_ms};
+use crate::introspect::Introspection;
+use crate::log_writer::{BatchOptions, LogFigures, LogWriter};
+use crate::net::{
+    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, ListenError, ListenOptions, ServerCounters,
+    Service, ThrottleOptions,
+};
+use crate::recover::{Recovered, first_session, recover};
+use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
+use crate::ticker::{Ticker, TickerOptions};
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration names no port to listen on.
+    #[error("no clientPort is configured; set it in zoo.cfg")]
+    NoPort,
+    /// The address to listen on has no meaning here.
+    #[error("cannot resolve the address to listen on, {host}; check clientPortAddress")]
+    NoAddress {
+        /// As configured.
+        host: String,
+    },
+    /// The port cannot be opened.
+    #[error("{listen}: {source}; hint: {hint}", source = listen.source)]
+    Listen {
+        /// Where and why.
+        listen: ListenError,
+        /// What to do.
+        hint: String,
+    },
+    /// The files are not usable.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The first snapshot could not be written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// What the process ends with, in Java's numbers.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            StartError::NoPort | StartError::NoAddress { .. } => ExitCode::InvalidInvocation,
+            StartError::Recovery(
+                RecoveryError::Directory { .. }
+                | RecoveryError::Missing { .. }
+                | RecoveryError::Misplaced { .. },
+            ) => ExitCode::UnableToAccessDataDir,
+            StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
+            StartError::Listen { .. } | StartError::Recovery(_) | StartError::Thread(_) => {
+                ExitCode::UnexpectedError
+            }
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was asked to.
+    OnRequest,
+    /// The log cannot be trusted any more.
+    LogFailed,
+}
+
+impl Stopped {
+    /// What the process ends with.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Stopped::OnRequest => ExitCode::ExecutionFinished,
+            Stopped::LogFailed => ExitCode::UnexpectedError,
+        }
+    }
+}
+
+/// Set once, when the server is to end.
+#[derive(Debug, Default)]
+struct StopSignal {
+    stopped: Mutex<Option<Stopped>>,
+    changed: Condvar,
+}
+
+impl StopSignal {
+    fn set(&self, how: Stopped) {
+        self.stopped.lock().get_or_insert(how);
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) -> Stopped {
+        let mut stopped = self.stopped.lock();
+        loop {
+            if let Some(how) = *stopped {
+                return how;
+            }
+            self.changed.wait(&mut stopped);
+        }
+    }
+}
+
+/// A running server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Arc<StopSignal>,
+}
+
+impl Server {
+    /// Recovers, listens, and serves in threads of its own.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let began = Instant::now();
+        let counters = Arc::new(ServerCounters::default());
+        // The port first: whoever starts a second server by mistake must not touch its files.
+        let acceptor = listen(&config, &counters)?;
+        let clock = Clock::new();
+        let secret = random();
+        let tree_options = TreeOptions {
+            hash_seed: secret,
+            digest: config.digest_enabled,
+            emulate_353_ttl: config.emulate_353_ttl,
+        };
+        let recovery = RecoveryOptions {
+            data_dir: config.data_dir.clone(),
+            log_dir: config.data_log_dir.clone(),
+            autocreate: config.datadir_autocreate,
+            trust_empty: config.snapshot_trust_empty,
+        };
+        let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
+        let Recovered { tree, directories, needs_snapshot } =
+            recover(&RealDisk, &recovery, tree_options, limits)?;
+
+        let last = tree.last_zxid();
+        let options = replica_options(&config, limits, secret);
+        let replica = Replica::new(clock.now(), &tree, options);
+        let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
+        let driver = Arc::new(Driver::new(replica, tree, watches, clock));
+
+        let target = snapshot_target(&config, &directories);
+        if needs_snapshot {
+            snapshotter::write(&driver, &target)?;
+        }
+        let stop = Arc::new(StopSignal::default());
+        let snapshot_figures = Arc::new(SnapshotFigures::default());
+        let snapshotter = Snapshotter::start(driver.clone(), target, snapshot_figures.clone())?;
+        let log_figures = Arc::new(LogFigures::default());
+        let log = Log::new(RealDisk, &directories.logs, last, log_options(&config, limits));
+        let writer = LogWriter {
+            driver: driver.clone(),
+            log,
+            batches: batch_options(&config),
+            policy: SnapshotPolicy::new(
+                u64::from(config.snap_count),
+                config.snap_size_limit_kb.map(|kb| kb << 10),
+                random(),
+            ),
+            snapshotter,
+            figures: log_figures.clone(),
+        };
+        spawn_log_writer(writer, stop.clone())?;
+        spawn_ticker(&config, driver.clone(), counters.clone())?;
+        spawn_purge(&config, directories.clone())?;
+
+        let config = Arc::new(config);
+        let throttle = ConnectionThrottle::new(throttle_options(&config), driver.clock.monotonic_ms());
+        let throttle = Arc::new(throttle);
+        let introspection = Introspection {
+            throttle: throttle.clone(),
+            config: config.clone(),
+            driver: driver.clone(),
+            counters: counters.clone(),
+            log: log_figures,
+            snapshots: snapshot_figures,
+            directories,
+            address: acceptor.address(),
+            since: Instant::now(),
+        };
+        let service = Arc::new(Service {
+            driver: driver.clone(),
+            options: connection_options(&config, limits),
+            counters,
+            four_letter: Arc::new(introspection),
+            throttle,
+        });
+        let address = acceptor.address();
+        spawn_acceptor(acceptor, &service)?;
+        tracing::info!("Serving clients on {address} after {}ms", began.elapsed().as_millis());
+        Ok(Self { address, stop })
+    }
+
+    /// Where clients are served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks the server to end.
+    pub fn stop(&self) {
+        self.stop.set(Stopped::OnRequest);
+    }
+
+    /// Waits until it ends. Everything acknowledged is durable at any moment, so there is nothing to
+    /// finish: the process may go.
+    pub fn wait(&self) -> Stopped {
+        self.stop.wait()
+    }
+}
+
+/// A number that nobody outside can guess: it decides where names fall in hash tables.
+fn random() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(wall_ms())
+}
+
+fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, StartError> {
+    let port = config.client_port.ok_or(StartError::NoPort)?;
+    let options = |address| ListenOptions {
+        address,
+        backlog: config.listen_backlog() as i32,
+        keepalive: config.client_tcp_keepalive,
+        per_address_max: usize::try_from(config.max_client_cnxns_per_ip).unwrap_or(0),
+        total_max: config.max_cnxns as usize,
+    };
+    let bind = |ip: IpAddr| Acceptor::bind(options(SocketAddr::new(ip, port)), counters.clone());
+    let bound = match &config.client_port_address {
+        // All of IPv6 includes all of IPv4, where there is IPv6.
+        ListenHost::Any => match bind(Ipv6Addr::UNSPECIFIED.into()) {
+            Err(error) if error.source.kind() != std::io::ErrorKind::AddrInUse => {
+                bind(Ipv4Addr::UNSPECIFIED.into())
+            }
+            bound => bound,
+        },
+        ListenHost::Address(ip) => bind(*ip),
+        ListenHost::Name(name) => {
+            let resolved = (name.as_str(), port).to_socket_addrs().ok().and_then(|mut found| found.next());
+            bind(resolved.ok_or_else(|| StartError::NoAddress { host: name.clone() })?.ip())
+        }
+    };
+    bound.map_err(|listen| {
+        let hint = match listen.source.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it or set \
+                 another clientPort"
+            ),
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need a privilege; set another clientPort".to_owned()
+            }
+            _ => "check clientPort and clientPortAddress".to_owned(),
+        };
+        StartError::Listen { listen, hint }
+    })
+}
+
+fn timeouts(config: &Config) -> SessionTimeouts {
+    SessionTimeouts {
+        tick_ms: i64::from(config.tick_time_ms),
+        min_ms: config.session_timeout_ms_min as i32,
+        max_ms: config.session_timeout_ms_max as i32,
+    }
+}
+
+fn read_options(config: &Config, limits: Limits) -> ReadOptions {
+    ReadOptions { skip_acl: config.auth.skip_acl, limits }
+}
+
+fn replica_options(config: &Config, limits: Limits, secret: u64) -> ReplicaOptions {
+    let check = CheckOptions {
+        skip_acl: config.auth.skip_acl,
+        enforce_quota: config.enforce_quota,
+        extended_types: config.extended_types_enabled,
+        digest: config.digest_enabled,
+        entry_bytes_max: limits.field_bytes_max,
+        schemes: AuthSchemes { digest: config.auth.digest_enabled, sasl: false, x509: false },
+        hash_seed: secret,
+    };
+    ReplicaOptions {
+        timeouts: timeouts(config),
+        first_session: first_session(Config::SESSION_SERVER_ID, wall_ms()),
+        check,
+        read: read_options(config, limits),
+        reconfig: config.reconfig_enabled,
+    }
+}
+
+fn connection_options(config: &Config, limits: Limits) -> ConnectionOptions {
+    let auth = AuthOptions {
+        digest: config.auth.digest_enabled,
+        digest_algorithm: match config.auth.digest_alg {
+            DigestAlg::Md5 => DigestAlgorithm::Md5,
+            DigestAlg::Sha1 => DigestAlgorithm::Sha1,
+            DigestAlg::Sha224 => DigestAlgorithm::Sha224,
+            DigestAlg::Sha256 => DigestAlgorithm::Sha256,
+            DigestAlg::Sha384 => DigestAlgorithm::Sha384,
+            DigestAlg::Sha512 => DigestAlgorithm::Sha512,
+            DigestAlg::Sha512_224 => DigestAlgorithm::Sha512_224,
+            DigestAlg::Sha512_256 => DigestAlgorithm::Sha512_256,
+        },
+        super_digest: config.auth.super_digest.as_ref().map(|secret| secret.expose().to_owned()),
+        ensemble_names: config.auth.ensemble_names.clone(),
+    };
+    ConnectionOptions {
+        frame_bytes_max: config.jute_max_buffer_bytes as usize,
+        auth,
+        enforced_schemes: config.auth.enforce_schemes.clone(),
+        in_flight_max: i64::from(config.global_outstanding_limit),
+        timeouts: timeouts(config),
+        read: read_options(config, limits),
+    }
+}
+
+fn throttle_options(config: &Config) -> ThrottleOptions {
+    let throttle = &config.connection_throttle;
+    let weight = |weight: u32| if throttle.weight_enabled { i64::from(weight) } else { 1 };
+    let size = if throttle.weight_enabled { throttle.global_session_weight } else { 1 };
+    ThrottleOptions {
+        tokens: i64::from(throttle.max_tokens) * i64::from(size),
+        fill_time_ms: i64::from(throttle.fill_time_ms),
+        fill_count: i64::from(throttle.fill_count),
+        freeze_time_ms: throttle.freeze_time_ms.map_or(-1, i64::from),
+        drop_increase: throttle.drop_increase,
+        drop_decrease: throttle.drop_decrease,
+        decrease_ratio: throttle.decrease_ratio,
+        new_session_weight: weight(throttle.global_session_weight),
+        resumed_session_weight: weight(throttle.renew_session_weight),
+    }
+}
+
+fn log_options(config: &Config, limits: Limits) -> LogOptions {
+    LogOptions {
+        prealloc_bytes: config.pre_alloc_size_kb << 10,
+        force_sync: config.force_sync,
+        file_bytes_max: config.txn_log_size_limit_kb.map(|kb| kb << 10),
+        entry_bytes_max: limits.field_bytes_max,
+    }
+}
+
+fn batch_options(config: &Config) -> BatchOptions {
+    BatchOptions {
+        records_max: config.max_batch_size.map_or(usize::MAX, |most| most as usize),
+        delay: Duration::from_millis(config.flush_delay_ms),
+        slow_sync: Duration::from_millis(config.fsync_warning_threshold_ms),
+    }
+}
+
+fn snapshot_target(config: &Config, directories: &Directories) -> SnapshotTarget {
+    SnapshotTarget {
+        dir: directories.snapshots.clone(),
+        compression: match config.snapshot_compression {
+            SnapshotCompression::None => Compression::None,
+            SnapshotCompression::Gzip => Compression::Gzip,
+            SnapshotCompression::Snappy => Compression::Snappy,
+        },
+        digest: config.digest_enabled,
+        last_zxid: config.serialize_last_processed_zxid,
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+fn spawn_log_writer(writer: LogWriter, stop: Arc<StopSignal>) -> std::io::Result<()> {
+    spawn("SyncThread:0", move || {
+        let error = writer.run();
+        tracing::error!("Severe unrecoverable error, exiting: {}", crate::launch::with_causes(&error));
+        stop.set(Stopped::LogFailed);
+    })
+}
+
+fn spawn_ticker(config: &Config, driver: Arc<Driver>, counters: Arc<ServerCounters>) -> std::io::Result<()> {
+    let options = TickerOptions {
+        sessionless_timeout_ms: i64::from(config.sessionless_timeout_ms),
+        reap_interval_ms: i64::from(config.container.check_interval_ms),
+        reaped_per_minute_max: i64::from(config.container.max_per_minute),
+        never_used_interval_ms: config.container.max_never_used_interval_ms.map_or(0, |ms| ms as i64),
+    };
+    spawn("SessionTracker", move || Ticker { driver, counters, options }.run())
+}
+
+/// Removes what is not needed any more, at once and then every few hours, if that is configured.
+fn spawn_purge(config: &Config, directories: Directories) -> std::io::Result<()> {
+    let Some(hours) = config.autopurge_interval_hours else { return Ok(()) };
+    let retained = config.autopurge_snap_retain_count as usize;
+    spawn("PurgeTask", move || {
+        loop {
+            match retention::purge(&RealDisk, &directories, retained) {
+                Ok(files) => tell_purged(&files),
+                Err(error) => tracing::error!("Cannot purge: {}", crate::launch::with_causes(&error)),
+            }
+            std::thread::sleep(Duration::from_secs(u64::from(hours) * 3600));
+        }
+    })
+}
+
+fn tell_purged(files: &[PathBuf]) {
+    for path in files {
+        tracing::info!("Removing file: {}", path.display());
+    }
+    tracing::info!("Purge task completed, {} files removed", files.len());
+}
+
+fn spawn_acceptor(acceptor: Acceptor, service: &Arc<Service>) -> std::io::Result<()> {
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads: Vec<_> =
+        (0..count).map(|number| IoThread::start(number, service.clone())).collect::<Result<_, _>>()?;
+    spawn("AcceptThread", move || acceptor.run(&threads))
+}

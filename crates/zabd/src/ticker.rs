@@ -1,0 +1,106 @@
+//! The thread that knows what time it is: expiry of sessions, of silent connections, of containers and
+//! TTL znodes, and the purge of old files.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use zabd_replica::{Input, Replica};
+
+use crate::driver::{Driver, wall_ms};
+use crate::net::ServerCounters;
+
+/// The longest sleep: how late a change of plan may be noticed.
+const NAP_MAX_MS: i64 = 500;
+
+/// Java rounds the deadline of a connection up to this.
+const CONNECTION_BUCKET_MS: i64 = 10_000;
+
+/// What the operator configured about time.
+#[derive(Clone, Copy, Debug)]
+pub struct TickerOptions {
+    /// How long a connection may take to ask for a session.
+    pub sessionless_timeout_ms: i64,
+    /// How often containers and TTL znodes are looked at.
+    pub reap_interval_ms: i64,
+    /// How many of them go per minute at most.
+    pub reaped_per_minute_max: i64,
+    /// When a container goes that never had a child; 0 is never.
+    pub never_used_interval_ms: i64,
+}
+
+/// The thread's work. See the module's description.
+#[derive(Debug)]
+pub struct Ticker {
+    /// Whose time it is.
+    pub driver: Arc<Driver>,
+    /// What is counted.
+    pub counters: Arc<ServerCounters>,
+    /// How often.
+    pub options: TickerOptions,
+}
+
+impl Ticker {
+    /// Ticks for as long as the process lives.
+    pub fn run(&self) {
+        let mut sweep_due_ms = 0;
+        let mut reap_due_ms = self.driver.clock.monotonic_ms() + self.options.reap_interval_ms;
+        let mut candidates = std::collections::VecDeque::new();
+        let mut next_candidate_ms = 0;
+        loop {
+            let now_ms = self.driver.clock.monotonic_ms();
+            let expiry_ms = self.driver.inspect(Replica::next_tick_ms).unwrap_or(i64::MAX);
+            if expiry_ms <= now_ms {
+                self.driver.feed([Input::Tick]);
+            }
+            if sweep_due_ms <= now_ms {
+                self.close_silent_connections(now_ms);
+                sweep_due_ms = now_ms + 1000;
+            }
+            if reap_due_ms <= now_ms && candidates.is_empty() {
+                candidates = self.reap_candidates();
+                reap_due_ms = now_ms + self.options.reap_interval_ms;
+            }
+            while next_candidate_ms <= now_ms
+                && let Some(path) = candidates.pop_front()
+            {
+                self.driver.feed([Input::Reap { path }]);
+                next_candidate_ms = now_ms + 60_000 / self.options.reaped_per_minute_max.max(1);
+            }
+            let until_expiry_ms = expiry_ms.saturating_sub(now_ms).max(1);
+            let until_reap_ms = if candidates.is_empty() {
+                (reap_due_ms - now_ms).max(1)
+            } else {
+                (next_candidate_ms - now_ms).max(1)
+            };
+            let nap_ms = NAP_MAX_MS.min(until_expiry_ms).min(until_reap_ms);
+            std::thread::sleep(Duration::from_millis(nap_ms as u64));
+        }
+    }
+
+    fn reap_candidates(&self) -> std::collections::VecDeque<String> {
+        self.driver.tree().reap_candidates(wall_ms(), self.options.never_used_interval_ms).into()
+    }
+
+    /// Closes connections that never asked for a session, or whose client has been silent for longer
+    /// than its session may be: the session itself is the replica's business.
+    fn close_silent_connections(&self, now_ms: i64) {
+        let clients = self.driver.registry.lock();
+        for client in clients.iter() {
+            let timeout_ms = match client.counters.timeout_ms.load(Relaxed) {
+                0 => self.options.sessionless_timeout_ms,
+                timeout_ms => timeout_ms,
+            };
+            let heard_ms = client.counters.heard_ms.load(Relaxed);
+            let deadline_ms = ((heard_ms + timeout_ms) / CONNECTION_BUCKET_MS + 1) * CONNECTION_BUCKET_MS;
+            if deadline_ms <= now_ms {
+                if client.counters.session.load(Relaxed) == 0 {
+                    self.counters.sessionless_expired.fetch_add(1, Relaxed);
+                }
+                if let Some(client) = client.post_close() {
+                    client.wake();
+                }
+            }
+        }
+    }
+}
