@@ -1,19 +1,20 @@
 //! When a server is writing a snapshot, seen from outside: by the files in its data directory.
 //!
 //! A snapshot begins when a file whose name contains `snapshot` appears or grows in `version-2`, and ends
-//! when no such file has changed for [`QUIET`]; the quiet time does not count. That works for servers
-//! that write under the final name and for those that rename, and needs nothing from the server.
+//! when no such file has changed for [`QUIET`]; the quiet time does not count. A file under a name that
+//! is not a snapshot's own is being written as long as it has that name, so that a sync before the
+//! renaming counts. That works for servers that write under the final name and for those that rename, and
+//! needs nothing from the server.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A pause in writing that is longer than this is the end. Long enough for a server that syncs what it
-/// wrote before it gives the file its name: the sync then counts as writing.
+/// A pause in writing that is longer than this is the end.
 const QUIET: Duration = Duration::from_secs(1);
 /// How often the directory is read.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -39,10 +40,10 @@ struct Observer {
 impl Observer {
     fn look(&mut self, now: Instant, sizes: BTreeMap<OsString, u64>) {
         // Files that vanish are a rename or a purge; only new bytes are writing.
-        let is_writing = self.sizes.as_ref().is_some_and(|before| {
+        let has_grown = self.sizes.as_ref().is_some_and(|before| {
             sizes.iter().any(|(name, size)| before.get(name).is_none_or(|before| before < size))
         });
-        if is_writing {
+        if has_grown || sizes.keys().any(|name| is_temporary(name)) {
             let start = self.last_look.unwrap_or(now);
             self.current.get_or_insert(Writing { start, end: now }).end = now;
         } else if self.current.is_some_and(|current| QUIET < now - current.end) {
@@ -92,6 +93,14 @@ impl SnapshotWatch {
     }
 }
 
+/// Whether a name with `snapshot` in it is not `snapshot.HEX`, with or without a compression's ending.
+fn is_temporary(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let zxid = name.strip_prefix("snapshot.").and_then(|rest| rest.split('.').next());
+    !zxid.is_some_and(|zxid| !zxid.is_empty() && zxid.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        || name.ends_with(".tmp")
+}
+
 fn snapshot_sizes(folder: &PathBuf) -> BTreeMap<OsString, u64> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -108,21 +117,53 @@ mod tests {
         files.iter().map(|&(name, size)| (name.into(), size)).collect()
     }
 
-    /// A snapshot that is there from the start, one written in three looks under another name, then its
-    /// renaming.
+    /// What the observer has after looks at these milliseconds, each with the names and sizes it saw.
+    fn observed(looks: &[(u64, &[(&str, u64)])]) -> Vec<(u64, u64)> {
+        let epoch = Instant::now();
+        let mut observer = Observer::default();
+        for &(ms, files) in looks {
+            observer.look(epoch + Duration::from_millis(ms), sizes(files));
+        }
+        let since = |at: Instant| (at - epoch).as_millis() as u64;
+        observer.finished.iter().map(|writing| (since(writing.start), since(writing.end))).collect()
+    }
+
+    /// A snapshot that is there from the start, and one written under its own name with a pause.
     #[test]
     fn a_snapshot_lasts_from_its_first_byte_to_its_last() {
-        let epoch = Instant::now();
-        let at = |ms| epoch + Duration::from_millis(ms);
-        let mut observer = Observer::default();
-        observer.look(at(0), sizes(&[("snapshot.0", 10)]));
-        observer.look(at(100), sizes(&[("snapshot.0", 10)]));
-        observer.look(at(200), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 0)]));
-        observer.look(at(300), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 7)]));
-        observer.look(at(400), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 7)]));
-        assert_eq!(observer.finished, [], "a pause of 100 ms is not the end");
-        observer.look(at(500), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 9)]));
-        observer.look(at(1600), sizes(&[("snapshot.0", 10), ("snapshot.5.tmp", 9)]));
-        assert_eq!(observer.finished, [Writing { start: at(100), end: at(500) }]);
+        let looks: &[(u64, &[(&str, u64)])] = &[
+            (0, &[("snapshot.0", 10)]),
+            (100, &[("snapshot.0", 10)]),
+            (200, &[("snapshot.0", 10), ("snapshot.5", 0)]),
+            (300, &[("snapshot.0", 10), ("snapshot.5", 7)]),
+            (900, &[("snapshot.0", 10), ("snapshot.5", 7)]),
+            (1000, &[("snapshot.0", 10), ("snapshot.5", 9)]),
+            (2100, &[("snapshot.0", 10), ("snapshot.5", 9)]),
+        ];
+        assert_eq!(observed(&looks[..5]), [], "a pause of less than a second is not the end");
+        assert_eq!(observed(looks), [(100, 1000)]);
+    }
+
+    /// Nothing grows while the file is synced under its temporary name.
+    #[test]
+    fn a_sync_before_the_renaming_counts() {
+        let looks: &[(u64, &[(&str, u64)])] = &[
+            (0, &[]),
+            (100, &[("new-snapshot.5f", 9)]),
+            (5000, &[("new-snapshot.5f", 9)]),
+            (5100, &[("snapshot.5f", 9)]),
+            (7000, &[("snapshot.5f", 9)]),
+        ];
+        assert_eq!(observed(looks), [(0, 5100)]);
+    }
+
+    #[test]
+    fn a_snapshot_is_known_by_its_name() {
+        for name in ["snapshot.0", "snapshot.1f00000002", "snapshot.5.gz", "snapshot.5.snappy"] {
+            assert!(!is_temporary(OsStr::new(name)), "{name}");
+        }
+        for name in ["new-snapshot.5", "snapshot.5.tmp", "snapshot.tmp", "snapshot."] {
+            assert!(is_temporary(OsStr::new(name)), "{name}");
+        }
     }
 }
