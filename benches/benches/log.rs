@@ -67,7 +67,6 @@ impl DiskFile for Pages {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
-    fn begin_write_back(&mut self, _: u64, _: u64) {}
 }
 
 /// Encodes a set of `data` and appends it, `records` times, then syncs.

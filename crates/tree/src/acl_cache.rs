@@ -89,7 +89,7 @@ impl AclCache {
 }
 
 /// The list that a znode without a list shows; storing it as none keeps most znodes out of the cache.
-fn is_open(list: &[Acl<'_>]) -> bool {
+pub(crate) fn is_open(list: &[Acl<'_>]) -> bool {
     matches!(list, [only] if *only == Acl::open())
 }
 

@@ -77,7 +77,12 @@ impl Node {
     }
 
     pub(crate) fn name(&self) -> &str {
-        std::str::from_utf8(&self.content[..self.name_length()]).expect("names are stored as text")
+        std::str::from_utf8(self.name_bytes()).expect("names are stored as text")
+    }
+
+    /// Without the check that it is text, where bytes do.
+    fn name_bytes(&self) -> &[u8] {
+        &self.content[..self.name_length()]
     }
 
     /// Null and empty differ.
@@ -129,10 +134,10 @@ pub(crate) fn digest(prefix_crc: u32, stat: &StatPersisted) -> u64 {
     u64::from(hasher.finalize())
 }
 
-fn content(name: &str, data: Option<&[u8]>) -> Box<[u8]> {
+fn content(name: &[u8], data: Option<&[u8]>) -> Box<[u8]> {
     let data = data.unwrap_or_default();
     let mut content = Vec::with_capacity(name.len() + data.len());
-    content.extend_from_slice(name.as_bytes());
+    content.extend_from_slice(name);
     content.extend_from_slice(data);
     content.into_boxed_slice()
 }
@@ -209,10 +214,10 @@ impl Nodes {
 
     /// The child of this name.
     pub(crate) fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
-        let hash = self.seed.hash_one((parent.0, name));
+        let hash = self.seed.hash_one((parent.0, name.as_bytes()));
         let is_it = |id: &NodeId| {
             let node = self.get(*id);
-            node.parent == parent && node.content[..node.name_length()] == *name.as_bytes()
+            node.parent == parent && node.name_bytes() == name.as_bytes()
         };
         self.index.find(hash, is_it).copied()
     }
@@ -233,21 +238,21 @@ impl Nodes {
 
     /// The whole path, `/` for the root.
     pub(crate) fn path(&self, id: NodeId) -> String {
-        let mut names = Vec::new();
-        let mut at = id;
-        while let Some(parent) = self.parent(at) {
-            names.push(self.get(at).name());
-            at = parent;
-        }
-        if names.is_empty() {
+        let above = || std::iter::successors(Some(id), |at| self.parent(*at)).map(|at| self.get(at));
+        let named = || above().filter(|node| node.parent != NodeId::NONE);
+        let length: usize = named().map(|node| node.name_length() + 1).sum();
+        if length == 0 {
             return "/".into();
         }
-        let mut path = String::with_capacity(names.iter().map(|name| name.len() + 1).sum());
-        for name in names.iter().rev() {
-            path.push('/');
-            path.push_str(name);
+        let mut path = vec![0; length];
+        let mut end = length;
+        for node in named() {
+            let begin = end - node.name_length();
+            path[begin..end].copy_from_slice(node.name_bytes());
+            path[begin - 1] = b'/';
+            end = begin - 1;
         }
-        path
+        String::from_utf8(path).expect("names are stored as text")
     }
 
     /// Adds a znode that does not exist below one that does; `path` is its whole path.
@@ -268,7 +273,7 @@ impl Nodes {
         assert!(length <= NAME_LENGTH, "names fit a frame");
         *self.get_mut(id) = Node {
             stat,
-            content: content(name, data),
+            content: content(name.as_bytes(), data),
             acl,
             prefix_crc: prefix_crc(path, data),
             parent,
@@ -313,12 +318,12 @@ impl Nodes {
         let crc = prefix_crc(path, data);
         let node = self.get_mut(id);
         let length = node.name_length();
-        let old = data.map_or(0, <[u8]>::len) + length == node.content.len();
-        if old {
+        let is_same_length = data.map_or(0, <[u8]>::len) + length == node.content.len();
+        if is_same_length {
             // The same length is the common case and needs no new allocation.
             node.content[length..].copy_from_slice(data.unwrap_or_default());
         } else {
-            node.content = content(node.name(), data);
+            node.content = content(node.name_bytes(), data);
         }
         let flag = if data.is_none() { NULL_DATA } else { 0 };
         node.name_length_and_flags = node.name_length_and_flags & !NULL_DATA | flag;
@@ -342,7 +347,7 @@ impl Nodes {
 
 fn hash_of(chunks: &[Vec<Node>], seed: &FixedState, id: NodeId) -> u64 {
     let node = &chunks[id.0 as usize / CHUNK][id.0 as usize % CHUNK];
-    seed.hash_one((node.parent.0, node.name()))
+    seed.hash_one((node.parent.0, node.name_bytes()))
 }
 
 #[cfg(test)]

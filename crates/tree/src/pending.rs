@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
 
 use crate::acl::AuthSchemes;
+use crate::acl_cache::is_open;
 use crate::tree::{Tree, node_digest, path_crc, path_is_in_digest};
 
 /// How requests are checked.
@@ -66,8 +67,24 @@ pub(crate) struct Planned {
     pub(crate) num_children: i32,
     pub(crate) prefix_crc: u32,
     pub(crate) data_length: usize,
-    /// `None` while it is the tree's.
-    pub(crate) acl: Option<Arc<[Acl<'static>]>>,
+    pub(crate) acl: PlannedAcl,
+}
+
+/// The access list of a znode as it will be.
+#[derive(Clone, Debug)]
+pub(crate) enum PlannedAcl {
+    /// The one it has in the tree.
+    AsItIs,
+    /// None: everything is open to everybody.
+    Open,
+    /// This one.
+    List(Arc<[Acl<'static>]>),
+}
+
+impl PlannedAcl {
+    pub(crate) fn new(list: &[Acl<'static>]) -> Self {
+        if is_open(list) { PlannedAcl::Open } else { PlannedAcl::List(list.into()) }
+    }
 }
 
 /// See the module's description.
@@ -151,15 +168,16 @@ impl Pending {
             num_children: node.num_children() as i32,
             prefix_crc: node.prefix_crc(),
             data_length: node.data().map_or(0, <[u8]>::len),
-            acl: None,
+            acl: PlannedAcl::AsItIs,
         })
     }
 
     /// The list of a znode that exists.
     pub(crate) fn acl<'s>(tree: &'s Tree, path: &str, node: &'s Planned) -> &'s [Acl<'static>] {
         match &node.acl {
-            Some(acl) => acl,
-            None => tree.node(path).map_or(&[], |node| node.acl()),
+            PlannedAcl::AsItIs => tree.node(path).map_or(&[], |node| node.acl()),
+            PlannedAcl::Open => &[],
+            PlannedAcl::List(list) => list,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use zabd_storage::disk::RealDisk;
@@ -18,6 +18,9 @@ use crate::net::Summary;
 
 /// Znodes per hold of the tree: well under a tenth of a millisecond.
 const NODES_PER_HOLD: usize = 200;
+
+/// How fast a snapshot is written at most. The log shares the disk and must not wait for it.
+const BYTES_PER_SECOND_MAX: u64 = 64 << 20;
 
 /// When the next snapshot is due: after a random number of records or bytes between half of the
 /// configured and all of it, so that the servers of an ensemble do not all do it at once.
@@ -139,10 +142,13 @@ fn write_body(
     let mut writer = SnapshotWriter::begin(RealDisk, &target.dir, head.zxid, target.compression)?;
     let mut bytes = Vec::new();
     let mut more = true;
+    let begin = Instant::now();
     while more {
         more = driver.tree_exclusively().snapshot_chunk(&mut bytes, NODES_PER_HOLD);
         writer.write(&bytes)?;
         bytes.clear();
+        let due = Duration::from_micros(writer.bytes_written() * 1_000_000 / BYTES_PER_SECOND_MAX);
+        std::thread::sleep(due.saturating_sub(begin.elapsed()));
     }
     writer.finish(SnapshotTrailer {
         digest: head.digest.filter(|_| target.digest).map(|digest| (head.zxid, digest)),

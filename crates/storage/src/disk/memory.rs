@@ -247,6 +247,4 @@ impl DiskFile for MemoryFile {
         entry.last_write = None;
         Ok(())
     }
-
-    fn begin_write_back(&mut self, _: u64, _: u64) {}
 }

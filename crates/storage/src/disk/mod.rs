@@ -68,8 +68,6 @@ pub trait DiskFile: Send {
     fn set_length(&mut self, length: u64) -> io::Result<()>;
     /// Makes the data durable.
     fn sync(&mut self) -> io::Result<()>;
-    /// Begins to write back what was written in this range, without waiting for it.
-    fn begin_write_back(&mut self, offset: u64, length: u64);
 }
 
 /// Whether an operation failed because the disk is full.

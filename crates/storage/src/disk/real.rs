@@ -82,14 +82,4 @@ impl DiskFile for RealFile {
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
     }
-
-    fn begin_write_back(&mut self, offset: u64, length: u64) {
-        // Only a hint: what it does not do, the final sync does.
-        let _ = rustix::fs::fadvise(
-            &self.0,
-            offset,
-            std::num::NonZeroU64::new(length),
-            rustix::fs::Advice::DontNeed,
-        );
-    }
 }

@@ -12,9 +12,9 @@ use zabd_jute::Zxid;
 use super::{Compression, DIGEST_VERSION, HEADER, SLASH, SnapshotError, SnapshotTrailer, snappy};
 use crate::disk::{Disk, DiskFile};
 
-/// How much is handed to the disk at a time. The disk is told to begin with it at once, so that the
-/// sync at the end finds little left to do and the log's syncs do not wait behind it.
-const PIECE_BYTES: usize = 1 << 20;
+/// How much is handed to the disk at a time. Each piece is made durable before the next one, so that
+/// there is never more than one of them between the log's syncs and the disk.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// A snapshot that is being written. Dropped before it is finished, it leaves nothing.
 pub struct SnapshotWriter<D: Disk> {
@@ -83,6 +83,11 @@ impl<D: Disk> SnapshotWriter<D> {
         if self.waiting.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
     }
 
+    /// How much is in the file by now.
+    pub fn bytes_written(&self) -> u64 {
+        self.written
+    }
+
     /// Seals the snapshot, makes it durable and gives it its name.
     pub fn finish(mut self, trailer: SnapshotTrailer) -> Result<PathBuf, SnapshotError> {
         self.seal()?;
@@ -123,7 +128,9 @@ impl<D: Disk> SnapshotWriter<D> {
         if let Err(source) = self.file.write_at(self.written, &self.waiting) {
             return Err(self.failed("write", source));
         }
-        self.file.begin_write_back(self.written, length);
+        if let Err(source) = self.file.sync() {
+            return Err(self.failed("write", source));
+        }
         self.written += length;
         self.waiting.clear();
         Ok(())

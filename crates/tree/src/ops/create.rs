@@ -1,8 +1,6 @@
 //! Create: a new znode of any kind, its name numbered if asked for.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-
 use zabd_jute::client::{CreateMode, CreateTtlRequest};
 use zabd_jute::txn::{CreateKind, CreateTxn, Txn, TxnHeader};
 use zabd_jute::{ErrorCode, OpCode, StatPersisted, path, perms};
@@ -10,7 +8,7 @@ use zabd_jute::{ErrorCode, OpCode, StatPersisted, path, perms};
 use super::{canonical, parent_of};
 use crate::acl::{self, Caller};
 use crate::owner::{Owner, TTL_MS_MAX};
-use crate::pending::{Pending, Planned, planned_crc};
+use crate::pending::{Pending, Planned, PlannedAcl, planned_crc};
 use crate::tree::Tree;
 
 /// Outside a multi the operation and the flags must agree: they decide together what is logged, and a
@@ -85,7 +83,7 @@ impl Pending {
             num_children: 0,
             prefix_crc: planned_crc(&final_path, create.data),
             data_length,
-            acl: Some(Arc::from(acl.as_slice())),
+            acl: PlannedAcl::new(&acl),
         };
         self.plan(tree, header.zxid, canonical(&parent_path), Some(&parent), Some(raised));
         self.plan(tree, header.zxid, &final_path, None, Some(node));

@@ -1,14 +1,12 @@
 //! SetACL: a znode's access list is replaced. No watch hears of it.
 
-use std::sync::Arc;
-
 use zabd_jute::client::SetAclRequest;
 use zabd_jute::txn::{Txn, TxnHeader};
 use zabd_jute::{ErrorCode, path, perms};
 
 use super::{canonical, next_version};
 use crate::acl::{self, Caller};
-use crate::pending::Pending;
+use crate::pending::{Pending, PlannedAcl};
 use crate::tree::Tree;
 
 impl Pending {
@@ -26,7 +24,7 @@ impl Pending {
         let version = next_version(node.stat.aversion, request.version)?;
         let mut after = node.clone();
         after.stat.aversion = version;
-        after.acl = Some(Arc::from(acl.as_slice()));
+        after.acl = PlannedAcl::new(&acl);
         self.plan(tree, header.zxid, canonical(&request.path), Some(&node), Some(after));
         Ok(Txn::SetAcl { path: request.path, acl, version })
     }
