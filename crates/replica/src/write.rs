@@ -28,8 +28,10 @@ impl Replica {
         let mut reader = Reader::with_limits(&request.body, self.options.read.limits);
         let decoded = match decode(op, &mut reader, self.options.reconfig) {
             Ok(decoded) => decoded,
-            // Java decodes a null path and fails later, when the zxid is taken.
+            // Java decodes a null path and fails later, when the zxid is taken; and for a multi it takes
+            // the zxid whatever the body is.
             Err(DecodeError::Null { .. }) => Decoded::Fail(ErrorCode::MarshallingError),
+            Err(_) if op == OpCode::Multi => Decoded::Fail(ErrorCode::MarshallingError),
             Err(_) => {
                 self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::MarshallingError }, out);
                 return;

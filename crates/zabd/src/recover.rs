@@ -146,3 +146,7 @@ mod tests {
         assert_eq!(first_session(0x80, 0).0, i64::MIN + 1);
     }
 }
+
+#[cfg(test)]
+#[path = "recover_golden_tests.rs"]
+mod golden;
