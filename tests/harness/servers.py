@@ -1,0 +1,179 @@
+"""One server process on 127.0.0.1: Java 3.8.0, Java 3.9.5 or zabd, configured alike.
+
+`with Server("zabd", directory) as server:` starts it, waits until it serves, and ends it. Nothing here sleeps for a fixed
+time: readiness is an answer to `srvr`, an end is the end of the process.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from . import places
+
+KINDS = ("java38", "java395", "zabd")
+JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"]
+SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="  # super:test
+SUPER_AUTH = ("digest", "super:test")
+START_SECONDS_MAX = 60
+STOP_SECONDS_MAX = 30
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def free_port():
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def die_with_parent():
+    """Runs in the child: a test run that is killed leaves no server behind."""
+    PR_SET_PDEATHSIG = 1
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class ServerFailed(Exception):
+    """The process ended, or did not serve in time; carries the end of its log."""
+
+
+class Server:
+    """A server that can be started, ended, killed and started again on the same directory and port."""
+
+    def __init__(self, kind, directory, port=None, config=None, properties=None, data_dir=None, data_log_dir=None):
+        """`config` holds lines of zoo.cfg, `properties` system properties without their prefix `zookeeper.`."""
+        assert kind in KINDS, kind
+        self.kind = kind
+        self.directory = Path(directory)
+        self.port = port or free_port()
+        self.data_dir = Path(data_dir or self.directory / "data")
+        self.data_log_dir = Path(data_log_dir) if data_log_dir else None
+        self.config = {
+            "dataDir": self.data_dir,
+            "clientPort": self.port,
+            "clientPortAddress": "127.0.0.1",
+            "tickTime": 2000,
+            "maxClientCnxns": 0,
+            "admin.enableServer": "false",
+            "4lw.commands.whitelist": "*",
+            **({"dataLogDir": self.data_log_dir} if self.data_log_dir else {}),
+            **(config or {}),
+        }
+        self.properties = {"DigestAuthenticationProvider.superDigest": SUPER_DIGEST, **(properties or {})}
+        self.process = None
+
+    @property
+    def hosts(self):
+        """The connect string of this server."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log_path(self):
+        """Everything that every run of this server said."""
+        return self.directory / "server.log"
+
+    def log_text(self):
+        """The log so far."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def command(self):
+        """The command line: the same words for all three after the program's name."""
+        config_path = self.directory / "zoo.cfg"
+        defines = [f"-Dzookeeper.{key}={value}" for key, value in self.properties.items()]
+        if self.kind == "zabd":
+            return [str(places.ZABD), *defines, str(config_path)]
+        classpath = places.JAVA38_CLASSPATH if self.kind == "java38" else places.JAVA395_CLASSPATH
+        main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+        return ["java", *JAVA_OPTIONS, "-Dfile.encoding=UTF-8", "-cp", classpath, *defines, main, str(config_path)]
+
+    def start(self, wait=True):
+        """Starts the process, and waits until it answers."""
+        assert self.process is None, "already started"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        lines = [f"{key}={value}\n" for key, value in self.config.items()]
+        (self.directory / "zoo.cfg").write_text("".join(lines))
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
+                preexec_fn=die_with_parent)
+        if wait:
+            self.await_serving()
+        return self
+
+    def await_serving(self):
+        """Returns when `srvr` is answered with a mode."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                status, self.process = self.process.returncode, None
+                raise ServerFailed(f"{self.kind} ended with {status}\n{self.log_text()[-3000:]}")
+            try:
+                if "Mode: " in four_letter_word(self.port, "srvr", timeout=5):
+                    return
+            except OSError:
+                pass
+            time.sleep(0.01)
+        self.kill()
+        raise ServerFailed(f"{self.kind} did not serve in {START_SECONDS_MAX} s\n{self.log_text()[-3000:]}")
+
+    def stop(self):
+        """Asks the process to end (SIGTERM) and gives its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self):
+        """Ends the process as a crash would (SIGKILL)."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, how):
+        if self.process is None:
+            return None
+        process, self.process = self.process, None
+        process.send_signal(how)
+        try:
+            return process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise ServerFailed(f"{self.kind} did not end on signal {how}\n{self.log_text()[-3000:]}") from None
+
+    @property
+    def running(self):
+        """Whether the process was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
+    def __enter__(self):
+        return self if self.running else self.start()
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def four_letter_word(port, word, timeout=10):
+    """The whole answer to a four-letter word, as text."""
+    return four_letter_bytes(port, word.encode(), timeout).decode(errors="replace")
+
+
+def four_letter_bytes(port, request, timeout=10):
+    """Sends raw bytes on a new connection and gives all that comes back before the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+def copy_data(source, target):
+    """A writable copy of a data directory (golden ones are read-only in some checkouts)."""
+    shutil.copytree(source, target)
+    for folder, _, files in os.walk(target):
+        os.chmod(folder, 0o755)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0o644)
+    return target

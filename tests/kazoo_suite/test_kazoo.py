@@ -1,0 +1,33 @@
+"""zabd passes every test of kazoo's own suite that a standalone Java 3.8.0 passes.
+
+The suite runs once, in its own processes; here is one test for each of its tests.
+"""
+
+import pytest
+
+from kazoo_suite import suite
+
+
+@pytest.fixture(scope="module")
+def outcomes(kind, tmp_path_factory):
+    log = tmp_path_factory.mktemp("kazoo") / "output"
+    return suite.run_suite(kind, log=log), log
+
+
+@pytest.mark.parametrize("name", suite.listed(suite.PASSES))
+@pytest.mark.timeout(900)
+def test_kazoo(outcomes, name):
+    results, log = outcomes
+    assert results.get(name) == "passed", excerpt(log.read_text(errors="replace"), name)
+
+
+def test_the_lists_cover_the_suite(outcomes):
+    results, _ = outcomes
+    assert set(suite.listed(suite.PASSES)) | set(suite.listed(suite.EXCUSED)) == set(results)
+
+
+def excerpt(text, name):
+    """The part of the suite's output that tells of one test."""
+    title = name.split("::", 1)[1].replace("::", ".")
+    start = text.find(f" {title} _")
+    return text[start:start + 3000] if start >= 0 else f"no report of {name}"
