@@ -306,3 +306,7 @@ impl Loader<'_> {
         Ok(self.parent.1)
     }
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -10,6 +10,9 @@
 mod reader;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::PathBuf;
 

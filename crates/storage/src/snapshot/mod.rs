@@ -13,6 +13,9 @@ mod reader;
 mod snappy;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::PathBuf;
 

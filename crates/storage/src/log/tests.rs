@@ -1,0 +1,300 @@
+//! The log under every crash and every kind of damage that Java's own behaviour is known for.
+
+use std::path::Path;
+
+use zabd_jute::{Limits, Zxid};
+
+use super::*;
+use crate::disk::{Crash, Disk, DiskFile, MemoryDisk};
+
+const DIR: &str = "/log/version-2";
+
+fn entry(zxid: i64, length: usize) -> Vec<u8> {
+    let mut entry = vec![0xa5; 32 + length];
+    entry[12..20].copy_from_slice(&zxid.to_be_bytes());
+    entry
+}
+
+fn options() -> LogOptions {
+    LogOptions { prealloc_bytes: 16 << 10, ..LogOptions::default() }
+}
+
+fn log(disk: &MemoryDisk, last: i64) -> Log<MemoryDisk> {
+    Log::new(disk.clone(), Path::new(DIR), Zxid(last), options())
+}
+
+fn append(log: &mut Log<MemoryDisk>, zxids: std::ops::RangeInclusive<i64>) -> Result<(), LogError> {
+    for zxid in zxids {
+        log.append(Zxid(zxid), &entry(zxid, 10))?;
+    }
+    log.sync().map(drop)
+}
+
+/// The zxids behind `after`, and what a crash left; every entry is what was written.
+fn read(disk: &MemoryDisk, after: i64) -> Result<(Vec<i64>, Option<Tail>), LogError> {
+    let mut records = Records::after(disk.clone(), Path::new(DIR), Zxid(after), Limits::default())?;
+    let mut zxids = Vec::new();
+    while let Some(record) = records.next_record()? {
+        assert_eq!(record.entry, entry(record.zxid.0, 10));
+        zxids.push(record.zxid.0);
+    }
+    Ok((zxids, records.tail().cloned()))
+}
+
+/// What a start does: read, cut the tail, read again: nothing is torn any more.
+fn recover(disk: &MemoryDisk) -> Vec<i64> {
+    let (zxids, tail) = read(disk, 0).expect("a crash leaves a log that can be read");
+    if let Some(tail) = tail {
+        cut_tail(disk, &tail).expect("the disk is well");
+    }
+    assert_eq!(read(disk, 0).expect("what was cut can be read"), (zxids.clone(), None));
+    java_starts(disk);
+    zxids
+}
+
+/// What Java's `FileTxnIterator` refuses, of what a crash of ours could leave.
+fn java_starts(disk: &MemoryDisk) {
+    for file in crate::layout::logs(disk, Path::new(DIR)).unwrap() {
+        let contents = disk.read(&file.path).unwrap();
+        assert!(contents.starts_with(&HEADER), "{} has a whole header", file.path.display());
+        let mut at = HEADER.len();
+        while contents.len() - at >= FRAME_BEFORE {
+            let length = i32::from_be_bytes(contents[at + 8..at + 12].try_into().unwrap());
+            if length == 0 {
+                break;
+            }
+            assert!(length > 0, "no unreasonable length");
+            let Some(entry) = contents.get(at + 12..at + 12 + length as usize) else { break };
+            if contents.get(at + 12 + length as usize) != Some(&END_MARK) {
+                break;
+            }
+            let checksum = u64::from_be_bytes(contents[at..at + 8].try_into().unwrap());
+            assert_eq!(checksum, u64::from(adler32(entry)), "no wrong checksum in a whole frame");
+            at += FRAME_BEFORE + length as usize + 1;
+        }
+    }
+}
+
+#[test]
+fn what_is_synced_is_read_back() {
+    let disk = MemoryDisk::default();
+    let mut log = log(&disk, 0);
+    append(&mut log, 1..=3).unwrap();
+    append(&mut log, 4..=4).unwrap();
+    assert_eq!(read(&disk, 0).unwrap(), (vec![1, 2, 3, 4], None));
+    assert_eq!(read(&disk, 2).unwrap().0, [3, 4]);
+    assert_eq!(read(&disk, 4).unwrap().0, [0i64; 0]);
+    assert_eq!(disk.list(Path::new(DIR)).unwrap(), ["log.1"]);
+    assert_eq!(disk.length(&Path::new(DIR).join("log.1")).unwrap(), 16 << 10);
+}
+
+#[test]
+fn a_roll_begins_a_file_named_after_its_first_record() {
+    let disk = MemoryDisk::default();
+    let mut log = log(&disk, 0);
+    append(&mut log, 1..=3).unwrap();
+    assert_eq!(log.appended_since_roll().records, 3);
+    log.roll();
+    assert_eq!(log.appended_since_roll(), AppendedSinceRoll::default());
+    append(&mut log, 4..=31).unwrap();
+    log.roll();
+    append(&mut log, 32..=32).unwrap();
+    assert_eq!(disk.list(Path::new(DIR)).unwrap(), ["log.1", "log.20", "log.4"]);
+    assert_eq!(read(&disk, 0).unwrap().0, (1..=32).collect::<Vec<_>>());
+    assert_eq!(read(&disk, 10).unwrap().0, (11..=32).collect::<Vec<_>>());
+}
+
+#[test]
+fn records_larger_than_the_room_taken_ahead_fit() {
+    let disk = MemoryDisk::default();
+    let mut log = log(&disk, 0);
+    log.append(Zxid(1), &entry(1, 100_000)).unwrap();
+    log.sync().unwrap();
+    log.append(Zxid(2), &entry(2, 10)).unwrap();
+    log.sync().unwrap();
+    let mut records = Records::after(disk, Path::new(DIR), Zxid(0), Limits::default()).unwrap();
+    assert_eq!(records.next_record().unwrap().unwrap().entry.len(), 100_032);
+    assert_eq!(records.next_record().unwrap().unwrap().zxid, Zxid(2));
+}
+
+#[test]
+fn an_entry_that_java_could_not_read_is_not_written() {
+    let mut log = log(&MemoryDisk::default(), 0);
+    let too_large = entry(1, 2 * Limits::FRAME_BYTES_MAX_DEFAULT);
+    assert!(matches!(log.append(Zxid(1), &too_large), Err(LogError::TooLarge { .. })));
+}
+
+/// Stops the disk at every operation of a scenario with several batches and a roll; after each kind of
+/// crash, everything that was acknowledged is there, nothing else than what was written, in order.
+#[test]
+fn no_crash_loses_what_was_synced() {
+    let scenario = |disk: &MemoryDisk| -> i64 {
+        let mut synced = 0;
+        let mut log = log(disk, 0);
+        for (batch, zxids) in [(0, 1..=3), (1, 4..=4), (2, 5..=8), (3, 9..=9)] {
+            if batch == 2 {
+                log.roll();
+            }
+            let last = *zxids.end();
+            if append(&mut log, zxids).is_err() {
+                return synced;
+            }
+            synced = last;
+        }
+        synced
+    };
+    let whole = MemoryDisk::default();
+    assert_eq!(scenario(&whole), 9);
+    for stop_at in 0..=whole.operations() {
+        let disk = MemoryDisk::default();
+        disk.stop_at(Some(stop_at));
+        let synced = scenario(&disk);
+        let torn = (0..80).map(|kept| Crash::TearsLastWrite { kept });
+        for crash in torn.chain([Crash::LosesUnsynced, Crash::KeepsUnsynced]) {
+            let found = recover(&disk.after(crash));
+            assert!(synced <= found.len() as i64, "stopped at {stop_at}, {crash:?}: {found:?} of {synced}");
+            assert_eq!(found, (1..=found.len() as i64).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Cut at every byte of the last record, and every byte of it changed: the record goes, those before
+/// it stay, and the log can be continued.
+#[test]
+fn a_torn_last_record_goes_alone() {
+    let disk = MemoryDisk::default();
+    append(&mut log(&disk, 0), 1..=3).unwrap();
+    let path = Path::new(DIR).join("log.1");
+    let record = FRAME_BEFORE + 42 + 1;
+    let last = HEADER.len() + 2 * record;
+    for at in last..last + record {
+        for how in ["cut", "zeroed behind", "changed"] {
+            let disk = disk.after(Crash::KeepsUnsynced);
+            let mut file = disk.open(&path).unwrap();
+            match how {
+                "cut" => file.set_length(at as u64).unwrap(),
+                "zeroed behind" => file.write_at(at as u64, &vec![0; last + record - at]).unwrap(),
+                _ => {
+                    let byte = disk.read(&path).unwrap()[at] ^ 0xff;
+                    file.write_at(at as u64, &[byte]).unwrap();
+                }
+            }
+            assert_eq!(recover(&disk), [1, 2], "{how} at {at}");
+            append(&mut log(&disk, 2), 3..=4).unwrap();
+            assert_eq!(read(&disk, 0).unwrap().0, [1, 2, 3, 4]);
+        }
+    }
+}
+
+#[test]
+fn damage_before_the_tail_is_named() {
+    let disk = MemoryDisk::default();
+    let mut log = log(&disk, 0);
+    append(&mut log, 1..=3).unwrap();
+    log.roll();
+    append(&mut log, 4..=6).unwrap();
+    let record = FRAME_BEFORE + 42 + 1;
+    for (name, nth, in_record) in [("log.1", 0, 20), ("log.1", 1, 8), ("log.4", 1, 54), ("log.4", 0, 3)] {
+        let disk = disk.after(Crash::KeepsUnsynced);
+        let path = Path::new(DIR).join(name);
+        let offset = HEADER.len() + nth * record;
+        disk.open(&path).unwrap().write_at((offset + in_record) as u64, &[0x77]).unwrap();
+        let error = read(&disk, 0).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains(&format!("offset {offset}")), "{text}");
+        assert!(matches!(error, LogError::Corrupt { .. }), "{text}");
+    }
+}
+
+#[test]
+fn missing_transactions_are_named() {
+    let disk = MemoryDisk::default();
+    let mut log = log(&disk, 0);
+    append(&mut log, 1..=3).unwrap();
+    log.roll();
+    append(&mut log, 4..=6).unwrap();
+    log.roll();
+    append(&mut log, 7..=9).unwrap();
+    disk.remove(&Path::new(DIR).join("log.4")).unwrap();
+    let error = read(&disk, 0).unwrap_err();
+    assert!(matches!(error, LogError::Gap { expected: Zxid(4), found: Zxid(7), .. }), "{error}");
+    // Behind a snapshot at 6 nothing is missing; behind one at 5 something is.
+    assert_eq!(read(&disk, 6).unwrap().0, [7, 8, 9]);
+    assert!(matches!(read(&disk, 5), Err(LogError::Gap { .. })));
+}
+
+#[test]
+fn a_new_epoch_may_begin_anywhere_and_repetitions_are_skipped() {
+    let disk = MemoryDisk::default();
+    append(&mut log(&disk, 0), 1..=3).unwrap();
+    append(&mut log(&disk, 1), 2..=4).unwrap();
+    let epoch = 1 << 32;
+    append(&mut log(&disk, epoch), epoch + 1..=epoch + 2).unwrap();
+    assert_eq!(read(&disk, 0).unwrap().0, [1, 2, 3, 4, epoch + 1, epoch + 2]);
+}
+
+#[test]
+fn a_newest_file_without_a_header_is_a_tail() {
+    for length in [0, 1, 15] {
+        let disk = MemoryDisk::default();
+        append(&mut log(&disk, 0), 1..=3).unwrap();
+        let mut file = disk.create(&Path::new(DIR).join("log.4")).unwrap();
+        file.write_at(0, &HEADER[..length]).unwrap();
+        assert_eq!(recover(&disk), [1, 2, 3]);
+        assert_eq!(disk.list(Path::new(DIR)).unwrap(), ["log.1"]);
+    }
+}
+
+#[test]
+fn a_foreign_file_is_refused() {
+    let disk = MemoryDisk::default();
+    disk.create(&Path::new(DIR).join("log.1")).unwrap().write_at(0, &[b'x'; 40]).unwrap();
+    assert!(matches!(read(&disk, 0), Err(LogError::NotALog { .. })));
+}
+
+/// Whatever does not fit, fits later: nothing is lost and nothing was promised.
+#[test]
+fn a_full_disk_is_survived() {
+    for room in 0..300 {
+        let disk = MemoryDisk::default();
+        let mut log = log(&disk, 0);
+        append(&mut log, 1..=1).unwrap();
+        log.roll();
+        disk.set_room(Some(room));
+        let refused = append(&mut log, 2..=4);
+        assert!(matches!(refused, Ok(()) | Err(LogError::NoSpace { .. })), "{refused:?}");
+        if refused.is_err() {
+            let found = recover(&disk.after(Crash::KeepsUnsynced));
+            assert_eq!(found[0], 1, "what was durable stays");
+            disk.set_room(Some(100_000));
+            assert_eq!(log.sync().unwrap(), Zxid(4));
+        }
+        assert_eq!(read(&disk, 0).unwrap().0, [1, 2, 3, 4], "with room for {room}");
+    }
+}
+
+#[test]
+fn a_failed_sync_is_the_end() {
+    let disk = MemoryDisk::default();
+    let mut log = log(&disk, 0);
+    append(&mut log, 1..=1).unwrap();
+    disk.set_sync_fails(true);
+    assert!(matches!(append(&mut log, 2..=2), Err(LogError::SyncFailed { .. })));
+    disk.set_sync_fails(false);
+    let again = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| log.sync()));
+    assert!(again.is_err(), "a retry may lie");
+    assert_eq!(recover(&disk.after(Crash::LosesUnsynced)), [1]);
+}
+
+proptest::proptest! {
+    /// Whatever the bytes are, reading ends, and never with a panic.
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+        let disk = MemoryDisk::default();
+        let mut file = disk.create(&Path::new(DIR).join("log.1")).unwrap();
+        file.write_at(0, &HEADER).unwrap();
+        file.write_at(16, &bytes).unwrap();
+        let mut records = Records::after(disk, Path::new(DIR), Zxid(0), Limits::default()).unwrap();
+        while let Ok(Some(_)) = records.next_record() {}
+    }
+}

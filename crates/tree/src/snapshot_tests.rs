@@ -1,0 +1,153 @@
+//! A snapshot taken in bites while the tree changes is the tree as it was when it began.
+
+use zabd_jute::client::{CreateRequest, CreateTtlRequest, DeleteRequest, SetAclRequest, SetDataRequest};
+use zabd_jute::txn::{Entry, TxnDigest, TxnHeader};
+use zabd_jute::{Acl, Id, OpCode};
+
+use super::*;
+use crate::acl::Caller;
+use crate::ops::WriteRequest;
+use crate::pending::{CheckOptions, Pending};
+
+const OPTIONS: TreeOptions = TreeOptions { hash_seed: 3, digest: true, emulate_353_ttl: false };
+
+/// A tree that is written to by random requests through the same checks as in a server.
+struct World {
+    tree: Tree,
+    pending: Pending,
+    random: u64,
+    zxid: i64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let options = CheckOptions { extended_types: true, ..CheckOptions::default() };
+        let (tree, pending) = (Tree::new(OPTIONS), Pending::new(options));
+        Self { tree, pending, random: seed | 1, zxid: 0 }
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random % bound as u64) as usize
+    }
+
+    fn path(&mut self) -> String {
+        let depth = 1 + self.below(3);
+        let names: Vec<String> = (0..depth).map(|_| self.below(4).to_string()).collect();
+        format!("/{}", names.join("/"))
+    }
+
+    /// One random request, prepared and applied; the tree's own assertion compares the digests.
+    fn step(&mut self) {
+        let path = self.path();
+        let data = vec![b'x'; self.below(20)];
+        let acl = if self.below(4) == 0 {
+            Acl::new(31, "ip", format!("10.0.0.{}", self.below(3)))
+        } else {
+            Acl::open()
+        };
+        let request = match self.below(10) {
+            0..5 => {
+                let flags = self.below(7) as i32;
+                let op = match flags {
+                    4 => OpCode::CreateContainer,
+                    5 | 6 => OpCode::CreateTtl,
+                    _ => OpCode::Create,
+                };
+                let ttl_ms = if flags > 4 { 1000 } else { -1 };
+                let create =
+                    CreateRequest { path: path.into(), data: Some(&data), acl: Some(vec![acl]), flags };
+                WriteRequest::Create { op, request: CreateTtlRequest { create, ttl_ms } }
+            }
+            5 => WriteRequest::Delete(DeleteRequest { path: path.into(), version: -1 }),
+            6 => WriteRequest::SetData(SetDataRequest { path: path.into(), data: Some(&data), version: -1 }),
+            7 => WriteRequest::SetAcl(SetAclRequest { path: path.into(), acl: Some(vec![acl]), version: -1 }),
+            8 => WriteRequest::CreateSession { timeout_ms: 4000 },
+            _ => WriteRequest::CloseSession,
+        };
+        let session = SessionId(1 + self.below(4) as i64);
+        self.apply(session, request);
+    }
+
+    fn apply(&mut self, session: SessionId, request: WriteRequest<'_>) {
+        self.zxid += 1;
+        let ids = [Id::new("ip", "10.0.0.1")];
+        let caller = Caller { session, ids: &ids };
+        let mut header =
+            TxnHeader { session, cxid: 0, zxid: Zxid(self.zxid), time_ms: 1000 + self.zxid, kind: -1 };
+        let (kind, txn) = self.pending.prepare(&self.tree, &caller, &header, request);
+        header.kind = kind;
+        let digest = TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest(&self.tree) };
+        self.tree.apply(&Entry { header, txn, digest: Some(digest) }, &mut ());
+        self.pending.applied(header.zxid);
+    }
+}
+
+/// Everything that a client, or another server, could tell.
+fn describe(tree: &Tree) -> String {
+    let mut lines = vec![format!("{:?} {:?}", tree.digest(), tree.sessions().collect::<Vec<_>>())];
+    let mut below = vec!["/".to_owned()];
+    while let Some(path) = below.pop() {
+        let node = tree.node(&path).expect("listed children exist");
+        lines.push(format!("{path} {:?} {:?} {:?}", node.persisted(), node.data(), node.acl()));
+        let prefix = if path == "/" { "" } else { &path };
+        below.extend(node.child_names().map(|name| format!("{prefix}/{name}")));
+    }
+    for (session, _) in tree.sessions() {
+        lines.push(format!("{session} {:?}", tree.ephemerals(session)));
+    }
+    lines.sort();
+    lines.join("\n")
+}
+
+#[test]
+fn a_snapshot_is_of_the_moment_when_it_began() {
+    for seed in 1..200 {
+        let mut world = World::new(seed * 0x9e37_79b9);
+        for _ in 0..world.below(200) {
+            world.step();
+        }
+        let expected = describe(&world.tree);
+        let head = world.tree.begin_snapshot();
+        let mut body = Vec::new();
+        let bite = 1 + world.below(9);
+        while world.tree.snapshot_chunk(&mut body, bite) {
+            for _ in 0..world.below(12) {
+                world.step();
+            }
+        }
+        let digest = head.digest.map(|digest| (head.zxid, digest));
+        let loaded = Tree::load(&body, head.zxid, digest, OPTIONS).unwrap();
+        assert_eq!(describe(&loaded), expected, "seed {seed}");
+        assert_eq!(Some(loaded.digest()), head.digest);
+        assert_eq!(loaded.last_zxid(), head.zxid);
+    }
+}
+
+#[test]
+fn an_abandoned_snapshot_leaves_nothing_behind() {
+    let mut world = World::new(5);
+    (0..50).for_each(|_| world.step());
+    world.tree.begin_snapshot();
+    world.tree.abandon_snapshot();
+    (0..50).for_each(|_| world.step());
+    let expected = describe(&world.tree);
+    let head = world.tree.begin_snapshot();
+    let mut body = Vec::new();
+    while world.tree.snapshot_chunk(&mut body, 3) {}
+    assert_eq!(describe(&Tree::load(&body, head.zxid, None, OPTIONS).unwrap()), expected);
+}
+
+#[test]
+fn a_body_cut_anywhere_is_refused() {
+    let mut world = World::new(9);
+    (0..60).for_each(|_| world.step());
+    world.tree.begin_snapshot();
+    let mut body = Vec::new();
+    while world.tree.snapshot_chunk(&mut body, 100) {}
+    for cut in 0..body.len() {
+        assert!(Tree::load(&body[..cut], Zxid(1), None, OPTIONS).is_err(), "cut at {cut} of {}", body.len());
+    }
+}
