@@ -25,6 +25,12 @@ use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 /// How often a full disk is tried again.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Batches smaller than this are those of few clients, which would only wait for themselves.
+const LINGER_BATCH_MIN: usize = 16;
+
+/// Less than a sync takes; with the timer's slack about twice as long.
+const LINGER: Duration = Duration::from_micros(60);
+
 /// Records on their way to the log, in order.
 #[derive(Debug, Default)]
 pub struct LogQueue {
@@ -49,6 +55,11 @@ impl LogQueue {
     /// Adds records; the writer is woken when the batch is dropped.
     pub fn batch(&self) -> Batch<'_> {
         Batch { queue: self, waiting: None }
+    }
+
+    /// How many records wait.
+    fn len(&self) -> usize {
+        self.waiting.lock().len()
     }
 
     /// Moves everything that waits into `taken`, waiting for the first record up to `patience`.
@@ -121,8 +132,11 @@ impl LogWriter {
     /// Writes for as long as the process lives; returns only what must end it.
     pub fn run(mut self) -> LogError {
         let mut batch = Vec::new();
+        let mut previous = 0;
         loop {
+            self.linger(previous);
             self.driver.log.take(&mut batch, self.batches.records_max, Duration::from_secs(1));
+            previous = batch.len();
             if batch.is_empty() {
                 continue;
             }
@@ -137,6 +151,14 @@ impl LogWriter {
                 Ok(upto) => self.driver.synced(upto),
                 Err(error) => return error,
             }
+        }
+    }
+
+    /// Lets a batch fill that has only begun: the clients whose requests made up the one before have
+    /// just been answered and are about to ask again. Whoever is alone never waits.
+    fn linger(&self, previous: usize) {
+        if previous >= LINGER_BATCH_MIN && self.driver.log.len() < previous / 2 {
+            std::thread::sleep(LINGER);
         }
     }
 

@@ -210,7 +210,7 @@ impl Server {
             throttle,
         });
         let address = acceptor.address();
-        spawn_acceptor(acceptor, &service)?;
+        spawn_io_threads(acceptor, &service)?;
         tracing::info!("Serving clients on {address} after {}ms", began.elapsed().as_millis());
         Ok(Self { address, stop })
     }
@@ -425,9 +425,10 @@ fn tell_purged(files: &[PathBuf]) {
     tracing::info!("Purge task completed, {} files removed", files.len());
 }
 
-fn spawn_acceptor(acceptor: Acceptor, service: &Arc<Service>) -> std::io::Result<()> {
+fn spawn_io_threads(acceptor: Acceptor, service: &Arc<Service>) -> std::io::Result<()> {
     let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads: Vec<_> =
         (0..count).map(|number| IoThread::start(number, service.clone())).collect::<Result<_, _>>()?;
-    spawn("AcceptThread", move || acceptor.run(&threads))
+    threads[0].accept(acceptor, threads.clone());
+    Ok(())
 }

@@ -20,7 +20,7 @@ use crate::net::Summary;
 const NODES_PER_HOLD: usize = 200;
 
 /// How fast a snapshot is written at most. The log shares the disk and must not wait for it.
-const BYTES_PER_SECOND_MAX: u64 = 64 << 20;
+const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
 
 /// When the next snapshot is due: after a random number of records or bytes between half of the
 /// configured and all of it, so that the servers of an ensemble do not all do it at once.

@@ -83,26 +83,29 @@ impl Acceptor {
         self.listener.local_addr().unwrap_or(self.options.address)
     }
 
-    /// Accepts for as long as the process lives, dealing connections to `threads` in turn.
-    pub fn run(&self, threads: &[IoThread]) {
+    /// Accepts for as long as the process lives, dealing connections to `threads` in turn. Runs on one of
+    /// them: a connection of that thread is served without waking another.
+    pub async fn run(self, threads: Vec<IoThread>) -> std::io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let mut next = (0..threads.len()).cycle();
         loop {
-            match self.listener.accept() {
+            match listener.accept().await {
                 Ok((socket, address)) => {
                     let Some(admission) = self.admit(address.ip()) else {
                         self.counters.connections_rejected.fetch_add(1, Relaxed);
-                        reset(&socket);
+                        // Closed at once, without waiting for what the client may still send.
+                        let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
                         continue;
                     };
-                    if socket.set_nonblocking(true).is_ok() {
-                        let thread = next.next().expect("there is at least one I/O thread");
+                    let thread = next.next().expect("there is at least one I/O thread");
+                    if let Ok(socket) = socket.into_std() {
                         threads[thread].take(NewConnection { socket, address, guard: admission });
                     }
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: connections stay in the backlog until some are free.
                     tracing::warn!("Cannot accept a connection: {error}");
-                    std::thread::sleep(Duration::from_millis(50));
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }
@@ -125,11 +128,6 @@ impl Acceptor {
     }
 }
 
-/// Closes at once, without waiting for what the client may still send.
-fn reset(socket: &std::net::TcpStream) {
-    let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
-}
-
 fn open(options: &ListenOptions) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
     if options.address.is_ipv6() {
@@ -140,6 +138,7 @@ fn open(options: &ListenOptions) -> std::io::Result<TcpListener> {
     socket.set_keepalive(options.keepalive)?;
     socket.bind(&options.address.into())?;
     socket.listen(options.backlog)?;
+    socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 

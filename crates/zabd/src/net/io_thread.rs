@@ -10,6 +10,7 @@ use std::task::Poll;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use super::acceptor::{Acceptor, Admission};
 use super::client::Client;
 use super::connection::{Connection, Service};
 
@@ -68,45 +69,66 @@ pub struct NewConnection {
     /// The other end.
     pub address: SocketAddr,
     /// Whatever must happen when the connection ends, such as counting it off.
-    pub guard: super::acceptor::Admission,
+    pub guard: Admission,
+}
+
+#[derive(Debug)]
+enum Job {
+    Serve(NewConnection),
+    Accept(Acceptor, Vec<IoThread>),
 }
 
 /// The way to one I/O thread.
 #[derive(Clone, Debug)]
 pub struct IoThread {
-    inbox: mpsc::UnboundedSender<NewConnection>,
+    inbox: mpsc::UnboundedSender<Job>,
 }
 
 impl IoThread {
     /// Starts the thread.
     pub fn start(number: usize, service: Arc<Service>) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (inbox, connections) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (inbox, jobs) = mpsc::unbounded_channel();
         std::thread::Builder::new()
             .name(format!("ClientIo-{number}"))
-            .spawn(move || runtime.block_on(carry(service, connections)))?;
+            .spawn(move || runtime.block_on(carry(service, jobs)))?;
         Ok(Self { inbox })
     }
 
     /// Hands over a connection.
     pub fn take(&self, connection: NewConnection) {
         // The thread ends only with the process; a socket that comes then is closed by being dropped.
-        let _ = self.inbox.send(connection);
+        let _ = self.inbox.send(Job::Serve(connection));
+    }
+
+    /// Lets this thread accept, too, for all of them.
+    pub fn accept(&self, acceptor: Acceptor, threads: Vec<IoThread>) {
+        let _ = self.inbox.send(Job::Accept(acceptor, threads));
     }
 }
 
-async fn carry(service: Arc<Service>, mut connections: mpsc::UnboundedReceiver<NewConnection>) {
+async fn carry(service: Arc<Service>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let ready = Arc::new(ReadyList::default());
     let waking = ready.clone();
     tokio::spawn(async move { waking.run().await });
-    while let Some(new) = connections.recv().await {
-        match tokio::net::TcpStream::from_std(new.socket) {
-            Ok(socket) => {
-                let connection =
-                    Connection::new(socket, new.address, new.guard, service.clone(), ready.clone());
-                tokio::spawn(connection);
-            }
-            Err(error) => tracing::warn!("Cannot serve the connection from {}: {error}", new.address),
+    while let Some(job) = jobs.recv().await {
+        match job {
+            Job::Serve(new) => serve(new, &service, &ready),
+            Job::Accept(acceptor, threads) => drop(tokio::spawn(async move {
+                if let Err(error) = acceptor.run(threads).await {
+                    tracing::error!("The client port is closed: {error}");
+                }
+            })),
         }
+    }
+}
+
+fn serve(new: NewConnection, service: &Arc<Service>, ready: &Arc<ReadyList>) {
+    match tokio::net::TcpStream::from_std(new.socket) {
+        Ok(socket) => {
+            let connection = Connection::new(socket, new.address, new.guard, service.clone(), ready.clone());
+            tokio::spawn(connection);
+        }
+        Err(error) => tracing::warn!("Cannot serve the connection from {}: {error}", new.address),
     }
 }

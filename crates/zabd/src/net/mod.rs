@@ -1,7 +1,7 @@
 //! The client port: sockets in, sockets out, no decisions.
 //!
-//! An acceptor thread takes connections and deals them to a few I/O threads, each a single-threaded
-//! runtime. A connection is one task on one of them, from its first byte to its last: it frames bytes,
+//! A few I/O threads, each a single-threaded runtime, carry the connections; the first also accepts them
+//! and deals them out. A connection is one task on one of them, from its first byte to its last: it frames bytes,
 //! serves reads by itself, hands everything else to the driver, and sends what is in its mailbox.
 
 mod acceptor;
