@@ -69,7 +69,7 @@ def house(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-@pytest.mark.parametrize("route", ROUTES, ids=">".join)
+@pytest.mark.parametrize("route", ROUTES, ids="-to-".join)
 def test_there_and_back(house, kind, route, how):
     route = [kind if each == "X" else each for each in route]
     place = house()
@@ -103,7 +103,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("route", [("X", "java395"), ("java395", "X")], ids=">".join)
+@pytest.mark.parametrize("route", [("X", "java395"), ("java395", "X")], ids="-to-".join)
 def test_options_of_the_files(house, kind, route, option):
     route = [kind if each == "X" else each for each in route]
     place = house(properties=OPTIONS[option])

@@ -1,0 +1,63 @@
+"""Runs the clients whose output is the transcript: zkCli.sh, Curator, the C library and its shell."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from harness import places
+from harness.servers import JAVA_OPTIONS
+
+HERE = Path(__file__).resolve().parent
+BUILD = places.DEPS / "transcripts"
+SECONDS_MAX = 240
+QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=off"
+
+
+def run(command, script="", **more):
+    """Runs a client to its end; gives stdout and stderr."""
+    environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", "CLIENT_JVMFLAGS": " ".join([*JAVA_OPTIONS, "-Dfile.encoding=UTF-8"])}
+    done = subprocess.run(
+        [str(word) for word in command], input=script, text=True, capture_output=True, timeout=SECONDS_MAX, env=environment,
+        check=False, **more)
+    return done.stdout, done.stderr, done.returncode
+
+
+def debian_zkcli(server, script):
+    """The shell of the Debian package, as installed."""
+    return run([places.DEBIAN_SCRIPTS / "zkCli.sh", "-server", server.hosts], script)
+
+
+def zkcli395(server, script):
+    """The shell of 3.9.5."""
+    java = ["java", *JAVA_OPTIONS, "-Dfile.encoding=UTF-8", QUIET, "-cp", places.JAVA395_CLASSPATH]
+    return run([*java, "org.apache.zookeeper.ZooKeeperMain", "-server", server.hosts], script)
+
+
+def newer(target, source):
+    return target.exists() and target.stat().st_mtime > source.stat().st_mtime
+
+
+def curator(server):
+    """The Java program of this folder."""
+    source, target = HERE / "CuratorScript.java", BUILD / "CuratorScript.class"
+    if not newer(target, source):
+        BUILD.mkdir(parents=True, exist_ok=True)
+        compiled = run(["javac", "-nowarn", "-cp", places.CURATOR_CLASSPATH, "-d", BUILD, source])
+        assert compiled[2] == 0, compiled[1]
+    java = ["java", *JAVA_OPTIONS, "-Dfile.encoding=UTF-8", QUIET, "-cp", f"{places.CURATOR_CLASSPATH}:{BUILD}"]
+    return run([*java, "CuratorScript", server.hosts])
+
+
+def c_program(server):
+    """The C program of this folder."""
+    source, target = HERE / "c_script.c", BUILD / "c_script"
+    if not newer(target, source):
+        BUILD.mkdir(parents=True, exist_ok=True)
+        compiled = run(["gcc", "-Wall", "-O1", "-DTHREADED", "-o", target, source, "-lzookeeper_mt", "-lpthread"])
+        assert compiled[2] == 0, compiled[1]
+    return run([target, server.hosts])
+
+
+def c_shell(server, script):
+    """The shell of the C library (package zookeeper-bin)."""
+    return run(["/usr/lib/zookeeper/bin/cli_mt", server.hosts], script)
