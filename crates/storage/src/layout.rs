@@ -2,7 +2,7 @@
 //!
 //! A log is named after its first record, a snapshot after the last transaction that is certainly in it.
 //! Java parses names leniently, so a copy such as `log.a.bak` counts as the log that it names; what
-//! zabd writes under a temporary name therefore begins with neither word.
+//! zabd writes under a temporary name therefore begins with neither word. Java's `Util`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,19 +13,42 @@ use crate::disk::Disk;
 
 /// The directory below `dataDir` and `dataLogDir` that holds everything.
 pub const VERSION_DIR: &str = "version-2";
+/// What the name of a log begins with.
+pub const LOG: &str = "log";
+/// What the name of a snapshot begins with.
+pub const SNAPSHOT: &str = "snapshot";
+/// What a file is called until it is whole.
+const TEMPORARY_PREFIX: &str = "new-";
 
 /// A log's name.
 pub fn log_name(first: Zxid) -> String {
-    format!("log.{first:x}")
+    format!("{LOG}.{first:x}")
 }
 
-/// The zxid in a name that begins with `prefix`, as Java's `Util.getZxidFromName` finds it.
+/// The name of a snapshot that is stored with this extension, which includes its dot.
+pub fn snapshot_name(zxid: Zxid, extension: &str) -> String {
+    format!("{SNAPSHOT}.{zxid:x}{extension}")
+}
+
+/// The name that a log or a snapshot has until it is whole.
+pub fn temporary_name(name: &str) -> String {
+    format!("{TEMPORARY_PREFIX}{name}")
+}
+
+/// Whether a file is one that was never finished.
+pub fn is_temporary(name: &str) -> bool {
+    let finished = name.strip_prefix(TEMPORARY_PREFIX);
+    finished.is_some_and(|name| [LOG, SNAPSHOT].iter().any(|kind| zxid_in_name(name, kind).is_some()))
+}
+
+/// The zxid in a name that begins with `prefix`, as Java's `Util.getZxidFromName` finds it. The largest
+/// number is no zxid, because none could follow.
 pub fn zxid_in_name(name: &str, prefix: &str) -> Option<Zxid> {
     let mut parts = name.split('.');
     if parts.next() != Some(prefix) {
         return None;
     }
-    i64::from_str_radix(parts.next()?, 16).ok().filter(|zxid| *zxid >= 0).map(Zxid)
+    i64::from_str_radix(parts.next()?, 16).ok().filter(|zxid| (0..i64::MAX).contains(zxid)).map(Zxid)
 }
 
 /// A file with a zxid in its name.
@@ -46,15 +69,15 @@ fn files<D: Disk>(disk: &D, dir: &Path, prefix: &str) -> io::Result<Vec<NamedFil
 
 /// All logs of a directory, oldest first.
 pub fn logs<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<NamedFile>> {
-    files(disk, dir, "log")
+    files(disk, dir, LOG)
 }
 
 /// All snapshots of a directory, oldest first, whole or not.
 pub fn snapshots<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<NamedFile>> {
-    files(disk, dir, "snapshot")
+    files(disk, dir, SNAPSHOT)
 }
 
-/// Bytes of all logs, or of all snapshots: what `dirs` and `conf` report.
+/// Bytes of all files of a directory, room ahead included: what `dirs` and `conf` report.
 pub fn size<D: Disk>(disk: &D, dir: &Path) -> io::Result<u64> {
     let names = disk.list(dir)?;
     Ok(names.iter().filter_map(|name| disk.length(&dir.join(name)).ok()).sum())
@@ -70,14 +93,34 @@ mod tests {
             ("log.1", Some(1)),
             ("log.ff", Some(255)),
             ("log.a.bak", Some(10)),
+            ("log.7ffffffffffffffe", Some(i64::MAX - 1)),
+            ("log.7fffffffffffffff", None),
+            ("log.8000000000000000", None),
             ("log.foo", None),
             ("log.", None),
             ("log", None),
             ("snapshot.1", None),
             ("mylog.1", None),
         ] {
-            assert_eq!(zxid_in_name(name, "log"), zxid.map(Zxid), "{name}");
+            assert_eq!(zxid_in_name(name, LOG), zxid.map(Zxid), "{name}");
         }
-        assert_eq!(zxid_in_name("snapshot.1a.gz", "snapshot"), Some(Zxid(0x1a)));
+        assert_eq!(zxid_in_name("snapshot.1a.gz", SNAPSHOT), Some(Zxid(0x1a)));
+    }
+
+    #[test]
+    fn names_are_written_as_java_writes_them() {
+        assert_eq!(log_name(Zxid(0x1_0000_000a)), "log.10000000a");
+        assert_eq!(snapshot_name(Zxid(0), ""), "snapshot.0");
+        assert_eq!(snapshot_name(Zxid(0xff), ".gz"), "snapshot.ff.gz");
+    }
+
+    #[test]
+    fn temporary_names_are_no_logs_and_no_snapshots() {
+        for name in [log_name(Zxid(5)), snapshot_name(Zxid(5), ".gz")] {
+            let temporary = temporary_name(&name);
+            assert!(is_temporary(&temporary) && !is_temporary(&name));
+            assert_eq!(zxid_in_name(&temporary, LOG).or(zxid_in_name(&temporary, SNAPSHOT)), None);
+        }
+        assert!(!is_temporary("new-ideas"), "files of others are left alone");
     }
 }

@@ -5,10 +5,11 @@
 //! writes, fails and fills.
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
-//! [`recovery`] (what a start finds), [`retention`] (what may go). Follows Java's `FileTxnLog`,
-//! `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
+//! [`recovery`] (what a start finds), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
+//! promised). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
 pub mod disk;
+pub mod epochs;
 pub mod layout;
 pub mod log;
 pub mod recovery;

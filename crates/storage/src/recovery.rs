@@ -1,12 +1,24 @@
 //! What a start finds in the two directories, and whether it can be trusted.
+//!
+//! A start goes like this:
+//!
+//! 1. [`prepare`]: the directories exist, can be written, are not swapped; what was never finished goes;
+//! 2. [`snapshots_to_try`]: the newest that loads is taken; an older one needs more log, and the log says
+//!    whether it is complete. A server never starts empty beside records or a snapshot that held some;
+//! 3. [`crate::log::Records::after`] the snapshot, to the end; then [`crate::log::settle`];
+//! 4. a new snapshot if there was none: Java does not start from logs alone.
+//!
+//! Follows Java's `FileTxnSnapLog` and `FileSnap.deserialize`.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use zabd_jute::Zxid;
+
 use crate::disk::Disk;
-use crate::layout::{self, NamedFile, VERSION_DIR};
-use crate::log::LogError;
-use crate::snapshot::SnapshotError;
+use crate::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
+use crate::log::{self, LogError};
+use crate::snapshot::{self, SnapshotError};
 
 /// How many snapshots are tried, as in Java.
 const SNAPSHOTS_TRIED_MAX: usize = 100;
@@ -65,7 +77,10 @@ pub enum RecoveryError {
         snapshot_dir: PathBuf,
     },
     /// Snapshots are there, and none is whole.
-    #[error("none of the snapshots in {} is whole; the newest: {newest}", snapshot_dir.display())]
+    #[error(
+        "none of the snapshots in {} is whole, restore one from a copy or from another server; the newest: {newest}",
+        snapshot_dir.display()
+    )]
     NoWholeSnapshot {
         /// Where they are.
         snapshot_dir: PathBuf,
@@ -89,26 +104,37 @@ pub struct Directories {
     pub logs: PathBuf,
 }
 
-/// Makes and checks the directories.
+/// Makes and checks the directories, and removes what was never finished in them.
 pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directories, RecoveryError> {
     let snapshots = options.data_dir.join(VERSION_DIR);
     let logs = options.log_dir.join(VERSION_DIR);
-    for path in [&snapshots, &logs] {
-        if !options.autocreate
-            && disk.list(path).is_ok_and(|names| names.is_empty())
-            && disk.sync_dir(path).is_err()
-        {
-            return Err(RecoveryError::Missing { path: path.clone() });
+    for path in [&logs, &snapshots] {
+        match disk.list(path) {
+            Ok(_) => (),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !options.autocreate => {
+                return Err(RecoveryError::Missing { path: path.clone() });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                disk.create_dir(path).map_err(directory_error("create", path))?;
+            }
+            Err(error) => return Err(directory_error("read", path)(error)),
         }
-        let failed = |action| move |source| RecoveryError::Directory { action, path: path.clone(), source };
-        disk.create_dir(path).map_err(failed("create"))?;
-        probe(disk, path).map_err(failed("write to"))?;
+        probe(disk, path).map_err(directory_error("write to", path))?;
     }
     if snapshots != logs {
-        refuse_misplaced(disk, &logs, "snapshot.", "dataDir")?;
-        refuse_misplaced(disk, &snapshots, "log.", "dataLogDir")?;
+        refuse_misplaced(disk, &logs, SNAPSHOT, "dataDir")?;
+        refuse_misplaced(disk, &snapshots, LOG, "dataLogDir")?;
+    }
+    for path in [&logs, &snapshots] {
+        remove_unfinished(disk, path)?;
     }
     Ok(Directories { snapshots, logs })
+}
+
+/// For `map_err`: what was tried with which directory.
+pub(crate) fn directory_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecoveryError {
+    let path = path.to_owned();
+    move |source| RecoveryError::Directory { action, path, source }
 }
 
 /// A directory that cannot be written to must be known before the first write needs it. A full disk
@@ -125,16 +151,24 @@ fn probe<D: Disk>(disk: &D, dir: &Path) -> io::Result<()> {
 fn refuse_misplaced<D: Disk>(
     disk: &D,
     dir: &Path,
-    prefix: &str,
+    kind: &str,
     what: &'static str,
 ) -> Result<(), RecoveryError> {
-    let listed = disk.list(dir);
-    let names =
-        listed.map_err(|source| RecoveryError::Directory { action: "list", path: dir.to_owned(), source })?;
-    match names.into_iter().find(|name| name.starts_with(prefix)) {
+    let names = disk.list(dir).map_err(directory_error("list", dir))?;
+    let is_misplaced = |name: &String| name.strip_prefix(kind).is_some_and(|behind| behind.starts_with('.'));
+    match names.into_iter().find(is_misplaced) {
         None => Ok(()),
         Some(name) => Err(RecoveryError::Misplaced { path: dir.to_owned(), name, what }),
     }
+}
+
+fn remove_unfinished<D: Disk>(disk: &D, dir: &Path) -> Result<(), RecoveryError> {
+    let names = disk.list(dir).map_err(directory_error("list", dir))?;
+    for name in names.iter().filter(|name| layout::is_temporary(name)) {
+        let path = dir.join(name);
+        disk.remove(&path).map_err(directory_error("remove the unfinished file", &path))?;
+    }
+    Ok(())
 }
 
 /// The snapshots to try, newest first. None, without logs, is an empty database.
@@ -143,23 +177,110 @@ pub fn snapshots_to_try<D: Disk>(
     directories: &Directories,
     trust_empty: bool,
 ) -> Result<Vec<NamedFile>, RecoveryError> {
-    let listing = |path: &PathBuf| {
-        let path = path.clone();
-        move |source| RecoveryError::Directory { action: "list", path, source }
-    };
+    let Directories { snapshots: snapshot_dir, logs: log_dir } = directories;
     let mut snapshots =
-        layout::snapshots(disk, &directories.snapshots).map_err(listing(&directories.snapshots))?;
-    // A file without content was never one.
-    snapshots.retain(|file| disk.length(&file.path).is_ok_and(|length| length > 0));
-    let logs = layout::logs(disk, &directories.logs).map_err(listing(&directories.logs))?;
-    let has_records = logs.iter().any(|file| disk.length(&file.path).is_ok_and(|length| length > 16));
-    if snapshots.is_empty() && has_records && !trust_empty {
-        return Err(RecoveryError::NoSnapshot {
-            log_dir: directories.logs.clone(),
-            snapshot_dir: directories.snapshots.clone(),
-        });
+        layout::snapshots(disk, snapshot_dir).map_err(directory_error("list", snapshot_dir))?;
+    snapshots.retain(|file| could_hold_something(disk, file));
+    if snapshots.is_empty() && !trust_empty {
+        let logs = layout::logs(disk, log_dir).map_err(directory_error("list", log_dir))?;
+        if logs.iter().any(|file| log::holds_records(disk, &file.path)) {
+            let (log_dir, snapshot_dir) = (log_dir.clone(), snapshot_dir.clone());
+            return Err(RecoveryError::NoSnapshot { log_dir, snapshot_dir });
+        }
     }
     snapshots.reverse();
     snapshots.truncate(SNAPSHOTS_TRIED_MAX);
     Ok(snapshots)
+}
+
+/// A file without content never was a snapshot, and one of zxid 0 that a Java server did not finish
+/// holds nothing: Java begins again over it. Every other one is tried, so that damage is heard of.
+fn could_hold_something<D: Disk>(disk: &D, file: &NamedFile) -> bool {
+    let is_empty = disk.length(&file.path).is_ok_and(|length| length == 0);
+    !is_empty && (file.zxid != Zxid::ZERO || snapshot::looks_whole(disk, &file.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{DiskFile, MemoryDisk};
+
+    fn options(data_dir: &str, log_dir: &str) -> RecoveryOptions {
+        let (data_dir, log_dir) = (data_dir.into(), log_dir.into());
+        RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false }
+    }
+
+    fn put(disk: &MemoryDisk, path: &str, bytes: &[u8]) {
+        disk.create(Path::new(path)).unwrap().write_at(0, bytes).unwrap();
+    }
+
+    #[test]
+    fn directories_are_made_if_that_is_allowed() {
+        let disk = MemoryDisk::default();
+        let mut options = options("/data", "/log");
+        options.autocreate = false;
+        let error = prepare(&disk, &options).unwrap_err();
+        assert!(matches!(error, RecoveryError::Missing { path } if path == Path::new("/log/version-2")));
+        options.autocreate = true;
+        prepare(&disk, &options).unwrap();
+        options.autocreate = false;
+        prepare(&disk, &options).unwrap();
+        assert!(disk.list(Path::new("/data/version-2")).unwrap().is_empty(), "the probe is gone");
+    }
+
+    #[test]
+    fn swapped_directories_are_refused() {
+        let disk = MemoryDisk::default();
+        prepare(&disk, &options("/data", "/log")).unwrap();
+        put(&disk, "/data/version-2/snapshot.0", b"x");
+        put(&disk, "/log/version-2/log.1", b"x");
+        prepare(&disk, &options("/data", "/log")).unwrap();
+        let error = prepare(&disk, &options("/log", "/data")).unwrap_err();
+        assert!(matches!(error, RecoveryError::Misplaced { name, .. } if name == "snapshot.0"));
+        put(&disk, "/data/version-2/log.foo", b"x");
+        let error = prepare(&disk, &options("/data", "/log")).unwrap_err();
+        assert!(matches!(error, RecoveryError::Misplaced { name, .. } if name == "log.foo"));
+        prepare(&disk, &options("/data", "/data")).unwrap();
+    }
+
+    #[test]
+    fn what_was_never_finished_is_removed() {
+        let disk = MemoryDisk::default();
+        prepare(&disk, &options("/data", "/data")).unwrap();
+        put(&disk, "/data/version-2/new-snapshot.5.gz", b"x");
+        put(&disk, "/data/version-2/new-log.6", b"x");
+        put(&disk, "/data/version-2/new-ideas.txt", b"x");
+        prepare(&disk, &options("/data", "/data")).unwrap();
+        assert_eq!(disk.list(Path::new("/data/version-2")).unwrap(), ["new-ideas.txt"]);
+    }
+
+    #[test]
+    fn a_server_does_not_start_empty_beside_records() {
+        let disk = MemoryDisk::default();
+        let directories = prepare(&disk, &options("/data", "/data")).unwrap();
+        let tried = |trust_empty| snapshots_to_try(&disk, &directories, trust_empty);
+        assert!(tried(false).unwrap().is_empty(), "nothing is an empty database");
+        put(&disk, "/data/version-2/log.1", b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0");
+        put(&disk, "/data/version-2/snapshot.0", b"ZKSN");
+        assert!(tried(false).unwrap().is_empty(), "so is a log without records, and an unfinished start");
+        put(&disk, "/data/version-2/log.1", b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x03\x04");
+        assert!(matches!(tried(false), Err(RecoveryError::NoSnapshot { .. })));
+        assert!(tried(true).unwrap().is_empty(), "the operator takes it upon himself");
+        put(&disk, "/data/version-2/snapshot.5", b"ZKSN");
+        put(&disk, "/data/version-2/snapshot.7", b"");
+        put(&disk, "/data/version-2/snapshot.10.gz", b"ZKSN");
+        let zxids: Vec<_> = tried(false).unwrap().into_iter().map(|file| file.zxid.0).collect();
+        assert_eq!(zxids, [0x10, 5], "newest first, and the damaged are heard of");
+    }
+
+    #[test]
+    fn a_full_disk_does_not_keep_a_server_from_starting() {
+        let disk = MemoryDisk::default();
+        prepare(&disk, &options("/data", "/data")).unwrap();
+        disk.plan_faults([(0, crate::disk::Fault::Full { kept: 0 })]);
+        prepare(&disk, &options("/data", "/data")).unwrap();
+        disk.plan_faults([(0, crate::disk::Fault::Fail)]);
+        let error = prepare(&disk, &options("/data", "/data")).unwrap_err();
+        assert!(matches!(error, RecoveryError::Directory { action: "write to", .. }));
+    }
 }

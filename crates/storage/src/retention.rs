@@ -2,166 +2,168 @@
 //!
 //! The newest snapshots are kept, as many as asked for and only whole ones count; let X be the oldest of
 //! them. Snapshots before X go, and logs before X, except the newest that begins at or before X: it may
-//! hold records behind X. Names that carry no zxid are none of ours and stay.
+//! hold records behind X. Names that carry no zxid are none of ours and stay, unlike in Java.
+//!
+//! Nothing is written, so it works on a full disk. Whatever is left when it stops half-way, X and the logs
+//! behind it are there.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use crate::disk::Disk;
 use crate::layout::{self, NamedFile};
-use crate::recovery::{Directories, RecoveryError};
-use crate::snapshot::{self, Compression};
+use crate::recovery::{Directories, RecoveryError, directory_error};
+use crate::snapshot;
 
-/// Fewer than this are never kept.
+/// Fewer snapshots than this are never kept.
 pub const RETAINED_MIN: usize = 3;
 
-/// What may go.
+/// What may go: snapshots, then logs, each oldest first.
 pub fn superfluous<D: Disk>(
     disk: &D,
     directories: &Directories,
     retained: usize,
 ) -> Result<Vec<PathBuf>, RecoveryError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RecoveryError::Directory { action: "list", path, source }
-    };
-    let snapshots =
-        layout::snapshots(disk, &directories.snapshots).map_err(failed(&directories.snapshots))?;
-    let logs = layout::logs(disk, &directories.logs).map_err(failed(&directories.logs))?;
-    let whole = snapshots.iter().rev().filter(|file| looks_whole(disk, file));
+    let snapshots = layout::snapshots(disk, &directories.snapshots)
+        .map_err(directory_error("list", &directories.snapshots))?;
+    let logs = layout::logs(disk, &directories.logs).map_err(directory_error("list", &directories.logs))?;
+    let whole = snapshots.iter().rev().filter(|file| snapshot::looks_whole(disk, &file.path));
     let Some(oldest) = whole.take(retained.max(RETAINED_MIN)).last() else { return Ok(Vec::new()) };
     let needed_log = logs.iter().rev().find(|log| log.zxid <= oldest.zxid).map(|log| log.zxid);
-    let old = |file: &&NamedFile| file.zxid < oldest.zxid;
-    let old_snapshots = snapshots.iter().filter(old);
-    let old_logs = logs.iter().filter(old).filter(|log| Some(log.zxid) != needed_log);
+    let is_old = |file: &&NamedFile| file.zxid < oldest.zxid;
+    let old_snapshots = snapshots.iter().filter(is_old);
+    let old_logs = logs.iter().filter(is_old).filter(|log| Some(log.zxid) != needed_log);
     Ok(old_snapshots.chain(old_logs).map(|file| file.path.clone()).collect())
 }
 
-/// Removes what may go; yields what went. Works on a full disk: nothing is written.
+/// Removes what may go; yields what went. A file that cannot be removed does not keep the others.
 pub fn purge<D: Disk>(
     disk: &D,
     directories: &Directories,
     retained: usize,
 ) -> Result<Vec<PathBuf>, RecoveryError> {
-    let files = superfluous(disk, directories, retained)?;
-    for path in &files {
-        disk.remove(path).map_err(|source| RecoveryError::Directory {
-            action: "remove a file from",
-            path: path.clone(),
-            source,
-        })?;
-    }
-    Ok(files)
-}
-
-/// Java's quick test: the end of an uncompressed file, the whole of a compressed one.
-fn looks_whole<D: Disk>(disk: &D, file: &NamedFile) -> bool {
-    let name = file.path.to_string_lossy();
-    match Compression::of_name(&name) {
-        Compression::None => disk
-            .read(&file.path)
-            .is_ok_and(|contents| contents.len() >= 10 && contents.ends_with(&snapshot::SLASH)),
-        _ => snapshot::load(disk, &file.path).is_ok(),
+    let mut failure = None;
+    let mut removed = superfluous(disk, directories, retained)?;
+    removed.retain(|path| match disk.remove(path) {
+        Ok(()) => true,
+        // An operator may purge too.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => {
+            failure.get_or_insert(directory_error("remove the file", path)(error));
+            false
+        }
+    });
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(removed),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use zabd_jute::Zxid;
+    use std::path::Path;
 
     use super::*;
-    use crate::disk::{DiskFile, MemoryDisk};
-    use crate::snapshot::{SnapshotTrailer, SnapshotWriter};
+    use crate::disk::{DiskFile, Fault, MemoryDisk};
 
-    fn directories(logs: &str) -> Directories {
-        Directories { snapshots: "/data/version-2".into(), logs: logs.into() }
-    }
+    const WHOLE: &[u8] = b"ZKSN and so on\0\0\0\x01/";
 
-    fn disk(snapshots: &[i64], logs: &[i64], directories: &Directories) -> MemoryDisk {
+    fn disk(names: &[&str]) -> (MemoryDisk, Directories) {
         let disk = MemoryDisk::default();
-        for &zxid in snapshots {
-            let writer =
-                SnapshotWriter::begin(disk.clone(), &directories.snapshots, Zxid(zxid), Compression::None);
-            let mut writer = writer.unwrap();
-            writer.write(&snapshot::SLASH).unwrap();
-            writer.finish(SnapshotTrailer::default()).unwrap();
+        let dir = Path::new("/data/version-2");
+        disk.create_dir(dir).unwrap();
+        for name in names {
+            let contents = if name.contains("cut") { b"ZKSN and so" } else { WHOLE };
+            let name = name.trim_end_matches(".cut");
+            disk.create(&dir.join(name)).unwrap().write_at(0, contents).unwrap();
         }
-        for &zxid in logs {
-            disk.create(&directories.logs.join(layout::log_name(Zxid(zxid)))).unwrap();
-        }
-        disk
+        (disk, Directories { snapshots: dir.to_owned(), logs: dir.to_owned() })
     }
 
-    fn names(disk: &MemoryDisk, dir: &Path) -> Vec<String> {
-        disk.list(dir).unwrap()
+    fn left(disk: &MemoryDisk) -> Vec<String> {
+        disk.list(Path::new("/data/version-2")).unwrap()
     }
 
     #[test]
-    fn the_log_below_the_oldest_kept_snapshot_stays() {
-        for logs in ["/data/version-2", "/log/version-2"] {
-            let directories = directories(logs);
-            let disk = disk(&[10, 20, 30, 40, 50], &[1, 11, 25, 30, 41], &directories);
-            purge(&disk, &directories, 3).unwrap();
-            let left = [names(&disk, &directories.snapshots), names(&disk, &directories.logs)].concat();
-            for kept in ["snapshot.1e", "snapshot.28", "snapshot.32", "log.1e", "log.29"] {
-                assert!(left.contains(&kept.to_owned()), "{kept} of {left:?}");
-            }
-            for gone in ["snapshot.a", "snapshot.14", "log.1", "log.b", "log.19"] {
-                assert!(!left.contains(&gone.to_owned()), "{gone} of {left:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn fewer_than_three_are_never_kept_and_broken_ones_do_not_count() {
-        let directories = directories("/data/version-2");
-        let disk = disk(&[10, 20, 30, 40], &[1, 11, 21, 31], &directories);
-        let broken = directories.snapshots.join("snapshot.32");
-        disk.create(&broken).unwrap().write_at(0, b"half a snapshot").unwrap();
-        purge(&disk, &directories, 1).unwrap();
-        let left = names(&disk, &directories.snapshots);
+    fn the_log_that_begins_before_the_oldest_kept_snapshot_stays() {
+        let names = ["log.1", "log.29", "log.5a", "snapshot.0", "snapshot.27", "snapshot.50", "snapshot.59"];
+        let (disk, directories) = disk(&names);
+        let removed = purge(&disk, &directories, 1).unwrap();
+        assert_eq!(removed, [Path::new("/data/version-2/snapshot.0")], "at least three are kept");
         assert_eq!(
-            left,
-            ["log.b", "log.15", "log.1f", "snapshot.14", "snapshot.1e", "snapshot.28", "snapshot.32"]
-                .map(str::to_owned)
-                .into_iter()
-                .collect::<std::collections::BTreeSet<_>>()
-                .into_iter()
-                .collect::<Vec<_>>()
+            left(&disk),
+            names.iter().filter(|name| **name != "snapshot.0").copied().collect::<Vec<_>>()
         );
     }
 
     #[test]
-    fn names_without_a_zxid_stay() {
-        let directories = directories("/data/version-2");
-        let disk = disk(&[10, 20, 30, 40], &[], &directories);
-        for name in ["log.foo", "snapshot.bar", "notes"] {
-            disk.create(&directories.logs.join(name)).unwrap();
-        }
+    fn only_whole_snapshots_count() {
+        let (disk, directories) =
+            disk(&["log.1", "log.2", "log.5", "snapshot.1", "snapshot.2", "snapshot.3", "snapshot.4.cut"]);
         purge(&disk, &directories, 3).unwrap();
-        let left = names(&disk, &directories.logs);
-        assert!(["log.foo", "snapshot.bar", "notes"].iter().all(|name| left.contains(&(*name).to_owned())));
+        assert!(left(&disk).contains(&"snapshot.1".to_owned()));
+        purge(&disk.after(crate::disk::Crash::KeepsUnsynced), &directories, 3).unwrap();
+    }
+
+    #[test]
+    fn copies_count_as_what_they_are_named_and_foreign_names_stay() {
+        let (disk, directories) = disk(&[
+            "log.1",
+            "log.4",
+            "log.foo",
+            "myid",
+            "snapshot.1.copy",
+            "snapshot.4",
+            "snapshot.5",
+            "snapshot.6",
+            "snapshot.bar",
+        ]);
+        purge(&disk, &directories, 3).unwrap();
+        assert_eq!(
+            left(&disk),
+            ["log.4", "log.foo", "myid", "snapshot.4", "snapshot.5", "snapshot.6", "snapshot.bar"]
+        );
+    }
+
+    #[test]
+    fn nothing_whole_means_nothing_to_remove() {
+        let (disk, directories) = disk(&["log.1", "log.5", "snapshot.3.cut", "snapshot.4.cut"]);
+        assert!(purge(&disk, &directories, 3).unwrap().is_empty());
     }
 
     /// Stopped at any operation, what is left is what a start needs: a snapshot, and the logs from it on.
     #[test]
     fn a_purge_may_stop_anywhere() {
-        let directories = directories("/data/version-2");
-        for stop_at in 0..8 {
-            let disk = disk(&[10, 20, 30, 40, 50], &[1, 11, 21, 31, 41], &directories);
+        for stop_at in 0..6 {
+            let (disk, directories) = disk(&[
+                "log.1",
+                "log.b",
+                "log.15",
+                "log.1f",
+                "snapshot.a",
+                "snapshot.14",
+                "snapshot.1e",
+                "snapshot.28",
+                "snapshot.32",
+            ]);
             disk.stop_at(Some(stop_at));
-            let _ = purge(&disk, &directories, 3);
-            let left = names(&disk, &directories.snapshots);
-            for kept in ["snapshot.1e", "snapshot.28", "snapshot.32", "log.15", "log.1f", "log.29"] {
+            let outcome = purge(&disk, &directories, 3);
+            assert_eq!(outcome.is_ok(), stop_at >= 4, "stopped at {stop_at}");
+            let left = left(&disk);
+            for kept in ["snapshot.1e", "snapshot.28", "snapshot.32", "log.15", "log.1f"] {
                 assert!(left.contains(&kept.to_owned()), "stopped at {stop_at}: {left:?}");
             }
         }
     }
 
     #[test]
-    fn a_full_disk_is_no_obstacle() {
-        let directories = directories("/data/version-2");
-        let disk = disk(&[10, 20, 30, 40], &[1], &directories);
+    fn a_file_that_cannot_be_removed_does_not_keep_the_others() {
+        let (disk, directories) =
+            disk(&["log.1", "log.3", "log.4", "snapshot.1", "snapshot.4", "snapshot.5", "snapshot.6"]);
         disk.set_room(Some(0));
-        assert_eq!(purge(&disk, &directories, 3).unwrap().len(), 1);
+        disk.plan_faults([(0, Fault::Fail)]);
+        let error = purge(&disk, &directories, 3).unwrap_err();
+        assert!(error.to_string().contains("snapshot.1"), "{error}");
+        assert_eq!(left(&disk), ["log.4", "snapshot.1", "snapshot.4", "snapshot.5", "snapshot.6"]);
     }
 }

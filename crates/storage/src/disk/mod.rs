@@ -1,8 +1,9 @@
 //! The few file operations that the store needs: on real files, or on a disk for tests that forgets,
 //! tears, fails and fills.
 //!
-//! What is assumed of a disk: data is durable when `sync` of its file has returned, a name when `sync`
-//! of its directory has; before that, any part of it may be there after a crash.
+//! What is assumed of a disk: data is durable when `sync` of its file has returned, a name when `sync_dir`
+//! of its directory has; before that, any part of it may be there after a crash, by sectors of 512 bytes.
+//! What was never written reads as zeros. A directory is durable when `create_dir` has returned.
 
 mod map;
 mod memory;
@@ -12,7 +13,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
-pub use memory::{Crash, MemoryDisk, MemoryFile};
+pub use memory::{Crash, Fault, MemoryDisk, MemoryFile};
 pub use real::{RealDisk, RealFile};
 
 /// The contents of a file, for reading.
@@ -40,7 +41,7 @@ pub trait Disk: Clone + Send + 'static {
     /// A file open for writing.
     type File: DiskFile;
 
-    /// Makes a directory and those above it.
+    /// Makes a directory and those above it, durably.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     /// Makes an empty file, or empties the one of this name.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
@@ -48,11 +49,15 @@ pub trait Disk: Clone + Send + 'static {
     fn open(&self, path: &Path) -> io::Result<Self::File>;
     /// All there is in a file.
     fn read(&self, path: &Path) -> io::Result<Contents>;
-    /// How long a file is.
+    /// How long a file is, in bytes.
     fn length(&self, path: &Path) -> io::Result<u64>;
-    /// The names in a directory, sorted; none if it does not exist.
+    /// An offset behind which a file holds only zeros that take no room; at most its length.
+    fn data_end(&self, path: &Path) -> io::Result<u64> {
+        self.length(path)
+    }
+    /// The names in a directory, sorted; `NotFound` if it does not exist.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Gives a file another name, replacing the file that had it.
+    /// Gives a file another name, replacing the file that had it, in one step.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -62,11 +67,11 @@ pub trait Disk: Clone + Send + 'static {
 
 /// A file open for writing.
 pub trait DiskFile: Send {
-    /// Writes all of `bytes` at `offset`.
+    /// Writes all of `bytes` at `offset`; on failure any first part of them may have been written.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts the file, or lengthens it with zeros.
+    /// Cuts the file, or lengthens it with zeros that take no room.
     fn set_length(&mut self, length: u64) -> io::Result<()>;
-    /// Makes the data durable.
+    /// Makes data and length durable.
     fn sync(&mut self) -> io::Result<()>;
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::fs::{SeekFrom, seek};
+
 use super::map::Mapped;
 use super::{Contents, Disk, DiskFile};
 
@@ -20,7 +22,20 @@ impl Disk for RealDisk {
     type File = RealFile;
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.create_dir(parent)?;
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => (),
+            outcome => outcome?,
+        }
+        // A directory that may be passed through but not read cannot be synced, and need not be ours.
+        match File::open(parent) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            parent => parent?.sync_all(),
+        }
     }
 
     fn create(&self, path: &Path) -> io::Result<RealFile> {
@@ -43,13 +58,25 @@ impl Disk for RealDisk {
         Ok(fs::metadata(path)?.len())
     }
 
+    fn data_end(&self, path: &Path) -> io::Result<u64> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut end = 0;
+        while end < length {
+            match seek(&file, SeekFrom::Data(end)) {
+                Ok(data) => end = seek(&file, SeekFrom::Hole(data)).unwrap_or(length).max(data + 1),
+                // Nothing but a hole is left.
+                Err(rustix::io::Errno::NXIO) => break,
+                // A file system that does not tell holes.
+                Err(_) => return Ok(length),
+            }
+        }
+        Ok(end.min(length))
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
         let mut names = Vec::new();
-        for entry in entries {
+        for entry in fs::read_dir(dir)? {
             // A name that is not text is none of ours.
             names.extend(entry?.file_name().into_string().ok());
         }
@@ -81,5 +108,38 @@ impl DiskFile for RealFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_data_is_found_before_a_hole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse");
+        let mut file = RealDisk.create(&path).unwrap();
+        assert_eq!(RealDisk.data_end(&path).unwrap(), 0);
+        file.write_at(0, b"data").unwrap();
+        file.write_at(1 << 20, b"more data").unwrap();
+        file.set_length(64 << 20).unwrap();
+        file.sync().unwrap();
+        let end = RealDisk.data_end(&path).unwrap();
+        assert!(((1 << 20) + 9..=64 << 20).contains(&end), "{end}");
+        file.set_length((1 << 20) + 9).unwrap();
+        assert_eq!(RealDisk.data_end(&path).unwrap(), (1 << 20) + 9);
+    }
+
+    #[test]
+    fn directories_are_made_with_those_above() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b/c");
+        assert_eq!(RealDisk.list(&deep).unwrap_err().kind(), io::ErrorKind::NotFound);
+        RealDisk.create_dir(&deep).unwrap();
+        RealDisk.create_dir(&deep).unwrap();
+        assert!(RealDisk.list(&deep).unwrap().is_empty());
+        RealDisk.create(&deep.join("file")).unwrap();
+        assert!(RealDisk.create_dir(&deep.join("file")).is_err(), "a file is no directory");
     }
 }

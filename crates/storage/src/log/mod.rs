@@ -5,48 +5,34 @@
 //! record  long Adler-32 of the entry · int length · entry · 'B'
 //! ```
 //!
-//! What an entry means is not known here, except where its zxid stands.
+//! A file is named after its first record. What an entry means is not known here, except where its zxid
+//! stands. In reading order: [`Log`] appends; [`Records`] reads back, with the rules of `torn` for telling
+//! a crash from damage; [`settle`] sets right what a crash left; [`truncate`] forgets.
 
+pub(crate) mod frame;
 mod reader;
+mod repair;
+mod torn;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zabd_jute::Zxid;
 
-pub use reader::{Position, Records, Tail, cut_tail};
+pub(crate) use reader::holds_records;
+pub use reader::{Position, Records, Tail, last_record};
+pub use repair::{cut_tail, settle, truncate};
 pub use writer::{AppendedSinceRoll, Log, LogOptions};
-
-/// "ZKLG", version 2, database 0.
-pub(crate) const HEADER: [u8; 16] = *b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0";
-/// Checksum and length before an entry.
-pub(crate) const FRAME_BEFORE: usize = 12;
-/// The mark behind it.
-pub(crate) const END_MARK: u8 = b'B';
-/// Where an entry's zxid stands: behind session and cxid.
-const ZXID_OFFSET: usize = 12;
-
-/// The zxid of an entry, if it is long enough to have one.
-pub(crate) fn zxid_of(entry: &[u8]) -> Option<Zxid> {
-    let bytes = entry.get(ZXID_OFFSET..ZXID_OFFSET + 8)?;
-    Some(Zxid(i64::from_be_bytes(bytes.try_into().expect("eight bytes are eight bytes"))))
-}
-
-pub(crate) fn adler32(bytes: &[u8]) -> u32 {
-    let mut adler = adler2_simd::Adler32::new();
-    adler.write(bytes);
-    adler.finish()
-}
 
 /// Why the log cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The disk is full: nothing of what waits is durable, and trying again may succeed.
-    #[error("no room to append to {}", path.display())]
+    /// The disk is full: nothing of what waits may be acknowledged, and trying again may succeed.
+    #[error("no room to append to {}; free some space on its disk", path.display())]
     NoSpace {
         /// Where.
         path: PathBuf,
@@ -71,6 +57,9 @@ pub enum LogError {
         /// What the system said.
         source: io::Error,
     },
+    /// An earlier operation failed in a way after which the log accepts nothing.
+    #[error("the log stopped accepting records after an earlier failure; restart the server")]
+    Poisoned,
     /// An entry that Java could not read back is not written.
     #[error("a record of {length} bytes is larger than a server can read back, {length_max}")]
     TooLarge {
@@ -79,15 +68,21 @@ pub enum LogError {
         /// What is allowed.
         length_max: usize,
     },
+    /// The file that the next record would begin exists and holds records.
+    #[error("{} exists and holds records that its name does not promise; move it away", path.display())]
+    Occupied {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The file is not a log.
-    #[error("{} does not begin like a log; move it away if it is none", path.display())]
+    #[error("{} does not begin like a log; move it away if it is none, or restore it from a copy", path.display())]
     NotALog {
         /// Which file.
         path: PathBuf,
     },
-    /// A record is damaged, and others that may be whole come behind it.
+    /// A record is damaged in a way that no crash explains.
     #[error(
-        "{}: {what} at offset {offset}; records behind it would be lost: restore the file from a copy, \
+        "{}: {what} at offset {offset}; transactions would be lost: restore the file from a copy, \
          or this server from its peers", path.display()
     )]
     Corrupt {
@@ -113,4 +108,18 @@ pub enum LogError {
         /// The zxid that is.
         found: Zxid,
     },
+    /// The log cannot be cut behind a record that it does not hold.
+    #[error("the log in {} does not hold {zxid}, behind which it should be cut", dir.display())]
+    NotInLog {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The record.
+        zxid: Zxid,
+    },
+}
+
+/// For `map_err`: what was tried with which file.
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LogError {
+    let path = path.to_owned();
+    move |source| LogError::Io { action, path, source }
 }

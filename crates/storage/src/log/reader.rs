@@ -1,23 +1,24 @@
-//! Reading a log back, and telling its end from damage.
+//! Reading a log back: every record behind some transaction, in order, and nothing missing.
 //!
-//! A record that was acknowledged was synced, and everything before it too. So a crash can only spoil
-//! what comes behind the last synced record: the *tail* of the newest file. What may stand there is
-//! anything between zeros and a whole record: parts of one batch may have reached the disk in any
-//! order, so even a record of the right length with a wrong checksum can be the work of a crash, as
-//! long as nothing whole stands behind it. A bad record with whole ones behind it, or in a file that
-//! is not the newest, is damage: the reader refuses, and names file and offset.
+//! A file ends at the first frame that is not a whole record; `torn` says whether that is a clean end,
+//! the work of a crash, or damage. An older file may end torn too: it was the newest once, and whoever
+//! went on after the crash began a new file. Whether anything is missing then shows in the order:
 //!
-//! A tail is cut off before the log is continued, because Java does not start from all that zabd can
-//! tell apart. Older files may end in tails too: they were the newest once, and the record that the
-//! next file begins with shows whether anything is missing.
+//! - the first record must follow the snapshot, and each record the one before it, or begin an epoch;
+//! - a record that was read already is skipped: files may overlap, and Java repeats records.
+//!
+//! Java reads one file too many, from its beginning, and stumbles over damage in it; here the newest
+//! file that can hold a needed record is the first. Follows Java's `FileTxnIterator`.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Zxid};
 
-use super::{END_MARK, FRAME_BEFORE, HEADER, LogError, adler32, zxid_of};
-use crate::disk::{Contents, Disk, DiskFile};
+use super::frame::{FRAME_BEFORE, Frame, HEADER, frame_at, frame_bytes};
+use super::torn::{Ending, ending};
+use super::{LogError, io_error};
+use crate::disk::{Contents, Disk};
 use crate::layout::{self, NamedFile};
 
 /// One record and where it stands.
@@ -25,7 +26,7 @@ use crate::layout::{self, NamedFile};
 pub struct Position<'r> {
     /// The file.
     pub path: &'r Path,
-    /// Where the record begins.
+    /// Where the record begins, in bytes.
     pub offset: u64,
     /// Its zxid.
     pub zxid: Zxid,
@@ -46,8 +47,16 @@ pub struct Tail {
 struct OpenFile {
     path: PathBuf,
     contents: Contents,
+    /// Behind it there are only zeros that take no room; they are not touched.
+    data_end: usize,
     offset: usize,
     is_newest: bool,
+}
+
+impl OpenFile {
+    fn rest(&self) -> &[u8] {
+        &self.contents[self.offset.min(self.data_end)..self.data_end]
+    }
 }
 
 /// The records of a directory behind some transaction, in order.
@@ -55,35 +64,30 @@ struct OpenFile {
 pub struct Records<D: Disk> {
     disk: D,
     files: VecDeque<NamedFile>,
+    newest: Option<PathBuf>,
     open: Option<OpenFile>,
-    last: Zxid,
+    /// The record that the next one must follow; `None` while any may come.
+    last: Option<Zxid>,
     entry_bytes_max: usize,
     tail: Option<Tail>,
-}
-
-enum Frame {
-    Record {
-        length: usize,
-        zxid: Zxid,
-    },
-    /// Nothing but zeros, or nothing at all.
-    End,
-    /// Something, but not a whole record.
-    Torn(&'static str),
 }
 
 impl<D: Disk> Records<D> {
     /// Records behind `after`; the first must be the next one, unless a new epoch begins with it.
     pub fn after(disk: D, dir: &Path, after: Zxid, limits: Limits) -> Result<Self, LogError> {
-        let listed = layout::logs(&disk, dir);
-        let mut files: VecDeque<NamedFile> =
-            listed.map_err(|source| LogError::Io { action: "list", path: dir.to_owned(), source })?.into();
+        let mut files: VecDeque<_> = layout::logs(&disk, dir).map_err(io_error("list", dir))?.into();
         // A record behind `after` may stand in the newest file that begins at or before it.
         while files.len() > 1 && files[1].zxid <= after.next() {
             files.pop_front();
         }
+        Ok(Self::of_files(disk, files, Some(after), limits))
+    }
+
+    /// Every record of some files, oldest first; the last one must be the newest of its directory.
+    fn of_files(disk: D, files: VecDeque<NamedFile>, last: Option<Zxid>, limits: Limits) -> Self {
+        let newest = files.back().map(|file| file.path.clone());
         let entry_bytes_max = limits.field_bytes_max;
-        Ok(Self { disk, files, open: None, last: after, entry_bytes_max, tail: None })
+        Self { disk, files, newest, open: None, last, entry_bytes_max, tail: None }
     }
 
     /// The next record, if there is one.
@@ -94,25 +98,19 @@ impl<D: Disk> Records<D> {
             }
             let file = self.open.as_mut().expect("a file was just opened");
             let offset = file.offset;
-            match frame_at(&file.contents, offset, self.entry_bytes_max) {
-                Frame::Record { length, zxid } => {
-                    file.offset = offset + FRAME_BEFORE + length + 1;
-                    if zxid <= self.last {
-                        continue;
-                    }
-                    check_order(&file.path, offset, self.last, zxid)?;
-                    self.last = zxid;
-                    let file = self.open.as_ref().expect("the file is still open");
-                    let begin = offset + FRAME_BEFORE;
-                    let entry = &file.contents[begin..begin + length];
-                    return Ok(Some(Position { path: &file.path, offset: offset as u64, zxid, entry }));
-                }
-                Frame::End => self.open = None,
-                Frame::Torn(what) => {
-                    self.end_torn(what)?;
-                    self.open = None;
-                }
+            let Frame::Whole { length, zxid } = frame_at(file.rest(), self.entry_bytes_max) else {
+                self.end_file()?;
+                continue;
+            };
+            file.offset += frame_bytes(length);
+            if self.last.is_some_and(|last| zxid <= last) {
+                continue;
             }
+            check_order(&file.path, offset, self.last, zxid)?;
+            self.last = Some(zxid);
+            let file = self.open.as_ref().expect("the file is still open");
+            let entry = &file.contents[offset + FRAME_BEFORE..][..length];
+            return Ok(Some(Position { path: &file.path, offset: offset as u64, zxid, entry }));
         }
     }
 
@@ -121,107 +119,76 @@ impl<D: Disk> Records<D> {
         self.tail.as_ref()
     }
 
-    /// The last record that was read.
+    /// The last record that was read, or the one to read from.
     pub fn last(&self) -> Zxid {
-        self.last
+        self.last.unwrap_or(Zxid::ZERO)
+    }
+
+    /// The newest file, and what a crash left in it. Nothing stays mapped.
+    pub(super) fn into_ends(self) -> (Option<PathBuf>, Option<Tail>) {
+        assert!(self.files.is_empty() && self.open.is_none(), "a log is settled when all of it was read");
+        (self.newest, self.tail)
     }
 
     fn open_next(&mut self) -> Result<bool, LogError> {
-        let Some(file) = self.files.pop_front() else { return Ok(false) };
-        let path = file.path;
-        let contents = self.disk.read(&path).map_err(|source| LogError::Io {
-            action: "read",
-            path: path.clone(),
-            source,
-        })?;
+        let Some(NamedFile { path, .. }) = self.files.pop_front() else { return Ok(false) };
         let is_newest = self.files.is_empty();
-        if contents.len() < HEADER.len() && is_newest {
+        let data_end = self.disk.data_end(&path).map_err(io_error("read", &path))?;
+        let contents = self.disk.read(&path).map_err(io_error("read", &path))?;
+        let data_end = contents.len().min(data_end as usize);
+        let never_begun = data_end < HEADER.len() || contents[..data_end].iter().all(|byte| *byte == 0);
+        if never_begun && is_newest {
             self.tail = Some(Tail { path, offset: 0 });
             return Ok(false);
         }
         // Version and database are not checked, as in Java.
-        if !contents.starts_with(&HEADER[..4]) {
+        if data_end < HEADER.len() || !contents.starts_with(&HEADER[..4]) {
             return Err(LogError::NotALog { path });
         }
-        self.open = Some(OpenFile { path, contents, offset: HEADER.len(), is_newest });
+        self.open = Some(OpenFile { path, contents, data_end, offset: HEADER.len(), is_newest });
         Ok(true)
     }
 
-    /// Decides whether a record that is not whole is the end of its file or damage.
-    fn end_torn(&mut self, what: &'static str) -> Result<(), LogError> {
-        let file = self.open.as_ref().expect("a record was just read");
+    /// Closes a file at what is not a whole record, if that is an end.
+    fn end_file(&mut self) -> Result<(), LogError> {
+        let file = self.open.take().expect("a frame was just read");
         let offset = file.offset as u64;
-        let corrupt = || LogError::Corrupt { path: file.path.clone(), offset, what };
-        if has_whole_record(&file.contents[file.offset..], self.entry_bytes_max) {
-            return Err(corrupt());
-        }
-        if file.is_newest {
-            self.tail = Some(Tail { path: file.path.clone(), offset });
+        match ending(file.rest(), offset, self.entry_bytes_max) {
+            Ending::Torn if file.is_newest => self.tail = Some(Tail { path: file.path, offset }),
+            Ending::Clean | Ending::Torn => (),
+            Ending::Damaged(what) => return Err(LogError::Corrupt { path: file.path, offset, what }),
         }
         Ok(())
     }
 }
 
-/// Cuts off what a crash left, so that every server can read the file; a file without a whole header is
-/// removed: it never held a record.
-pub fn cut_tail<D: Disk>(disk: &D, tail: &Tail) -> Result<(), LogError> {
-    let failed = |source| LogError::Io { action: "cut the torn end of", path: tail.path.clone(), source };
-    if tail.offset == 0 {
-        return disk.remove(&tail.path).map_err(failed);
-    }
-    let mut file = disk.open(&tail.path).map_err(failed)?;
-    file.set_length(tail.offset).map_err(failed)?;
-    file.sync().map_err(failed)
-}
-
-fn check_order(path: &Path, offset: usize, last: Zxid, zxid: Zxid) -> Result<(), LogError> {
-    let follows = zxid == last.next() || zxid.epoch() > last.epoch();
-    if follows {
+fn check_order(path: &Path, offset: usize, last: Option<Zxid>, zxid: Zxid) -> Result<(), LogError> {
+    let Some(last) = last else { return Ok(()) };
+    if zxid == last.next() || zxid.epoch() > last.epoch() {
         return Ok(());
     }
     let (path, offset, expected) = (path.to_owned(), offset as u64, last.next());
     Err(LogError::Gap { path, offset, expected, found: zxid })
 }
 
-fn frame_at(contents: &[u8], offset: usize, entry_bytes_max: usize) -> Frame {
-    let rest = &contents[offset.min(contents.len())..];
-    let Some(head) = rest.get(..FRAME_BEFORE) else {
-        return if rest.iter().all(|byte| *byte == 0) { Frame::End } else { Frame::Torn("half a record") };
-    };
-    let checksum = u64::from_be_bytes(head[..8].try_into().expect("eight bytes are eight bytes"));
-    let length = i32::from_be_bytes(head[8..].try_into().expect("four bytes are four bytes"));
-    if length == 0 {
-        // Java ends here whatever the checksum says.
-        return if checksum == 0 && rest.iter().take(4096).all(|byte| *byte == 0) {
-            Frame::End
-        } else {
-            Frame::Torn("a record without length")
-        };
+/// The newest record of a directory, if there is any. Java's `getLastLoggedZxid`, except that files
+/// without a record do not count.
+pub fn last_record<D: Disk>(disk: &D, dir: &Path, limits: Limits) -> Result<Option<Zxid>, LogError> {
+    let files = layout::logs(disk, dir).map_err(io_error("list", dir))?;
+    for from in (0..files.len()).rev() {
+        let newest: VecDeque<_> = files[from..].iter().cloned().collect();
+        let mut records = Records::of_files(disk.clone(), newest, None, limits);
+        while records.next_record()?.is_some() {}
+        if records.last.is_some() {
+            return Ok(records.last);
+        }
     }
-    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= entry_bytes_max) else {
-        return Frame::Torn("an unreasonable length");
-    };
-    let Some(entry) = rest.get(FRAME_BEFORE..FRAME_BEFORE + length) else {
-        return Frame::Torn("half a record");
-    };
-    if rest.get(FRAME_BEFORE + length) != Some(&END_MARK) {
-        return Frame::Torn("a record without its end mark");
-    }
-    if u64::from(adler32(entry)) != checksum {
-        return Frame::Torn("a wrong checksum");
-    }
-    match zxid_of(entry) {
-        Some(zxid) => Frame::Record { length, zxid },
-        None => Frame::Torn("a record without header"),
-    }
+    Ok(None)
 }
 
-/// Whether a whole record begins anywhere behind the first byte.
-fn has_whole_record(torn: &[u8], entry_bytes_max: usize) -> bool {
-    let end = torn.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let torn = &torn[..end];
-    (1..torn.len().saturating_sub(FRAME_BEFORE)).any(|at| {
-        // The checksum's high half is zero and the length is not: most offsets are told by that.
-        torn[at..at + 4] == [0; 4] && matches!(frame_at(torn, at, entry_bytes_max), Frame::Record { .. })
-    })
+/// Whether anything that could be a record stands behind a log's header.
+pub(crate) fn holds_records<D: Disk>(disk: &D, path: &Path) -> bool {
+    let Ok(contents) = disk.read(path) else { return true };
+    let data_end = disk.data_end(path).map_or(contents.len(), |end| contents.len().min(end as usize));
+    contents[..data_end].get(HEADER.len()..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
 }

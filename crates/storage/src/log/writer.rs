@@ -1,20 +1,32 @@
 //! Appending: records are buffered, and become durable together.
 //!
-//! Room is taken ahead in steps, so that most syncs do not change the file's length. A batch is one
-//! write at the end of the last durable record; if that fails for want of room, the same bytes are
-//! written to the same place again later, over whatever part of them got there. So at any moment the
-//! file holds whole durable records, then perhaps a torn one, then zeros.
+//! Room is taken ahead in steps, so that most syncs do not change the file's length (on ext4 they take
+//! two thirds of the time). The room is a hole, as in Java: a disk is full when its blocks are, not when
+//! its files are long.
+//!
+//! A batch is one write at the end of the last durable record, and one sync. If the write finds no room,
+//! the file is cut back to that record, and the same batch is written again by the next [`Log::sync`];
+//! so at any moment the file holds whole durable records, then perhaps a part of one batch, then zeros.
+//! After any other failure nothing is accepted any more: nobody knows what the disk holds.
+//!
+//! A new file gets its header under a name that is no log's, and its own name when that is durable: a file
+//! shorter than its header keeps a Java server from starting. Java's `FileTxnLog` and `FilePadding`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Zxid};
 
-use super::{END_MARK, FRAME_BEFORE, HEADER, LogError, adler32, zxid_of};
+use super::frame::{Frame, HEADER, first_frame_bytes, frame_at, frame_bytes, put_record, zxid_of};
+use super::torn::UNSYNCED_BYTES_MAX;
+use super::{LogError, io_error};
 use crate::disk::{Disk, DiskFile, is_full};
-use crate::layout::log_name;
+use crate::layout;
 
-/// Java begins to take more room when less than this is left.
+/// Java takes more room when less than this is left, in bytes.
 const ROOM_LEFT_MIN: u64 = 4096;
+/// What the buffer may keep for the next batch, in bytes; one batch of large records is not kept for ever.
+const BUFFER_BYTES_KEPT_MAX: usize = 1 << 20;
 
 /// How a log is written.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +35,10 @@ pub struct LogOptions {
     pub prealloc_bytes: u64,
     /// `forceSync`: whether records are made durable at all.
     pub force_sync: bool,
-    /// `txnLogSizeLimitInKb`, in bytes: a larger file is followed by another.
+    /// `txnLogSizeLimitInKb`, in bytes: a file with more records is followed by another. Java counts the
+    /// room ahead too, and with defaults begins a file per batch.
     pub file_bytes_max: Option<u64>,
-    /// How long an entry may be.
+    /// How long an entry may be, in bytes.
     pub entry_bytes_max: usize,
 }
 
@@ -35,17 +48,17 @@ impl Default for LogOptions {
             prealloc_bytes: 64 << 20,
             force_sync: true,
             file_bytes_max: None,
-            entry_bytes_max: 2 * Limits::FRAME_BYTES_MAX_DEFAULT,
+            entry_bytes_max: Limits::default().field_bytes_max,
         }
     }
 }
 
-/// How much has been appended since the last roll.
+/// How much has been appended since the last roll: what decides about the next snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AppendedSinceRoll {
     /// Records.
     pub records: u64,
-    /// Bytes of the records.
+    /// Bytes of the records, without the room ahead that Java counts too.
     pub bytes: u64,
 }
 
@@ -55,6 +68,7 @@ struct Open<F> {
     path: PathBuf,
     /// Behind the last durable record.
     position: u64,
+    /// The file's length; `position ≤ length`.
     length: u64,
 }
 
@@ -65,13 +79,17 @@ pub struct Log<D: Disk> {
     dir: PathBuf,
     options: LogOptions,
     open: Option<Open<D::File>>,
-    /// Framed records that are not durable yet.
+    /// Whether an earlier life's newest file is known to be durable.
+    is_settled: bool,
+    /// Framed records; those before `buffer_synced` are durable.
     buffer: Vec<u8>,
-    /// The zxid of the first of them.
+    buffer_synced: usize,
+    /// The zxid of the first record in the buffer.
     first: Option<Zxid>,
+    /// The last record appended.
     last: Zxid,
     since_roll: AppendedSinceRoll,
-    poisoned: bool,
+    is_poisoned: bool,
 }
 
 impl<D: Disk> Log<D> {
@@ -82,43 +100,55 @@ impl<D: Disk> Log<D> {
             dir: dir.to_owned(),
             options,
             open: None,
+            is_settled: false,
             buffer: Vec::new(),
+            buffer_synced: 0,
             first: None,
             last,
             since_roll: AppendedSinceRoll::default(),
-            poisoned: false,
+            is_poisoned: false,
         }
     }
 
     /// Buffers one record. Promises nothing until [`Log::sync`] returns its zxid.
     pub fn append(&mut self, zxid: Zxid, entry: &[u8]) -> Result<(), LogError> {
+        if self.is_poisoned {
+            return Err(LogError::Poisoned);
+        }
         assert!(self.last < zxid, "records are appended once, in zxid order");
+        assert!(
+            zxid == self.last.next() || self.last.epoch() < zxid.epoch(),
+            "no zxid is left out: Java does not start behind a gap"
+        );
         assert_eq!(zxid_of(entry), Some(zxid), "a record stands at its position");
-        if entry.len() > self.options.entry_bytes_max {
-            let length_max = self.options.entry_bytes_max;
+        let length_max = self.options.entry_bytes_max;
+        if length_max < entry.len() {
             return Err(LogError::TooLarge { length: entry.len(), length_max });
         }
-        self.buffer.extend_from_slice(&u64::from(adler32(entry)).to_be_bytes());
-        self.buffer.extend_from_slice(&(entry.len() as u32).to_be_bytes());
-        self.buffer.extend_from_slice(entry);
-        self.buffer.push(END_MARK);
+        put_record(entry, &mut self.buffer);
         self.first.get_or_insert(zxid);
         self.last = zxid;
         self.since_roll.records += 1;
-        self.since_roll.bytes += (FRAME_BEFORE + entry.len() + 1) as u64;
+        self.since_roll.bytes += frame_bytes(entry.len()) as u64;
         Ok(())
     }
 
-    /// Makes every appended record durable; returns the last zxid that may be acknowledged.
+    /// Makes every appended record durable; returns the last zxid that may be acknowledged. After
+    /// [`LogError::NoSpace`] nothing is lost, and calling again tries again.
     pub fn sync(&mut self) -> Result<Zxid, LogError> {
-        assert!(!self.poisoned, "a log is not used again after a failed sync");
-        let Some(first) = self.first else { return Ok(self.last) };
-        if self.open.is_none() {
-            self.open = Some(self.begin_file(first)?);
+        if self.is_poisoned {
+            return Err(LogError::Poisoned);
         }
-        self.write()?;
+        let Some(first) = self.first else { return Ok(self.last) };
+        let outcome = self.sync_buffer(first);
+        if let Err(error) = outcome {
+            self.is_poisoned = !matches!(error, LogError::NoSpace { .. });
+            return Err(error);
+        }
         self.first = None;
         self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_BYTES_KEPT_MAX);
+        self.buffer_synced = 0;
         let open = self.open.as_ref().expect("the file was just written");
         if self.options.file_bytes_max.is_some_and(|most| open.position > most) {
             self.open = None;
@@ -143,60 +173,172 @@ impl<D: Disk> Log<D> {
         self.last
     }
 
-    /// A file with a durable header under a durable name, or none: a file shorter than its header
-    /// would keep a Java server from starting.
-    fn begin_file(&self, first: Zxid) -> Result<Open<D::File>, LogError> {
-        let path = self.dir.join(log_name(first));
-        let begun = (|| {
-            let mut file = self.disk.create(&path)?;
-            file.write_at(0, &HEADER)?;
-            if self.options.force_sync {
-                file.sync()?;
-            }
-            self.disk.sync_dir(&self.dir)?;
-            Ok(file)
-        })();
-        match begun {
-            Ok(file) => {
-                let length = HEADER.len() as u64;
-                Ok(Open { file, path, position: length, length })
-            }
-            Err(source) => {
-                // Best effort: a start removes what is left here too.
-                let _ = self.disk.remove(&path);
-                Err(failure("begin", path, source))
-            }
+    /// Usually one write and one sync; several if the buffer is longer than a reader after a crash may
+    /// take for one batch.
+    fn sync_buffer(&mut self, first: Zxid) -> Result<(), LogError> {
+        if self.open.is_none() {
+            let begun = begin_file(&self.disk, &self.dir, first, self.options, self.is_settled)?;
+            self.open = Some(begun);
+            self.is_settled = true;
         }
-    }
-
-    fn write(&mut self) -> Result<(), LogError> {
         let open = self.open.as_mut().expect("there is a file to write to");
-        let end = open.position + self.buffer.len() as u64;
-        let step = self.options.prealloc_bytes;
-        if step > 0 && end + ROOM_LEFT_MIN >= open.length {
-            let length = (end + ROOM_LEFT_MIN).div_ceil(step) * step;
-            match open.file.set_length(length) {
-                Ok(()) => open.length = length,
-                // Without room ahead the records may still fit.
-                Err(error) if is_full(&error) => (),
-                Err(source) => return Err(failure("lengthen", open.path.clone(), source)),
-            }
+        while self.buffer_synced < self.buffer.len() {
+            let waiting = &self.buffer[self.buffer_synced..];
+            let batch = &waiting[..batch_bytes(waiting)];
+            write(open, batch, self.options)?;
+            self.buffer_synced += batch.len();
         }
-        if let Err(source) = open.file.write_at(open.position, &self.buffer) {
-            return Err(failure("append to", open.path.clone(), source));
-        }
-        if self.options.force_sync
-            && let Err(source) = open.file.sync()
-        {
-            self.poisoned = true;
-            return Err(LogError::SyncFailed { path: open.path.clone(), source });
-        }
-        open.position = end;
-        open.length = open.length.max(end);
         Ok(())
     }
 }
 
-fn failure(action: &'static str, path: PathBuf, source: std::io::Error) -> LogError {
-    if is_full(&source) { LogError::NoSpace { path, source } } else { LogError::Io { action, path, source } }
+/// How many bytes of `frames` are synced together: whole records, and at least one.
+fn batch_bytes(frames: &[u8]) -> usize {
+    if frames.len() <= UNSYNCED_BYTES_MAX {
+        return frames.len();
+    }
+    let mut end = 0;
+    while end < frames.len() {
+        let next = end + first_frame_bytes(&frames[end..]);
+        if end > 0 && next > UNSYNCED_BYTES_MAX {
+            break;
+        }
+        end = next;
+    }
+    end
+}
+
+/// Writes a batch behind the last durable record, and syncs.
+fn write<F: DiskFile>(open: &mut Open<F>, batch: &[u8], options: LogOptions) -> Result<(), LogError> {
+    let end = open.position + batch.len() as u64;
+    let padded = length_with_room(end, open.length, options.prealloc_bytes);
+    let written = (|| {
+        if padded > open.length {
+            open.file.set_length(padded)?;
+            open.length = padded;
+        }
+        open.file.write_at(open.position, batch)
+    })();
+    if let Err(source) = written {
+        if !is_full(&source) {
+            return Err(LogError::Io { action: "append to", path: open.path.clone(), source });
+        }
+        // Back to the last durable record, so that no reader finds half of this batch; if that fails, the
+        // half batch is still what a crash could have left, and is overwritten.
+        if open.file.set_length(open.position).is_ok() {
+            open.length = open.position;
+        }
+        return Err(LogError::NoSpace { path: open.path.clone(), source });
+    }
+    if options.force_sync {
+        open.file.sync().map_err(|source| LogError::SyncFailed { path: open.path.clone(), source })?;
+    }
+    open.position = end;
+    open.length = open.length.max(end);
+    Ok(())
+}
+
+/// How long a file that is written up to `end` should be: the header and whole steps, as Java leaves it.
+fn length_with_room(end: u64, length: u64, step: u64) -> u64 {
+    if step == 0 || end + ROOM_LEFT_MIN < length {
+        return length;
+    }
+    let header = HEADER.len() as u64;
+    header + ((end + ROOM_LEFT_MIN - header) / step + 1) * step
+}
+
+/// A file with a durable header under a durable name.
+fn begin_file<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    first: Zxid,
+    options: LogOptions,
+    is_settled: bool,
+) -> Result<Open<D::File>, LogError> {
+    let path = dir.join(layout::log_name(first));
+    if options.force_sync && !is_settled {
+        settle_earlier_life(disk, dir)?;
+    }
+    refuse_occupied(disk, &path, options)?;
+    let temporary = dir.join(layout::temporary_name(&layout::log_name(first)));
+    let begun = (|| {
+        let mut file = disk.create(&temporary)?;
+        file.write_at(0, &HEADER)?;
+        if options.force_sync {
+            file.sync()?;
+        }
+        disk.rename(&temporary, &path)?;
+        Ok(file)
+    })();
+    let file = begun.map_err(|source: io::Error| {
+        // Best effort: the next attempt and the next start remove it too.
+        let _ = disk.remove(&temporary);
+        if is_full(&source) {
+            LogError::NoSpace { path: path.clone(), source }
+        } else {
+            LogError::Io { action: "begin", path: path.clone(), source }
+        }
+    })?;
+    if options.force_sync {
+        disk.sync_dir(dir).map_err(|source| LogError::SyncFailed { path: path.clone(), source })?;
+    }
+    let length = HEADER.len() as u64;
+    Ok(Open { file, path, position: length, length })
+}
+
+/// What an earlier process wrote and did not sync was read back from the page cache; it must be durable
+/// before anything that follows it is.
+fn settle_earlier_life<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogError> {
+    let logs = layout::logs(disk, dir).map_err(io_error("list", dir))?;
+    let Some(newest) = logs.last() else { return Ok(()) };
+    let synced = disk.open(&newest.path).and_then(|mut file| file.sync());
+    synced.map_err(|source| LogError::SyncFailed { path: newest.path.clone(), source })
+}
+
+/// A file of this name may be there without a record, if an earlier process got no further; one with
+/// records must not be replaced.
+fn refuse_occupied<D: Disk>(disk: &D, path: &Path, options: LogOptions) -> Result<(), LogError> {
+    let contents = match disk.read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        contents => contents.map_err(io_error("read", path))?,
+    };
+    let records = contents.get(HEADER.len()..).unwrap_or_default();
+    match frame_at(records, options.entry_bytes_max) {
+        Frame::Whole { .. } => Err(LogError::Occupied { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lengths that Java's files have, see the golden data: 16 KiB steps behind the header.
+    #[test]
+    fn room_is_taken_as_java_takes_it() {
+        let step = 16 << 10;
+        for (end, length, expected) in [
+            (16, 16, 16_400),
+            (12_303, 16_400, 16_400),
+            (12_304, 16_400, 32_784),
+            (16_400, 16_400, 32_784),
+            (921_600, 16_400, 933_904),
+        ] {
+            assert_eq!(length_with_room(end, length, step), expected, "records up to {end}");
+        }
+        assert_eq!(length_with_room(5000, 16, 0), 16, "without a step nothing is taken");
+        assert_eq!(length_with_room(200, 16, 64 << 20), 67_108_880);
+    }
+
+    #[test]
+    fn a_long_buffer_is_cut_between_records() {
+        let mut frames = Vec::new();
+        put_record(&vec![1; UNSYNCED_BYTES_MAX], &mut frames);
+        let first = frames.len();
+        assert_eq!(batch_bytes(&frames), first, "one record is always taken");
+        (0..5).for_each(|_| put_record(&vec![2; 1 << 20], &mut frames));
+        assert_eq!(batch_bytes(&frames), first);
+        assert_eq!(batch_bytes(&frames[first..]), 3 * frame_bytes(1 << 20));
+        assert_eq!(batch_bytes(&frames[first..first + 100]), 100, "short ones are not looked into");
+    }
 }

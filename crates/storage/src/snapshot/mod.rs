@@ -7,7 +7,7 @@
 //! last:    long last processed zxid · seal 3              since 3.9, if switched on
 //! ```
 //!
-//! The checksums are those of the stream before compression.
+//! The checksums are those of the stream before compression. Follows Java's `FileSnap` and `SnapStream`.
 
 mod reader;
 mod snappy;
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use zabd_jute::Zxid;
 
-pub use reader::{LoadedSnapshot, load};
+pub use reader::{LoadedSnapshot, load, looks_whole};
 pub use writer::SnapshotWriter;
 
 /// "ZKSN", version 2, database −1.
@@ -59,20 +59,23 @@ impl Compression {
         }
     }
 
-    /// From a file's name.
+    /// From a file's name: the last extension decides, in any case of letters, as in Java.
     pub fn of_name(name: &str) -> Self {
-        match name.rsplit('.').next() {
-            Some("gz") => Compression::Gzip,
-            Some("snappy") => Compression::Snappy,
-            _ => Compression::None,
+        let extension = name.rsplit('.').next().unwrap_or_default();
+        if extension.eq_ignore_ascii_case("gz") {
+            Compression::Gzip
+        } else if extension.eq_ignore_ascii_case("snappy") {
+            Compression::Snappy
+        } else {
+            Compression::None
         }
     }
 }
 
-/// What stands behind the body.
+/// What stands behind the body. Java 3.6 to 3.8 cannot read a last zxid without a digest before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotTrailer {
-    /// The tree's digest, and behind which transaction.
+    /// The tree's digest, version 2, and behind which transaction it was that.
     pub digest: Option<(Zxid, u64)>,
     /// The last transaction in it.
     pub last_zxid: Option<Zxid>,
@@ -92,7 +95,10 @@ pub enum SnapshotError {
         source: io::Error,
     },
     /// The file is not a whole snapshot.
-    #[error("{}: {what} at offset {offset} of the uncompressed content", path.display())]
+    #[error(
+        "{}: {what} at offset {offset} of the uncompressed content; restore the file from a copy, or move it \
+         away to start from the snapshot before it", path.display()
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,

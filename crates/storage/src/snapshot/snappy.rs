@@ -5,6 +5,8 @@
 pub(super) const HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 /// Bytes of input per block.
 pub(super) const BLOCK_BYTES: usize = 32 << 10;
+/// More than any writer puts into a block; a larger number is damage, and not to be allocated.
+const BLOCK_BYTES_MAX: usize = 64 << 20;
 
 /// Appends one block.
 pub(super) fn compress_block(block: &[u8], out: &mut Vec<u8>) {
@@ -20,18 +22,50 @@ pub(super) fn decompress(mut stream: &[u8]) -> Result<Vec<u8>, (usize, &'static 
     stream = stream.strip_prefix(&HEADER).ok_or((0, "no snappy header"))?;
     let mut decoder = snap::raw::Decoder::new();
     while !stream.is_empty() {
-        let (head, rest) = stream.split_first_chunk::<4>().ok_or((out.len(), "half a block length"))?;
-        let length = u32::from_be_bytes(*head) as usize;
+        let broken = |what| (out.len(), what);
+        let (head, rest) = stream.split_first_chunk::<4>().ok_or(broken("half a block length"))?;
         // A later stream's header may stand between blocks.
         if *head == HEADER[..4] {
-            stream = stream.strip_prefix(&HEADER).ok_or((out.len(), "half a snappy header"))?;
+            stream = stream.strip_prefix(&HEADER).ok_or(broken("half a snappy header"))?;
             continue;
         }
-        let block = rest.get(..length).ok_or((out.len(), "half a block"))?;
-        let block =
-            decoder.decompress_vec(block).map_err(|_| (out.len(), "a block that does not decompress"))?;
-        out.extend_from_slice(&block);
+        let length = u32::from_be_bytes(*head) as usize;
+        let block = rest.get(..length).ok_or(broken("half a block"))?;
+        let plain_bytes = snap::raw::decompress_len(block).unwrap_or(usize::MAX);
+        if plain_bytes > BLOCK_BYTES_MAX {
+            return Err(broken("a block of unreasonable length"));
+        }
+        let at = out.len();
+        out.resize(at + plain_bytes, 0);
+        decoder.decompress(block, &mut out[at..]).map_err(|_| (at, "a block that does not decompress"))?;
         stream = &rest[length..];
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn blocks_come_back_and_breaks_are_found(input in proptest::collection::vec(any::<u8>(), 1..2000)) {
+            let mut stream = HEADER.to_vec();
+            input.chunks(300).for_each(|block| compress_block(block, &mut stream));
+            prop_assert_eq!(decompress(&stream).unwrap(), &input[..]);
+            for kept in 0..stream.len() {
+                // A cut between blocks is found by the snapshot's seal.
+                if let Ok(part) = decompress(&stream[..kept]) {
+                    prop_assert!(part.len() < input.len());
+                }
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decompress(&[&HEADER[..], &bytes].concat());
+        }
+    }
 }

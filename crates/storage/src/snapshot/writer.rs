@@ -2,6 +2,10 @@
 //!
 //! Java overwrites the only snapshot in place; a crash then leaves none. The temporary name begins with
 //! neither `log.` nor `snapshot.`, because Java would count it otherwise.
+//!
+//! The disk also serves the log, whose syncs must not wait. So each piece is made durable before the next
+//! one is written, and there is never more than one of them between the log's syncs and the disk; whoever
+//! produces the body can pace himself by [`SnapshotWriter::bytes_written`].
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,9 +15,9 @@ use zabd_jute::Zxid;
 
 use super::{Compression, DIGEST_VERSION, HEADER, SLASH, SnapshotError, SnapshotTrailer, snappy};
 use crate::disk::{Disk, DiskFile};
+use crate::layout;
 
-/// How much is handed to the disk at a time. Each piece is made durable before the next one, so that
-/// there is never more than one of them between the log's syncs and the disk.
+/// How much is handed to the disk at a time, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// A snapshot that is being written. Dropped before it is finished, it leaves nothing.
@@ -24,6 +28,7 @@ pub struct SnapshotWriter<D: Disk> {
     temporary: PathBuf,
     name: String,
     stream: Stream,
+    /// Of everything before compression.
     adler: adler2_simd::Adler32,
     /// Compressed bytes that are not in the file yet.
     waiting: Vec<u8>,
@@ -34,26 +39,28 @@ pub struct SnapshotWriter<D: Disk> {
 enum Stream {
     Plain,
     Gzip(GzEncoder<Vec<u8>>),
+    /// Less than a block.
     Snappy(Vec<u8>),
 }
 
 impl<D: Disk> SnapshotWriter<D> {
     /// Begins `snapshot.<zxid>` in `dir`.
     pub fn begin(disk: D, dir: &Path, zxid: Zxid, compression: Compression) -> Result<Self, SnapshotError> {
-        let name = format!("snapshot.{zxid:x}{}", compression.extension());
-        let temporary = dir.join(format!("new-{name}"));
+        let name = layout::snapshot_name(zxid, compression.extension());
+        let temporary = dir.join(layout::temporary_name(&name));
         let created = disk.create(&temporary);
         let file = created.map_err(|source| SnapshotError::Io {
             action: "create",
             path: temporary.clone(),
             source,
         })?;
-        let stream = match compression {
-            Compression::None => Stream::Plain,
-            Compression::Gzip => Stream::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())),
-            Compression::Snappy => Stream::Snappy(Vec::new()),
+        let (stream, waiting) = match compression {
+            Compression::None => (Stream::Plain, Vec::new()),
+            Compression::Gzip => {
+                (Stream::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())), Vec::new())
+            }
+            Compression::Snappy => (Stream::Snappy(Vec::new()), snappy::HEADER.to_vec()),
         };
-        let waiting = if compression == Compression::Snappy { snappy::HEADER.to_vec() } else { Vec::new() };
         let adler = adler2_simd::Adler32::new();
         let dir = dir.to_owned();
         let mut writer =
@@ -71,24 +78,24 @@ impl<D: Disk> SnapshotWriter<D> {
                 encoder.write_all(bytes).expect("memory takes what is written to it");
                 self.waiting.append(encoder.get_mut());
             }
-            Stream::Snappy(block) => {
-                block.extend_from_slice(bytes);
-                let whole = block.len() / snappy::BLOCK_BYTES * snappy::BLOCK_BYTES;
-                for one in block[..whole].chunks(snappy::BLOCK_BYTES) {
-                    snappy::compress_block(one, &mut self.waiting);
+            Stream::Snappy(rest) => {
+                rest.extend_from_slice(bytes);
+                let whole = rest.len() / snappy::BLOCK_BYTES * snappy::BLOCK_BYTES;
+                for block in rest[..whole].chunks(snappy::BLOCK_BYTES) {
+                    snappy::compress_block(block, &mut self.waiting);
                 }
-                block.drain(..whole);
+                rest.drain(..whole);
             }
         }
         if self.waiting.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// How much is in the file by now.
+    /// Bytes handed to the disk so far, after compression.
     pub fn bytes_written(&self) -> u64 {
         self.written
     }
 
-    /// Seals the snapshot, makes it durable and gives it its name.
+    /// Seals the snapshot, makes it durable and gives it its name. The body must end with `ustring "/"`.
     pub fn finish(mut self, trailer: SnapshotTrailer) -> Result<PathBuf, SnapshotError> {
         self.seal()?;
         if let Some((zxid, digest)) = trailer.digest {
@@ -106,12 +113,12 @@ impl<D: Disk> SnapshotWriter<D> {
             Stream::Gzip(encoder) => {
                 self.waiting.extend(encoder.finish().expect("memory takes what is written to it"));
             }
-            Stream::Snappy(block) => snappy::compress_block(&block, &mut self.waiting),
+            Stream::Snappy(rest) if rest.is_empty() => (),
+            Stream::Snappy(rest) => snappy::compress_block(&rest, &mut self.waiting),
         }
         self.flush()?;
         let path = self.dir.join(&self.name);
-        let finished = self.file.sync().and_then(|()| self.disk.rename(&self.temporary, &path));
-        finished.map_err(|source| self.failed("finish", source))?;
+        self.disk.rename(&self.temporary, &path).map_err(|source| self.failed("finish", source))?;
         self.finished = true;
         self.disk.sync_dir(&self.dir).map_err(|source| self.failed("name", source))?;
         Ok(path)
@@ -125,12 +132,8 @@ impl<D: Disk> SnapshotWriter<D> {
 
     fn flush(&mut self) -> Result<(), SnapshotError> {
         let length = self.waiting.len() as u64;
-        if let Err(source) = self.file.write_at(self.written, &self.waiting) {
-            return Err(self.failed("write", source));
-        }
-        if let Err(source) = self.file.sync() {
-            return Err(self.failed("write", source));
-        }
+        let written = self.file.write_at(self.written, &self.waiting).and_then(|()| self.file.sync());
+        written.map_err(|source| self.failed("write", source))?;
         self.written += length;
         self.waiting.clear();
         Ok(())
@@ -144,7 +147,7 @@ impl<D: Disk> SnapshotWriter<D> {
 impl<D: Disk> Drop for SnapshotWriter<D> {
     fn drop(&mut self) {
         if !self.finished {
-            // Best effort: what stays is not counted as a snapshot, and the next one overwrites it.
+            // Best effort: what stays is not counted as a snapshot, and the next start removes it.
             let _ = self.disk.remove(&self.temporary);
         }
     }
