@@ -211,7 +211,7 @@ fn batch_bytes(frames: &[u8]) -> usize {
 /// Writes a batch behind the last durable record, and syncs.
 fn write<F: DiskFile>(open: &mut Open<F>, batch: &[u8], options: LogOptions) -> Result<(), LogError> {
     let end = open.position + batch.len() as u64;
-    let padded = length_with_room(end, open.length, options.prealloc_bytes);
+    let padded = length_with_room(open.position, end, open.length, options.prealloc_bytes);
     let written = (|| {
         if padded > open.length {
             open.file.set_length(padded)?;
@@ -238,13 +238,15 @@ fn write<F: DiskFile>(open: &mut Open<F>, batch: &[u8], options: LogOptions) -> 
     Ok(())
 }
 
-/// How long a file that is written up to `end` should be: the header and whole steps, as Java leaves it.
-fn length_with_room(end: u64, length: u64, step: u64) -> u64 {
-    if step == 0 || end + ROOM_LEFT_MIN < length {
+/// How long a file should be in which records up to `position` are durable and up to `end` follow: the
+/// header and whole steps. Java adds a step when little room is left behind `position`.
+fn length_with_room(position: u64, end: u64, length: u64, step: u64) -> u64 {
+    let needed = end.max(position + ROOM_LEFT_MIN);
+    if step == 0 || needed < length {
         return length;
     }
     let header = HEADER.len() as u64;
-    header + ((end + ROOM_LEFT_MIN - header) / step + 1) * step
+    header + ((needed - header) / step + 1) * step
 }
 
 /// A file with a durable header under a durable name.
@@ -317,17 +319,17 @@ mod tests {
     #[test]
     fn room_is_taken_as_java_takes_it() {
         let step = 16 << 10;
-        for (end, length, expected) in [
-            (16, 16, 16_400),
-            (12_303, 16_400, 16_400),
-            (12_304, 16_400, 32_784),
-            (16_400, 16_400, 32_784),
-            (921_600, 16_400, 933_904),
+        for (position, end, length, expected) in [
+            (16, 100, 16, 16_400),
+            (12_303, 16_399, 16_400, 16_400),
+            (12_303, 16_400, 16_400, 32_784),
+            (12_304, 12_400, 16_400, 32_784),
+            (16, 921_600, 16_400, 933_904),
         ] {
-            assert_eq!(length_with_room(end, length, step), expected, "records up to {end}");
+            assert_eq!(length_with_room(position, end, length, step), expected, "{position} to {end}");
         }
-        assert_eq!(length_with_room(5000, 16, 0), 16, "without a step nothing is taken");
-        assert_eq!(length_with_room(200, 16, 64 << 20), 67_108_880);
+        assert_eq!(length_with_room(16, 5000, 16, 0), 16, "without a step nothing is taken");
+        assert_eq!(length_with_room(16, 200, 16, 64 << 20), 67_108_880);
     }
 
     #[test]
