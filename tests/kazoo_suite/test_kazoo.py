@@ -11,7 +11,7 @@ from kazoo_suite import suite
 @pytest.fixture(scope="module")
 def outcomes(kind, tmp_path_factory):
     log = tmp_path_factory.mktemp("kazoo") / "output"
-    return suite.run_suite(kind, log=log), log
+    return suite.run_suite(kind, log), log
 
 
 @pytest.mark.parametrize("name", suite.listed(suite.PASSES))
@@ -29,5 +29,5 @@ def test_the_lists_cover_the_suite(outcomes):
 def excerpt(text, name):
     """The part of the suite's output that tells of one test."""
     title = name.split("::", 1)[1].replace("::", ".")
-    start = text.find(f" {title} _")
+    start = text.rfind(f" {title} _")
     return text[start:start + 3000] if start >= 0 else f"no report of {name}"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zookeeper/zookeeper.h>
 
@@ -67,7 +68,7 @@ static void show_stat(const struct Stat *stat) {
     printf("  czxid %llx mzxid %llx pzxid %llx version %d cversion %d aversion %d owner %s length %d children %d times %s\n",
            (long long)stat->czxid, (long long)stat->mzxid, (long long)stat->pzxid, stat->version, stat->cversion,
            stat->aversion, stat->ephemeralOwner ? "someone" : "nobody", stat->dataLength, stat->numChildren,
-           stat->ctime == stat->mtime ? "equal" : stat->ctime < stat->mtime ? "ordered" : "wrong");
+           stat->ctime <= stat->mtime ? "ordered" : "wrong");
 }
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -270,41 +271,50 @@ static void watches(zhandle_t *zh) {
     wait_until(&completions, 1);
 }
 
-/* The session goes on from another handle with its id and password; with a wrong one it is refused. */
-static zhandle_t *resume(zhandle_t *zh, const char *hosts) {
-    clientid_t id = *zoo_client_id(zh);
-    int before = connected;
-    zhandle_t *other = zookeeper_init(hosts, global_watcher, 20000, &id, NULL, 0);
-    wait_until(&connected, before + 1);
-    printf("resumed: %s\n", zoo_client_id(other)->client_id == id.client_id ? "the same session" : "another session");
-    exists(other, "/c/e");
-    clientid_t unknown = {0x123456789, "no such session"};
-    zhandle_t *refused = zookeeper_init(hosts, global_watcher, 20000, &unknown, NULL, 0);
-    wait_until(&expired, 1);
-    printf("unknown session: state %d\n", zoo_state(refused));
-    zookeeper_close(refused);
-    return other;
-}
-
-int main(int count, char **arguments) {
-    if (count != 2) return 2;
-    zoo_set_debug_level(0);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    zhandle_t *zh = zookeeper_init(arguments[1], global_watcher, 20000, NULL, NULL, 0);
+/* Everything up to the moment at which the client dies without closing its session. */
+static void first_life(const char *hosts, int id_pipe) {
+    zhandle_t *zh = zookeeper_init(hosts, global_watcher, 20000, NULL, NULL, 0);
     wait_until(&connected, 1);
     printf("connected, timeout %d\n", zoo_recv_timeout(zh));
     nodes(zh);
     rights(zh);
     transactions(zh);
     watches(zh);
-    zhandle_t *other = resume(zh, arguments[1]);
-    printf("close: %d\n", zookeeper_close(other));
-    zhandle_t *last = zookeeper_init(arguments[1], global_watcher, 20000, NULL, NULL, 0);
-    wait_until(&connected, 3);
-    exists(last, "/c/e");
+    if (write(id_pipe, zoo_client_id(zh), sizeof(clientid_t)) != sizeof(clientid_t)) exit(1);
+    fflush(stdout);
+    _exit(0);
+}
+
+/* The session goes on in another process with its id and password; with unknown ones there is none. */
+static void second_life(const char *hosts, const clientid_t *id) {
+    zhandle_t *zh = zookeeper_init(hosts, global_watcher, 20000, id, NULL, 0);
+    wait_until(&connected, 1);
+    printf("resumed: %s\n", zoo_client_id(zh)->client_id == id->client_id ? "the same session" : "another session");
+    exists(zh, "/c/e");
+    clientid_t unknown = {0x123456789, "no such session"};
+    zhandle_t *refused = zookeeper_init(hosts, global_watcher, 20000, &unknown, NULL, 0);
+    wait_until(&expired, 1);
+    printf("unknown session: state %d\n", zoo_state(refused));
+    zookeeper_close(refused);
+    printf("close: %d\n", zookeeper_close(zh));
+    zh = zookeeper_init(hosts, global_watcher, 20000, NULL, NULL, 0);
+    wait_until(&connected, 2);
+    exists(zh, "/c/e");
     completions = 0;
-    zoo_add_auth(last, "nonsense", "x", 1, authenticated, "nonsense");
+    zoo_add_auth(zh, "nonsense", "x", 1, authenticated, "nonsense");
     wait_until(&completions, 1);
-    printf("close: %d\n", zookeeper_close(last));
+    printf("close: %d\n", zookeeper_close(zh));
+}
+
+int main(int count, char **arguments) {
+    int id_pipe[2], status;
+    clientid_t id;
+    if (count != 2 || pipe(id_pipe) != 0) return 2;
+    zoo_set_debug_level(0);
+    pid_t child = fork();
+    if (child == 0) first_life(arguments[1], id_pipe[1]);
+    if (waitpid(child, &status, 0) != child || status != 0) return 1;
+    if (read(id_pipe[0], &id, sizeof id) != sizeof id) return 1;
+    second_life(arguments[1], &id);
     return 0;
 }

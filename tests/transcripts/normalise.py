@@ -7,7 +7,7 @@ owner must be the right session; zxids, versions, counts and sizes stay as they 
 import difflib
 import re
 
-DATE = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]{2} \d\d:\d\d:\d\d [A-Z]{3,5} \d{4}")
+DATE = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]{2} \d\d:\d\d:\d\d (?:[A-Z]{3,5} )?\d{4}")
 SESSION = re.compile(r"0x[0-9a-f]{12,16}\b")
 
 

@@ -1,7 +1,9 @@
 """Runs the clients whose output is the transcript: zkCli.sh, Curator, the C library and its shell."""
 
+import itertools
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 from harness import places
@@ -58,6 +60,67 @@ def c_program(server):
     return run([target, server.hosts])
 
 
-def c_shell(server, script):
-    """The shell of the C library (package zookeeper-bin)."""
-    return run(["/usr/lib/zookeeper/bin/cli_mt", server.hosts], script)
+C_SHELL_COMMANDS = """\
+create /x
+create /x
+create +e /x/e
+create +s /x/s-
+create2 +c /container
+create2 +t=100000 /ttl
+create /none/x
+ls /
+ls /none
+ls2 /x
+get /x
+set /x hello
+get /x
+set /none hello
+exists /x
+exists /none
+wexists /later
+create /later
+sync /x
+delete /x
+delete /x/e
+delete /none
+exists /x
+delete /the-end
+"""
+
+
+def c_shell(server):
+    """The shell of the C library (package zookeeper-bin): its lines, and its exit status.
+
+    Commands are not waited for; the thread that prints the answers does so in their order. What the main thread prints between
+    them ("Creating", "time", "Error") is left out, and the names of children, whose order is open, are sorted.
+    """
+    shell = subprocess.Popen(
+        ["/usr/lib/zookeeper/bin/cli_mt", server.hosts], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "TZ": "UTC"})
+    deadline = threading.Timer(SECONDS_MAX, shell.kill)
+    deadline.start()
+    try:
+        shell.stdin.write(C_SHELL_COMMANDS)
+        shell.stdin.flush()
+        lines = []
+        for line in shell.stderr:
+            if not line.startswith(("Creating ", "time = ", "Got a new session id", "Error ")):
+                lines.append(line.rstrip("\n"))
+            if line.startswith("/the-end: rc = -101"):
+                break
+        shell.stdin.write("quit\n")
+        shell.stdin.close()
+        shell.stderr.read()
+        return indented_sorted(lines), shell.wait()
+    finally:
+        deadline.cancel()
+        shell.kill()
+        shell.wait()
+
+
+def indented_sorted(lines):
+    """Each run of indented lines sorted."""
+    result = []
+    for indented, run in itertools.groupby(lines, key=lambda line: line.startswith("\t")):
+        result += sorted(run) if indented else run
+    return result

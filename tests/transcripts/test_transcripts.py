@@ -86,6 +86,14 @@ def test_c_library(compare):
     compare("java38", program_transcript(programs.c_program))
 
 
+def test_c_shell(compare):
+    def record(server, normaliser):
+        lines, status = programs.c_shell(server)
+        return [*normaliser.text("\n".join(lines)).splitlines(), f"--- status {status}"]
+
+    compare("java38", record)
+
+
 @pytest.mark.parametrize("reference", ["java38", "java395"])
 def test_four_letter_words(compare, reference):
     compare(reference, words.transcript)

@@ -8,6 +8,8 @@ import re
 from harness import wire
 from harness.servers import four_letter_bytes, four_letter_word
 
+from .programs import indented_sorted
+
 WORDS = (
     "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "ruok", "srvr", "stat", "wchc", "wchp", "wchs", "isro", "hash",
     "srst")
@@ -123,19 +125,7 @@ def empty_buckets_removed(text):
             flush()
             kept.append(line)
     flush()
-    return sorted_runs(kept)
-
-
-def sorted_runs(lines):
-    """Each run of indented lines sorted: their order is that of a hash table."""
-    result, run = [], []
-    for line in lines:
-        if line.startswith("\t"):
-            run.append(line)
-        else:
-            result += [*sorted(run), line]
-            run = []
-    return result + sorted(run)
+    return indented_sorted(kept)
 
 
 def blocks_sorted(text):
