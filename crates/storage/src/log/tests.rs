@@ -294,6 +294,162 @@ fn a_failed_sync_is_the_end() {
     assert_eq!(recover(&disk.after(Crash::LosesUnsynced)), [1]);
 }
 
+/// Three files: 1 to 3, 4 to 6, 7 to 9.
+fn three_files() -> MemoryDisk {
+    let disk = empty_disk();
+    let mut log = log(&disk, 0);
+    for first in [1, 4, 7] {
+        append(&mut log, first..=first + 2).unwrap();
+        log.roll();
+    }
+    disk
+}
+
+#[test]
+fn the_last_record_is_that_of_the_newest_file_that_has_one() {
+    let disk = three_files();
+    let dir = Path::new(DIR);
+    assert_eq!(last_record(&disk, dir, Limits::default()).unwrap(), Some(Zxid(9)));
+    disk.create(&dir.join("log.a")).unwrap().write_at(0, &HEADER).unwrap();
+    disk.create(&dir.join("log.b")).unwrap();
+    assert_eq!(last_record(&disk, dir, Limits::default()).unwrap(), Some(Zxid(9)));
+    assert_eq!(last_record(&empty_disk(), dir, Limits::default()).unwrap(), None);
+}
+
+#[test]
+fn a_log_is_cut_behind_any_record_and_goes_on_there() {
+    for last in 1..=9 {
+        let disk = three_files();
+        truncate(&disk, Path::new(DIR), Zxid(last), Limits::default()).unwrap();
+        let disk = disk.after(Crash::LosesUnsynced);
+        assert_eq!(recover(&disk), (1..=last).collect::<Vec<_>>());
+        append(&mut log(&disk, last), last + 1..=12).unwrap();
+        assert_eq!(read(&disk, 0).unwrap().0, (1..=12).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_log_is_not_cut_behind_a_record_that_it_does_not_hold() {
+    for (last, first) in [(10, 1), (0, 1), (3, 4)] {
+        let disk = empty_disk();
+        append(&mut log(&disk, first - 1), first..=9).unwrap();
+        let refused = truncate(&disk, Path::new(DIR), Zxid(last), Limits::default());
+        assert!(matches!(refused, Err(LogError::NotInLog { zxid: Zxid(found), .. }) if found == last));
+        assert_eq!(read(&disk, first - 1).unwrap().0, (first..=9).collect::<Vec<_>>());
+    }
+}
+
+/// Wherever a truncation stops, what is left is a log without a gap that reaches at least so far.
+#[test]
+fn a_truncation_may_stop_anywhere() {
+    for stop_at in 0..8 {
+        for crash in [Crash::LosesUnsynced, Crash::LosesUnsyncedData, Crash::KeepsUnsynced] {
+            let disk = three_files();
+            disk.stop_at(Some(stop_at));
+            let outcome = truncate(&disk, Path::new(DIR), Zxid(2), Limits::default());
+            let disk = disk.after(crash);
+            let found = recover(&disk);
+            assert_eq!(found, (1..=found.len() as i64).collect::<Vec<_>>());
+            assert!(2 <= found.len() && (outcome.is_err() || found.len() == 2), "{stop_at}, {crash:?}");
+        }
+    }
+}
+
+/// What a killed process left in the page cache was read and told to clients: it must survive the next
+/// crash, also of the machine.
+#[test]
+fn what_was_read_back_is_durable_before_anything_follows_it() {
+    for is_settled in [true, false] {
+        let disk = empty_disk();
+        let mut log_before = log(&disk, 0);
+        append(&mut log_before, 1..=2).unwrap();
+        log_before.append(Zxid(3), &entry(3, 10)).unwrap();
+        disk.plan_faults([(1, crate::disk::Fault::Stop)]);
+        log_before.sync().unwrap_err();
+        disk.stop_at(None);
+        let mut records = Records::after(disk.clone(), Path::new(DIR), Zxid(0), Limits::default()).unwrap();
+        while records.next_record().unwrap().is_some() {}
+        assert_eq!(records.last(), Zxid(3));
+        if is_settled {
+            assert_eq!(settle(&disk, records).unwrap(), None);
+            assert_eq!(recover(&disk.after(Crash::LosesUnsynced)), [1, 2, 3]);
+        }
+        append(&mut log(&disk, 3), 4..=4).unwrap();
+        assert_eq!(recover(&disk.after(Crash::LosesUnsynced)), [1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_file_with_records_is_not_replaced() {
+    let disk = empty_disk();
+    append(&mut log(&disk, 4), 5..=6).unwrap();
+    let refused = append(&mut log(&disk, 4), 5..=5);
+    assert!(matches!(refused, Err(LogError::Occupied { path }) if path.ends_with("log.5")));
+    assert_eq!(read(&disk, 4).unwrap().0, [5, 6]);
+}
+
+#[test]
+#[should_panic(expected = "no zxid is left out")]
+fn a_gap_is_never_written() {
+    let mut log = log(&empty_disk(), 0);
+    log.append(Zxid(2), &entry(2, 10)).unwrap();
+}
+
+#[test]
+fn a_file_that_grew_too_large_is_followed_by_another() {
+    let disk = empty_disk();
+    let options = LogOptions { file_bytes_max: Some(100), ..options() };
+    let mut log = Log::new(disk.clone(), Path::new(DIR), Zxid(0), options);
+    for zxid in 1..=6 {
+        append(&mut log, zxid..=zxid).unwrap();
+    }
+    assert_eq!(disk.list(Path::new(DIR)).unwrap(), ["log.1", "log.3", "log.5"]);
+    assert_eq!(log.appended_since_roll().records, 6, "it is no roll that a snapshot follows");
+    assert_eq!(read(&disk, 0).unwrap().0, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn without_force_sync_nothing_is_synced() {
+    let disk = empty_disk();
+    let options = LogOptions { force_sync: false, ..options() };
+    let mut log = Log::new(disk.clone(), Path::new(DIR), Zxid(0), options);
+    disk.set_sync_fails(true);
+    append(&mut log, 1..=3).unwrap();
+    assert_eq!(read(&disk, 0).unwrap().0, [1, 2, 3]);
+    // Then a crash of the machine may leave anything, and a start takes what there is.
+    assert!(recover(&disk.after(Crash::LosesUnsyncedData)).is_empty());
+}
+
+#[test]
+fn real_files_are_read_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = crate::disk::RealDisk;
+    let mut log = Log::new(disk, dir.path(), Zxid(0), LogOptions::default());
+    for zxid in 1..=300 {
+        log.append(Zxid(zxid), &entry(zxid, 1000)).unwrap();
+        if zxid % 70 == 0 {
+            log.sync().unwrap();
+            log.roll();
+        }
+    }
+    log.sync().unwrap();
+    assert_eq!(disk.length(&dir.path().join("log.1")).unwrap(), 67_108_880);
+    let newest = dir.path().join("log.119");
+    let end = HEADER.len() + 20 * frame::frame_bytes(1032);
+    disk.open(&newest).unwrap().write_at(end as u64 - 500, &[0; 500]).unwrap();
+    let mut records = Records::after(disk, dir.path(), Zxid(65), Limits::default()).unwrap();
+    let mut zxids = Vec::new();
+    while let Some(record) = records.next_record().unwrap() {
+        assert_eq!(record.entry, entry(record.zxid.0, 1000));
+        zxids.push(record.zxid.0);
+    }
+    assert_eq!(zxids, (66..300).collect::<Vec<_>>());
+    let offset = (end - frame::frame_bytes(1032)) as u64;
+    assert_eq!(settle(&disk, records).unwrap(), Some(Tail { path: newest.clone(), offset }));
+    assert_eq!(disk.length(&newest).unwrap(), offset);
+    assert_eq!(last_record(&disk, dir.path(), Limits::default()).unwrap(), Some(Zxid(299)));
+}
+
 proptest::proptest! {
     /// Whatever the bytes are, reading ends, and never with a panic.
     #[test]

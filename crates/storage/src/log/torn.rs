@@ -11,19 +11,20 @@
 //! **What is concluded.** A broken record is torn, and with it everything behind it is dropped, if
 //!
 //! - its frame is unfinished and nothing but zeros follows, up to the end of the file (1); or
-//! - between its beginning and the next whole record a whole sector's share is zeros, and all that
-//!   follows is no more than one batch can be (2).
+//! - one sector's share of it is all zeros, and all that follows is no more than one batch can be (2).
 //!
 //! Everything else is damage, and refused: a record that is complete but for its checksum and has no
-//! hole in it, or but for its length; an end mark lost in front of whole records; a length that no prefix of
-//! a real length can be.
-//! No crash makes these, so they may have been acknowledged. What cannot be told apart is a medium that
-//! loses whole sectors within the last batch's reach; it is taken for a crash.
+//! hole in it, or but for its length; an end mark lost in front of other records; a length that no prefix
+//! of a real length can be. No crash makes these, so they may have been acknowledged. What cannot be told
+//! apart is a medium that loses whole sectors within the last batch's reach; it is taken for a crash.
+//!
+//! A client may store what looks like records, so those inside the frame of an unfinished one prove
+//! damage only if they go on, one after the other, to the very end.
 //!
 //! Java's `FileTxnIterator` ends a file at any broken frame but a wrong checksum, where it refuses, also
 //! when a crash did it; so zabd cuts the torn part off before it goes on.
 
-use super::frame::{FRAME_ZEROS, Frame, frame_at, frame_bytes, is_whole_but_for_its_length};
+use super::frame::{FRAME_BEFORE, FRAME_ZEROS, Frame, frame_at, frame_bytes, is_whole_but_for_its_length};
 
 /// The writer syncs at the latest after so many bytes, or after one record that is larger.
 pub(super) const UNSYNCED_BYTES_MAX: usize = 4 << 20;
@@ -52,14 +53,13 @@ pub(super) fn ending(rest: &[u8], offset: u64, entry_bytes_max: usize) -> Ending
         Frame::Foreign { what } => return Ending::Damaged(what),
         Frame::Whole { .. } => unreachable!("only what is not a whole record is judged"),
     };
-    let next = next_whole_record(rest, entry_bytes_max);
-    let is_prefix = next.is_none() && rest.len() < end && !is_whole_but_for_its_length(rest);
-    let is_one_batch = rest.len() <= UNSYNCED_BYTES_MAX.max(frame_bytes(entry_bytes_max));
-    if is_prefix || (is_one_batch && lacks_a_sector(rest, offset, next)) {
-        Ending::Torn
+    let is_torn = if rest.len() < end {
+        !hides_records(rest, entry_bytes_max)
     } else {
-        Ending::Damaged(what)
-    }
+        let is_one_batch = rest.len() <= UNSYNCED_BYTES_MAX.max(frame_bytes(entry_bytes_max));
+        is_one_batch && lacks_a_sector(rest, offset, end)
+    };
+    if is_torn { Ending::Torn } else { Ending::Damaged(what) }
 }
 
 fn without_zeros_behind(bytes: &[u8]) -> &[u8] {
@@ -70,27 +70,43 @@ fn without_zeros_behind(bytes: &[u8]) -> &[u8] {
     &bytes[..length]
 }
 
-/// Where a whole record begins behind the first byte.
-fn next_whole_record(rest: &[u8], entry_bytes_max: usize) -> Option<usize> {
-    (1..rest.len()).find(|at| {
-        // A record's first bytes are zeros and its length is not: most offsets are told by that.
-        rest[*at..].starts_with(&[0; FRAME_ZEROS])
-            && matches!(frame_at(&rest[*at..], entry_bytes_max), Frame::Whole { .. })
-    })
+/// Whether what looks like one unfinished record is a whole one with a wrong length, or several.
+fn hides_records(rest: &[u8], entry_bytes_max: usize) -> bool {
+    if is_whole_but_for_its_length(rest) {
+        return true;
+    }
+    let mut at = FRAME_BEFORE;
+    while at < rest.len() {
+        let end = end_of_records(rest, at, entry_bytes_max);
+        if end == rest.len() || (at < end && is_whole_but_for_its_length(&rest[..at])) {
+            return true;
+        }
+        at = end.max(at + 1);
+    }
+    false
 }
 
-/// Whether some sector's share of the bytes before `next` is all zeros.
-fn lacks_a_sector(rest: &[u8], offset: u64, next: Option<usize>) -> bool {
-    // The next record's first zeros may lie in the missing sector too.
-    let stop = next.map_or(rest.len(), |next| next + FRAME_ZEROS);
+/// Where the whole records end that begin at `at`; there, if there are none.
+fn end_of_records(rest: &[u8], mut at: usize, entry_bytes_max: usize) -> usize {
+    // A record's first bytes are zeros: most offsets are told by that.
+    while rest[at..].starts_with(&[0; FRAME_ZEROS])
+        && let Frame::Whole { length, .. } = frame_at(&rest[at..], entry_bytes_max)
+    {
+        at += frame_bytes(length);
+    }
+    at
+}
+
+/// Whether some sector's share of the record that ends at `end`, or of what follows it in its last
+/// sector, is all zeros.
+fn lacks_a_sector(rest: &[u8], offset: u64, end: usize) -> bool {
     let first_boundary = SECTOR_BYTES - (offset % SECTOR_BYTES as u64) as usize;
-    // Of the broken record's own first zeros nothing can be concluded.
-    let first_share = (0, first_boundary);
     let later_shares = (first_boundary..).step_by(SECTOR_BYTES).map(|from| (from, from + SECTOR_BYTES));
-    std::iter::once(first_share)
+    std::iter::once((0, first_boundary))
         .chain(later_shares)
-        .take_while(|(_, to)| *to <= stop)
-        .any(|(from, to)| to > FRAME_ZEROS && rest[from..to].iter().all(|byte| *byte == 0))
+        .take_while(|(from, to)| *from < end && *to <= rest.len())
+        // A record begins with zeros: of a share of no more than them nothing can be concluded.
+        .any(|(from, to)| FRAME_ZEROS < to && rest[from..to].iter().all(|byte| *byte == 0))
 }
 
 #[cfg(test)]
@@ -178,6 +194,31 @@ mod tests {
         assert_eq!(ending(&without_length, 16, MAX), Ending::Damaged("a record without length"));
         let last = &flip(50)[..113];
         assert_eq!(ending(last, 16, MAX), Ending::Damaged("a wrong checksum"), "also as the last record");
+    }
+
+    /// A client stores a part of a log, and the server ends while it writes that: the record is torn
+    /// wherever the write ended, except that it ends exactly where a stored record does.
+    #[test]
+    fn stored_records_do_not_make_a_torn_record_damage() {
+        let mut storing = entry(1, 40);
+        let stored_at = FRAME_BEFORE + storing.len();
+        storing.extend(records(100, 20));
+        storing.extend([0x77; 600]);
+        let mut whole = Vec::new();
+        put_record(&storing, &mut whole);
+        let ends: Vec<_> = (1..=20).map(|count| stored_at + count * frame_bytes(100)).collect();
+        for kept in FRAME_ZEROS + 1..whole.len() {
+            // The next stored record begins with zeros, which are not seen.
+            let is_between = ends.iter().any(|end| (*end..=end + FRAME_ZEROS).contains(&kept));
+            let is_between = is_between && kept <= ends[19];
+            let outcome = ending(&whole[..kept], 16, MAX);
+            assert_eq!(outcome == Ending::Torn, !is_between, "{kept} bytes: {outcome:?}");
+        }
+        for hole in (496..whole.len() - SECTOR_BYTES).step_by(SECTOR_BYTES) {
+            let mut holed = whole.clone();
+            holed[hole..hole + SECTOR_BYTES].fill(0);
+            assert_eq!(ending(&holed, 16, MAX), Ending::Torn, "a hole at {hole}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use zabd_jute::Zxid;
 
 use super::*;
-use crate::disk::{Crash, Disk, DiskFile, MemoryDisk, RealDisk};
+use crate::disk::{Crash, Disk, DiskFile, Fault, MemoryDisk, RealDisk};
 use crate::layout;
 
 const DIR: &str = "/data/version-2";
@@ -97,6 +97,30 @@ fn no_crash_leaves_half_a_snapshot() {
                     "stopped at {stop_at}, {crash:?}"
                 );
             }
+        }
+    }
+}
+
+/// Wherever the disk is full or fails, the snapshot before stays, nothing else does, and the next attempt
+/// succeeds.
+#[test]
+fn a_snapshot_that_fails_leaves_nothing() {
+    let counted = MemoryDisk::default();
+    write(&counted, 9, Compression::None, BOTH).unwrap();
+    for at in 0..counted.operations() {
+        for fault in [Fault::Full { kept: 0 }, Fault::Full { kept: 1000 }, Fault::Fail] {
+            let disk = MemoryDisk::default();
+            write(&disk, 5, Compression::None, BOTH).unwrap();
+            disk.plan_faults([(at, fault)]);
+            let error = write(&disk, 9, Compression::None, BOTH).unwrap_err();
+            assert!(error.to_string().contains("snapshot.9"), "{error}");
+            // Only its last operation, making the name durable, comes too late to take it back.
+            let is_named = at + 1 == counted.operations();
+            assert_eq!(disk.list(Path::new(DIR)).unwrap().len(), 1 + usize::from(is_named), "{at} {fault:?}");
+            write(&disk, 9, Compression::None, BOTH).unwrap();
+            let found = disk.after(Crash::LosesUnsynced);
+            assert_eq!(disk.list(Path::new(DIR)).unwrap(), ["snapshot.5", "snapshot.9"]);
+            assert_eq!(load(&found, &Path::new(DIR).join("snapshot.9")).unwrap().body(), body());
         }
     }
 }
