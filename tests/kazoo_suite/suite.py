@@ -1,7 +1,7 @@
 """Runs kazoo's own suite against one server: `python tests/kazoo_suite/suite.py java38`.
 
 With `--record` the tests that passed are written to `passes-java38.txt`, which is what zabd is held to: a test is listed when
-it passed in each of the runs (`--runs 3`).
+it passed in each of the runs (`--runs 2`).
 """
 
 import argparse
