@@ -39,8 +39,8 @@ pub struct RecoveryOptions {
 /// Why a server must not start on what is there.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
-    /// A directory cannot be used.
-    #[error("cannot {action} the directory {}; check that it exists, is writable and has room", path.display())]
+    /// A directory, or a file in it, cannot be used.
+    #[error("cannot {action} {}; check that it is there, who may write to it, and its disk", path.display())]
     Directory {
         /// What was tried.
         action: &'static str,
@@ -131,7 +131,7 @@ pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directori
     Ok(Directories { snapshots, logs })
 }
 
-/// For `map_err`: what was tried with which directory.
+/// For `map_err`: what was tried with which directory or file.
 pub(crate) fn directory_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecoveryError {
     let path = path.to_owned();
     move |source| RecoveryError::Directory { action, path, source }
@@ -166,7 +166,7 @@ fn remove_unfinished<D: Disk>(disk: &D, dir: &Path) -> Result<(), RecoveryError>
     let names = disk.list(dir).map_err(directory_error("list", dir))?;
     for name in names.iter().filter(|name| layout::is_temporary(name)) {
         let path = dir.join(name);
-        disk.remove(&path).map_err(directory_error("remove the unfinished file", &path))?;
+        disk.remove(&path).map_err(directory_error("remove", &path))?;
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ pub fn purge<D: Disk>(
         // An operator may purge too.
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => {
-            failure.get_or_insert(directory_error("remove the file", path)(error));
+            failure.get_or_insert(directory_error("remove", path)(error));
             false
         }
     });
