@@ -17,9 +17,13 @@ use zabd_storage::recovery::{Directories, RecoveryOptions, prepare, snapshots_to
 use zabd_storage::snapshot::{self, Compression, SnapshotTrailer, SnapshotWriter};
 use zabd_storage::{layout, retention};
 
-/// Every sixth record is longer than a sector.
+/// Every sixth record is longer than a sector, and every sixth holds nothing but zeros, as a hole does.
 fn entry_of(zxid: i64) -> Vec<u8> {
-    entry(zxid, if zxid % 6 == 2 { 1200 } else { 30 })
+    let mut entry = entry(zxid, if zxid % 6 == 2 || zxid % 6 == 5 { 1200 } else { 30 });
+    if zxid % 6 == 5 {
+        entry[32..].fill(0);
+    }
+    entry
 }
 
 /// The body of a snapshot stands for a tree: here just the zxid, and something to write.
