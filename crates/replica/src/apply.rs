@@ -14,6 +14,7 @@ use crate::input::{Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::read::{self, Read, Served};
 use crate::reply;
+use crate::traffic::Traffic;
 use crate::watches::Watches;
 
 impl Replica {
@@ -48,7 +49,8 @@ impl Replica {
     fn serve(&mut self, tree: &Tree, watches: &mut Watches, request: &Request, out: &mut Outputs) {
         let Request { conn, session, xid, op, .. } = *request;
         let read = Read { conn, session, xid, op, body: &request.body, identities: &request.identities };
-        let served = read::serve(tree, Some(watches), &read, &self.options.read, &mut out.bytes);
+        let (options, traffic) = (&self.options.read, &mut self.reads);
+        let served = read::serve(tree, Some(watches), &read, options, traffic, &mut out.bytes);
         out.send(conn, true);
         if served == Served::AnsweredForTheLastTime {
             out.list.push(Output::Close { conn });
@@ -69,6 +71,7 @@ impl Replica {
         let results = std::mem::take(&mut self.results);
         let mut observer = Observer { zxid, watches, out, results };
         tree.apply(&entry, &mut observer);
+        count_writes(&mut self.writes, &entry.txn);
         let mut results = observer.results;
         self.pending.applied(zxid);
         self.positions.applied = zxid;
@@ -129,6 +132,18 @@ impl Effects for Observer<'_> {
     }
     fn result(&mut self, result: OpResult) {
         self.results.push_back(result);
+    }
+}
+
+fn count_writes(writes: &mut Traffic, txn: &Txn<'_>) {
+    match txn {
+        Txn::Create(create) => {
+            writes.add(&create.path, create.path.len() + create.data.map_or(0, <[u8]>::len));
+        }
+        Txn::SetData { path, data, .. } => writes.add(path, data.map_or(0, <[u8]>::len)),
+        Txn::Delete { path } => writes.add(path, 0),
+        Txn::Multi(parts) => parts.iter().for_each(|part| count_writes(writes, &part.txn)),
+        _ => (),
     }
 }
 

@@ -24,6 +24,7 @@ mod pipeline;
 pub mod read;
 mod reply;
 mod session;
+pub mod traffic;
 pub mod watches;
 mod write;
 

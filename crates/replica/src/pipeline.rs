@@ -18,6 +18,7 @@ use zabd_tree::{CheckOptions, OpResult, Pending, Tree};
 use crate::input::{ConnId, Fact, Input, Now, Output, Outputs, Request, SessionRequest};
 use crate::read::{self, ReadOptions};
 use crate::session::{SessionBucket, SessionTimeouts, Sessions};
+use crate::traffic::Traffic;
 
 /// What the operator configured about requests.
 #[derive(Clone, Debug)]
@@ -87,6 +88,10 @@ pub struct Replica {
     pub(crate) positions: Positions,
     /// The log has no room: nothing new is proposed.
     pub(crate) suspended: bool,
+    /// What was written, by namespace.
+    pub(crate) writes: Traffic,
+    /// What was read through the pipeline, by namespace.
+    pub(crate) reads: Traffic,
     /// Scratch: one encoded record.
     pub(crate) encoded: Vec<u8>,
     /// Scratch: memory that log records share.
@@ -109,6 +114,8 @@ impl Replica {
             queue: VecDeque::new(),
             positions: Positions { appended: last, synced: last, committed: last, applied: last },
             suspended: false,
+            writes: Traffic::default(),
+            reads: Traffic::default(),
             encoded: Vec::new(),
             scratch: bytes::BytesMut::new(),
             results: VecDeque::new(),
@@ -134,6 +141,16 @@ impl Replica {
     /// How many sessions are alive or closing.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// What was written, by namespace.
+    pub fn writes(&self) -> &Traffic {
+        &self.writes
+    }
+
+    /// What was read behind other requests, by namespace; what connections serve, they count.
+    pub fn reads(&self) -> &Traffic {
+        &self.reads
     }
 
     /// Whether writes are refused because the log has no room.

@@ -15,6 +15,7 @@ use zabd_tree::{NodeRef, Tree, allows, masked};
 
 use crate::ConnId;
 use crate::reply::{self, NO_ZXID};
+use crate::traffic::Traffic;
 use crate::watches::{EventKind, WatchKind, WatchSelection, Watches};
 
 /// One request that changes nothing, still as bytes.
@@ -98,13 +99,14 @@ pub fn serve(
     watches: Option<&mut Watches>,
     read: &Read<'_>,
     options: &ReadOptions,
+    traffic: &mut Traffic,
     out: &mut Vec<u8>,
 ) -> Served {
     let Some(op) = OpCode::from_code(read.op) else {
         reply::unimplemented(out, read.xid);
         return Served::AnsweredForTheLastTime;
     };
-    let mut server = Server { tree, watches, read, options, out };
+    let mut server = Server { tree, watches, read, options, traffic, out };
     let begin = server.out.len();
     let answered = match op {
         OpCode::Ping => server.bare(-2),
@@ -171,6 +173,7 @@ struct Server<'s, 'a> {
     watches: Option<&'s mut Watches>,
     read: &'s Read<'a>,
     options: &'s ReadOptions,
+    traffic: &'s mut Traffic,
     out: &'s mut Vec<u8>,
 }
 
@@ -218,6 +221,7 @@ impl<'s, 'a> Server<'s, 'a> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
         self.watch(request.watch, &request.path, WatchKind::Data);
+        self.traffic.add(&request.path, node.data().map_or(0, <[u8]>::len));
         self.answer(|w| {
             w.buffer(node.data());
             node.stat().encode(w);
@@ -234,6 +238,7 @@ impl<'s, 'a> Server<'s, 'a> {
             self.watch(request.watch, &request.path, WatchKind::Data);
         }
         let stat = node?.stat();
+        self.traffic.add(&request.path, 0);
         self.answer(|w| stat.encode(w))
     }
 
@@ -241,6 +246,7 @@ impl<'s, 'a> Server<'s, 'a> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
         self.watch(request.watch, &request.path, WatchKind::Child);
+        self.traffic.add(&request.path, 0);
         self.answer(|w| {
             child_names(w, &node);
             if with_stat {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use zabd_config::Config;
@@ -32,6 +33,8 @@ pub struct Introspection {
     pub directories: Directories,
     /// Where clients are served.
     pub address: SocketAddr,
+    /// What `stmk` sets and `gtmk` shows; what is logged is a matter of the log level.
+    pub trace_mask: AtomicU64,
     /// When the server began to serve.
     pub since: Instant,
 }
@@ -52,6 +55,10 @@ impl Introspection {
 }
 
 impl FourLetterAnswers for Introspection {
+    fn allows(&self, word: FourLetterWord) -> bool {
+        self.config.four_letter_words.allows(word.name())
+    }
+
     fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8> {
         admin::answer(self, word, argument)
     }

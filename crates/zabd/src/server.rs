@@ -200,6 +200,7 @@ impl Server {
             snapshots: snapshot_figures,
             directories,
             address: acceptor.address(),
+            trace_mask: crate::admin::TRACE_MASK.into(),
             since: Instant::now(),
         };
         let service = Arc::new(Service {

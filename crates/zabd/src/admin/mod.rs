@@ -11,6 +11,8 @@ mod monitor;
 mod sessions;
 mod watches;
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use zabd_jute::client::FourLetterWord as Word;
 
 use crate::introspect::Introspection;
@@ -22,23 +24,25 @@ pub const VERSION: &str =
     concat!("3.9.5-zabd-", env!("CARGO_PKG_VERSION"), ", built on 2026-11-24 00:00 UTC");
 
 /// Java's default trace mask; tracing itself is a matter of the log level here.
-const TRACE_MASK: u64 = 0b1_0011_0010;
+pub const TRACE_MASK: u64 = 0b1_0011_0010;
 
 /// The text behind a word.
 pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<u8> {
     if word == Word::TelnetClose {
         return Vec::new();
     }
-    let is_allowed = server.config.four_letter_words.allows(word.name())
-        || (word == Word::Isro && server.config.read_only_mode);
-    if !is_allowed {
+    if !server.config.four_letter_words.allows(word.name()) {
         return format!("{} is not executed because it is not in the whitelist.\n", word.name()).into_bytes();
     }
     let text = match word {
         Word::Ruok => "imok".to_owned(),
         Word::Isro => "rw".to_owned(),
-        Word::Gtmk => TRACE_MASK.to_string(),
-        Word::Stmk => argument.unwrap_or(TRACE_MASK).to_string(),
+        Word::Gtmk => server.trace_mask.load(Relaxed).to_string(),
+        Word::Stmk => {
+            let mask = argument.unwrap_or(TRACE_MASK);
+            server.trace_mask.store(mask, Relaxed);
+            mask.to_string()
+        }
         Word::Conf => environment::conf(server),
         Word::Envi => environment::envi(),
         Word::Dirs => environment::dirs(server),

@@ -49,7 +49,21 @@ pub(super) fn mntr(server: &Introspection) -> String {
             }
         }
     }
+    by_namespace(&mut lines, server);
     lines.0
+}
+
+fn by_namespace(lines: &mut Lines, server: &Introspection) {
+    let (writes, mut pipelined) =
+        server.driver.inspect(|replica| (replica.writes().clone(), replica.reads().clone()));
+    let mut reads = server.counters.reads_by_namespace.lock().clone();
+    reads.absorb(&mut pipelined);
+    for (kind, traffic) in [("read_per_namespace", &reads), ("write_per_namespace", &writes)] {
+        for (namespace, bytes) in traffic.iter() {
+            let summary = Summary { min: bytes.min, max: bytes.max, sum: bytes.sum, count: bytes.count };
+            lines.add_summary(&format!("{namespace}_{kind}"), &summary, false);
+        }
+    }
 }
 
 fn gauges(lines: &mut Lines, server: &Introspection) {

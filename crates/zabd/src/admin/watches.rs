@@ -18,24 +18,26 @@ pub(super) fn wchs(server: &Introspection) -> String {
 pub(super) fn wchc(server: &Introspection) -> String {
     let _tree = server.driver.tree();
     let by_session = server.driver.watches().by_session();
-    by_session.iter().fold(String::new(), |mut text, (session, paths)| {
+    let text = by_session.iter().fold(String::new(), |mut text, (session, paths)| {
         let _ = writeln!(text, "{session}");
         for path in paths {
             let _ = writeln!(text, "\t{path}");
         }
         text
-    })
+    });
+    text + "\n"
 }
 
 /// Sessions by path.
 pub(super) fn wchp(server: &Introspection) -> String {
     let _tree = server.driver.tree();
     let by_path = server.driver.watches().by_path();
-    by_path.iter().fold(String::new(), |mut text, (path, sessions)| {
+    let text = by_path.iter().fold(String::new(), |mut text, (path, sessions)| {
         let _ = writeln!(text, "{path}");
         for session in sessions {
             let _ = writeln!(text, "\t{session}");
         }
         text
-    })
+    });
+    text + "\n"
 }

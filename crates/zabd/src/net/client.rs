@@ -24,8 +24,12 @@ pub const UNSENT_BYTES_MAX: usize = 64 << 20;
 pub struct Mail {
     /// Framed replies and events, in order.
     pub bytes: Vec<u8>,
+    /// How many frames they are.
+    pub frames: u32,
     /// How many of the frames answer requests.
     pub answers: u32,
+    /// The zxid in the last of the answers.
+    pub zxid: i64,
     /// The session that the connection asked for, with its timeout in milliseconds.
     pub session: Option<(SessionId, i32)>,
     /// The connection ends when the bytes are sent.
@@ -71,7 +75,12 @@ impl Client {
         } else {
             mail.bytes.extend_from_slice(bytes);
         }
-        mail.answers += u32::from(answers);
+        mail.frames += 1;
+        if answers {
+            mail.answers += 1;
+            // Length and xid come before it.
+            mail.zxid = bytes.get(8..16).and_then(|b| b.try_into().ok()).map_or(0, i64::from_be_bytes);
+        }
         drop(mail);
         self.tell()
     }
@@ -127,7 +136,9 @@ impl Client {
         let bytes = Vec::new();
         Some(Mail {
             bytes,
+            frames: std::mem::take(&mut mail.frames),
             answers: std::mem::take(&mut mail.answers),
+            zxid: mail.zxid,
             session: mail.session.take(),
             close: mail.close,
         })

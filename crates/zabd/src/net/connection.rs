@@ -27,6 +27,7 @@ use zabd_jute::client::{AuthPacket, ConnectRequest, FourLetterWord, ReplyHeader,
 use zabd_jute::{ErrorCode, OpCode, Record, SessionId, Writer, Zxid};
 use zabd_replica::auth::{AuthOptions, AuthRefused, authenticate, initial_identities};
 use zabd_replica::read::{self, Read, ReadOptions, Served};
+use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::Identities;
 use zabd_replica::{Request, SessionRequest, SessionTimeouts};
 use zabd_tree::Tree;
@@ -72,6 +73,8 @@ pub struct ConnectionOptions {
 
 /// Whoever knows what four-letter words are answered.
 pub trait FourLetterAnswers: Send + Sync {
+    /// Whether the word is on the whitelist; one that is not is refused without its argument.
+    fn allows(&self, word: FourLetterWord) -> bool;
     /// The text behind `word`; `argument` is what follows `stmk`.
     fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8>;
 }
@@ -119,6 +122,7 @@ pub struct Connection {
     unanswered: VecDeque<i64>,
     batch: Vec<Request>,
     tally: Tally,
+    traffic: Traffic,
 }
 
 /// What one turn adds to the figures.
@@ -129,6 +133,8 @@ struct Tally {
     reads: u64,
     pipeline: Summary,
     last: Option<(i32, i32)>,
+    /// Of the last answer.
+    zxid: i64,
 }
 
 impl Connection {
@@ -157,6 +163,7 @@ impl Connection {
             unanswered: VecDeque::new(),
             batch: Vec::new(),
             tally: Tally::default(),
+            traffic: Traffic::default(),
             service,
         }
     }
@@ -177,11 +184,13 @@ impl Connection {
     /// Takes what others left for this connection.
     fn collect_mail(&mut self) {
         let Some(mail) = self.client.take_mail(&mut self.out) else { return };
+        self.tally.sent += u64::from(mail.frames);
+        if mail.answers > 0 {
+            self.tally.zxid = mail.zxid;
+            self.count_answers(mail.answers as usize);
+        }
         if let Some((session, timeout_ms)) = mail.session {
             self.establish(session, timeout_ms);
-        }
-        if mail.answers > 0 {
-            self.count_answers(mail.answers as usize);
         }
         if mail.close {
             self.phase = Phase::Closing;
@@ -196,11 +205,12 @@ impl Connection {
         self.client.counters.session.store(session.0, Relaxed);
         self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
+        self.tally.last = Some((OpCode::CreateSession.code(), 0));
+        self.tally.zxid = self.service.driver.tree().last_zxid().0;
         self.phase = Phase::Open;
     }
 
     fn count_answers(&mut self, answers: usize) {
-        self.tally.sent += answers as u64;
         let answered = answers.min(self.unanswered.len());
         if answered == 0 {
             return;
@@ -272,14 +282,18 @@ impl Connection {
 
     fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {
         let rest = &turn.bytes[turn.at + 4..];
-        let argument = match (word.has_argument(), rest.first_chunk::<8>()) {
+        let has_argument = word.has_argument() && self.service.four_letter.allows(word);
+        let argument = match (has_argument, rest.first_chunk::<8>()) {
             (true, None) => return false,
             (true, Some(mask)) => Some(u64::from_be_bytes(*mask)),
             (false, _) => None,
         };
         turn.at = turn.bytes.len();
         self.tally.received += 1;
+        // The figures that are asked for include the question.
+        self.publish_tally();
         let answer = self.service.four_letter.answer(word, argument);
+        self.tally.sent += u64::from(!answer.is_empty());
         self.out.extend_from_slice(&answer);
         self.phase = Phase::Closing;
         true
@@ -368,9 +382,11 @@ impl Connection {
             identities: &self.identities,
         };
         let options = &turn.service.options.read;
-        let served = read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.out);
+        let served =
+            read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.traffic, &mut self.out);
         self.tally.reads += 1;
         self.tally.sent += 1;
+        self.tally.zxid = tree.last_zxid().0;
         if served == Served::AnsweredForTheLastTime {
             self.phase = Phase::Closing;
         }
@@ -496,6 +512,9 @@ impl Connection {
         let mut latency = tally.pipeline;
         let reads = Summary { min: 0, max: 0, sum: 0, count: tally.reads };
         latency.merge(&reads);
+        if tally.reads > 0 {
+            counters.reads_by_namespace.lock().absorb(&mut self.traffic);
+        }
         if latency.count > 0 {
             let mut server = counters.latency.lock();
             server.all.merge(&latency);
@@ -507,6 +526,7 @@ impl Connection {
         figures.sent += tally.sent;
         figures.outstanding = self.unanswered.len() as u64;
         figures.latency.merge(&latency);
+        figures.last_zxid = figures.last_zxid.max(tally.zxid);
         if let Some((op, xid)) = tally.last {
             figures.last_op = op;
             figures.last_cxid = i64::from(xid);
@@ -536,6 +556,8 @@ impl Connection {
                 Poll::Ready(false) => return true,
             }
         }
+        // Whoever has an answer finds it counted.
+        self.publish_tally();
         match self.flush(context) {
             Poll::Pending => false,
             Poll::Ready(false) => true,
@@ -560,7 +582,6 @@ impl Future for Connection {
         this.borrow_buffer();
         let ended = this.turn(context);
         this.return_buffer();
-        this.publish_tally();
         if ended { Poll::Ready(()) } else { Poll::Pending }
     }
 }

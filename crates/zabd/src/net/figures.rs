@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use zabd_replica::traffic::Traffic;
 
 /// A smallest, largest, sum and count, as Java's `AvgMinMaxCounter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub struct ServerCounters {
     pub sessionless_expired: AtomicU64,
     /// How long requests took, milliseconds.
     pub latency: Mutex<Latencies>,
+    /// What connections served by themselves, by namespace.
+    pub reads_by_namespace: Mutex<Traffic>,
     /// Sizes of answers, bytes.
     pub response_bytes: Mutex<Summary>,
 }
