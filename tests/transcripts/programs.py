@@ -35,17 +35,31 @@ def zkcli395(server, script):
     return run([*java, "org.apache.zookeeper.ZooKeeperMain", "-server", server.hosts], script)
 
 
+def zkcli34(server, script):
+    """The shell of 3.4.14, with one class of it replaced."""
+    compile_java(HERE / "old_client" / "StaticHostProvider.java", places.JAVA34_CLASSPATH, BUILD / "old_client")
+    java = ["java", *JAVA_OPTIONS, "-Dfile.encoding=UTF-8", "-cp", f"{BUILD / 'old_client'}:{places.JAVA34_CLASSPATH}"]
+    return run([*java, "org.apache.zookeeper.ZooKeeperMain", "-server", server.hosts], script)
+
+
+def compile_java(source, classpath, target):
+    """Compiles one source, unless that was done since it changed."""
+    stamp = target / f"{source.stem}.compiled"
+    if newer(stamp, source):
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    compiled = run(["javac", "-nowarn", "-cp", classpath, "-d", target, source])
+    assert compiled[2] == 0, compiled[1]
+    stamp.touch()
+
+
 def newer(target, source):
     return target.exists() and target.stat().st_mtime > source.stat().st_mtime
 
 
 def curator(server):
     """The Java program of this folder."""
-    source, target = HERE / "CuratorScript.java", BUILD / "CuratorScript.class"
-    if not newer(target, source):
-        BUILD.mkdir(parents=True, exist_ok=True)
-        compiled = run(["javac", "-nowarn", "-cp", places.CURATOR_CLASSPATH, "-d", BUILD, source])
-        assert compiled[2] == 0, compiled[1]
+    compile_java(HERE / "CuratorScript.java", places.CURATOR_CLASSPATH, BUILD)
     java = ["java", *JAVA_OPTIONS, "-Dfile.encoding=UTF-8", QUIET, "-cp", f"{places.CURATOR_CLASSPATH}:{BUILD}"]
     return run([*java, "CuratorScript", server.hosts])
 
