@@ -351,11 +351,15 @@ public class CuratorScript {
         initialised.await(WAIT_SECONDS_MAX, TimeUnit.SECONDS);
         System.out.println("cache at first: " + new TreeSet<>(seen));
         seen.clear();
+        // One at a time: a cache fetches what an event tells of, and may find it changed or gone.
         other.setData().forPath("/cache/a/b", bytes("2"));
+        awaitTrue("change", () -> seen.size() >= 1);
         other.create().forPath("/cache/c", bytes("3"));
+        awaitTrue("creation", () -> seen.size() >= 2);
         other.create().withMode(CreateMode.EPHEMERAL).forPath("/cache/e", bytes("4"));
+        awaitTrue("ephemeral", () -> seen.size() >= 3);
         other.delete().forPath("/cache/c");
-        awaitTrue("cache", () -> seen.size() >= 4);
+        awaitTrue("deletion", () -> seen.size() >= 4);
         System.out.println("cache later: " + new TreeSet<>(seen));
         Collection<String> paths = new TreeSet<>();
         cache.stream().forEach(data -> paths.add(describe(data)));

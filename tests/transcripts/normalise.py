@@ -10,6 +10,8 @@ import re
 DATE = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]{2} \d\d:\d\d:\d\d (?:[A-Z]{3,5} )?\d{4}")
 SESSION = re.compile(r"0x[0-9a-f]{12,16}\b")
 
+EVENT = re.compile(r"\n(WatchedEvent .*)\n")
+
 
 class Normaliser:
     """Replaces volatile values in the texts of one run."""
@@ -40,12 +42,12 @@ class Normaliser:
 def without_events(text):
     """Splits a shell's output: what commands printed, node events in their order, session events sorted.
 
-    Events are printed by other threads, between any two lines; those of a closed session and of the next one by two of them.
+    Events are printed by other threads, between any two pieces of a line; those of a closed session and of the next one by two
+    of them.
     """
-    lines = [line for line in text.splitlines() if line and line != "WATCHER::"]
-    events = [line for line in lines if line.startswith("WatchedEvent ")]
+    events = EVENT.findall(text)
     of_sessions = [event for event in events if " type:None " in event]
-    printed = [line for line in lines if not line.startswith("WatchedEvent ")]
+    printed = [line for line in EVENT.sub("", text.replace("\nWATCHER::\n", "")).splitlines() if line]
     return printed, [event for event in events if event not in of_sessions], sorted(of_sessions)
 
 
