@@ -9,7 +9,7 @@ use std::time::Instant;
 use zabd_jute::txn::Entry;
 use zabd_jute::{Limits, Reader};
 use zabd_storage::disk::Disk;
-use zabd_storage::log::{LogError, Records, cut_tail};
+use zabd_storage::log::{LogError, Records, settle};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::snapshot;
 use zabd_tree::{Tree, TreeOptions};
@@ -89,7 +89,7 @@ fn load_snapshot<D: Disk>(
     }
 }
 
-/// Replays the log behind the tree, and cuts off what a crash left at its end.
+/// Replays the log behind the tree; what was read is durable then, and what a crash left at its end is cut.
 fn replay<D: Disk>(
     disk: &D,
     directories: &Directories,
@@ -116,10 +116,8 @@ fn replay<D: Disk>(
             }
         }
     }
-    if let Some(tail) = records.tail().cloned() {
-        tracing::warn!("Cutting the torn end of {} at offset {}", tail.path.display(), tail.offset);
-        drop(records);
-        cut_tail(disk, &tail)?;
+    if let Some(tail) = settle(disk, records)? {
+        tracing::warn!("Cut the torn end of {} at offset {}", tail.path.display(), tail.offset);
     }
     Ok(replayed)
 }
@@ -137,7 +135,50 @@ pub fn first_session(server_id: u8, wall_ms: i64) -> zabd_jute::SessionId {
 
 #[cfg(test)]
 mod tests {
+    use zabd_jute::txn::{Txn, TxnHeader};
+    use zabd_jute::{OpCode, SessionId, Writer, Zxid};
+    use zabd_storage::disk::{Crash, MemoryDisk};
+    use zabd_storage::log::{Log, LogOptions};
+
     use super::*;
+
+    fn recover_again(disk: &MemoryDisk) -> Zxid {
+        let options = RecoveryOptions {
+            data_dir: "/data".into(),
+            log_dir: "/data".into(),
+            autocreate: true,
+            trust_empty: true,
+        };
+        let tree_options = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
+        recover(disk, &options, tree_options, Limits::default()).unwrap().tree.last_zxid()
+    }
+
+    /// A killed process left a record in the page cache. The next one shows it to clients, so it must
+    /// survive when the machine loses its power then.
+    #[test]
+    fn what_a_start_shows_is_durable() {
+        let disk = MemoryDisk::default();
+        assert_eq!(recover_again(&disk), Zxid::ZERO);
+        let options = LogOptions { force_sync: false, ..LogOptions::default() };
+        let dir = std::path::Path::new("/data/version-2");
+        let mut log = Log::new(disk.clone(), dir, Zxid::ZERO, options);
+        let header = TxnHeader {
+            session: SessionId(1),
+            cxid: 0,
+            zxid: Zxid(1),
+            time_ms: 0,
+            kind: OpCode::CreateSession.code(),
+        };
+        let mut entry = Vec::new();
+        let txn = Txn::CreateSession { timeout_ms: 4000 };
+        Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
+        log.append(Zxid(1), &entry).unwrap();
+        log.sync().unwrap();
+        disk.sync_dir(dir).unwrap();
+
+        assert_eq!(recover_again(&disk), Zxid(1));
+        assert_eq!(recover_again(&disk.after(Crash::LosesUnsynced)), Zxid(1));
+    }
 
     #[test]
     fn session_ids_begin_with_the_server_then_the_time() {
