@@ -263,6 +263,28 @@ fn closing_a_session_takes_its_ephemerals_and_its_connection() {
     }
 }
 
+/// An ephemeral comes and goes while other writes are always on their way. Whoever has its path when the
+/// session is closed, nobody or somebody else, is not touched.
+#[test]
+fn an_ephemeral_that_was_deleted_in_flight_is_not_deleted_again_with_its_session() {
+    for is_taken_by_another in [false, true] {
+        let mut alone = Alone::new();
+        let (session, other) = (alone.connect(1), alone.connect(2));
+        alone.ask(1, session, 1, OpCode::Create, create("/a", 1));
+        let delete = DeleteRequest { path: "/a".into(), version: -1 }.to_bytes();
+        alone.ask(1, session, 2, OpCode::Delete, delete);
+        if is_taken_by_another {
+            alone.ask(2, other, 3, OpCode::Create, create("/a", 0));
+        }
+        let upto = *alone.appended.last().unwrap();
+        alone.ask(2, other, 4, OpCode::Create, create("/b", 0));
+        alone.feed(Input::Synced { upto });
+        alone.ask(1, session, 5, OpCode::CloseSession, Vec::new());
+        alone.sync();
+        assert_eq!(alone.tree.node("/a").is_some(), is_taken_by_another);
+    }
+}
+
 #[test]
 fn a_silent_session_expires_like_a_closed_one() {
     let mut alone = Alone::new();

@@ -96,7 +96,7 @@ pub struct Pending {
     changed: VecDeque<(Zxid, Arc<str>)>,
     /// The digest behind everything proposed; `None` while nothing is.
     digest: Option<u64>,
-    /// Ephemerals that proposed transactions create, by session.
+    /// Ephemerals that proposed transactions create, and none of them deletes, by session.
     ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
     /// While a multi is checked: what to put back if it fails.
     undo: Option<Undo>,
@@ -195,6 +195,12 @@ impl Pending {
             let digest = self.digest(tree);
             let digest = digest.wrapping_sub(before.map_or(0, part));
             self.digest = Some(digest.wrapping_add(after.as_ref().map_or(0, part)));
+        }
+        if after.is_none()
+            && let Some(before) = before
+        {
+            // Its record may be applied and forgotten long before the session ends.
+            self.forget_ephemeral(SessionId(before.stat.ephemeral_owner), path);
         }
         let path: Arc<str> = path.into();
         let replaced = self.records.insert(path.clone(), Record { zxid, node: after });
