@@ -2,6 +2,7 @@
 //!
 //! A start goes like this:
 //!
+//! 0. [`hold`]: nobody else works in the directories;
 //! 1. [`prepare`]: the directories exist, can be written, are not swapped; what was never finished goes;
 //! 2. [`snapshots_to_try`]: the newest that loads is taken; an older one needs more log, and the log says
 //!    whether it is complete. A server never starts empty beside records or a snapshot that held some;
@@ -10,15 +11,21 @@
 //!
 //! Follows Java's `FileTxnSnapLog` and `FileSnap.deserialize`.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use zabd_jute::Zxid;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, RealDisk};
 use crate::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
 use crate::log::{self, LogError};
 use crate::snapshot::{self, SnapshotError};
+
+/// What an operator makes beside `version-2` so that a server begins with nothing.
+pub const INITIALIZE: &str = "initialize";
 
 /// How many snapshots are tried, as in Java.
 const SNAPSHOTS_TRIED_MAX: usize = 100;
@@ -54,6 +61,23 @@ pub enum RecoveryError {
     Missing {
         /// Which one.
         path: PathBuf,
+    },
+    /// Another process serves from the directory.
+    #[error("{} is in use by another server; stop that one, or give this one a dataDir of its own", path.display())]
+    InUse {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// Nothing is there, and the operator wants to be asked before a server begins with nothing.
+    #[error(
+        "{} holds no data, and db.autocreate is false; mount or restore the data, or make an empty file {} to begin \
+         with nothing", snapshot_dir.display(), initialize.display()
+    )]
+    Empty {
+        /// Where the data should be.
+        snapshot_dir: PathBuf,
+        /// The file that says that there is none.
+        initialize: PathBuf,
     },
     /// `dataDir` and `dataLogDir` look swapped.
     #[error("{} holds {name}, which belongs into {what}; check dataDir and dataLogDir", path.display())]
@@ -104,21 +128,72 @@ pub struct Directories {
     pub logs: PathBuf,
 }
 
+impl Directories {
+    fn of(options: &RecoveryOptions) -> Self {
+        let (snapshots, logs) = (options.data_dir.join(VERSION_DIR), options.log_dir.join(VERSION_DIR));
+        Directories { snapshots, logs }
+    }
+}
+
+/// The right to write to the directories; given back when dropped, or when the process ends in any way.
+#[derive(Debug)]
+pub struct Held {
+    _directories: Vec<File>,
+}
+
+/// Takes the directories for this process, making them if that is allowed. Two servers in one directory
+/// would overwrite each other's log. Java takes no such care, and does not notice it. Where the file system
+/// knows no locks, the operator must.
+pub fn hold(options: &RecoveryOptions) -> Result<Held, RecoveryError> {
+    let Directories { snapshots, logs } = Directories::of(options);
+    let mut held = Vec::new();
+    let mut seen = Vec::new();
+    for path in [logs, snapshots] {
+        make_directory(&RealDisk, &path, options.autocreate)?;
+        let directory = File::open(&path).map_err(directory_error("read", &path))?;
+        let metadata = directory.metadata().map_err(directory_error("read", &path))?;
+        let identity = (metadata.dev(), metadata.ino());
+        if seen.contains(&identity) {
+            continue;
+        }
+        seen.push(identity);
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(error) if error == rustix::io::Errno::WOULDBLOCK => {
+                return Err(RecoveryError::InUse { path });
+            }
+            _ => held.push(directory),
+        }
+    }
+    Ok(Held { _directories: held })
+}
+
+/// The files `initialize`, of which one says that a server may begin with nothing, that are there. Java's
+/// script writes it to `dataDir`, and Java's server looks for it in `dataLogDir`.
+pub fn initialize_files<D: Disk>(disk: &D, options: &RecoveryOptions) -> Vec<PathBuf> {
+    let mut files = vec![options.data_dir.join(INITIALIZE), options.log_dir.join(INITIALIZE)];
+    files.dedup();
+    files.retain(|path| disk.length(path).is_ok());
+    files
+}
+
+fn make_directory<D: Disk>(disk: &D, path: &Path, autocreate: bool) -> Result<(), RecoveryError> {
+    match disk.list(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !autocreate => {
+            Err(RecoveryError::Missing { path: path.to_owned() })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            disk.create_dir(path).map_err(directory_error("create", path))
+        }
+        Err(error) => Err(directory_error("read", path)(error)),
+    }
+}
+
 /// Makes and checks the directories, and removes what was never finished in them.
 pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directories, RecoveryError> {
-    let snapshots = options.data_dir.join(VERSION_DIR);
-    let logs = options.log_dir.join(VERSION_DIR);
+    let Directories { snapshots, logs } = Directories::of(options);
     for path in [&logs, &snapshots] {
-        match disk.list(path) {
-            Ok(_) => (),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !options.autocreate => {
-                return Err(RecoveryError::Missing { path: path.clone() });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                disk.create_dir(path).map_err(directory_error("create", path))?;
-            }
-            Err(error) => return Err(directory_error("read", path)(error)),
-        }
+        make_directory(disk, path, options.autocreate)?;
         probe(disk, path).map_err(directory_error("write to", path))?;
     }
     if snapshots != logs {
@@ -226,6 +301,43 @@ mod tests {
         options.autocreate = false;
         prepare(&disk, &options).unwrap();
         assert!(disk.list(Path::new("/data/version-2")).unwrap().is_empty(), "the probe is gone");
+    }
+
+    #[test]
+    fn a_directory_has_one_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let apart = |data: &str, log: &str| RecoveryOptions {
+            data_dir: dir.path().join(data),
+            log_dir: dir.path().join(log),
+            autocreate: true,
+            trust_empty: false,
+        };
+        let first = hold(&apart("a", "a")).unwrap();
+        for (data, log) in [("a", "a"), ("b", "a"), ("a", "b")] {
+            let error = hold(&apart(data, log)).unwrap_err();
+            assert!(
+                matches!(&error, RecoveryError::InUse { path } if path.ends_with("a/version-2")),
+                "{data} {log}: {error}"
+            );
+        }
+        drop(first);
+        hold(&apart("a", "b")).unwrap();
+    }
+
+    #[test]
+    fn either_initialize_file_counts() {
+        let disk = MemoryDisk::default();
+        let options = options("/data", "/log");
+        prepare(&disk, &options).unwrap();
+        assert!(initialize_files(&disk, &options).is_empty());
+        put(&disk, "/log/initialize", b"");
+        put(&disk, "/data/initialize", b"");
+        assert_eq!(
+            initialize_files(&disk, &options),
+            [Path::new("/data/initialize"), Path::new("/log/initialize")]
+        );
+        let together = RecoveryOptions { log_dir: "/data".into(), ..options };
+        assert_eq!(initialize_files(&disk, &together), [Path::new("/data/initialize")]);
     }
 
     #[test]

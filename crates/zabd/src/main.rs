@@ -10,6 +10,7 @@ mod net;
 mod recover;
 mod server;
 mod snapshotter;
+mod start_error;
 mod ticker;
 
 /// Small size classes keep the memory per znode low.

@@ -24,6 +24,8 @@ pub struct Recovered {
     /// Whether the disk holds what the tree shows only together with a snapshot that has yet to be
     /// written: a fresh directory, logs without any, or sessions that were found dead.
     pub needs_snapshot: bool,
+    /// Neither a snapshot nor a record was there.
+    pub is_empty: bool,
 }
 
 /// Recovers the tree from its directories, making them if that is allowed.
@@ -50,7 +52,8 @@ pub fn recover<D: Disk>(
         tree.last_zxid(),
         begin.elapsed().as_millis()
     );
-    Ok(Recovered { tree, directories, needs_snapshot: !has_snapshot || !dead.is_empty() })
+    let is_empty = !has_snapshot && replayed == 0;
+    Ok(Recovered { tree, directories, needs_snapshot: !has_snapshot || !dead.is_empty(), is_empty })
 }
 
 /// The newest snapshot that is whole; `None` for an empty database.

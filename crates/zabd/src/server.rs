@@ -18,70 +18,24 @@ use zabd_replica::watches::Watches;
 use zabd_replica::{HashSeed, Replica, ReplicaOptions, SessionTimeouts};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::{Log, LogOptions};
-use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
+use zabd_storage::recovery::{
+    Directories, Held, INITIALIZE, RecoveryError, RecoveryOptions, hold, initialize_files,
+};
 use zabd_storage::retention;
-use zabd_storage::snapshot::{Compression, SnapshotError};
+use zabd_storage::snapshot::Compression;
 use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
 
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::introspect::Introspection;
 use crate::log_writer::{BatchOptions, LogFigures, LogWriter};
 use crate::net::{
-    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, ListenError, ListenOptions, ServerCounters,
-    Service, ThrottleOptions,
+    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, ListenOptions, ServerCounters, Service,
+    ThrottleOptions,
 };
 use crate::recover::{Recovered, first_session, recover};
 use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
+use crate::start_error::StartError;
 use crate::ticker::{Ticker, TickerOptions};
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration names no port to listen on.
-    #[error("no clientPort is configured; set it in zoo.cfg")]
-    NoPort,
-    /// The address to listen on has no meaning here.
-    #[error("cannot resolve the address to listen on, {host}; check clientPortAddress")]
-    NoAddress {
-        /// As configured.
-        host: String,
-    },
-    /// The port cannot be opened.
-    #[error("{listen}: {source}; hint: {hint}", source = listen.source)]
-    Listen {
-        /// Where and why.
-        listen: ListenError,
-        /// What to do.
-        hint: String,
-    },
-    /// The files are not usable.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// The first snapshot could not be written.
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    /// A thread could not be started.
-    #[error("cannot start a thread")]
-    Thread(#[from] std::io::Error),
-}
-
-impl StartError {
-    /// What the process ends with, in Java's numbers.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            StartError::NoPort | StartError::NoAddress { .. } => ExitCode::InvalidInvocation,
-            StartError::Recovery(
-                RecoveryError::Directory { .. }
-                | RecoveryError::Missing { .. }
-                | RecoveryError::Misplaced { .. },
-            ) => ExitCode::UnableToAccessDataDir,
-            StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
-            StartError::Listen { .. } | StartError::Recovery(_) | StartError::Thread(_) => {
-                ExitCode::UnexpectedError
-            }
-        }
-    }
-}
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +85,8 @@ impl StopSignal {
 pub struct Server {
     address: SocketAddr,
     stop: Arc<StopSignal>,
+    /// Nobody else may write to the directories while this server lives.
+    _held: Arc<Held>,
 }
 
 impl Server {
@@ -153,9 +109,18 @@ impl Server {
             autocreate: config.datadir_autocreate,
             trust_empty: config.snapshot_trust_empty,
         };
+        let blamed = |error| StartError::recovery(&config, error);
+        let held = hold(&recovery).map_err(blamed)?;
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
-        let Recovered { tree, directories, needs_snapshot } =
-            recover(&RealDisk, &recovery, tree_options, limits)?;
+        let Recovered { tree, directories, needs_snapshot, is_empty } =
+            recover(&RealDisk, &recovery, tree_options, limits).map_err(blamed)?;
+        let initialize = initialize_files(&RealDisk, &recovery);
+        if is_empty && !config.db_autocreate && initialize.is_empty() {
+            return Err(blamed(RecoveryError::Empty {
+                snapshot_dir: directories.snapshots,
+                initialize: config.data_dir.join(INITIALIZE),
+            }));
+        }
 
         let last = tree.last_zxid();
         let options = replica_options(&config, limits, secret);
@@ -167,6 +132,7 @@ impl Server {
         if needs_snapshot {
             snapshotter::write(&driver, &target)?;
         }
+        forget_initialize(&initialize);
         let stop = Arc::new(StopSignal::default());
         let snapshot_figures = Arc::new(SnapshotFigures::default());
         let snapshotter = Snapshotter::start(driver.clone(), target, snapshot_figures.clone())?;
@@ -213,7 +179,7 @@ impl Server {
         let address = acceptor.address();
         spawn_io_threads(acceptor, &service)?;
         tracing::info!("Serving clients on {address} after {}ms", began.elapsed().as_millis());
-        Ok(Self { address, stop })
+        Ok(Self { address, stop, _held: Arc::new(held) })
     }
 
     /// Where clients are served.
@@ -260,22 +226,20 @@ fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, S
         ListenHost::Address(ip) => bind(*ip),
         ListenHost::Name(name) => {
             let resolved = (name.as_str(), port).to_socket_addrs().ok().and_then(|mut found| found.next());
-            bind(resolved.ok_or_else(|| StartError::NoAddress { host: name.clone() })?.ip())
+            bind(resolved.ok_or_else(|| StartError::no_address(config, name))?.ip())
         }
     };
-    bound.map_err(|listen| {
-        let hint = match listen.source.kind() {
-            std::io::ErrorKind::AddrInUse => format!(
-                "another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it or set \
-                 another clientPort"
-            ),
-            std::io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need a privilege; set another clientPort".to_owned()
-            }
-            _ => "check clientPort and clientPortAddress".to_owned(),
-        };
-        StartError::Listen { listen, hint }
-    })
+    bound.map_err(|error| StartError::listen(config, &error))
+}
+
+/// `initialize` speaks of one start: what was begun then is on the disk now.
+fn forget_initialize(files: &[PathBuf]) {
+    for path in files {
+        match std::fs::remove_file(path) {
+            Ok(()) => tracing::info!("Began with what was there, as {} allowed; removed it", path.display()),
+            Err(error) => tracing::warn!("Cannot remove {}: {error}", path.display()),
+        }
+    }
 }
 
 fn timeouts(config: &Config) -> SessionTimeouts {
@@ -338,9 +302,8 @@ fn connection_options(config: &Config, limits: Limits) -> ConnectionOptions {
 fn throttle_options(config: &Config) -> ThrottleOptions {
     let throttle = &config.connection_throttle;
     let weight = |weight: u32| if throttle.weight_enabled { i64::from(weight) } else { 1 };
-    let size = if throttle.weight_enabled { throttle.global_session_weight } else { 1 };
     ThrottleOptions {
-        tokens: i64::from(throttle.max_tokens) * i64::from(size),
+        tokens: i64::from(throttle.max_tokens),
         fill_time_ms: i64::from(throttle.fill_time_ms),
         fill_count: i64::from(throttle.fill_count),
         freeze_time_ms: throttle.freeze_time_ms.map_or(-1, i64::from),
@@ -432,4 +395,28 @@ fn spawn_io_threads(acceptor: Acceptor, service: &Arc<Service>) -> std::io::Resu
         (0..count).map(|number| IoThread::start(number, service.clone())).collect::<Result<_, _>>()?;
     threads[0].accept(acceptor, threads.clone());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zabd_config::Sources;
+
+    fn config(lines: &str) -> Config {
+        let text = format!("dataDir=/data\nclientPort=2181\n{lines}");
+        let nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&nothing).unwrap()
+    }
+
+    /// Java multiplies size and flow of the bucket with the global weight, once.
+    #[test]
+    fn a_weighted_bucket_holds_as_many_global_sessions_as_configured() {
+        let lines = "connection_throttle_tokens=10\nconnection_throttle_fill_count=2\n\
+                     connection_throttle_weight_enabled=true";
+        let options = throttle_options(&config(lines));
+        assert_eq!((options.tokens, options.fill_count, options.new_session_weight), (30, 6, 3));
+        assert_eq!(options.resumed_session_weight, 2);
+        let plain = throttle_options(&config("connection_throttle_tokens=10"));
+        assert_eq!((plain.tokens, plain.new_session_weight, plain.resumed_session_weight), (10, 1, 1));
+    }
 }

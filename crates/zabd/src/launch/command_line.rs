@@ -24,7 +24,7 @@ Usage:
   zabd                                   a first try: port 2181, data in ./data
   zabd [-Dkey=value ...] <zoo.cfg>       as ZooKeeper is started
   zabd <port> <datadir> [ticktime] [maxcnxns]
-  zabd server [--key value ...] [zoo.cfg]
+  zabd server [--config zoo.cfg] [--key value ...]
 
 Flags of `zabd server` are the keys of zoo.cfg; docs/configuration.md lists them all:
   zabd server --clientPort 2181 --dataDir /var/lib/zookeeper --autopurge.purgeInterval 1

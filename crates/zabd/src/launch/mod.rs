@@ -51,8 +51,8 @@ fn serve(config: Config, is_development: bool) -> ExitCode {
     let server = match Server::start(config) {
         Ok(server) => server,
         Err(error) => {
-            eprintln!("{}", with_causes(&error));
-            tracing::error!("Unable to start, exiting abnormally: {}", with_causes(&error));
+            eprintln!("{}", error.text());
+            tracing::error!("{}, exiting abnormally: {}", javas_words(error.exit_code()), error.text());
             return ExitCode::from(error.exit_code() as u8);
         }
     };
@@ -65,6 +65,16 @@ fn serve(config: Config, is_development: bool) -> ExitCode {
     let stopped = server.wait();
     tracing::info!("Stopped: {stopped:?}");
     ExitCode::from(stopped.exit_code() as u8)
+}
+
+/// What Java's log says when a start ends with this code; operators look for it.
+fn javas_words(code: zabd_config::ExitCode) -> &'static str {
+    match code {
+        zabd_config::ExitCode::InvalidInvocation => "Invalid config",
+        zabd_config::ExitCode::UnableToAccessDataDir => "Unable to access datadir",
+        zabd_config::ExitCode::TxnlogErrorTakingSnapshot => "Severe unrecoverable error",
+        _ => "Unexpected exception",
+    }
 }
 
 /// A broken invariant ends the process, whichever thread found it: what goes on without a part of

@@ -1,0 +1,211 @@
+//! Why a server does not start, said as an operator looks for it: the file, the line and the key that
+//! asked for what cannot be had, what the system said, and what to do.
+//!
+//! What shows only in use (a port that is taken, a directory that cannot be written) is blamed on its key
+//! like a wrong value is. What is wrong with a file of data is said by the crate that reads it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use zabd_config::{Config, ConfigError, ExitCode};
+use zabd_storage::recovery::RecoveryError;
+use zabd_storage::snapshot::SnapshotError;
+
+use crate::launch::with_causes;
+use crate::net::ListenError;
+
+/// See the module's description.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration names no port to listen on.
+    #[error("no clientPort is configured; set it in zoo.cfg")]
+    NoPort,
+    /// The address to listen on has no meaning here.
+    #[error("{0}")]
+    NoAddress(ConfigError),
+    /// The port cannot be opened.
+    #[error("{0}")]
+    Listen(ConfigError),
+    /// A directory cannot be used.
+    #[error("{0}")]
+    Directory(ConfigError),
+    /// The files are not usable.
+    #[error(transparent)]
+    Recovery(RecoveryError),
+    /// The first snapshot could not be written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// What the process ends with, in Java's numbers.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            StartError::NoPort | StartError::NoAddress(_) => ExitCode::InvalidInvocation,
+            StartError::Directory(_) => ExitCode::UnableToAccessDataDir,
+            StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
+            StartError::Listen(_) | StartError::Recovery(_) | StartError::Thread(_) => {
+                ExitCode::UnexpectedError
+            }
+        }
+    }
+
+    /// The host name of `clientPortAddress` has no address.
+    pub fn no_address(config: &Config, host: &str) -> Self {
+        let problem = "cannot be resolved to an address";
+        let hint = format!("check the name (`getent hosts {host}`), or write an address of this machine");
+        StartError::NoAddress(config.blame("clientPortAddress", problem, &hint))
+    }
+
+    /// The port cannot be opened.
+    pub fn listen(config: &Config, error: &ListenError) -> Self {
+        use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+        let port = error.address.port();
+        let (key, hint) = match error.source.kind() {
+            AddrInUse => (
+                "clientPort",
+                format!(
+                    "another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it, or set \
+                     another clientPort"
+                ),
+            ),
+            PermissionDenied => {
+                ("clientPort", "ports below 1024 need a privilege; set another clientPort".to_owned())
+            }
+            AddrNotAvailable => (
+                "clientPortAddress",
+                "no interface of this machine has the address; remove the key to listen on all".to_owned(),
+            ),
+            _ => ("clientPort", "check clientPort and clientPortAddress".to_owned()),
+        };
+        let problem = format!("cannot be opened on {}: {}", address_text(error.address), error.source);
+        StartError::Listen(config.blame(key, &problem, &hint))
+    }
+
+    /// Recovery failed; what is wrong with a directory is blamed on the key that names it.
+    pub fn recovery(config: &Config, error: RecoveryError) -> Self {
+        let key = |path: &Path| {
+            let is_log = config.data_log_dir != config.data_dir && path.starts_with(&config.data_log_dir);
+            if is_log { "dataLogDir" } else { "dataDir" }
+        };
+        let (key, problem, hint) = match &error {
+            RecoveryError::Directory { action, path, source } => (
+                key(path),
+                format!("cannot be used: cannot {action} {}: {source}", path.display()),
+                "check that it is there, who may write to it, and its disk".to_owned(),
+            ),
+            RecoveryError::Missing { path } => (
+                key(path),
+                format!("lacks {}, and datadir.autocreate is false", path.display()),
+                format!("create it: `mkdir -p {}`", path.display()),
+            ),
+            RecoveryError::InUse { path } => (
+                key(path),
+                format!("is in use by another server, which holds {}", path.display()),
+                "stop that server, or give this one directories of its own".to_owned(),
+            ),
+            RecoveryError::Empty { initialize, .. } => (
+                "dataDir",
+                "holds no data, and db.autocreate is false".to_owned(),
+                format!(
+                    "mount or restore the data; to begin with none, make an empty file {}",
+                    initialize.display()
+                ),
+            ),
+            RecoveryError::Misplaced { path, name, what } => (
+                key(path),
+                format!("holds {name}, which belongs into {what}"),
+                "dataDir and dataLogDir may be swapped; check both".to_owned(),
+            ),
+            _ => return StartError::Recovery(error),
+        };
+        StartError::Directory(config.blame(key, &problem, &hint))
+    }
+
+    /// The text with everything that caused it.
+    pub fn text(&self) -> String {
+        with_causes(self)
+    }
+}
+
+/// All interfaces read as Java's `0.0.0.0`, whichever family the socket is of.
+fn address_text(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("0.0.0.0:{}", address.port()) } else { address.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use zabd_config::Sources;
+
+    fn config() -> Config {
+        let text = b"dataDir=/data\ndataLogDir=/log\nclientPort=2181\nclientPortAddress=zk.example\n";
+        let nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
+        Sources::new().file("zoo.cfg", text).resolve(&nothing).unwrap()
+    }
+
+    #[test]
+    fn a_port_is_blamed_on_its_line() {
+        let failed = |kind: io::ErrorKind| {
+            let error = ListenError { address: ([127, 0, 0, 1], 2181).into(), source: kind.into() };
+            StartError::listen(&config(), &error)
+        };
+        let taken = failed(io::ErrorKind::AddrInUse);
+        assert_eq!(taken.exit_code(), ExitCode::UnexpectedError);
+        let text = taken.text();
+        assert!(
+            text.starts_with("zoo.cfg:3: clientPort=2181 cannot be opened on 127.0.0.1:2181: "),
+            "{text}"
+        );
+        assert!(text.contains("; hint: another process holds port 2181"), "{text}");
+        let elsewhere = failed(io::ErrorKind::AddrNotAvailable).text();
+        assert!(elsewhere.starts_with("zoo.cfg:4: clientPortAddress=zk.example cannot"), "{elsewhere}");
+        let unknown = StartError::no_address(&config(), "zk.example");
+        assert_eq!(unknown.exit_code(), ExitCode::InvalidInvocation);
+        assert!(unknown.text().starts_with("zoo.cfg:4: clientPortAddress=zk.example cannot be resolved"));
+    }
+
+    #[test]
+    fn a_directory_is_blamed_on_the_key_that_names_it() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let (data, log) = (Path::new("/data/version-2"), Path::new("/log/version-2"));
+        for (error, start, hint) in [
+            (
+                RecoveryError::Directory { action: "create", path: data.into(), source: denied() },
+                "zoo.cfg:1: dataDir=/data cannot be used: cannot create /data/version-2: permission denied",
+                "who may write to it",
+            ),
+            (
+                RecoveryError::Missing { path: log.into() },
+                "zoo.cfg:2: dataLogDir=/log lacks /log/version-2",
+                "mkdir -p /log/version-2",
+            ),
+            (
+                RecoveryError::InUse { path: data.into() },
+                "zoo.cfg:1: dataDir=/data is in use by another server",
+                "stop that server",
+            ),
+            (
+                RecoveryError::Empty { snapshot_dir: data.into(), initialize: "/data/initialize".into() },
+                "zoo.cfg:1: dataDir=/data holds no data, and db.autocreate is false",
+                "make an empty file /data/initialize",
+            ),
+            (
+                RecoveryError::Misplaced { path: log.into(), name: "snapshot.0".into(), what: "dataDir" },
+                "zoo.cfg:2: dataLogDir=/log holds snapshot.0, which belongs into dataDir",
+                "swapped",
+            ),
+        ] {
+            let error = StartError::recovery(&config(), error);
+            assert_eq!(error.exit_code(), ExitCode::UnableToAccessDataDir);
+            let text = error.text();
+            assert!(text.starts_with(start), "{text}");
+            assert!(text.contains("; hint: ") && text.contains(hint), "{text}");
+        }
+    }
+}
