@@ -6,10 +6,12 @@ Read as the super user, so that no ACL hides anything; the form is that of the g
 import base64
 import json
 import re
-from collections import deque
 
 from . import wire
 from .servers import SUPER_AUTH, four_letter_word
+
+# Requests on their way at once: enough to hide the way there and back, few enough to fit into socket buffers.
+PIPELINED_MAX = 64
 
 
 def dump_tree(port):
@@ -22,7 +24,7 @@ def dump_tree(port):
     sessions = session_ids(port)
     session = wire.Session(port)
     assert session.auth(*SUPER_AUTH).err == 0
-    nodes = [read_node(session, path) for path in sorted(all_paths(session))]
+    nodes = read_nodes(session, sorted(all_paths(session)))
     session.end()
     return {"zxid": zxid, "sessions": sessions, "nodes": nodes, "zxid_after": last_zxid(port)}
 
@@ -39,36 +41,53 @@ def session_ids(port):
     return sorted(set(re.findall(r"0x[0-9a-f]+", tracker)))
 
 
+def ask_all(session, requests):
+    """Readers of the replies to all (opcode, body), pipelined, in order; none may be refused."""
+    requests = list(requests)
+    for start in range(0, len(requests), PIPELINED_MAX):
+        some = requests[start:start + PIPELINED_MAX]
+        for opcode, body in some:
+            session.submit(opcode, body)
+        for opcode, body in some:
+            reply = session.reply()
+            assert reply is not None and reply.err == 0, f"{opcode} {bytes(body)}: {reply}"
+            yield reply.reader()
+
+
 def all_paths(session):
     """Every path, the parents first."""
-    queue = deque(["/"])
-    while queue:
-        path = queue.popleft()
-        yield path
-        reply = session.call(wire.GET_CHILDREN, wire.Writer().ustring(path).boolean(False).bytes)
-        assert reply.err == 0, f"getChildren {path}: {reply.err}"
-        reader = reply.reader()
-        base = "" if path == "/" else path
-        queue.extend(f"{base}/{name}" for name in reader.vector(reader.ustring))
+    level = ["/"]
+    while level:
+        yield from level
+        requests = [(wire.GET_CHILDREN, wire.Writer().ustring(path).boolean(False).bytes) for path in level]
+        below = []
+        for path, reader in zip(level, ask_all(session, requests)):
+            base = "" if path == "/" else path
+            below.extend(f"{base}/{name}" for name in reader.vector(reader.ustring))
+        level = below
 
 
-def read_node(session, path):
-    """One node in the form of `tree.json`."""
-    reply = session.call(wire.GET_DATA, wire.Writer().ustring(path).boolean(False).bytes)
-    assert reply.err == 0, f"getData {path}: {reply.err}"
-    reader = reply.reader()
-    data, stat = reader.buffer(), reader.stat()
-    reply = session.call(wire.GET_ACL, wire.Writer().ustring(path).bytes)
-    assert reply.err == 0, f"getACL {path}: {reply.err}"
-    reader = reply.reader()
-    acl = reader.vector(reader.acl)
-    assert reader.stat() == stat, f"{path} changed while it was read"
-    return {
-        "path": path,
-        "data": None if data is None else base64.b64encode(data).decode(),
-        "stat": stat,
-        "acl": [list(entry) for entry in acl],
-    }
+def read_nodes(session, paths):
+    """Nodes in the form of `tree.json`."""
+    requests = []
+    for path in paths:
+        requests.append((wire.GET_DATA, wire.Writer().ustring(path).boolean(False).bytes))
+        requests.append((wire.GET_ACL, wire.Writer().ustring(path).bytes))
+    readers = ask_all(session, requests)
+    nodes = []
+    for path in paths:
+        reader = next(readers)
+        data, stat = reader.buffer(), reader.stat()
+        reader = next(readers)
+        acl = reader.vector(reader.acl)
+        assert reader.stat() == stat, f"{path} changed while it was read"
+        nodes.append({
+            "path": path,
+            "data": None if data is None else base64.b64encode(data).decode(),
+            "stat": stat,
+            "acl": [list(entry) for entry in acl],
+        })
+    return nodes
 
 
 def from_golden(text):

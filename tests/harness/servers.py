@@ -6,6 +6,7 @@ time: readiness is an answer to `srvr`, an end is the end of the process.
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,8 +18,12 @@ from . import places
 
 KINDS = ("java38", "java395", "zabd")
 JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"]
+# System properties that Java knows by their own names.
+UNPREFIXED = ("znode.", "jute.maxbuffer", "readonlymode.")
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="  # super:test
 SUPER_AUTH = ("digest", "super:test")
+COMPLAINT = re.compile(
+    r"(?i)digests? .*not match|digest mismatch|unexpected exception|EOFException|not usable|of sessions that are gone|panicked")
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
 
@@ -46,7 +51,7 @@ class Server:
     """A server that can be started, ended, killed and started again on the same directory and port."""
 
     def __init__(self, kind, directory, port=None, config=None, properties=None, data_dir=None, data_log_dir=None):
-        """`config` holds lines of zoo.cfg, `properties` system properties without their prefix `zookeeper.`."""
+        """`config` holds lines of zoo.cfg, `properties` system properties without their prefix `zookeeper.`, if they have it."""
         assert kind in KINDS, kind
         self.kind = kind
         self.directory = Path(directory)
@@ -81,10 +86,16 @@ class Server:
         """The log so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def complaints(self, since=0):
+        """Lines of the log, from some offset on, of a server that finds a digest wrong, or a record that it cannot read."""
+        return [
+            line for line in self.log_text()[since:].splitlines()
+            if COMPLAINT.search(line) and "likely due to reading an older snapshot" not in line]
+
     def command(self):
         """The command line: the same words for all three after the program's name."""
         config_path = self.directory / "zoo.cfg"
-        defines = [f"-Dzookeeper.{key}={value}" for key, value in self.properties.items()]
+        defines = [f"-D{property_name(key)}={value}" for key, value in self.properties.items()]
         if self.kind == "zabd":
             return [str(places.ZABD), *defines, str(config_path)]
         classpath = places.JAVA38_CLASSPATH if self.kind == "java38" else places.JAVA395_CLASSPATH
@@ -152,6 +163,12 @@ class Server:
 
     def __exit__(self, *_):
         self.kill()
+
+
+def property_name(key):
+    """A system property as Java knows it."""
+    is_unprefixed = key.startswith(UNPREFIXED) and not key.endswith(".extrasize")
+    return key if is_unprefixed else f"zookeeper.{key}"
 
 
 def four_letter_word(port, word, timeout=10):

@@ -116,6 +116,10 @@ class Reply:
         return Reader(self.body)
 
 
+class Closed(AssertionError):
+    """The server closed the connection where something was expected of it."""
+
+
 class Connection:
     """One TCP connection that carries frames."""
 
@@ -141,7 +145,8 @@ class Connection:
             except (ConnectionResetError, BrokenPipeError):
                 chunk = b""
             if not chunk:
-                assert not self.received, f"closed within a frame: {self.received.hex()}"
+                if self.received:
+                    raise Closed(f"closed within a frame: {self.received.hex()}")
                 return None
             self.received += chunk
         length = 4 + struct.unpack_from(">i", self.received)[0]
@@ -196,7 +201,8 @@ class Session(Connection):
         super().__init__(port)
         self.send_frame(connect_request(timeout_ms, session_id, password, last_zxid))
         frame = self.frame()
-        assert frame is not None, "connection refused without an answer"
+        if frame is None:
+            raise Closed("connection refused without an answer")
         reader = Reader(frame, 4)
         assert reader.int() == 0, "protocol version"
         self.timeout_ms, self.session_id, self.password = reader.int(), reader.long(), reader.buffer()
@@ -225,7 +231,8 @@ class Session(Connection):
         """Sends a request and waits for its reply."""
         sent = self.submit(opcode, body, xid)
         reply = self.reply()
-        assert reply is not None, f"closed without a reply to opcode {opcode}"
+        if reply is None:
+            raise Closed(f"closed without a reply to opcode {opcode}")
         assert reply.xid == sent, f"reply to {reply.xid}, expected {sent}"
         return reply
 

@@ -38,11 +38,7 @@ class House:
 
     def check_log(self):
         """A successor that finds the digest wrong, or a record it cannot read, says so in its log or in its figures."""
-        text = self.server.log_text()
-        complaints = [
-            line for line in text.splitlines()
-            if re.search(r"(?i)digests? .*not match|digest mismatch|unexpected exception|EOFException", line)
-            and "likely due to reading an older snapshot" not in line]
+        complaints = self.server.complaints()
         assert not complaints, complaints[:5]
         mismatches = re.search(r"zk_digest_mismatches_count\t(\S+)", four_letter_word(self.server.port, "mntr"))
         assert mismatches and float(mismatches.group(1)) == 0, mismatches
