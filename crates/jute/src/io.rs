@@ -99,6 +99,11 @@ impl<'a> Reader<'a> {
         Self { bytes, offset: 0, limits }
     }
 
+    /// Reads a part of these bytes from its start, with the same limits.
+    pub(crate) fn within(&self, part: &'a [u8]) -> Self {
+        Self::with_limits(part, self.limits)
+    }
+
     /// How many bytes have been read.
     pub fn offset(&self) -> usize {
         self.offset

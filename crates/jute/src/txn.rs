@@ -132,7 +132,7 @@ pub enum Txn<'a> {
 pub struct SubTxn<'a> {
     /// The operation's type.
     pub kind: i32,
-    /// Never a multi or a session's beginning or end.
+    /// Creation, deletion, new data, check, or error.
     pub txn: Txn<'a>,
 }
 
@@ -271,16 +271,33 @@ impl<'a> Txn<'a> {
     }
 }
 
+/// What may stand in a multi: what Java's `DataTree.processTxn` takes there.
+fn is_operation(op: OpCode) -> bool {
+    use OpCode as Op;
+    matches!(
+        op,
+        Op::Create
+            | Op::Create2
+            | Op::CreateContainer
+            | Op::CreateTtl
+            | Op::Delete
+            | Op::DeleteContainer
+            | Op::SetData
+            | Op::Check
+            | Op::Error
+    )
+}
+
 impl<'a> SubTxn<'a> {
     fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let offset = r.offset();
         let kind = r.int()?;
         let body = r.buffer()?.ok_or(DecodeError::Null { offset })?;
-        if kind == OpCode::Multi.code() {
+        if !OpCode::from_code(kind).is_some_and(is_operation) {
             // Nesting has no meaning, and decoding it would recurse as deep as the bytes say.
             return Err(DecodeError::UnknownValue { value: kind, offset });
         }
-        Ok(Self { kind, txn: Txn::decode(&mut Reader::new(body), kind)? })
+        Ok(Self { kind, txn: Txn::decode(&mut r.within(body), kind)? })
     }
 
     fn encode(&self, w: &mut Writer<'_>) {

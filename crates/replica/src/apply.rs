@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use zabd_jute::client::MultiHeader;
 use zabd_jute::txn::{Entry, Txn};
-use zabd_jute::{OpCode, Reader, Record, Stat, Writer, Zxid};
+use zabd_jute::{Limits, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
 use zabd_tree::{Change, Effects, OpResult, Tree};
 
 use crate::input::{Output, Outputs, Request};
@@ -66,7 +66,9 @@ impl Replica {
         origin: Origin,
         out: &mut Outputs,
     ) {
-        let entry = Entry::decode(&mut Reader::new(bytes)).expect("our own record decodes");
+        // What was logged is as long as the operator allows, not as Java's default does.
+        let limits = Limits { field_bytes_max: bytes.len() };
+        let entry = Entry::decode(&mut Reader::with_limits(bytes, limits)).expect("our own record decodes");
         assert_eq!(entry.header.zxid, zxid, "a record stands at its position");
         let results = std::mem::take(&mut self.results);
         let mut observer = Observer { zxid, watches, out, results };

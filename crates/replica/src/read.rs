@@ -78,7 +78,8 @@ pub fn touches_watches(op: i32, body: &[u8]) -> bool {
     match OpCode::from_code(op) {
         // The watch flag is the last byte; bytes behind the record only make this too careful.
         Some(OpCode::Exists | OpCode::GetData | OpCode::GetChildren | OpCode::GetChildren2) => {
-            PathWatchRequest::from_bytes(body).is_ok_and(|request| request.watch)
+            let mut reader = Reader::with_limits(body, Limits { field_bytes_max: body.len() });
+            PathWatchRequest::decode(&mut reader).is_ok_and(|request| request.watch)
         }
         Some(
             OpCode::SetWatches

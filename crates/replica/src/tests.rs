@@ -9,7 +9,7 @@ use zabd_jute::client::{
 use zabd_jute::{Acl, Id, Limits, OpCode, Reader, Record, SessionId, Zxid};
 use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
 
-use crate::read::ReadOptions;
+use crate::read::{ReadOptions, touches_watches};
 use crate::watches::{Identities, Watches};
 use crate::{
     ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Replica, ReplicaOptions, Request, SessionRequest,
@@ -34,6 +34,10 @@ fn identities() -> Identities {
 
 impl Alone {
     fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> Self {
         let tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
         let options = ReplicaOptions {
             timeouts: TIMEOUTS,
@@ -44,9 +48,10 @@ impl Alone {
                 extended_types: true,
                 digest: true,
                 schemes: AuthSchemes::default(),
+                entry_bytes_max: limits.field_bytes_max,
                 ..CheckOptions::default()
             },
-            read: ReadOptions { skip_acl: false, limits: Limits::default() },
+            read: ReadOptions { skip_acl: false, limits },
             reconfig: false,
         };
         let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };
@@ -186,6 +191,25 @@ fn a_write_is_answered_when_it_survives_a_crash_and_not_before() {
     assert!(alone.tree.node("/a").is_none(), "what is not durable is not shown");
     assert_eq!(alone.sync(), ["1 <- 1 zxid=2 err=0 +6"]);
     assert_eq!(alone.tree.node("/a").unwrap().data(), Some(&b"1"[..]));
+}
+
+/// Operators raise `jute.maxbuffer`: what a client may send then is logged, applied and watched.
+#[test]
+fn what_is_larger_than_javas_default_is_served_if_that_is_allowed() {
+    let mut alone = Alone::with_limits(Limits { field_bytes_max: 8 << 20 });
+    let session = alone.connect(1);
+    let data = vec![7; 3 << 20];
+    alone.ask(1, session, 1, OpCode::Create, create("/a", 0));
+    alone.ask(1, session, 2, OpCode::SetData, set("/a", &data));
+    let request = SetDataRequest { path: "/a".into(), data: Some(&data), version: -1 };
+    let multi = MultiRequest { ops: vec![MultiOp::SetData(request)] };
+    alone.ask(1, session, 3, OpCode::Multi, multi.to_bytes());
+    let lines = alone.sync();
+    assert_eq!(lines[1..], ["1 <- 2 zxid=3 err=0 +68", "1 <- 3 zxid=4 err=0 +86"]);
+    let long_path = format!("/{}", "a".repeat(3 << 20));
+    assert!(touches_watches(OpCode::Exists.code(), &read(&long_path, true)));
+    alone.ask(1, session, 4, OpCode::Exists, read(&long_path, true));
+    assert_eq!(alone.watches.total(), 1);
 }
 
 #[test]
