@@ -10,10 +10,17 @@ pub struct Zxid(pub i64);
 impl Zxid {
     /// Before every transaction.
     pub const ZERO: Zxid = Zxid(0);
+    /// What stands in the vote of a server that cannot be elected.
+    pub const NONE: Zxid = Zxid(i64::MIN);
+
+    /// The position with this number in this epoch.
+    pub fn new(epoch: Epoch, counter: u32) -> Zxid {
+        Zxid(epoch.0 << 32 | i64::from(counter))
+    }
 
     /// The epoch of the leader that proposed the transaction.
-    pub fn epoch(self) -> u32 {
-        (self.0 >> 32) as u32
+    pub fn epoch(self) -> Epoch {
+        Epoch(self.0 >> 32)
     }
 
     /// The transaction's number within its epoch.
@@ -42,6 +49,39 @@ impl fmt::Display for Zxid {
     }
 }
 
+/// The reign of one leader. Leaders of later epochs have larger numbers, and no number is used twice.
+///
+/// The epoch files and a zxid's high half are such numbers; the *round* of an election, which Java also
+/// calls an epoch, is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub i64);
+
+impl Epoch {
+    /// Before every leader.
+    pub const ZERO: Epoch = Epoch(0);
+    /// What stands in the vote of a server that cannot be elected.
+    pub const NONE: Epoch = Epoch(i64::MIN);
+
+    /// Where the epoch begins: the position with counter 0, which no transaction has. NEWLEADER and its
+    /// acknowledgements name an epoch by it, and a leader without a transaction of its own votes with it.
+    pub fn first_zxid(self) -> Zxid {
+        Zxid::new(self, 0)
+    }
+
+    /// The epoch after this one.
+    #[must_use]
+    pub fn next(self) -> Epoch {
+        Epoch(self.0 + 1)
+    }
+}
+
+/// Prints in decimal, as the epoch files do.
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A client session. Ids with the top bit set are legal, so comparisons with the markers that
 /// `ephemeralOwner` also carries are made on the exact value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,13 +99,42 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// The number in a server's `myid` file.
+/// The number in a server's `myid` file. Real ones are 0 to 255: only the low byte reaches session ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId(pub i64);
+
+impl ServerId {
+    /// Whom a server votes for that cannot be elected itself.
+    pub const NONE: ServerId = ServerId(i64::MIN);
+    /// What an observer without a number of its own introduces itself with.
+    pub const ANONYMOUS: ServerId = ServerId(i64::MAX);
+}
 
 impl fmt::Display for ServerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Which of two configurations is the newer one: the zxid of the reconfiguration that made it, or 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConfigVersion(pub i64);
+
+impl ConfigVersion {
+    /// What a configuration has that no leader has adopted yet.
+    pub const ZERO: ConfigVersion = ConfigVersion(0);
+}
+
+impl From<Zxid> for ConfigVersion {
+    fn from(zxid: Zxid) -> Self {
+        ConfigVersion(zxid.0)
+    }
+}
+
+/// Prints as in the configuration's text: lower-case hexadecimal without prefix.
+impl fmt::Display for ConfigVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::LowerHex::fmt(&self.0, f)
     }
 }
 
@@ -76,9 +145,18 @@ mod tests {
     #[test]
     fn zxid_splits_into_epoch_and_counter() {
         let zxid = Zxid(0x5_0000_0007);
-        assert_eq!((zxid.epoch(), zxid.counter()), (5, 7));
+        assert_eq!((zxid.epoch(), zxid.counter()), (Epoch(5), 7));
+        assert_eq!(Zxid::new(Epoch(5), 7), zxid);
+        assert_eq!(Epoch(5).first_zxid(), Zxid(0x5_0000_0000));
+        assert_eq!(Zxid::new(Epoch(5), u32::MAX), Zxid(0x5_ffff_ffff));
         assert_eq!(format!("{zxid:x} {zxid}"), "500000007 0x500000007");
         assert_eq!(zxid.next(), Zxid(0x5_0000_0008));
+    }
+
+    /// Java shifts with the sign, so the zxid of a server without a history has an epoch of its own.
+    #[test]
+    fn zxid_minus_one_is_before_every_epoch() {
+        assert_eq!(Zxid(-1).epoch(), Epoch(-1));
     }
 
     #[test]

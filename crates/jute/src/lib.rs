@@ -12,10 +12,11 @@ mod ids;
 mod io;
 mod opcode;
 pub mod path;
+pub mod quorum;
 pub mod txn;
 
 pub use data::{Acl, Id, Stat, StatPersisted, perms};
 pub use error_code::ErrorCode;
-pub use ids::{ServerId, SessionId, Zxid};
+pub use ids::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
 pub use io::{DecodeError, Limits, Reader, Record, Writer};
 pub use opcode::OpCode;
