@@ -86,16 +86,45 @@ fn read_number<D: Disk>(disk: &D, path: PathBuf) -> Result<Option<u32>, EpochErr
 
 /// Replaces the epoch in a file, durably.
 pub fn write<D: Disk>(disk: &D, dir: &Path, file: EpochFile, epoch: u32) -> Result<(), EpochError> {
-    let path = dir.join(file.name());
+    write_pending(disk, dir, file, epoch)
+        .and_then(|()| name_pending(disk, dir, file))
+        .map_err(io_error("write", dir.join(file.name())))
+}
+
+/// The first half of [`write`]: the new epoch is durable beside the file.
+pub fn prepare<D: Disk>(disk: &D, dir: &Path, file: EpochFile, epoch: u32) -> Result<(), EpochError> {
+    write_pending(disk, dir, file, epoch)
+        .and_then(|()| disk.sync_dir(dir))
+        .map_err(io_error("write", dir.join(file.pending_name())))
+}
+
+/// The second half of [`write`]: what was prepared holds.
+pub fn commit<D: Disk>(disk: &D, dir: &Path, file: EpochFile) -> Result<(), EpochError> {
+    name_pending(disk, dir, file).map_err(io_error("write", dir.join(file.name())))
+}
+
+/// Removes what was prepared and never came to hold.
+pub fn discard<D: Disk>(disk: &D, dir: &Path, file: EpochFile) -> Result<(), EpochError> {
     let pending = dir.join(file.pending_name());
-    let written = (|| {
-        let mut created = disk.create(&pending)?;
-        created.write_at(0, epoch.to_string().as_bytes())?;
-        created.sync()?;
-        disk.rename(&pending, &path)?;
-        disk.sync_dir(dir)
-    })();
-    written.map_err(|source| EpochError::Io { action: "write", path, source })
+    match disk.remove(&pending) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| disk.sync_dir(dir)).map_err(io_error("remove", pending)),
+    }
+}
+
+fn write_pending<D: Disk>(disk: &D, dir: &Path, file: EpochFile, epoch: u32) -> io::Result<()> {
+    let mut created = disk.create(&dir.join(file.pending_name()))?;
+    created.write_at(0, epoch.to_string().as_bytes())?;
+    created.sync()
+}
+
+fn name_pending<D: Disk>(disk: &D, dir: &Path, file: EpochFile) -> io::Result<()> {
+    disk.rename(&dir.join(file.pending_name()), &dir.join(file.name()))?;
+    disk.sync_dir(dir)
+}
+
+fn io_error(action: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> EpochError {
+    move |source| EpochError::Io { action, path, source }
 }
 
 #[cfg(test)]

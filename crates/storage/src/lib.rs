@@ -6,12 +6,13 @@
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
 //! [`recovery`] (what a start finds), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
-//! promised). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
+//! promised), [`rebase`] (what it gives up). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
 pub mod disk;
 pub mod epochs;
 pub mod layout;
 pub mod log;
+pub mod rebase;
 pub mod recovery;
 pub mod retention;
 pub mod snapshot;

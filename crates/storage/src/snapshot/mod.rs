@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use zabd_jute::Zxid;
 
 pub use reader::{LoadedSnapshot, load, looks_whole};
-pub use writer::SnapshotWriter;
+pub use writer::{SealedSnapshot, SnapshotWriter};
 
 /// "ZKSN", version 2, database −1.
 pub(crate) const HEADER: [u8; 16] = *b"ZKSN\0\0\0\x02\xff\xff\xff\xff\xff\xff\xff\xff";

@@ -96,7 +96,12 @@ impl<D: Disk> SnapshotWriter<D> {
     }
 
     /// Seals the snapshot, makes it durable and gives it its name. The body must end with `ustring "/"`.
-    pub fn finish(mut self, trailer: SnapshotTrailer) -> Result<PathBuf, SnapshotError> {
+    pub fn finish(self, trailer: SnapshotTrailer) -> Result<PathBuf, SnapshotError> {
+        self.seal_up(trailer)?.publish()
+    }
+
+    /// Seals the snapshot and makes it durable; its name comes later. The body must end with `ustring "/"`.
+    pub fn seal_up(mut self, trailer: SnapshotTrailer) -> Result<SealedSnapshot<D>, SnapshotError> {
         self.seal()?;
         if let Some((zxid, digest)) = trailer.digest {
             self.write(&zxid.0.to_be_bytes())?;
@@ -117,11 +122,7 @@ impl<D: Disk> SnapshotWriter<D> {
             Stream::Snappy(rest) => snappy::compress_block(&rest, &mut self.waiting),
         }
         self.flush()?;
-        let path = self.dir.join(&self.name);
-        self.disk.rename(&self.temporary, &path).map_err(|source| self.failed("finish", source))?;
-        self.finished = true;
-        self.disk.sync_dir(&self.dir).map_err(|source| self.failed("name", source))?;
-        Ok(path)
+        Ok(SealedSnapshot { writer: self })
     }
 
     fn seal(&mut self) -> Result<(), SnapshotError> {
@@ -141,6 +142,29 @@ impl<D: Disk> SnapshotWriter<D> {
 
     fn failed(&self, action: &'static str, source: std::io::Error) -> SnapshotError {
         SnapshotError::Io { action, path: self.temporary.clone(), source }
+    }
+}
+
+/// A whole, durable snapshot that no start counts yet. Dropped before it is published, it leaves nothing.
+pub struct SealedSnapshot<D: Disk> {
+    writer: SnapshotWriter<D>,
+}
+
+impl<D: Disk> SealedSnapshot<D> {
+    /// Gives it its name, durably.
+    pub fn publish(self) -> Result<PathBuf, SnapshotError> {
+        let mut writer = self.writer;
+        let path = writer.dir.join(&writer.name);
+        writer.disk.rename(&writer.temporary, &path).map_err(|source| writer.failed("finish", source))?;
+        writer.finished = true;
+        writer.disk.sync_dir(&writer.dir).map_err(|source| writer.failed("name", source))?;
+        Ok(path)
+    }
+}
+
+impl<D: Disk> std::fmt::Debug for SealedSnapshot<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedSnapshot").field("name", &self.writer.name).finish_non_exhaustive()
     }
 }
 
