@@ -75,14 +75,15 @@ fn is_forbidden(c: char) -> bool {
     )
 }
 
-/// The parent's path and the name; `None` for the root and for text without a slash.
+/// The parent's path and the name; `None` for the root, for text without a slash, and where nothing
+/// stands between the last two slashes or behind them: nothing can have such a name.
 ///
-/// Only the last slash counts: the text before it need not be a path.
+/// The rest of the text need not be a path.
 pub fn split(path: &str) -> Option<(&str, &str)> {
     match path.rsplit_once('/')? {
-        ("", "") => None,
+        (_, "") => None,
         ("", name) => Some(("/", name)),
-        (parent, name) => Some((parent, name)),
+        (parent, name) => (!parent.ends_with('/')).then_some((parent, name)),
     }
 }
 
@@ -146,8 +147,10 @@ mod tests {
         assert_eq!(split("a"), None);
         assert_eq!(split("/a"), Some(("/", "a")));
         assert_eq!(split("/a/b"), Some(("/a", "b")));
-        assert_eq!(split("/a/"), Some(("/a", "")));
-        assert_eq!(split("//b"), Some(("/", "b")));
+        assert_eq!(split("a/b"), Some(("a", "b")));
+        for nameless in ["/a/", "//", "//b", "/a//b"] {
+            assert_eq!(split(nameless), None, "{nameless}");
+        }
         assert_eq!(parent("/a/b/c"), Some("/a/b"));
     }
 }

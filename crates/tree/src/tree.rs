@@ -168,13 +168,13 @@ impl Tree {
         let childless = |id: &&NodeId| self.nodes.get(**id).num_children() == 0;
         let is_used_up = |id: &&NodeId| {
             let stat = &self.nodes.get(**id).stat;
-            let age_ms = now_wall_ms - stat.mtime_ms;
+            let age_ms = now_wall_ms.wrapping_sub(stat.mtime_ms);
             stat.cversion > 0 || (never_used_interval_ms > 0 && age_ms > never_used_interval_ms)
         };
         let is_outdated = |id: &&NodeId| {
             let stat = &self.nodes.get(**id).stat;
             match self.owner(stat) {
-                Owner::Ttl { ttl_ms } => now_wall_ms - stat.mtime_ms > ttl_ms,
+                Owner::Ttl { ttl_ms } => now_wall_ms.wrapping_sub(stat.mtime_ms) > ttl_ms,
                 _ => false,
             }
         };
