@@ -272,14 +272,15 @@ impl<'s, 'a> Server<'s, 'a> {
     }
 
     fn sync(&mut self) -> Result<(), Refusal> {
-        let request: PathRequest = self.decode()?;
-        self.answer(|w| w.ustring(&request.path))
+        // Nobody looks at the path, so it may even be null.
+        let path = self.reader().ustring_or_null()?;
+        self.answer(|w| w.ustring_or_null(path.as_deref()))
     }
 
     fn get_ephemerals(&mut self) -> Result<(), Refusal> {
         let request: GetEphemeralsRequest = self.decode()?;
         let prefix = request.prefix.unwrap_or_default();
-        let all = prefix.trim().is_empty() || prefix == "/";
+        let all = matches!(prefix.trim(), "" | "/");
         let mut paths = self.tree.ephemerals(self.read.session);
         paths.retain(|path| all || path.starts_with(&*prefix));
         self.answer(|w| w.vector(&paths, |w, path| w.ustring(path)))

@@ -95,17 +95,17 @@ fn expand_auth(perms: i32, caller: &Caller<'_>, fixed: &mut Vec<Acl<'static>>) -
 
 fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
     match scheme {
-        "digest" => {
-            schemes.digest
-                && id
-                    .split_once(':')
-                    .is_some_and(|(user, hash)| !user.is_empty() && !hash.is_empty() && !hash.contains(':'))
-        }
+        "digest" => schemes.digest && is_digest(id),
         "ip" => parse_network(id).is_some(),
         "sasl" => schemes.sasl && !id.is_empty(),
         "x509" => schemes.x509 && !id.is_empty(),
         _ => false,
     }
+}
+
+/// Two parts, as Java's `split` counts them: an empty one at the end is none.
+fn is_digest(id: &str) -> bool {
+    id.trim_end_matches(':').split(':').count() == 2
 }
 
 /// `a.b.c.d`, an IPv6 address, either with `/bits`.
@@ -203,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn digests_have_two_parts_as_java_counts_them() {
+        for id in ["a:b", ":b", "a:b:", "a:b::"] {
+            let list = [Acl::new(1, "digest", id)];
+            assert_eq!(fix_up(Some(&list), &caller(&[]), AuthSchemes::default()), Ok(list.to_vec()), "{id}");
+        }
+    }
+
+    #[test]
     fn lists_that_are_refused() {
         let schemes = AuthSchemes::default();
         let null_id =
@@ -219,6 +227,8 @@ mod tests {
             (vec![Acl::new(1, "sasl", "me")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "digest", "nocolon")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "digest", "a:b:c")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "digest", "a:")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "digest", "::")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "ip", "10.0.0.0/33")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "ip", "somewhere")], ErrorCode::InvalidAcl),
         ] {
