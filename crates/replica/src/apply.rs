@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 
 use zabd_jute::client::MultiHeader;
-use zabd_jute::txn::{Entry, Txn};
+use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{Limits, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
 use zabd_tree::{Change, Effects, OpResult, Tree};
 
-use crate::input::{Output, Outputs, Request};
+use crate::audit::{self, AuditEvent};
+use crate::input::{Fact, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::read::{self, Read, Served};
 use crate::reply;
@@ -71,7 +72,9 @@ impl Replica {
         let entry = Entry::decode(&mut Reader::with_limits(bytes, limits)).expect("our own record decodes");
         assert_eq!(entry.header.zxid, zxid, "a record stands at its position");
         let results = std::mem::take(&mut self.results);
-        let mut observer = Observer { zxid, watches, out, results };
+        let audited_end =
+            (self.options.audit && is_part_of_end(&entry, &origin)).then_some(entry.header.session);
+        let mut observer = Observer { zxid, watches, out, results, audited_end };
         tree.apply(&entry, &mut observer);
         count_writes(&mut self.writes, &entry.txn);
         let mut results = observer.results;
@@ -93,7 +96,11 @@ impl Replica {
                 out.send(conn, true);
                 out.list.push(Output::Established { conn, session, timeout_ms });
             }
-            Origin::Client { conn, xid, op, multi } => {
+            Origin::Client { conn, xid, op, multi, audited } => {
+                if let Some(request) = audited {
+                    let events = audit::events(&request, &entry.txn, self.options.read.limits);
+                    out.list.extend(events.into_iter().map(audited_fact));
+                }
                 let bytes = &mut out.bytes;
                 match (&entry.txn, results.front()) {
                     (Txn::Error { code }, _) => reply::frame(bytes, header(xid, zxid, *code), |_| ()),
@@ -120,16 +127,38 @@ fn header(xid: i32, zxid: Zxid, err: i32) -> zabd_jute::client::ReplyHeader {
     zabd_jute::client::ReplyHeader { xid, zxid, err }
 }
 
+/// Whether the ephemerals that a transaction deletes go with their session.
+fn is_part_of_end(entry: &Entry<'_>, origin: &Origin) -> bool {
+    match &entry.txn {
+        Txn::CloseSession { .. } => true,
+        // What does not fit into the record of the end goes before it, in records that answer nobody.
+        Txn::Delete { .. } => {
+            let TxnHeader { session, cxid, .. } = entry.header;
+            matches!(origin, Origin::Server) && session != SessionId::NONE && cxid == 0
+        }
+        _ => false,
+    }
+}
+
+fn audited_fact(event: AuditEvent) -> Output {
+    Output::Fact(Fact::Audited(Box::new(event)))
+}
+
 /// Passes changes on to the watches and keeps the results for the reply.
 struct Observer<'w> {
     zxid: Zxid,
     watches: &'w mut Watches,
     out: &'w mut Outputs,
     results: VecDeque<OpResult>,
+    /// The session whose ephemerals go, if the audit log wants to know.
+    audited_end: Option<SessionId>,
 }
 
 impl Effects for Observer<'_> {
     fn change(&mut self, change: Change<'_>) {
+        if let (Some(session), Change::Deleted { path, .. }) = (self.audited_end, &change) {
+            self.out.list.push(audited_fact(AuditEvent::of_session_end(session, path)));
+        }
         self.watches.offer(self.zxid, &change, self.out);
     }
     fn result(&mut self, result: OpResult) {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use zabd_jute::{SessionId, Zxid};
 
+use crate::audit::AuditEvent;
 use crate::watches::{EventKind, EventSink, Identities};
 
 /// A hasher's seed. Fixed, an attacker could choose colliding names; random, the same inputs would not
@@ -153,6 +154,8 @@ pub enum Fact {
         /// Whether its password was wrong, rather than the session gone.
         wrong_password: bool,
     },
+    /// A change was asked for and answered; only if the audit log is on.
+    Audited(Box<AuditEvent>),
     /// Writes are refused until the disk has room.
     WritesSuspended,
     /// Writes are accepted again.

@@ -18,6 +18,7 @@
 //! replies), [`read`] (requests that change nothing), [`watches`], [`auth`].
 
 mod apply;
+pub mod audit;
 pub mod auth;
 mod input;
 mod pipeline;

@@ -31,6 +31,8 @@ pub struct ReplicaOptions {
     pub check: CheckOptions,
     /// How reads are served.
     pub read: ReadOptions,
+    /// Whether changes are told to the audit log.
+    pub audit: bool,
     /// Whether a `reconfig` gets as far as being told that a standalone server has no ensemble.
     pub reconfig: bool,
 }
@@ -60,7 +62,18 @@ impl Positions {
 #[derive(Debug)]
 pub(crate) enum Origin {
     /// A request.
-    Client { conn: ConnId, xid: i32, op: i32, multi: Box<[i32]> },
+    Client {
+        /// Where the reply goes.
+        conn: ConnId,
+        /// Echoed.
+        xid: i32,
+        /// What was asked for.
+        op: i32,
+        /// What each operation of a multi was.
+        multi: Box<[i32]>,
+        /// The request itself, if it is told to the audit log.
+        audited: Option<Box<Request>>,
+    },
     /// A connect request: the new session's first reply.
     Connect { conn: ConnId, timeout_ms: i32, has_read_only_byte: bool },
     /// Nobody: an expiry, the reaper, or a part of a larger change.

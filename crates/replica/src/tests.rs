@@ -52,6 +52,7 @@ impl Alone {
                 ..CheckOptions::default()
             },
             read: ReadOptions { skip_acl: false, limits },
+            audit: false,
             reconfig: false,
         };
         let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };

@@ -38,7 +38,8 @@ impl Replica {
             }
         };
         let multi = decoded.multi_kinds();
-        let origin = Origin::Client { conn, xid, op: op.code(), multi };
+        let audited = self.options.audit.then(|| Box::new(request.clone()));
+        let origin = Origin::Client { conn, xid, op: op.code(), multi, audited };
         let caller = Caller { session, ids: &request.identities };
         match decoded {
             Decoded::Fail(error) => {

@@ -236,6 +236,7 @@ fn tell(fact: &Fact, clients: &crate::net::Clients<'_>) {
         Fact::SessionRefused { session, wrong_password: false } => {
             tracing::info!("Invalid session {session}, probably expired");
         }
+        Fact::Audited(event) => crate::audit::tell(event),
         Fact::WritesSuspended => {
             tracing::error!("The log has no room: writes are refused until there is some, reads go on");
         }

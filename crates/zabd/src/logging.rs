@@ -21,7 +21,9 @@ use crate::driver::wall_ms;
 
 /// Begins to log; called once.
 pub fn begin(config: LogConfig, myid: Option<i64>) {
-    let filter = EnvFilter::new(config.level.as_str().to_lowercase());
+    // Whoever switched the audit log on wants its lines, however quiet the rest is.
+    let directives = format!("{},{}=info", config.level.as_str().to_lowercase(), crate::audit::LOGGER);
+    let filter = EnvFilter::new(directives);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Quietly);
     match config.format {
         LogFormat::Json => builder.json().with_thread_names(true).init(),
@@ -70,7 +72,7 @@ where
     ) -> fmt::Result {
         let metadata = event.metadata();
         let thread = std::thread::current();
-        let place = metadata.target().rsplit("::").next().unwrap_or_default();
+        let place = metadata.target().rsplit([':', '.']).next().unwrap_or_default();
         write!(writer, "{} [myid:", log_date(wall_ms()))?;
         if let Some(myid) = self.myid {
             write!(writer, "{myid}")?;

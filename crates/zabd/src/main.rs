@@ -1,6 +1,7 @@
 //! zabd: a native server that ZooKeeper's clients, tools and data directories cannot tell from Java's.
 
 mod admin;
+mod audit;
 mod driver;
 mod introspect;
 mod launch;

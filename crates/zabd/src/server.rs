@@ -269,6 +269,7 @@ fn replica_options(config: &Config, limits: Limits, secret: u64) -> ReplicaOptio
         first_session: first_session(Config::SESSION_SERVER_ID, wall_ms()),
         check,
         read: read_options(config, limits),
+        audit: config.audit_enabled,
         reconfig: config.reconfig_enabled,
     }
 }

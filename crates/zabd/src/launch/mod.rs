@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use command_line::Request;
 use zabd_config::{Config, ConfigErrors};
+use zabd_replica::audit::{AuditEvent, Outcome};
 
 use crate::logging;
 use crate::server::Server;
@@ -48,14 +49,22 @@ fn serve(config: Config, is_development: bool) -> ExitCode {
         tracing::info!("{setting}");
     }
     let data_dir = config.data_dir.clone();
+    let is_audited = config.audit_enabled;
+    let audit = |operation, outcome| {
+        if is_audited {
+            crate::audit::tell(&AuditEvent::of_server(operation, outcome));
+        }
+    };
     let server = match Server::start(config) {
         Ok(server) => server,
         Err(error) => {
             eprintln!("{}", error.text());
             tracing::error!("{}, exiting abnormally: {}", javas_words(error.exit_code()), error.text());
+            audit("serverStart", Outcome::Failure);
             return ExitCode::from(error.exit_code() as u8);
         }
     };
+    audit("serverStart", Outcome::Success);
     if is_development {
         println!("{}", greeting::text(server.address(), &data_dir));
     }
@@ -63,6 +72,7 @@ fn serve(config: Config, is_development: bool) -> ExitCode {
         tracing::warn!("Signals will end the process at once: {error}");
     }
     let stopped = server.wait();
+    audit("serverStop", Outcome::Invoked);
     tracing::info!("Stopped: {stopped:?}");
     ExitCode::from(stopped.exit_code() as u8)
 }

@@ -1,0 +1,144 @@
+"""The audit log: who changed what, one line per change."""
+
+import re
+
+import pytest
+
+from harness import wire
+from harness.wire import Writer
+
+from .client import (
+    ALL, CONTAINER, EPHEMERAL, OPEN, READ, SEQUENTIAL, TTL, TTL_SEQUENTIAL, data_body, eventually, path_and)
+
+LOGGER = "Slf4jAuditLogger"
+PROPERTIES = {"audit.enable": "true", "extendedTypesEnabled": "true"}
+
+
+@pytest.fixture
+def audited(house_of):
+    return house_of(properties=PROPERTIES)
+
+
+def lines(house):
+    """(level, fields) of all audit lines so far, without what the server's own start said."""
+    said = []
+    for line in house.log().splitlines():
+        if LOGGER in line and "result=" in line:
+            level = re.search(r"\b(INFO|ERROR)\b", line).group(1)
+            fields = re.search(r"(?:session|user)=.*", line).group(0).split("\t")
+            # Java keeps identities in a hash set.
+            said.append((level, ["user=" + ",".join(sorted(each[5:].split(","))) if each[:5] == "user=" else each for each in fields]))
+    return [(level, fields) for level, fields in said if not any("operation=server" in field for field in fields)]
+
+
+def audit(house, count):
+    """The first lines, when there are so many."""
+    return eventually(lambda: lines(house) if len(lines(house)) >= count else None)
+
+
+def test_changes_are_told_with_their_kind_and_result(audited):
+    client = audited.client()
+    client.auth("digest", "alice:secret")
+    acl = ((ALL, "world", "anyone"), (READ, "ip", "10.0.0.1"))
+    for path, flags, opcode, ttl in (
+        ("/p", 0, wire.CREATE, None), ("/e", EPHEMERAL, wire.CREATE2, None), ("/s-", SEQUENTIAL, wire.CREATE, None),
+        ("/es-", EPHEMERAL | SEQUENTIAL, wire.CREATE, None), ("/c", CONTAINER, wire.CREATE_CONTAINER, None),
+        ("/t", TTL, wire.CREATE_TTL, 10**6), ("/ts-", TTL_SEQUENTIAL, wire.CREATE_TTL, 10**6),
+    ):
+        assert client.create(path, flags=flags, opcode=opcode, ttl=ttl).err == 0
+    client.set("/p", b"data")
+    client.set_acl("/p", acl)
+    client.delete("/p")
+    who = [f"session=0x{client.session_id:x}", "user=127.0.0.1,alice", "ip=127.0.0.1"]
+    assert audit(audited, 10) == [("INFO", [*who, *rest, "result=success"]) for rest in (
+        ("operation=create", "znode=/p", "znode_type=persistent"),
+        ("operation=create", "znode=/e", "znode_type=ephemeral"),
+        ("operation=create", "znode=/s-0000000002", "znode_type=persistent_sequential"),
+        ("operation=create", "znode=/es-0000000003", "znode_type=ephemeral_sequential"),
+        ("operation=create", "znode=/c", "znode_type=container"),
+        ("operation=create", "znode=/t", "znode_type=persistent_with_ttl"),
+        ("operation=create", "znode=/ts-0000000006", "znode_type=persistent_sequential_with_ttl"),
+        ("operation=setData", "znode=/p"),
+        ("operation=setAcl", "znode=/p", "acl=world:anyone:cdrwaip:10.0.0.1:r"),
+        ("operation=delete", "znode=/p"),
+    )]
+
+
+def test_failures_are_errors_and_name_what_was_asked_for(audited):
+    client = audited.client()
+    client.create("/p", acl=((READ, "world", "anyone"),))
+    client.create("/p", flags=SEQUENTIAL, acl=())
+    client.create("/missing/t", flags=TTL, opcode=wire.CREATE_TTL, ttl=1)
+    client.delete("/missing")
+    client.set("/p", b"")
+    client.set_acl("/p", OPEN)
+    client.call(wire.RECONFIG, Writer().ustring(None).ustring(None).ustring(None).long(-1).bytes)
+    client.multi([(wire.DELETE, path_and("/missing", -1))])
+    client.call(wire.MULTI, b"\0")
+    who = [f"session=0x{client.session_id:x}", "user=127.0.0.1", "ip=127.0.0.1"]
+    assert audit(audited, 9)[1:] == [("ERROR", [*who, *rest, "result=failure"]) for rest in (
+        ("operation=create", "znode=/p", "znode_type=persistent_sequential"),
+        ("operation=create", "znode=/missing/t", "znode_type=persistent_with_ttl"),
+        ("operation=delete", "znode=/missing"),
+        ("operation=setData", "znode=/p"),
+        ("operation=setAcl", "znode=/p", "acl=world:anyone:cdrwa"),
+        ("operation=reconfig",),
+        ("operation=multiOperation",),
+        ("operation=multiOperation",),
+    )]
+
+
+def test_a_multi_is_told_operation_by_operation(audited):
+    client = audited.client()
+    client.multi([
+        (wire.CREATE, wire.create_body("/m")), (wire.CREATE2, wire.create_body("/m/e", flags=EPHEMERAL)),
+        (wire.SET_DATA, data_body("/m", b"x")), (wire.CHECK, path_and("/m", 1)), (wire.DELETE, path_and("/m/e", -1))])
+    assert [fields[3:] for _, fields in audit(audited, 4)] == [
+        ["operation=create", "znode=/m", "znode_type=persistent", "result=success"],
+        ["operation=create", "znode=/m/e", "znode_type=ephemeral", "result=success"],
+        ["operation=setData", "znode=/m", "result=success"],
+        ["operation=delete", "znode=/m/e", "result=success"],
+    ]
+
+
+def test_ephemerals_that_go_with_their_session_are_told_one_by_one(audited):
+    client = audited.client()
+    for path in ("/e1", "/e2"):
+        client.create(path, flags=EPHEMERAL)
+    client.end()
+    gone = audit(audited, 4)[2:]
+    operation = "operation=ephemeralZNodeDeletionOnSessionCloseOrExpire"
+    assert {(level, fields[0], *fields[2:]) for level, fields in gone} == {
+        ("INFO", f"session=0x{client.session_id:x}", operation, f"znode={path}", "result=success") for path in ("/e1", "/e2")}
+    assert all(re.fullmatch(r"user=\S+", fields[1]) for _, fields in gone)  # The server's own.
+
+
+def test_reads_and_sessions_are_not_told(audited):
+    client = audited.client()
+    client.exists("/", True)
+    client.names("/")
+    client.auth("digest", "alice:secret")
+    client.end()
+    assert lines(audited) == []
+
+
+def test_start_and_stop_are_told(audited):
+    eventually(lambda: re.search(rf"{LOGGER}.*user=\S+\toperation=serverStart\tresult=success", audited.log()))
+    audited.server.stop()
+    assert re.search(rf"{LOGGER}.*user=\S+\toperation=serverStop\tresult=invoked", audited.log())
+
+
+def test_it_is_off_unless_it_is_asked_for(house_of):
+    house = house_of()
+    house.client().create("/p")
+    assert LOGGER not in house.log()
+
+
+def test_a_client_cannot_write_lines_of_its_own(audited, only_zabd):
+    client = audited.client()
+    client.auth("digest", "eve\toperation=x\n2026-01-01 INFO Slf4jAuditLogger user=root:pw")
+    client.delete("/a\nb\tc\x1b\u0085\u2028d")
+    level, fields = audit(audited, 1)[0]
+    assert level == "ERROR" and len(lines(audited)) == 1
+    assert fields[1] == r"user=127.0.0.1,eve\toperation=x\n2026-01-01 INFO Slf4jAuditLogger user=root"
+    assert fields[4] == r"znode=/a\nb\tc\u001b\u0085\u2028d"
