@@ -18,6 +18,9 @@ use crate::reply;
 use crate::traffic::Traffic;
 use crate::watches::Watches;
 
+/// A bite ends with the reply that reaches this many bytes: what comes out of one stays small.
+const BITE_BYTES_MAX: usize = 1 << 20;
+
 impl Replica {
     /// Works off the queue from the front: committed transactions in zxid order, and the reads between
     /// them; at most `most` of them. Returns whether there is more to do at once.
@@ -25,6 +28,9 @@ impl Replica {
         for _ in 0..most {
             if !self.is_turn_of_front() {
                 return false;
+            }
+            if out.bytes.len() >= BITE_BYTES_MAX {
+                break;
             }
             match self.queue.pop_front().expect("the front was just looked at") {
                 Queued::Txn { zxid, entry, origin } => {

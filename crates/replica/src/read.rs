@@ -18,6 +18,10 @@ use crate::reply::{self, NO_ZXID};
 use crate::traffic::Traffic;
 use crate::watches::{EventKind, WatchKind, WatchSelection, Watches};
 
+/// A multiRead whose results are longer is refused: a request of a megabyte can ask for sixty thousand
+/// times the largest znode, and Java dies of it.
+const MULTI_READ_BYTES_MAX: usize = 64 << 20;
+
 /// One request that changes nothing, still as bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a> {
@@ -379,8 +383,14 @@ impl<'s, 'a> Server<'s, 'a> {
         };
         let zxid = self.tree.last_zxid();
         let results: Vec<_> = request.ops.iter().map(|op| (op, self.readable(op.path()))).collect();
+        let begin = self.out.len();
+        let mut is_too_long = false;
         reply::success(self.out, self.read.xid, zxid, |w| {
             for (op, node) in results {
+                is_too_long = w.position() - begin > MULTI_READ_BYTES_MAX;
+                if is_too_long {
+                    break;
+                }
                 match (op, node) {
                     (MultiReadOp::GetData(_), Ok(node)) => {
                         MultiHeader { op: OpCode::GetData.code(), done: false, err: 0 }.encode(w);
@@ -399,7 +409,7 @@ impl<'s, 'a> Server<'s, 'a> {
             }
             MultiHeader::END.encode(w);
         });
-        Ok(())
+        if is_too_long { Err(ErrorCode::MarshallingError.into()) } else { Ok(()) }
     }
 
     /// A multiRead with anything but reads in it is the one error whose reply has a body: no results.

@@ -7,7 +7,8 @@
 
 use bytes::BufMut as _;
 use zabd_jute::client::{
-    CreateRequest, CreateTtlRequest, DeleteRequest, MultiOp, MultiRequest, SetAclRequest, SetDataRequest,
+    CreateRequest, CreateTtlRequest, DeleteRequest, MultiOp, MultiRequest, ReconfigRequest, SetAclRequest,
+    SetDataRequest,
 };
 use zabd_jute::txn::{Entry, Txn, TxnDigest, TxnHeader};
 use zabd_jute::{DecodeError, ErrorCode, OpCode, Reader, Record, SessionId, Writer};
@@ -207,9 +208,12 @@ fn decode<'a>(op: OpCode, r: &mut Reader<'a>, reconfig: bool) -> Result<Decoded<
         OpCode::SetAcl => WriteRequest::SetAcl(SetAclRequest::decode(r)?),
         OpCode::Multi => WriteRequest::Multi(MultiRequest::decode(r)?),
         OpCode::CloseSession => WriteRequest::CloseSession,
-        // A standalone server has no ensemble to change.
-        OpCode::Reconfig if reconfig => return Ok(Decoded::Fail(ErrorCode::Unimplemented)),
-        OpCode::Reconfig => return Ok(Decoded::Fail(ErrorCode::ReconfigDisabled)),
+        OpCode::Reconfig => {
+            ReconfigRequest::decode(r)?;
+            // A standalone server has no ensemble to change.
+            let error = if reconfig { ErrorCode::Unimplemented } else { ErrorCode::ReconfigDisabled };
+            return Ok(Decoded::Fail(error));
+        }
         _ => unreachable!("{op:?} is not a write"),
     };
     Ok(Decoded::Write(write))

@@ -30,6 +30,9 @@ use crate::net::{Client, Registry};
 /// millisecond, which a read can wait.
 const APPLIED_PER_HOLD_MAX: usize = 256;
 
+/// What is kept of the memory that replies are written to, in bytes; a long one is not kept for ever.
+const KEPT_OUTPUT_BYTES_MAX: usize = 1 << 20;
+
 /// Time, as the replica wants it.
 #[derive(Debug)]
 pub struct Clock {
@@ -206,6 +209,7 @@ impl Driver {
             }
         }
         outputs.bytes.clear();
+        outputs.bytes.shrink_to(KEPT_OUTPUT_BYTES_MAX);
         mailed
     }
 

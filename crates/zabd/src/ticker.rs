@@ -13,9 +13,6 @@ use crate::net::ServerCounters;
 /// The longest sleep: how late a change of plan may be noticed.
 const NAP_MAX_MS: i64 = 500;
 
-/// Java rounds the deadline of a connection up to this.
-const CONNECTION_BUCKET_MS: i64 = 10_000;
-
 /// What the operator configured about time.
 #[derive(Clone, Copy, Debug)]
 pub struct TickerOptions {
@@ -92,12 +89,14 @@ impl Ticker {
                 timeout_ms => timeout_ms,
             };
             let heard_ms = client.counters.heard_ms.load(Relaxed);
-            let deadline_ms = ((heard_ms + timeout_ms) / CONNECTION_BUCKET_MS + 1) * CONNECTION_BUCKET_MS;
+            // Java rounds the deadlines of all connections up to this.
+            let bucket_ms = self.options.sessionless_timeout_ms;
+            let deadline_ms = ((heard_ms + timeout_ms) / bucket_ms + 1) * bucket_ms;
             if deadline_ms <= now_ms {
                 if client.counters.session.load(Relaxed) == 0 {
                     self.counters.sessionless_expired.fetch_add(1, Relaxed);
                 }
-                if let Some(client) = client.post_close() {
+                if let Some(client) = client.post_abort() {
                     client.wake();
                 }
             }

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -34,6 +34,8 @@ pub struct Mail {
     pub session: Option<(SessionId, i32)>,
     /// The connection ends when the bytes are sent.
     pub close: bool,
+    /// The connection ends now, whatever is unsent.
+    pub abort: bool,
 }
 
 /// See the module's description.
@@ -46,6 +48,8 @@ pub struct Client {
     /// What operators ask about it.
     pub counters: ConnectionCounters,
     mail: Mutex<Mail>,
+    /// Bytes that have left the mailbox, and that the client has not taken.
+    unsent: AtomicUsize,
     /// Whether the task has been told of its mail and has not looked yet.
     told: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -60,6 +64,7 @@ impl Client {
             address,
             counters: ConnectionCounters::new(now_ms),
             mail: Mutex::default(),
+            unsent: AtomicUsize::new(0),
             told: AtomicBool::new(false),
             waker: Mutex::new(None),
             home,
@@ -70,9 +75,12 @@ impl Client {
     #[must_use = "whom it yields must be woken"]
     pub fn post(self: &Arc<Self>, bytes: &[u8], answers: bool) -> Option<Arc<Self>> {
         let mut mail = self.mail.lock();
-        if mail.bytes.len() + bytes.len() > UNSENT_BYTES_MAX && !mail.bytes.is_empty() {
-            mail.close = true;
-        } else {
+        let unsent = mail.bytes.len() + self.unsent.load(Ordering::Relaxed);
+        if unsent + bytes.len() > UNSENT_BYTES_MAX && unsent > 0 {
+            // Whoever does not read would never take what stands before an orderly end.
+            mail.abort = true;
+            mail.bytes = Vec::new();
+        } else if !mail.abort {
             mail.bytes.extend_from_slice(bytes);
         }
         mail.frames += 1;
@@ -96,6 +104,13 @@ impl Client {
     #[must_use = "whom it yields must be woken"]
     pub fn post_close(self: &Arc<Self>) -> Option<Arc<Self>> {
         self.mail.lock().close = true;
+        self.tell()
+    }
+
+    /// Leaves the order to close at once.
+    #[must_use = "whom it yields must be woken"]
+    pub fn post_abort(self: &Arc<Self>) -> Option<Arc<Self>> {
+        self.mail.lock().abort = true;
         self.tell()
     }
 
@@ -129,6 +144,7 @@ impl Client {
             return None;
         }
         let mut mail = self.mail.lock();
+        self.unsent.fetch_add(mail.bytes.len(), Ordering::Relaxed);
         out.append(&mut mail.bytes);
         if mail.bytes.capacity() > 64 << 10 {
             mail.bytes = Vec::new();
@@ -141,7 +157,13 @@ impl Client {
             zxid: mail.zxid,
             session: mail.session.take(),
             close: mail.close,
+            abort: mail.abort,
         })
+    }
+
+    /// The task says how much it could not send.
+    pub fn set_unsent(&self, bytes: usize) {
+        self.unsent.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -256,7 +278,30 @@ mod tests {
             let _ = client.post(&megabyte, false);
         }
         let mut out = Vec::new();
-        assert!(client.take_mail(&mut out).unwrap().close);
+        assert!(client.take_mail(&mut out).unwrap().abort);
         assert!(out.len() <= UNSENT_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_the_task_cannot_send_counts_too() {
+        let client = client(&Registry::default());
+        let megabyte = vec![0; 1 << 20];
+        let mut out = Vec::new();
+        let mut is_aborted = false;
+        for _ in 0..=UNSENT_BYTES_MAX >> 20 {
+            assert!(!is_aborted);
+            let _ = client.post(&megabyte, false);
+            is_aborted = client.take_mail(&mut out).unwrap().abort;
+            client.set_unsent(out.len());
+        }
+        assert!(is_aborted);
+        assert_eq!(out.len(), UNSENT_BYTES_MAX);
+    }
+
+    #[test]
+    fn one_reply_may_be_longer_than_all_that_is_kept() {
+        let client = client(&Registry::default());
+        let _ = client.post(&vec![0; UNSENT_BYTES_MAX + 1], true);
+        assert!(!client.take_mail(&mut Vec::new()).unwrap().abort);
     }
 }

@@ -23,8 +23,10 @@ use bytes::Bytes;
 use parking_lot::RwLockReadGuard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use zabd_jute::client::{AuthPacket, ConnectRequest, FourLetterWord, ReplyHeader, RequestHeader};
-use zabd_jute::{ErrorCode, OpCode, Record, SessionId, Writer, Zxid};
+use zabd_jute::client::{
+    AuthPacket, ConnectRequest, FourLetterWord, ReplyHeader, RequestHeader, SaslRequest,
+};
+use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId, Writer, Zxid};
 use zabd_replica::auth::{AuthOptions, AuthRefused, authenticate, initial_identities};
 use zabd_replica::read::{self, Read, ReadOptions, Served};
 use zabd_replica::traffic::Traffic;
@@ -33,7 +35,7 @@ use zabd_replica::{Request, SessionRequest, SessionTimeouts};
 use zabd_tree::Tree;
 
 use super::acceptor::Admission;
-use super::client::Client;
+use super::client::{Client, UNSENT_BYTES_MAX};
 use super::figures::{ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::throttle::ConnectionThrottle;
@@ -118,11 +120,22 @@ pub struct Connection {
     input: Vec<u8>,
     out: Vec<u8>,
     out_sent: usize,
-    /// When each unanswered request came, oldest first.
-    unanswered: VecDeque<i64>,
+    /// Whether it ends without sending what is unsent.
+    is_aborted: bool,
+    /// The unanswered requests, oldest first.
+    unanswered: VecDeque<Unanswered>,
+    /// How many of them are reads.
+    reads_waiting: usize,
     batch: Vec<Request>,
     tally: Tally,
     traffic: Traffic,
+}
+
+/// A request in the pipeline.
+#[derive(Clone, Copy, Debug)]
+struct Unanswered {
+    came_ms: i64,
+    is_update: bool,
 }
 
 /// What one turn adds to the figures.
@@ -160,7 +173,9 @@ impl Connection {
             input: Vec::new(),
             out: Vec::new(),
             out_sent: 0,
+            is_aborted: false,
             unanswered: VecDeque::new(),
+            reads_waiting: 0,
             batch: Vec::new(),
             tally: Tally::default(),
             traffic: Traffic::default(),
@@ -171,7 +186,19 @@ impl Connection {
     /// Whether another frame may be worked off now.
     fn may_go_on(&self) -> bool {
         let open = matches!(self.phase, Phase::First | Phase::Handshake | Phase::Open);
-        open && self.out.len() - self.out_sent < UNSENT_BYTES_PAUSE && !self.is_throttled()
+        open && !self.is_unsent_much()
+            && !self.is_throttled()
+            && self.reads_waiting < self.reads_waiting_max()
+    }
+
+    fn is_unsent_much(&self) -> bool {
+        self.out.len() - self.out_sent >= UNSENT_BYTES_PAUSE
+    }
+
+    /// Reads in the pipeline are answered together, before the client can take the first of their replies: as many as
+    /// would fit if each asked for the largest znode.
+    fn reads_waiting_max(&self) -> usize {
+        ((UNSENT_BYTES_MAX - UNSENT_BYTES_PAUSE) / self.service.options.frame_bytes_max.max(1)).max(1)
     }
 
     /// The server has enough in flight, and this connection a share of it.
@@ -192,9 +219,10 @@ impl Connection {
         if let Some((session, timeout_ms)) = mail.session {
             self.establish(session, timeout_ms);
         }
-        if mail.close {
+        if mail.close || mail.abort {
             self.phase = Phase::Closing;
         }
+        self.is_aborted |= mail.abort;
     }
 
     fn establish(&mut self, session: SessionId, timeout_ms: i32) {
@@ -216,7 +244,8 @@ impl Connection {
             return;
         }
         let now_ms = self.service.driver.clock.monotonic_ms();
-        for came_ms in self.unanswered.drain(..answered) {
+        for Unanswered { came_ms, is_update } in self.unanswered.drain(..answered) {
+            self.reads_waiting -= usize::from(!is_update);
             self.tally.pipeline.add((now_ms - came_ms).max(0) as u64);
         }
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
@@ -301,11 +330,7 @@ impl Connection {
 
     fn on_connect(&mut self, turn: &mut Turn<'_>, frame: &[u8]) {
         let Ok(request) = ConnectRequest::from_bytes(frame) else {
-            tracing::warn!(
-                "Closing the connection from {}: the connect request is malformed",
-                self.client.address
-            );
-            self.phase = Phase::Closing;
+            self.close_malformed("the connect request is malformed");
             return;
         };
         if !turn.service.throttle.admit(turn.now_ms, request.session != SessionId::NONE) {
@@ -326,8 +351,7 @@ impl Connection {
 
     fn on_frame(&mut self, turn: &mut Turn<'_>, start: usize, frame: &[u8]) {
         let Ok(header) = RequestHeader::from_bytes(frame) else {
-            tracing::warn!("Closing the connection from {}: a request has no header", self.client.address);
-            self.phase = Phase::Closing;
+            self.close_malformed("a request has no header");
             return;
         };
         let body = &frame[8..];
@@ -335,7 +359,7 @@ impl Connection {
         if header.op == OpCode::Auth.code() {
             self.on_auth(header, body);
         } else if header.op == OpCode::Sasl.code() {
-            self.on_sasl(header);
+            self.on_sasl(header, body);
         } else if !self.is_authenticated() {
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
         } else if read::is_write(header.op) || !self.unanswered.is_empty() {
@@ -350,7 +374,9 @@ impl Connection {
         // What follows is decided behind the driver's lock, which comes before the tree's.
         turn.tree = None;
         let body = turn.share(start, length);
-        self.unanswered.push_back(turn.now_ms);
+        let is_update = read::is_write(header.op);
+        self.unanswered.push_back(Unanswered { came_ms: turn.now_ms, is_update });
+        self.reads_waiting += usize::from(!is_update);
         self.batch.push(Request {
             conn: self.client.id,
             session: self.session,
@@ -394,12 +420,12 @@ impl Connection {
 
     /// Authentication is answered at once and overtakes what is in the pipeline, as in Java.
     fn on_auth(&mut self, header: RequestHeader, body: &[u8]) {
-        let packet = AuthPacket::from_bytes(body);
+        let Ok(packet) = AuthPacket::decode(&mut self.reader(body)) else {
+            self.close_malformed("an auth packet is malformed");
+            return;
+        };
         let address = self.client.address.ip().to_canonical().to_string();
-        let believed = packet
-            .map_err(|_| AuthRefused::NoCredentials)
-            .and_then(|packet| authenticate(&packet, &self.identities, &address, &self.service.options.auth));
-        match believed {
+        match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
             Ok(identities) => {
                 self.identities = identities;
                 let mut watches = self.service.driver.watches();
@@ -416,8 +442,22 @@ impl Connection {
     }
 
     /// Without a SASL configuration the answer is a null token and the connection goes on.
-    fn on_sasl(&mut self, header: RequestHeader) {
+    fn on_sasl(&mut self, header: RequestHeader, body: &[u8]) {
+        if !SaslRequest::decode(&mut self.reader(body)).is_ok_and(|packet| packet.token.is_some()) {
+            self.close_malformed("a SASL packet is malformed");
+            return;
+        }
         self.answer_at_once(header.xid, 0, |w| w.buffer(None));
+    }
+
+    /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
+    fn close_malformed(&mut self, what: &str) {
+        tracing::warn!("Closing the connection from {}: {what}", self.client.address);
+        self.phase = Phase::Closing;
+    }
+
+    fn reader<'b>(&self, body: &'b [u8]) -> Reader<'b> {
+        Reader::with_limits(body, self.service.options.read.limits)
     }
 
     fn is_authenticated(&self) -> bool {
@@ -485,6 +525,14 @@ impl Connection {
         Poll::Ready(true)
     }
 
+    /// A client that takes its answers is alive; whatever it says meanwhile is not read.
+    fn note_sign_of_life(&mut self) {
+        let service = self.service.clone();
+        let now_ms = service.driver.clock.monotonic_ms();
+        self.client.counters.heard_ms.store(now_ms, Relaxed);
+        self.submit(&service, now_ms);
+    }
+
     fn borrow_buffer(&mut self) {
         if self.out.capacity() == 0 {
             self.out = OUT.take();
@@ -537,6 +585,7 @@ impl Connection {
 
     /// One turn; true when the connection has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
+        let mut is_read_dry = false;
         for chunk in 0.. {
             self.collect_mail();
             if !self.input.is_empty() && self.may_go_on() {
@@ -551,20 +600,33 @@ impl Connection {
                 break;
             }
             match self.read_chunk(context) {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    is_read_dry = true;
+                    break;
+                }
                 Poll::Ready(true) => (),
                 Poll::Ready(false) => return true,
             }
         }
         // Whoever has an answer finds it counted.
         self.publish_tally();
-        match self.flush(context) {
+        if self.is_aborted {
+            return true;
+        }
+        let was_unsent_much = self.is_unsent_much();
+        let sent_before = self.out_sent;
+        let flushed = self.flush(context);
+        self.client.set_unsent(self.out.len() - self.out_sent);
+        if was_unsent_much && self.out_sent != sent_before {
+            self.note_sign_of_life();
+        }
+        match flushed {
             Poll::Pending => false,
             Poll::Ready(false) => true,
             Poll::Ready(true) if self.phase == Phase::Closing => true,
             Poll::Ready(true) => {
-                if self.may_go_on() && !self.input.is_empty() {
-                    // The output was what stood in the way.
+                if self.may_go_on() && !is_read_dry {
+                    // The output was what stood in the way, and nobody else would say that there is more to read.
                     context.waker().wake_by_ref();
                 }
                 false
