@@ -1,0 +1,272 @@
+//! What the machines of the quorum port ask of the world, in order.
+//!
+//! Two kinds of order are promised by whoever carries these out, and all of this crate's safety arguments
+//! stand on them:
+//!
+//! - per link, what is sent arrives in the order in which it stands here;
+//! - **the disk is one queue**: appends, epochs, configurations, cuts and new bases happen in the order in
+//!   which they stand here, each durable before the next begins. So «everything before it is on disk, then
+//!   the epoch» is written as two effects one behind the other, and the report on the second covers both.
+//!
+//! Heartbeats and everything else that is sent never wait for the disk.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, Touch};
+use zabd_jute::{Epoch, ServerId, SessionId, Writer, Zxid};
+
+use crate::links;
+
+/// A connection between a leader and a learner, never used again while the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// Milliseconds since some moment in the past; never steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(pub i64);
+
+impl Instant {
+    /// So much later.
+    #[must_use]
+    pub fn after_ms(self, ms: i64) -> Self {
+        Self(self.0 + ms)
+    }
+}
+
+/// How long things may take, in ticks and milliseconds, as configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// `tickTime`.
+    pub tick_ms: i64,
+    /// `initLimit`, in ticks: until a learner is in step.
+    pub init_limit: i64,
+    /// `syncLimit`, in ticks: until one that is in step is heard of again.
+    pub sync_limit: i64,
+    /// `leaderConnectDelayDuringRetryMs`: between two attempts to reach a leader.
+    pub connect_delay_ms: i64,
+}
+
+impl Timing {
+    /// How long a role may take to be established.
+    pub fn init_ms(&self) -> i64 {
+        self.tick_ms * self.init_limit
+    }
+
+    /// How long the other side may be silent after that.
+    pub fn sync_ms(&self) -> i64 {
+        self.tick_ms * self.sync_limit
+    }
+}
+
+/// One small thing that must survive a crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// The newest epoch whose leader this server promised to follow.
+    Accepted(Epoch),
+    /// The epoch whose initial history this server has.
+    Current(Epoch),
+    /// The newest configuration that was heard of, committed or not.
+    NextConfiguration(Box<Configuration>),
+    /// The configuration that holds.
+    Configuration(Box<Configuration>),
+}
+
+/// Why a role ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No quorum promised the epoch in time, or took its initial history.
+    NoQuorumInTime,
+    /// The followers that are in step are no quorum any more.
+    QuorumLost,
+    /// Nobody answers where the leader should be.
+    LeaderUnreachable,
+    /// The leader closed the connection, or was silent for too long.
+    LeaderLost,
+    /// What the leader said is not what a leader says at this point.
+    LeaderBroken(&'static str),
+    /// The leader's epoch is older than one that was promised to another.
+    StaleLeader,
+    /// The counter in the zxid is used up: a new epoch begins a new one.
+    ZxidsUsedUp,
+    /// A voter has promised a newer epoch than this leader's and cannot come back to it.
+    NewerEpochPromised,
+    /// A reconfiguration gave this server another role, or the ensemble another leader.
+    Reconfigured {
+        /// Who leads now, so that no election is needed.
+        leader: ServerId,
+    },
+    /// This server is asked to stop leading in favour of another.
+    HandedOver,
+    /// What this server has cannot be cut where the leader says; next time it must ask for a snapshot.
+    CannotCut,
+}
+
+/// What is to be done. See the module's description.
+#[derive(Debug)]
+pub enum Effect {
+    /// Connect to a leader's quorum port; the answer is a new link or a failure.
+    Dial {
+        /// Whose.
+        leader: ServerId,
+    },
+    /// Send a part of [`Effects::bytes`].
+    Send {
+        /// To whom.
+        link: LinkId,
+        /// Which part.
+        bytes: Range<usize>,
+    },
+    /// Send committed transactions out of the log on disk, each as a proposal and its commit.
+    SendLog {
+        /// To whom.
+        link: LinkId,
+        /// The last one that the learner has.
+        after: Zxid,
+        /// The last one to send.
+        upto: Zxid,
+    },
+    /// Is this position in the log on disk, with everything from it on? Answer with
+    /// [`crate::leader::Input::LookedUp`].
+    LookUp {
+        /// For whom.
+        link: LinkId,
+        /// The position.
+        zxid: Zxid,
+    },
+    /// Take a snapshot of the tree, and say with [`crate::leader::Input::SnapshotBegun`] at which position,
+    /// in one step with looking at the tree.
+    TakeSnapshot {
+        /// For whom.
+        link: LinkId,
+    },
+    /// Send that snapshot as a stream, signature included.
+    SendSnapshot {
+        /// To whom.
+        link: LinkId,
+    },
+    /// Close a connection when everything before this has been sent.
+    Close {
+        /// Which.
+        link: LinkId,
+    },
+    /// Append to the log; durable when [`crate::peer::Input::Synced`] covers it.
+    Append {
+        /// Its position.
+        zxid: Zxid,
+        /// What is written.
+        entry: Bytes,
+    },
+    /// Write something small; answer with the same thing.
+    Persist(Durable),
+    /// Forget every record behind this position, in the log and in the tree; answer with
+    /// [`crate::learner::Input::Rebased`].
+    Truncate {
+        /// The last record to keep.
+        zxid: Zxid,
+    },
+    /// The snapshot that came over the link becomes the base of tree and log: `currentEpoch.tmp` is written,
+    /// older records behind the snapshot go unless they are of `epoch`, the image gets its name. Answer with
+    /// [`crate::learner::Input::Rebased`].
+    Adopt {
+        /// The position that the leader gave it.
+        zxid: Zxid,
+        /// The epoch that is being joined.
+        epoch: Epoch,
+    },
+    /// Everything up to here may be applied.
+    Commit {
+        /// The last of it.
+        upto: Zxid,
+    },
+    /// Clients may be served from now on, as the leader of this epoch or as one of its learners.
+    Serve {
+        /// Whose.
+        epoch: Epoch,
+        /// By whom it is led.
+        leader: ServerId,
+    },
+    /// A learner's client asks for a write.
+    Request {
+        /// Which learner.
+        link: LinkId,
+        /// The packet; see [`FromLearner::Request`].
+        packet: Bytes,
+    },
+    /// A learner's client brings a session; answer with [`crate::leader::Input::Revalidated`].
+    Revalidate {
+        /// Which learner.
+        link: LinkId,
+        /// The session.
+        session: SessionId,
+        /// What was agreed with the client.
+        timeout_ms: i32,
+    },
+    /// A session was heard of by a learner.
+    Touch(Touch),
+    /// A learner is gone; what it asked for and was not proposed is forgotten.
+    LearnerGone {
+        /// Which.
+        link: LinkId,
+    },
+    /// The leader asks for signs of life: answer with [`crate::learner::Input::Pong`].
+    Ping {
+        /// To be echoed.
+        zxid: Zxid,
+    },
+    /// The oldest `sync` of this learner is answered.
+    Synchronised,
+    /// What became of a session that a client brought.
+    Revalidated {
+        /// Which.
+        session: SessionId,
+        /// Whether it goes on here.
+        is_valid: bool,
+    },
+    /// Something on the election port.
+    Link(links::Output),
+    /// The role is over: nobody is served any more, every link is closed.
+    Leave(Reason),
+}
+
+/// Effects and the bytes that they send. The caller keeps one and reuses it.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// What to do, in order.
+    pub list: Vec<Effect>,
+    /// What is sent.
+    pub bytes: Vec<u8>,
+}
+
+impl Effects {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.bytes.clear();
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Sends a packet to one learner.
+    pub(crate) fn tell_learner(&mut self, link: LinkId, packet: &FromLeader<'_>) {
+        self.tell_learners([link], packet);
+    }
+
+    /// Sends the same packet to several learners; it is encoded once.
+    pub(crate) fn tell_learners(&mut self, links: impl IntoIterator<Item = LinkId>, packet: &FromLeader<'_>) {
+        let begin = self.bytes.len();
+        packet.encode(&mut Writer::new(&mut self.bytes));
+        let bytes = begin..self.bytes.len();
+        self.list.extend(links.into_iter().map(|link| Effect::Send { link, bytes: bytes.clone() }));
+    }
+
+    /// Sends a packet to the leader.
+    pub(crate) fn tell_leader(&mut self, link: LinkId, packet: &FromLearner<'_>) {
+        let begin = self.bytes.len();
+        packet.encode(&mut Writer::new(&mut self.bytes));
+        self.list.push(Effect::Send { link, bytes: begin..self.bytes.len() });
+    }
+}

@@ -1,0 +1,337 @@
+//! One election, from the first vote to the decision.
+//!
+//! Everybody proposes itself and then repeats the best proposal that it has heard, until a quorum repeats the
+//! same. Rounds keep elections apart: who hears of a later round joins it and votes anew, who is asked from
+//! an earlier one tells what is proposed now. Who comes when there is a leader already learns of it from a
+//! quorum of those that have it, and from the leader itself, whatever their rounds are.
+//!
+//! **When to stop.** A quorum that repeats one proposal is enough for safety: the winner has all that any
+//! voter of that quorum has, and discovery checks it again before anything is written. But a voter that was
+//! not heard yet may have a longer tail, and would lose it for no reason; so while there are such voters the
+//! decision is put off, by at most [`Timing::finalize_ms`], as in Java. Who is worth waiting for:
+//!
+//! - In the first election of a process everybody who counts: nobody knows who is there, the links are only
+//!   being made, and a whole ensemble that was restarted shall find the longest history.
+//! - Later only who can be heard, that is, has a link. Those have had their links for long, and a server
+//!   without one is not there: it is most likely the leader whose crash made this election necessary.
+//!
+//! A voter needs no waiting for when it agreed in this round, when it abstains, or when it has a leader and so
+//! does not vote. When everybody has been heard the decision is made at once.
+//!
+//! Java lets everything that arrives meanwhile fall, except better votes, and starts its 200 ms anew with each;
+//! here what arrives counts, and the end of the wait is fixed when the quorum is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zabd_jute::quorum::{Configuration, Notification, PeerState, Role};
+use zabd_jute::{Epoch, ServerId, Zxid};
+
+use super::answer::{Elected, frame};
+use super::contacts::Contacts;
+use super::voice::{ABSTENTION, Chorus, Heard, Standing, chorus};
+use super::vote::{Ballot, Ballots, Vote};
+use super::{Begin, Decision, Output, Timing};
+use crate::effect::Instant;
+use crate::quorum::Quorums;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) struct Looking {
+    me: ServerId,
+    role: Role,
+    timing: Timing,
+    pub committed: Configuration,
+    last_seen: Option<Configuration>,
+    pub config_text: String,
+    quorums: Quorums,
+    /// Whether this is the first election of the process, so that missing links mean nothing.
+    is_first: bool,
+    /// What servers that cannot vote are told meanwhile.
+    last: Elected,
+    began_as: Standing,
+    /// [`Standing::Voter`] as soon as there is a voice.
+    standing: Standing,
+    /// For this server, with what it has.
+    own: Vote,
+    /// What it falls back to in a new round: `own`, or what an empty server has joined.
+    initial: Vote,
+    /// The best vote of this round: `initial` or better.
+    proposal: Vote,
+    pub round: i64,
+    /// The votes of this round, as looked at by those who vote: without versions.
+    this_round: Ballots,
+    /// The votes of those that have a leader, whatever their rounds.
+    established: Ballots,
+    /// The last word of each voter, vote or not.
+    heard: BTreeMap<ServerId, Heard>,
+    /// When the proposal is repeated.
+    pub repeat_at: Instant,
+    repeat_ms: i64,
+    /// Set while a quorum repeats `proposal`: when the decision is made at the latest.
+    pub decide_at: Option<Instant>,
+}
+
+impl Looking {
+    pub fn new(me: ServerId, begin: Begin, round: i64, is_first: bool, timing: Timing, now: Instant) -> Self {
+        let Begin { last_zxid, epoch, role, standing, committed, last_seen, last_elected, .. } = begin;
+        let quorums = Quorums::new(&committed, last_seen.as_ref());
+        let known = Vote { epoch, zxid: last_zxid, leader: me };
+        let last = last_elected.unwrap_or(Elected { vote: known, round });
+        // A server without a vote has nothing to abstain from.
+        let can_vote = role == Role::Participant && quorums.is_voter(me);
+        let standing = if can_vote { standing } else { Standing::Voter };
+        let own = match role {
+            Role::Observer => Vote::NONE,
+            Role::Participant => Vote {
+                // Without data there is no epoch either, whatever a file may say that survived.
+                epoch: if standing == Standing::Voter { epoch } else { Epoch::ZERO },
+                zxid: if standing == Standing::Voter { last_zxid } else { Zxid::ZERO },
+                leader: if quorums.committed().contains(me) { me } else { ServerId::NONE },
+            },
+        };
+        Self {
+            me,
+            role,
+            timing,
+            config_text: committed.to_string(),
+            committed,
+            last_seen,
+            quorums,
+            is_first,
+            last,
+            began_as: standing,
+            standing,
+            own,
+            initial: own,
+            proposal: own,
+            round,
+            this_round: Ballots::default(),
+            established: Ballots::default(),
+            heard: BTreeMap::new(),
+            repeat_at: now.after_ms(timing.repeat_ms_min),
+            repeat_ms: timing.repeat_ms_min,
+            decide_at: None,
+        }
+    }
+
+    /// The same servers under a newer version.
+    pub fn renumber(&mut self, committed: &Configuration) {
+        self.quorums = Quorums::new(committed, self.last_seen.as_ref());
+        self.config_text = committed.to_string();
+        self.committed = committed.clone();
+    }
+
+    /// Tells every voter, this one too, what is proposed.
+    pub fn tell_all(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let frame = self.told();
+        let voters = self.quorums.voters();
+        out.extend(voters.into_iter().map(|to| Output::Send { to, frame: frame.clone() }));
+        self.repeat_at = now.after_ms(self.repeat_ms);
+    }
+
+    /// Nothing has come of the last one.
+    pub fn repeat(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.repeat_ms = (2 * self.repeat_ms).min(self.timing.repeat_ms_max);
+        self.tell_all(now, out);
+        out.push(Output::ConnectAll);
+    }
+
+    /// Somebody can be heard who could not: things may move again.
+    pub fn on_link_up(&mut self, now: Instant) {
+        self.repeat_ms = self.timing.repeat_ms_min;
+        self.repeat_at = self.repeat_at.min(now.after_ms(self.repeat_ms));
+    }
+
+    pub fn on_notification(
+        &mut self,
+        now: Instant,
+        from: ServerId,
+        notification: &Notification<'_>,
+        contacts: &mut Contacts,
+        out: &mut Vec<Output>,
+    ) -> Option<Decision> {
+        let is_fresh = contacts.on_message(from);
+        if !self.quorums.is_voter(from) {
+            let frame = frame(PeerState::Looking, self.last.vote, self.round, &self.config_text);
+            out.push(Output::Send { to: from, frame });
+            return None;
+        }
+        let ballot = Ballot::of(notification);
+        self.heard.insert(from, Heard { ballot, is_fresh });
+        let is_old = !self.has_voice() && !is_fresh;
+        let is_behind = self.has_voice() && ballot.state == PeerState::Looking && ballot.round < self.round;
+        if from != self.me && (is_behind || is_old && contacts.is_up(from)) {
+            out.push(Output::Send { to: from, frame: self.told() });
+        }
+        if from != self.me && from == self.proposal.leader && is_abstention(&ballot) {
+            self.withdraw(now, out);
+        }
+        if is_old || !self.quorums.is_voter(ballot.vote.leader) {
+            return None;
+        }
+        match ballot.state {
+            PeerState::Looking => self.on_vote(now, from, ballot, out),
+            PeerState::Following | PeerState::Leading => return self.on_established(from, ballot),
+            PeerState::Observing => (),
+        }
+        None
+    }
+
+    fn on_vote(&mut self, now: Instant, from: ServerId, ballot: Ballot, out: &mut Vec<Output>) {
+        if !self.has_voice() || is_abstention(&ballot) || ballot.round < self.round {
+            return;
+        }
+        if self.round < ballot.round {
+            self.enter_round(ballot.round);
+            self.propose(if self.is_better(ballot.vote, self.initial) { ballot.vote } else { self.initial });
+            self.tell_all(now, out);
+        } else if self.is_better(ballot.vote, self.proposal) {
+            self.propose(ballot.vote);
+            self.tell_all(now, out);
+        }
+        self.this_round.insert(from, Ballot { version: 0, ..ballot });
+    }
+
+    /// The server that is proposed says that it has no data: the votes for it are of a time before its loss. Without
+    /// it there may be no quorum that could find out by following it, so the votes start anew.
+    fn withdraw(&mut self, now: Instant, out: &mut Vec<Output>) {
+        (self.standing, self.initial) = (self.began_as, self.own);
+        self.enter_round(self.round + 1);
+        self.propose(self.initial);
+        self.tell_all(now, out);
+    }
+
+    /// Java's `receivedFollowingNotification`.
+    fn on_established(&mut self, from: ServerId, ballot: Ballot) -> Option<Decision> {
+        if ballot.round == self.round {
+            self.this_round.insert(from, Ballot { version: 0, ..ballot });
+            if let Some(electing) = self.join(ballot, &self.this_round) {
+                return Some(self.decision(ballot, electing));
+            }
+        }
+        self.established.insert(from, ballot);
+        let electing = self.join(ballot, &self.established)?;
+        self.round = ballot.round;
+        Some(self.decision(ballot, electing))
+    }
+
+    /// The quorum that has this leader, if the leader says so too (ZOOKEEPER-3537: on the same occasion).
+    fn join(&self, ballot: Ballot, ballots: &Ballots) -> Option<BTreeSet<ServerId>> {
+        let electing = ballots.supporters(&ballot);
+        let leader = ballot.vote.leader;
+        let leader_agrees = if leader == self.me {
+            self.has_voice() && ballot.round == self.round && ballot.vote.zxid <= self.own.zxid
+        } else {
+            ballots.is_leading(leader)
+        };
+        (leader_agrees && self.quorums.has_quorum(&electing)).then_some(electing)
+    }
+
+    /// Looks whether an empty server may vote by now.
+    pub fn find_voice(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.standing != Standing::Empty {
+            return;
+        }
+        match chorus(self.others(), &self.heard) {
+            Chorus::Discord => return,
+            // They remember what this server had. It cannot be it.
+            Chorus::Unison(ballot) if ballot.vote.leader == self.me && ballot.vote != self.own => return,
+            Chorus::Silence => (),
+            Chorus::Unison(ballot) => {
+                self.enter_round(ballot.round);
+                self.initial = if self.is_better(self.own, ballot.vote) { self.own } else { ballot.vote };
+            }
+        }
+        self.standing = Standing::Voter;
+        self.propose(self.initial);
+        self.tell_all(now, out);
+        for (voter, heard) in &self.heard {
+            if heard.ballot.round == self.round && !heard.abstains() {
+                self.this_round.insert(*voter, Ballot { version: 0, ..heard.ballot });
+            }
+        }
+    }
+
+    /// The decision, if a quorum repeats the proposal and nobody is worth waiting for any more.
+    pub fn decide(&mut self, now: Instant, contacts: &Contacts) -> Option<Decision> {
+        let reference =
+            Ballot { vote: self.proposal, round: self.round, state: PeerState::Looking, version: 0 };
+        let electing = self.this_round.supporters(&reference);
+        if !self.has_voice() || !self.quorums.has_quorum(&electing) {
+            self.decide_at = None;
+            return None;
+        }
+        let decide_at = *self.decide_at.get_or_insert(now.after_ms(self.timing.finalize_ms));
+        let is_awaited = |voter: &ServerId| {
+            (self.is_first || contacts.is_up(*voter)) && !self.is_settled(*voter, &reference)
+        };
+        (decide_at <= now || !self.others().any(|voter| is_awaited(&voter)))
+            .then(|| self.decision(reference, electing))
+    }
+
+    /// Whether this voter will not change the outcome, as far as it was heard.
+    fn is_settled(&self, voter: ServerId, reference: &Ballot) -> bool {
+        self.heard.get(&voter).is_some_and(|heard| {
+            let is_looking = heard.ballot.state == PeerState::Looking;
+            !is_looking || heard.abstains() || heard.ballot.is_same(reference)
+        })
+    }
+
+    fn decision(&self, ballot: Ballot, electing: BTreeSet<ServerId>) -> Decision {
+        let role = match self.role {
+            _ if ballot.vote.leader == self.me => PeerState::Leading,
+            Role::Participant => PeerState::Following,
+            Role::Observer => PeerState::Observing,
+        };
+        let elected = Elected { vote: ballot.vote, round: ballot.round };
+        Decision { elected, role, electing, has_voice: self.has_voice() }
+    }
+
+    fn enter_round(&mut self, round: i64) {
+        self.round = round;
+        self.this_round.clear();
+    }
+
+    fn propose(&mut self, vote: Vote) {
+        self.proposal = vote;
+        self.decide_at = None;
+    }
+
+    /// A vote that says of this server more than it has is of a time before it lost it, and not better.
+    fn is_better(&self, vote: Vote, than: Vote) -> bool {
+        let is_of_the_past = vote.leader == self.me && vote != self.own;
+        than < vote && self.quorums.may_lead(vote.leader) && !is_of_the_past
+    }
+
+    fn has_voice(&self) -> bool {
+        self.standing == Standing::Voter
+    }
+
+    /// The voters that count, without this one.
+    fn others(&self) -> impl Iterator<Item = ServerId> {
+        self.quorums.voters().into_iter().filter(|id| *id != self.me && self.quorums.counts(*id))
+    }
+
+    fn told(&self) -> bytes::Bytes {
+        let (vote, round) = if self.has_voice() {
+            (self.proposal, self.round)
+        } else {
+            (Vote { zxid: ABSTENTION, ..self.own }, self.standing.round_of_abstention())
+        };
+        frame(PeerState::Looking, vote, round, &self.config_text)
+    }
+
+    pub fn assert_invariants(&self) {
+        assert!(self.initial <= self.proposal, "a server supports less than it has itself");
+        assert!(self.has_voice() || self.proposal == self.own, "who abstains proposes nobody");
+        assert!(
+            self.proposal.leader != self.me || self.proposal == self.own,
+            "it would lead with what it has not"
+        );
+        assert!(self.decide_at.is_none() || self.has_voice(), "who abstains decides nothing by votes");
+    }
+}
+
+fn is_abstention(ballot: &Ballot) -> bool {
+    ballot.state == PeerState::Looking && ballot.vote.zxid == ABSTENTION
+}

@@ -1,0 +1,189 @@
+//! The newest part of the log, in memory: what most learners lack when they come back.
+//!
+//! It holds transactions one behind the other: committed ones, then those that are proposed or logged and
+//! not known to be committed. Whoever asks for more than is here is served from the log on disk.
+//!
+//! A position *belongs to the history* if a server whose log ends there has a prefix of this log. That is so
+//! for every transaction in it. The first position of an epoch (counter 0) is no transaction; a server whose
+//! log ends there has the epoch's initial history and nothing of the epoch. If this log holds a transaction
+//! of the epoch, that initial history was committed before it was proposed, and is a prefix of this log. If
+//! it holds none, nothing is known of what such a server has. (Java takes such a server's word for it.)
+//!
+//! Java's `ZKDatabase.committedLog`, which holds only what is committed and applied.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use zabd_jute::Zxid;
+
+/// As many entries as Java keeps at least, `commitLogCount`.
+const ENTRIES_MIN: usize = 500;
+/// What more may be kept, in bytes of entries.
+const BYTES_MAX: usize = 8 << 20;
+
+/// One transaction.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// Its position.
+    pub zxid: Zxid,
+    /// What the log holds of it.
+    pub entry: Bytes,
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub struct History {
+    entries: VecDeque<Logged>,
+    bytes: usize,
+    /// The position before the first entry; everything up to here is only on disk.
+    before: Zxid,
+}
+
+impl History {
+    /// Nothing in memory, everything up to `last` on disk.
+    pub fn new(last: Zxid) -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, before: last }
+    }
+
+    /// The last position, in memory or on disk.
+    pub fn last(&self) -> Zxid {
+        self.entries.back().map_or(self.before, |logged| logged.zxid)
+    }
+
+    /// Everything up to here is only on disk.
+    pub fn before(&self) -> Zxid {
+        self.before
+    }
+
+    /// Adds the next transaction.
+    pub fn push(&mut self, zxid: Zxid, entry: Bytes) {
+        let last = self.last();
+        assert!(last < zxid, "the history goes on behind {last}, not at {zxid}");
+        self.bytes += entry.len();
+        self.entries.push_back(Logged { zxid, entry });
+    }
+
+    /// Lets go of the oldest entries, but not of those behind `needed`.
+    pub fn trim(&mut self, needed: Zxid) {
+        while self.entries.len() > ENTRIES_MIN
+            && (self.bytes > BYTES_MAX || self.entries.len() > 4 * ENTRIES_MIN)
+            && let Some(oldest) = self.entries.pop_front_if(|oldest| oldest.zxid <= needed)
+        {
+            self.bytes -= oldest.entry.len();
+            self.before = oldest.zxid;
+        }
+    }
+
+    /// Forgets what is behind `last`.
+    pub fn truncate(&mut self, last: Zxid) {
+        while let Some(newest) = self.entries.pop_back_if(|newest| last < newest.zxid) {
+            self.bytes -= newest.entry.len();
+        }
+        if self.entries.is_empty() {
+            self.before = last;
+        }
+    }
+
+    /// The transactions behind a position.
+    pub fn behind(&self, zxid: Zxid) -> impl Iterator<Item = &Logged> {
+        let first = self.entries.partition_point(|logged| logged.zxid <= zxid);
+        self.entries.range(first..)
+    }
+
+    /// The transaction at a position that is in memory.
+    pub fn entry(&self, zxid: Zxid) -> Option<&Bytes> {
+        let place = self.entries.binary_search_by_key(&zxid, |logged| logged.zxid).ok()?;
+        Some(&self.entries[place].entry)
+    }
+
+    /// Whether the position belongs to the history, as far as memory knows.
+    pub fn holds(&self, zxid: Zxid) -> Membership {
+        if zxid == self.before || self.entry(zxid).is_some() {
+            return Membership::Yes;
+        }
+        if self.last() < zxid {
+            return Membership::Ahead;
+        }
+        if zxid < self.before {
+            return Membership::OnDiskOrNowhere;
+        }
+        let has_epoch = || self.behind(zxid).next().is_some_and(|next| next.zxid.epoch() == zxid.epoch());
+        if zxid.counter() == 0 && has_epoch() { Membership::Yes } else { Membership::No }
+    }
+}
+
+/// The answer of [`History::holds`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// It does, and all that is behind it is in memory.
+    Yes,
+    /// It does not.
+    No,
+    /// It is behind the end.
+    Ahead,
+    /// It is older than what is in memory.
+    OnDiskOrNowhere,
+}
+
+#[cfg(test)]
+mod tests {
+    use zabd_jute::Epoch;
+
+    use super::*;
+
+    fn at(epoch: i64, counter: u32) -> Zxid {
+        Zxid::new(Epoch(epoch), counter)
+    }
+
+    fn history(before: Zxid, positions: &[Zxid]) -> History {
+        let mut history = History::new(before);
+        positions.iter().for_each(|zxid| history.push(*zxid, Bytes::from_static(b"x")));
+        history
+    }
+
+    #[test]
+    fn positions_belong_to_it_or_not() {
+        let history = history(at(1, 7), &[at(1, 8), at(1, 9), at(3, 1)]);
+        for (zxid, expected) in [
+            (at(1, 7), Membership::Yes),
+            (at(1, 8), Membership::Yes),
+            (at(1, 9), Membership::Yes),
+            (at(3, 1), Membership::Yes),
+            (at(3, 0), Membership::Yes),
+            (at(2, 0), Membership::No),
+            (at(1, 10), Membership::No),
+            (at(2, 5), Membership::No),
+            (at(3, 2), Membership::Ahead),
+            (at(4, 0), Membership::Ahead),
+            (at(1, 6), Membership::OnDiskOrNowhere),
+            (at(1, 0), Membership::OnDiskOrNowhere),
+        ] {
+            assert_eq!(history.holds(zxid), expected, "{zxid}");
+        }
+    }
+
+    #[test]
+    fn truncation_and_what_is_behind() {
+        let mut history = history(at(1, 7), &[at(1, 8), at(1, 9), at(3, 1)]);
+        let behind = |history: &History, zxid| history.behind(zxid).map(|each| each.zxid).collect::<Vec<_>>();
+        assert_eq!(behind(&history, at(1, 8)), [at(1, 9), at(3, 1)]);
+        assert_eq!(behind(&history, at(2, 0)), [at(3, 1)]);
+        history.truncate(at(1, 8));
+        assert_eq!((history.last(), behind(&history, Zxid::ZERO)), (at(1, 8), vec![at(1, 8)]));
+        history.truncate(at(1, 3));
+        assert_eq!((history.last(), history.before()), (at(1, 3), at(1, 3)));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_needed_stays() {
+        let mut history = History::new(Zxid::ZERO);
+        for counter in 1..=5000 {
+            history.push(at(0, counter), Bytes::from_static(b"x"));
+            history.trim(at(0, 1000));
+        }
+        assert_eq!(history.before(), at(0, 1000), "nothing behind what is needed goes");
+        history.trim(at(0, 5000));
+        assert_eq!(history.entries.len(), 4 * ENTRIES_MIN);
+        assert_eq!(history.bytes, 4 * ENTRIES_MIN);
+    }
+}

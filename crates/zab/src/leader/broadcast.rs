@@ -1,0 +1,272 @@
+//! Broadcast: proposals in the order of their positions, and commits in the same order as soon as a quorum
+//! has logged them.
+//!
+//! An acknowledgement says that everything up to a position is in the learner's log, so a learner is one
+//! number here, and a transaction is committed when the voters whose number has reached it are a quorum: of
+//! the configuration that held when it was proposed, and, while a reconfiguration is under way, of the new one
+//! too. This server's own number is what its log reports; it may be the last to get there.
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, Member};
+use zabd_jute::{OpCode, ServerId, Zxid};
+
+use super::link::Stage;
+use super::{Leader, Phase};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
+use crate::quorum::Quorums;
+
+/// The last counter that a transaction may have; the one behind it ends the epoch.
+const COUNTER_MAX: u32 = u32::MAX - 1;
+
+impl Leader {
+    /// Proposes the next transaction.
+    pub(super) fn propose(
+        &mut self,
+        now: Instant,
+        zxid: Zxid,
+        entry: Bytes,
+        configuration: Option<Configuration>,
+        out: &mut Effects,
+    ) {
+        assert_eq!(self.phase, Phase::Broadcasting, "only an established leader proposes");
+        assert_eq!(zxid, self.proposed.next(), "transactions are proposed without a gap");
+        assert!(zxid.counter() <= COUNTER_MAX, "the epoch has run out of positions");
+        self.proposed = zxid;
+        if let Some(configuration) = configuration {
+            self.propose_configuration(zxid, configuration, out);
+        }
+        let followers =
+            self.learners.iter_mut().filter(|(_, each)| each.is_registered() && each.is_follower());
+        let links = followers.map(|(link, learner)| {
+            learner.owes_since.get_or_insert(now);
+            *link
+        });
+        out.tell_learners(links, &FromLeader::Proposal { zxid, txn: &entry });
+        out.push(Effect::Append { zxid, entry: entry.clone() });
+        self.history.push(zxid, entry);
+        if zxid.counter() == COUNTER_MAX {
+            // Nothing can follow; what is proposed is committed by whoever leads next.
+            self.leave(Reason::ZxidsUsedUp, out);
+        }
+    }
+
+    /// From this proposal on two configurations must agree. It is on disk before the proposal is.
+    fn propose_configuration(&mut self, zxid: Zxid, configuration: Configuration, out: &mut Effects) {
+        assert!(self.reconfiguring.is_none(), "one reconfiguration at a time");
+        out.push(Effect::Persist(Durable::NextConfiguration(Box::new(configuration.clone()))));
+        let quorums = Quorums::new(&self.configuration, Some(&configuration));
+        self.rules.push_back((zxid, quorums));
+        self.next = Some(configuration.clone());
+        self.reconfiguring = Some((zxid, configuration));
+    }
+
+    /// A learner has logged something.
+    pub(super) fn on_ack(&mut self, now: Instant, link: LinkId, zxid: Zxid, out: &mut Effects) {
+        let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
+        if learner.stage < Stage::Synchronising {
+            self.drop_learner(link, out);
+            return;
+        }
+        if zxid.counter() == 0 {
+            // The second acknowledgement of NEWLEADER, behind UPTODATE, says nothing new.
+            if learner.stage == Stage::Synchronising && zxid == self.epoch.first_zxid() {
+                self.on_new_leader_acked(now, link, out);
+            }
+            return;
+        }
+        if zxid <= learner.acked || self.proposed < zxid {
+            return;
+        }
+        learner.acked = zxid;
+        let owes_more = zxid < self.proposed && learner.is_follower();
+        learner.owes_since = owes_more.then_some(now);
+        self.advance_commits(now, out);
+    }
+
+    /// Commits what a quorum has.
+    pub(super) fn advance_commits(&mut self, now: Instant, out: &mut Effects) {
+        while self.phase == Phase::Broadcasting && self.committed < self.proposed {
+            let Some(upto) = self.newest_committable() else { break };
+            self.commit(now, upto, out);
+        }
+        self.answer_syncs(out);
+        self.consider_hand_over(out);
+    }
+
+    /// The newest position that a quorum has, among those under one rule.
+    fn newest_committable(&self) -> Option<Zxid> {
+        let first = self.committed.next();
+        let place = self.rules.partition_point(|(from, _)| *from <= first) - 1;
+        let end = self.rules.get(place + 1).map_or(self.proposed, |(from, _)| Zxid(from.0 - 1));
+        let quorums = &self.rules[place].1;
+        let numbers = self.learners.values().map(|learner| learner.acked).chain([self.synced]);
+        let candidates = numbers.map(|acked| acked.min(end)).filter(|zxid| self.committed < *zxid);
+        candidates
+            .filter(|zxid| {
+                let has = |learner: &super::Learner| learner.stage >= Stage::InStep && learner.acked >= *zxid;
+                self.is_quorum(quorums, self.synced >= *zxid, has)
+            })
+            .max()
+    }
+
+    fn commit(&mut self, now: Instant, upto: Zxid, out: &mut Effects) {
+        let reconfiguration = self.reconfiguring.take_if(|(zxid, _)| *zxid <= upto);
+        // A reconfiguration is the last commit under its rule, and tells more than other commits.
+        let plain = reconfiguration.as_ref().map_or(upto, |(zxid, _)| Zxid(zxid.0 - 1));
+        self.announce_commits(plain, out);
+        if let Some((zxid, configuration)) = reconfiguration {
+            self.commit_configuration(now, zxid, configuration, out);
+        }
+    }
+
+    fn announce_commits(&mut self, upto: Zxid, out: &mut Effects) {
+        if upto <= self.committed {
+            return;
+        }
+        let registered = |is_follower: bool| {
+            let learners = self.learners.iter();
+            let wanted =
+                learners.filter(move |(_, each)| each.is_registered() && each.is_follower() == is_follower);
+            wanted.map(|(link, _)| *link).collect::<Vec<_>>()
+        };
+        let (followers, observers) = (registered(true), registered(false));
+        for logged in self.history.behind(self.committed).take_while(|logged| logged.zxid <= upto) {
+            out.tell_learners(followers.iter().copied(), &FromLeader::Commit { zxid: logged.zxid });
+            if !observers.is_empty() {
+                let inform = FromLeader::Inform { zxid: logged.zxid, txn: &logged.entry };
+                out.tell_learners(observers.iter().copied(), &inform);
+            }
+        }
+        self.committed = upto;
+        out.push(Effect::Commit { upto });
+        self.history.trim(upto);
+    }
+
+    /// The new configuration holds: everybody is told, together with who leads from now on.
+    fn commit_configuration(
+        &mut self,
+        now: Instant,
+        zxid: Zxid,
+        configuration: Configuration,
+        out: &mut Effects,
+    ) {
+        let leader = self.designated_leader(zxid, &configuration);
+        let entry = self.history.entry(zxid).expect("an uncommitted proposal is in memory").clone();
+        for (link, learner) in self.learners.iter().filter(|(_, learner)| learner.is_registered()) {
+            if learner.is_follower() {
+                out.tell_learner(*link, &FromLeader::CommitAndActivate { zxid, leader });
+            } else {
+                out.tell_learner(*link, &FromLeader::InformAndActivate { zxid, leader, txn: &entry });
+            }
+        }
+        self.committed = zxid;
+        out.push(Effect::Commit { upto: zxid });
+        self.configuration = configuration;
+        self.next = None;
+        out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
+        // What was proposed meanwhile needs both; what comes now, only the new one.
+        self.rules.push_back((self.proposed.next(), Quorums::new(&self.configuration, None)));
+        self.forget_old_rules();
+        if leader != self.me {
+            self.leave(Reason::Reconfigured { leader }, out);
+        } else if !self.has_live_quorum(now) {
+            self.leave(Reason::QuorumLost, out);
+        }
+    }
+
+    fn forget_old_rules(&mut self) {
+        while self.rules.get(1).is_some_and(|(from, _)| *from <= self.committed.next()) {
+            self.rules.pop_front();
+        }
+    }
+
+    /// This server, if it stays a voter where it is; otherwise the voter of the new configuration that has most.
+    fn designated_leader(&self, zxid: Zxid, configuration: &Configuration) -> ServerId {
+        let stays = |id: ServerId| {
+            let (before, after) = (self.configuration.member(id), configuration.member(id));
+            after.is_some_and(|after| {
+                after.is_voter()
+                    && before.is_none_or(|before| before.quorum_addresses().eq(after.quorum_addresses()))
+            })
+        };
+        if stays(self.me) {
+            return self.me;
+        }
+        let candidates = self.learners.values().filter_map(|learner| {
+            let server =
+                learner.server.filter(|id| configuration.member(*id).is_some_and(Member::is_voter))?;
+            (learner.stage >= Stage::InStep && learner.acked >= zxid).then_some((learner.acked, server))
+        });
+        candidates.max().map_or(self.me, |(_, server)| server)
+    }
+
+    /// A newer configuration that this leader started with was agreed to by both quorums.
+    pub(super) fn activate_newest_configuration(&mut self, out: &mut Effects) {
+        let mut newest = self.next.take().unwrap_or_else(|| self.configuration.clone());
+        // Version 0 says only that nobody has numbered it; all such configurations look alike.
+        if self.reconfig && newest.version().0 == 0 {
+            newest = newest.with_version(self.epoch.first_zxid().into());
+        }
+        if newest != self.configuration {
+            self.configuration = newest;
+            out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
+        }
+        self.rules.clear();
+        self.rules.push_back((Zxid::ZERO, Quorums::new(&self.configuration, None)));
+    }
+
+    /// A learner's client asks. A sync needs no transaction: it is answered behind the commit of everything
+    /// that was proposed when it came.
+    pub(super) fn on_request(&mut self, link: LinkId, op: i32, packet: &Bytes, out: &mut Effects) {
+        if op == OpCode::Sync.code() {
+            self.syncs.push_back((self.proposed, link));
+            self.answer_syncs(out);
+        } else if self.phase == Phase::Broadcasting && !self.is_handing_over {
+            out.push(Effect::Request { link, packet: packet.clone() });
+        }
+    }
+
+    fn answer_syncs(&mut self, out: &mut Effects) {
+        while let Some((_, link)) = self.syncs.pop_front_if(|(upto, _)| *upto <= self.committed) {
+            out.tell_learner(link, &FromLeader::Sync);
+        }
+    }
+
+    /// Asks every learner that is being brought into step, or is, for a sign of life.
+    pub(super) fn ping(&mut self, _now: Instant, out: &mut Effects) {
+        let registered = self.learners.iter().filter(|(_, learner)| learner.is_registered());
+        out.tell_learners(registered.map(|(link, _)| *link), &FromLeader::Ping { zxid: self.proposed });
+    }
+
+    pub(super) fn drop_silent_learners(&mut self, now: Instant, out: &mut Effects) {
+        let sync_ms = self.timing.sync_ms();
+        let silent = self.learners.iter().filter(|(_, learner)| {
+            let owes = learner.stage >= Stage::InStep
+                && learner.owes_since.is_some_and(|since| since.after_ms(sync_ms) < now);
+            learner.patience < now || owes
+        });
+        let links: Vec<_> = silent.map(|(link, _)| *link).collect();
+        for link in links {
+            self.drop_learner(link, out);
+        }
+    }
+
+    /// Whether this server and the followers that were heard of lately are a quorum.
+    pub(super) fn has_live_quorum(&self, now: Instant) -> bool {
+        let is_live = |learner: &super::Learner| learner.stage >= Stage::InStep && now <= learner.patience;
+        self.is_quorum(self.quorums(), true, is_live)
+    }
+
+    /// Leaves when everything is committed and a quorum without this server has all of it: then the next
+    /// leader lacks nothing, and no client waits for an answer.
+    pub(super) fn consider_hand_over(&mut self, out: &mut Effects) {
+        if !self.is_handing_over || self.phase != Phase::Broadcasting || self.committed < self.proposed {
+            return;
+        }
+        let has_all =
+            |learner: &super::Learner| learner.stage >= Stage::Serving && learner.acked >= self.proposed;
+        if self.is_quorum(self.quorums(), false, has_all) {
+            self.leave(Reason::HandedOver, out);
+        }
+    }
+}

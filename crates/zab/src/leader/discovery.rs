@@ -1,0 +1,141 @@
+//! Discovery: a quorum promises a new epoch, and this server's history is the newest in it.
+//!
+//! ```text
+//! learner                                    leader
+//!   FOLLOWERINFO(promised before) ──────────►  epoch := the newest promise of a quorum + 1
+//!                                              on disk: acceptedEpoch := epoch
+//!                 ◄────────────── LEADERINFO(epoch)
+//!   on disk: acceptedEpoch := epoch
+//!   ACKEPOCH(current epoch, last zxid) ─────►  whoever has more than this server is turned away
+//! ```
+//!
+//! Why the turned away matters: a leader is chosen for having the newest history of a quorum, but votes are
+//! words of a moment. Here a quorum has promised to follow nobody older, so what it has is all that can ever
+//! have been committed before this epoch; if none of it is newer than what this server has, this server has
+//! everything. Observers and joiners may raise the number; they count for nothing else.
+
+use zabd_jute::quorum::{FromLeader, LearnerInfo, LearnerKind};
+use zabd_jute::{Epoch, Zxid};
+
+use super::link::Stage;
+use super::{Leader, Phase};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
+
+impl Leader {
+    /// A learner says who it is.
+    pub(super) fn on_info(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        kind: LearnerKind,
+        accepted: Epoch,
+        info: Option<LearnerInfo>,
+        out: &mut Effects,
+    ) {
+        let config_version = self.config_version();
+        let is_first = self.learners[&link].stage == Stage::Unknown;
+        // Before 3.4 there was another handshake; a learner whose configuration is newer than this leader's must
+        // not be led by it.
+        let acceptable = info.filter(|info| {
+            info.protocol_version.is_some() && info.config_version.is_none_or(|its| its <= config_version)
+        });
+        let Some(info) = acceptable.filter(|info| is_first && info.server != self.me) else {
+            self.drop_learner(link, out);
+            return;
+        };
+        self.drop_predecessor(link, info, out);
+        let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
+        learner.server = Some(info.server);
+        learner.kind = kind;
+        learner.accepted = accepted;
+        learner.stage = Stage::Introduced;
+        if self.phase == Phase::CollectingPromises {
+            self.epoch = self.epoch.max(accepted.next());
+            self.consider_promises(now, out);
+        } else if self.epoch < accepted && self.committed_quorums().counts(info.server) {
+            // It keeps its promise to a leader that never came to reign, and can never follow this one. A new
+            // epoch gives the voter back; Java's leader leaves it outside until somebody restarts something.
+            self.leave(Reason::NewerEpochPromised, out);
+        } else if self.phase > Phase::PromisingItself {
+            self.tell_epoch(link, out);
+        }
+    }
+
+    /// A learner that connects again has lost its old connection, whether that is known yet or not.
+    fn drop_predecessor(&mut self, link: LinkId, info: LearnerInfo, out: &mut Effects) {
+        let is_predecessor = |(other, learner): (&LinkId, &super::Learner)| {
+            (*other != link && learner.server == Some(info.server)).then_some(*other)
+        };
+        let predecessors: Vec<_> = self.learners.iter().filter_map(is_predecessor).collect();
+        for each in predecessors {
+            self.drop_learner(each, out);
+        }
+    }
+
+    /// Decides the epoch when a quorum has said what it promised before.
+    pub(super) fn consider_promises(&mut self, now: Instant, out: &mut Effects) {
+        let quorums = self.committed_quorums();
+        if self.is_quorum(&quorums, true, |learner| learner.stage >= Stage::Introduced) {
+            self.phase = Phase::PromisingItself;
+            self.deadline = now.after_ms(self.timing.init_ms());
+            out.push(Effect::Persist(Durable::Accepted(self.epoch)));
+        }
+    }
+
+    /// This server has promised its own epoch: now others may be asked to.
+    pub(super) fn announce_epoch(&mut self, now: Instant, out: &mut Effects) {
+        self.phase = Phase::CollectingHistories;
+        self.deadline = now.after_ms(self.timing.init_ms());
+        let waiting = self.learners.iter().filter(|(_, learner)| learner.stage == Stage::Introduced);
+        let links: Vec<_> = waiting.map(|(link, _)| *link).collect();
+        for link in links {
+            self.tell_epoch(link, out);
+        }
+        self.consider_histories(now, out);
+    }
+
+    fn tell_epoch(&mut self, link: LinkId, out: &mut Effects) {
+        self.learners.get_mut(&link).expect("only a known learner is told").stage = Stage::Told;
+        let protocol_version = LearnerInfo::PROTOCOL_VERSION;
+        out.tell_learner(link, &FromLeader::LeaderInfo { epoch: self.epoch, protocol_version });
+    }
+
+    /// A learner promises the epoch and says what it has.
+    pub(super) fn on_ack_epoch(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        last_zxid: Zxid,
+        current: Option<Epoch>,
+        out: &mut Effects,
+    ) {
+        let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
+        if learner.stage != Stage::Told {
+            self.drop_learner(link, out);
+            return;
+        }
+        learner.stage = Stage::Promised;
+        learner.last_zxid = last_zxid;
+        learner.needs_snapshot = last_zxid <= Zxid::ZERO && learner.accepted > Epoch::ZERO;
+        if self.phase > Phase::CollectingHistories {
+            self.examine(now, link, out);
+            return;
+        }
+        // A promise that was made before, to this very epoch, is none to this leader; and a server that lost
+        // what it had says −1 and vouches for nothing.
+        let Some(current) = current else { return };
+        if (current, last_zxid) > self.frozen {
+            self.drop_learner(link, out);
+            return;
+        }
+        learner.has_promised = last_zxid != Zxid(-1);
+        self.consider_histories(now, out);
+    }
+
+    fn consider_histories(&mut self, now: Instant, out: &mut Effects) {
+        let quorums = self.committed_quorums();
+        if self.is_quorum(&quorums, true, |learner| learner.has_promised) {
+            self.begin_synchronisation(now, out);
+        }
+    }
+}

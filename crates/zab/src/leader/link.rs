@@ -1,0 +1,86 @@
+//! What a leader knows of one learner.
+
+use zabd_jute::quorum::LearnerKind;
+use zabd_jute::{Epoch, ServerId, Zxid};
+
+use crate::effect::{Instant, Timing};
+
+/// How far a learner is. The order is that of its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Connected, nothing heard.
+    Unknown,
+    /// It has said who it is and waits for the epoch.
+    Introduced,
+    /// It was told the epoch.
+    Told,
+    /// It has promised the epoch and waits for a quorum to do so.
+    Promised,
+    /// What it may keep of its history is being found out.
+    Examined,
+    /// It has been sent all it lacks, and NEWLEADER; everything new goes to it too.
+    Synchronising,
+    /// It has acknowledged NEWLEADER.
+    InStep,
+    /// It was told that it may serve.
+    Serving,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) struct Learner {
+    /// Who it is, once it has said so.
+    pub(super) server: Option<ServerId>,
+    pub(super) kind: LearnerKind,
+    pub(super) stage: Stage,
+    /// When it counts as gone unless it is heard of.
+    pub(super) patience: Instant,
+    /// The epoch that it had promised before.
+    pub(super) accepted: Epoch,
+    /// Where its history ends, as it says.
+    pub(super) last_zxid: Zxid,
+    /// It has a history that it cannot build on, and says that it has none.
+    pub(super) needs_snapshot: bool,
+    /// Its promise counts towards the quorum.
+    pub(super) has_promised: bool,
+    /// Its log holds everything up to here. Counts only from [`Stage::InStep`] on.
+    pub(super) acked: Zxid,
+    /// Since when it owes an acknowledgement.
+    pub(super) owes_since: Option<Instant>,
+}
+
+impl Learner {
+    pub(super) fn new(patience: Instant) -> Self {
+        Self {
+            server: None,
+            kind: LearnerKind::Observer,
+            stage: Stage::Unknown,
+            patience,
+            accepted: Epoch::ZERO,
+            last_zxid: Zxid::ZERO,
+            needs_snapshot: false,
+            has_promised: false,
+            acked: Zxid::ZERO,
+            owes_since: None,
+        }
+    }
+
+    /// A sign of life.
+    pub(super) fn heard(&mut self, now: Instant, timing: Timing) {
+        let patience_ms = if self.stage < Stage::InStep { timing.init_ms() } else { timing.sync_ms() };
+        self.patience = self.patience.max(now.after_ms(patience_ms));
+        if self.stage >= Stage::InStep {
+            self.patience = now.after_ms(patience_ms);
+        }
+    }
+
+    /// Whether it gets proposals and commits, rather than what is committed.
+    pub(super) fn is_follower(&self) -> bool {
+        self.kind == LearnerKind::Follower
+    }
+
+    /// Whether new traffic goes to it.
+    pub(super) fn is_registered(&self) -> bool {
+        self.stage >= Stage::Synchronising
+    }
+}

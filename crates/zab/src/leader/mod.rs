@@ -1,0 +1,418 @@
+//! A leader: from the won election to the end of its reign.
+//!
+//! ```text
+//! Discovery        a quorum promises a new epoch, and nobody in it has more than this server
+//! Synchronisation  a quorum has this server's history as the epoch's initial one
+//! Broadcast        proposals, acknowledgements, commits; late learners are brought into step
+//! ```
+//!
+//! The phases are the leader's; each learner has a stage of its own, and a late one goes through discovery
+//! and synchronisation while the leader broadcasts. What a learner is sent goes through one queue per link,
+//! so registering a learner for live traffic and handing it what it lacks are one step here, and nothing is
+//! missed or sent twice.
+//!
+//! Where this leader does better than Java's on the same wire:
+//!
+//! - proposals that are not committed follow NEWLEADER, never precede it (Java followers up to 3.9.2 die of it);
+//! - acknowledgements that come before the one of NEWLEADER are kept, not taken for it;
+//! - what a learner may keep is decided by the whole history, proposals included: a follower that comes back with
+//!   a proposal it has acknowledged is not told to cut it;
+//! - an acknowledgement counts while its learner is connected: what it means is that the learner's log holds
+//!   everything up to there, and a learner that comes back says anew where its log ends;
+//! - learners are pinged from NEWLEADER on, so that they do not give up before a quorum is there.
+//!
+//! Java's `Leader` and `LearnerHandler`.
+
+mod broadcast;
+mod discovery;
+mod link;
+mod synchronisation;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, QuorumPacket};
+use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
+
+use self::link::{Learner, Stage};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Timing};
+use crate::history::History;
+use crate::quorum::Quorums;
+
+/// What a leader starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// This server.
+    pub me: ServerId,
+    /// How long things may take.
+    pub timing: Timing,
+    /// How long a field of a packet may be.
+    pub limits: Limits,
+    /// The newest epoch that this server has promised.
+    pub accepted: Epoch,
+    /// The epoch whose history it has.
+    pub current: Epoch,
+    /// The configuration that holds.
+    pub configuration: Configuration,
+    /// A newer one that was heard of.
+    pub next: Option<Configuration>,
+    /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
+    pub reconfig: bool,
+    /// Everything that this server has logged, all of it durable.
+    pub history: History,
+}
+
+/// What can happen to a leader.
+#[derive(Debug)]
+pub enum Input {
+    /// A learner has connected.
+    Accepted {
+        /// The connection.
+        link: LinkId,
+    },
+    /// A learner sent one whole packet.
+    Packet {
+        /// Over which connection.
+        link: LinkId,
+        /// Its bytes.
+        packet: Bytes,
+    },
+    /// A connection is gone.
+    Closed {
+        /// Which.
+        link: LinkId,
+    },
+    /// Every record up to here is durable on this server.
+    Synced {
+        /// The last of them.
+        upto: Zxid,
+    },
+    /// This is durable on this server.
+    Persisted(Durable),
+    /// The answer to [`Effect::LookUp`].
+    LookedUp {
+        /// For whom.
+        link: LinkId,
+        /// Whether the log on disk has that position and everything behind it.
+        is_found: bool,
+    },
+    /// The answer to [`Effect::TakeSnapshot`].
+    SnapshotBegun {
+        /// For whom.
+        link: LinkId,
+        /// The last transaction in it.
+        zxid: Zxid,
+    },
+    /// The snapshot for this learner could not be taken.
+    SnapshotFailed {
+        /// Whose.
+        link: LinkId,
+    },
+    /// A new transaction; its position is the one behind [`Leader::proposed`].
+    Propose {
+        /// Its position.
+        zxid: Zxid,
+        /// What the log holds of it.
+        entry: Bytes,
+        /// The configuration that it makes, if it is a reconfiguration.
+        configuration: Option<Box<Configuration>>,
+    },
+    /// The answer to [`Effect::Revalidate`].
+    Revalidated {
+        /// Which learner asked.
+        link: LinkId,
+        /// For which session.
+        session: SessionId,
+        /// Whether it goes on there.
+        is_valid: bool,
+    },
+    /// Nothing is proposed any more; leave when a follower could go on without this server.
+    HandOver,
+    /// Time has passed.
+    Timer,
+}
+
+/// How far a leader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Hearing which epochs were promised.
+    CollectingPromises,
+    /// The new epoch is being written down.
+    PromisingItself,
+    /// Hearing who has which history.
+    CollectingHistories,
+    /// The new epoch's history is being adopted by this server and its followers.
+    Synchronising,
+    /// Established.
+    Broadcasting,
+    /// Over.
+    Left,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Leader {
+    me: ServerId,
+    timing: Timing,
+    limits: Limits,
+    reconfig: bool,
+    phase: Phase,
+    /// When the phase must have come to an end.
+    deadline: Instant,
+    /// When learners are pinged next; twice per tick.
+    ping_at: Instant,
+    /// Whether the next ping is also the end of a tick.
+    is_half_tick: bool,
+    /// What this server had when it won, against which others are compared.
+    frozen: (Epoch, Zxid),
+    /// The newest epoch that anybody has promised; this leader's own, once it is decided.
+    epoch: Epoch,
+    configuration: Configuration,
+    next: Option<Configuration>,
+    /// Which quorums commit, from which position on; the first holds for everything before the second.
+    rules: VecDeque<(Zxid, Quorums)>,
+    learners: BTreeMap<LinkId, Learner>,
+    history: History,
+    /// This server has adopted its own epoch.
+    has_adopted: bool,
+    /// `committed ≤ proposed`.
+    committed: Zxid,
+    proposed: Zxid,
+    /// The newest own record that is durable; what this server acknowledges.
+    synced: Zxid,
+    /// Syncs of learners, and the position that must be committed before each is answered.
+    syncs: VecDeque<(Zxid, LinkId)>,
+    /// The configuration of a proposed reconfiguration, until it is committed.
+    reconfiguring: Option<(Zxid, Configuration)>,
+    is_handing_over: bool,
+}
+
+impl Leader {
+    /// A leader that has won an election and knows nobody yet.
+    pub fn new(now: Instant, start: Start, out: &mut Effects) -> Self {
+        let last = start.history.last();
+        let quorums = Quorums::new(&start.configuration, start.next.as_ref());
+        let mut leader = Self {
+            me: start.me,
+            timing: start.timing,
+            limits: start.limits,
+            reconfig: start.reconfig,
+            phase: Phase::CollectingPromises,
+            deadline: now.after_ms(start.timing.init_ms()),
+            ping_at: now.after_ms(start.timing.tick_ms / 2),
+            is_half_tick: true,
+            frozen: (start.current, last),
+            epoch: start.accepted.next(),
+            configuration: start.configuration,
+            next: start.next,
+            rules: VecDeque::from([(Zxid::ZERO, quorums)]),
+            learners: BTreeMap::new(),
+            history: start.history,
+            has_adopted: false,
+            committed: Zxid::ZERO,
+            proposed: last,
+            synced: last,
+            syncs: VecDeque::new(),
+            reconfiguring: None,
+            is_handing_over: false,
+        };
+        leader.consider_promises(now, out);
+        leader
+    }
+
+    /// The last position that was proposed, or the epoch's first.
+    pub fn proposed(&self) -> Zxid {
+        self.proposed
+    }
+
+    /// The last position that is committed, or the epoch's first.
+    pub fn committed(&self) -> Zxid {
+        self.committed
+    }
+
+    /// This leader's epoch; before it is decided, the newest candidate.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether a quorum backs this leader.
+    pub fn is_established(&self) -> bool {
+        self.phase == Phase::Broadcasting
+    }
+
+    /// The role is over: what it has logged, for the next role.
+    pub fn into_history(self) -> History {
+        self.history
+    }
+
+    /// When [`Input::Timer`] is due, if nothing else happens.
+    pub fn next_timer(&self) -> Instant {
+        if self.phase < Phase::Broadcasting { self.ping_at.min(self.deadline) } else { self.ping_at }
+    }
+
+    /// Advances by one input, appending to `out` what must be done, in order.
+    pub fn step(&mut self, now: Instant, input: Input, out: &mut Effects) {
+        if self.phase == Phase::Left {
+            return;
+        }
+        match input {
+            Input::Accepted { link } => {
+                let patience = now.after_ms(self.timing.init_ms());
+                self.learners.insert(link, Learner::new(patience));
+            }
+            Input::Packet { link, packet } => self.on_packet(now, link, &packet, out),
+            Input::Closed { link } => self.forget(link, out),
+            Input::Synced { upto } => {
+                assert!(self.synced <= upto, "durability was taken back");
+                self.synced = upto;
+                self.advance_commits(now, out);
+            }
+            Input::Persisted(what) => self.on_persisted(now, &what, out),
+            Input::LookedUp { link, is_found } => self.on_looked_up(now, link, is_found, out),
+            Input::SnapshotBegun { link, zxid } => self.on_snapshot_begun(now, link, zxid, out),
+            Input::SnapshotFailed { link } => self.drop_learner(link, out),
+            Input::Propose { zxid, entry, configuration } => {
+                self.propose(now, zxid, entry, configuration.map(|boxed| *boxed), out);
+            }
+            Input::Revalidated { link, session, is_valid } => {
+                if self.learners.contains_key(&link) {
+                    out.tell_learner(link, &FromLeader::Revalidate { session, is_valid });
+                }
+            }
+            Input::HandOver => {
+                self.is_handing_over = true;
+                self.consider_hand_over(out);
+            }
+            Input::Timer => self.on_timer(now, out),
+        }
+        self.assert_invariants();
+    }
+
+    fn on_persisted(&mut self, now: Instant, what: &Durable, out: &mut Effects) {
+        match what {
+            Durable::Accepted(epoch) if self.phase == Phase::PromisingItself => {
+                assert_eq!(*epoch, self.epoch, "the promise that was asked for was written");
+                self.announce_epoch(now, out);
+            }
+            Durable::Current(epoch) if *epoch == self.epoch && self.phase >= Phase::Synchronising => {
+                self.has_adopted = true;
+                self.consider_establishment(now, out);
+            }
+            _ => (),
+        }
+    }
+
+    fn on_packet(&mut self, now: Instant, link: LinkId, packet: &Bytes, out: &mut Effects) {
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        learner.heard(now, self.timing);
+        let mut reader = Reader::with_limits(packet, self.limits);
+        let decoded = QuorumPacket::decode(&mut reader).ok().map(FromLearner::decode);
+        let Some(Ok(decoded)) = decoded else {
+            self.drop_learner(link, out);
+            return;
+        };
+        match decoded {
+            Some(FromLearner::Info { kind, accepted, info }) => {
+                self.on_info(now, link, kind, accepted, info, out);
+            }
+            Some(FromLearner::AckEpoch { last_zxid, current }) => {
+                self.on_ack_epoch(now, link, last_zxid, current, out);
+            }
+            Some(FromLearner::Ack { zxid }) => self.on_ack(now, link, zxid, out),
+            // Nothing else is a learner's to say in the handshake; later, but before it is in step, it is ignored.
+            _ if learner.stage < Stage::Synchronising => self.drop_learner(link, out),
+            _ if learner.stage < Stage::InStep => (),
+            Some(FromLearner::Ping { touched, .. }) => {
+                for touch in touched {
+                    out.push(Effect::Touch(touch));
+                }
+            }
+            Some(FromLearner::Request(request)) => {
+                let op = request.op;
+                self.on_request(link, op, packet, out);
+            }
+            Some(FromLearner::Revalidate { session, timeout_ms }) => {
+                out.push(Effect::Revalidate { link, session, timeout_ms });
+            }
+            None => (),
+        }
+    }
+
+    /// Closes a learner's connection and forgets it.
+    fn drop_learner(&mut self, link: LinkId, out: &mut Effects) {
+        if self.learners.contains_key(&link) {
+            out.push(Effect::Close { link });
+            self.forget(link, out);
+        }
+    }
+
+    fn forget(&mut self, link: LinkId, out: &mut Effects) {
+        if self.learners.remove(&link).is_some() {
+            self.syncs.retain(|(_, asker)| *asker != link);
+            out.push(Effect::LearnerGone { link });
+        }
+    }
+
+    fn leave(&mut self, reason: Reason, out: &mut Effects) {
+        self.phase = Phase::Left;
+        for link in std::mem::take(&mut self.learners).into_keys() {
+            out.push(Effect::Close { link });
+        }
+        out.push(Effect::Leave(reason));
+    }
+
+    /// The quorums of the configuration that holds, whatever is under way.
+    fn committed_quorums(&self) -> Quorums {
+        Quorums::new(&self.configuration, None)
+    }
+
+    /// The quorums that count now: those of the newest proposal.
+    fn quorums(&self) -> &Quorums {
+        &self.rules.back().expect("some quorum always commits").1
+    }
+
+    /// Whether this server, if it `counts_itself`, and the learners for which `counts` holds are a quorum.
+    fn is_quorum(&self, quorums: &Quorums, counts_itself: bool, counts: impl Fn(&Learner) -> bool) -> bool {
+        let counted = self.learners.values().filter(|learner| counts(learner));
+        let mut servers: BTreeSet<_> = counted.filter_map(|learner| learner.server).collect();
+        if counts_itself {
+            servers.insert(self.me);
+        }
+        quorums.has_quorum(&servers)
+    }
+
+    /// The configuration of which learners are told.
+    fn newest_configuration(&self) -> &Configuration {
+        self.next.as_ref().unwrap_or(&self.configuration)
+    }
+
+    fn config_version(&self) -> ConfigVersion {
+        self.configuration.version()
+    }
+
+    fn on_timer(&mut self, now: Instant, out: &mut Effects) {
+        if self.phase < Phase::Broadcasting && self.deadline <= now {
+            self.leave(Reason::NoQuorumInTime, out);
+            return;
+        }
+        if now < self.ping_at {
+            return;
+        }
+        self.ping_at = now.after_ms(self.timing.tick_ms / 2);
+        self.drop_silent_learners(now, out);
+        self.is_half_tick = !self.is_half_tick;
+        if self.is_half_tick && self.phase == Phase::Broadcasting && !self.has_live_quorum(now) {
+            self.leave(Reason::QuorumLost, out);
+            return;
+        }
+        self.ping(now, out);
+    }
+
+    fn assert_invariants(&self) {
+        assert!(self.committed <= self.proposed, "committed a transaction that was never proposed");
+        assert!(self.synced <= self.history.last().max(self.synced), "synced what was never logged");
+        if self.phase == Phase::Broadcasting {
+            assert!(self.has_adopted, "a leader serves in an epoch that it has not adopted");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Synchronisation: each learner gets what its history lacks, then NEWLEADER.
+//!
+//! ```text
+//! its history is a prefix of ours, the rest is in memory or in the log on disk   DIFF  proposals with commits
+//! it is not, or is too old                                                       SNAP  the whole tree
+//! it goes on where ours ends, before anything of this epoch is established       TRUNC
+//! then in every case                                                             NEWLEADER
+//! then                                                                           proposals not committed yet
+//! ```
+//!
+//! A snapshot is always taken anew, so that a learner whose history *diverges* ends up behind everything it
+//! had: Java's learner keeps its log under a snapshot, and a record that the snapshot's position does not
+//! cover would come back at its next start. Once this leader is established, a snapshot without
+//! anything of its epoch is given the epoch's first position, which covers all. Before that nobody may claim
+//! that position, and a learner that is ahead is told to cut, as Java's leader does.
+//!
+//! NEWLEADER is acknowledged when the learner has all of that on disk. A quorum of these acknowledgements
+//! makes the leader: its history is the epoch's initial history, and committed.
+
+use std::borrow::Cow;
+
+use zabd_jute::Zxid;
+use zabd_jute::quorum::FromLeader;
+
+use super::link::Stage;
+use super::{Leader, Phase};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId};
+use crate::history::Membership;
+
+impl Leader {
+    /// A quorum has promised: this server's history is the one.
+    pub(super) fn begin_synchronisation(&mut self, now: Instant, out: &mut Effects) {
+        self.phase = Phase::Synchronising;
+        self.deadline = now.after_ms(self.timing.init_ms());
+        out.push(Effect::Persist(Durable::Current(self.epoch)));
+        self.examine_waiting(now, out);
+    }
+
+    fn examine_waiting(&mut self, now: Instant, out: &mut Effects) {
+        let waiting = self.learners.iter().filter(|(_, learner)| learner.stage == Stage::Promised);
+        let links: Vec<_> = waiting.map(|(link, _)| *link).collect();
+        for link in links {
+            self.examine(now, link, out);
+        }
+    }
+
+    /// Everything that is committed now, for a learner that is about to be brought into step. Before this
+    /// leader is established its whole history is what learners get.
+    fn settled(&self) -> Zxid {
+        if self.phase == Phase::Broadcasting { self.committed } else { self.history.last() }
+    }
+
+    /// Finds out what a learner may keep.
+    pub(super) fn examine(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
+        let learner = self.learners.get_mut(&link).expect("only a known learner is examined");
+        let (peer, needs_snapshot) = (learner.last_zxid, learner.needs_snapshot);
+        learner.stage = Stage::Examined;
+        match self.membership(peer) {
+            _ if needs_snapshot => out.push(Effect::TakeSnapshot { link }),
+            Membership::Yes => self.send_difference(now, link, peer, out),
+            Membership::OnDiskOrNowhere if peer > Zxid::ZERO => out.push(Effect::LookUp { link, zxid: peer }),
+            Membership::Ahead if self.phase < Phase::Broadcasting && peer.counter() != 0 => {
+                self.cut(now, link, out);
+            }
+            _ => out.push(Effect::TakeSnapshot { link }),
+        }
+    }
+
+    /// TRUNC: the learner's log goes on where this history ends. An epoch's first position is in no log, so
+    /// nobody can cut there; such a learner waits until the reign has begun and a snapshot covers what it has. It
+    /// was heard of after a quorum had promised without it, or it would have been turned away.
+    fn cut(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
+        let last = self.history.last();
+        if last.counter() == 0 {
+            self.learners.get_mut(&link).expect("the learner was just looked at").stage = Stage::Promised;
+            return;
+        }
+        out.tell_learner(link, &FromLeader::Trunc { zxid: last });
+        self.send_new_leader(now, link, last, out);
+    }
+
+    /// Whether a learner whose log ends at `peer` has a prefix of this history. See [`crate::history`] for the
+    /// first positions of epochs; a leader knows two more of them: that of the epoch that it had adopted
+    /// itself, if nothing was proposed in it, and its own.
+    fn membership(&self, peer: Zxid) -> Membership {
+        let own = self.epoch.first_zxid();
+        let is_begun = (peer == own && self.phase == Phase::Broadcasting)
+            || (peer == self.frozen.0.first_zxid() && peer > self.frozen.1);
+        match self.history.holds(peer) {
+            Membership::Ahead | Membership::No if is_begun => Membership::Yes,
+            other => other,
+        }
+    }
+
+    /// DIFF: what is behind `peer`, out of memory.
+    fn send_difference(&mut self, now: Instant, link: LinkId, peer: Zxid, out: &mut Effects) {
+        let settled = self.settled();
+        out.tell_learner(link, &FromLeader::Diff { zxid: settled });
+        self.send_settled(link, peer, settled, out);
+        self.send_new_leader(now, link, settled.max(peer), out);
+    }
+
+    fn send_settled(&self, link: LinkId, after: Zxid, upto: Zxid, out: &mut Effects) {
+        for logged in self.history.behind(after).take_while(|logged| logged.zxid <= upto) {
+            out.tell_learner(link, &FromLeader::Proposal { zxid: logged.zxid, txn: &logged.entry });
+            out.tell_learner(link, &FromLeader::Commit { zxid: logged.zxid });
+        }
+    }
+
+    /// Whether the log on disk has what memory has not.
+    pub(super) fn on_looked_up(&mut self, now: Instant, link: LinkId, is_found: bool, out: &mut Effects) {
+        let Some(learner) = self.learners.get(&link).filter(|learner| learner.stage == Stage::Examined)
+        else {
+            return;
+        };
+        let peer = learner.last_zxid;
+        if !is_found {
+            out.push(Effect::TakeSnapshot { link });
+            return;
+        }
+        let (settled, upto) = (self.settled(), self.history.before());
+        out.tell_learner(link, &FromLeader::Diff { zxid: settled });
+        out.push(Effect::SendLog { link, after: peer, upto });
+        self.send_settled(link, upto, settled, out);
+        self.send_new_leader(now, link, settled, out);
+    }
+
+    /// SNAP: a snapshot of the tree was begun, at `zxid`.
+    pub(super) fn on_snapshot_begun(&mut self, now: Instant, link: LinkId, zxid: Zxid, out: &mut Effects) {
+        if self.learners.get(&link).is_none_or(|learner| learner.stage != Stage::Examined) {
+            return;
+        }
+        let settled = self.settled();
+        assert!(zxid <= settled.max(self.epoch.first_zxid()), "a snapshot holds what is not committed");
+        assert!(self.history.before() <= zxid, "the history does not reach back to the snapshot");
+        let is_whole = self.phase == Phase::Broadcasting && zxid < self.epoch.first_zxid();
+        let label = if is_whole { self.epoch.first_zxid() } else { zxid };
+        out.tell_learner(link, &FromLeader::Snap { zxid: label });
+        out.push(Effect::SendSnapshot { link });
+        self.send_settled(link, label, settled, out);
+        self.send_new_leader(now, link, settled.max(label), out);
+    }
+
+    /// NEWLEADER, and whatever is proposed and not committed behind it. `upto` is where the learner's log ends
+    /// when it acknowledges.
+    fn send_new_leader(&mut self, now: Instant, link: LinkId, upto: Zxid, out: &mut Effects) {
+        let config = Some(Cow::Owned(self.newest_configuration().to_string()));
+        out.tell_learner(link, &FromLeader::NewLeader { zxid: self.epoch.first_zxid(), config });
+        let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
+        learner.stage = Stage::Synchronising;
+        learner.acked = upto;
+        if !learner.is_follower() || self.phase < Phase::Broadcasting {
+            return;
+        }
+        for logged in self.history.behind(upto) {
+            out.tell_learner(link, &FromLeader::Proposal { zxid: logged.zxid, txn: &logged.entry });
+            learner.owes_since.get_or_insert(now);
+        }
+    }
+
+    /// A learner has the initial history on disk.
+    pub(super) fn on_new_leader_acked(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
+        let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
+        learner.stage = Stage::InStep;
+        learner.owes_since = learner.owes_since.map(|_| now);
+        learner.patience = now.after_ms(self.timing.sync_ms());
+        if self.phase == Phase::Broadcasting {
+            learner.stage = Stage::Serving;
+            out.tell_learner(link, &FromLeader::UpToDate);
+            self.advance_commits(now, out);
+        } else {
+            self.consider_establishment(now, out);
+        }
+    }
+
+    /// The reign begins when a quorum has the initial history: it is committed.
+    pub(super) fn consider_establishment(&mut self, now: Instant, out: &mut Effects) {
+        if self.phase != Phase::Synchronising || !self.has_adopted {
+            return;
+        }
+        if !self.is_quorum(self.quorums(), true, |learner| learner.stage >= Stage::InStep) {
+            return;
+        }
+        assert_eq!(self.synced, self.history.last(), "a leader's own history is durable before it leads");
+        self.phase = Phase::Broadcasting;
+        self.activate_newest_configuration(out);
+        let last = self.history.last();
+        self.proposed = self.epoch.first_zxid();
+        self.committed = self.proposed;
+        out.push(Effect::Commit { upto: last });
+        out.push(Effect::Serve { epoch: self.epoch, leader: self.me });
+        for (link, learner) in &mut self.learners {
+            if learner.stage == Stage::InStep {
+                learner.stage = Stage::Serving;
+                learner.patience = now.after_ms(self.timing.sync_ms());
+                out.tell_learner(*link, &FromLeader::UpToDate);
+            }
+        }
+        self.examine_waiting(now, out);
+        self.ping(now, out);
+    }
+}

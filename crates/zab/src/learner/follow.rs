@@ -1,0 +1,137 @@
+//! Following: proposals are logged and acknowledged, commits applied, pings answered.
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind};
+use zabd_jute::txn::{Entry, Txn};
+use zabd_jute::{OpCode, Reader, ServerId, Zxid};
+
+use super::Learner;
+use crate::effect::{Durable, Effect, Effects, Reason};
+
+impl Learner {
+    pub(super) fn on_follow(&mut self, packet: &Bytes, decoded: &FromLeader<'_>, out: &mut Effects) {
+        let is_follower = self.kind == LearnerKind::Follower;
+        match *decoded {
+            FromLeader::Proposal { zxid, txn } if is_follower => {
+                self.on_proposal(zxid, packet.slice_ref(txn), out);
+            }
+            FromLeader::Commit { zxid } if is_follower => self.on_commit(zxid, out),
+            FromLeader::CommitAndActivate { zxid, leader } => {
+                self.on_commit(zxid, out);
+                self.activate(zxid, leader, out);
+            }
+            FromLeader::Inform { zxid, txn } => self.on_inform(zxid, packet.slice_ref(txn), out),
+            FromLeader::InformAndActivate { zxid, leader, txn } => {
+                self.on_inform(zxid, packet.slice_ref(txn), out);
+                self.activate(zxid, leader, out);
+            }
+            FromLeader::Ping { zxid } => out.push(Effect::Ping { zxid }),
+            FromLeader::Sync => out.push(Effect::Synchronised),
+            FromLeader::Revalidate { session, is_valid } => {
+                out.push(Effect::Revalidated { session, is_valid });
+            }
+            // A second UPTODATE says nothing new, and the handshake is over.
+            _ => (),
+        }
+    }
+
+    fn on_proposal(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
+        if !self.goes_on_with(zxid) {
+            self.leave(Reason::LeaderBroken("a proposal is missing from what the leader sends"), out);
+            return;
+        }
+        self.note_configuration(zxid, &entry, out);
+        self.owed.push_back(zxid);
+        self.log(zxid, entry, out);
+    }
+
+    fn on_commit(&mut self, zxid: Zxid, out: &mut Effects) {
+        if zxid <= self.committed {
+            return;
+        }
+        let next = self.history.behind(self.committed).next().map(|logged| logged.zxid);
+        // What this server came with may be older than what is in memory.
+        if next != Some(zxid) && self.came_with < zxid {
+            self.leave(Reason::LeaderBroken("commits out of order"), out);
+            return;
+        }
+        self.committed = zxid;
+        self.consider_serving(out);
+        out.push(Effect::Commit { upto: zxid });
+        self.history.trim(zxid);
+    }
+
+    fn on_inform(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
+        if zxid <= self.committed {
+            return;
+        }
+        if !self.goes_on_with(zxid) {
+            self.leave(Reason::LeaderBroken("a transaction is missing from what the leader sends"), out);
+            return;
+        }
+        self.note_configuration(zxid, &entry, out);
+        self.log(zxid, entry, out);
+        self.on_commit(zxid, out);
+    }
+
+    /// Clients are served as soon as nothing that the tree shows can be taken back. An epoch's first position is
+    /// given only to what is committed.
+    pub(super) fn consider_serving(&mut self, out: &mut Effects) {
+        let is_committed = self.came_with <= self.committed || self.came_with.counter() == 0;
+        if !self.is_serving && is_committed {
+            self.is_serving = true;
+            out.push(Effect::Serve { epoch: self.epoch, leader: self.leader });
+        }
+    }
+
+    /// Acknowledges what is durable now; an observer is not asked to.
+    pub(super) fn acknowledge(&mut self, upto: Zxid, out: &mut Effects) {
+        while let Some(zxid) = self.owed.pop_front_if(|zxid| *zxid <= upto) {
+            if self.kind == LearnerKind::Follower {
+                self.send(&FromLearner::Ack { zxid }, out);
+            }
+        }
+    }
+
+    /// A reconfiguration is the one transaction that is looked into: its configuration is on disk before it is.
+    pub(super) fn note_configuration(&mut self, zxid: Zxid, entry: &[u8], out: &mut Effects) {
+        if !is_reconfiguration(entry) {
+            return;
+        }
+        let Ok(Entry { txn: Txn::SetData { data: Some(text), .. }, .. }) =
+            Entry::decode(&mut Reader::new(entry))
+        else {
+            return;
+        };
+        if let Ok(configuration) = Configuration::parse(&String::from_utf8_lossy(text)) {
+            self.see_configuration(zxid, configuration, out);
+        }
+    }
+
+    /// A reconfiguration is committed: it holds, and may have given somebody else the lead or this server
+    /// another role.
+    pub(super) fn activate(&mut self, zxid: Zxid, leader: ServerId, out: &mut Effects) {
+        while let Some((_, configuration)) = self.next.pop_front_if(|(seen, _)| *seen <= zxid) {
+            self.hold(configuration, out);
+        }
+        let votes = self.configuration.member(self.me).is_some_and(zabd_jute::quorum::Member::is_voter);
+        let has_role =
+            votes == (self.kind == LearnerKind::Follower) || self.configuration.member(self.me).is_none();
+        if leader != self.leader || !has_role {
+            self.leave(Reason::Reconfigured { leader }, out);
+        }
+    }
+
+    pub(super) fn hold(&mut self, configuration: Configuration, out: &mut Effects) {
+        self.configuration = configuration;
+        out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
+    }
+}
+
+/// Where a log record's type stands: behind session, cxid, zxid and time.
+const KIND_OFFSET: usize = 8 + 4 + 8 + 8;
+
+fn is_reconfiguration(entry: &[u8]) -> bool {
+    let kind = entry.get(KIND_OFFSET..).map(Reader::new).and_then(|mut r| r.int().ok());
+    kind == Some(OpCode::Reconfig.code())
+}

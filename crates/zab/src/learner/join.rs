@@ -1,0 +1,260 @@
+//! Joining: from the first packet to the last one before the leader is established.
+//!
+//! What comes before UPTODATE is sorted into three: committed entries of the initial history are logged at
+//! once; entries that are not committed wait, since an acknowledgement of theirs must not precede that of
+//! NEWLEADER; everything else is not for now and is ignored.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo};
+use zabd_jute::{ConfigVersion, Epoch, Zxid};
+
+use super::{ATTEMPTS_MAX, Learner, Phase};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
+use crate::history::History;
+
+impl Learner {
+    pub(super) fn on_connected(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
+        if self.phase != Phase::Dialling {
+            out.push(Effect::Close { link });
+            return;
+        }
+        self.link = Some(link);
+        self.phase = Phase::Introduced;
+        self.deadline = now.after_ms(self.timing.init_ms());
+        let info = LearnerInfo {
+            server: self.me,
+            protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
+            config_version: Some(self.configuration.version()),
+        };
+        let packet = FromLearner::Info { kind: self.kind, accepted: self.accepted, info: Some(info) };
+        out.tell_leader(link, &packet);
+    }
+
+    pub(super) fn on_connect_failed(&mut self, now: Instant, out: &mut Effects) {
+        if self.phase != Phase::Dialling {
+            return;
+        }
+        self.attempts += 1;
+        if self.attempts >= ATTEMPTS_MAX {
+            self.leave(Reason::LeaderUnreachable, out);
+            return;
+        }
+        self.deadline = now.after_ms(self.timing.connect_delay_ms);
+    }
+
+    pub(super) fn on_join(&mut self, packet: &Bytes, decoded: FromLeader<'_>, out: &mut Effects) {
+        match (self.phase, decoded) {
+            (Phase::Introduced, FromLeader::LeaderInfo { epoch, .. }) => self.on_leader_info(epoch, out),
+            (Phase::Promised, FromLeader::Diff { zxid }) if !self.needs_snapshot => {
+                self.committed = zxid;
+                self.phase = Phase::Synchronising;
+            }
+            (Phase::Promised, FromLeader::Trunc { zxid }) => {
+                self.rebase(zxid, out);
+                out.push(Effect::Truncate { zxid });
+            }
+            (Phase::Promised, FromLeader::Snap { zxid }) => {
+                self.base = zxid;
+                self.phase = Phase::Receiving;
+            }
+            (
+                Phase::Dialling | Phase::Introduced | Phase::Promising | Phase::Promised | Phase::Receiving,
+                _,
+            ) => {
+                self.leave(Reason::LeaderBroken("the handshake has another order"), out);
+            }
+            (_, FromLeader::Proposal { zxid, txn }) => self.wait(zxid, packet.slice_ref(txn), out),
+            (_, FromLeader::Commit { zxid }) => self.on_early_commit(zxid, out),
+            (_, FromLeader::CommitAndActivate { zxid, leader }) => {
+                self.on_early_commit(zxid, out);
+                self.activate(zxid, leader, out);
+            }
+            (_, FromLeader::Inform { zxid, txn }) => {
+                self.wait(zxid, packet.slice_ref(txn), out);
+                self.on_early_commit(zxid, out);
+            }
+            (_, FromLeader::InformAndActivate { zxid, leader, txn }) => {
+                self.wait(zxid, packet.slice_ref(txn), out);
+                self.on_early_commit(zxid, out);
+                self.activate(zxid, leader, out);
+            }
+            (Phase::Synchronising, FromLeader::NewLeader { zxid, config }) => {
+                self.on_new_leader(zxid, config, out);
+            }
+            (Phase::Adopted, FromLeader::UpToDate) => self.on_up_to_date(out),
+            (_, FromLeader::UpToDate | FromLeader::NewLeader { .. }) => {
+                self.leave(Reason::LeaderBroken("NEWLEADER or UPTODATE out of order"), out);
+            }
+            _ => (),
+        }
+    }
+
+    fn on_leader_info(&mut self, epoch: Epoch, out: &mut Effects) {
+        if epoch < self.accepted {
+            self.leave(Reason::StaleLeader, out);
+            return;
+        }
+        self.epoch = epoch;
+        if epoch == self.accepted {
+            // Promised before, perhaps to this very leader in another life: it must not count twice.
+            self.acknowledge_epoch(None, out);
+        } else {
+            self.phase = Phase::Promising;
+            out.push(Effect::Persist(Durable::Accepted(epoch)));
+        }
+    }
+
+    fn acknowledge_epoch(&mut self, current: Option<Epoch>, out: &mut Effects) {
+        self.phase = Phase::Promised;
+        let last_zxid = match (self.vouches, self.needs_snapshot) {
+            (false, _) => Zxid(-1),
+            (true, true) => Zxid::ZERO,
+            (true, false) => self.came_with,
+        };
+        let link = self.link.expect("only a connected learner hears of an epoch");
+        out.tell_leader(link, &FromLearner::AckEpoch { last_zxid, current });
+    }
+
+    pub(super) fn on_persisted(&mut self, now: Instant, what: &Durable, out: &mut Effects) {
+        match what {
+            Durable::Accepted(epoch) if self.phase == Phase::Promising && *epoch == self.epoch => {
+                self.accepted = *epoch;
+                self.acknowledge_epoch(Some(self.current), out);
+            }
+            Durable::Current(epoch) if self.phase == Phase::Adopting && *epoch == self.epoch => {
+                self.phase = Phase::Adopted;
+                self.deadline = now.after_ms(self.timing.sync_ms());
+                self.acknowledge_new_leader(out);
+            }
+            _ => (),
+        }
+    }
+
+    fn acknowledge_new_leader(&mut self, out: &mut Effects) {
+        let link = self.link.expect("only a connected learner adopts an epoch");
+        out.tell_leader(link, &FromLearner::Ack { zxid: self.epoch.first_zxid() });
+    }
+
+    fn rebase(&mut self, base: Zxid, _out: &mut Effects) {
+        self.base = base;
+        self.phase = Phase::Rebasing;
+    }
+
+    pub(super) fn on_snapshot_received(&mut self, out: &mut Effects) {
+        if self.phase != Phase::Receiving {
+            self.leave(Reason::LeaderBroken("a snapshot that nobody announced"), out);
+            return;
+        }
+        let base = self.base;
+        self.rebase(base, out);
+        out.push(Effect::Adopt { zxid: base, epoch: self.epoch });
+        // The image brings its epoch along: it is written before the image has its name.
+        self.current = self.current.max(base.epoch());
+    }
+
+    /// Tree and log have their new base: what came meanwhile is worked off.
+    pub(super) fn on_rebased(&mut self, now: Instant, last: Zxid, out: &mut Effects) {
+        assert_eq!(self.phase, Phase::Rebasing, "nobody asked for another base");
+        if last != self.base {
+            self.leave(Reason::CannotCut, out);
+            return;
+        }
+        self.history = History::new(last);
+        self.came_with = last;
+        self.committed = last;
+        self.phase = Phase::Synchronising;
+        self.deadline = now.after_ms(self.timing.init_ms());
+        while let Some(packet) = self.held.pop_front() {
+            self.on_packet(packet, out);
+        }
+    }
+
+    /// A proposal that is not logged before it is committed or the leader is established.
+    fn wait(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
+        if zxid <= self.history.last() && zxid <= self.committed {
+            // A snapshot can be newer than what is sent behind it.
+            return;
+        }
+        if !self.goes_on_with(zxid) {
+            self.leave(Reason::LeaderBroken("a transaction is missing from what the leader sends"), out);
+            return;
+        }
+        self.note_configuration(zxid, &entry, out);
+        self.waiting.push_back((zxid, entry));
+    }
+
+    fn on_early_commit(&mut self, zxid: Zxid, out: &mut Effects) {
+        if zxid <= self.committed || zxid <= self.came_with {
+            self.committed = self.committed.max(zxid.min(self.came_with));
+            return;
+        }
+        let Some((next, _)) = self.waiting.iter().find(|(waiting, _)| self.committed < *waiting) else {
+            self.leave(Reason::LeaderBroken("a commit without its proposal"), out);
+            return;
+        };
+        if *next != zxid {
+            self.leave(Reason::LeaderBroken("commits out of order"), out);
+            return;
+        }
+        self.committed = zxid;
+        // Behind NEWLEADER nothing is logged before UPTODATE: what is logged is acknowledged.
+        if self.phase == Phase::Synchronising {
+            self.log_committed(out);
+        }
+    }
+
+    fn log_committed(&mut self, out: &mut Effects) {
+        while let Some((zxid, entry)) = self.waiting.pop_front_if(|(zxid, _)| *zxid <= self.committed) {
+            self.log(zxid, entry, out);
+        }
+    }
+
+    /// The initial history is complete: it goes to disk, then the epoch, then the answer.
+    fn on_new_leader(&mut self, zxid: Zxid, config: Option<Cow<'_, str>>, out: &mut Effects) {
+        if zxid.epoch() != self.epoch {
+            self.leave(Reason::LeaderBroken("NEWLEADER of another epoch"), out);
+            return;
+        }
+        self.log_committed(out);
+        if let Some(text) = config.filter(|_| self.reconfig) {
+            let Ok(configuration) = Configuration::parse(&text) else {
+                self.leave(Reason::LeaderBroken("NEWLEADER's configuration cannot be read"), out);
+                return;
+            };
+            self.see_configuration(zxid, configuration, out);
+        }
+        self.phase = Phase::Adopting;
+        self.current = self.epoch;
+        out.push(Effect::Persist(Durable::Current(self.epoch)));
+    }
+
+    /// A configuration that may come to hold; on disk before what it came with.
+    pub(super) fn see_configuration(&mut self, zxid: Zxid, configuration: Configuration, out: &mut Effects) {
+        if configuration.version() <= self.configuration.version()
+            && self.configuration.version() != ConfigVersion::ZERO
+        {
+            return;
+        }
+        out.push(Effect::Persist(Durable::NextConfiguration(Box::new(configuration.clone()))));
+        self.next.push_back((zxid, configuration));
+    }
+
+    /// The leader is established: the rest of what it proposed is logged and acknowledged from now on.
+    fn on_up_to_date(&mut self, out: &mut Effects) {
+        self.phase = Phase::Following;
+        self.acknowledge_new_leader(out);
+        if let Some(place) = self.next.iter().position(|(zxid, _)| *zxid == self.epoch.first_zxid()) {
+            let (_, configuration) = self.next.remove(place).expect("it was just found");
+            self.hold(configuration, out);
+        }
+        while let Some((zxid, entry)) = self.waiting.pop_front() {
+            self.owed.push_back(zxid);
+            self.log(zxid, entry, out);
+        }
+        self.consider_serving(out);
+        let upto = self.committed.min(self.history.last());
+        out.push(Effect::Commit { upto });
+    }
+}

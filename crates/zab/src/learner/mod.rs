@@ -1,0 +1,341 @@
+//! A learner: from a leader's name to the end of following it.
+//!
+//! ```text
+//! Dialling ─► Introduced ─► Promised ─► Synchronising ─► Adopting ─► Adopted ─► Serving
+//!   FOLLOWERINFO  LEADERINFO  ACKEPOCH   DIFF|TRUNC|SNAP   NEWLEADER   ACK        UPTODATE
+//! ```
+//!
+//! What is durable before what is said, which is all of the safety:
+//!
+//! - the promise (`acceptedEpoch`) before ACKEPOCH;
+//! - the whole initial history, then `currentEpoch`, before NEWLEADER is acknowledged, and that before any
+//!   proposal is (a Java leader that hears it the other way round never counts it);
+//! - a record before its acknowledgement.
+//!
+//! The log never runs ahead of `currentEpoch`, since a server of Java does not start on such files: before the
+//! first record of an epoch that is newer than `currentEpoch`, that epoch is written. It claims nothing false:
+//! a log that ends right there *is* the epoch's initial history.
+//!
+//! Nothing that is not known to be committed is shown to clients: they are served when everything that
+//! this server had when it came has been committed.
+//!
+//! Java's `Learner`, `Follower` and `Observer`, in the order of 3.9.4.
+
+mod follow;
+mod join;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, QuorumPacket, Touch};
+use zabd_jute::{Epoch, Limits, Reader, Record as _, ServerId, Zxid};
+
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Timing};
+use crate::history::History;
+
+/// What a learner starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// This server.
+    pub me: ServerId,
+    /// Whom it follows.
+    pub leader: ServerId,
+    /// Whether it has a vote, or is to be given one.
+    pub kind: LearnerKind,
+    /// How long things may take.
+    pub timing: Timing,
+    /// How long a field of a packet may be.
+    pub limits: Limits,
+    /// The newest epoch that this server has promised.
+    pub accepted: Epoch,
+    /// The epoch whose history it has.
+    pub current: Epoch,
+    /// The configuration that holds.
+    pub configuration: Configuration,
+    /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
+    pub reconfig: bool,
+    /// Everything that this server has logged, all of it durable.
+    pub history: History,
+    /// Whether it vouches for that history; a server that lost a part of it does not.
+    pub vouches: bool,
+    /// Whether it needs the leader's whole state, since it could not be cut to a part of its own.
+    pub needs_snapshot: bool,
+}
+
+/// What can happen to a learner.
+#[derive(Debug)]
+pub enum Input {
+    /// The connection to the leader stands.
+    Connected {
+        /// The connection.
+        link: LinkId,
+    },
+    /// It could not be made.
+    ConnectFailed,
+    /// The leader sent one whole packet.
+    Packet {
+        /// Its bytes.
+        packet: Bytes,
+    },
+    /// The whole stream behind SNAP has come, up to its signature, and is on disk under no name yet.
+    SnapshotReceived,
+    /// The connection is gone.
+    Closed,
+    /// Every record up to here is durable.
+    Synced {
+        /// The last of them.
+        upto: Zxid,
+    },
+    /// This is durable.
+    Persisted(Durable),
+    /// The log was cut, or a snapshot has taken its place; `last` is where tree and log end now. A log that
+    /// cannot be cut at the position that was asked for is left as it was.
+    Rebased {
+        /// The last position.
+        last: Zxid,
+    },
+    /// The answer to [`Effect::Ping`].
+    Pong {
+        /// As in the ping.
+        zxid: Zxid,
+        /// The sessions that were heard of.
+        touched: Vec<Touch>,
+    },
+    /// Time has passed.
+    Timer,
+}
+
+/// How far a learner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Trying to connect; so many attempts have failed.
+    Dialling,
+    /// It has said who it is.
+    Introduced,
+    /// The new epoch is being written down.
+    Promising,
+    /// It has promised the epoch; what it lacks is on its way.
+    Promised,
+    /// The leader's snapshot is on its way.
+    Receiving,
+    /// The disk is being given another base; what comes meanwhile waits.
+    Rebasing,
+    /// Transactions of the initial history are on their way.
+    Synchronising,
+    /// The initial history is being made durable.
+    Adopting,
+    /// NEWLEADER is acknowledged; a quorum is waited for.
+    Adopted,
+    /// The leader is established.
+    Following,
+    /// Over.
+    Left,
+}
+
+/// How often a leader that does not answer is tried, as in Java.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Learner {
+    me: ServerId,
+    leader: ServerId,
+    kind: LearnerKind,
+    timing: Timing,
+    limits: Limits,
+    reconfig: bool,
+    vouches: bool,
+    needs_snapshot: bool,
+    phase: Phase,
+    attempts: u32,
+    link: Option<LinkId>,
+    /// When the leader counts as gone; while dialling, when the next attempt is due.
+    deadline: Instant,
+    /// When dialling is given up.
+    dial_until: Instant,
+    accepted: Epoch,
+    /// What `currentEpoch` says, or will say when the disk has got there.
+    current: Epoch,
+    /// The leader's, once it has said so.
+    epoch: Epoch,
+    configuration: Configuration,
+    /// Configurations of proposals and of NEWLEADER that do not hold yet.
+    next: VecDeque<(Zxid, Configuration)>,
+    history: History,
+    /// Everything up to here was said to be committed.
+    committed: Zxid,
+    /// Where the log ended when this server came: only what is committed of it may be shown.
+    came_with: Zxid,
+    is_serving: bool,
+    /// Proposals that are not logged yet, because they came before UPTODATE and are not committed.
+    waiting: VecDeque<(Zxid, Bytes)>,
+    /// What came while the base was replaced.
+    held: VecDeque<Bytes>,
+    /// The base that is being made: where it will end.
+    base: Zxid,
+    /// Logged and to be acknowledged, in order.
+    owed: VecDeque<Zxid>,
+}
+
+impl Learner {
+    /// A learner that is about to connect.
+    pub fn new(now: Instant, start: Start, out: &mut Effects) -> Self {
+        out.push(Effect::Dial { leader: start.leader });
+        let last = start.history.last();
+        Self {
+            me: start.me,
+            leader: start.leader,
+            kind: start.kind,
+            timing: start.timing,
+            limits: start.limits,
+            reconfig: start.reconfig,
+            vouches: start.vouches,
+            needs_snapshot: start.needs_snapshot,
+            phase: Phase::Dialling,
+            attempts: 0,
+            link: None,
+            deadline: now.after_ms(start.timing.init_ms()),
+            dial_until: now.after_ms(start.timing.init_ms()),
+            accepted: start.accepted,
+            current: start.current,
+            epoch: Epoch::ZERO,
+            configuration: start.configuration,
+            next: VecDeque::new(),
+            history: start.history,
+            committed: Zxid::ZERO,
+            came_with: last,
+            is_serving: false,
+            waiting: VecDeque::new(),
+            held: VecDeque::new(),
+            base: Zxid::ZERO,
+            owed: VecDeque::new(),
+        }
+    }
+
+    /// Whom it follows.
+    pub fn leader(&self) -> ServerId {
+        self.leader
+    }
+
+    /// Whether clients may be served.
+    pub fn is_serving(&self) -> bool {
+        self.is_serving
+    }
+
+    /// The epoch that it follows in, once it knows.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The role is over: what it has logged, for the next role.
+    pub fn into_history(self) -> History {
+        self.history
+    }
+
+    /// When [`Input::Timer`] is due, if nothing else happens.
+    pub fn next_timer(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Sends what a client of this server asks for. What the leader is not heard to answer before the
+    /// connection breaks has an unknown outcome.
+    pub fn send(&self, packet: &FromLearner<'_>, out: &mut Effects) {
+        if let Some(link) = self.link.filter(|_| self.phase == Phase::Following) {
+            out.tell_leader(link, packet);
+        }
+    }
+
+    /// Advances by one input, appending to `out` what must be done, in order.
+    pub fn step(&mut self, now: Instant, input: Input, out: &mut Effects) {
+        if self.phase == Phase::Left {
+            return;
+        }
+        match input {
+            Input::Connected { link } => self.on_connected(now, link, out),
+            Input::ConnectFailed => self.on_connect_failed(now, out),
+            Input::Packet { packet } => {
+                self.deadline = now.after_ms(self.patience_ms());
+                self.on_packet(packet, out);
+            }
+            Input::SnapshotReceived => {
+                self.deadline = now.after_ms(self.patience_ms());
+                self.on_snapshot_received(out);
+            }
+            Input::Closed => self.leave(Reason::LeaderLost, out),
+            Input::Synced { upto } => self.acknowledge(upto, out),
+            Input::Persisted(what) => self.on_persisted(now, &what, out),
+            Input::Rebased { last } => self.on_rebased(now, last, out),
+            Input::Pong { zxid, touched } => self.send(&FromLearner::Ping { zxid, touched }, out),
+            Input::Timer => self.on_timer(now, out),
+        }
+    }
+
+    fn patience_ms(&self) -> i64 {
+        if self.phase < Phase::Adopted { self.timing.init_ms() } else { self.timing.sync_ms() }
+    }
+
+    fn on_timer(&mut self, now: Instant, out: &mut Effects) {
+        if now < self.deadline {
+            return;
+        }
+        match self.phase {
+            Phase::Dialling if now < self.dial_until => {
+                self.deadline = self.dial_until;
+                out.push(Effect::Dial { leader: self.leader });
+            }
+            Phase::Dialling => self.leave(Reason::LeaderUnreachable, out),
+            // The disk is at work and the leader waits: only the leader's silence counts.
+            _ => self.leave(Reason::LeaderLost, out),
+        }
+    }
+
+    fn on_packet(&mut self, packet: Bytes, out: &mut Effects) {
+        if self.phase == Phase::Rebasing {
+            self.held.push_back(packet);
+            return;
+        }
+        let bytes = packet.clone();
+        let mut reader = Reader::with_limits(&bytes, self.limits);
+        let decoded = QuorumPacket::decode(&mut reader).ok().map(|packet| FromLeader::decode(&packet));
+        match decoded {
+            Some(Ok(Some(decoded))) if self.phase < Phase::Following => self.on_join(&packet, decoded, out),
+            Some(Ok(Some(decoded))) => self.on_follow(&packet, &decoded, out),
+            Some(Ok(None)) => (),
+            _ => self.leave(Reason::LeaderBroken("a packet does not decode"), out),
+        }
+    }
+
+    fn leave(&mut self, reason: Reason, out: &mut Effects) {
+        self.phase = Phase::Left;
+        self.is_serving = false;
+        if let Some(link) = self.link.take() {
+            out.push(Effect::Close { link });
+        }
+        out.push(Effect::Leave(reason));
+    }
+
+    /// The next record goes to the log, behind the epoch that it needs.
+    fn log(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
+        if self.current < zxid.epoch() {
+            self.current = zxid.epoch();
+            out.push(Effect::Persist(Durable::Current(self.current)));
+        }
+        out.push(Effect::Append { zxid, entry: entry.clone() });
+        self.history.push(zxid, entry);
+    }
+
+    /// The position of the newest proposal, logged or not.
+    fn newest(&self) -> Zxid {
+        self.waiting.back().map_or(self.history.last(), |(zxid, _)| *zxid)
+    }
+
+    /// Whether `zxid` may come next. Positions in an epoch have no gaps; a newer epoch begins anew.
+    fn goes_on_with(&self, zxid: Zxid) -> bool {
+        let newest = self.newest();
+        if zxid.epoch() == newest.epoch() {
+            zxid == newest.next()
+        } else {
+            newest < zxid && zxid.counter() == 1
+        }
+    }
+}

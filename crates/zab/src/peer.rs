@@ -1,0 +1,623 @@
+//! One server of an ensemble: what it is at the moment, and what it becomes next.
+//!
+//! ```text
+//!             ┌────────────────────────── Leave ◄──────────────────────────┐
+//!             ▼                                                            │
+//!         settling ──Settled──► looking ──Decided──► leading | following | observing
+//!             │                                                  ▲
+//!             └────────────── a reconfiguration named the leader ┘
+//! ```
+//!
+//! *Settling* is the time in which the disk finishes what the last role asked for. Only then is it known what
+//! this server has, and a vote must not claim more than a restart would find. Transactions that were logged
+//! and not committed belong to what it has: the next leader decides about them.
+//!
+//! Who asks meanwhile is heard later: a vote that came while this server was not looking yet is taken up when
+//! it begins to look, if it is fresh; otherwise two servers that lose their leader at nearly the same moment
+//! would wait for each other's next repetition.
+//!
+//! Java's `QuorumPeer`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLearner, LearnerKind, Notification, PeerState, Role, Touch};
+use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
+
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Timing};
+use crate::election::{self, Answers, Begin, Decision, Elected, Election, Standing, Vote};
+use crate::history::History;
+use crate::leader::{self, Leader};
+use crate::learner::{self, Learner};
+use crate::links::{self, Directory, Links};
+
+/// How long a vote that came too early is remembered.
+const EARLY_VOTE_MS: i64 = 500;
+/// How many learners may wait for this server to find out that it leads.
+const CALLERS_MAX: usize = 64;
+
+/// What a server of an ensemble starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// This server.
+    pub me: ServerId,
+    /// How long things may take on the quorum port.
+    pub timing: Timing,
+    /// How long things may take in an election.
+    pub election_timing: election::Timing,
+    /// How long a field of a packet may be.
+    pub limits: Limits,
+    /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
+    pub reconfig: bool,
+    /// Whether several addresses of this server are told to others (`multiAddress.enabled`).
+    pub multi_address: bool,
+    /// The newest epoch that it has promised.
+    pub accepted: Epoch,
+    /// The epoch whose history it has.
+    pub current: Epoch,
+    /// The configuration that holds.
+    pub configuration: Configuration,
+    /// A newer one that was heard of.
+    pub next: Option<Configuration>,
+    /// Everything that it has logged, all of it durable.
+    pub history: History,
+    /// What that is worth.
+    pub standing: Standing,
+}
+
+/// What can happen to a server of an ensemble. What belongs to a role or a connection that is over is
+/// ignored.
+#[derive(Debug)]
+pub enum Input {
+    /// Something on the election port.
+    Links(links::Input),
+    /// A learner has connected to the quorum port.
+    Accepted {
+        /// The connection.
+        link: LinkId,
+    },
+    /// The connection to the leader stands.
+    Connected {
+        /// The connection.
+        link: LinkId,
+    },
+    /// It could not be made.
+    ConnectFailed,
+    /// One whole packet came over a quorum connection.
+    Packet {
+        /// Which.
+        link: LinkId,
+        /// Its bytes.
+        packet: Bytes,
+    },
+    /// A whole snapshot came over the connection to the leader, and is on disk under no name yet.
+    SnapshotReceived {
+        /// Which connection.
+        link: LinkId,
+    },
+    /// A quorum connection is gone.
+    Closed {
+        /// Which.
+        link: LinkId,
+    },
+    /// Every record up to here is durable.
+    Synced {
+        /// The last of them.
+        upto: Zxid,
+    },
+    /// This is durable.
+    Persisted(Durable),
+    /// The log was cut or has another base.
+    Rebased {
+        /// Where tree and log end now.
+        last: Zxid,
+    },
+    /// The disk has done everything that the last role asked for, and the tree shows all of the log.
+    Settled {
+        /// Where both end.
+        last: Zxid,
+    },
+    /// For the leader: see there.
+    Leader(leader::Input),
+    /// The answer to [`Effect::Ping`].
+    Pong {
+        /// As in the ping.
+        zxid: Zxid,
+        /// The sessions that were heard of.
+        touched: Vec<Touch>,
+    },
+    /// Time has passed.
+    Timer,
+}
+
+/// What this server is at the moment.
+#[derive(Debug)]
+enum State {
+    /// The disk is finishing.
+    Settling(Option<Reason>),
+    Looking,
+    Leading(Box<Leader>),
+    Learning {
+        machine: Box<Learner>,
+        link: Option<LinkId>,
+    },
+    /// It has handed over and takes part in nothing any more.
+    Retired,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Peer {
+    me: ServerId,
+    timing: Timing,
+    limits: Limits,
+    reconfig: bool,
+    accepted: Epoch,
+    current: Epoch,
+    configuration: Configuration,
+    next: Option<Configuration>,
+    standing: Standing,
+    needs_snapshot: bool,
+    state: State,
+    /// While no role has it.
+    history: Option<History>,
+    election: Election,
+    links: Links,
+    answers: Option<Answers>,
+    /// Votes that came while this server was not looking, and when.
+    early: BTreeMap<ServerId, (Instant, Bytes)>,
+    /// Learners that found this server to be their leader before it did, and what they said.
+    callers: BTreeMap<LinkId, Vec<Bytes>>,
+    /// Scratch.
+    link_outputs: Vec<links::Output>,
+    election_outputs: Vec<election::Output>,
+    delivered: VecDeque<(ServerId, Bytes)>,
+}
+
+impl Peer {
+    /// A server that is about to look for a leader; [`Input::Settled`] sets it off.
+    pub fn new(start: Start) -> Self {
+        let directory = Directory::new(start.me, &start.configuration, start.next.as_ref());
+        Self {
+            me: start.me,
+            timing: start.timing,
+            limits: start.limits,
+            reconfig: start.reconfig,
+            accepted: start.accepted,
+            current: start.current,
+            configuration: start.configuration,
+            next: start.next,
+            standing: start.standing,
+            needs_snapshot: false,
+            state: State::Settling(None),
+            history: Some(start.history),
+            election: Election::new(start.me, start.election_timing),
+            links: Links::new(start.me, directory, start.multi_address),
+            answers: None,
+            early: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            link_outputs: Vec::new(),
+            election_outputs: Vec::new(),
+            delivered: VecDeque::new(),
+        }
+    }
+
+    /// What this server is.
+    pub fn state(&self) -> PeerState {
+        match &self.state {
+            State::Leading(_) => PeerState::Leading,
+            State::Learning { .. } if self.is_observer() => PeerState::Observing,
+            State::Learning { .. } => PeerState::Following,
+            State::Settling(_) | State::Looking | State::Retired => PeerState::Looking,
+        }
+    }
+
+    /// Whom it follows, or itself if it leads.
+    pub fn leader(&self) -> Option<ServerId> {
+        match &self.state {
+            State::Leading(_) => Some(self.me),
+            State::Learning { machine, .. } => Some(machine.leader()),
+            _ => None,
+        }
+    }
+
+    /// The configuration that holds.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// A newer one that was heard of.
+    pub fn next_configuration(&self) -> Option<&Configuration> {
+        self.next.as_ref()
+    }
+
+    /// The machine of a leading server.
+    pub fn as_leader(&self) -> Option<&Leader> {
+        match &self.state {
+            State::Leading(leader) => Some(leader),
+            _ => None,
+        }
+    }
+
+    /// Sends to the leader what a client of this learner asks for.
+    pub fn send_to_leader(&self, packet: &FromLearner<'_>, out: &mut Effects) {
+        if let State::Learning { machine, .. } = &self.state {
+            machine.send(packet, out);
+        }
+    }
+
+    /// Answers a learner about a session.
+    pub fn revalidated(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        session: SessionId,
+        is_valid: bool,
+        out: &mut Effects,
+    ) {
+        self.step(now, Input::Leader(leader::Input::Revalidated { link, session, is_valid }), out);
+    }
+
+    /// When [`Input::Timer`] is due, if nothing else happens.
+    pub fn next_timer(&self) -> Option<Instant> {
+        let role = match &self.state {
+            State::Leading(leader) => Some(leader.next_timer()),
+            State::Learning { machine, .. } => Some(machine.next_timer()),
+            State::Settling(_) | State::Looking | State::Retired => None,
+        };
+        [role, self.election.next_deadline(), self.links.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Advances by one input, appending to `out` what must be done, in order.
+    pub fn step(&mut self, now: Instant, input: Input, out: &mut Effects) {
+        let begin = out.list.len();
+        match input {
+            Input::Links(input) => self.links.step(now, input, &mut self.link_outputs),
+            Input::Accepted { link } => match &mut self.state {
+                State::Leading(leader) => leader.step(now, leader::Input::Accepted { link }, out),
+                State::Settling(_) | State::Looking if self.callers.len() < CALLERS_MAX => {
+                    self.callers.insert(link, Vec::new());
+                }
+                _ => out.push(Effect::Close { link }),
+            },
+            Input::Connected { link } => self.on_connected(now, link, out),
+            Input::ConnectFailed => self.learn(now, learner::Input::ConnectFailed, out),
+            Input::Packet { link, packet } => match &mut self.state {
+                State::Leading(leader) => leader.step(now, leader::Input::Packet { link, packet }, out),
+                State::Learning { machine, link: own } if *own == Some(link) => {
+                    machine.step(now, learner::Input::Packet { packet }, out);
+                }
+                // Before it is answered, a learner says one thing only.
+                _ => self.callers.get_mut(&link).into_iter().for_each(|said| said.push(packet.clone())),
+            },
+            Input::SnapshotReceived { link } => {
+                self.learn_over(now, link, learner::Input::SnapshotReceived, out);
+            }
+            Input::Closed { link } => self.on_closed(now, link, out),
+            Input::Synced { upto } => match &mut self.state {
+                State::Leading(leader) => leader.step(now, leader::Input::Synced { upto }, out),
+                _ => self.learn(now, learner::Input::Synced { upto }, out),
+            },
+            Input::Persisted(what) => self.on_persisted(now, what, out),
+            Input::Rebased { last } => self.on_rebased(now, last, out),
+            Input::Settled { last } => self.on_settled(now, last, out),
+            Input::Leader(input) => {
+                if let State::Leading(leader) = &mut self.state {
+                    leader.step(now, input, out);
+                }
+            }
+            Input::Pong { zxid, touched } => self.learn(now, learner::Input::Pong { zxid, touched }, out),
+            Input::Timer => self.on_timer(now, out),
+        }
+        self.follow_up(now, begin, out);
+    }
+
+    fn learn(&mut self, now: Instant, input: learner::Input, out: &mut Effects) {
+        if let State::Learning { machine, .. } = &mut self.state {
+            machine.step(now, input, out);
+        }
+    }
+
+    fn learn_over(&mut self, now: Instant, link: LinkId, input: learner::Input, out: &mut Effects) {
+        if matches!(&self.state, State::Learning { link: own, .. } if *own == Some(link)) {
+            self.learn(now, input, out);
+        }
+    }
+
+    fn on_connected(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
+        match &mut self.state {
+            State::Learning { machine, link: own } if own.is_none() => {
+                *own = Some(link);
+                machine.step(now, learner::Input::Connected { link }, out);
+            }
+            _ => out.push(Effect::Close { link }),
+        }
+    }
+
+    fn on_closed(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
+        self.callers.remove(&link);
+        if let State::Leading(leader) = &mut self.state {
+            leader.step(now, leader::Input::Closed { link }, out);
+        }
+        self.learn_over(now, link, learner::Input::Closed, out);
+    }
+
+    fn on_persisted(&mut self, now: Instant, what: Durable, out: &mut Effects) {
+        match &what {
+            Durable::Accepted(epoch) => self.accepted = *epoch,
+            Durable::Current(epoch) => self.current = *epoch,
+            Durable::Configuration(_) | Durable::NextConfiguration(_) => (),
+        }
+        match &mut self.state {
+            State::Leading(leader) => leader.step(now, leader::Input::Persisted(what), out),
+            _ => self.learn(now, learner::Input::Persisted(what), out),
+        }
+    }
+
+    fn on_rebased(&mut self, now: Instant, last: Zxid, out: &mut Effects) {
+        if let State::Learning { machine, .. } = &mut self.state {
+            machine.step(now, learner::Input::Rebased { last }, out);
+        } else {
+            self.history = Some(History::new(last));
+        }
+    }
+
+    fn on_timer(&mut self, now: Instant, out: &mut Effects) {
+        match &mut self.state {
+            State::Leading(leader) => {
+                if leader.next_timer() <= now {
+                    leader.step(now, leader::Input::Timer, out);
+                }
+            }
+            _ => self.learn(now, learner::Input::Timer, out),
+        }
+        self.links.step(now, links::Input::Timer, &mut self.link_outputs);
+        self.election.step(now, election::Input::Timer, &mut self.election_outputs);
+    }
+
+    // --- Between roles ---
+
+    /// The disk is done: what this server has is known, and it may vote.
+    fn on_settled(&mut self, now: Instant, last: Zxid, out: &mut Effects) {
+        let State::Settling(reason) = &self.state else { return };
+        let history = self.history.as_ref().expect("no role has the history");
+        assert_eq!(history.last(), last, "what is in memory is not what is on disk");
+        match *reason {
+            Some(Reason::Reconfigured { leader }) => self.take_role_without_election(now, leader, out),
+            _ => self.look(now),
+        }
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.state = State::Looking;
+        let last_elected = self.answers.take().map(|answers| answers.elected());
+        let begin = Begin {
+            last_zxid: self.last_zxid(),
+            epoch: self.current,
+            role: if self.is_observer() { Role::Observer } else { Role::Participant },
+            standing: self.standing,
+            committed: self.configuration.clone(),
+            last_seen: self.next.clone(),
+            adopts_configs: self.reconfig,
+            last_elected,
+        };
+        self.election.step(now, election::Input::Begin(Box::new(begin)), &mut self.election_outputs);
+        let fresh = std::mem::take(&mut self.early).into_iter();
+        let fresh = fresh.filter(|(_, (came, _))| now <= came.after_ms(EARLY_VOTE_MS));
+        self.delivered.extend(fresh.map(|(from, (_, content))| (from, content)));
+    }
+
+    fn last_zxid(&self) -> Zxid {
+        self.history.as_ref().expect("no role has the history").last()
+    }
+
+    fn is_observer(&self) -> bool {
+        self.configuration.member(self.me).is_some_and(|member| !member.is_voter())
+    }
+
+    /// A reconfiguration has named the leader.
+    fn take_role_without_election(&mut self, now: Instant, leader: ServerId, out: &mut Effects) {
+        let round = self.answers.as_ref().map_or(0, |answers| answers.elected().round);
+        let vote = Vote { epoch: self.current, zxid: self.last_zxid(), leader };
+        let role = match leader == self.me {
+            true => PeerState::Leading,
+            false if self.is_observer() => PeerState::Observing,
+            false => PeerState::Following,
+        };
+        self.take_role(now, role, Elected { vote, round }, true, out);
+    }
+
+    fn take_role(
+        &mut self,
+        now: Instant,
+        role: PeerState,
+        elected: Elected,
+        has_voice: bool,
+        out: &mut Effects,
+    ) {
+        let (committed, next) = (&self.configuration, self.next.as_ref());
+        self.answers = Some(Answers::new(self.me, role, elected, committed, next));
+        let history = self.history.take().expect("no role has the history");
+        if role == PeerState::Leading {
+            let start = leader::Start {
+                me: self.me,
+                timing: self.timing,
+                limits: self.limits,
+                accepted: self.accepted,
+                current: self.current,
+                configuration: self.configuration.clone(),
+                next: self.next.clone(),
+                reconfig: self.reconfig,
+                history,
+            };
+            let mut leader = Leader::new(now, start, out);
+            for (link, said) in std::mem::take(&mut self.callers) {
+                leader.step(now, leader::Input::Accepted { link }, out);
+                let packets = said.into_iter().map(|packet| leader::Input::Packet { link, packet });
+                packets.for_each(|input| leader.step(now, input, out));
+            }
+            self.state = State::Leading(Box::new(leader));
+            return;
+        }
+        let misled = std::mem::take(&mut self.callers).into_keys();
+        misled.for_each(|link| out.push(Effect::Close { link }));
+        let kind = if role == PeerState::Observing { LearnerKind::Observer } else { LearnerKind::Follower };
+        let start = learner::Start {
+            me: self.me,
+            leader: elected.vote.leader,
+            kind,
+            timing: self.timing,
+            limits: self.limits,
+            accepted: self.accepted,
+            current: self.current,
+            configuration: self.configuration.clone(),
+            reconfig: self.reconfig,
+            history,
+            vouches: has_voice,
+            needs_snapshot: self.needs_snapshot,
+        };
+        self.state = State::Learning { machine: Box::new(Learner::new(now, start, out)), link: None };
+    }
+
+    // --- What follows from a step ---
+
+    /// Lets the machines hear of each other until nobody has anything to say, then looks at what was decided.
+    fn follow_up(&mut self, now: Instant, begin: usize, out: &mut Effects) {
+        let mut seen = begin;
+        loop {
+            self.exchange(now, out);
+            if seen == out.list.len() {
+                return;
+            }
+            while seen < out.list.len() {
+                self.note(now, seen, out);
+                seen += 1;
+            }
+        }
+    }
+
+    /// Between links and election.
+    fn exchange(&mut self, now: Instant, out: &mut Effects) {
+        loop {
+            let links: Vec<_> = self.link_outputs.drain(..).collect();
+            let elections: Vec<_> = self.election_outputs.drain(..).collect();
+            let delivered = self.delivered.pop_front();
+            if links.is_empty() && elections.is_empty() && delivered.is_none() {
+                return;
+            }
+            for output in links {
+                self.on_link_output(now, output, out);
+            }
+            for output in elections {
+                self.on_election_output(now, output, out);
+            }
+            if let Some((from, content)) = delivered {
+                self.on_notification(now, from, &content);
+            }
+        }
+    }
+
+    fn on_link_output(&mut self, now: Instant, output: links::Output, out: &mut Effects) {
+        let election_outputs = &mut self.election_outputs;
+        match output {
+            links::Output::Deliver { from, content } => self.delivered.push_back((from, content)),
+            links::Output::LinkUp(server) => {
+                self.election.step(now, election::Input::LinkUp(server), election_outputs);
+            }
+            links::Output::LinkDown(server) => {
+                // What came over a connection that is gone may be older than what its sender is doing now.
+                self.early.remove(&server);
+                self.election.step(now, election::Input::LinkDown(server), election_outputs);
+            }
+            other => out.push(Effect::Link(other)),
+        }
+    }
+
+    fn on_election_output(&mut self, now: Instant, output: election::Output, out: &mut Effects) {
+        match output {
+            election::Output::Send { to, frame } => {
+                self.links.step(now, links::Input::Queue { to, frame }, &mut self.link_outputs);
+            }
+            election::Output::ConnectAll => {
+                self.links.step(now, links::Input::ConnectAll, &mut self.link_outputs);
+            }
+            election::Output::AdoptConfig { config, is_restart } => {
+                out.push(Effect::Persist(Durable::Configuration(config.clone())));
+                self.hold(now, *config);
+                if is_restart {
+                    self.look(now);
+                }
+            }
+            election::Output::Decided(Decision { elected, role, has_voice, .. }) => {
+                self.take_role(now, role, elected, has_voice, out);
+            }
+        }
+    }
+
+    fn on_notification(&mut self, now: Instant, from: ServerId, content: &Bytes) {
+        let Ok(notification) = Notification::decode(content) else { return };
+        if matches!(self.state, State::Looking) {
+            let input = election::Input::Notification { from, notification: &notification };
+            self.election.step(now, input, &mut self.election_outputs);
+            return;
+        }
+        if notification.state == PeerState::Looking {
+            self.early.insert(from, (now, content.clone()));
+        }
+        if let Some(frame) = self.answers.as_ref().and_then(|answers| answers.answer(from, &notification)) {
+            self.links.step(now, links::Input::Queue { to: from, frame }, &mut self.link_outputs);
+        }
+    }
+
+    /// What a role has just decided, as far as it concerns the server as a whole.
+    fn note(&mut self, now: Instant, place: usize, out: &mut Effects) {
+        match &out.list[place] {
+            Effect::Serve { epoch, .. } => {
+                // Whatever it came with, it now has what its leader has.
+                self.standing = Standing::Voter;
+                self.needs_snapshot = false;
+                let epoch = *epoch;
+                self.answers.iter_mut().for_each(|answers| answers.establish(epoch));
+            }
+            Effect::Persist(Durable::Configuration(configuration)) => {
+                let configuration = configuration.clone();
+                if *configuration != self.configuration {
+                    self.hold(now, *configuration);
+                }
+            }
+            Effect::Persist(Durable::NextConfiguration(next)) => {
+                self.next = Some((**next).clone());
+                self.tell_members(now);
+            }
+            Effect::Leave(reason) => {
+                let reason = *reason;
+                self.leave(reason);
+            }
+            _ => (),
+        }
+    }
+
+    fn leave(&mut self, reason: Reason) {
+        self.needs_snapshot |= reason == Reason::CannotCut;
+        let next = if reason == Reason::HandedOver { State::Retired } else { State::Settling(Some(reason)) };
+        self.history = match std::mem::replace(&mut self.state, next) {
+            State::Leading(leader) => Some(leader.into_history()),
+            State::Learning { machine, .. } => Some(machine.into_history()),
+            _ => self.history.take(),
+        };
+    }
+
+    /// A configuration holds from now on.
+    fn hold(&mut self, now: Instant, configuration: Configuration) {
+        self.next = self.next.take().filter(|next| configuration.version() < next.version());
+        self.configuration = configuration;
+        self.tell_members(now);
+    }
+
+    fn tell_members(&mut self, now: Instant) {
+        let (committed, next) = (&self.configuration, self.next.as_ref());
+        let directory = Directory::new(self.me, committed, next);
+        self.links.step(now, links::Input::Members(directory), &mut self.link_outputs);
+        self.answers.iter_mut().for_each(|answers| answers.reconfigure(committed, next));
+    }
+}

@@ -1,0 +1,223 @@
+//! Who counts: which sets of servers may decide for all.
+//!
+//! Two quorums of one configuration share a server. Everything else rests on that: what a quorum has
+//! written, every later quorum has a witness of. Only voters count. By default each counts one, and more
+//! than half are a quorum. Where a configuration has groups, a quorum is more than half of the weight in
+//! more than half of the groups, and groups without any weight are left out of both counts. A voter of
+//! weight 0 takes part in everything, counts for nothing and never leads.
+//!
+//! While a reconfiguration is under way there are two configurations: the committed one, and a newer one
+//! that was seen in a proposal and may become committed at any moment. A set must then be a quorum of
+//! both, whichever of the two turns out to hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zabd_jute::quorum::Configuration;
+use zabd_jute::{ConfigVersion, ServerId};
+
+/// The voters of one configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voters {
+    version: ConfigVersion,
+    weights: BTreeMap<ServerId, i64>,
+    /// None of weight 0.
+    groups: Option<Vec<Group>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    /// Of all its members: Java counts those too that have a weight and no vote.
+    weight: i128,
+    voters: Vec<ServerId>,
+}
+
+impl Voters {
+    /// The voters of `config`.
+    pub fn new(config: &Configuration) -> Self {
+        let hierarchy = config.hierarchy();
+        let weight = |id| hierarchy.map_or(1, |hierarchy| hierarchy.weight(id).unwrap_or(0));
+        let weights: BTreeMap<_, _> = config.voters().map(|voter| (voter.id(), weight(voter.id()))).collect();
+        let group = |members: &Vec<ServerId>| Group {
+            weight: members.iter().map(|id| i128::from(weight(*id))).sum(),
+            voters: members.iter().copied().filter(|id| weights.contains_key(id)).collect(),
+        };
+        let groups = hierarchy.map(|hierarchy| {
+            let groups = hierarchy.groups().iter().map(|(_, members)| group(members));
+            groups.filter(|group| 0 < group.weight).collect()
+        });
+        Self { version: config.version(), weights, groups }
+    }
+
+    /// Whether the voters among `servers` may decide.
+    pub fn has_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
+        let Some(groups) = &self.groups else {
+            let present = self.weights.keys().filter(|id| servers.contains(id)).count();
+            return self.weights.len() < 2 * present;
+        };
+        let is_won = |group: &&Group| {
+            let present = group.voters.iter().filter(|id| servers.contains(id));
+            group.weight < 2 * present.map(|id| i128::from(self.weights[id])).sum::<i128>()
+        };
+        groups.len() < 2 * groups.iter().filter(is_won).count()
+    }
+
+    /// Whether `server` votes here.
+    pub fn contains(&self, server: ServerId) -> bool {
+        self.weights.contains_key(&server)
+    }
+
+    /// Whether `server` votes here, and it matters.
+    pub fn counts(&self, server: ServerId) -> bool {
+        self.weights.get(&server).is_some_and(|weight| 0 < *weight)
+    }
+
+    /// All of them, in ascending order.
+    pub fn ids(&self) -> impl Iterator<Item = ServerId> {
+        self.weights.keys().copied()
+    }
+
+    /// Which configuration this is of.
+    pub fn version(&self) -> ConfigVersion {
+        self.version
+    }
+}
+
+/// The committed configuration's voters and, while a reconfiguration may be under way, those of the
+/// newer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quorums {
+    committed: Voters,
+    /// Set while its version is above the committed one's.
+    last_seen: Option<Voters>,
+}
+
+impl Quorums {
+    /// The voters of both; a last-seen configuration that is not newer than the committed one is over.
+    pub fn new(committed: &Configuration, last_seen: Option<&Configuration>) -> Self {
+        let is_newer = |newer: &&Configuration| committed.version() < newer.version();
+        Self { committed: Voters::new(committed), last_seen: last_seen.filter(is_newer).map(Voters::new) }
+    }
+
+    /// Whether `servers` may decide, whichever configuration holds.
+    pub fn has_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
+        self.both().all(|voters| voters.has_quorum(servers))
+    }
+
+    /// The committed configuration alone.
+    pub fn committed(&self) -> &Voters {
+        &self.committed
+    }
+
+    /// Whether `server` votes in either.
+    pub fn is_voter(&self, server: ServerId) -> bool {
+        self.both().any(|voters| voters.contains(server))
+    }
+
+    /// Whether `server` votes in either, and it matters.
+    pub fn counts(&self, server: ServerId) -> bool {
+        self.both().any(|voters| voters.counts(server))
+    }
+
+    /// Whether `server` is fit to lead, given that somebody votes for it. As in Java, only the committed
+    /// configuration is asked, and without groups it has nothing against anybody.
+    pub fn may_lead(&self, server: ServerId) -> bool {
+        self.committed.groups.is_none() || self.committed.counts(server)
+    }
+
+    /// The voters of both, each once, in ascending order.
+    pub fn voters(&self) -> BTreeSet<ServerId> {
+        self.both().flat_map(Voters::ids).collect()
+    }
+
+    fn both(&self) -> impl Iterator<Item = &Voters> {
+        std::iter::once(&self.committed).chain(&self.last_seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Configuration {
+        let lines = text.split_whitespace().map(|line| match line.split_once('=') {
+            None => format!("server.{line}=zk{line}:2888:3888:participant"),
+            Some(("observer", id)) => format!("server.{id}=zk{id}:2888:3888:observer"),
+            Some(_) => line.to_owned(),
+        });
+        Configuration::parse(&lines.collect::<Vec<_>>().join("\n")).unwrap()
+    }
+
+    fn set(ids: &[i64]) -> BTreeSet<ServerId> {
+        ids.iter().map(|id| ServerId(*id)).collect()
+    }
+
+    fn check(text: &str, quorums: &[&[i64]], too_few: &[&[i64]]) {
+        let voters = Voters::new(&config(text));
+        for ids in quorums {
+            assert!(voters.has_quorum(&set(ids)), "{text}: {ids:?} are a quorum");
+        }
+        for ids in too_few {
+            assert!(!voters.has_quorum(&set(ids)), "{text}: {ids:?} are no quorum");
+        }
+    }
+
+    #[test]
+    fn more_than_half_of_the_voters() {
+        check("1", &[&[1]], &[&[], &[2]]);
+        check("1 2", &[&[1, 2]], &[&[1], &[2]]);
+        check("1 2 3", &[&[1, 2], &[2, 3], &[1, 2, 3]], &[&[1], &[3]]);
+        check("1 2 3 4", &[&[1, 2, 3]], &[&[1, 2]]);
+        check("version=0", &[], &[&[], &[1]]);
+    }
+
+    #[test]
+    fn observers_and_strangers_do_not_count() {
+        check("1 2 3 observer=4 observer=5", &[&[1, 2]], &[&[1, 4], &[1, 4, 5, 9]]);
+    }
+
+    /// One group with a server of weight 0: 1 and 2 serve, 1 and 3 look for ever.
+    #[test]
+    fn weightless_voters_do_not_count() {
+        check("1 2 3 group.1=1:2:3 weight.3=0", &[&[1, 2], &[1, 2, 3]], &[&[1, 3], &[2, 3], &[3]]);
+        let quorums = Quorums::new(&config("1 2 3 group.1=1:2:3 weight.3=0"), None);
+        assert!(quorums.is_voter(ServerId(3)) && !quorums.counts(ServerId(3)));
+        assert!(!quorums.may_lead(ServerId(3)) && quorums.may_lead(ServerId(1)));
+    }
+
+    #[test]
+    fn more_than_half_of_the_groups_each_by_weight() {
+        let nine = "1 2 3 4 5 6 7 8 9 group.1=1:2:3 group.2=4:5:6 group.3=7:8:9";
+        check(nine, &[&[1, 2, 4, 5], &[4, 6, 8, 9]], &[&[1, 2, 3], &[1, 2, 3, 4, 7], &[1, 4, 7]]);
+        let uneven = "1 2 3 4 5 group.1=1:2:3 group.2=4:5 weight.1=3 weight.2=1 weight.3=1";
+        check(uneven, &[&[1, 4, 5]], &[&[1, 4], &[2, 3, 4, 5], &[1, 2, 3]]);
+    }
+
+    #[test]
+    fn groups_without_weight_are_left_out() {
+        let spare = "1 2 3 4 5 group.1=1:2:3 group.2=4:5 weight.4=0 weight.5=0";
+        check(spare, &[&[1, 2]], &[&[1, 4, 5], &[4, 5]]);
+        check("1 group.1=1 weight.1=0", &[], &[&[1], &[]]);
+    }
+
+    /// An observer with a weight makes its group harder to win, and cannot help.
+    #[test]
+    fn weight_without_a_vote_is_in_the_way_as_in_java() {
+        check("1 2 observer=3 group.1=1:2:3 weight.3=2", &[], &[&[1, 2], &[1, 2, 3]]);
+    }
+
+    #[test]
+    fn weights_cannot_overflow() {
+        let max = i64::MAX;
+        check(&format!("1 2 group.1=1:2 weight.1={max} weight.2={max}"), &[&[1, 2]], &[&[1], &[2]]);
+    }
+
+    #[test]
+    fn a_newer_configuration_must_agree() {
+        let (old, new) = (config("1 2 3 version=5"), config("3 4 5 version=6"));
+        let quorums = Quorums::new(&old, Some(&new));
+        assert!(quorums.has_quorum(&set(&[1, 3, 4])));
+        assert!(!quorums.has_quorum(&set(&[1, 2, 3])) && !quorums.has_quorum(&set(&[3, 4, 5])));
+        assert_eq!(quorums.voters(), set(&[1, 2, 3, 4, 5]));
+        assert!(Quorums::new(&new, Some(&old)).has_quorum(&set(&[4, 5])), "an older one does not matter");
+    }
+}

@@ -1,0 +1,236 @@
+//! One server: its role, its disk, and what it shows.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, LearnerKind};
+use zabd_jute::{Epoch, Limits, ServerId, Zxid};
+use zabd_zab::effect::{Durable, Effects, Instant, LinkId, Timing};
+use zabd_zab::history::History;
+use zabd_zab::{leader, learner};
+
+pub const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 10 };
+
+/// What survives a crash.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    pub accepted: Epoch,
+    pub current: Epoch,
+    /// Where the log begins: everything up to here is in a snapshot, with these transactions.
+    pub base: Zxid,
+    pub snapshot: Vec<Zxid>,
+    pub log: Vec<(Zxid, Bytes)>,
+}
+
+impl Disk {
+    pub fn last(&self) -> Zxid {
+        self.log.last().map_or(self.base, |(zxid, _)| *zxid)
+    }
+
+    /// All transactions, in order.
+    pub fn all(&self) -> Vec<Zxid> {
+        let logged = self.log.iter().map(|(zxid, _)| *zxid).filter(|zxid| *zxid > self.base);
+        self.snapshot.iter().copied().chain(logged).collect()
+    }
+
+    pub fn assert_readable_by_java(&self) {
+        assert!(self.current <= self.accepted, "currentEpoch is ahead of acceptedEpoch");
+        assert!(self.last().epoch() <= self.current, "the log is ahead of currentEpoch");
+        for pair in self.log.windows(2) {
+            let (one, next) = (pair[0].0, pair[1].0);
+            let goes_on = next == one.next() || (one.epoch() < next.epoch() && next.counter() == 1);
+            assert!(goes_on, "the log goes from {one} to {next}");
+        }
+    }
+}
+
+/// One operation in the disk's queue.
+#[derive(Debug)]
+pub enum DiskOperation {
+    Append(Zxid, Bytes),
+    Persist(Durable),
+    Truncate(Zxid),
+    Adopt { zxid: Zxid, epoch: Epoch },
+}
+
+/// What a server is doing.
+pub enum Role {
+    Down,
+    /// Its disk is finishing what the last role asked for.
+    Settling,
+    Looking,
+    Leading(Box<leader::Leader>),
+    Learning {
+        machine: Box<learner::Learner>,
+        link: Option<LinkId>,
+    },
+}
+
+pub struct Server {
+    pub id: ServerId,
+    pub kind: LearnerKind,
+    pub disk: Disk,
+    pub queue: VecDeque<DiskOperation>,
+    pub role: Role,
+    /// What the next role starts with.
+    pub history: Option<History>,
+    /// Everything up to here may be shown, once it is on disk.
+    pub committed: Zxid,
+    pub is_serving: bool,
+    /// Its log could not be cut.
+    pub needs_snapshot: bool,
+    /// A snapshot that has come and has no name yet.
+    pub received: Option<Vec<Zxid>>,
+    pub effects: Effects,
+}
+
+impl Server {
+    pub fn new(id: ServerId, kind: LearnerKind) -> Self {
+        Self {
+            id,
+            kind,
+            disk: Disk::default(),
+            queue: VecDeque::new(),
+            role: Role::Down,
+            history: None,
+            committed: Zxid::ZERO,
+            is_serving: false,
+            needs_snapshot: false,
+            received: None,
+            effects: Effects::default(),
+        }
+    }
+
+    pub fn crash(&mut self) {
+        self.queue.clear();
+        self.received = None;
+        self.role = Role::Down;
+        self.is_serving = false;
+    }
+
+    /// The newest records are read into memory, as a start does; how many differs.
+    pub fn start(&mut self, kept: usize) {
+        let log = &self.disk.log;
+        let from = log.len().saturating_sub(kept);
+        let before = if from == 0 { self.disk.base } else { log[from - 1].0 };
+        let mut history = History::new(before);
+        log[from..].iter().for_each(|(zxid, entry)| history.push(*zxid, entry.clone()));
+        self.history = Some(history);
+        self.role = Role::Looking;
+    }
+
+    pub fn lead(&mut self, now: Instant, configuration: &Configuration) {
+        let start = leader::Start {
+            me: self.id,
+            timing: TIMING,
+            limits: Limits::default(),
+            accepted: self.disk.accepted,
+            current: self.disk.current,
+            configuration: configuration.clone(),
+            next: None,
+            reconfig: false,
+            history: self.history.take().expect("a server that looks has its history"),
+        };
+        self.committed = Zxid::ZERO;
+        self.role = Role::Leading(Box::new(leader::Leader::new(now, start, &mut self.effects)));
+    }
+
+    pub fn learn(&mut self, now: Instant, leader: ServerId, configuration: &Configuration) {
+        let start = learner::Start {
+            me: self.id,
+            leader,
+            kind: self.kind,
+            timing: TIMING,
+            limits: Limits::default(),
+            accepted: self.disk.accepted,
+            current: self.disk.current,
+            configuration: configuration.clone(),
+            reconfig: false,
+            history: self.history.take().expect("a server that looks has its history"),
+            vouches: true,
+            needs_snapshot: self.needs_snapshot,
+        };
+        self.committed = Zxid::ZERO;
+        let machine = Box::new(learner::Learner::new(now, start, &mut self.effects));
+        self.role = Role::Learning { machine, link: None };
+    }
+
+    /// The role is over; its history waits until the disk has caught up.
+    pub fn leave(&mut self) {
+        self.history = match std::mem::replace(&mut self.role, Role::Settling) {
+            Role::Leading(machine) => Some(machine.into_history()),
+            Role::Learning { machine, .. } => Some(machine.into_history()),
+            _ => self.history.take(),
+        };
+        self.is_serving = false;
+    }
+
+    pub fn lead_step(&mut self, now: Instant, input: leader::Input) {
+        if let Role::Leading(machine) = &mut self.role {
+            machine.step(now, input, &mut self.effects);
+        }
+    }
+
+    pub fn learn_step(&mut self, now: Instant, input: learner::Input) {
+        if let Role::Learning { machine, .. } = &mut self.role {
+            machine.step(now, input, &mut self.effects);
+        }
+    }
+
+    /// What clients can see.
+    pub fn shown(&self) -> Vec<Zxid> {
+        let mut all = self.disk.all();
+        all.retain(|zxid| *zxid <= self.committed);
+        all
+    }
+
+    pub fn is_settled(&self) -> bool {
+        matches!(self.role, Role::Settling) && self.queue.is_empty()
+    }
+
+    /// Does the oldest disk operation, and tells the role.
+    pub fn work_disk(&mut self, now: Instant) -> bool {
+        let Some(operation) = self.queue.pop_front() else { return false };
+        match operation {
+            DiskOperation::Append(zxid, entry) => {
+                self.disk.log.push((zxid, entry));
+                self.lead_step(now, leader::Input::Synced { upto: zxid });
+                self.learn_step(now, learner::Input::Synced { upto: zxid });
+            }
+            DiskOperation::Persist(what) => {
+                match &what {
+                    Durable::Accepted(epoch) => self.disk.accepted = *epoch,
+                    Durable::Current(epoch) => self.disk.current = *epoch,
+                    Durable::Configuration(_) | Durable::NextConfiguration(_) => (),
+                }
+                self.lead_step(now, leader::Input::Persisted(what.clone()));
+                self.learn_step(now, learner::Input::Persisted(what));
+            }
+            DiskOperation::Truncate(zxid) => {
+                if zxid == self.disk.base || self.disk.log.iter().any(|(logged, _)| *logged == zxid) {
+                    self.disk.log.retain(|(logged, _)| *logged <= zxid);
+                }
+                let last = self.disk.last();
+                self.rebase(now, last);
+            }
+            DiskOperation::Adopt { zxid, epoch } => {
+                self.needs_snapshot = false;
+                self.disk.snapshot = self.received.take().expect("a snapshot has come");
+                self.disk.base = zxid;
+                self.disk.log.retain(|(logged, _)| *logged > zxid && logged.epoch() == epoch);
+                self.disk.current = self.disk.current.max(zxid.epoch());
+                let last = self.disk.last();
+                self.rebase(now, last);
+            }
+        }
+        self.disk.assert_readable_by_java();
+        true
+    }
+
+    fn rebase(&mut self, now: Instant, last: Zxid) {
+        match &mut self.role {
+            Role::Learning { .. } => self.learn_step(now, learner::Input::Rebased { last }),
+            _ => self.history = Some(History::new(last)),
+        }
+    }
+}
