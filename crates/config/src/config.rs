@@ -11,7 +11,30 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// A valid configuration of one standalone server.
+/// Who the members of an ensemble are, and how long they wait for each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnsembleConfig {
+    /// This server's number among them.
+    pub myid: i64,
+    /// The `server.N`, `group.N` and `weight.N` lines, as written, one per line.
+    pub members: String,
+    /// Ticks until a learner is in step with its leader.
+    pub init_limit_ticks: u32,
+    /// Ticks after which one that is in step is given up.
+    pub sync_limit_ticks: u32,
+    /// How long a connection on the election port may take to be made.
+    pub connect_timeout_ms: u32,
+    /// Pause between two attempts of a learner to reach its leader.
+    pub leader_connect_delay_ms: u32,
+    /// First and longest pause in an election.
+    pub notification_interval_ms: (u32, u32),
+    /// Whether election and quorum port are opened on every interface.
+    pub listen_on_all_ips: bool,
+    /// Whether other servers are told all of this server's addresses.
+    pub multi_address: bool,
+}
+
+/// A valid configuration of one server.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
@@ -125,9 +148,11 @@ pub struct Config {
     /// What zabd logs and how.
     pub log: LogConfig,
 
-    /// First line of `<dataDir>/myid`, if there is such a file: shown in log lines, and nothing else
-    /// on a standalone server.
+    /// First line of `<dataDir>/myid`, if there is such a file: a member's number in its ensemble; on a
+    /// standalone server it is shown in log lines, and nothing else.
     pub myid: Option<i64>,
+    /// Set if this server is a member of an ensemble.
+    pub ensemble: Option<EnsembleConfig>,
 
     /// What a Java server would know as system properties: keys nothing reads, by their full name.
     pub system_properties: BTreeMap<String, String>,
@@ -171,7 +196,7 @@ impl Config {
     /// Checks what the resolver promises.
     pub(crate) fn assert_valid(&self) {
         assert!(!self.data_dir.as_os_str().is_empty(), "a server without a data directory");
-        assert!(self.client_port.is_some(), "a standalone server that nobody can reach");
+        assert!(self.client_port.is_some(), "a server that nobody can reach");
         assert!(1 <= self.tick_time_ms, "time without a unit");
         assert!(
             self.session_timeout_ms_min <= self.session_timeout_ms_max,
@@ -459,6 +484,7 @@ impl Config {
             audit_enabled: false,
             log: LogConfig { level: LogLevel::Info, format: LogFormat::Java },
             myid: None,
+            ensemble: None,
             system_properties: BTreeMap::new(),
             effective: Vec::new(),
             warnings: Vec::new(),

@@ -37,7 +37,7 @@ pub enum Scope {
     Own,
 }
 
-/// What a standalone server does with the key.
+/// What the server does with the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Honour {
     /// What Java does.
@@ -46,6 +46,8 @@ pub enum Honour {
     Differently(&'static str),
     /// Nothing, and says so once; the text is the reason. Keys with one reason share a warning.
     NoEffect(&'static str),
+    /// What Java does on a member of an ensemble; a standalone server has no use for it.
+    InEnsemble,
     /// Refuses to start, because going on without it would be unsafe; the text says when.
     Refused(&'static str),
 }
@@ -219,6 +221,11 @@ impl Key {
 
     pub(crate) const fn no_effect(mut self, why: &'static str) -> Self {
         self.honour = Honour::NoEffect(why);
+        self
+    }
+
+    pub(crate) const fn in_ensemble(mut self) -> Self {
+        self.honour = Honour::InEnsemble;
         self
     }
 

@@ -24,8 +24,8 @@ mod sources;
 mod suggestion;
 
 pub use config::{
-    AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, FourLetterWords, ListenHost,
-    LogConfig, LogFormat, LogLevel, RequestThrottle, Secret, SnapshotCompression,
+    AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig, FourLetterWords,
+    ListenHost, LogConfig, LogFormat, LogLevel, RequestThrottle, Secret, SnapshotCompression,
 };
 pub use effective::Effective;
 pub use error::{ConfigError, ConfigErrors, Warning};

@@ -110,6 +110,7 @@ fn row(key: &Key) -> String {
     let here = match key.honour {
         Honour::Same => "same".to_owned(),
         Honour::Differently(how) => how.to_owned(),
+        Honour::InEnsemble => "same, on a member of an ensemble".to_owned(),
         Honour::NoEffect(why) => format!("no effect: {why}"),
         Honour::Refused(when) => format!("refused: {when}"),
     };

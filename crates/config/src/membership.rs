@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Membership {
     pub members: BTreeMap<i64, Member>,
+    /// The lines themselves.
+    pub text: String,
 }
 
 /// What is needed of `host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`.
@@ -48,7 +50,7 @@ impl Membership {
                 }),
             }
         }
-        Membership { members }
+        Membership { members, text: String::new() }
     }
 
     pub fn participants(&self) -> usize {

@@ -4,7 +4,7 @@
 //! operator everything. The order of the checks is the order of what they need: a value before the
 //! values that default to it, the members before the port that one of them may give.
 
-use crate::config::{Config, FourLetterWords, ListenHost};
+use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost};
 use crate::draft::Draft;
 use crate::effective::{Effective, shown};
 use crate::error::{ConfigError, ConfigErrors, Warning};
@@ -313,7 +313,10 @@ impl Resolver {
             }
             lines = self.dynamic_lines(&path, read);
         }
-        Membership::parse(&lines, self.draft.multi_address_enabled, &mut self.errors)
+        let mut membership = Membership::parse(&lines, self.draft.multi_address_enabled, &mut self.errors);
+        let line = |line: &Setting| format!("{}={}", keys::unprefixed(&line.key), line.value);
+        membership.text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
+        membership
     }
 
     fn dynamic_lines(&mut self, path: &str, read: ReadFile<'_>) -> Vec<Setting> {
@@ -355,7 +358,7 @@ impl Resolver {
         let any_server = self.last.keys().find(|name| name.starts_with("server.")).cloned();
         let key = any_server.unwrap_or_else(|| "dynamicConfigFile".to_owned());
         let standalone = self.draft.standalone_enabled;
-        let remedy = "this build serves a standalone server: leave one `server.N` line or none, and `standaloneEnabled=true`";
+        let remedy = "name at least one voting server, or none for a standalone server";
         match (voters, observers) {
             (0, _) if !standalone => {
                 let text = "standaloneEnabled = false then number of participants should be >0";
@@ -363,20 +366,80 @@ impl Resolver {
             }
             (0, 0) => (),
             (0, _) => self.error(&key, "Observers w/o participants is an invalid configuration", remedy),
-            (1, _) if !standalone => {
-                self.error(
-                    "standaloneEnabled",
-                    "standaloneEnabled=false asks for an ensemble of one server",
-                    remedy,
-                );
-            }
-            (1, 0) => {
+            (1, 0) if standalone => {
                 let message = "Invalid configuration, only one server specified (ignoring)".to_owned();
                 let source = self.place(&key);
                 self.warnings.push(Warning { source, message });
             }
-            (1, _) => self.error(&key, "Observers w/o quorum is an invalid configuration", remedy),
-            _ => self.error(&key, &format!("{voters} voting servers ask for an ensemble"), remedy),
+            (1, _) if standalone => {
+                self.error(&key, "Observers w/o quorum is an invalid configuration", remedy);
+            }
+            _ => self.check_ensemble(membership),
+        }
+    }
+
+    /// What a member of an ensemble needs; and what it may not ask for yet.
+    fn check_ensemble(&mut self, membership: &Membership) {
+        let limits = (self.draft.init_limit, self.draft.sync_limit);
+        for (key, limit) in [("initLimit", limits.0), ("syncLimit", limits.1)] {
+            if limit.is_none_or(|ticks| ticks == 0) {
+                self.error(
+                    key,
+                    &format!("{key} is not set"),
+                    "write for example `initLimit=10` and `syncLimit=5`",
+                );
+            }
+        }
+        let myid = self.draft.config.myid;
+        let path = self.draft.config.data_dir.join("myid");
+        match myid {
+            None => {
+                let hint =
+                    format!("write this server's number among the `server.N` lines into {}", path.display());
+                self.error("dataDir", "myid file is missing", &hint);
+            }
+            Some(id) if !membership.members.contains_key(&id) => {
+                let hint = format!(
+                    "write the number of one of them into {}, or add a line for {id}",
+                    path.display()
+                );
+                self.error("dataDir", &format!("My id {id} not in the peer list"), &hint);
+            }
+            Some(_) => (),
+        }
+        self.refuse_what_members_cannot_do();
+        let (Some(myid), (Some(init), Some(sync))) = (myid, limits) else { return };
+        self.draft.config.ensemble = Some(EnsembleConfig {
+            myid,
+            members: membership.text.clone(),
+            init_limit_ticks: init,
+            sync_limit_ticks: sync,
+            connect_timeout_ms: self.draft.connect_timeout_ms,
+            leader_connect_delay_ms: self.draft.leader_connect_delay_ms,
+            notification_interval_ms: self.draft.notification_interval_ms,
+            listen_on_all_ips: self.draft.listen_on_all_ips,
+            multi_address: self.draft.multi_address_enabled,
+        });
+    }
+
+    /// Asking for it and not getting it would be found out when it matters.
+    fn refuse_what_members_cannot_do(&mut self) {
+        let is_set = |name: &str, values: &[&str]| {
+            let setting = self.last.get(name).map(|(_, setting)| setting.value.trim().to_ascii_lowercase());
+            setting.is_some_and(|value| values.contains(&value.as_str()))
+        };
+        let has = |name: &str| self.last.contains_key(name);
+        let asked = [
+            ("reconfigEnabled", self.draft.config.reconfig_enabled),
+            ("localSessionsEnabled", self.draft.local_sessions),
+            ("leaderServes", is_set("leaderServes", &["no"])),
+            ("sslQuorum", is_set("sslQuorum", &["true"])),
+            ("quorum.auth.enableSasl", self.draft.quorum_sasl_enabled),
+            ("oraclePath", has("oraclePath")),
+            ("observerMasterPort", has("observerMasterPort") && !is_set("observerMasterPort", &["0"])),
+        ];
+        for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
+            self.error(key, "this build's ensembles cannot do this yet", "leave it out");
         }
     }
 

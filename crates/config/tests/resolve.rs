@@ -66,10 +66,7 @@ fn the_sample_configuration_works() {
         (2000, 4000, 40_000)
     );
     assert_eq!((config.max_client_cnxns_per_ip, config.listen_backlog()), (60, 50));
-    assert_eq!(
-        warnings(&config),
-        ["a standalone server has no peers: no effect of initLimit (zoo.cfg:3), syncLimit (zoo.cfg:4)"]
-    );
+    assert_eq!(warnings(&config), Vec::<String>::new());
     let echo: Vec<_> = config.effective.iter().map(ToString::to_string).collect();
     assert!(echo.contains(&"tickTime=2000 (zoo.cfg:2)".to_owned()), "{echo:?}");
 }
@@ -153,8 +150,6 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
         ("serverCnxnFactory=org.example.Factory", "zabd cannot stand in for"),
         ("watchManagerName=org.example.Watches", "zabd cannot stand in for"),
         ("DigestAuthenticationProvider.digestAlg=ROT13", "is not a digest algorithm"),
-        ("server.1=a:2888:3888\nserver.2=b:2888:3888", "2 voting servers ask for an ensemble"),
-        ("server.1=a:2888:3888\nstandaloneEnabled=false", "asks for an ensemble of one server"),
         ("standaloneEnabled=false", "number of participants should be >0"),
         ("server.1=a:2888:3888:observer", "Observers w/o participants is an invalid configuration"),
         (
@@ -191,6 +186,58 @@ fn one_server_line_is_a_standalone_server() {
     let wrong =
         World::default().with("/data/myid", "one\n").file("dataDir=/data\nclientPort=1\n").unwrap_err();
     assert_eq!(wrong.to_string().split(';').next(), Some("/data/myid: serverid one is not a number"));
+}
+
+const MEMBERS: &str = "server.1=a:2888:3888\nserver.2=b:2888:3888\nserver.3=c:2888:3888:observer\n";
+
+fn member(id: &'static str, lines: &str) -> Result<Config, zabd_config::ConfigErrors> {
+    let text = format!("dataDir=/data\nclientPort=2181\n{lines}");
+    World::default().with("/data/myid", id).file(&text)
+}
+
+#[test]
+fn several_servers_are_an_ensemble() {
+    let limits = "initLimit=10\nsyncLimit=5\n";
+    let config = member("2\n", &format!("{MEMBERS}{limits}")).unwrap();
+    let ensemble = config.ensemble.unwrap();
+    assert_eq!((ensemble.myid, ensemble.init_limit_ticks, ensemble.sync_limit_ticks), (2, 10, 5));
+    assert_eq!(ensemble.members, MEMBERS.trim());
+    assert!(!ensemble.listen_on_all_ips);
+    let one = member("1\n", &format!("server.1=a:2888:3888\nstandaloneEnabled=false\n{limits}")).unwrap();
+    assert_eq!(one.ensemble.unwrap().myid, 1);
+    let tuned = "quorumListenOnAllIPs=true\ncnxTimeout=7\nleaderConnectDelayDuringRetryMs=8\n\
+                 fastleader.minNotificationInterval=9\nfastleader.maxNotificationInterval=99\n";
+    let tuned = member("3\n", &format!("{MEMBERS}{limits}{tuned}")).unwrap().ensemble.unwrap();
+    assert!(tuned.listen_on_all_ips);
+    assert_eq!((tuned.connect_timeout_ms, tuned.leader_connect_delay_ms), (7, 8));
+    assert_eq!(tuned.notification_interval_ms, (9, 99));
+    let groups = "group.1=1:2\nweight.1=3\n";
+    let groups = member("1\n", &format!("{MEMBERS}{limits}{groups}")).unwrap().ensemble.unwrap();
+    assert!(
+        groups.members.contains("group.1=1:2\n") && groups.members.contains("weight.1=3"),
+        "{}",
+        groups.members
+    );
+}
+
+#[test]
+fn a_member_needs_its_number_and_its_limits() {
+    let limits = "initLimit=10\nsyncLimit=5\n";
+    for (id, lines, message) in [
+        ("2\n", "syncLimit=5\n", "initLimit is not set"),
+        ("2\n", "initLimit=10\n", "syncLimit is not set"),
+        ("7\n", limits, "My id 7 not in the peer list"),
+        ("", limits, "serverid"),
+        ("2\n", "initLimit=10\nsyncLimit=5\nreconfigEnabled=true\n", "ensembles cannot do this yet"),
+        ("2\n", "initLimit=10\nsyncLimit=5\nleaderServes=no\n", "ensembles cannot do this yet"),
+        ("2\n", "initLimit=10\nsyncLimit=5\nsslQuorum=true\n", "ensembles cannot do this yet"),
+    ] {
+        let errors = member(id, &format!("{MEMBERS}{lines}")).unwrap_err().to_string();
+        assert!(errors.contains(message), "{lines}: {errors}");
+    }
+    let missing =
+        file(&format!("dataDir=/data\nclientPort=2181\n{MEMBERS}{limits}")).unwrap_err().to_string();
+    assert!(missing.contains("myid file is missing") && missing.contains("/data/myid"), "{missing}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every byte that Java servers of five releases were seen to send each other: decoded as a stream, in both
+//! Every byte that Java servers of four releases were seen to send each other: decoded as a stream, in both
 //! directions, encoded again to the same bytes, and compared with what an independent reader made of it. Of
 //! every message every beginning is tried, too: it asks for more, or is an error, and never a panic.
 

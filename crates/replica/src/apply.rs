@@ -11,7 +11,8 @@ use zabd_jute::{Limits, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
 use zabd_tree::{Change, Effects, OpResult, Tree};
 
 use crate::audit::{self, AuditEvent};
-use crate::input::{Fact, Output, Outputs, Request};
+use crate::ensemble::Serving;
+use crate::input::{ConnId, Fact, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::read::{self, Read, Served};
 use crate::reply;
@@ -25,6 +26,7 @@ impl Replica {
     /// Works off the queue from the front: committed transactions in zxid order, and the reads between
     /// them; at most `most` of them. Returns whether there is more to do at once.
     pub fn apply(&mut self, tree: &mut Tree, watches: &mut Watches, most: usize, out: &mut Outputs) -> bool {
+        self.show_configuration(tree);
         for _ in 0..most {
             if !self.is_turn_of_front() {
                 return false;
@@ -48,7 +50,7 @@ impl Replica {
 
     fn is_turn_of_front(&self) -> bool {
         self.queue.front().is_some_and(|queued| match queued {
-            Queued::Txn { zxid, .. } => *zxid <= self.positions.committed,
+            Queued::Txn { zxid, .. } => *zxid <= self.positions.committed.min(self.positions.synced),
             Queued::Read(_) | Queued::Refused { .. } => true,
         })
     }
@@ -77,18 +79,37 @@ impl Replica {
         let limits = Limits { field_bytes_max: bytes.len() };
         let entry = Entry::decode(&mut Reader::with_limits(bytes, limits)).expect("our own record decodes");
         assert_eq!(entry.header.zxid, zxid, "a record stands at its position");
+        if self.is_fuzzy(zxid) {
+            self.replay(tree, &entry, out);
+            return;
+        }
         let results = std::mem::take(&mut self.results);
         let audited_end =
             (self.options.audit && is_part_of_end(&entry, &origin)).then_some(entry.header.session);
         let mut observer = Observer { zxid, watches, out, results, audited_end };
-        tree.apply(&entry, &mut observer);
+        let mismatch = if self.ensemble.is_none() {
+            tree.apply(&entry, &mut observer);
+            None
+        } else {
+            tree.follow(&entry, &mut observer)
+        };
         count_writes(&mut self.writes, &entry.txn);
         let mut results = observer.results;
         self.pending.applied(zxid);
         self.positions.applied = zxid;
         self.answer(&entry, origin, &results, out);
+        out.list.extend(mismatch.map(|mismatch| Output::Fact(Fact::DigestMismatch(mismatch))));
         results.clear();
         self.results = results;
+    }
+
+    /// A transaction that may be in the tree already; nobody is served yet who could wait for it.
+    fn replay(&mut self, tree: &mut Tree, entry: &Entry<'_>, out: &mut Outputs) {
+        let replayed = tree.replay(entry);
+        let mismatch = replayed.digest_mismatch.map(|mismatch| Output::Fact(Fact::DigestMismatch(mismatch)));
+        out.list.extend(mismatch);
+        self.pending.applied(entry.header.zxid);
+        self.positions.applied = entry.header.zxid;
     }
 
     fn answer(&mut self, entry: &Entry<'_>, origin: Origin, results: &VecDeque<OpResult>, out: &mut Outputs) {
@@ -98,6 +119,11 @@ impl Replica {
             Origin::Server => (),
             Origin::Connect { conn, timeout_ms, has_read_only_byte } => {
                 let session = entry.header.session;
+                if let Some(ensemble) =
+                    self.ensemble.as_mut().filter(|each| each.serving == Serving::Learning)
+                {
+                    ensemble.learning.begin(session, conn, timeout_ms);
+                }
                 reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte);
                 out.send(conn, true);
                 out.list.push(Output::Established { conn, session, timeout_ms });
@@ -123,9 +149,25 @@ impl Replica {
                 out.send(conn, true);
             }
         }
-        if ends && let Some(conn) = self.sessions.remove(entry.header.session) {
+        if ends && let Some(conn) = self.end_session(entry.header.session) {
             out.list.push(Output::Close { conn });
         }
+        if let (Txn::CreateSession { timeout_ms }, Some(ensemble)) = (&entry.txn, &mut self.ensemble) {
+            ensemble.learning.note_created(entry.header.session, *timeout_ms);
+        }
+    }
+}
+
+impl Replica {
+    /// A session is over; yields the connection that carried it here.
+    fn end_session(&mut self, session: SessionId) -> Option<ConnId> {
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.owners.remove(&session);
+            if ensemble.serving == Serving::Learning {
+                return ensemble.learning.end(session);
+            }
+        }
+        self.sessions.remove(session)
     }
 }
 
@@ -175,10 +217,10 @@ impl Effects for Observer<'_> {
 fn count_writes(writes: &mut Traffic, txn: &Txn<'_>) {
     match txn {
         Txn::Create(create) => {
-            writes.add(&create.path, create.path.len() + create.data.map_or(0, <[u8]>::len));
+            writes.add_write(&create.path, create.data.map_or(0, <[u8]>::len));
         }
-        Txn::SetData { path, data, .. } => writes.add(path, data.map_or(0, <[u8]>::len)),
-        Txn::Delete { path } => writes.add(path, 0),
+        Txn::SetData { path, data, .. } => writes.add_write(path, data.map_or(0, <[u8]>::len)),
+        Txn::Delete { path } => writes.add_write(path, 0),
         Txn::Multi(parts) => parts.iter().for_each(|part| count_writes(writes, &part.txn)),
         _ => (),
     }

@@ -107,7 +107,8 @@ pub fn authenticate(
         Some("ensemble") if options.ensemble_names.is_some() => {
             let name = String::from_utf8_lossy(packet.auth.unwrap_or_default());
             let names = options.ensemble_names.as_deref().unwrap_or_default();
-            if !names.is_empty() && !names.iter().any(|known| *known == name) {
+            let is_compared = !names.is_empty() && !name.is_empty();
+            if is_compared && !names.iter().any(|known| *known == name) {
                 return Err(AuthRefused::WrongEnsemble);
             }
             Vec::new()
@@ -191,6 +192,10 @@ mod tests {
         ] {
             assert_eq!(authenticate(&packet, &before, "", options), Err(error));
         }
+        assert!(
+            authenticate(&packet("ensemble", b""), &before, "", &refusing).is_ok(),
+            "no name is no other name"
+        );
         assert!(authenticate(&packet("ensemble", b"right"), &before, "", &refusing).is_ok());
     }
 }

@@ -14,6 +14,11 @@ pub type HashSeed = foldhash::fast::FixedState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
+impl ConnId {
+    /// In the place of a connection: the request is another server's.
+    pub const NOBODY: ConnId = ConnId(u64::MAX);
+}
+
 /// When an input happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -89,6 +94,17 @@ pub enum Input {
         /// The znode.
         path: String,
     },
+    /// For the agreement among the servers of an ensemble.
+    Peer(Box<zabd_zab::peer::Input>),
+    /// Everything that could be applied has been; only a member of an ensemble wants to know.
+    Applied,
+    /// A client's connection is gone; only a member of an ensemble wants to know.
+    Gone {
+        /// Which one.
+        conn: ConnId,
+        /// Whose it was.
+        session: SessionId,
+    },
 }
 
 /// What the shell has to do, besides sending what is in [`Outputs`].
@@ -124,6 +140,11 @@ pub enum Output {
         /// Which one.
         conn: ConnId,
     },
+    /// Close all connections of clients.
+    CloseAll,
+    /// What the agreement among servers asks for: everything that concerns other servers, the disk apart from
+    /// appends, and snapshots. A send's bytes are a part of [`Outputs::packets`].
+    Ensemble(zabd_zab::effect::Effect),
     /// Something that an operator may want to read.
     Fact(Fact),
 }
@@ -160,6 +181,22 @@ pub enum Fact {
     WritesSuspended,
     /// Writes are accepted again.
     WritesResumed,
+    /// Clients are served from now on.
+    RoleBegun {
+        /// In which epoch.
+        epoch: zabd_jute::Epoch,
+        /// Who leads.
+        leader: zabd_jute::ServerId,
+        /// Whether it is this server.
+        leads: bool,
+    },
+    /// Nobody is served any more.
+    RoleLeft {
+        /// Why.
+        reason: zabd_zab::effect::Reason,
+    },
+    /// This server's tree is not what the leader's is.
+    DigestMismatch(zabd_tree::DigestMismatch),
 }
 
 /// What one or more steps ask of the shell, in order. The shell keeps one and reuses it.
@@ -169,6 +206,8 @@ pub struct Outputs {
     pub list: Vec<Output>,
     /// What to send; see [`Output::Send`].
     pub bytes: Vec<u8>,
+    /// What is sent to other servers; see [`Output::Ensemble`].
+    pub packets: Vec<u8>,
     /// Committed transactions, or reads behind them, wait for [`crate::Replica::apply`].
     pub apply: bool,
 }
@@ -178,6 +217,7 @@ impl Outputs {
     pub fn clear(&mut self) {
         self.list.clear();
         self.bytes.clear();
+        self.packets.clear();
         self.apply = false;
     }
 

@@ -20,6 +20,7 @@
 mod apply;
 pub mod audit;
 pub mod auth;
+mod ensemble;
 mod input;
 mod pipeline;
 pub mod read;
@@ -32,6 +33,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use ensemble::{EnsembleStatus, Serving};
 pub use input::{ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Request, SessionRequest};
 pub use pipeline::{Positions, Replica, ReplicaOptions};
 pub use session::{SessionBucket, SessionTimeouts};

@@ -13,8 +13,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use zabd_jute::{ErrorCode, SessionId, Zxid};
-use zabd_tree::{CheckOptions, OpResult, Pending, Tree};
+use zabd_tree::{Changes, CheckOptions, OpResult, Pending, Tree};
 
+use crate::ensemble::{Ensemble, Owner, Serving};
 use crate::input::{ConnId, Fact, Input, Now, Output, Outputs, Request, SessionRequest};
 use crate::read::{self, ReadOptions};
 use crate::session::{SessionBucket, SessionTimeouts, Sessions};
@@ -51,9 +52,13 @@ pub struct Positions {
 }
 
 impl Positions {
-    fn assert_ordered(&self) {
+    fn assert_ordered(&self, is_alone: bool) {
         assert!(self.synced <= self.appended, "sync overtook append");
-        assert!(self.committed <= self.synced, "a lone server committed what may be lost in a crash");
+        // A quorum may hold what this server has not written yet; it is applied when it is.
+        assert!(
+            !is_alone || self.committed <= self.synced,
+            "a lone server committed what may be lost in a crash"
+        );
         assert!(self.applied <= self.committed, "applied a transaction that is not committed");
     }
 }
@@ -99,6 +104,8 @@ pub struct Replica {
     pub(crate) sessions: Sessions,
     pub(crate) queue: VecDeque<Queued>,
     pub(crate) positions: Positions,
+    /// Set if this server is not alone.
+    pub(crate) ensemble: Option<Box<Ensemble>>,
     /// The log has no room: nothing new is proposed.
     pub(crate) suspended: bool,
     /// What was written, by namespace.
@@ -126,6 +133,7 @@ impl Replica {
             sessions,
             queue: VecDeque::new(),
             positions: Positions { appended: last, synced: last, committed: last, applied: last },
+            ensemble: None,
             suspended: false,
             writes: Traffic::default(),
             reads: Traffic::default(),
@@ -166,6 +174,23 @@ impl Replica {
         &self.reads
     }
 
+    /// Changes that were planned, and those of them that are applied.
+    pub fn changes(&self) -> Changes {
+        self.pending.changes()
+    }
+
+    /// How many writes a hard quota refused, by namespace.
+    pub fn quota_refusals(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.pending.quota_refusals()
+    }
+
+    /// Counts from zero; for operators.
+    pub fn reset_figures(&mut self) {
+        self.writes.reset();
+        self.reads.reset();
+        self.pending.reset_figures();
+    }
+
     /// Whether writes are refused because the log has no room.
     pub fn is_suspended(&self) -> bool {
         self.suspended
@@ -181,24 +206,43 @@ impl Replica {
         match input {
             Input::Request(request) => self.on_request(now, tree, request, out),
             Input::Connect { conn, request } => self.on_connect(now, tree, conn, &request, out),
-            Input::Touch { session } => _ = self.sessions.touch(now.monotonic_ms, session),
-            Input::Synced { upto } => self.on_synced(upto, out),
+            Input::Touch { session } => self.on_touch(now, session),
+            Input::Synced { upto } => self.on_synced(now, tree, upto, out),
             Input::DiskFull => self.on_disk_full(out),
             Input::DiskHasRoom => self.on_disk_has_room(out),
             Input::Tick => self.on_tick(now, tree, out),
             Input::Reap { path } => self.propose_reap(now, tree, path, out),
+            Input::Peer(_) | Input::Applied | Input::Gone { .. } => self.feed_peer(now, tree, input, out),
         }
-        self.positions.assert_ordered();
+        self.positions.assert_ordered(self.ensemble.is_none());
+    }
+
+    fn on_touch(&mut self, now: Now, session: SessionId) {
+        match &mut self.ensemble {
+            Some(ensemble) if ensemble.serving == Serving::Learning => _ = ensemble.learning.touch(session),
+            _ => _ = self.sessions.touch(now.monotonic_ms, session),
+        }
     }
 
     fn on_request(&mut self, now: Now, tree: &Tree, request: Request, out: &mut Outputs) {
+        if self.is_learning() {
+            self.on_request_as_learner(request, out);
+            let Some(ensemble) = &self.ensemble else { return };
+            if ensemble.has_effects() {
+                self.carry_out(now, tree, out);
+            }
+            return;
+        }
         // As in Java, what comes for a session that is closing or gone is dropped: its connection is
         // about to be closed.
         if !self.sessions.touch(now.monotonic_ms, request.session) {
             return;
         }
         if read::is_write(request.op) {
-            self.propose_request(now, tree, &request, out);
+            match self.check_owner(request.session, Owner::Here) {
+                Ok(()) => self.propose_request(now, tree, &request, out),
+                Err(error) => self.propose_failure(now, tree, &request, error, out),
+            }
         } else {
             self.enqueue(Queued::Read(request), out);
         }
@@ -218,6 +262,10 @@ impl Replica {
         request: &SessionRequest,
         out: &mut Outputs,
     ) {
+        if !self.is_serving() {
+            out.list.push(Output::Close { conn });
+            return;
+        }
         if request.last_zxid_seen > self.positions.applied {
             let (seen, applied) = (request.last_zxid_seen, self.positions.applied);
             out.list.push(Output::Fact(Fact::ClientAhead { conn, seen, applied }));
@@ -226,7 +274,15 @@ impl Replica {
         }
         let timeout_ms = self.options.timeouts.negotiate(request.timeout_ms);
         if request.session == SessionId::NONE {
+            if self.is_learning() {
+                self.forward_new_session(conn, timeout_ms, request.has_read_only_byte);
+                self.carry_out(now, tree, out);
+                return;
+            }
             self.propose_session(now, tree, conn, timeout_ms, request.has_read_only_byte, out);
+        } else if self.is_learning() && request.password == zabd_jute::client::password(request.session) {
+            self.forward_revalidation(conn, request, timeout_ms);
+            self.carry_out(now, tree, out);
         } else {
             self.resume(now, conn, request, timeout_ms, out);
         }
@@ -251,6 +307,7 @@ impl Replica {
             out.list.push(Output::Close { conn });
             return;
         }
+        self.own(session, Owner::Here);
         let before = self.sessions.resume(now.monotonic_ms, session, timeout_ms, conn);
         if let Some(old) = before.filter(|old| *old != conn) {
             out.list.push(Output::Close { conn: old });
@@ -260,12 +317,16 @@ impl Replica {
         out.list.push(Output::Established { conn, session, timeout_ms });
     }
 
-    fn on_synced(&mut self, upto: Zxid, out: &mut Outputs) {
+    fn on_synced(&mut self, now: Now, tree: &Tree, upto: Zxid, out: &mut Outputs) {
         assert!(self.positions.synced <= upto, "durability was taken back");
         assert!(upto <= self.positions.appended, "synced a transaction that was never appended");
         self.positions.synced = upto;
-        self.positions.committed = upto;
         out.apply = true;
+        if self.ensemble.is_some() {
+            self.on_synced_in_ensemble(now, tree, upto, out);
+        } else {
+            self.positions.committed = upto;
+        }
     }
 
     fn on_disk_full(&mut self, out: &mut Outputs) {
@@ -283,7 +344,7 @@ impl Replica {
     }
 
     fn on_tick(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
-        if self.suspended {
+        if self.suspended || self.is_learning() {
             // An end that cannot be logged is no end; the sessions expire when there is room.
             return;
         }

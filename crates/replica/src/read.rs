@@ -226,7 +226,7 @@ impl<'s, 'a> Server<'s, 'a> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
         self.watch(request.watch, &request.path, WatchKind::Data);
-        self.traffic.add(&request.path, node.data().map_or(0, <[u8]>::len));
+        self.traffic.add_read(&request.path, node.data().map_or(0, <[u8]>::len));
         self.answer(|w| {
             w.buffer(node.data());
             node.stat().encode(w);
@@ -243,7 +243,7 @@ impl<'s, 'a> Server<'s, 'a> {
             self.watch(request.watch, &request.path, WatchKind::Data);
         }
         let stat = node?.stat();
-        self.traffic.add(&request.path, 0);
+        self.traffic.add_read(&request.path, 0);
         self.answer(|w| stat.encode(w))
     }
 
@@ -251,13 +251,15 @@ impl<'s, 'a> Server<'s, 'a> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
         self.watch(request.watch, &request.path, WatchKind::Child);
-        self.traffic.add(&request.path, 0);
+        let mut names_bytes = 0;
         self.answer(|w| {
-            child_names(w, &node);
+            names_bytes = child_names(w, &node);
             if with_stat {
                 node.stat().encode(w);
             }
-        })
+        })?;
+        self.traffic.add_read(&request.path, names_bytes);
+        Ok(())
     }
 
     fn get_acl(&mut self) -> Result<(), Refusal> {
@@ -383,9 +385,10 @@ impl<'s, 'a> Server<'s, 'a> {
         };
         let zxid = self.tree.last_zxid();
         let results: Vec<_> = request.ops.iter().map(|op| (op, self.readable(op.path()))).collect();
-        let begin = self.out.len();
+        let Server { out, traffic, .. } = self;
+        let begin = out.len();
         let mut is_too_long = false;
-        reply::success(self.out, self.read.xid, zxid, |w| {
+        reply::success(out, self.read.xid, zxid, |w| {
             for (op, node) in results {
                 is_too_long = w.position() - begin > MULTI_READ_BYTES_MAX;
                 if is_too_long {
@@ -393,13 +396,15 @@ impl<'s, 'a> Server<'s, 'a> {
                 }
                 match (op, node) {
                     (MultiReadOp::GetData(_), Ok(node)) => {
+                        traffic.add_read(op.path(), node.data().map_or(0, <[u8]>::len));
                         MultiHeader { op: OpCode::GetData.code(), done: false, err: 0 }.encode(w);
                         w.buffer(node.data());
                         node.stat().encode(w);
                     }
                     (MultiReadOp::GetChildren(_), Ok(node)) => {
                         MultiHeader { op: OpCode::GetChildren.code(), done: false, err: 0 }.encode(w);
-                        child_names(w, &node);
+                        let names_bytes = child_names(w, &node);
+                        traffic.add_read(op.path(), names_bytes);
                     }
                     (_, Err(error)) => {
                         MultiHeader { op: -1, done: false, err: error.code() }.encode(w);
@@ -429,11 +434,15 @@ impl<'s, 'a> Server<'s, 'a> {
     }
 }
 
-fn child_names(w: &mut Writer<'_>, node: &NodeRef<'_>) {
+/// Yields how many bytes the names have.
+fn child_names(w: &mut Writer<'_>, node: &NodeRef<'_>) -> usize {
     w.count(node.num_children());
+    let mut bytes = 0;
     for name in node.child_names() {
         w.ustring(name);
+        bytes += name.len();
     }
+    bytes
 }
 
 /// A digest identity shows its user, never its hash.

@@ -129,6 +129,26 @@ impl Sessions {
         tracked.conn.replace(conn)
     }
 
+    /// Whether the session is tracked, be it closing.
+    pub(crate) fn is_known(&self, id: SessionId) -> bool {
+        self.tracked.contains_key(&id)
+    }
+
+    /// A live session goes on at another server; yields the connection that had it here.
+    pub(crate) fn hand_over(&mut self, now_ms: i64, id: SessionId, timeout_ms: i32) -> Option<ConnId> {
+        let tracked = self.tracked.get_mut(&id)?;
+        tracked.timeout_ms = timeout_ms;
+        let conn = tracked.conn.take();
+        self.touch(now_ms, id);
+        conn
+    }
+
+    /// Another server decides who lives.
+    pub(crate) fn forget_all(&mut self) {
+        self.tracked.clear();
+        self.buckets.clear();
+    }
+
     /// Accepts nothing from the session any more.
     pub(crate) fn close(&mut self, id: SessionId) {
         if let Some(tracked) = self.tracked.get_mut(&id) {

@@ -3,9 +3,9 @@
 //! A handful of namespaces carry all traffic, so a short list that is searched beats a table. What
 //! comes after the list is full is not told apart.
 
-/// Smallest, largest, sum and count of bytes.
+/// Smallest, largest, sum and count of some samples, as Java's `AvgMinMaxCounter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bytes {
+pub struct Samples {
     /// 0 while there is no sample.
     pub min: u64,
     /// 0 while there is no sample.
@@ -16,21 +16,57 @@ pub struct Bytes {
     pub count: u64,
 }
 
+impl Samples {
+    /// Counts one sample.
+    pub fn add(&mut self, sample: u64) {
+        self.merge(&Samples { min: sample, max: sample, sum: sample, count: 1 });
+    }
+
+    /// Counts the samples of another.
+    pub fn merge(&mut self, other: &Samples) {
+        if other.count == 0 {
+            return;
+        }
+        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
+        self.max = self.max.max(other.max);
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
+    /// 0 while there is no sample.
+    pub fn average(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
+    }
+}
+
 /// See the module's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    namespaces: Vec<(Box<str>, Bytes)>,
+    namespaces: Vec<(Box<str>, Samples)>,
 }
 
 /// More are not told apart: a client that makes a million children of the root costs no memory here.
 const NAMESPACES_MAX: usize = 128;
 
+/// What Java adds to every read: the size of a stat.
+const STAT_BYTES: usize = 68;
+
 impl Traffic {
-    /// Counts one operation on `path`; the root belongs to no namespace.
-    pub fn add(&mut self, path: &str, bytes: usize) {
-        let bytes = bytes as u64;
+    /// Counts a read of so many bytes of data or names at `path`; the root belongs to no namespace.
+    pub fn add_read(&mut self, path: &str, bytes: usize) {
+        self.add(path, path.len() + bytes + STAT_BYTES);
+    }
+
+    /// Counts a write of so many bytes of data at `path`.
+    pub fn add_write(&mut self, path: &str, bytes: usize) {
+        self.add(path, path.len() + bytes);
+    }
+
+    fn add(&mut self, path: &str, bytes: usize) {
         if let Some(namespace) = namespace(path) {
-            self.merge_one(namespace, &Bytes { min: bytes, max: bytes, sum: bytes, count: 1 });
+            let mut one = Samples::default();
+            one.add(bytes as u64);
+            self.merge_one(namespace, &one);
         }
     }
 
@@ -39,31 +75,32 @@ impl Traffic {
         for (namespace, bytes) in &mut other.namespaces {
             if bytes.count > 0 {
                 self.merge_one(namespace, bytes);
-                *bytes = Bytes::default();
+                *bytes = Samples::default();
             }
         }
     }
 
-    fn merge_one(&mut self, namespace: &str, more: &Bytes) {
+    /// Counts from zero; the namespaces stay known.
+    pub fn reset(&mut self) {
+        self.namespaces.iter_mut().for_each(|(_, bytes)| *bytes = Samples::default());
+    }
+
+    fn merge_one(&mut self, namespace: &str, more: &Samples) {
         let place = self.namespaces.iter().position(|(known, _)| **known == *namespace);
         let place = match place {
             Some(place) => place,
             None if self.namespaces.len() < NAMESPACES_MAX => {
-                self.namespaces.push((namespace.into(), Bytes::default()));
+                self.namespaces.push((namespace.into(), Samples::default()));
                 self.namespaces.len() - 1
             }
             None => return,
         };
-        let bytes = &mut self.namespaces[place].1;
-        bytes.min = if bytes.count == 0 { more.min } else { bytes.min.min(more.min) };
-        bytes.max = bytes.max.max(more.max);
-        bytes.sum += more.sum;
-        bytes.count += more.count;
+        self.namespaces[place].1.merge(more);
     }
 
     /// What has been counted, by namespace.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Bytes)> {
-        self.namespaces.iter().filter(|(_, bytes)| bytes.count > 0).map(|(name, bytes)| (&**name, *bytes))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Samples)> {
+        self.namespaces.iter().map(|(name, bytes)| (&**name, *bytes))
     }
 }
 
@@ -77,23 +114,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn samples_know_their_extremes() {
+        let mut samples = Samples::default();
+        assert!(samples.average().abs() < f64::EPSILON);
+        for sample in [3, 1, 5] {
+            samples.add(sample);
+        }
+        assert_eq!(samples, Samples { min: 1, max: 5, sum: 9, count: 3 });
+        assert!((samples.average() - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
     fn operations_count_for_the_child_of_the_root() {
         let mut traffic = Traffic::default();
         for (path, bytes) in [("/a", 3), ("/a/b/c", 5), ("/", 9), ("", 9), ("/b/", 0)] {
-            traffic.add(path, bytes);
+            traffic.add_write(path, bytes);
         }
+        traffic.add_read("/c", 1);
         let mut sum = Traffic::default();
         sum.absorb(&mut traffic);
         sum.absorb(&mut traffic);
-        let a = Bytes { min: 3, max: 5, sum: 8, count: 2 };
-        let b = Bytes { min: 0, max: 0, sum: 0, count: 1 };
-        assert_eq!(sum.iter().collect::<Vec<_>>(), [("a", a), ("b", b)]);
+        let a = Samples { min: 5, max: 11, sum: 16, count: 2 };
+        let b = Samples { min: 3, max: 3, sum: 3, count: 1 };
+        let c = Samples { min: 71, max: 71, sum: 71, count: 1 };
+        assert_eq!(sum.iter().collect::<Vec<_>>(), [("a", a), ("b", b), ("c", c)]);
+        sum.reset();
+        assert!(sum.iter().all(|(_, bytes)| bytes == Samples::default()));
+        assert_eq!(sum.iter().count(), 3, "what was seen once is shown as zero, as in Java");
     }
 
     #[test]
     fn namespaces_are_bounded() {
         let mut traffic = Traffic::default();
-        (0..1000).for_each(|n| traffic.add(&format!("/{n}"), 1));
+        (0..1000).for_each(|n| traffic.add_write(&format!("/{n}"), 1));
         assert_eq!(traffic.iter().count(), NAMESPACES_MAX);
     }
 }

@@ -20,6 +20,7 @@ use hashbrown::HashMap;
 use zabd_jute::{Acl, Id, SessionId, Zxid, perms};
 use zabd_tree::{Change, allows};
 
+use crate::traffic::Samples;
 use crate::{ConnId, HashSeed};
 
 /// The identities of a connection, shared between its requests and its watches.
@@ -137,8 +138,38 @@ pub struct Watches {
     /// Watchers with the recursive mode; while there are none, no ancestor is looked at.
     recursive_count: usize,
     skip_acl: bool,
+    fired: Fired,
     /// Scratch for one change: who has been told already.
     told: Vec<ConnId>,
+}
+
+/// How many watches a change fires, for changes that fire any: a sample for those of a node and one for
+/// those of its children, which Java keeps in two tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fired {
+    /// When a znode came.
+    pub created: Samples,
+    /// When it went.
+    pub deleted: Samples,
+    /// When its data changed.
+    pub changed: Samples,
+    /// When its children came or went.
+    pub children: Samples,
+}
+
+impl Fired {
+    fn add(&mut self, kind: EventKind, watches: usize) {
+        if watches == 0 {
+            return;
+        }
+        let samples = match kind {
+            EventKind::Created => &mut self.created,
+            EventKind::Deleted => &mut self.deleted,
+            EventKind::DataChanged => &mut self.changed,
+            EventKind::ChildrenChanged => &mut self.children,
+        };
+        samples.add(watches as u64);
+    }
 }
 
 /// Three figures that operators ask for.
@@ -161,6 +192,7 @@ impl Watches {
             seed,
             recursive_count: 0,
             skip_acl,
+            fired: Fired::default(),
             told: Vec::new(),
         }
     }
@@ -286,7 +318,7 @@ impl Watches {
         sink: &mut impl EventSink,
     ) {
         let mut told = std::mem::take(&mut self.told);
-        self.fire(path, once, once | PERSISTENT | RECURSIVE, &mut told);
+        let of_children = self.fire(path, once, once | PERSISTENT | RECURSIVE, &mut told);
         if self.recursive_count > 0 {
             let mut above = path;
             while above != "/" {
@@ -298,27 +330,37 @@ impl Watches {
             let mut seen = BTreeSet::new();
             told.retain(|conn| seen.insert(*conn));
         }
+        self.fired.add(kind, told.len() - of_children.alone);
+        self.fired.add(kind, of_children.all);
         self.tell(zxid, path, kind, acl, &mut told, sink);
     }
 
     fn fire_children(&mut self, zxid: Zxid, path: &str, acl: &[Acl<'static>], sink: &mut impl EventSink) {
         let mut told = std::mem::take(&mut self.told);
         self.fire(path, CHILD, CHILD | PERSISTENT, &mut told);
+        self.fired.add(EventKind::ChildrenChanged, told.len());
         self.tell(zxid, path, EventKind::ChildrenChanged, acl, &mut told, sink);
     }
 
-    /// Collects the watchers of `path` that have one of `wanted`, and uses up their `once` modes.
-    fn fire(&mut self, path: &str, once: u8, wanted: u8, told: &mut Vec<ConnId>) {
-        let Some(watchers) = self.paths.get_mut(path) else { return };
+    /// Collects the watchers of `path` that have one of `wanted`, and uses up their `once` modes. Yields how
+    /// many of them are of the children, if those are wanted too.
+    fn fire(&mut self, path: &str, once: u8, wanted: u8, told: &mut Vec<ConnId>) -> OfChildren {
+        let mut of_children = OfChildren::default();
+        let Some(watchers) = self.paths.get_mut(path) else { return of_children };
         let mut used_up = false;
         for watcher in watchers.iter_mut().filter(|watcher| watcher.modes & wanted != 0) {
             told.push(watcher.conn);
+            if wanted & CHILD != 0 {
+                of_children.all += usize::from(watcher.modes & (CHILD | PERSISTENT) != 0);
+                of_children.alone += usize::from(watcher.modes & (DATA | PERSISTENT | RECURSIVE) == 0);
+            }
             watcher.modes &= !once;
             used_up |= watcher.modes == 0;
         }
         if used_up {
             self.drop_used_up(path);
         }
+        of_children
     }
 
     /// Removes all watchers of `path` without a mode, in one pass however many they are.
@@ -365,6 +407,16 @@ impl Watches {
     /// The session of a connection that may set watches.
     pub fn session(&self, conn: ConnId) -> Option<SessionId> {
         self.clients.get(&conn).map(|client| client.session)
+    }
+
+    /// How many watches changes fired.
+    pub fn fired(&self) -> Fired {
+        self.fired
+    }
+
+    /// Counts them from zero; for operators.
+    pub fn reset_fired(&mut self) {
+        self.fired = Fired::default();
     }
 
     /// What `wchs` reports: data watches and those that stay, as in Java.
@@ -415,10 +467,19 @@ impl Watches {
     }
 }
 
-/// Java keeps data and child watches in two tables; those that stay are in both.
+/// Watches of the children among those of one path that a change fires.
+#[derive(Clone, Copy, Debug, Default)]
+struct OfChildren {
+    all: usize,
+    /// Those that do not watch the node itself too.
+    alone: usize,
+}
+
+/// Java keeps data and child watches in two tables; the persistent ones are in both, the recursive ones in
+/// the first (since 3.9).
 fn reported_times(watcher: &Watcher) -> usize {
     let in_data = watcher.modes & (DATA | PERSISTENT | RECURSIVE) != 0;
-    let in_child = watcher.modes & (CHILD | PERSISTENT | RECURSIVE) != 0;
+    let in_child = watcher.modes & (CHILD | PERSISTENT) != 0;
     usize::from(in_data) + usize::from(in_child)
 }
 

@@ -170,6 +170,44 @@ fn operators_see_data_watches_and_those_that_stay() {
     assert_eq!(watches.by_session()[&SessionId(2)], ["/a", "/c"]);
 }
 
+#[test]
+fn recursive_watches_are_reported_once() {
+    let mut watches = watches(1);
+    watches.set(ConnId(1), "/a", PersistentRecursive);
+    assert_eq!((watches.total(), watches.counts().watches), (1, 1));
+    watches.set(ConnId(1), "/a", Child);
+    assert_eq!(watches.total(), 2);
+}
+
+/// One sample per change and table that fires anything, as Java counts.
+#[test]
+fn fired_watches_are_counted_by_what_happened() {
+    let mut watches = watches(3);
+    watches.set(ConnId(1), "/a", Data);
+    watches.set(ConnId(2), "/a", Data);
+    watches.set(ConnId(2), "/a", Child);
+    watches.set(ConnId(3), "/a", Child);
+    watches.set(ConnId(3), "/", Persistent);
+    offer(&mut watches, &changed("/b"));
+    offer(&mut watches, &changed("/a"));
+    watches.set(ConnId(1), "/a", Data);
+    offer(&mut watches, &deleted("/a"));
+    let samples = |each: &[u64]| {
+        let mut samples = Samples::default();
+        for sample in &each {
+            samples.add(*sample);
+        }
+        samples
+    };
+    let fired = watches.fired();
+    assert_eq!(fired.changed, samples(&[2]));
+    assert_eq!(fired.deleted, samples(&[1, 2]), "those of the node, and those of its children");
+    assert_eq!(fired.children, samples(&[1]), "those of the root's children");
+    assert_eq!(fired.created, Samples::default());
+    watches.reset_fired();
+    assert_eq!(watches.fired(), Fired::default());
+}
+
 /// Random operations against a table of (connection, path, mode) triples.
 #[test]
 fn behaves_like_a_table() {

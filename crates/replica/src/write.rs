@@ -11,9 +11,10 @@ use zabd_jute::client::{
     SetDataRequest,
 };
 use zabd_jute::txn::{Entry, Txn, TxnDigest, TxnHeader};
-use zabd_jute::{DecodeError, ErrorCode, OpCode, Reader, Record, SessionId, Writer};
+use zabd_jute::{DecodeError, ErrorCode, Limits, OpCode, Reader, Record, SessionId, Writer};
 use zabd_tree::{Caller, Tree, WriteRequest};
 
+use crate::ensemble::Owner;
 use crate::input::{ConnId, Now, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
 
@@ -33,14 +34,15 @@ impl Replica {
             // the zxid whatever the body is.
             Err(DecodeError::Null { .. }) => Decoded::Fail(ErrorCode::MarshallingError),
             Err(_) if op == OpCode::Multi => Decoded::Fail(ErrorCode::MarshallingError),
+            // Another server waits for a transaction, whatever it says.
+            Err(_) if conn == ConnId::NOBODY => Decoded::Fail(ErrorCode::MarshallingError),
             Err(_) => {
                 self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::MarshallingError }, out);
                 return;
             }
         };
         let multi = decoded.multi_kinds();
-        let audited = self.options.audit.then(|| Box::new(request.clone()));
-        let origin = Origin::Client { conn, xid, op: op.code(), multi, audited };
+        let origin = origin_of(request, multi, self.options.audit);
         let caller = Caller { session, ids: &request.identities };
         match decoded {
             Decoded::Fail(error) => {
@@ -52,6 +54,21 @@ impl Replica {
                 self.append(now, tree, &caller, xid, Prepared::Check(write), origin, out);
             }
         }
+    }
+
+    /// Proposes that a request is refused: it gets a position, as every request that another server waits for.
+    pub(crate) fn propose_failure(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        request: &Request,
+        error: ErrorCode,
+        out: &mut Outputs,
+    ) {
+        let caller = Caller { session: request.session, ids: &request.identities };
+        let origin = origin_of(request, Box::default(), self.options.audit);
+        let txn = Prepared::Ready(Txn::Error { code: error.code() });
+        self.append(now, tree, &caller, request.xid, txn, origin, out);
     }
 
     /// Proposes a new session.
@@ -70,8 +87,22 @@ impl Replica {
         }
         let session = self.sessions.new_id();
         self.sessions.track(now.monotonic_ms, session, timeout_ms, Some(conn));
-        let caller = Caller { session, ids: &[] };
+        self.own(session, Owner::Here);
         let origin = Origin::Connect { conn, timeout_ms, has_read_only_byte };
+        self.append_session(now, tree, session, timeout_ms, origin, out);
+    }
+
+    /// Proposes a session that is tracked already.
+    pub(crate) fn append_session(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        session: SessionId,
+        timeout_ms: i32,
+        origin: Origin,
+        out: &mut Outputs,
+    ) {
+        let caller = Caller { session, ids: &[] };
         let write = Prepared::Check(WriteRequest::CreateSession { timeout_ms });
         self.append(now, tree, &caller, 0, write, origin, out);
     }
@@ -83,7 +114,7 @@ impl Replica {
 
     /// Proposes the end of a session: all its ephemerals go in one transaction. Where one record could
     /// not hold their paths (Java could not read it back), the first of them go in records before it.
-    fn close(
+    pub(crate) fn close(
         &mut self,
         now: Now,
         tree: &Tree,
@@ -103,7 +134,7 @@ impl Replica {
 
     /// Proposes to remove an outdated container or TTL znode.
     pub(crate) fn propose_reap(&mut self, now: Now, tree: &Tree, path: String, out: &mut Outputs) {
-        if self.suspended {
+        if self.suspended || self.is_learning() || !self.is_serving() {
             return;
         }
         let caller = Caller { session: SessionId::NONE, ids: &[] };
@@ -122,6 +153,10 @@ impl Replica {
         origin: Origin,
         out: &mut Outputs,
     ) {
+        // In the midst of a step, the last position of the epoch may have been used up.
+        if !self.is_serving() {
+            return;
+        }
         let zxid = self.positions.appended.next();
         let mut header = TxnHeader {
             session: caller.session,
@@ -143,8 +178,12 @@ impl Replica {
             has_digest.then(|| TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest(tree) });
         let entry = self.encode(&Entry { header, txn, digest });
         self.positions.appended = zxid;
-        out.list.push(Output::Append { zxid, entry: entry.clone() });
-        self.queue.push_back(Queued::Txn { zxid, entry, origin });
+        self.queue.push_back(Queued::Txn { zxid, entry: entry.clone(), origin });
+        if self.ensemble.is_some() {
+            self.propose_to_quorum(now, tree, zxid, entry, out);
+        } else {
+            out.list.push(Output::Append { zxid, entry });
+        }
     }
 
     /// Encodes into shared memory that many records use together.
@@ -157,6 +196,25 @@ impl Replica {
         self.encoded = encoded;
         self.scratch.split().freeze()
     }
+}
+
+/// Who hears of the outcome: the client, or whichever server the request came from.
+fn origin_of(request: &Request, multi: Box<[i32]>, is_audited: bool) -> Origin {
+    let Request { conn, xid, op, .. } = *request;
+    if conn == ConnId::NOBODY {
+        return Origin::Server;
+    }
+    let audited = is_audited.then(|| Box::new(request.clone()));
+    Origin::Client { conn, xid, op, multi, audited }
+}
+
+/// What each operation of a multi is, for the reply; nothing for other requests.
+pub(crate) fn multi_kinds(request: &Request, limits: Limits) -> Box<[i32]> {
+    if request.op != OpCode::Multi.code() {
+        return Box::default();
+    }
+    let decoded = decode(OpCode::Multi, &mut Reader::with_limits(&request.body, limits), false);
+    decoded.map(|decoded| decoded.multi_kinds()).unwrap_or_default()
 }
 
 /// How much is allocated at a time for log records: some hundred small ones.

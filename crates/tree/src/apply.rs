@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, SubTxn, Txn, TxnDigest, TxnHeader};
-use zabd_jute::{Acl, ErrorCode, SessionId, Stat, StatPersisted, Zxid, path};
+use zabd_jute::{Acl, ConfigVersion, ErrorCode, OpCode, SessionId, Stat, StatPersisted, Zxid, path};
 
 use crate::nodes::NodeId;
 use crate::owner::Owner;
@@ -118,6 +118,28 @@ impl Tree {
         if let Some(mismatch) = self.compare_digest(entry) {
             panic!("the tree is not what was proposed: {mismatch:?}");
         }
+    }
+
+    /// Applies one transaction that another server checked. Two servers that disagree about the tree both go
+    /// on, as Java's do; whoever runs them is told.
+    pub fn follow(&mut self, entry: &Entry<'_>, effects: &mut impl Effects) -> Option<DigestMismatch> {
+        assert!(self.last_zxid < entry.header.zxid, "transactions are applied once, in zxid order");
+        self.perform(&entry.header, &entry.txn, effects);
+        self.last_zxid = entry.header.zxid;
+        self.note_digest();
+        self.compare_digest(entry)
+    }
+
+    /// The configuration of the ensemble that this server serves in, as every member of one sets it for itself: it is
+    /// no transaction, and no part of the digest. Java's `ZKDatabase.initConfigInZKDatabase`.
+    pub fn set_configuration(&mut self, text: &str, version: ConfigVersion, time_ms: i64) {
+        if self.node("/zookeeper/config").is_none() {
+            return;
+        }
+        let (zxid, kind) = (Zxid(version.0), OpCode::SetData.code());
+        let header = TxnHeader { session: SessionId::NONE, cxid: 0, zxid, time_ms, kind };
+        let txn = Txn::SetData { path: "/zookeeper/config".into(), data: Some(text.as_bytes()), version: -1 };
+        self.perform(&header, &txn, &mut ());
     }
 
     /// Applies one record of a log.

@@ -26,6 +26,7 @@ pub use acl::{AuthSchemes, Caller, allows, masked};
 pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed};
 pub use ops::WriteRequest;
 pub use owner::{Owner, TTL_MS_MAX};
-pub use pending::{CheckOptions, Pending};
+pub use pending::{Changes, CheckOptions, Pending};
+pub use quota::QuotaFigures;
 pub use snapshot::{LoadError, SnapshotHead};
 pub use tree::{NodeRef, Tree, TreeOptions};

@@ -100,7 +100,19 @@ pub struct Pending {
     ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
     /// While a multi is checked: what to put back if it fails.
     undo: Option<Undo>,
+    /// Writes that hard quotas refused, by child of the root.
+    pub(crate) quota_refusals: BTreeMap<String, u64>,
+    changes: Changes,
     newest: Zxid,
+}
+
+/// Java's figures on outstanding change records: one for each znode that a transaction changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Planned.
+    pub queued: u64,
+    /// Applied, and forgotten here.
+    pub removed: u64,
 }
 
 #[derive(Debug)]
@@ -121,8 +133,21 @@ impl Pending {
             digest: None,
             ephemerals: BTreeMap::new(),
             undo: None,
+            quota_refusals: BTreeMap::new(),
+            changes: Changes::default(),
             newest: Zxid::ZERO,
         }
+    }
+
+    /// What operators ask about planned changes.
+    pub fn changes(&self) -> Changes {
+        self.changes
+    }
+
+    /// Counts everything that operators ask for from zero.
+    pub fn reset_figures(&mut self) {
+        self.changes = Changes::default();
+        self.quota_refusals.values_mut().for_each(|count| *count = 0);
     }
 
     /// The digest of the tree behind everything that is proposed.
@@ -133,6 +158,7 @@ impl Pending {
     /// Everything up to this transaction is in the tree now.
     pub fn applied(&mut self, zxid: Zxid) {
         while let Some((_, path)) = self.changed.pop_front_if(|(changed, _)| *changed <= zxid) {
+            self.changes.removed += 1;
             if let Some(record) = self.records.get(&path).filter(|record| record.zxid <= zxid) {
                 let session = record.node.as_ref().map(|node| SessionId(node.stat.ephemeral_owner));
                 self.records.remove(&path);
@@ -208,6 +234,7 @@ impl Pending {
             undo.records.push((path.clone(), replaced));
         }
         self.changed.push_back((zxid, path));
+        self.changes.queued += 1;
         self.newest = zxid;
     }
 

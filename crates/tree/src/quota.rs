@@ -4,8 +4,10 @@
 //! path that it stands for, `zookeeper_stats` shows the usage. The server keeps the usage's text up to
 //! date in place: no transaction, no version, no watch. Follows Java's `StatsTrack` and `DataTree`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use crate::tree::Tree;
 
 const ROOT: &str = "/zookeeper/quota";
 const LIMITS: &str = "/zookeeper_limits";
@@ -38,6 +40,47 @@ impl Track {
         }
         Some(track)
     }
+}
+
+/// What quotas allow and what is there below one child of the root, all of its limited parts together: for
+/// operators. As in Java the hard limit counts where there is one, and no limit counts as −1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaFigures {
+    /// Znodes that may be there.
+    pub count_limit: i64,
+    /// Bytes of data that may be there.
+    pub bytes_limit: i64,
+    /// Znodes that are there.
+    pub count_used: i64,
+    /// Bytes of data that are there.
+    pub bytes_used: i64,
+}
+
+impl Tree {
+    /// The figures of all quotas, by child of the root.
+    pub fn quota_figures(&self) -> BTreeMap<String, QuotaFigures> {
+        let mut by_namespace: BTreeMap<String, QuotaFigures> = BTreeMap::new();
+        let track = |path: String| Track::parse(self.node(&path)?.data()?);
+        for of in self.quotas.iter() {
+            let Some(namespace) = namespace(of) else { continue };
+            let figures = by_namespace.entry(namespace.to_owned()).or_default();
+            if let Some(limits) = track(limits_path(of)) {
+                let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
+                figures.count_limit += limit(limits.count_hard, limits.count);
+                figures.bytes_limit += limit(limits.bytes_hard, limits.bytes);
+            }
+            if let Some(usage) = track(stats_path(of)) {
+                figures.count_used += usage.count;
+                figures.bytes_used += usage.bytes;
+            }
+        }
+        by_namespace
+    }
+}
+
+/// The child of the root that a path is, or is below.
+pub(crate) fn namespace(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.split('/').next().filter(|name| !name.is_empty())
 }
 
 /// How much a part of the tree holds, as text for its stats znode.
@@ -158,6 +201,39 @@ mod tests {
         }
         quotas.unregister("/a");
         assert_eq!(quotas.covering("/a/x"), None);
+    }
+
+    #[test]
+    fn figures_are_summed_by_namespace() {
+        use crate::tree::TreeOptions;
+        use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
+        let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: false, emulate_353_ttl: false });
+        let limits = "count=5,bytes=10=;byteHardLimit=12;countHardLimit=6";
+        let nodes = [
+            ("/a", "x"),
+            ("/a/b", "yz"),
+            ("/zookeeper/quota/a", ""),
+            ("/zookeeper/quota/a/zookeeper_limits", limits),
+            ("/zookeeper/quota/a/zookeeper_stats", "count=0,bytes=0"),
+            ("/zookeeper/quota/a/b", ""),
+            ("/zookeeper/quota/a/b/zookeeper_limits", "count=3,bytes=-1"),
+            ("/zookeeper/quota/a/b/zookeeper_stats", "count=0,bytes=0"),
+        ];
+        for (number, (path, data)) in nodes.into_iter().enumerate() {
+            let kind = zabd_jute::OpCode::Create.code();
+            let zxid = zabd_jute::Zxid(1 + number as i64);
+            let header = TxnHeader { session: zabd_jute::SessionId(1), cxid: 0, zxid, time_ms: 0, kind };
+            let create = CreateTxn {
+                path: path.into(),
+                data: Some(data.as_bytes()),
+                acl: vec![],
+                kind: CreateKind::Plain { ephemeral: false },
+                parent_cversion: -1,
+            };
+            tree.replay(&Entry { header, txn: Txn::Create(create), digest: None });
+        }
+        let expected = QuotaFigures { count_limit: 9, bytes_limit: 11, count_used: 3, bytes_used: 5 };
+        assert_eq!(tree.quota_figures(), BTreeMap::from([("a".to_owned(), expected)]));
     }
 
     #[test]

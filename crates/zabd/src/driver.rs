@@ -14,17 +14,22 @@
 //!   is let go, and a connection empties its mailbox after it has taken that lock: it can never send
 //!   what a change shows before the change's event.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zabd_jute::{SessionId, Zxid};
 use zabd_replica::watches::Watches;
-use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Positions, Replica, Request, SessionRequest};
-use zabd_tree::Tree;
+use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Replica, Request, SessionRequest};
+use zabd_tree::{SnapshotHead, Tree};
+use zabd_zab::effect::{Effect, LinkId};
+use zabd_zab::{leader, peer};
 
-use crate::log_writer::LogQueue;
-use crate::net::{Client, Registry};
+use crate::log_writer::{LogQueue, Operation};
+use crate::net::{Client, Registry, Responses, ServerCounters};
+use crate::quorum::Quorum;
+use crate::snapshotter::Image;
 
 /// How many queued items are worked off per hold of the tree's write lock: some tenths of a
 /// millisecond, which a read can wait.
@@ -82,11 +87,31 @@ pub struct Driver {
     pub log: LogQueue,
     /// What time it is.
     pub clock: Clock,
+    counters: Arc<ServerCounters>,
+    /// The way to other servers, if there are any.
+    quorum: OnceLock<Arc<Quorum>>,
+    /// How often the tree was replaced by another one.
+    trees_replaced: AtomicU64,
+}
+
+/// A snapshot that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// Of what.
+    pub head: SnapshotHead,
+    /// Of which tree.
+    pub trees_replaced: u64,
 }
 
 impl Driver {
     /// A driver around a recovered tree and its replica.
-    pub fn new(replica: Replica, tree: Tree, watches: Watches, clock: Clock) -> Self {
+    pub fn new(
+        replica: Replica,
+        tree: Tree,
+        watches: Watches,
+        clock: Clock,
+        counters: Arc<ServerCounters>,
+    ) -> Self {
         Self {
             core: Mutex::new(Core { replica, outputs: Outputs::default(), mailed: Vec::new() }),
             tree: RwLock::new(tree),
@@ -94,7 +119,59 @@ impl Driver {
             registry: Registry::default(),
             log: LogQueue::default(),
             clock,
+            counters,
+            quorum: OnceLock::new(),
+            trees_replaced: AtomicU64::new(0),
         }
+    }
+
+    /// This server has peers from now on; nothing was fed before.
+    pub fn join(&self, quorum: Arc<Quorum>) {
+        assert!(self.quorum.set(quorum).is_ok(), "a server joins one ensemble");
+    }
+
+    /// Whether this server is a member of an ensemble.
+    pub fn is_member(&self) -> bool {
+        self.quorum.get().is_some()
+    }
+
+    /// Whether clients are served: always, by a lone server.
+    pub fn is_serving(&self) -> bool {
+        !self.is_member() || self.inspect(Replica::is_serving)
+    }
+
+    /// Begins a snapshot of the tree as it is now.
+    pub fn begin_snapshot(&self) -> Begun {
+        let head = self.tree_exclusively().begin_snapshot();
+        Begun { head, trees_replaced: self.trees_replaced() }
+    }
+
+    /// Begins a snapshot for a learner, and tells the replica of its position before anything is applied behind it.
+    pub fn begin_snapshot_for(&self, link: LinkId, image: Image) -> Begun {
+        let mut core = self.core.lock();
+        let begun = self.begin_snapshot();
+        let quorum = self.quorum.get().expect("only a member has learners");
+        quorum.begin_image(link, image);
+        let zxid = begun.head.zxid;
+        let input = peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid });
+        self.feed_held(&mut core, [Input::Peer(Box::new(input))]);
+        begun
+    }
+
+    /// The files have another past: this is what they show. Nobody is served meanwhile.
+    pub fn replace_tree(&self, tree: Tree) {
+        *self.tree.write() = tree;
+        self.trees_replaced.fetch_add(1, Relaxed);
+    }
+
+    /// How often the tree was replaced; looked at while the tree is held.
+    pub fn trees_replaced(&self) -> u64 {
+        self.trees_replaced.load(Relaxed)
+    }
+
+    /// Feeds the agreement among servers.
+    pub fn feed_peer(&self, input: peer::Input) {
+        self.feed([Input::Peer(Box::new(input))]);
     }
 
     /// The tree, for reading.
@@ -117,9 +194,10 @@ impl Driver {
         look(&self.core.lock().replica)
     }
 
-    /// Where this server stands in its log.
-    pub fn positions(&self) -> Positions {
-        self.inspect(Replica::positions)
+    /// Counts from zero, for operators.
+    pub fn reset_figures(&self) {
+        self.core.lock().replica.reset_figures();
+        self.watches.lock().reset_fired();
     }
 
     /// Feeds the requests of one connection, in order.
@@ -144,21 +222,31 @@ impl Driver {
 
     /// Feeds inputs in order and carries out what follows from them.
     pub fn feed(&self, inputs: impl IntoIterator<Item = Input>) {
-        let now = self.clock.now();
         let mut core = self.core.lock();
-        {
-            let Core { replica, outputs, .. } = &mut *core;
-            let tree = self.tree.read();
-            for input in inputs {
-                replica.step(now, &tree, input, outputs);
-            }
-        }
-        self.carry_out(&mut core);
+        self.feed_held(&mut core, inputs);
+    }
+
+    fn feed_held(&self, core: &mut MutexGuard<'_, Core>, inputs: impl IntoIterator<Item = Input>) {
+        self.step(core, inputs);
         while core.outputs.apply {
-            self.apply(&mut core);
+            self.apply(core);
+            if !core.outputs.apply && self.is_member() {
+                self.step(core, [Input::Applied]);
+            }
             // Between two bites whoever waits to propose may go first.
-            MutexGuard::bump(&mut core);
+            MutexGuard::bump(core);
         }
+    }
+
+    fn step(&self, core: &mut Core, inputs: impl IntoIterator<Item = Input>) {
+        let now = self.clock.now();
+        let Core { replica, outputs, .. } = core;
+        let tree = self.tree.read();
+        for input in inputs {
+            replica.step(now, &tree, input, outputs);
+        }
+        drop(tree);
+        self.carry_out(core);
     }
 
     /// One bite of committed work under the tree's write lock; its events and replies are delivered
@@ -181,19 +269,27 @@ impl Driver {
 
     /// Carries out the list of outputs, except for waking: yields who has mail.
     fn deliver(&self, core: &mut Core) -> Vec<Arc<Client>> {
-        let Core { outputs, mailed, .. } = core;
+        let Core { replica, outputs, mailed } = core;
         let mut mailed = std::mem::take(mailed);
         let clients = self.registry.lock();
         let mut log = self.log.batch();
         let mut begin = 0;
+        let mut responses = Responses::default();
         for output in outputs.list.drain(..) {
             match output {
                 Output::Append { zxid, entry } => log.push(zxid, entry),
                 Output::Send { conn, answers, end } => {
-                    if let Some(client) = clients.get(conn) {
-                        mailed.extend(client.post(&outputs.bytes[begin..end], answers));
-                    }
+                    let bytes = &outputs.bytes[begin..end];
                     begin = end;
+                    let Some(client) = clients.get(conn) else {
+                        self.counters.stale_replies.fetch_add(u64::from(answers), Relaxed);
+                        continue;
+                    };
+                    // The first answer tells the client its session; Java counts none of those.
+                    if !answers || client.counters.session.load(Relaxed) != 0 {
+                        responses.add(bytes.len().saturating_sub(4) as u64, !answers);
+                    }
+                    mailed.extend(client.post(bytes, answers));
                 }
                 Output::Established { conn, session, timeout_ms } => {
                     if let Some(client) = clients.get(conn) {
@@ -205,10 +301,30 @@ impl Driver {
                         mailed.extend(client.post_close());
                     }
                 }
-                Output::Fact(fact) => tell(&fact, &clients),
+                Output::CloseAll => {
+                    mailed.extend(clients.iter().filter_map(Client::post_close));
+                }
+                Output::Ensemble(Effect::Persist(what)) => log.push_operation(Operation::Persist(what)),
+                Output::Ensemble(Effect::Truncate { zxid }) => log.push_operation(Operation::Truncate(zxid)),
+                Output::Ensemble(Effect::Adopt { zxid, epoch }) => {
+                    log.push_operation(Operation::Adopt(zxid, epoch));
+                }
+                Output::Ensemble(effect) => {
+                    let quorum = self.quorum.get().expect("a lone server has no peers");
+                    quorum.carry_out(effect, &outputs.packets, |leader| replica.quorum_addresses(leader));
+                }
+                Output::Fact(fact) => {
+                    let is_expiry = matches!(fact, Fact::SessionExpired { .. });
+                    self.counters.sessions_expired.fetch_add(u64::from(is_expiry), Relaxed);
+                    tell(&fact, &clients);
+                }
             }
         }
+        if responses != Responses::default() {
+            self.counters.responses.lock().merge(&responses);
+        }
         outputs.bytes.clear();
+        outputs.packets.clear();
         outputs.bytes.shrink_to(KEPT_OUTPUT_BYTES_MAX);
         mailed
     }
@@ -243,6 +359,18 @@ fn tell(fact: &Fact, clients: &crate::net::Clients<'_>) {
         Fact::Audited(event) => crate::audit::tell(event),
         Fact::WritesSuspended => {
             tracing::error!("The log has no room: writes are refused until there is some, reads go on");
+        }
+        Fact::RoleBegun { epoch, leader, leads: true } => {
+            tracing::info!("LEADING in epoch {epoch} as server {leader}");
+        }
+        Fact::RoleBegun { epoch, leader, leads: false } => {
+            tracing::info!("FOLLOWING server {leader} in epoch {epoch}");
+        }
+        Fact::RoleLeft { reason } => tracing::warn!("LOOKING for a leader: {reason:?}"),
+        Fact::DigestMismatch(mismatch) => {
+            tracing::error!(
+                "Digests are not matching: {mismatch:?}; this server's tree differs from the leader's"
+            );
         }
         Fact::WritesResumed => tracing::warn!("The log has room again: writes are accepted"),
     }

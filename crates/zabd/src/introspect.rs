@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use zabd_config::Config;
 use zabd_jute::client::FourLetterWord;
+use zabd_jute::quorum::PeerState;
+use zabd_replica::Replica;
 use zabd_storage::recovery::Directories;
 
 use crate::admin;
 use crate::driver::Driver;
 use crate::log_writer::LogFigures;
-use crate::net::{ConnectionFigures, ConnectionThrottle, FourLetterAnswers, ServerCounters};
+use crate::net::{ConnectionFigures, ConnectionThrottle, FourLetterAnswers, ServerCounters, Summary};
+use crate::recover::StartFigures;
 use crate::snapshotter::SnapshotFigures;
 
 /// Everything that there is to look at.
@@ -24,9 +28,11 @@ pub struct Introspection {
     /// What connections count.
     pub counters: Arc<ServerCounters>,
     /// What the log writer counts.
-    pub log: Arc<LogFigures>,
+    pub log: Arc<Mutex<LogFigures>>,
     /// What the snapshotter counts.
     pub snapshots: Arc<SnapshotFigures>,
+    /// What the start took.
+    pub start: Mutex<StartFigures>,
     /// Whether new sessions are let in.
     pub throttle: Arc<ConnectionThrottle>,
     /// Where the files are.
@@ -44,6 +50,26 @@ impl Introspection {
     pub fn wall_ms_at(&self, monotonic_ms: i64) -> i64 {
         let now = self.driver.clock.now();
         now.wall_ms - now.monotonic_ms + monotonic_ms
+    }
+
+    /// What this server is, in Java's words.
+    pub fn mode(&self) -> &'static str {
+        let Some(status) = self.driver.inspect(Replica::ensemble_status) else { return "standalone" };
+        match status.state {
+            PeerState::Looking => "looking",
+            PeerState::Following => "follower",
+            PeerState::Leading => "leader",
+            PeerState::Observing => "observer",
+        }
+    }
+
+    /// What `srst` resets: everything that is counted since a moment.
+    pub fn reset_server(&self) {
+        self.counters.reset();
+        *self.log.lock() = LogFigures::default();
+        *self.snapshots.lock() = Summary::default();
+        *self.start.lock() = StartFigures::default();
+        self.driver.reset_figures();
     }
 
     /// What `crst` resets.

@@ -7,19 +7,31 @@
 //!   there is room; nothing that was proposed is lost, nothing is acknowledged early;
 //! - *a failed sync*: the process ends. After it the page cache can no longer be trusted to hold what
 //!   it claims to, so trying again may acknowledge what is not there.
+//!
+//! A member of an ensemble asks for more than appends: epochs, cuts, another base. They stand in the same queue,
+//! so each happens when everything before it is durable, and nothing behind it has begun.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use zabd_jute::Zxid;
+use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_replica::Input;
 use zabd_storage::disk::RealDisk;
-use zabd_storage::log::{Log, LogError};
+use zabd_storage::epochs::{self, EpochError, EpochFile};
+use zabd_storage::log::{Log, LogError, LogOptions};
+use zabd_storage::rebase::{self, RebaseError};
+use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
+use zabd_storage::snapshot::SealedSnapshot;
+use zabd_tree::TreeOptions;
+use zabd_zab::effect::Durable;
+use zabd_zab::peer;
 
 use crate::driver::Driver;
 use crate::net::Summary;
+use crate::percentiles::Percentiles;
+use crate::recover::{Reading, recover};
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 
 /// How often a full disk is tried again.
@@ -36,25 +48,50 @@ const LINGER: Duration = Duration::from_micros(60);
 pub struct LogQueue {
     waiting: Mutex<Vec<Record>>,
     arrived: Condvar,
+    /// A leader's snapshot that has come and has no name yet.
+    received: Mutex<Option<SealedSnapshot<RealDisk>>>,
 }
 
 #[derive(Debug)]
 struct Record {
-    zxid: Zxid,
-    entry: Bytes,
+    what: What,
+    /// When it was handed over.
+    since: Instant,
+}
+
+#[derive(Debug)]
+enum What {
+    Entry { zxid: Zxid, entry: Bytes },
+    Operation(Operation),
+}
+
+/// What a member of an ensemble asks its disk for, beside records.
+#[derive(Debug)]
+pub enum Operation {
+    /// A small thing.
+    Persist(Durable),
+    /// Forget what is behind.
+    Truncate(Zxid),
+    /// Take the snapshot that was received for the past, in the epoch that is being joined.
+    Adopt(Zxid, Epoch),
 }
 
 /// The queue, held while one step's records are added.
 #[derive(Debug)]
 pub struct Batch<'q> {
     queue: &'q LogQueue,
-    waiting: Option<MutexGuard<'q, Vec<Record>>>,
+    waiting: Option<(MutexGuard<'q, Vec<Record>>, Instant)>,
 }
 
 impl LogQueue {
     /// Adds records; the writer is woken when the batch is dropped.
     pub fn batch(&self) -> Batch<'_> {
         Batch { queue: self, waiting: None }
+    }
+
+    /// A leader's snapshot has come; an operation that follows says what becomes of it.
+    pub fn receive(&self, image: SealedSnapshot<RealDisk>) {
+        *self.received.lock() = Some(image);
     }
 
     /// How many records wait.
@@ -79,7 +116,18 @@ impl LogQueue {
 impl Batch<'_> {
     /// Adds one record.
     pub fn push(&mut self, zxid: Zxid, entry: Bytes) {
-        self.waiting.get_or_insert_with(|| self.queue.waiting.lock()).push(Record { zxid, entry });
+        self.add(What::Entry { zxid, entry });
+    }
+
+    /// Adds an operation.
+    pub fn push_operation(&mut self, operation: Operation) {
+        self.add(What::Operation(operation));
+    }
+
+    fn add(&mut self, what: What) {
+        let begin = || (self.queue.waiting.lock(), Instant::now());
+        let (waiting, since) = self.waiting.get_or_insert_with(begin);
+        waiting.push(Record { what, since: *since });
     }
 }
 
@@ -96,19 +144,37 @@ impl Drop for Batch<'_> {
 pub struct BatchOptions {
     /// `maxBatchSize`: records per sync.
     pub records_max: usize,
-    /// `flushDelay`: how long a batch may wait for company.
+    /// `flushDelay`: how long after a sync the next one may wait for company.
     pub delay: Duration,
+    /// `maxWriteQueuePollTime`: how long it waits for the next record at most.
+    pub poll: Duration,
     /// `fsync.warningthresholdms`: a sync that takes longer is worth a warning.
     pub slow_sync: Duration,
+    /// `forceSync`: whether there is anything to measure.
+    pub force_sync: bool,
 }
 
-/// What operators ask about the log.
-#[derive(Debug, Default)]
+/// What operators ask about the log, since the last `srst`. Times are in milliseconds.
+#[derive(Clone, Debug, Default)]
 pub struct LogFigures {
-    /// Milliseconds per sync.
-    pub sync_ms: Mutex<Summary>,
-    /// Syncs that took longer than the threshold.
-    pub slow_syncs: std::sync::atomic::AtomicU64,
+    /// Records taken.
+    pub taken: u64,
+    /// Records that still waited when a batch was taken.
+    pub left: Summary,
+    /// Records per sync.
+    pub batch: Summary,
+    /// Per sync of the file.
+    pub sync_ms: Summary,
+    /// From a record's arrival until its batch was taken.
+    pub queue_ms: Percentiles,
+    /// Per batch, writing and syncing.
+    pub flush_ms: Percentiles,
+    /// Per batch, from when it was taken until it was durable.
+    pub process_ms: Summary,
+    /// From a record's arrival until it was durable.
+    pub durable_ms: Percentiles,
+    /// From a record's arrival until it was applied and answered.
+    pub answered_ms: Percentiles,
 }
 
 /// The thread's work. See the module's description.
@@ -125,14 +191,50 @@ pub struct LogWriter {
     /// Who takes it.
     pub snapshotter: Snapshotter,
     /// What it took.
-    pub figures: Arc<LogFigures>,
+    pub figures: Arc<Mutex<LogFigures>>,
+    /// What a member of an ensemble needs to give its log another base.
+    pub base: Base,
+}
+
+/// Where everything is, and how it is read back.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// Where the files are.
+    pub directories: Directories,
+    /// How the log is written.
+    pub log_options: LogOptions,
+    /// How long a field may be.
+    pub limits: Limits,
+    /// How the tree is kept.
+    pub tree_options: TreeOptions,
+    /// How a start goes, which is what reading back is.
+    pub recovery: RecoveryOptions,
+}
+
+/// Why nothing can be written any more: the process must end.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// An epoch could not be written.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// The past could not be replaced.
+    #[error(transparent)]
+    Rebase(#[from] RebaseError),
+    /// What is there now cannot be read back.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
 }
 
 impl LogWriter {
     /// Writes for as long as the process lives; returns only what must end it.
-    pub fn run(mut self) -> LogError {
+    pub fn run(mut self) -> WriteError {
         let mut batch = Vec::new();
+        let mut arrivals = Vec::new();
         let mut previous = 0;
+        let mut flushed = Instant::now();
         loop {
             self.linger(previous);
             self.driver.log.take(&mut batch, self.batches.records_max, Duration::from_secs(1));
@@ -140,15 +242,18 @@ impl LogWriter {
             if batch.is_empty() {
                 continue;
             }
-            if !self.batches.delay.is_zero() && batch.len() < self.batches.records_max {
-                std::thread::sleep(self.batches.delay);
-                let room = self.batches.records_max - batch.len();
-                let mut more = Vec::new();
-                self.driver.log.take(&mut more, room, Duration::ZERO);
-                batch.append(&mut more);
+            if !self.batches.delay.is_zero() {
+                gather(&self.driver.log, &mut batch, self.batches, flushed);
             }
+            let taken = Instant::now();
+            arrivals.clear();
+            arrivals.extend(batch.iter().map(|record| record.since));
+            self.count_taken(taken, &arrivals);
             match self.write(&mut batch) {
-                Ok(upto) => self.driver.synced(upto),
+                Ok(durable) => {
+                    flushed = durable;
+                    self.count_done(taken, flushed, &arrivals);
+                }
                 Err(error) => return error,
             }
         }
@@ -162,15 +267,84 @@ impl LogWriter {
         }
     }
 
-    /// Appends and syncs a batch, however long the disk is full.
-    fn write(&mut self, batch: &mut Vec<Record>) -> Result<Zxid, LogError> {
-        for Record { zxid, entry } in batch.drain(..) {
-            self.log.append(zxid, &entry)?;
-            if self.policy.is_due(self.log.appended_since_roll()) {
-                self.roll()?;
+    /// Appends and syncs a batch, however long the disk is full, and says so; returns when it was durable.
+    fn write(&mut self, batch: &mut Vec<Record>) -> Result<Instant, WriteError> {
+        let mut appended = false;
+        for Record { what, .. } in batch.drain(..) {
+            match what {
+                What::Entry { zxid, entry } => {
+                    self.log.append(zxid, &entry)?;
+                    appended = true;
+                    if self.policy.is_due(self.log.appended_since_roll()) {
+                        self.roll()?;
+                    }
+                }
+                What::Operation(operation) => {
+                    self.report_synced(std::mem::take(&mut appended))?;
+                    self.perform(operation)?;
+                }
             }
         }
-        self.sync()
+        self.report_synced(appended)
+    }
+
+    fn report_synced(&mut self, appended: bool) -> Result<Instant, WriteError> {
+        let upto = self.sync()?;
+        let durable = Instant::now();
+        if appended {
+            self.driver.synced(upto);
+        }
+        Ok(durable)
+    }
+
+    /// Everything before this is durable.
+    fn perform(&mut self, operation: Operation) -> Result<(), WriteError> {
+        match operation {
+            Operation::Persist(what) => {
+                self.persist(&what)?;
+                self.driver.feed_peer(peer::Input::Persisted(what));
+            }
+            Operation::Truncate(last) => {
+                let base = &self.base;
+                if rebase::cut(&RealDisk, &base.directories, last, base.limits)? {
+                    self.reload()?;
+                }
+                let last = self.driver.tree().last_zxid();
+                self.driver.feed_peer(peer::Input::Rebased { last });
+            }
+            Operation::Adopt(zxid, epoch) => {
+                let image = self.driver.log.received.lock().take();
+                if let Some(image) = image {
+                    let base = &self.base;
+                    rebase::adopt(&RealDisk, &base.directories, image, zxid, epoch, base.limits)?;
+                    self.reload()?;
+                }
+                let last = self.driver.tree().last_zxid();
+                self.driver.feed_peer(peer::Input::Rebased { last });
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&self, what: &Durable) -> Result<(), EpochError> {
+        let (file, epoch) = match what {
+            Durable::Accepted(epoch) => (EpochFile::Accepted, *epoch),
+            Durable::Current(epoch) => (EpochFile::Current, *epoch),
+            // Configurations are static here: the file that names them is the operator's.
+            Durable::Configuration(_) | Durable::NextConfiguration(_) => return Ok(()),
+        };
+        let number = u32::try_from(epoch.0).expect("real epochs count leaders");
+        epochs::write(&RealDisk, &self.base.directories.snapshots, file, number)
+    }
+
+    /// The files have another past: so has the tree, and the log goes on behind it.
+    fn reload(&mut self) -> Result<(), WriteError> {
+        let base = &self.base;
+        let options = Reading { is_member: true, newest_max: 0 };
+        let recovered = recover(&RealDisk, &base.recovery, base.tree_options, base.limits, options)?;
+        self.log = Log::new(RealDisk, &base.directories.logs, recovered.tree.last_zxid(), base.log_options);
+        self.driver.replace_tree(recovered.tree);
+        Ok(())
     }
 
     fn roll(&mut self) -> Result<(), LogError> {
@@ -182,6 +356,9 @@ impl LogWriter {
     }
 
     fn sync(&mut self) -> Result<Zxid, LogError> {
+        if self.log.is_synced() {
+            return Ok(self.log.last());
+        }
         let mut is_full = false;
         loop {
             let begin = Instant::now();
@@ -198,7 +375,7 @@ impl LogWriter {
                     std::thread::sleep(ROOM_CHECK_INTERVAL);
                 }
                 Ok(upto) => {
-                    self.count(begin.elapsed());
+                    self.count_sync(begin.elapsed());
                     if is_full {
                         self.driver.feed([Input::DiskHasRoom]);
                     }
@@ -209,14 +386,130 @@ impl LogWriter {
         }
     }
 
-    fn count(&self, took: Duration) {
-        self.figures.sync_ms.lock().add(took.as_millis() as u64);
-        if took > self.batches.slow_sync {
-            self.figures.slow_syncs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    fn count_taken(&self, taken: Instant, arrivals: &[Instant]) {
+        let mut figures = self.figures.lock();
+        figures.taken += arrivals.len() as u64;
+        figures.batch.add(arrivals.len() as u64);
+        figures.left.add(self.driver.log.len() as u64);
+        for since in arrivals {
+            figures.queue_ms.add(whole_ms(taken, *since));
+        }
+    }
+
+    /// Everything before this is applied and answered.
+    fn count_done(&self, taken: Instant, durable: Instant, arrivals: &[Instant]) {
+        let answered = Instant::now();
+        let mut figures = self.figures.lock();
+        figures.flush_ms.add(whole_ms(durable, taken));
+        figures.process_ms.add(whole_ms(answered, taken));
+        for since in arrivals {
+            figures.durable_ms.add(whole_ms(durable, *since));
+            figures.answered_ms.add(whole_ms(answered, *since));
+        }
+    }
+
+    fn count_sync(&self, took: Duration) {
+        if !self.batches.force_sync {
+            return;
+        }
+        let took_ms = took.as_millis();
+        self.figures.lock().sync_ms.add(took_ms as u64);
+        if took_ms > self.batches.slow_sync.as_millis() {
             tracing::warn!(
-                "fsync-ing the write ahead log took {}ms which will adversely affect operation latency",
-                took.as_millis()
+                "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
+                 File size is {} bytes. See the ZooKeeper troubleshooting guide",
+                std::thread::current().name().unwrap_or("?"),
+                self.log.file_bytes()
             );
         }
+    }
+}
+
+/// Lets a batch fill as `flushDelay` asks: until that long after the sync before, or no record has come for
+/// `maxWriteQueuePollTime`, or the batch is full. Java's `SyncRequestProcessor`.
+fn gather(queue: &LogQueue, batch: &mut Vec<Record>, options: BatchOptions, flushed: Instant) {
+    let mut more = Vec::new();
+    while batch.len() < options.records_max {
+        let left = options.delay.saturating_sub(flushed.elapsed());
+        queue.take(&mut more, options.records_max - batch.len(), left.min(options.poll));
+        if more.is_empty() {
+            break;
+        }
+        batch.append(&mut more);
+        if left.is_zero() {
+            break;
+        }
+    }
+}
+
+fn whole_ms(later: Instant, earlier: Instant) -> u64 {
+    later.saturating_duration_since(earlier).as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(10);
+
+    fn options(delay: Duration, poll: Duration, records_max: usize) -> BatchOptions {
+        BatchOptions { records_max, delay, poll, slow_sync: LONG, force_sync: true }
+    }
+
+    fn push(queue: &LogQueue, zxid: i64) {
+        queue.batch().push(Zxid(zxid), Bytes::new());
+    }
+
+    /// A queue with one more record than the batch that is being gathered.
+    fn begun(queue: &LogQueue) -> Vec<Record> {
+        let mut batch = Vec::new();
+        push(queue, 1);
+        queue.take(&mut batch, 1, LONG);
+        batch
+    }
+
+    #[test]
+    fn a_full_batch_waits_for_nothing() {
+        let queue = LogQueue::default();
+        let mut batch = begun(&queue);
+        push(&queue, 2);
+        push(&queue, 3);
+        gather(&queue, &mut batch, options(LONG, LONG, 2), Instant::now());
+        assert_eq!((batch.len(), queue.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_pause_between_records_ends_the_wait() {
+        let queue = LogQueue::default();
+        let mut batch = begun(&queue);
+        push(&queue, 2);
+        let begin = Instant::now();
+        let poll = Duration::from_millis(30);
+        gather(&queue, &mut batch, options(LONG, poll, 100), begin);
+        assert_eq!(batch.len(), 2);
+        assert!((poll..LONG).contains(&begin.elapsed()));
+    }
+
+    /// The delay counts from the sync before: a record that comes after a long silence does not wait.
+    #[test]
+    fn the_first_record_after_a_silence_is_synced_at_once() {
+        let queue = LogQueue::default();
+        let delay = Duration::from_millis(20);
+        let flushed = Instant::now();
+        std::thread::sleep(delay);
+        let mut batch = begun(&queue);
+        gather(&queue, &mut batch, options(delay, LONG, 100), flushed);
+        assert_eq!(batch.len(), 1);
+    }
+
+    #[test]
+    fn records_that_come_in_time_go_along() {
+        let queue = LogQueue::default();
+        let mut batch = begun(&queue);
+        std::thread::scope(|scope| {
+            scope.spawn(|| push(&queue, 2));
+            gather(&queue, &mut batch, options(LONG, LONG, 2), Instant::now());
+        });
+        assert_eq!(batch.len(), 2);
     }
 }

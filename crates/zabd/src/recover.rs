@@ -4,15 +4,20 @@
 //! what to do. A snapshot that does not load falls back to the one before it, with more log; whether
 //! that log is complete is checked record by record.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use bytes::Bytes;
 use zabd_jute::txn::Entry;
-use zabd_jute::{Limits, Reader};
+use zabd_jute::{Limits, Reader, Zxid};
 use zabd_storage::disk::Disk;
 use zabd_storage::log::{LogError, Records, settle};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::snapshot;
 use zabd_tree::{Tree, TreeOptions};
+use zabd_zab::history::History;
+
+use crate::net::Summary;
 
 /// What stood on the disk.
 #[derive(Debug)]
@@ -26,6 +31,34 @@ pub struct Recovered {
     pub needs_snapshot: bool,
     /// Neither a snapshot nor a record was there.
     pub is_empty: bool,
+    /// What it took.
+    pub figures: StartFigures,
+    /// The newest transactions, of a member of an ensemble: what its peers most likely lack.
+    pub newest: History,
+}
+
+/// For whom a directory is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// A member of an ensemble changes nothing that was not agreed on, be it right.
+    pub is_member: bool,
+    /// How many of the newest transactions are kept.
+    pub newest_max: usize,
+}
+
+/// What operators ask about the start, since the last `srst`. Times are in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StartFigures {
+    /// Loading the snapshot.
+    pub snapshot_ms: Summary,
+    /// Transactions replayed.
+    pub txns: Summary,
+    /// Replaying them.
+    pub txns_ms: Summary,
+    /// All of it.
+    pub init_ms: Summary,
+    /// Transactions behind which the tree was not what the log says.
+    pub digest_mismatches: u64,
 }
 
 /// Recovers the tree from its directories, making them if that is allowed.
@@ -34,14 +67,25 @@ pub fn recover<D: Disk>(
     options: &RecoveryOptions,
     tree_options: TreeOptions,
     limits: Limits,
+    reading: Reading,
 ) -> Result<Recovered, RecoveryError> {
     let begin = Instant::now();
+    let mut figures = StartFigures::default();
     let directories = prepare(disk, options)?;
     let loaded = load_snapshot(disk, &directories, options.trust_empty, tree_options)?;
+    figures.snapshot_ms.add(begin.elapsed().as_millis() as u64);
     let has_snapshot = loaded.is_some();
     let mut tree = loaded.unwrap_or_else(|| Tree::new(tree_options));
-    let replayed = replay(disk, &directories, &mut tree, limits)?;
-    let dead = tree.remove_dead_sessions();
+    let replay_begin = Instant::now();
+    let mut newest = Newest { before: tree.last_zxid(), entries: VecDeque::new(), most: reading.newest_max };
+    let Replay { replayed, digest_mismatches } = replay(disk, &directories, &mut tree, limits, &mut newest)?;
+    let is_empty = !has_snapshot && replayed == 0;
+    if !is_empty {
+        figures.txns.add(replayed);
+        figures.txns_ms.add(replay_begin.elapsed().as_millis() as u64);
+    }
+    figures.digest_mismatches = digest_mismatches;
+    let dead = if reading.is_member { Vec::new() } else { tree.remove_dead_sessions() };
     if !dead.is_empty() {
         tracing::warn!("Removed {} ephemerals of sessions that are gone: {}", dead.len(), dead.join(" "));
     }
@@ -52,8 +96,10 @@ pub fn recover<D: Disk>(
         tree.last_zxid(),
         begin.elapsed().as_millis()
     );
-    let is_empty = !has_snapshot && replayed == 0;
-    Ok(Recovered { tree, directories, needs_snapshot: !has_snapshot || !dead.is_empty(), is_empty })
+    figures.init_ms.add(begin.elapsed().as_millis() as u64);
+    let needs_snapshot = !has_snapshot || !dead.is_empty();
+    let newest = newest.into_history();
+    Ok(Recovered { tree, directories, needs_snapshot, is_empty, figures, newest })
 }
 
 /// The newest snapshot that is whole; `None` for an empty database.
@@ -92,16 +138,23 @@ fn load_snapshot<D: Disk>(
     }
 }
 
+/// What a replay came across.
+struct Replay {
+    replayed: u64,
+    digest_mismatches: u64,
+}
+
 /// Replays the log behind the tree; what was read is durable then, and what a crash left at its end is cut.
 fn replay<D: Disk>(
     disk: &D,
     directories: &Directories,
     tree: &mut Tree,
     limits: Limits,
-) -> Result<u64, RecoveryError> {
+    newest: &mut Newest,
+) -> Result<Replay, RecoveryError> {
     let mut records = Records::after(disk.clone(), &directories.logs, tree.last_zxid(), limits)?;
     let mut replayed = 0;
-    let mut mismatches = 0;
+    let mut digest_mismatches = 0;
     while let Some(position) = records.next_record()? {
         let mut reader = Reader::with_limits(position.entry, limits);
         let entry = decode(&mut reader).map_err(|what| LogError::Corrupt {
@@ -111,10 +164,11 @@ fn replay<D: Disk>(
         })?;
         let outcome = tree.replay(&entry);
         replayed += u64::from(!outcome.skipped);
+        newest.add(position.zxid, position.entry);
         if let Some(mismatch) = outcome.digest_mismatch {
-            mismatches += 1;
+            digest_mismatches += 1;
             // A foreign log may be at fault; the log is still the truth.
-            if mismatches == 1 {
+            if digest_mismatches == 1 {
                 tracing::warn!("Digests are not matching behind {}: {mismatch:?}", position.path.display());
             }
         }
@@ -122,7 +176,37 @@ fn replay<D: Disk>(
     if let Some(tail) = settle(disk, records)? {
         tracing::warn!("Cut the torn end of {} at offset {}", tail.path.display(), tail.offset);
     }
-    Ok(replayed)
+    Ok(Replay { replayed, digest_mismatches })
+}
+
+/// The end of the log, as far as it is kept.
+struct Newest {
+    before: Zxid,
+    entries: VecDeque<(Zxid, Bytes)>,
+    most: usize,
+}
+
+impl Newest {
+    fn add(&mut self, zxid: Zxid, entry: &[u8]) {
+        if self.most == 0 {
+            self.before = zxid;
+            return;
+        }
+        if self.entries.len() == self.most
+            && let Some((oldest, _)) = self.entries.pop_front()
+        {
+            self.before = oldest;
+        }
+        self.entries.push_back((zxid, Bytes::copy_from_slice(entry)));
+    }
+
+    fn into_history(self) -> History {
+        let mut history = History::new(self.before);
+        for (zxid, entry) in self.entries {
+            history.push(zxid, entry);
+        }
+        history
+    }
 }
 
 fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, &'static str> {
@@ -139,7 +223,7 @@ pub fn first_session(server_id: u8, wall_ms: i64) -> zabd_jute::SessionId {
 #[cfg(test)]
 mod tests {
     use zabd_jute::txn::{Txn, TxnHeader};
-    use zabd_jute::{OpCode, SessionId, Writer, Zxid};
+    use zabd_jute::{OpCode, SessionId, Writer};
     use zabd_storage::disk::{Crash, MemoryDisk};
     use zabd_storage::log::{Log, LogOptions};
 
@@ -153,7 +237,7 @@ mod tests {
             trust_empty: true,
         };
         let tree_options = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
-        recover(disk, &options, tree_options, Limits::default()).unwrap().tree.last_zxid()
+        recover(disk, &options, tree_options, Limits::default(), Reading::default()).unwrap().tree.last_zxid()
     }
 
     /// A killed process left a record in the page cache. The next one shows it to clients, so it must

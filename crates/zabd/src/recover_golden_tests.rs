@@ -90,11 +90,12 @@ fn check(dir: &str, data: &str, log: &str, prepare: impl Fn(&Path)) {
     };
     let has_digest = !dir.contains("digest-off");
     let tree_options = TreeOptions { hash_seed: 7, digest: has_digest, emulate_353_ttl: false };
-    let recovered = recover(&RealDisk, &options, tree_options, Limits::default()).unwrap();
+    let recovered =
+        recover(&RealDisk, &options, tree_options, Limits::default(), Reading::default()).unwrap();
     let text = std::fs::read(golden(dir).join("tree.json")).unwrap();
     compare(&recovered.tree, &serde_json::from_slice(&text).unwrap());
     // What was cut off or left is a directory that recovers again to the same.
-    let again = recover(&RealDisk, &options, tree_options, Limits::default()).unwrap();
+    let again = recover(&RealDisk, &options, tree_options, Limits::default(), Reading::default()).unwrap();
     compare(&again.tree, &serde_json::from_slice(&text).unwrap());
 }
 
@@ -224,6 +225,7 @@ fn logs_without_a_snapshot_are_refused_unless_trusted() {
     let options =
         RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false };
     let tree_options = TreeOptions { hash_seed: 7, digest: true, emulate_353_ttl: false };
-    let refused = recover(&RealDisk, &options, tree_options, Limits::default()).unwrap_err();
+    let refused =
+        recover(&RealDisk, &options, tree_options, Limits::default(), Reading::default()).unwrap_err();
     assert!(refused.to_string().contains("snapshot.trust.empty"), "{refused}");
 }

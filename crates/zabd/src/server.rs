@@ -1,4 +1,4 @@
-//! A whole standalone server: recovered, listening, with its threads.
+//! A whole server: recovered, listening, with its threads.
 //!
 //! ```text
 //! recover ─► snapshot if needed ─► log writer, snapshotter, ticker, purge ─► I/O threads ─► acceptor
@@ -27,12 +27,13 @@ use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
 
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::introspect::Introspection;
-use crate::log_writer::{BatchOptions, LogFigures, LogWriter};
+use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter};
+use crate::member::{self, Found, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::net::{
     Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, ListenOptions, ServerCounters, Service,
     ThrottleOptions,
 };
-use crate::recover::{Recovered, first_session, recover};
+use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
 use crate::start_error::StartError;
 use crate::ticker::{Ticker, TickerOptions};
@@ -84,6 +85,7 @@ impl StopSignal {
 #[derive(Clone, Debug)]
 pub struct Server {
     address: SocketAddr,
+    driver: Arc<Driver>,
     stop: Arc<StopSignal>,
     /// Nobody else may write to the directories while this server lives.
     _held: Arc<Held>,
@@ -96,26 +98,24 @@ impl Server {
         let counters = Arc::new(ServerCounters::default());
         // The port first: whoever starts a second server by mistake must not touch its files.
         let acceptor = listen(&config, &counters)?;
+        let member =
+            config.ensemble.as_ref().map(|ensemble| Member::prepare(&config, ensemble)).transpose()?;
         let clock = Clock::new();
         let secret = random();
-        let tree_options = TreeOptions {
-            hash_seed: secret,
-            digest: config.digest_enabled,
-            emulate_353_ttl: config.emulate_353_ttl,
-        };
-        let recovery = RecoveryOptions {
-            data_dir: config.data_dir.clone(),
-            log_dir: config.data_log_dir.clone(),
-            autocreate: config.datadir_autocreate,
-            trust_empty: config.snapshot_trust_empty,
-        };
+        let tree_options = tree_options(&config, secret);
+        let recovery = recovery_options(&config);
         let blamed = |error| StartError::recovery(&config, error);
         let held = hold(&recovery).map_err(blamed)?;
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
-        let Recovered { tree, directories, needs_snapshot, is_empty } =
-            recover(&RealDisk, &recovery, tree_options, limits).map_err(blamed)?;
+        let reading = match member {
+            None => Reading::default(),
+            Some(_) => Reading { is_member: true, newest_max: NEWEST_KEPT },
+        };
+        let Recovered { tree, directories, needs_snapshot, is_empty, figures: start_figures, newest } =
+            recover(&RealDisk, &recovery, tree_options, limits, reading).map_err(blamed)?;
         let initialize = initialize_files(&RealDisk, &recovery);
-        if is_empty && !config.db_autocreate && initialize.is_empty() {
+        let may_be_empty = MayBeEmpty::new(config.db_autocreate, !initialize.is_empty());
+        if member.is_none() && is_empty && may_be_empty == MayBeEmpty::No {
             return Err(blamed(RecoveryError::Empty {
                 snapshot_dir: directories.snapshots,
                 initialize: config.data_dir.join(INITIALIZE),
@@ -123,34 +123,47 @@ impl Server {
         }
 
         let last = tree.last_zxid();
-        let options = replica_options(&config, limits, secret);
-        let replica = Replica::new(clock.now(), &tree, options);
+        let session_server_id = member.as_ref().map_or(Config::SESSION_SERVER_ID, Member::session_server_id);
+        let options = replica_options(&config, limits, secret, session_server_id);
+        let mut replica = Replica::new(clock.now(), &tree, options);
+        if let Some(member) = &member {
+            let snapshots = &directories.snapshots;
+            replica = replica.in_ensemble(
+                &tree,
+                member.start_of(Found { snapshots, last, newest, may_be_empty, limits })?,
+            );
+        }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
-        let driver = Arc::new(Driver::new(replica, tree, watches, clock));
+        let driver = Arc::new(Driver::new(replica, tree, watches, clock, counters.clone()));
 
         let target = snapshot_target(&config, &directories);
+        let snapshot_figures = Arc::new(SnapshotFigures::default());
         if needs_snapshot {
-            snapshotter::write(&driver, &target)?;
+            snapshotter::write(&driver, &target, &snapshot_figures)?;
         }
         forget_initialize(&initialize);
         let stop = Arc::new(StopSignal::default());
-        let snapshot_figures = Arc::new(SnapshotFigures::default());
         let snapshotter = Snapshotter::start(driver.clone(), target, snapshot_figures.clone())?;
-        let log_figures = Arc::new(LogFigures::default());
-        let log = Log::new(RealDisk, &directories.logs, last, log_options(&config, limits));
+        let log_figures = Arc::new(Mutex::new(LogFigures::default()));
         let writer = LogWriter {
             driver: driver.clone(),
-            log,
+            log: Log::new(RealDisk, &directories.logs, last, log_options(&config, limits)),
             batches: batch_options(&config),
-            policy: SnapshotPolicy::new(
-                u64::from(config.snap_count),
-                config.snap_size_limit_kb.map(|kb| kb << 10),
-                random(),
-            ),
-            snapshotter,
+            policy: snapshot_policy(&config),
+            snapshotter: snapshotter.clone(),
             figures: log_figures.clone(),
+            base: Base {
+                directories: directories.clone(),
+                log_options: log_options(&config, limits),
+                limits,
+                tree_options,
+                recovery,
+            },
         };
         spawn_log_writer(writer, stop.clone())?;
+        if let Some(member) = member {
+            member.run(&driver, snapshotter, directories.clone(), limits)?;
+        }
         spawn_ticker(&config, driver.clone(), counters.clone())?;
         spawn_purge(&config, directories.clone())?;
 
@@ -164,6 +177,7 @@ impl Server {
             counters: counters.clone(),
             log: log_figures,
             snapshots: snapshot_figures,
+            start: Mutex::new(start_figures),
             directories,
             address: acceptor.address(),
             trace_mask: crate::admin::TRACE_MASK.into(),
@@ -179,7 +193,7 @@ impl Server {
         let address = acceptor.address();
         spawn_io_threads(acceptor, &service)?;
         tracing::info!("Serving clients on {address} after {}ms", began.elapsed().as_millis());
-        Ok(Self { address, stop, _held: Arc::new(held) })
+        Ok(Self { address, driver, stop, _held: Arc::new(held) })
     }
 
     /// Where clients are served.
@@ -189,6 +203,7 @@ impl Server {
 
     /// Asks the server to end.
     pub fn stop(&self) {
+        member::hand_over(&self.driver);
         self.stop.set(Stopped::OnRequest);
     }
 
@@ -242,6 +257,19 @@ fn forget_initialize(files: &[PathBuf]) {
     }
 }
 
+fn tree_options(config: &Config, secret: u64) -> TreeOptions {
+    TreeOptions { hash_seed: secret, digest: config.digest_enabled, emulate_353_ttl: config.emulate_353_ttl }
+}
+
+fn recovery_options(config: &Config) -> RecoveryOptions {
+    RecoveryOptions {
+        data_dir: config.data_dir.clone(),
+        log_dir: config.data_log_dir.clone(),
+        autocreate: config.datadir_autocreate,
+        trust_empty: config.snapshot_trust_empty,
+    }
+}
+
 fn timeouts(config: &Config) -> SessionTimeouts {
     SessionTimeouts {
         tick_ms: i64::from(config.tick_time_ms),
@@ -254,7 +282,7 @@ fn read_options(config: &Config, limits: Limits) -> ReadOptions {
     ReadOptions { skip_acl: config.auth.skip_acl, limits }
 }
 
-fn replica_options(config: &Config, limits: Limits, secret: u64) -> ReplicaOptions {
+fn replica_options(config: &Config, limits: Limits, secret: u64, server_id: u8) -> ReplicaOptions {
     let check = CheckOptions {
         skip_acl: config.auth.skip_acl,
         enforce_quota: config.enforce_quota,
@@ -266,7 +294,7 @@ fn replica_options(config: &Config, limits: Limits, secret: u64) -> ReplicaOptio
     };
     ReplicaOptions {
         timeouts: timeouts(config),
-        first_session: first_session(Config::SESSION_SERVER_ID, wall_ms()),
+        first_session: first_session(server_id, wall_ms()),
         check,
         read: read_options(config, limits),
         audit: config.audit_enabled,
@@ -329,8 +357,15 @@ fn batch_options(config: &Config) -> BatchOptions {
     BatchOptions {
         records_max: config.max_batch_size.map_or(usize::MAX, |most| most as usize),
         delay: Duration::from_millis(config.flush_delay_ms),
+        poll: Duration::from_millis(config.max_write_queue_poll_time_ms),
+        force_sync: config.force_sync,
         slow_sync: Duration::from_millis(config.fsync_warning_threshold_ms),
     }
+}
+
+fn snapshot_policy(config: &Config) -> SnapshotPolicy {
+    let bytes = config.snap_size_limit_kb.map(|kb| kb << 10);
+    SnapshotPolicy::new(u64::from(config.snap_count), bytes, random())
 }
 
 fn snapshot_target(config: &Config, directories: &Directories) -> SnapshotTarget {

@@ -4,16 +4,21 @@
 //! would overwrite until it has been written. The tree is held for a bite of znodes at a time; the
 //! bytes go to the disk between the bites, at a pace that leaves the disk to the log.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::AppendedSinceRoll;
 use zabd_storage::snapshot::{Compression, SnapshotError, SnapshotTrailer, SnapshotWriter};
+use zabd_zab::effect::LinkId;
 
-use crate::driver::Driver;
+use crate::driver::{Begun, Driver};
+use crate::launch::with_causes;
 use crate::net::Summary;
 
 /// Znodes per hold of the tree: well under a tenth of a millisecond.
@@ -62,17 +67,37 @@ impl SnapshotPolicy {
     }
 }
 
-/// What operators ask about snapshots.
-#[derive(Debug, Default)]
-pub struct SnapshotFigures {
-    /// Milliseconds per snapshot.
-    pub took_ms: Mutex<Summary>,
+/// Milliseconds per snapshot, for operators.
+pub type SnapshotFigures = Mutex<Summary>;
+
+/// What the thread is asked for.
+#[derive(Debug)]
+enum Wish {
+    /// A snapshot is due.
+    Due,
+    /// A learner needs one, whatever is due.
+    For(LinkId),
+}
+
+/// A snapshot that is being written for a learner.
+#[derive(Debug)]
+pub struct Image {
+    path: oneshot::Receiver<PathBuf>,
+}
+
+impl Image {
+    /// Its path when it is whole; `None` if it could not be written.
+    pub async fn whole(self) -> Option<PathBuf> {
+        self.path.await.ok()
+    }
 }
 
 /// The way to the thread.
 #[derive(Clone, Debug)]
 pub struct Snapshotter {
-    inbox: SyncSender<()>,
+    inbox: Sender<Wish>,
+    /// Whether one that is due has been asked for and not begun.
+    is_due: Arc<AtomicBool>,
 }
 
 /// Where and how snapshots are written.
@@ -95,65 +120,136 @@ impl Snapshotter {
         target: SnapshotTarget,
         figures: Arc<SnapshotFigures>,
     ) -> std::io::Result<Self> {
-        let (inbox, requests) = sync_channel(1);
-        let work = move || run(&driver, &target, &figures, &requests);
+        let (inbox, wishes) = channel();
+        let is_due = Arc::new(AtomicBool::new(false));
+        let snapshotter = Self { inbox, is_due: is_due.clone() };
+        let work = move || run(&driver, &target, &figures, &wishes, &is_due);
         std::thread::Builder::new().name("Snapshot Thread".into()).spawn(work)?;
-        Ok(Self { inbox })
+        Ok(snapshotter)
     }
 
     /// Asks for a snapshot; if one waits already, that one serves.
     pub fn request(&self) {
-        if let Err(TrySendError::Disconnected(())) = self.inbox.try_send(()) {
-            panic!("the snapshot thread ended");
+        if !self.is_due.swap(true, Relaxed) {
+            self.wish(Wish::Due);
+        }
+    }
+
+    /// Asks for a snapshot for a learner.
+    pub fn request_for(&self, link: LinkId) {
+        self.wish(Wish::For(link));
+    }
+
+    fn wish(&self, wish: Wish) {
+        self.inbox.send(wish).expect("the snapshot thread lives as long as the process");
+    }
+}
+
+fn run(
+    driver: &Driver,
+    target: &SnapshotTarget,
+    figures: &SnapshotFigures,
+    wishes: &Receiver<Wish>,
+    is_due: &AtomicBool,
+) {
+    while let Ok(wish) = wishes.recv() {
+        let written = match wish {
+            Wish::Due => {
+                is_due.store(false, Relaxed);
+                // What a member between two roles shows may never be agreed on.
+                if driver.is_serving() { write(driver, target, figures) } else { Ok(()) }
+            }
+            Wish::For(link) => write_for(driver, target, link),
+        };
+        // The log holds everything; without a snapshot it only grows longer.
+        if let Err(error) = written {
+            let text = with_causes(&error);
+            tracing::error!("Cannot write a snapshot, the log stays as it is: {text}");
         }
     }
 }
 
-fn run(driver: &Driver, target: &SnapshotTarget, figures: &SnapshotFigures, requests: &Receiver<()>) {
-    while requests.recv().is_ok() {
-        let begin = Instant::now();
-        match write(driver, target) {
-            Ok(path) => {
-                let took = begin.elapsed();
-                figures.took_ms.lock().add(took.as_millis() as u64);
-                tracing::info!("Snapshot {} taken in {}ms", path.display(), took.as_millis());
-            }
-            // The log holds everything; without a snapshot it only grows longer.
-            Err(error) => tracing::error!("Cannot write a snapshot, the log stays as it is: {error}"),
+/// Writes a snapshot for a learner, who is told of its position in one step with its beginning.
+fn write_for(driver: &Driver, target: &SnapshotTarget, link: LinkId) -> Result<(), SnapshotError> {
+    let (done, path) = oneshot::channel();
+    let begin = driver.begin_snapshot_for(link, Image { path });
+    match write_body(driver, target, &begin, Pace::AsFastAsPossible) {
+        Ok(Some(path)) => {
+            tracing::info!("Snapshot {} taken for a learner", path.display());
+            // The learner may be gone.
+            let _ = done.send(path);
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => {
+            driver.tree_exclusively().abandon_snapshot();
+            Err(error)
         }
     }
 }
 
 /// Writes one snapshot of the tree as it is now.
-pub fn write(driver: &Driver, target: &SnapshotTarget) -> Result<std::path::PathBuf, SnapshotError> {
-    let head = driver.tree_exclusively().begin_snapshot();
-    let written = write_body(driver, target, &head);
-    if written.is_err() {
-        driver.tree_exclusively().abandon_snapshot();
+pub fn write(
+    driver: &Driver,
+    target: &SnapshotTarget,
+    figures: &SnapshotFigures,
+) -> Result<(), SnapshotError> {
+    let begin = Instant::now();
+    let begun = driver.begin_snapshot();
+    match write_body(driver, target, &begun, Pace::LeavesTheDiskToTheLog) {
+        Ok(None) => Ok(()),
+        Ok(Some(path)) => {
+            let took_ms = begin.elapsed().as_millis();
+            figures.lock().add(took_ms as u64);
+            tracing::info!("Snapshot {} taken in {took_ms}ms", path.display());
+            Ok(())
+        }
+        Err(error) => {
+            driver.tree_exclusively().abandon_snapshot();
+            Err(error)
+        }
     }
-    written
 }
 
+/// How fast a snapshot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    LeavesTheDiskToTheLog,
+    /// Somebody waits for it.
+    AsFastAsPossible,
+}
+
+/// Where the snapshot is; nowhere if the tree was replaced in the midst of it.
 fn write_body(
     driver: &Driver,
     target: &SnapshotTarget,
-    head: &zabd_tree::SnapshotHead,
-) -> Result<std::path::PathBuf, SnapshotError> {
+    begun: &Begun,
+    pace: Pace,
+) -> Result<Option<PathBuf>, SnapshotError> {
+    let head = &begun.head;
     let mut writer = SnapshotWriter::begin(RealDisk, &target.dir, head.zxid, target.compression)?;
     let mut bytes = Vec::new();
     let mut more = true;
     let begin = Instant::now();
     while more {
-        more = driver.tree_exclusively().snapshot_chunk(&mut bytes, NODES_PER_HOLD);
+        let mut tree = driver.tree_exclusively();
+        if driver.trees_replaced() != begun.trees_replaced {
+            return Ok(None);
+        }
+        more = tree.snapshot_chunk(&mut bytes, NODES_PER_HOLD);
+        drop(tree);
         writer.write(&bytes)?;
         bytes.clear();
-        let due = Duration::from_micros(writer.bytes_written() * 1_000_000 / BYTES_PER_SECOND_MAX);
-        std::thread::sleep(due.saturating_sub(begin.elapsed()));
+        if pace == Pace::LeavesTheDiskToTheLog {
+            let due = Duration::from_micros(writer.bytes_written() * 1_000_000 / BYTES_PER_SECOND_MAX);
+            std::thread::sleep(due.saturating_sub(begin.elapsed()));
+        }
     }
-    writer.finish(SnapshotTrailer {
+    let trailer = SnapshotTrailer {
         digest: head.digest.filter(|_| target.digest).map(|digest| (head.zxid, digest)),
         last_zxid: target.last_zxid.then_some(head.zxid),
-    })
+    };
+    writer.finish(trailer).map(Some)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use zabd_storage::recovery::RecoveryError;
 use zabd_storage::snapshot::SnapshotError;
 
 use crate::launch::with_causes;
+use crate::member::MemberError;
 use crate::net::ListenError;
 
 /// See the module's description.
@@ -35,6 +36,9 @@ pub enum StartError {
     /// The first snapshot could not be written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// What an ensemble needs is not there.
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
@@ -44,12 +48,16 @@ impl StartError {
     /// What the process ends with, in Java's numbers.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            StartError::NoPort | StartError::NoAddress(_) => ExitCode::InvalidInvocation,
-            StartError::Directory(_) => ExitCode::UnableToAccessDataDir,
-            StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
-            StartError::Listen(_) | StartError::Recovery(_) | StartError::Thread(_) => {
-                ExitCode::UnexpectedError
+            StartError::NoPort | StartError::NoAddress(_) | StartError::Member(MemberError::Members(_)) => {
+                ExitCode::InvalidInvocation
             }
+            StartError::Directory(_) => ExitCode::UnableToAccessDataDir,
+            StartError::Member(MemberError::Listen { .. }) => ExitCode::UnableToBindQuorumPort,
+            StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
+            StartError::Listen(_)
+            | StartError::Member(_)
+            | StartError::Recovery(_)
+            | StartError::Thread(_) => ExitCode::UnexpectedError,
         }
     }
 

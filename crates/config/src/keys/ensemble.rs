@@ -1,4 +1,7 @@
 //! What servers of an ensemble agree on; a standalone server reads it for mistakes only.
+//!
+//! What this build does not do for an ensemble yet ends the start of a member that asks for it: an operator who
+//! migrates must hear of it before the data does.
 
 use super::Section;
 use crate::draft::Draft;
@@ -6,28 +9,27 @@ use crate::key::{Class, Key, Problem, Raw, Verdict, ignored_bool, ignored_number
 
 pub(super) const SECTION: Section = Section {
     title: "Ensemble",
-    intro: "This build serves a standalone server. As in Java, a configuration with one voting `server.N` line is one, unless \
-            `standaloneEnabled=false`; what only concerns peers is accepted. A configuration that needs peers ends the \
-            start.",
+    intro: "As in Java, a configuration with one voting `server.N` line is a standalone server, unless `standaloneEnabled=false`. More \
+            make an ensemble, whose members each need their number in `<dataDir>/myid`. A standalone server reads what only \
+            concerns peers for mistakes.",
     keys: &[
         Key::file("server.N", "none", "zk1:2888:3888")
             .family("server.")
             .doc("A member: `host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`. A single one may give the \
                   client port of the server whose `myid` it names.")
-            .differently("one voting member is taken for a standalone server; more, or an observer, end the start"),
+            .in_ensemble(),
         Key::file("group.N", "none", "1:2:3")
             .family("group")
             .doc("Members of a group in a hierarchical quorum.")
-            .no_effect(NO_PEERS)
+            .in_ensemble()
             .custom(|_, raw| hierarchy(raw, ':')),
         Key::file("weight.N", "1", "2")
             .family("weight")
             .doc("Weight of a member's vote.")
-            .no_effect(NO_PEERS)
+            .in_ensemble()
             .custom(|_, raw| hierarchy(raw, '\n')),
         Key::file("standaloneEnabled", "true", "false")
             .doc("Whether a single member is served as a standalone server.")
-            .refused("`false` ends the start, because it asks for an ensemble of one")
             .strict_bool(|d, v| d.standalone_enabled = v),
         Key::file("dynamicConfigFile", "none", "zoo.cfg.dynamic")
             .doc("File with the `server.N`, `group.N` and `weight.N` lines, which may then not stand in zoo.cfg.")
@@ -39,13 +41,13 @@ pub(super) const SECTION: Section = Section {
         Key::file("initLimit", "required", "10")
             .unit("ticks")
             .doc("How long a learner may take to connect and synchronise.")
-            .no_effect(NO_PEERS)
-            .int(i32::MIN as i64, ignored_number),
+            .in_ensemble()
+            .int(i32::MIN as i64, |d, v| d.init_limit = u32::try_from(v).ok()),
         Key::file("syncLimit", "required", "5")
             .unit("ticks")
             .doc("How long a learner and its leader may be out of touch.")
-            .no_effect(NO_PEERS)
-            .int(i32::MIN as i64, ignored_number),
+            .in_ensemble()
+            .int(i32::MIN as i64, |d, v| d.sync_limit = u32::try_from(v).ok()),
         Key::file("connectToLearnerMasterLimit", "0", "5")
             .unit("ticks")
             .doc("How long a learner may take to connect; 0 means `initLimit`.")
@@ -67,12 +69,12 @@ pub(super) const SECTION: Section = Section {
             .custom(peer_type),
         Key::file("quorumListenOnAllIPs", "false", "true")
             .doc("Bind quorum and election ports on every interface.")
-            .no_effect(NO_PEERS)
-            .strict_bool(ignored_bool),
+            .in_ensemble()
+            .strict_bool(|d, v| d.listen_on_all_ips = v),
         Key::file("localSessionsEnabled", "false", "true")
             .doc("Sessions that only the server knows on which they were opened.")
             .no_effect(NO_PEERS)
-            .strict_bool(ignored_bool),
+            .strict_bool(|d, v| d.local_sessions = v),
         Key::file("localSessionsUpgradingEnabled", "false", "true")
             .doc("Make such a session global when it creates an ephemeral node.")
             .no_effect(NO_PEERS)
@@ -95,7 +97,7 @@ pub(super) const SECTION: Section = Section {
             .no_effect(NO_PEERS),
         Key::file("multiAddress.enabled", "false", "true")
             .doc("Members may have several addresses, separated by `|`.")
-            .no_effect(NO_PEERS)
+            .in_ensemble()
             .strict_bool(|d, v| d.multi_address_enabled = v),
         Key::file("multiAddress.reachabilityCheckEnabled", "true", "false")
             .class(Class::B)
@@ -117,7 +119,8 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("cnxTimeout", "5000", "3000")
             .unit("milliseconds")
             .doc("Connect timeout of election sockets.")
-            .no_effect(NO_PEERS),
+            .in_ensemble()
+            .int(1, |d, v| d.connect_timeout_ms = v as u32),
         Key::prefixed("quorumCnxnTimeoutMs", "-1", "5000")
             .unit("milliseconds")
             .doc("Read timeout of election sockets; -1 means `syncLimit` ticks.")
@@ -129,16 +132,19 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("fastleader.minNotificationInterval", "200", "100")
             .unit("milliseconds")
             .doc("First pause in an election.")
-            .no_effect(NO_PEERS),
+            .in_ensemble()
+            .int(1, |d, v| d.notification_interval_ms.0 = v as u32),
         Key::prefixed("fastleader.maxNotificationInterval", "60000", "10000")
             .unit("milliseconds")
             .doc("Longest pause in an election.")
-            .no_effect(NO_PEERS),
+            .in_ensemble()
+            .int(1, |d, v| d.notification_interval_ms.1 = v as u32),
         Key::prefixed("leaderConnectDelayDuringRetryMs", "100", "200")
             .unit("milliseconds")
             .class(Class::B)
             .doc("A learner's pause between attempts to reach its leader.")
-            .no_effect(NO_PEERS),
+            .in_ensemble()
+            .int(0, |d, v| d.leader_connect_delay_ms = v as u32),
         Key::prefixed("leader.maxConcurrentSnapSyncs", "10", "5")
             .aliases(&["maxConcurrentSnapSyncs"])
             .doc("Snapshots that a leader sends at once.")

@@ -51,7 +51,7 @@ fn without(key: &Key) -> Config {
 }
 
 /// Rows whose example changes nothing by itself; each has a test of its own in `tests/resolve.rs`.
-const SPECIAL: [&str; 3] = ["server.N", "dynamicConfigFile", "electionAlg"];
+const SPECIAL: [&str; 4] = ["server.N", "dynamicConfigFile", "electionAlg", "standaloneEnabled"];
 
 #[test]
 fn an_example_does_what_its_row_says() {
@@ -62,6 +62,11 @@ fn an_example_does_what_its_row_says() {
             Honour::Same | Honour::Differently(_) => {
                 let config = result.unwrap_or_else(|errors| panic!("{name}: {errors}"));
                 assert_ne!(deeds(config), without(key), "{name}={} changes nothing", key.example);
+            }
+            // What they do in an ensemble has tests of its own in `tests/resolve.rs`.
+            Honour::InEnsemble => {
+                let config = result.unwrap_or_else(|errors| panic!("{name}: {errors}"));
+                assert_eq!(deeds(config), without(key), "{name} has an effect on a standalone server");
             }
             Honour::NoEffect(why) => {
                 let config = result.unwrap_or_else(|errors| panic!("{name}: {errors}"));

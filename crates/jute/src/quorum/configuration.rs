@@ -25,8 +25,8 @@ use super::properties::{self, MalformedEscape};
 use super::{Member, address::split};
 use crate::{ConfigVersion, ServerId};
 
-/// How many lines a text may have, and how many servers its groups. Server ids are 0 to 255 in practice; the bound keeps a peer from making
-/// this server sort for long.
+/// How many lines a text may have, and how many servers its groups. Server ids are 0 to 255 in practice; the
+/// bound keeps a peer from making this server sort for long.
 const LINES_MAX: usize = 4096;
 
 /// The number of a group.

@@ -132,7 +132,8 @@ fn content() -> Vec<u8> {
 
 #[test]
 fn notification_has_its_fields_in_order() {
-    let expected = b"\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\x05\0\0\0\x07\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x06\0\0\0\x02\0\0\0\x09version=0";
+    let expected = b"\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\x05\0\0\0\x07\0\0\0\0\0\0\0\x02\
+                     \0\0\0\0\0\0\0\x06\0\0\0\x02\0\0\0\x09version=0";
     assert_eq!(content(), expected);
     assert_eq!(Notification::decode(expected), Ok(vote(2, Some("version=0"))));
 }

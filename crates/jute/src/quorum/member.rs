@@ -6,7 +6,8 @@
 //!
 //! Read as leniently as Java's `QuorumPeer.QuorumServer` reads it, except for what it cannot print again: a
 //! member without any address becomes a text that no server can read, and of an address that stands twice it
-//! loses a port, or dies. Both are errors here.
+//! loses a port, or dies. Both are errors here. A host with several ports keeps them in the order of the text;
+//! Java's order depends on what the name resolves to.
 
 use std::collections::BTreeSet;
 use std::fmt;

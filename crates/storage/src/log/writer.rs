@@ -168,6 +168,16 @@ impl<D: Disk> Log<D> {
         self.since_roll
     }
 
+    /// Whether nothing waits to be made durable.
+    pub fn is_synced(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// How long the current file is, the room ahead included; 0 between two files.
+    pub fn file_bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.length)
+    }
+
     /// The last record appended.
     pub fn last(&self) -> Zxid {
         self.last

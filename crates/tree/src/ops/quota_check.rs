@@ -9,7 +9,7 @@ use crate::tree::Tree;
 
 impl Pending {
     pub(super) fn check_quota(
-        &self,
+        &mut self,
         tree: &Tree,
         path: &str,
         bytes: i64,
@@ -28,8 +28,26 @@ impl Pending {
         let exceeds = |limit: i64, will_be: i64| limit > -1 && will_be > limit;
         if exceeds(limits.count_hard, usage.count + count) || exceeds(limits.bytes_hard, usage.bytes + bytes)
         {
+            self.count_quota_refusal(path);
             return Err(ErrorCode::QuotaExceeded);
         }
         Ok(())
     }
+
+    /// A handful of namespaces have quotas; more than this are not told apart.
+    fn count_quota_refusal(&mut self, path: &str) {
+        let Some(namespace) = quota::namespace(path) else { return };
+        if let Some(count) = self.quota_refusals.get_mut(namespace) {
+            *count += 1;
+        } else if self.quota_refusals.len() < NAMESPACES_MAX {
+            self.quota_refusals.insert(namespace.to_owned(), 1);
+        }
+    }
+
+    /// How many writes hard limits refused, by child of the root: for operators.
+    pub fn quota_refusals(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.quota_refusals.iter().map(|(namespace, count)| (namespace.as_str(), *count))
+    }
 }
+
+const NAMESPACES_MAX: usize = 128;

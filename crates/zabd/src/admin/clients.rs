@@ -43,10 +43,12 @@ pub(super) fn average(summary: &Summary) -> String {
 
 fn figures(server: &Introspection) -> String {
     let latency = server.counters.latency.lock().all;
+    // The replica's lock comes before the tree's.
+    let mode = server.mode();
     let tree = server.driver.tree();
     format!(
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {:#x}\n\
-         Mode: standalone\nNode count: {}\n",
+         Mode: {}\nNode count: {}\n",
         latency.min,
         average(&latency),
         latency.max,
@@ -55,6 +57,7 @@ fn figures(server: &Introspection) -> String {
         server.driver.registry.len(),
         server.counters.in_flight.load(Relaxed).max(0),
         tree.last_zxid(),
+        mode,
         shown_node_count(tree.node_count()),
     )
 }

@@ -34,6 +34,9 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
     if !server.config.four_letter_words.allows(word.name()) {
         return format!("{} is not executed because it is not in the whitelist.\n", word.name()).into_bytes();
     }
+    if asks_about_clients(word) && !server.driver.is_serving() {
+        return b"This ZooKeeper instance is not currently serving requests\n".to_vec();
+    }
     let text = match word {
         Word::Ruok => "imok".to_owned(),
         Word::Isro => "rw".to_owned(),
@@ -54,7 +57,7 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
             "Connection stats reset.\n".to_owned()
         }
         Word::Srst => {
-            server.counters.reset();
+            server.reset_server();
             "Server stats reset.\n".to_owned()
         }
         Word::Dump => sessions::dump(server),
@@ -66,4 +69,9 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
         Word::TelnetClose => String::new(),
     };
     text.into_bytes()
+}
+
+/// Whether the word has an answer only while clients are served.
+fn asks_about_clients(word: Word) -> bool {
+    !matches!(word, Word::Ruok | Word::Isro | Word::Gtmk | Word::Stmk | Word::Envi | Word::TelnetClose)
 }

@@ -1,14 +1,14 @@
 //! `mntr`: every figure that Java's default metrics provider knows, one per line, for monitoring tools.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::VERSION;
 use super::clients::{average, shown_node_count};
-use super::metrics::{Kind, METRICS};
+use super::metrics::{Figure, METRICS};
 use crate::introspect::Introspection;
 use crate::net::Summary;
+use crate::percentiles::Percentiles;
 
 /// Collects lines.
 struct Lines(String);
@@ -18,17 +18,18 @@ impl Lines {
         let _ = writeln!(self.0, "zk_{name}\t{value}");
     }
 
-    fn add_summary(&mut self, name: &str, summary: &Summary, advanced: bool) {
+    fn add_summary(&mut self, name: &str, summary: &Summary) {
         self.add(&format!("avg_{name}"), average(summary));
         self.add(&format!("min_{name}"), summary.min);
         self.add(&format!("max_{name}"), summary.max);
         self.add(&format!("cnt_{name}"), summary.count);
         self.add(&format!("sum_{name}"), summary.sum);
-        if advanced {
-            for percentile in ["p50", "p95", "p99", "p999"] {
-                // Only the extremes are kept; the largest is what these cannot exceed.
-                self.add(&format!("{percentile}_{name}"), summary.max);
-            }
+    }
+
+    fn add_percentiles(&mut self, name: &str, spread: &Percentiles) {
+        self.add_summary(name, spread.summary());
+        for (percentile, permille) in [("p50", 500), ("p95", 950), ("p99", 990), ("p999", 999)] {
+            self.add(&format!("{percentile}_{name}"), spread.permille(permille));
         }
     }
 }
@@ -36,17 +37,13 @@ impl Lines {
 pub(super) fn mntr(server: &Introspection) -> String {
     let mut lines = Lines(String::new());
     lines.add("version", VERSION);
-    lines.add("server_state", "standalone");
+    lines.add("server_state", server.mode());
     gauges(&mut lines, server);
-    let counters = counters(server);
-    let summaries = summaries(server);
-    for (name, kind) in METRICS {
-        match kind {
-            Kind::Counter => lines.add(name, counters.get(name).copied().unwrap_or(0)),
-            Kind::Basic | Kind::Advanced => {
-                let summary = summaries.get(name).copied().unwrap_or_default();
-                lines.add_summary(name, &summary, *kind == Kind::Advanced);
-            }
+    for (name, figure) in METRICS {
+        match figure {
+            Figure::Counter(count) => lines.add(name, count(server)),
+            Figure::Basic(summary) => lines.add_summary(name, &summary(server)),
+            Figure::Advanced(spread) => lines.add_percentiles(name, &spread(server)),
         }
     }
     by_namespace(&mut lines, server);
@@ -54,21 +51,36 @@ pub(super) fn mntr(server: &Introspection) -> String {
 }
 
 fn by_namespace(lines: &mut Lines, server: &Introspection) {
-    let (writes, mut pipelined) =
-        server.driver.inspect(|replica| (replica.writes().clone(), replica.reads().clone()));
+    let (writes, mut pipelined, refusals) = server.driver.inspect(|replica| {
+        let refusals: Vec<_> =
+            replica.quota_refusals().map(|(name, count)| (name.to_owned(), count)).collect();
+        (replica.writes().clone(), replica.reads().clone(), refusals)
+    });
     let mut reads = server.counters.reads_by_namespace.lock().clone();
     reads.absorb(&mut pipelined);
     for (kind, traffic) in [("read_per_namespace", &reads), ("write_per_namespace", &writes)] {
         for (namespace, bytes) in traffic.iter() {
-            let summary = Summary { min: bytes.min, max: bytes.max, sum: bytes.sum, count: bytes.count };
-            lines.add_summary(&format!("{namespace}_{kind}"), &summary, false);
+            lines.add_summary(&format!("{namespace}_{kind}"), &bytes);
+        }
+    }
+    for (namespace, count) in refusals {
+        lines.add(&format!("{namespace}_quota_exceeded_error_per_namespace"), count);
+    }
+    for (namespace, quota) in server.driver.tree().quota_figures() {
+        for (kind, value) in [
+            ("count_limit", quota.count_limit),
+            ("bytes_limit", quota.bytes_limit),
+            ("count_usage", quota.count_used),
+            ("bytes_usage", quota.bytes_used),
+        ] {
+            lines.add(&format!("{namespace}_quota_{kind}_per_namespace"), value);
         }
     }
 }
 
 fn gauges(lines: &mut Lines, server: &Introspection) {
     let latency = server.counters.latency.lock().all;
-    let sizes = *server.counters.response_bytes.lock();
+    let responses = *server.counters.responses.lock();
     lines.add("avg_latency", average(&latency));
     lines.add("max_latency", latency.max);
     lines.add("min_latency", latency.min);
@@ -82,7 +94,7 @@ fn gauges(lines: &mut Lines, server: &Introspection) {
         lines.add("znode_count", shown_node_count(tree.node_count()));
         lines.add("watch_count", server.driver.watches().total());
         lines.add("ephemerals_count", tree.ephemerals_count());
-        lines.add("approximate_data_size", tree.data_size());
+        lines.add("approximate_data_size", shown_data_size(tree.data_size()));
     }
     lines.add("global_sessions", server.driver.inspect(zabd_replica::Replica::session_count));
     lines.add("local_sessions", 0);
@@ -92,11 +104,10 @@ fn gauges(lines: &mut Lines, server: &Introspection) {
         rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(0),
     );
     lines.add("connection_drop_probability", format!("{:?}", server.throttle.drop_probability()));
-    let largest = if sizes.count == 0 { -1 } else { sizes.max as i64 };
-    let smallest = if sizes.count == 0 { -1 } else { sizes.min as i64 };
-    lines.add("last_client_response_size", largest);
-    lines.add("max_client_response_size", largest);
-    lines.add("min_client_response_size", smallest);
+    let size = |bytes: u64| if responses.sizes.count == 0 { -1 } else { bytes as i64 };
+    lines.add("last_client_response_size", size(responses.last));
+    lines.add("max_client_response_size", size(responses.sizes.max));
+    lines.add("min_client_response_size", size(responses.sizes.min));
     for name in [
         "outstanding_tls_handshake",
         "auth_failed_count",
@@ -107,23 +118,9 @@ fn gauges(lines: &mut Lines, server: &Introspection) {
     }
 }
 
-fn counters(server: &Introspection) -> BTreeMap<&'static str, u64> {
-    let counters = &server.counters;
-    BTreeMap::from([
-        ("connection_rejected", counters.connections_rejected.load(Relaxed)),
-        ("sessionless_connections_expired", counters.sessionless_expired.load(Relaxed)),
-        ("commit_count", server.driver.positions().committed.0 as u64),
-    ])
-}
-
-fn summaries(server: &Introspection) -> BTreeMap<&'static str, Summary> {
-    let latency = *server.counters.latency.lock();
-    BTreeMap::from([
-        ("fsynctime", *server.log.sync_ms.lock()),
-        ("snapshottime", *server.snapshots.took_ms.lock()),
-        ("readlatency", latency.reads),
-        ("updatelatency", latency.pipeline),
-    ])
+/// Java keys the root twice, once as `/`, and counts the length of that, too.
+fn shown_data_size(bytes: u64) -> u64 {
+    bytes + 1
 }
 
 fn open_files() -> usize {

@@ -31,12 +31,12 @@ use zabd_replica::auth::{AuthOptions, AuthRefused, authenticate, initial_identit
 use zabd_replica::read::{self, Read, ReadOptions, Served};
 use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::Identities;
-use zabd_replica::{Request, SessionRequest, SessionTimeouts};
+use zabd_replica::{Input, Request, SessionRequest, SessionTimeouts};
 use zabd_tree::Tree;
 
 use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
-use super::figures::{ServerCounters, Summary};
+use super::figures::{Responses, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
@@ -126,12 +126,14 @@ pub struct Connection {
     unanswered: VecDeque<Unanswered>,
     /// How many of them are reads.
     reads_waiting: usize,
+    /// When the client asked for a new session that it does not have yet.
+    asked_for_session_ms: Option<i64>,
     batch: Vec<Request>,
     tally: Tally,
     traffic: Traffic,
 }
 
-/// A request in the pipeline.
+/// A request in the pipeline, for the figures.
 #[derive(Clone, Copy, Debug)]
 struct Unanswered {
     came_ms: i64,
@@ -142,9 +144,11 @@ struct Unanswered {
 #[derive(Debug, Default)]
 struct Tally {
     received: u64,
+    received_bytes: u64,
     sent: u64,
     reads: u64,
     pipeline: Summary,
+    responses: Responses,
     last: Option<(i32, i32)>,
     /// Of the last answer.
     zxid: i64,
@@ -176,6 +180,7 @@ impl Connection {
             is_aborted: false,
             unanswered: VecDeque::new(),
             reads_waiting: 0,
+            asked_for_session_ms: None,
             batch: Vec::new(),
             tally: Tally::default(),
             traffic: Traffic::default(),
@@ -233,6 +238,11 @@ impl Connection {
         self.client.counters.session.store(session.0, Relaxed);
         self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
+        if let Some(asked_ms) = self.asked_for_session_ms.take() {
+            let took_ms = (now_ms - asked_ms).max(0) as u64;
+            self.tally.pipeline.add(took_ms);
+            self.service.counters.latency.lock().add(took_ms, true);
+        }
         self.tally.last = Some((OpCode::CreateSession.code(), 0));
         self.tally.zxid = self.service.driver.tree().last_zxid().0;
         self.phase = Phase::Open;
@@ -244,10 +254,14 @@ impl Connection {
             return;
         }
         let now_ms = self.service.driver.clock.monotonic_ms();
+        let mut latency = self.service.counters.latency.lock();
         for Unanswered { came_ms, is_update } in self.unanswered.drain(..answered) {
             self.reads_waiting -= usize::from(!is_update);
-            self.tally.pipeline.add((now_ms - came_ms).max(0) as u64);
+            let took_ms = (now_ms - came_ms).max(0) as u64;
+            self.tally.pipeline.add(took_ms);
+            latency.add(took_ms, is_update);
         }
+        drop(latency);
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
     }
 
@@ -301,6 +315,7 @@ impl Connection {
         let start = turn.at + 4;
         turn.at = start + length;
         self.tally.received += 1;
+        self.tally.received_bytes += 4 + length as u64;
         if self.phase == Phase::Handshake {
             self.on_connect(turn, frame);
         } else {
@@ -319,6 +334,7 @@ impl Connection {
         };
         turn.at = turn.bytes.len();
         self.tally.received += 1;
+        self.tally.received_bytes += 4;
         // The figures that are asked for include the question.
         self.publish_tally();
         let answer = self.service.four_letter.answer(word, argument);
@@ -339,6 +355,14 @@ impl Connection {
             return;
         }
         self.phase = Phase::Connecting;
+        let counters = &turn.service.counters;
+        counters.connect_requests.fetch_add(1, Relaxed);
+        counters.token_deficit.lock().add(turn.service.throttle.deficit());
+        if request.session == SessionId::NONE {
+            self.asked_for_session_ms = Some(turn.now_ms);
+        } else {
+            counters.resumptions.fetch_add(1, Relaxed);
+        }
         let request = SessionRequest {
             last_zxid_seen: request.last_zxid_seen,
             timeout_ms: request.timeout_ms,
@@ -362,11 +386,16 @@ impl Connection {
             self.on_sasl(header, body);
         } else if !self.is_authenticated() {
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
-        } else if read::is_write(header.op) || !self.unanswered.is_empty() {
+        } else if read::is_write(header.op) || !self.unanswered.is_empty() || self.asks_leader(header) {
             self.defer(turn, header, start + 8, body.len());
         } else {
             self.serve(turn, header, body);
         }
+    }
+
+    /// A sync of a member of an ensemble waits for its leader.
+    fn asks_leader(&self, header: RequestHeader) -> bool {
+        header.op == OpCode::Sync.code() && self.service.driver.is_member()
     }
 
     /// Puts a request into the batch for the driver.
@@ -408,10 +437,12 @@ impl Connection {
             identities: &self.identities,
         };
         let options = &turn.service.options.read;
+        let begin = self.out.len();
         let served =
             read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.traffic, &mut self.out);
         self.tally.reads += 1;
         self.tally.sent += 1;
+        self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, false);
         self.tally.zxid = tree.last_zxid().0;
         if served == Served::AnsweredForTheLastTime {
             self.phase = Phase::Closing;
@@ -424,21 +455,37 @@ impl Connection {
             self.close_malformed("an auth packet is malformed");
             return;
         };
+        let ensemble_name = (packet.scheme.as_deref() == Some("ensemble"))
+            .then(|| packet.auth.is_some_and(|name| !name.is_empty()));
         let address = self.client.address.ip().to_canonical().to_string();
         match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
             Ok(identities) => {
+                if let Some(is_given) = ensemble_name {
+                    self.count_ensemble_name(is_given);
+                }
                 self.identities = identities;
                 let mut watches = self.service.driver.watches();
                 watches.authenticate(self.client.id, self.identities.clone());
                 drop(watches);
                 self.answer_at_once(header.xid, 0, |_| ());
             }
-            Err(AuthRefused::WrongEnsemble) => self.phase = Phase::Closing,
+            Err(AuthRefused::WrongEnsemble) => {
+                self.service.counters.ensemble_names.unknown.fetch_add(1, Relaxed);
+                self.phase = Phase::Closing;
+            }
             Err(refused) => {
                 tracing::warn!("Authentication failed for {}: {refused}", self.client.address);
                 self.refuse(header, ErrorCode::AuthFailed);
             }
         }
+    }
+
+    /// A name that was believed was compared, or there was nothing to compare.
+    fn count_ensemble_name(&self, is_given: bool) {
+        let configured = self.service.options.auth.ensemble_names.as_ref();
+        let is_compared = is_given && configured.is_some_and(|names| !names.is_empty());
+        let judged = &self.service.counters.ensemble_names;
+        if is_compared { &judged.known } else { &judged.skipped }.fetch_add(1, Relaxed);
     }
 
     /// Without a SASL configuration the answer is a null token and the connection goes on.
@@ -486,7 +533,10 @@ impl Connection {
             match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(false),
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(false),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                    self.service.counters.clients_gone.fetch_add(1, Relaxed);
+                    return Poll::Ready(false);
+                }
                 Poll::Ready(Ok(())) => (),
             }
             let filled = buffer.filled();
@@ -556,18 +606,15 @@ impl Connection {
         }
         let counters = &self.service.counters;
         counters.received.fetch_add(tally.received, Relaxed);
+        counters.received_bytes.fetch_add(tally.received_bytes, Relaxed);
         counters.sent.fetch_add(tally.sent, Relaxed);
         let mut latency = tally.pipeline;
         let reads = Summary { min: 0, max: 0, sum: 0, count: tally.reads };
         latency.merge(&reads);
         if tally.reads > 0 {
             counters.reads_by_namespace.lock().absorb(&mut self.traffic);
-        }
-        if latency.count > 0 {
-            let mut server = counters.latency.lock();
-            server.all.merge(&latency);
-            server.reads.merge(&reads);
-            server.pipeline.merge(&tally.pipeline);
+            counters.responses.lock().merge(&tally.responses);
+            counters.latency.lock().add_instant_reads(tally.reads);
         }
         let mut figures = self.client.counters.figures.lock();
         figures.received += tally.received;
@@ -651,6 +698,9 @@ impl Future for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.service.driver.watches().disconnect(self.client.id);
+        if self.service.driver.is_member() && self.session != SessionId::NONE {
+            self.service.driver.feed([Input::Gone { conn: self.client.id, session: self.session }]);
+        }
         self.service.driver.registry.remove(self.client.id);
         self.service.counters.in_flight.fetch_sub(self.unanswered.len() as i64, Relaxed);
     }

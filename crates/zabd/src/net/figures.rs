@@ -3,43 +3,10 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+pub use zabd_replica::traffic::Samples as Summary;
 use zabd_replica::traffic::Traffic;
 
-/// A smallest, largest, sum and count, as Java's `AvgMinMaxCounter`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// 0 while there is no sample.
-    pub min: u64,
-    /// 0 while there is no sample.
-    pub max: u64,
-    /// Of all samples.
-    pub sum: u64,
-    /// How many samples.
-    pub count: u64,
-}
-
-impl Summary {
-    /// Counts one sample.
-    pub fn add(&mut self, sample: u64) {
-        self.merge(&Summary { min: sample, max: sample, sum: sample, count: 1 });
-    }
-
-    /// Counts the samples of another.
-    pub fn merge(&mut self, other: &Summary) {
-        if other.count == 0 {
-            return;
-        }
-        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
-        self.max = self.max.max(other.max);
-        self.sum += other.sum;
-        self.count += other.count;
-    }
-
-    /// 0 while there is no sample.
-    pub fn average(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
-    }
-}
+use crate::percentiles::Percentiles;
 
 /// What one connection did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,40 +64,130 @@ impl ConnectionCounters {
 pub struct ServerCounters {
     /// Frames from clients.
     pub received: AtomicU64,
+    /// Bytes from clients, in whole frames.
+    pub received_bytes: AtomicU64,
     /// Frames to clients.
     pub sent: AtomicU64,
     /// Requests in the pipeline.
     pub in_flight: AtomicI64,
     /// Connections refused because there were too many.
     pub connections_rejected: AtomicU64,
+    /// Connections that asked for a session and were let in.
+    pub connect_requests: AtomicU64,
+    /// Those that came back for a session.
+    pub resumptions: AtomicU64,
+    /// How many tokens the throttle lacked when it let one in.
+    pub token_deficit: Mutex<Summary>,
+    /// Connections that their clients ended without closing the session first.
+    pub clients_gone: AtomicU64,
     /// Connections closed because they never asked for a session.
     pub sessionless_expired: AtomicU64,
+    /// Sessions ended because their clients were silent.
+    pub sessions_expired: AtomicU64,
+    /// Answers whose connection was gone.
+    pub stale_replies: AtomicU64,
+    /// What became of ensemble names that clients sent.
+    pub ensemble_names: EnsembleNames,
     /// How long requests took, milliseconds.
     pub latency: Mutex<Latencies>,
     /// What connections served by themselves, by namespace.
     pub reads_by_namespace: Mutex<Traffic>,
-    /// Sizes of answers, bytes.
-    pub response_bytes: Mutex<Summary>,
+    /// What was sent to clients.
+    pub responses: Mutex<Responses>,
+}
+
+/// Judgements on the names that clients send with the scheme `ensemble`.
+#[derive(Debug, Default)]
+pub struct EnsembleNames {
+    /// One of those configured.
+    pub known: AtomicU64,
+    /// Another.
+    pub unknown: AtomicU64,
+    /// There was nothing to compare.
+    pub skipped: AtomicU64,
 }
 
 /// Latencies by the kind of request, milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Latencies {
     /// Of all requests.
     pub all: Summary,
-    /// Of those that a connection served by itself.
-    pub reads: Summary,
-    /// Of those that went through the pipeline.
-    pub pipeline: Summary,
+    /// Of those that take no zxid.
+    pub reads: Percentiles,
+    /// Of those that do.
+    pub updates: Percentiles,
+}
+
+impl Latencies {
+    /// Counts one request.
+    pub fn add(&mut self, took_ms: u64, is_update: bool) {
+        self.all.add(took_ms);
+        if is_update { self.updates.add(took_ms) } else { self.reads.add(took_ms) }
+    }
+
+    /// Counts requests that were answered at once.
+    pub fn add_instant_reads(&mut self, count: u64) {
+        self.all.merge(&Summary { min: 0, max: 0, sum: 0, count });
+        self.reads.add_many(0, count);
+    }
+}
+
+/// Sizes of what was sent to clients, bytes without the length before each frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Responses {
+    /// Of answers and events.
+    pub sizes: Summary,
+    /// Of the last of them.
+    pub last: u64,
+    /// All answers together.
+    pub answer_bytes: u64,
+    /// All events together.
+    pub event_bytes: u64,
+}
+
+impl Responses {
+    /// Counts a frame.
+    pub fn add(&mut self, bytes: u64, is_event: bool) {
+        self.sizes.add(bytes);
+        self.last = bytes;
+        if is_event { self.event_bytes += bytes } else { self.answer_bytes += bytes }
+    }
+
+    /// Counts what another has counted since.
+    pub fn merge(&mut self, later: &Responses) {
+        if later.sizes.count > 0 {
+            self.last = later.last;
+        }
+        self.sizes.merge(&later.sizes);
+        self.answer_bytes += later.answer_bytes;
+        self.event_bytes += later.event_bytes;
+    }
 }
 
 impl ServerCounters {
-    /// What `srst` resets.
+    /// What `srst` resets: all but what is going on at the moment.
     pub fn reset(&self) {
-        self.received.store(0, Relaxed);
-        self.sent.store(0, Relaxed);
+        for counter in [
+            &self.received,
+            &self.received_bytes,
+            &self.sent,
+            &self.connections_rejected,
+            &self.connect_requests,
+            &self.resumptions,
+            &self.clients_gone,
+            &self.sessionless_expired,
+            &self.sessions_expired,
+            &self.stale_replies,
+            &self.ensemble_names.known,
+            &self.ensemble_names.unknown,
+            &self.ensemble_names.skipped,
+        ] {
+            counter.store(0, Relaxed);
+        }
+        *self.token_deficit.lock() = Summary::default();
         *self.latency.lock() = Latencies::default();
-        *self.response_bytes.lock() = Summary::default();
+        self.reads_by_namespace.lock().reset();
+        *self.responses.lock() = Responses::default();
     }
 }
 
@@ -139,13 +196,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summaries_know_their_extremes() {
-        let mut summary = Summary::default();
-        assert!(summary.average().abs() < f64::EPSILON);
-        for sample in [3, 1, 5] {
-            summary.add(sample);
-        }
-        assert_eq!(summary, Summary { min: 1, max: 5, sum: 9, count: 3 });
-        assert!((summary.average() - 3.0).abs() < f64::EPSILON);
+    fn answers_and_events_are_told_apart() {
+        let mut responses = Responses::default();
+        let mut later = Responses::default();
+        responses.add(16, false);
+        later.add(40, true);
+        later.add(22, false);
+        responses.merge(&later);
+        responses.merge(&Responses::default());
+        assert_eq!((responses.answer_bytes, responses.event_bytes, responses.last), (38, 40, 22));
+        assert_eq!((responses.sizes.min, responses.sizes.max, responses.sizes.count), (16, 40, 3));
     }
 }

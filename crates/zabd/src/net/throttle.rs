@@ -74,6 +74,11 @@ impl ConnectionThrottle {
         true
     }
 
+    /// How many tokens are missing from the bucket: Java's `connection_token_deficit`.
+    pub fn deficit(&self) -> u64 {
+        (self.options.tokens - self.state.lock().tokens).max(0) as u64
+    }
+
     /// Java's `connection_drop_probability`.
     pub fn drop_probability(&self) -> f64 {
         self.state.lock().drop_probability

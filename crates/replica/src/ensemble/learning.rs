@@ -1,0 +1,260 @@
+//! A learner's part: what its clients ask for goes to the leader and comes back as a transaction.
+//!
+//! Each connection has a queue of what it has asked for and what has not come back. A write is known again by
+//! session and xid, when its proposal comes; from then on it stands in the pipeline like a leader's own, and the reads
+//! that came behind it follow it there. A sync comes back without a name, the oldest first. What has not come
+//! back when the leader is lost has an unknown outcome: the connections are closed, nothing is sent again.
+//!
+//! Java's `FollowerRequestProcessor` and `CommitProcessor`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use zabd_jute::quorum::{FromLearner, Request as Forwarded, Touch};
+use zabd_jute::txn::TxnHeader;
+use zabd_jute::{OpCode, Reader, Record, SessionId, Zxid};
+
+use crate::input::{ConnId, Fact, Output, Outputs, Request, SessionRequest};
+use crate::pipeline::{Origin, Queued, Replica};
+use crate::write::multi_kinds;
+
+/// A client of this learner.
+#[derive(Debug)]
+struct Local {
+    conn: ConnId,
+    timeout_ms: i32,
+}
+
+/// A connect request that waits for the leader.
+#[derive(Debug)]
+struct Connecting {
+    conn: ConnId,
+    timeout_ms: i32,
+    has_read_only_byte: bool,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    /// A write that was forwarded.
+    Write { xid: i32, op: i32, multi: Box<[i32]>, audited: Option<Box<Request>> },
+    /// A sync that was forwarded.
+    Sync(Request),
+    /// A read behind one of them.
+    Read(Request),
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(crate) struct Learning {
+    sessions: BTreeMap<SessionId, Local>,
+    touched: BTreeMap<SessionId, i32>,
+    waiting: BTreeMap<ConnId, VecDeque<Waiting>>,
+    /// New sessions, by their ids.
+    connecting: BTreeMap<SessionId, Connecting>,
+    /// Sessions that clients have brought, and who waits for what became of them.
+    revalidating: BTreeMap<SessionId, VecDeque<Connecting>>,
+    /// Whose syncs were forwarded, oldest first.
+    syncs: VecDeque<ConnId>,
+}
+
+impl Learning {
+    /// Which connection carries the session; it is over.
+    pub(crate) fn end(&mut self, session: SessionId) -> Option<ConnId> {
+        self.touched.remove(&session);
+        self.sessions.remove(&session).map(|local| local.conn)
+    }
+
+    /// A session is established here.
+    pub(crate) fn begin(&mut self, session: SessionId, conn: ConnId, timeout_ms: i32) -> Option<ConnId> {
+        self.touched.insert(session, timeout_ms);
+        self.sessions.insert(session, Local { conn, timeout_ms }).map(|before| before.conn)
+    }
+
+    /// A session was created somewhere: every learner vouches for it once.
+    pub(crate) fn note_created(&mut self, session: SessionId, timeout_ms: i32) {
+        self.touched.insert(session, timeout_ms);
+    }
+
+    pub(crate) fn touch(&mut self, session: SessionId) -> bool {
+        let Some(local) = self.sessions.get(&session) else { return false };
+        self.touched.insert(session, local.timeout_ms);
+        true
+    }
+}
+
+impl Replica {
+    fn learning(&mut self) -> &mut Learning {
+        &mut self.ensemble.as_mut().expect("only a learner waits for a leader").learning
+    }
+
+    fn send_to_leader(&mut self, packet: &FromLearner<'_>) {
+        let ensemble = self.ensemble.as_mut().expect("only a learner has a leader");
+        ensemble.peer.send_to_leader(packet, &mut ensemble.effects);
+    }
+
+    /// A request that a connection could not serve by itself.
+    pub(crate) fn on_request_as_learner(&mut self, request: Request, out: &mut Outputs) {
+        if !self.learning().touch(request.session) {
+            return;
+        }
+        let op = OpCode::from_code(request.op);
+        if crate::read::is_write(request.op) {
+            let multi = multi_kinds(&request, self.options.read.limits);
+            self.forward(&request);
+            let audited = self.options.audit.then(|| Box::new(request.clone()));
+            let write = Waiting::Write { xid: request.xid, op: request.op, multi, audited };
+            self.learning().waiting.entry(request.conn).or_default().push_back(write);
+        } else if op == Some(OpCode::Sync) {
+            self.forward(&request);
+            let learning = self.learning();
+            learning.syncs.push_back(request.conn);
+            learning.waiting.entry(request.conn).or_default().push_back(Waiting::Sync(request));
+        } else if let Some(waiting) = self.learning().waiting.get_mut(&request.conn) {
+            waiting.push_back(Waiting::Read(request));
+        } else {
+            self.enqueue(Queued::Read(request), out);
+        }
+    }
+
+    fn forward(&mut self, request: &Request) {
+        let forwarded = Forwarded {
+            session: request.session,
+            cxid: request.xid,
+            op: request.op,
+            body: &request.body,
+            authinfo: Some(request.identities.to_vec()),
+        };
+        self.send_to_leader(&FromLearner::Request(forwarded));
+    }
+
+    /// A client wants a new session.
+    pub(crate) fn forward_new_session(&mut self, conn: ConnId, timeout_ms: i32, has_read_only_byte: bool) {
+        let session = self.sessions.new_id();
+        let connecting = Connecting { conn, timeout_ms, has_read_only_byte };
+        self.learning().connecting.insert(session, connecting);
+        let body = timeout_ms.to_be_bytes();
+        let op = OpCode::CreateSession.code();
+        let forwarded = Forwarded { session, cxid: 0, op, body: &body, authinfo: None };
+        self.send_to_leader(&FromLearner::Request(forwarded));
+    }
+
+    /// A client brings a session, with the right password.
+    pub(crate) fn forward_revalidation(&mut self, conn: ConnId, request: &SessionRequest, timeout_ms: i32) {
+        let connecting = Connecting { conn, timeout_ms, has_read_only_byte: request.has_read_only_byte };
+        self.learning().revalidating.entry(request.session).or_default().push_back(connecting);
+        self.send_to_leader(&FromLearner::Revalidate { session: request.session, timeout_ms });
+    }
+
+    /// The leader says what became of a session.
+    pub(crate) fn on_revalidated(&mut self, session: SessionId, is_valid: bool, out: &mut Outputs) {
+        let revalidating = &mut self.learning().revalidating;
+        let Some(waiting) = revalidating.get_mut(&session) else { return };
+        let connecting = waiting.pop_front();
+        if waiting.is_empty() {
+            revalidating.remove(&session);
+        }
+        let Some(Connecting { conn, timeout_ms, has_read_only_byte }) = connecting else { return };
+        if !is_valid {
+            out.list.push(Output::Fact(Fact::SessionRefused { session, wrong_password: false }));
+            crate::reply::refused(&mut out.bytes, has_read_only_byte);
+            out.send(conn, true);
+            out.list.push(Output::Close { conn });
+            return;
+        }
+        let before = self.learning().begin(session, conn, timeout_ms);
+        if let Some(old) = before.filter(|old| *old != conn) {
+            out.list.push(Output::Close { conn: old });
+        }
+        crate::reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte);
+        out.send(conn, true);
+        out.list.push(Output::Established { conn, session, timeout_ms });
+    }
+
+    /// The oldest sync is answered: its turn comes behind everything that was committed before.
+    pub(crate) fn on_synchronised(&mut self, out: &mut Outputs) {
+        let Some(conn) = self.learning().syncs.pop_front() else { return };
+        let Some(waiting) = self.learning().waiting.get_mut(&conn) else { return };
+        let place = waiting.iter().position(|each| matches!(each, Waiting::Sync(_)));
+        // Behind a write that has not come back, the sync waits for that too: answers keep their order.
+        if place != Some(0) {
+            if let Some(Waiting::Sync(request)) = place.and_then(|place| waiting.get_mut(place)) {
+                let request = request.clone();
+                waiting[place.expect("it was just found")] = Waiting::Read(request);
+            }
+            return;
+        }
+        if let Some(Waiting::Sync(request)) = waiting.pop_front() {
+            self.enqueue(Queued::Read(request), out);
+        }
+        self.release_reads(conn, out);
+    }
+
+    /// Reads whose turn has come follow what they waited for into the pipeline.
+    fn release_reads(&mut self, conn: ConnId, out: &mut Outputs) {
+        loop {
+            let waiting = &mut self.learning().waiting;
+            let Some(queue) = waiting.get_mut(&conn) else { return };
+            match queue.front() {
+                Some(Waiting::Read(_)) => {
+                    let Some(Waiting::Read(request)) = queue.pop_front() else { unreachable!("just seen") };
+                    self.enqueue(Queued::Read(request), out);
+                }
+                Some(_) => return,
+                None => {
+                    waiting.remove(&conn);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A transaction that the leader proposed is on its way to the log; whoever asked for it here is found again.
+    pub(crate) fn enqueue_proposal(&mut self, zxid: Zxid, entry: Bytes, out: &mut Outputs) {
+        self.positions.appended = zxid;
+        let header = TxnHeader::decode(&mut Reader::new(&entry)).ok();
+        let (origin, conn) = header.map_or((Origin::Server, None), |header| self.origin_of(&header));
+        self.queue.push_back(Queued::Txn { zxid, entry, origin });
+        if let Some(conn) = conn {
+            self.release_reads(conn, out);
+        }
+    }
+
+    fn origin_of(&mut self, header: &TxnHeader) -> (Origin, Option<ConnId>) {
+        let learning = self.learning();
+        if header.kind == OpCode::CreateSession.code() {
+            let Some(connecting) = learning.connecting.remove(&header.session) else {
+                return (Origin::Server, None);
+            };
+            let Connecting { conn, timeout_ms, has_read_only_byte } = connecting;
+            return (Origin::Connect { conn, timeout_ms, has_read_only_byte }, None);
+        }
+        let Some(conn) = learning.sessions.get(&header.session).map(|local| local.conn) else {
+            return (Origin::Server, None);
+        };
+        let Some(waiting) = learning.waiting.get_mut(&conn) else { return (Origin::Server, None) };
+        match waiting.front() {
+            Some(Waiting::Write { xid, .. }) if *xid == header.cxid => {
+                let Some(Waiting::Write { xid, op, multi, audited }) = waiting.pop_front() else {
+                    unreachable!("just seen")
+                };
+                (Origin::Client { conn, xid, op, multi, audited }, Some(conn))
+            }
+            _ => (Origin::Server, None),
+        }
+    }
+
+    /// A connection is gone: nobody waits for its answers.
+    pub(crate) fn forget_waiting(&mut self, conn: ConnId, session: SessionId) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let learning = &mut ensemble.learning;
+        learning.waiting.remove(&conn);
+        if learning.sessions.get(&session).is_some_and(|local| local.conn == conn) {
+            learning.sessions.remove(&session);
+        }
+    }
+
+    pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
+        let touched = std::mem::take(&mut self.learning().touched);
+        touched.into_iter().map(|(session, timeout_ms)| Touch { session, timeout_ms }).collect()
+    }
+}

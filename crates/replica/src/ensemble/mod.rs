@@ -1,0 +1,343 @@
+//! The same server as a member of an ensemble: proposals go to a quorum, requests of a learner to its leader.
+//!
+//! ```text
+//! leader   request ─► checks, zxid ─► proposal to log and learners ─► quorum ─► apply
+//! learner  request ─► to the leader ─► comes back as a proposal ─► log ─► commit ─► apply, answer
+//! ```
+//!
+//! The pipeline stays what it is alone: one queue, worked off from the front, a transaction when it is
+//! committed, a read when its turn comes. What an ensemble adds is where transactions come from, and what
+//! *committed* means. A server that is in no role serves nobody: its connections are closed, its queue is worked
+//! off as far as it is on disk, and only then does it vote (`settling`).
+//!
+//! In reading order: this file (the role and what agreement asks for), [`leading`] (requests of learners, owners of
+//! sessions), [`learning`] (what waits for the leader).
+
+mod leading;
+mod learning;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Address, PeerState};
+use zabd_jute::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
+use zabd_tree::{Pending, Tree};
+use zabd_zab::effect::{Effect, Effects, Instant};
+use zabd_zab::{leader, peer};
+
+use self::learning::Learning;
+use crate::input::{Fact, Input, Now, Output, Outputs};
+use crate::pipeline::{Origin, Positions, Queued, Replica};
+use crate::session::Sessions;
+
+pub(crate) use leading::Owner;
+
+/// Whom this server serves as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// Nobody is served.
+    Nobody,
+    /// As the leader.
+    Leading,
+    /// As a follower or observer.
+    Learning,
+}
+
+/// What a member of an ensemble has beside what a lone server has.
+#[derive(Debug)]
+pub(crate) struct Ensemble {
+    pub(crate) peer: peer::Peer,
+    effects: Effects,
+    pub(crate) serving: Serving,
+    /// Led by whom, in which epoch; of the last time that somebody was served.
+    epoch: Epoch,
+    leader: Option<ServerId>,
+    /// The disk is finishing what the last role asked for; then a leader is looked for.
+    settling: bool,
+    /// How many operations the disk has not reported, apart from appends.
+    disk_operations: usize,
+    /// Transactions up to here may meet their own effects: the leader's snapshot can be newer than it says.
+    fuzzy_until: Zxid,
+    /// What `/zookeeper/config` is to show, until it does.
+    configuration_to_show: Option<(String, ConfigVersion, i64)>,
+    pub(crate) owners: BTreeMap<SessionId, Owner>,
+    pub(crate) learning: Learning,
+}
+
+impl Ensemble {
+    /// Whether there is something for [`Replica::carry_out`].
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.effects.list.is_empty()
+    }
+}
+
+/// What operators ask about a member.
+#[derive(Clone, Debug)]
+pub struct EnsembleStatus {
+    /// What it is.
+    pub state: PeerState,
+    /// Whether clients are served.
+    pub serving: Serving,
+    /// Whom it follows, or itself.
+    pub leader: Option<ServerId>,
+    /// The epoch in which it serves or last served.
+    pub epoch: Epoch,
+}
+
+impl Replica {
+    /// The same replica as a member of an ensemble: nobody is served before a leader is found.
+    #[must_use]
+    pub fn in_ensemble(mut self, tree: &Tree, start: peer::Start) -> Self {
+        self.sessions = Sessions::new(self.options.timeouts, self.options.first_session);
+        self.ensemble = Some(Box::new(Ensemble {
+            peer: peer::Peer::new(start),
+            effects: Effects::default(),
+            serving: Serving::Nobody,
+            epoch: Epoch::ZERO,
+            leader: None,
+            settling: true,
+            disk_operations: 0,
+            fuzzy_until: tree.last_zxid(),
+            configuration_to_show: None,
+            owners: BTreeMap::new(),
+            learning: Learning::default(),
+        }));
+        self
+    }
+
+    /// Whether this server is alone, or in a role.
+    pub fn is_serving(&self) -> bool {
+        self.ensemble.as_ref().is_none_or(|ensemble| ensemble.serving != Serving::Nobody)
+    }
+
+    /// Its part in the ensemble, if it is in one.
+    pub fn ensemble_status(&self) -> Option<EnsembleStatus> {
+        let ensemble = self.ensemble.as_ref()?;
+        Some(EnsembleStatus {
+            state: ensemble.peer.state(),
+            serving: ensemble.serving,
+            leader: ensemble.peer.leader(),
+            epoch: ensemble.epoch,
+        })
+    }
+
+    /// Where a server's quorum port is, by the configuration that holds.
+    pub fn quorum_addresses(&self, server: ServerId) -> Vec<Address> {
+        let configuration = self.ensemble.as_ref().map(|ensemble| ensemble.peer.configuration());
+        let member = configuration.and_then(|configuration| configuration.member(server));
+        member.map(|member| member.quorum_addresses().collect()).unwrap_or_default()
+    }
+
+    /// When [`Input::Peer`] with a timer is due, if nothing else happens.
+    pub fn next_peer_timer_ms(&self) -> Option<i64> {
+        self.ensemble.as_ref()?.peer.next_timer().map(|instant| instant.0)
+    }
+
+    pub(crate) fn is_learning(&self) -> bool {
+        self.ensemble.as_ref().is_some_and(|ensemble| ensemble.serving == Serving::Learning)
+    }
+
+    pub(crate) fn is_leading(&self) -> bool {
+        self.ensemble.as_ref().is_some_and(|ensemble| ensemble.serving == Serving::Leading)
+    }
+
+    /// Something for the agreement among servers.
+    pub(crate) fn on_peer(&mut self, now: Now, tree: &Tree, input: peer::Input, out: &mut Outputs) {
+        self.before_peer(&input);
+        self.tell_peer(now, input);
+        self.carry_out(now, tree, out);
+        // What the disk has just reported may have been the last thing that a server between two roles waits for.
+        out.apply |= self.ensemble.as_ref().is_some_and(|ensemble| ensemble.settling);
+    }
+
+    fn tell_peer(&mut self, now: Now, input: peer::Input) {
+        let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+        ensemble.peer.step(Instant(now.monotonic_ms), input, &mut ensemble.effects);
+    }
+
+    /// What the disk reports is this server's own business first.
+    fn before_peer(&mut self, input: &peer::Input) {
+        let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+        match input {
+            peer::Input::Persisted(_) => ensemble.disk_operations -= 1,
+            peer::Input::Rebased { last } => {
+                ensemble.disk_operations -= 1;
+                ensemble.fuzzy_until = *last;
+                let is_empty = !self.queue.iter().any(|queued| matches!(queued, Queued::Txn { .. }));
+                assert!(is_empty, "the base was replaced below transactions that are on their way");
+                self.positions =
+                    Positions { appended: *last, synced: *last, committed: *last, applied: *last };
+            }
+            _ => (),
+        }
+    }
+
+    /// Every record up to here is durable.
+    pub(crate) fn on_synced_in_ensemble(&mut self, now: Now, tree: &Tree, upto: Zxid, out: &mut Outputs) {
+        self.tell_peer(now, peer::Input::Synced { upto });
+        self.carry_out(now, tree, out);
+    }
+
+    /// The tree shows what may be shown: a server between two roles goes on from here.
+    pub(crate) fn on_applied(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
+        let Some(ensemble) = self.ensemble.as_mut().filter(|ensemble| ensemble.settling) else { return };
+        if ensemble.disk_operations > 0 || self.positions.synced < self.positions.appended {
+            return;
+        }
+        if !self.queue.is_empty() {
+            // What is logged is what this server has: the next leader decides about it.
+            self.positions.committed = self.positions.appended;
+            out.apply = true;
+            return;
+        }
+        ensemble.settling = false;
+        ensemble.fuzzy_until = tree.last_zxid();
+        let last = tree.last_zxid();
+        self.positions = Positions { appended: last, synced: last, committed: last, applied: last };
+        self.tell_peer(now, peer::Input::Settled { last });
+        self.carry_out(now, tree, out);
+    }
+
+    /// Proposes what was checked here.
+    pub(crate) fn propose_to_quorum(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        zxid: Zxid,
+        entry: Bytes,
+        out: &mut Outputs,
+    ) {
+        let propose = leader::Input::Propose { zxid, entry, configuration: None };
+        self.tell_peer(now, peer::Input::Leader(propose));
+        self.carry_out(now, tree, out);
+    }
+
+    /// A role has begun: the tree shows in which ensemble.
+    pub(crate) fn show_configuration(&mut self, tree: &mut Tree) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        if let Some((text, version, time_ms)) = ensemble.configuration_to_show.take() {
+            tree.set_configuration(&text, version, time_ms);
+        }
+    }
+
+    /// Whether this transaction may meet its own effects in the tree.
+    pub(crate) fn is_fuzzy(&self, zxid: Zxid) -> bool {
+        self.ensemble.as_ref().is_some_and(|ensemble| zxid <= ensemble.fuzzy_until)
+    }
+
+    /// Does what agreement asks for, until it asks for nothing more.
+    pub(crate) fn carry_out(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
+        loop {
+            let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+            if ensemble.effects.list.is_empty() {
+                return;
+            }
+            let effects = std::mem::take(&mut ensemble.effects.list);
+            let begin = out.packets.len();
+            out.packets.append(&mut ensemble.effects.bytes);
+            for effect in effects {
+                self.carry_out_one(now, tree, effect, begin, out);
+            }
+        }
+    }
+
+    fn carry_out_one(&mut self, now: Now, tree: &Tree, effect: Effect, begin: usize, out: &mut Outputs) {
+        match effect {
+            Effect::Append { zxid, entry } => {
+                if !self.is_leading() {
+                    self.enqueue_proposal(zxid, entry.clone(), out);
+                }
+                out.list.push(Output::Append { zxid, entry });
+            }
+            Effect::Commit { upto } => {
+                let positions = &mut self.positions;
+                positions.committed = positions.committed.max(upto.min(positions.appended));
+                out.apply = true;
+            }
+            Effect::Serve { epoch, leader } => self.begin_to_serve(now, tree, epoch, leader, out),
+            Effect::Request { link, packet } => self.on_forwarded(now, tree, link, &packet, out),
+            Effect::Revalidate { link, session, timeout_ms } => {
+                self.revalidate_for(now, link, session, timeout_ms, out);
+            }
+            Effect::Touch(touch) => _ = self.sessions.touch(now.monotonic_ms, touch.session),
+            // Its sessions live until they expire; whoever they come to next is their owner then.
+            Effect::LearnerGone { .. } => (),
+            Effect::Ping { zxid } => {
+                let touched = self.take_touched();
+                self.tell_peer(now, peer::Input::Pong { zxid, touched });
+            }
+            Effect::Synchronised => self.on_synchronised(out),
+            Effect::Revalidated { session, is_valid } => self.on_revalidated(session, is_valid, out),
+            Effect::Leave(reason) => {
+                out.list.push(Output::Fact(Fact::RoleLeft { reason }));
+                self.cease_to_serve(out);
+            }
+            Effect::Send { link, bytes } => {
+                let bytes = begin + bytes.start..begin + bytes.end;
+                out.list.push(Output::Ensemble(Effect::Send { link, bytes }));
+            }
+            Effect::Persist(_) | Effect::Truncate { .. } | Effect::Adopt { .. } => {
+                let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+                ensemble.disk_operations += 1;
+                out.list.push(Output::Ensemble(effect));
+            }
+            other => out.list.push(Output::Ensemble(other)),
+        }
+    }
+
+    fn begin_to_serve(&mut self, now: Now, tree: &Tree, epoch: Epoch, leader: ServerId, out: &mut Outputs) {
+        let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+        let leads = ensemble.peer.state() == PeerState::Leading;
+        ensemble.epoch = epoch;
+        ensemble.leader = Some(leader);
+        ensemble.owners.clear();
+        ensemble.learning = Learning::default();
+        ensemble.serving = if leads { Serving::Leading } else { Serving::Learning };
+        self.pending = Pending::new(self.options.check);
+        self.sessions.forget_all();
+        if leads {
+            assert!(self.queue.is_empty(), "a leader begins with everything applied");
+            let first = epoch.first_zxid();
+            self.positions = Positions { appended: first, synced: first, committed: first, ..self.positions };
+            for (session, timeout_ms) in tree.sessions() {
+                self.sessions.track(now.monotonic_ms, session, timeout_ms, None);
+            }
+        } else {
+            // What came before is in the leader's snapshot, perhaps already with later effects.
+            ensemble.fuzzy_until = self.positions.appended;
+        }
+        let configuration = ensemble.peer.configuration();
+        let shown = (configuration.to_string(), configuration.version(), now.wall_ms);
+        ensemble.configuration_to_show = Some(shown);
+        out.apply = true;
+        out.list.push(Output::Fact(Fact::RoleBegun { epoch, leader, leads }));
+    }
+
+    /// Nobody is served any more. What is on its way to the disk still gets there.
+    fn cease_to_serve(&mut self, out: &mut Outputs) {
+        let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+        ensemble.serving = Serving::Nobody;
+        ensemble.settling = true;
+        ensemble.learning = Learning::default();
+        ensemble.owners.clear();
+        self.sessions.forget_all();
+        self.queue.retain(|queued| matches!(queued, Queued::Txn { .. }));
+        for queued in &mut self.queue {
+            if let Queued::Txn { origin, .. } = queued {
+                *origin = Origin::Server;
+            }
+        }
+        out.list.push(Output::CloseAll);
+        out.apply = true;
+    }
+
+    /// One input of the world for a member of an ensemble, if it is one.
+    pub(crate) fn feed_peer(&mut self, now: Now, tree: &Tree, input: Input, out: &mut Outputs) {
+        match input {
+            Input::Peer(input) => self.on_peer(now, tree, *input, out),
+            Input::Applied => self.on_applied(now, tree, out),
+            Input::Gone { conn, session } => self.forget_waiting(conn, session),
+            _ => unreachable!("only inputs of an ensemble come here"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! One server: a real replica with its tree and watches, and the disk that it runs on.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use zabd_jute::quorum::Configuration;
+use zabd_jute::{Limits, ServerId, SessionId, Zxid};
+use zabd_replica::read::ReadOptions;
+use zabd_replica::watches::Watches;
+use zabd_replica::{ConnId, HashSeed, Input, Now, Outputs, Replica, ReplicaOptions, SessionTimeouts};
+use zabd_storage::disk::MemoryDisk;
+use zabd_tree::{AuthSchemes, CheckOptions, Tree};
+use zabd_zab::effect::{LinkId, Timing};
+use zabd_zab::{election, peer};
+
+use crate::store::{Found, Operation, Store};
+
+/// How long sessions may be silent here.
+pub const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 100, min_ms: 200, max_ms: 4000 };
+
+/// How long servers wait for each other here.
+const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 20 };
+
+/// How many queued items are applied per bite: few, so that much happens in between.
+const APPLIED_MAX: usize = 3;
+
+/// A server's life, from a start to a crash.
+#[derive(Debug)]
+pub struct Running {
+    /// The real thing.
+    pub replica: Replica,
+    /// What it shows.
+    pub tree: Tree,
+    /// Who waits for what.
+    pub watches: Watches,
+    /// Its disk.
+    pub store: Store,
+    /// What the disk has been asked for.
+    pub operations: VecDeque<Operation>,
+    /// Whether an event is on its way that does the next of them.
+    pub disk_is_busy: bool,
+    /// Unanswered requests of each client's connection.
+    pub unanswered: BTreeMap<ConnId, usize>,
+    /// Images that were taken for learners and not sent yet.
+    pub images: BTreeMap<LinkId, Vec<u8>>,
+    /// Every transaction in its log that is not covered by an image of somebody else's.
+    pub logged: BTreeSet<Zxid>,
+    /// What it was seen to show, so far.
+    pub seen: Zxid,
+    /// Inputs that wait for the step in progress to end.
+    pub inbox: VecDeque<Input>,
+    /// Whether a step is in progress.
+    pub is_stepping: bool,
+    /// Scratch.
+    pub outputs: Outputs,
+}
+
+/// One server over all its lives.
+#[derive(Debug)]
+pub struct Server {
+    /// Who it is.
+    pub id: ServerId,
+    /// Which life it lives; what was meant for another is ignored.
+    pub life: u64,
+    /// Unless it is down.
+    pub running: Option<Box<Running>>,
+    /// While it is down.
+    pub disk: MemoryDisk,
+    /// When it is woken next.
+    pub wakes_at: i64,
+}
+
+fn options(id: ServerId, life: u64) -> ReplicaOptions {
+    let limits = Limits::default();
+    let check = CheckOptions { schemes: AuthSchemes::default(), ..CheckOptions::default() };
+    ReplicaOptions {
+        timeouts: TIMEOUTS,
+        first_session: SessionId(id.0 << 56 | (life as i64) << 16),
+        check,
+        read: ReadOptions { skip_acl: false, limits },
+        audit: false,
+        reconfig: false,
+    }
+}
+
+impl Server {
+    /// A server that was never started.
+    pub fn new(id: ServerId) -> Self {
+        Self { id, life: 0, running: None, disk: MemoryDisk::default(), wakes_at: i64::MAX }
+    }
+
+    /// Starts it on its disk.
+    pub fn start(&mut self, now: Now, configuration: &Configuration, kept: usize) {
+        self.life += 1;
+        let (store, found) = Store::start(self.disk.clone(), kept);
+        let Found { tree, history, epochs, logged } = found;
+        let is_empty = tree.last_zxid() == Zxid::ZERO && epochs.current.0 == 0;
+        let start = peer::Start {
+            me: self.id,
+            timing: TIMING,
+            election_timing: election::Timing { repeat_ms_min: 50, repeat_ms_max: 1000, finalize_ms: 50 },
+            limits: Limits::default(),
+            reconfig: false,
+            multi_address: false,
+            accepted: epochs.accepted,
+            current: epochs.current,
+            configuration: configuration.clone(),
+            next: None,
+            history,
+            standing: if is_empty { election::Standing::Empty } else { election::Standing::Voter },
+        };
+        let replica = Replica::new(now, &tree, options(self.id, self.life)).in_ensemble(&tree, start);
+        self.running = Some(Box::new(Running {
+            replica,
+            tree,
+            watches: Watches::new(HashSeed::with_seed(1), false),
+            store,
+            operations: VecDeque::new(),
+            disk_is_busy: false,
+            unanswered: BTreeMap::new(),
+            images: BTreeMap::new(),
+            logged: logged.into_iter().collect(),
+            seen: Zxid::ZERO,
+            inbox: VecDeque::new(),
+            is_stepping: false,
+            outputs: Outputs::default(),
+        }));
+    }
+}
+
+impl Running {
+    /// One input, and all that can be applied afterwards.
+    pub fn feed(&mut self, now: Now, input: Input) {
+        self.replica.step(now, &self.tree, input, &mut self.outputs);
+    }
+
+    /// Works off a bite of what is committed; true if there is more.
+    pub fn apply(&mut self, now: Now) -> bool {
+        if !std::mem::take(&mut self.outputs.apply) {
+            return false;
+        }
+        let more = self.replica.apply(&mut self.tree, &mut self.watches, APPLIED_MAX, &mut self.outputs);
+        self.outputs.apply = more;
+        if !more {
+            self.replica.step(now, &self.tree, Input::Applied, &mut self.outputs);
+        }
+        true
+    }
+
+    /// When it wants to be woken.
+    pub fn next_wake(&self) -> i64 {
+        let ticks = [self.replica.next_peer_timer_ms(), self.replica.next_tick_ms()];
+        ticks.into_iter().flatten().min().unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,265 @@
+//! Servers: inputs, what follows from them, and their disks.
+
+use bytes::Bytes;
+use zabd_jute::Writer;
+use zabd_jute::quorum::FromLeader;
+use zabd_replica::{Fact, Input, Output};
+use zabd_zab::effect::{Effect, LinkId};
+use zabd_zab::{leader, links, peer};
+
+use super::{Event, Message, World, identities, tell};
+use crate::store::{Operation, image_of};
+use zabd_jute::Zxid;
+
+impl World {
+    pub(super) fn feed_links(&mut self, at: usize, input: links::Input) {
+        self.feed_peer(at, peer::Input::Links(input));
+    }
+
+    pub(super) fn feed_peer(&mut self, at: usize, input: peer::Input) {
+        self.feed(at, Input::Peer(Box::new(input)));
+    }
+
+    /// One input, and all that follows from it. What its outputs bring about comes behind them.
+    pub(super) fn feed(&mut self, at: usize, input: Input) {
+        let Some(running) = self.servers[at].running.as_mut() else { return };
+        running.inbox.push_back(input);
+        if std::mem::replace(&mut running.is_stepping, true) {
+            return;
+        }
+        let now = self.now();
+        loop {
+            self.carry_out(at);
+            self.watch(at);
+            let running =
+                self.servers[at].running.as_mut().expect("nothing ends a server in the midst of a step");
+            if running.apply(now) || !running.outputs.list.is_empty() {
+                continue;
+            }
+            let Some(input) = running.inbox.pop_front() else {
+                running.is_stepping = false;
+                break;
+            };
+            running.feed(now, input);
+        }
+        self.schedule(at);
+    }
+
+    pub(super) fn schedule(&mut self, at: usize) {
+        let server = &mut self.servers[at];
+        let life = server.life;
+        let running = server.running.as_mut().expect("it was just alive");
+        let wakes_at = running.next_wake().max(self.now_ms + 1);
+        let begins_disk = !running.disk_is_busy && !running.operations.is_empty();
+        running.disk_is_busy |= begins_disk;
+        if wakes_at < server.wakes_at || server.wakes_at <= self.now_ms {
+            server.wakes_at = wakes_at;
+            let delay_ms = wakes_at.min(self.now_ms + 10_000) - self.now_ms;
+            self.at(delay_ms, Event::Wake { at, life });
+        }
+        if begins_disk {
+            let delay_ms = self.dice.ms(0, self.plan.disk_ms_max);
+            self.at(delay_ms, Event::Disk { at, life });
+        }
+    }
+
+    pub(super) fn wake(&mut self, at: usize) {
+        self.servers[at].wakes_at = i64::MAX;
+        self.feed(at, Input::Tick);
+        self.feed_peer(at, peer::Input::Timer);
+    }
+
+    pub(super) fn work_disk(&mut self, at: usize) {
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        running.disk_is_busy = false;
+        let mut batch = Vec::new();
+        while let Some(Operation::Append(..)) = running.operations.front() {
+            let Some(Operation::Append(zxid, entry)) = running.operations.pop_front() else {
+                unreachable!("just seen")
+            };
+            batch.push((zxid, entry));
+        }
+        if !batch.is_empty() {
+            let upto = running.store.append(&batch);
+            self.feed(at, Input::Synced { upto });
+            self.consider_snapshot(at);
+            return;
+        }
+        match running.operations.pop_front() {
+            Some(Operation::Persist(what)) => {
+                running.store.persist(&what);
+                self.feed_peer(at, peer::Input::Persisted(what));
+            }
+            Some(Operation::Truncate(last)) => {
+                if let Some(tree) = running.store.truncate(last) {
+                    running.tree = tree;
+                    running.logged.retain(|zxid| *zxid <= last);
+                }
+                let last = running.tree.last_zxid();
+                self.feed_peer(at, peer::Input::Rebased { last });
+            }
+            Some(Operation::Adopt(zxid, epoch)) => {
+                running.tree = running.store.adopt(zxid, epoch);
+                running.logged.clear();
+                let last = running.tree.last_zxid();
+                tell!(self, "{} has its leader's snapshot at {last}", at + 1);
+                self.feed_peer(at, peer::Input::Rebased { last });
+            }
+            Some(Operation::Append(..)) | None => (),
+        }
+    }
+
+    pub(super) fn consider_snapshot(&mut self, at: usize) {
+        let every = self.plan.snapshot_every;
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        if running.replica.is_serving()
+            && running.operations.is_empty()
+            && running.store.since_snapshot() >= every
+        {
+            running.store.snapshot(&mut running.tree);
+        }
+    }
+
+    /// The checkers look at a server that serves.
+    pub(super) fn watch(&mut self, at: usize) {
+        let Some(running) = self.servers[at].running.as_mut() else { return };
+        if !running.replica.is_serving() || running.tree.last_zxid() == running.seen {
+            return;
+        }
+        let last = running.tree.last_zxid();
+        for zxid in running.logged.range(..=last).filter(|zxid| running.seen < **zxid) {
+            self.truth.show(*zxid);
+        }
+        running.seen = last;
+        self.truth.show_tree(at as i64 + 1, &running.tree);
+    }
+
+    pub(super) fn carry_out(&mut self, at: usize) {
+        let Some(running) = self.servers[at].running.as_mut() else { return };
+        let list = std::mem::take(&mut running.outputs.list);
+        let bytes = std::mem::take(&mut running.outputs.bytes);
+        let packets = Bytes::from(std::mem::take(&mut running.outputs.packets));
+        let mut begin = 0;
+        for output in list {
+            match output {
+                Output::Append { zxid, entry } => {
+                    self.truth.propose(zxid, &entry);
+                    let running = self.servers[at].running.as_mut().expect("it was just alive");
+                    running.logged.insert(zxid);
+                    running.operations.push_back(Operation::Append(zxid, entry));
+                }
+                Output::Send { conn, answers, end } => {
+                    self.answer(at, conn, answers, &bytes[begin..end]);
+                    begin = end;
+                }
+                Output::Established { conn, session, .. } => {
+                    let running = self.servers[at].running.as_mut().expect("it was just alive");
+                    running.watches.connect(conn, session, identities().into());
+                }
+                Output::Close { conn } => self.close_client(at, conn),
+                Output::CloseAll => {
+                    let running = self.servers[at].running.as_ref().expect("it was just alive");
+                    let conns: Vec<_> = running.unanswered.keys().copied().collect();
+                    for conn in conns {
+                        self.close_client(at, conn);
+                    }
+                }
+                Output::Ensemble(effect) => self.carry_out_effect(at, effect, &packets),
+                Output::Fact(fact) => self.note(at, &fact),
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, at: usize, fact: &Fact) {
+        match fact {
+            Fact::DigestMismatch(mismatch) => {
+                panic!("server {} is not what its leader is: {mismatch:?}", at + 1)
+            }
+            Fact::RoleBegun { leads: true, epoch, .. } => {
+                self.reigns += 1;
+                tell!(self, "{} leads epoch {epoch}", at + 1);
+            }
+            other => tell!(self, "{}: {other:?}", at + 1),
+        }
+    }
+
+    pub(super) fn carry_out_effect(&mut self, at: usize, effect: Effect, packets: &Bytes) {
+        let life = self.servers[at].life;
+        match effect {
+            Effect::Dial { leader } => {
+                let delay_ms = self.dice.ms(0, self.plan.network_ms_max);
+                self.at(delay_ms, Event::DialQuorum { at, life, leader: leader.0 });
+            }
+            Effect::Send { link, bytes } => self.send_from(at, link.0, Message::Bytes(packets.slice(bytes))),
+            Effect::SendLog { link, after, upto } => self.send_log(at, link, after, upto),
+            Effect::LookUp { link, zxid } => {
+                let store = &self.servers[at].running.as_ref().expect("it was just alive").store;
+                let is_found = store.records(zxid, zxid).is_some();
+                self.feed_peer(at, peer::Input::Leader(leader::Input::LookedUp { link, is_found }));
+            }
+            Effect::TakeSnapshot { link } => {
+                let running = self.servers[at].running.as_mut().expect("it was just alive");
+                let (zxid, image) = image_of(&mut running.tree);
+                running.images.insert(link, image);
+                self.feed_peer(at, peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid }));
+            }
+            Effect::SendSnapshot { link } => {
+                let running = self.servers[at].running.as_mut().expect("it was just alive");
+                if let Some(image) = running.images.remove(&link) {
+                    self.send_from(at, link.0, Message::Image(image));
+                }
+            }
+            Effect::Close { link } => {
+                if let Some(end) = self.own_end(link.0, at) {
+                    self.close(link.0, end);
+                }
+            }
+            Effect::Persist(what) => self.ask_disk(at, Operation::Persist(what)),
+            Effect::Truncate { zxid } => self.ask_disk(at, Operation::Truncate(zxid)),
+            Effect::Adopt { zxid, epoch } => self.ask_disk(at, Operation::Adopt(zxid, epoch)),
+            Effect::Link(output) => self.carry_out_link(at, life, output),
+            other => unreachable!("the replica keeps {other:?} to itself"),
+        }
+    }
+
+    pub(super) fn ask_disk(&mut self, at: usize, operation: Operation) {
+        self.servers[at].running.as_mut().expect("it was just alive").operations.push_back(operation);
+    }
+
+    pub(super) fn carry_out_link(&mut self, at: usize, life: u64, output: links::Output) {
+        match output {
+            links::Output::Dial { peer, .. } => {
+                let delay_ms = self.dice.ms(0, self.plan.network_ms_max);
+                self.at(delay_ms, Event::DialElection { at, life, peer: peer.0 });
+            }
+            links::Output::Write { conn, bytes } => {
+                self.send_from(at, conn.0, Message::Bytes(bytes));
+                self.feed_links(at, links::Input::Written { conn });
+            }
+            links::Output::Close { conn } => {
+                if let Some(end) = self.own_end(conn.0, at) {
+                    self.close(conn.0, end);
+                }
+            }
+            other => unreachable!("the peer keeps {other:?} to itself"),
+        }
+    }
+
+    pub(super) fn send_from(&mut self, at: usize, link: u64, message: Message) {
+        if let Some(end) = self.own_end(link, at) {
+            self.send(link, end, message);
+        }
+    }
+
+    pub(super) fn send_log(&mut self, at: usize, link: LinkId, after: Zxid, upto: Zxid) {
+        let store = &self.servers[at].running.as_ref().expect("it was just alive").store;
+        let records = store.records(after, upto).expect("what was looked up is there");
+        for (zxid, entry) in records {
+            for packet in [FromLeader::Proposal { zxid, txn: &entry }, FromLeader::Commit { zxid }] {
+                let mut bytes = Vec::new();
+                packet.encode(&mut Writer::new(&mut bytes));
+                self.send_from(at, link.0, Message::Bytes(bytes.into()));
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A member of an ensemble: what it starts with, and the threads that it has beside a lone server's.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zabd_config::{Config, ConfigError, EnsembleConfig};
+use zabd_jute::quorum::Configuration;
+use zabd_jute::{Limits, ServerId, Zxid};
+use zabd_replica::{Input, Replica, Serving};
+use zabd_storage::disk::RealDisk;
+use zabd_storage::rebase::{RebaseError, settle_epochs};
+use zabd_storage::recovery::Directories;
+use zabd_zab::effect::Timing;
+use zabd_zab::election::{self, Standing};
+use zabd_zab::history::History;
+use zabd_zab::{leader, peer};
+
+use crate::driver::Driver;
+use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions};
+use crate::snapshotter::Snapshotter;
+
+/// How many of the newest transactions a start keeps for its peers, as in Java.
+pub const NEWEST_KEPT: usize = 500;
+
+/// How late a deadline among servers may be noticed.
+const NAP_MAX: Duration = Duration::from_millis(10);
+
+/// How long a leader that is asked to end waits for a follower to be level with it.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+
+/// Why a member does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// The lines that name the members contradict each other.
+    #[error("{0}")]
+    Members(ConfigError),
+    /// A port for other servers cannot be opened.
+    #[error("{listen}: {source}; hint: another process holds it, or the line of server {myid} names another machine", source = listen.source)]
+    Listen {
+        /// Where and why.
+        listen: PeerListenError,
+        /// This server.
+        myid: i64,
+    },
+    /// The epochs on disk cannot be used.
+    #[error(transparent)]
+    Epochs(#[from] RebaseError),
+}
+
+/// What is known before anything is served.
+#[derive(Debug)]
+pub struct Member {
+    config: EnsembleConfig,
+    configuration: Configuration,
+    tick_ms: i64,
+    listener: PeerListener,
+}
+
+impl Member {
+    /// Reads the members, and opens the ports that they name.
+    pub fn prepare(config: &Config, ensemble: &EnsembleConfig) -> Result<Self, MemberError> {
+        let key = format!("server.{}", ensemble.myid);
+        let blame = |problem: &str| {
+            MemberError::Members(config.blame(&key, problem, "check the server, group and weight lines"))
+        };
+        let configuration =
+            Configuration::parse(&ensemble.members).map_err(|error| blame(&error.to_string()))?;
+        let me = configuration.member(ServerId(ensemble.myid)).ok_or_else(|| blame("is not a member"))?;
+        let elections: Vec<_> = me.election_addresses().collect();
+        let quorums: Vec<_> = me.quorum_addresses().collect();
+        let listener = PeerListener::bind(&elections, &quorums, ensemble.listen_on_all_ips)
+            .map_err(|listen| MemberError::Listen { listen, myid: ensemble.myid })?;
+        let (config, tick_ms) = (ensemble.clone(), i64::from(config.tick_time_ms));
+        Ok(Self { config, configuration, tick_ms, listener })
+    }
+
+    /// The number in the high byte of its session ids.
+    pub fn session_server_id(&self) -> u8 {
+        self.config.myid as u8
+    }
+
+    /// What agreement starts with, on a recovered directory.
+    pub fn start_of(&self, found: Found<'_>) -> Result<peer::Start, MemberError> {
+        let epochs = settle_epochs(&RealDisk, found.snapshots, found.last)?;
+        let is_empty = found.last == Zxid::ZERO && epochs.current.0 == 0;
+        let standing = match (is_empty, found.may_be_empty) {
+            (false, _) | (true, MayBeEmpty::AsAnOperatorSays) => Standing::Voter,
+            (true, MayBeEmpty::IfAllAre) => Standing::Empty,
+            (true, MayBeEmpty::No) => Standing::Lost,
+        };
+        let (repeat_min, repeat_max) = self.config.notification_interval_ms;
+        Ok(peer::Start {
+            me: ServerId(self.config.myid),
+            timing: Timing {
+                tick_ms: self.tick_ms,
+                init_limit: i64::from(self.config.init_limit_ticks),
+                sync_limit: i64::from(self.config.sync_limit_ticks),
+                connect_delay_ms: i64::from(self.config.leader_connect_delay_ms),
+            },
+            election_timing: election::Timing {
+                repeat_ms_min: i64::from(repeat_min),
+                repeat_ms_max: i64::from(repeat_max.max(repeat_min)),
+                ..election::Timing::default()
+            },
+            limits: found.limits,
+            reconfig: false,
+            multi_address: self.config.multi_address,
+            accepted: epochs.accepted,
+            current: epochs.current,
+            configuration: self.configuration.clone(),
+            next: None,
+            history: found.newest,
+            standing,
+        })
+    }
+
+    /// Starts the network and the clock among servers; then the search for a leader begins.
+    pub fn run(
+        self,
+        driver: &Arc<Driver>,
+        snapshotter: Snapshotter,
+        directories: Directories,
+        limits: Limits,
+    ) -> std::io::Result<()> {
+        let (quorum, start) = Quorum::new(snapshotter);
+        driver.join(quorum.clone());
+        let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
+        let options = QuorumOptions { connect_timeout, limits, directories };
+        quorum.run(start, driver.clone(), self.listener, options)?;
+        let driver = driver.clone();
+        std::thread::Builder::new().name("PeerTimer".into()).spawn(move || keep_time(&driver)).map(drop)
+    }
+}
+
+/// What a start found, as far as agreement is concerned.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// Where the epochs are.
+    pub snapshots: &'a Path,
+    /// The last transaction.
+    pub last: Zxid,
+    /// The newest of them.
+    pub newest: History,
+    /// What an empty directory is taken for.
+    pub may_be_empty: MayBeEmpty,
+    /// How long a field may be.
+    pub limits: Limits,
+}
+
+/// What an empty directory is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayBeEmpty {
+    /// A server that never had anything, if the others say so too.
+    IfAllAre,
+    /// The same, without asking: there is a file `initialize`.
+    AsAnOperatorSays,
+    /// One that has lost what it had: `db.autocreate=false`, and no such file.
+    No,
+}
+
+impl MayBeEmpty {
+    /// `db.autocreate`, and whether there is a file `initialize`.
+    pub fn new(autocreate: bool, has_initialize: bool) -> Self {
+        match (autocreate, has_initialize) {
+            (_, true) => MayBeEmpty::AsAnOperatorSays,
+            (true, false) => MayBeEmpty::IfAllAre,
+            (false, false) => MayBeEmpty::No,
+        }
+    }
+}
+
+fn keep_time(driver: &Driver) {
+    driver.feed([Input::Applied]);
+    loop {
+        let now_ms = driver.clock.monotonic_ms();
+        let due_ms = driver.inspect(Replica::next_peer_timer_ms).unwrap_or(i64::MAX);
+        if due_ms <= now_ms {
+            driver.feed_peer(peer::Input::Timer);
+        }
+        let left = Duration::from_millis(due_ms.saturating_sub(now_ms).max(1) as u64);
+        std::thread::sleep(left.min(NAP_MAX));
+    }
+}
+
+/// Before it ends, a leader brings a follower level with it and lets go: whoever leads next lacks nothing.
+pub fn hand_over(driver: &Driver) {
+    let leads =
+        || driver.inspect(Replica::ensemble_status).is_some_and(|status| status.serving == Serving::Leading);
+    if !leads() {
+        return;
+    }
+    let began = Instant::now();
+    driver.feed_peer(peer::Input::Leader(leader::Input::HandOver));
+    while leads() && began.elapsed() < HAND_OVER_MAX {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    tracing::info!("Handed the lead over in {}ms", began.elapsed().as_millis());
+}

@@ -1,0 +1,126 @@
+//! The election port's sockets: whole frames in, whole frames out. Which connection stays is for the links to decide.
+
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use zabd_jute::ServerId;
+use zabd_jute::quorum::{Address, InitialMessage, frame};
+use zabd_zab::links::{ConnId, Input};
+use zabd_zab::peer;
+
+use super::{Shared, address_of, dial as dialling};
+
+/// How long whoever connects may take to say who it is.
+const INTRODUCTION_MAX: Duration = Duration::from_secs(10);
+/// How long what is left for a peer may take when the connection is closed.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+fn feed(shared: &Shared, input: Input) {
+    shared.feed(peer::Input::Links(input));
+}
+
+/// Dials a peer; the links hear how it went.
+pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>) {
+    match dialling::first_that_answers(&addresses, shared.options.connect_timeout).await {
+        Some(socket) => open(&shared, socket, BytesMut::new(), |conn| Input::Dialled { peer, conn }),
+        None => feed(&shared, Input::DialFailed { peer }),
+    }
+}
+
+/// Somebody has dialled this server: who it is comes first.
+pub(super) fn accept(shared: Shared, socket: TcpStream) {
+    tokio::spawn(async move {
+        let address = address_of(&socket);
+        match timeout(INTRODUCTION_MAX, introduction(socket)).await {
+            Ok(Ok((socket, message, rest))) => {
+                let InitialMessage { server, addresses, .. } = message;
+                open(&shared, socket, rest, |conn| Input::Introduced { conn, server, addresses });
+            }
+            Ok(Err(problem)) => {
+                tracing::warn!("Closing the connection of {address} to the election port: {problem}");
+            }
+            Err(_) => tracing::warn!(
+                "Closing the connection of {address} to the election port: it does not say who it is"
+            ),
+        }
+    });
+}
+
+async fn introduction(mut socket: TcpStream) -> Result<(TcpStream, InitialMessage, BytesMut), String> {
+    let mut bytes = BytesMut::new();
+    loop {
+        let read = socket.read_buf(&mut bytes).await.map_err(|error| error.to_string())?;
+        match InitialMessage::decode_stream(&bytes).map_err(|error| error.to_string())? {
+            Some((message, length)) => {
+                bytes.advance(length);
+                return Ok((socket, message, bytes));
+            }
+            None if read == 0 => return Err("it ended before it said who it is".to_owned()),
+            None => (),
+        }
+    }
+}
+
+/// The connection can be written to before the links hear of it.
+fn open(shared: &Shared, socket: TcpStream, rest: BytesMut, says: impl FnOnce(ConnId) -> Input) {
+    let conn = ConnId(shared.quorum.new_id());
+    let _ = socket.set_nodelay(true);
+    let (sender, waiting) = mpsc::unbounded_channel();
+    shared.quorum.peers.lock().insert(conn, sender);
+    feed(shared, says(conn));
+    tokio::spawn(carry(shared.clone(), conn, socket, rest, waiting));
+}
+
+/// Carries a connection until either side ends it.
+async fn carry(
+    shared: Shared,
+    conn: ConnId,
+    mut socket: TcpStream,
+    mut bytes: BytesMut,
+    mut waiting: mpsc::UnboundedReceiver<Bytes>,
+) {
+    loop {
+        if let Err(problem) = deliver(&shared, conn, &mut bytes) {
+            tracing::warn!(
+                "Closing the connection of {} to the election port: {problem}",
+                address_of(&socket)
+            );
+            break;
+        }
+        tokio::select! {
+            // What waits goes first: a farewell is written before the connection ends.
+            biased;
+            message = waiting.recv() => {
+                let Some(message) = message else {
+                    let _ = timeout(FAREWELL_MAX, socket.shutdown()).await;
+                    return;
+                };
+                if socket.write_all(&message).await.is_err() {
+                    break;
+                }
+                feed(&shared, Input::Written { conn });
+            }
+            read = socket.read_buf(&mut bytes) => {
+                if !matches!(read, Ok(read) if read > 0) {
+                    break;
+                }
+            }
+        }
+    }
+    if shared.quorum.peers.lock().remove(&conn).is_some() {
+        feed(&shared, Input::Closed { conn });
+    }
+}
+
+fn deliver(shared: &Shared, conn: ConnId, bytes: &mut BytesMut) -> Result<(), String> {
+    while let Some((content, length)) = frame(bytes).map_err(|error| error.to_string())? {
+        let content = Bytes::copy_from_slice(content);
+        bytes.advance(length);
+        feed(shared, Input::Frame { conn, content });
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! The ensemble's network: election and quorum connections, carried for the replica that decides.
+//!
+//! One thread with a runtime of its own holds all of it, so that nothing that clients do delays a heartbeat. A socket
+//! task only finds where packets end; what they mean is decided in the replica, which is fed from here and whose outputs
+//! come back as commands. Files are never touched on this thread.
+//!
+//! ```text
+//! socket ─► reader ─► Input::Peer ─► driver ─► replica ─► Output::Ensemble ─► Quorum::carry_out
+//!                                                                              │
+//!   socket ◄── writer ◄── the link's queue ◄───────────────────────────────────┤
+//!   runtime ◄── Command: dial, listen, look up, take a snapshot ◄──────────────┘
+//! ```
+//!
+//! Every dial resolves its names anew: an address that a peer had before says nothing about where it is now, and a
+//! name that does not resolve yet is a peer that is not there yet.
+//!
+//! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`] and
+//! [`writer`] (a quorum connection's two directions).
+
+mod dial;
+mod election;
+mod listen;
+mod reader;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use zabd_jute::quorum::Address;
+use zabd_jute::{Limits, ServerId, Zxid};
+use zabd_replica::Input;
+use zabd_storage::recovery::Directories;
+use zabd_zab::effect::{Effect, LinkId};
+use zabd_zab::{leader, links, peer};
+
+use crate::driver::Driver;
+use crate::snapshotter::{Image, Snapshotter};
+
+pub use listen::{PeerListenError, PeerListener};
+
+/// What one learner may have unsent before it is dropped: it would only fall further behind.
+const UNSENT_BYTES_MAX: usize = 64 << 20;
+
+/// What the operator configured about the ensemble's network.
+#[derive(Clone, Debug)]
+pub struct QuorumOptions {
+    /// `cnxTimeout`: how long a connection on the election port may take to be made.
+    pub connect_timeout: Duration,
+    /// How long a field of a packet may be.
+    pub limits: Limits,
+    /// Where a snapshot that comes is put.
+    pub directories: Directories,
+}
+
+/// Something for the thread.
+enum Command {
+    DialPeer { peer: ServerId, addresses: Vec<Address> },
+    DialLeader { addresses: Vec<Address> },
+    LookUp { link: LinkId, zxid: Zxid },
+}
+
+/// What waits for a quorum connection.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Bytes(Vec<u8>),
+    /// Records behind the first up to the second, from the log on disk.
+    Log(Zxid, Zxid),
+    /// A snapshot, when it is whole.
+    Image(Image),
+    Close,
+}
+
+#[derive(Debug)]
+struct Queue {
+    items: mpsc::UnboundedSender<Item>,
+    /// Bytes in it that are not written yet.
+    unsent: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+/// The way to the thread. See the module's description.
+#[derive(Debug)]
+pub struct Quorum {
+    commands: mpsc::UnboundedSender<Command>,
+    /// Connections on the election port, by what is to be written to them; gone means closed.
+    peers: Mutex<BTreeMap<links::ConnId, mpsc::UnboundedSender<Bytes>>>,
+    queues: Mutex<BTreeMap<LinkId, Queue>>,
+    /// Snapshots that are being taken for learners.
+    images: Mutex<BTreeMap<LinkId, Image>>,
+    next_id: AtomicU64,
+    snapshotter: Snapshotter,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Command::DialPeer { .. } => "DialPeer",
+            Command::DialLeader { .. } => "DialLeader",
+            Command::LookUp { .. } => "LookUp",
+        })
+    }
+}
+
+/// What the tasks of the thread share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) quorum: Arc<Quorum>,
+    pub(crate) options: Arc<QuorumOptions>,
+}
+
+impl Shared {
+    pub(crate) fn feed(&self, input: peer::Input) {
+        self.driver.feed([Input::Peer(Box::new(input))]);
+    }
+}
+
+/// The thread's work before it is started: outputs may come at any moment, so the way to it is there first.
+pub struct Start {
+    commands: mpsc::UnboundedReceiver<Command>,
+}
+
+impl Quorum {
+    /// The way to a thread that is not running yet.
+    pub fn new(snapshotter: Snapshotter) -> (Arc<Self>, Start) {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let quorum = Self {
+            commands: sender,
+            peers: Mutex::default(),
+            queues: Mutex::default(),
+            images: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            snapshotter,
+        };
+        (Arc::new(quorum), Start { commands })
+    }
+
+    /// Starts the thread.
+    pub fn run(
+        self: &Arc<Self>,
+        start: Start,
+        driver: Arc<Driver>,
+        listener: PeerListener,
+        options: QuorumOptions,
+    ) -> std::io::Result<()> {
+        let shared = Shared { driver, quorum: self.clone(), options: Arc::new(options) };
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime can be made").block_on(serve(shared, listener, start.commands));
+        };
+        std::thread::Builder::new().name("QuorumPeer".into()).spawn(work).map(drop)
+    }
+
+    fn new_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Relaxed)
+    }
+
+    fn command(&self, command: Command) {
+        self.commands.send(command).expect("the quorum thread lives as long as the process");
+    }
+
+    /// Carries out what the replica asks for; called while the driver is held, so nothing here waits.
+    pub fn carry_out(
+        &self,
+        effect: Effect,
+        packets: &[u8],
+        addresses: impl FnOnce(ServerId) -> Vec<Address>,
+    ) {
+        match effect {
+            Effect::Send { link, bytes } => self.push_bytes(link, &packets[bytes]),
+            Effect::SendLog { link, after, upto } => self.push(link, Item::Log(after, upto)),
+            Effect::SendSnapshot { link } => {
+                if let Some(image) = self.images.lock().remove(&link) {
+                    self.push(link, Item::Image(image));
+                }
+            }
+            Effect::Close { link } => {
+                self.images.lock().remove(&link);
+                self.push(link, Item::Close);
+            }
+            Effect::Dial { leader } => self.command(Command::DialLeader { addresses: addresses(leader) }),
+            Effect::LookUp { link, zxid } => self.command(Command::LookUp { link, zxid }),
+            Effect::TakeSnapshot { link } => self.snapshotter.request_for(link),
+            Effect::Link(output) => self.carry_out_link(output),
+            other => unreachable!("{other:?} is not for the network"),
+        }
+    }
+
+    fn carry_out_link(&self, output: links::Output) {
+        match output {
+            links::Output::Dial { peer, addresses } => self.command(Command::DialPeer { peer, addresses }),
+            links::Output::Write { conn, bytes } => {
+                if let Some(peer) = self.peers.lock().get(&conn) {
+                    // A task that has ended has said so.
+                    let _ = peer.send(bytes);
+                }
+            }
+            links::Output::Close { conn } => drop(self.peers.lock().remove(&conn)),
+            links::Output::OwnIdCalled => tracing::error!(
+                "Another server calls itself by this server's id: two servers have the same myid, or the address of \
+                 one stands at the other's server.N line"
+            ),
+            links::Output::Deliver { .. } | links::Output::LinkUp(_) | links::Output::LinkDown(_) => {
+                unreachable!("the peer keeps what its links deliver")
+            }
+        }
+    }
+
+    /// A snapshot for a learner has begun; it can be sent when it is whole.
+    pub fn begin_image(&self, link: LinkId, image: Image) {
+        self.images.lock().insert(link, image);
+    }
+
+    fn push_bytes(&self, link: LinkId, bytes: &[u8]) {
+        let queues = self.queues.lock();
+        let Some(queue) = queues.get(&link) else { return };
+        let unsent = queue.unsent.fetch_add(bytes.len(), Relaxed) + bytes.len();
+        // The writer finds out, and closes.
+        let item = if unsent <= UNSENT_BYTES_MAX { Item::Bytes(bytes.to_vec()) } else { Item::Close };
+        let _ = queue.items.send(item);
+    }
+
+    fn push(&self, link: LinkId, item: Item) {
+        if let Some(queue) = self.queues.lock().get(&link) {
+            // A writer that has ended has closed the link.
+            let _ = queue.items.send(item);
+        }
+    }
+}
+
+async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::UnboundedReceiver<Command>) {
+    listener.run(&shared);
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::DialPeer { peer, addresses } => {
+                drop(tokio::spawn(election::dial(shared.clone(), peer, addresses)));
+            }
+            Command::DialLeader { addresses } => drop(tokio::spawn(dial_leader(shared.clone(), addresses))),
+            Command::LookUp { link, zxid } => drop(tokio::spawn(look_up(shared.clone(), link, zxid))),
+        }
+    }
+}
+
+async fn dial_leader(shared: Shared, addresses: Vec<Address>) {
+    match dial::first_that_answers(&addresses, shared.options.connect_timeout).await {
+        Some(socket) => open_link(&shared, socket, Side::Learner),
+        None => shared.feed(peer::Input::ConnectFailed),
+    }
+}
+
+/// Whose end of a quorum connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// This server was dialled.
+    Leader,
+    /// This server has dialled.
+    Learner,
+}
+
+/// A quorum connection stands: its queue is there before the replica hears of it.
+pub(crate) fn open_link(shared: &Shared, socket: tokio::net::TcpStream, side: Side) {
+    let link = LinkId(shared.quorum.new_id());
+    let _ = socket.set_nodelay(true);
+    let (read_half, write_half) = socket.into_split();
+    let (items, queue) = mpsc::unbounded_channel();
+    let unsent = Arc::default();
+    shared.quorum.queues.lock().insert(link, Queue { items, unsent: Arc::clone(&unsent) });
+    tokio::spawn(writer::run(shared.clone(), link, write_half, queue, unsent));
+    match side {
+        Side::Leader => shared.feed(peer::Input::Accepted { link }),
+        Side::Learner => shared.feed(peer::Input::Connected { link }),
+    }
+    tokio::spawn(reader::run(shared.clone(), link, read_half, side));
+}
+
+/// The connection is gone, whichever direction found out.
+pub(crate) fn close_link(shared: &Shared, link: LinkId) {
+    if shared.quorum.queues.lock().remove(&link).is_some() {
+        shared.feed(peer::Input::Closed { link });
+    }
+}
+
+async fn look_up(shared: Shared, link: LinkId, zxid: Zxid) {
+    let options = shared.options.clone();
+    let is_found = tokio::task::spawn_blocking(move || writer::log_behind(&options, zxid).is_some()).await;
+    let is_found = is_found.unwrap_or(false);
+    shared.feed(peer::Input::Leader(leader::Input::LookedUp { link, is_found }));
+}
+
+/// For log lines.
+pub(crate) fn address_of(socket: &tokio::net::TcpStream) -> String {
+    socket.peer_addr().map_or_else(|_| "?".to_owned(), |address: SocketAddr| address.to_string())
+}

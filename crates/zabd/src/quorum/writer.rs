@@ -1,0 +1,153 @@
+//! What goes over a quorum connection, in the order in which it was asked for.
+//!
+//! Small things that wait are written together. Records and snapshots are read from the disk here, apart from the
+//! thread, while everything behind them waits in the link's own queue and nobody else's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::mpsc;
+use zabd_jute::quorum::{FromLeader, SNAPSHOT_SIGNATURE};
+use zabd_jute::{Writer, Zxid};
+use zabd_storage::disk::RealDisk;
+use zabd_storage::log::Records;
+use zabd_storage::snapshot;
+use zabd_zab::effect::LinkId;
+
+use super::{Item, QuorumOptions, Shared, close_link};
+
+/// How much is written at a time.
+const WRITE_BYTES: usize = 256 << 10;
+
+pub(super) async fn run(
+    shared: Shared,
+    link: LinkId,
+    mut socket: OwnedWriteHalf,
+    mut queue: mpsc::UnboundedReceiver<Item>,
+    unsent: Arc<AtomicUsize>,
+) {
+    let mut out = Vec::new();
+    while let Some(item) = queue.recv().await {
+        let mut next = Some(item);
+        while let Some(item) = next {
+            match write(&shared, &mut socket, item, &mut out, &unsent).await {
+                Ok(true) => (),
+                Ok(false) => {
+                    let _ = flush(&mut socket, &mut out, &unsent).await;
+                    let _ = socket.shutdown().await;
+                    return close_link(&shared, link);
+                }
+                Err(problem) => {
+                    tracing::warn!("Closing a connection on the quorum port: {problem}");
+                    return close_link(&shared, link);
+                }
+            }
+            next = queue.try_recv().ok();
+        }
+        if let Err(problem) = flush(&mut socket, &mut out, &unsent).await {
+            tracing::debug!("A connection on the quorum port is gone: {problem}");
+            return close_link(&shared, link);
+        }
+    }
+}
+
+/// One thing; false if the connection is to be closed.
+async fn write(
+    shared: &Shared,
+    socket: &mut OwnedWriteHalf,
+    item: Item,
+    out: &mut Vec<u8>,
+    unsent: &AtomicUsize,
+) -> Result<bool, String> {
+    match item {
+        Item::Close => return Ok(false),
+        Item::Bytes(bytes) => {
+            out.extend_from_slice(&bytes);
+            if out.len() >= WRITE_BYTES {
+                flush(socket, out, unsent).await?;
+            }
+        }
+        Item::Log(after, upto) => {
+            flush(socket, out, unsent).await?;
+            write_log(shared, socket, after, upto).await?;
+        }
+        Item::Image(image) => {
+            flush(socket, out, unsent).await?;
+            let path = image.whole().await.ok_or("the snapshot for a learner could not be written")?;
+            let loaded = tokio::task::spawn_blocking(move || snapshot::load(&RealDisk, &path)).await;
+            let loaded = loaded.map_err(|error| error.to_string())?;
+            let loaded = loaded.map_err(|error| crate::launch::with_causes(&error))?;
+            for chunk in loaded.body().chunks(WRITE_BYTES) {
+                socket.write_all(chunk).await.map_err(|error| error.to_string())?;
+            }
+            socket.write_all(SNAPSHOT_SIGNATURE).await.map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(true)
+}
+
+async fn flush(socket: &mut OwnedWriteHalf, out: &mut Vec<u8>, unsent: &AtomicUsize) -> Result<(), String> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    socket.write_all(out).await.map_err(|error| error.to_string())?;
+    unsent.fetch_sub(out.len(), Relaxed);
+    out.clear();
+    out.shrink_to(2 * WRITE_BYTES);
+    Ok(())
+}
+
+/// Records out of the log, each as a proposal and its commit.
+async fn write_log(
+    shared: &Shared,
+    socket: &mut OwnedWriteHalf,
+    after: Zxid,
+    upto: Zxid,
+) -> Result<(), String> {
+    let options = shared.options.clone();
+    let (chunks, mut read) = mpsc::channel::<Result<Vec<u8>, String>>(4);
+    let reading = tokio::task::spawn_blocking(move || {
+        if let Err(problem) = read_log(&options, after, upto, &chunks) {
+            let _ = chunks.blocking_send(Err(problem));
+        }
+    });
+    while let Some(chunk) = read.recv().await {
+        socket.write_all(&chunk?).await.map_err(|error| error.to_string())?;
+    }
+    reading.await.map_err(|error| error.to_string())
+}
+
+fn read_log(
+    options: &QuorumOptions,
+    after: Zxid,
+    upto: Zxid,
+    chunks: &mpsc::Sender<Result<Vec<u8>, String>>,
+) -> Result<(), String> {
+    let mut records =
+        log_behind(options, after).ok_or("the log does not reach back to the learner any more")?;
+    let mut chunk = Vec::new();
+    let mut last = after;
+    while last < upto {
+        let record = records.next_record().map_err(|error| crate::launch::with_causes(&error))?;
+        let record = record.filter(|record| record.zxid <= upto).ok_or("the log ends before its end")?;
+        last = record.zxid;
+        let mut w = Writer::new(&mut chunk);
+        FromLeader::Proposal { zxid: last, txn: record.entry }.encode(&mut w);
+        FromLeader::Commit { zxid: last }.encode(&mut w);
+        if chunk.len() >= WRITE_BYTES {
+            // The connection may be gone by now; then nobody wants the rest.
+            chunks.blocking_send(Ok(std::mem::take(&mut chunk))).map_err(|_| "the learner is gone")?;
+        }
+    }
+    chunks.blocking_send(Ok(chunk)).map_err(|_| "the learner is gone".to_owned())
+}
+
+/// The log from behind `zxid` on, if it holds `zxid` itself.
+pub(super) fn log_behind(options: &QuorumOptions, zxid: Zxid) -> Option<Records<RealDisk>> {
+    let before = Zxid(zxid.0 - 1);
+    let mut records = Records::after(RealDisk, &options.directories.logs, before, options.limits).ok()?;
+    let is_there = records.next_record().ok()??.zxid == zxid;
+    is_there.then_some(records)
+}

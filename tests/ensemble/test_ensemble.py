@@ -1,0 +1,161 @@
+"""Ensembles of real processes lose nothing that was acknowledged, whoever their members are and whatever ends them.
+
+Writers go from server to server all the time, each with one session and one ephemeral in it. At the end every member's
+tree is compared node by node, stats and access lists included, and held against the writers' ledgers.
+"""
+
+import time
+
+import pytest
+
+from . import members
+
+WRITERS = 3
+
+
+@pytest.fixture(name="write_through")
+def write_through_fixture():
+    """Starts writers on an ensemble; whatever happens, they end."""
+    started = []
+
+    def start(ensemble):
+        started.extend(members.Writer(ensemble, number) for number in range(WRITERS))
+        for writer in started:
+            writer.start()
+        return started
+
+    yield start
+    for writer in started:
+        writer.ends.set()
+        writer.join()
+
+
+def await_progress(writers, count=20):
+    """Returns when every writer has had so many more writes acknowledged."""
+    goals = [len(writer.gaps) + count for writer in writers]
+    deadline = time.monotonic() + 60
+    while any(len(writer.gaps) < goal for writer, goal in zip(writers, goals)):
+        failures = [writer.failure for writer in writers if writer.failure]
+        assert not failures, failures
+        assert time.monotonic() < deadline, "nobody takes writes"
+        time.sleep(0.005)
+
+
+def finish(ensemble, writers):
+    """Ends the writers and compares everything."""
+    for writer in writers:
+        writer.stop()
+    trees = ensemble.trees()
+    for nodes in trees.values():
+        for writer in writers:
+            writer.assert_kept(nodes)
+    ensemble.assert_equal_trees()
+
+
+def test_three_members_outlive_each_other(tmp_path, write_through):
+    """Leaders and followers are killed and told to end, again and again, and come back; then all at once."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        writers = write_through(ensemble)
+        await_progress(writers)
+        for turn in range(12):
+            leader = ensemble.leader()
+            victim = leader if turn % 3 != 2 else leader % 3 + 1
+            end = ensemble.members[victim].stop if turn % 2 else ensemble.members[victim].kill
+            end()
+            await_progress(writers)
+            ensemble.members[victim].start()
+            await_progress(writers)
+        for server in ensemble.members.values():
+            server.kill()
+        for server in ensemble.members.values():
+            server.start(wait=False)
+        await_progress(writers)
+        finish(ensemble, writers)
+
+
+def test_a_minority_serves_nobody(tmp_path):
+    """A member without a quorum answers no client, and takes part again when there is one."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        lone = ensemble.leader()
+        others = [number for number in ensemble.members if number != lone]
+        for number in others:
+            ensemble.members[number].kill()
+        deadline = time.monotonic() + 20
+        while ensemble.mode(lone) is not None:
+            assert time.monotonic() < deadline, "a leader without followers goes on serving"
+            time.sleep(0.05)
+        with pytest.raises((members.wire.Closed, OSError)):
+            members.wire.Session(ensemble.members[lone].port)
+        ensemble.members[others[0]].start()
+        ensemble.members[lone].await_serving()
+        session = members.wire.Session(ensemble.members[lone].port)
+        members.create(session, "/again", 0)
+        session.end()
+
+
+def test_an_empty_member_does_not_outvote_data(tmp_path):
+    """One member has data, two come without any: nothing is lost, in whatever order they come."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        session = members.wire.Session(ensemble.members[1].port)
+        members.create(session, "/precious", 0)
+        session.end()
+        ensemble.await_level()
+        for server in ensemble.members.values():
+            server.kill()
+        for number in (1, 3):
+            data = ensemble.members[number].data_dir / "version-2"
+            for path in data.iterdir():
+                path.unlink()
+            ensemble.members[number].start(wait=False)
+        time.sleep(1)  # Long enough for the two to have elected each other, if they would.
+        assert [ensemble.mode(number) for number in (1, 3)] == [None, None]
+        ensemble.members[2].start()
+        for number in (1, 3):
+            ensemble.members[number].await_serving()
+        for nodes in ensemble.trees().values():
+            assert "/precious" in {node["path"] for node in nodes}
+
+
+def test_an_observer_follows(tmp_path, write_through):
+    """An observer serves clients and is in nobody's way, whoever it is and whomever it observes."""
+    with members.Ensemble(["zabd", "java395", "zabd", "zabd", "java38"], tmp_path, observers=(4, 5)) as ensemble:
+        writers = write_through(ensemble)
+        await_progress(writers)
+        assert {ensemble.mode(number) for number in (4, 5)} == {"observer"}
+        ensemble.members[ensemble.leader()].kill()
+        await_progress(writers)
+        ensemble.members[4].kill()
+        await_progress(writers)
+        ensemble.members[4].start()
+        finish(ensemble, writers)
+
+
+@pytest.mark.parametrize("kinds", [("java395", "java38", "zabd"), ("zabd", "java395", "zabd")], ids="-".join)
+def test_mixed_with_java(tmp_path, write_through, kinds):
+    """Every member leads in turn, and is killed for it."""
+    with members.Ensemble(kinds, tmp_path) as ensemble:
+        writers = write_through(ensemble)
+        led = set()
+        for _ in range(4):
+            leader = ensemble.leader()
+            led.add(ensemble.members[leader].kind)
+            await_progress(writers)
+            ensemble.members[leader].kill()
+            await_progress(writers)
+            ensemble.members[leader].start()
+            await_progress(writers)
+        assert led == set(kinds) or len(led) > 1, f"only {led} led"
+        finish(ensemble, writers)
+
+
+def test_java_is_replaced_and_comes_back(tmp_path, write_through):
+    """Member by member to zabd on Java's own files, and member by member back on zabd's, under load."""
+    with members.Ensemble(["java395"] * 3, tmp_path) as ensemble:
+        writers = write_through(ensemble)
+        await_progress(writers)
+        for kind in ("zabd", "java395"):
+            leader = ensemble.leader()
+            for number in [each for each in ensemble.members if each != leader] + [leader]:
+                ensemble.replace(number, kind)
+                await_progress(writers)
+        finish(ensemble, writers)
