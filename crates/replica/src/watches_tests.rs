@@ -194,7 +194,7 @@ fn fired_watches_are_counted_by_what_happened() {
     offer(&mut watches, &deleted("/a"));
     let samples = |each: &[u64]| {
         let mut samples = Samples::default();
-        for sample in &each {
+        for sample in each {
             samples.add(*sample);
         }
         samples
