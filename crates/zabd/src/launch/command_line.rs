@@ -8,6 +8,8 @@ pub enum Request {
     Say(String),
     /// Print this as a mistake and end.
     Refuse(String),
+    /// Run several servers on this machine.
+    LocalEnsemble,
     /// Serve.
     Start {
         /// What was configured, or every mistake in it.
@@ -25,6 +27,7 @@ Usage:
   zabd [-Dkey=value ...] <zoo.cfg>       as ZooKeeper is started
   zabd <port> <datadir> [ticktime] [maxcnxns]
   zabd server [--config zoo.cfg] [--key value ...]
+  zabd ensemble                          three servers on this machine, data in ./data/ensemble
 
 Flags of `zabd server` are the keys of zoo.cfg; docs/configuration.md lists them all:
   zabd server --clientPort 2181 --dataDir /var/lib/zookeeper --autopurge.purgeInterval 1
@@ -38,6 +41,7 @@ pub fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> 
     match words.first().map(String::as_str) {
         Some("--help" | "-h" | "help") => Request::Say(HELP.to_owned()),
         Some("--version" | "version") => Request::Say(format!("zabd {}", env!("CARGO_PKG_VERSION"))),
+        Some("ensemble") if words.len() == 1 => Request::LocalEnsemble,
         _ => match CommandLine::parse(words.iter().cloned()) {
             Err(errors) => Request::Refuse(errors.to_string()),
             Ok(command) => Request::Start {
@@ -61,6 +65,7 @@ mod tests {
         match request(words) {
             Request::Start { config, .. } => config.expect("the words are right"),
             Request::Say(text) | Request::Refuse(text) => panic!("{text}"),
+            Request::LocalEnsemble => panic!("an ensemble is started"),
         }
     }
 
@@ -99,6 +104,12 @@ mod tests {
             let errors = config.expect_err("the flag is wrong").to_string();
             assert!(errors.contains(flag.trim_start_matches('-')), "{errors}");
         }
+    }
+
+    #[test]
+    fn an_ensemble_takes_no_further_words() {
+        assert!(matches!(request(&["ensemble"]), Request::LocalEnsemble));
+        assert!(!matches!(request(&["ensemble", "5"]), Request::LocalEnsemble));
     }
 
     #[test]

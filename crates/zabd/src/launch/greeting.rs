@@ -16,7 +16,7 @@ Try, in another terminal:
   python3 -c 'import kazoo.client as k; c = k.KazooClient(\"127.0.0.1:{port}\"); c.start(); print(c.get_children(\"/\"))'
   (printf srvr; sleep 1) | nc 127.0.0.1 {port}
 
-End it with Ctrl-C; `zabd --help` tells how to start it from a zoo.cfg.
+End it with Ctrl-C; `zabd ensemble` runs three of them, and `zabd --help` tells how to start one from a zoo.cfg.
 ",
         version = env!("CARGO_PKG_VERSION"),
         data_dir = data_dir.display(),

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod greeting;
+mod local_ensemble;
 mod signals;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ pub fn run() -> ExitCode {
             eprintln!("{text}");
             ExitCode::from(zabd_config::ExitCode::InvalidInvocation as u8)
         }
+        Request::LocalEnsemble => local_ensemble::run(),
         Request::Start { config, is_development } => match *config {
             Ok(config) => serve(config, is_development),
             Err(errors) => refuse(&errors),

@@ -4,10 +4,18 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::server::Server;
 
-/// Waits for a signal on a thread of its own.
+/// Ends the server when it is asked to.
 pub fn stop_on_request(server: &Server) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let server = server.clone();
+    on_request(move || {
+        tracing::info!("Asked to stop");
+        server.stop();
+    })
+}
+
+/// Waits for a signal on a thread of its own, and does this.
+pub fn on_request(act: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut terminate, mut interrupt) = {
         let _inside = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
@@ -17,8 +25,7 @@ pub fn stop_on_request(server: &Server) -> std::io::Result<()> {
             _ = terminate.recv() => (),
             _ = interrupt.recv() => (),
         }
-        tracing::info!("Asked to stop");
-        server.stop();
+        act();
     };
     std::thread::Builder::new().name("Signals".into()).spawn(move || runtime.block_on(wait)).map(drop)
 }

@@ -1,0 +1,159 @@
+//! An ensemble on this machine in one command, for developers: three servers of this very program, each a process.
+//!
+//! Ports are the usual ones if they are free, else whatever is; data is kept below `./data/ensemble`, so that the next start
+//! goes on where this one ended. Each line of a server's log carries its number. Ctrl-C reaches all of them, as they share
+//! a terminal; any other request to end is passed on.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How many servers: the fewest of which one may fail.
+const SERVERS: u16 = 3;
+/// Where their data is.
+const DATA_DIR: &str = "data/ensemble";
+
+/// One server's place on this machine.
+struct Place {
+    number: u16,
+    client: u16,
+    quorum: u16,
+    election: u16,
+    dir: PathBuf,
+}
+
+/// Runs until all servers have ended.
+pub fn run() -> ExitCode {
+    match start() {
+        Ok(children) => wait(children),
+        Err(error) => {
+            eprintln!("cannot start an ensemble in ./{DATA_DIR}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> std::io::Result<Vec<(u16, Child)>> {
+    let places: Vec<_> = (1..=SERVERS).map(place).collect::<Result<_, _>>()?;
+    for place in &places {
+        std::fs::create_dir_all(&place.dir)?;
+        std::fs::write(place.dir.join("myid"), format!("{}\n", place.number))?;
+        std::fs::write(place.dir.join("zoo.cfg"), zoo_cfg(place, &places))?;
+    }
+    println!("{}", greeting(&places));
+    let program = std::env::current_exe()?;
+    places.iter().map(|place| Ok((place.number, spawn(&program, place)?))).collect()
+}
+
+fn place(number: u16) -> std::io::Result<Place> {
+    let offset = number - 1;
+    Ok(Place {
+        number,
+        client: free_port(2181 + offset)?,
+        quorum: free_port(2888 + offset)?,
+        election: free_port(3888 + offset)?,
+        dir: Path::new(DATA_DIR).join(format!("server{number}")),
+    })
+}
+
+/// The usual port, or any other if somebody has it.
+fn free_port(usual: u16) -> std::io::Result<u16> {
+    let bound = TcpListener::bind(("127.0.0.1", usual)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    Ok(bound?.local_addr()?.port())
+}
+
+fn zoo_cfg(place: &Place, places: &[Place]) -> String {
+    let members = places
+        .iter()
+        .map(|each| format!("server.{}=127.0.0.1:{}:{}\n", each.number, each.quorum, each.election));
+    format!(
+        "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\n\
+         4lw.commands.whitelist=*\n{}",
+        absolute(&place.dir).display(),
+        place.client,
+        members.collect::<String>()
+    )
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn greeting(places: &[Place]) -> String {
+    let clients =
+        places.iter().map(|place| format!("127.0.0.1:{}", place.client)).collect::<Vec<_>>().join(",");
+    let lines = places.iter().map(|place| {
+        format!("  [{}] clients on port {}, data in ./{}\n", place.number, place.client, place.dir.display())
+    });
+    format!(
+        "\nAn ensemble of {SERVERS} on this machine:\n{}\nTry, in another terminal:\n  zkCli.sh -server {clients}\n\n\
+         Ctrl-C ends all of them; the next start goes on with the same data.\n",
+        lines.collect::<String>()
+    )
+}
+
+fn spawn(program: &Path, place: &Place) -> std::io::Result<Child> {
+    let mut child = Command::new(program)
+        .arg(absolute(&place.dir.join("zoo.cfg")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let log = child.stdout.take().expect("its output was asked for");
+    let number = place.number;
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            println!("[{number}] {line}");
+        }
+    });
+    Ok(child)
+}
+
+fn wait(children: Vec<(u16, Child)>) -> ExitCode {
+    let pids: Vec<_> = children.iter().map(|(_, child)| Pid::from_child(child)).collect();
+    let passed_on = super::signals::on_request(move || {
+        for pid in &pids {
+            // One that has ended already needs no telling.
+            let _ = kill_process(*pid, Signal::TERM);
+        }
+    });
+    if let Err(error) = passed_on {
+        eprintln!("signals reach only this process: {error}");
+    }
+    let mut is_fine = true;
+    for (number, mut child) in children {
+        let ended = child.wait().map(|status| status.to_string());
+        let text = ended.unwrap_or_else(|error| error.to_string());
+        is_fine &= text == "exit status: 0";
+        println!("[{number}] ended, {text}");
+    }
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_server_names_all_members_and_itself() {
+        let places: Vec<_> = (1..=SERVERS).map(|number| place(number).unwrap()).collect();
+        let text = zoo_cfg(&places[1], &places);
+        assert_eq!(text.matches("server.").count(), 3);
+        assert!(text.contains(&format!("clientPort={}", places[1].client)), "{text}");
+        assert!(text.contains("server2"), "{text}");
+        assert!(
+            greeting(&places)
+                .contains(&format!("127.0.0.1:{},127.0.0.1:{}", places[0].client, places[1].client))
+        );
+    }
+
+    #[test]
+    fn a_port_that_somebody_has_is_left_to_them() {
+        let taken =
+            TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().map(|address| address.port()).unwrap();
+        let held = TcpListener::bind(("127.0.0.1", taken)).unwrap();
+        assert_ne!(free_port(taken).unwrap(), held.local_addr().unwrap().port());
+    }
+}
