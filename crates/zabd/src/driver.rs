@@ -27,7 +27,7 @@ use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, peer};
 
 use crate::log_writer::{LogQueue, Operation};
-use crate::net::{Client, Registry, Responses, ServerCounters};
+use crate::net::{Client, Registry, Responses, Sent, ServerCounters};
 use crate::quorum::Quorum;
 use crate::snapshotter::Image;
 
@@ -287,7 +287,8 @@ impl Driver {
                     };
                     // The first answer tells the client its session; Java counts none of those.
                     if !answers || client.counters.session.load(Relaxed) != 0 {
-                        responses.add(bytes.len().saturating_sub(4) as u64, !answers);
+                        let sent = if answers { Sent::Answer } else { Sent::Event };
+                        responses.add(bytes.len().saturating_sub(4) as u64, sent);
                     }
                     mailed.extend(client.post(bytes, answers));
                 }

@@ -36,7 +36,7 @@ use zabd_tree::Tree;
 
 use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
-use super::figures::{Responses, ServerCounters, Summary};
+use super::figures::{Responses, Sent, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
@@ -442,7 +442,8 @@ impl Connection {
             read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.traffic, &mut self.out);
         self.tally.reads += 1;
         self.tally.sent += 1;
-        self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, false);
+        let sent = if header.op == OpCode::Ping.code() { Sent::Pong } else { Sent::Answer };
+        self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, sent);
         self.tally.zxid = tree.last_zxid().0;
         if served == Served::AnsweredForTheLastTime {
             self.phase = Phase::Closing;

@@ -132,6 +132,17 @@ impl Latencies {
     }
 }
 
+/// What a frame to a client is, for the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// An answer to a request.
+    Answer,
+    /// An answer to a ping, whose bytes Java does not sum up.
+    Pong,
+    /// An event.
+    Event,
+}
+
 /// Sizes of what was sent to clients, bytes without the length before each frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Responses {
@@ -147,10 +158,14 @@ pub struct Responses {
 
 impl Responses {
     /// Counts a frame.
-    pub fn add(&mut self, bytes: u64, is_event: bool) {
+    pub fn add(&mut self, bytes: u64, sent: Sent) {
         self.sizes.add(bytes);
         self.last = bytes;
-        if is_event { self.event_bytes += bytes } else { self.answer_bytes += bytes }
+        match sent {
+            Sent::Answer => self.answer_bytes += bytes,
+            Sent::Pong => (),
+            Sent::Event => self.event_bytes += bytes,
+        }
     }
 
     /// Counts what another has counted since.
@@ -199,12 +214,13 @@ mod tests {
     fn answers_and_events_are_told_apart() {
         let mut responses = Responses::default();
         let mut later = Responses::default();
-        responses.add(16, false);
-        later.add(40, true);
-        later.add(22, false);
+        responses.add(16, Sent::Answer);
+        responses.add(16, Sent::Pong);
+        later.add(40, Sent::Event);
+        later.add(22, Sent::Answer);
         responses.merge(&later);
         responses.merge(&Responses::default());
         assert_eq!((responses.answer_bytes, responses.event_bytes, responses.last), (38, 40, 22));
-        assert_eq!((responses.sizes.min, responses.sizes.max, responses.sizes.count), (16, 40, 3));
+        assert_eq!((responses.sizes.min, responses.sizes.max, responses.sizes.count), (16, 40, 4));
     }
 }

@@ -14,6 +14,6 @@ mod throttle;
 pub use acceptor::{Acceptor, ListenError, ListenOptions};
 pub use client::{Client, Clients, Registry};
 pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
-pub use figures::{ConnectionFigures, Responses, ServerCounters, Summary};
+pub use figures::{ConnectionFigures, Responses, Sent, ServerCounters, Summary};
 pub use io_thread::IoThread;
 pub use throttle::{ConnectionThrottle, ThrottleOptions};
