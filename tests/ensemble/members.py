@@ -132,6 +132,7 @@ class Writer(threading.Thread):
         self.session_id, self.password = 0, bytes(16)
         self.asked = self.acknowledged = 0
         self.gaps = []
+        self.last = time.monotonic()
         self.failure = None
         self.ends = threading.Event()
 
@@ -163,7 +164,6 @@ class Writer(threading.Thread):
             session.close()
 
     def write(self, session):
-        last = time.monotonic()
         while not self.ends.is_set():
             self.asked += 1
             body = wire.Writer().ustring(self.path).buffer(str(self.asked).encode()).int(-1).bytes
@@ -173,8 +173,8 @@ class Writer(threading.Thread):
             assert reply.err == 0, f"a write was refused with {reply.err}"
             self.acknowledged = self.asked
             now = time.monotonic()
-            self.gaps.append(now - last)
-            last = now
+            self.gaps.append(now - self.last)
+            self.last = now
         session.close()
 
     def stop(self):

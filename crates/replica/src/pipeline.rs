@@ -208,7 +208,7 @@ impl Replica {
             Input::Connect { conn, request } => self.on_connect(now, tree, conn, &request, out),
             Input::Touch { session } => self.on_touch(now, session),
             Input::Synced { upto } => self.on_synced(now, tree, upto, out),
-            Input::DiskFull => self.on_disk_full(out),
+            Input::DiskFull => self.on_disk_full(now, tree, out),
             Input::DiskHasRoom => self.on_disk_has_room(out),
             Input::Tick => self.on_tick(now, tree, out),
             Input::Reap { path } => self.propose_reap(now, tree, path, out),
@@ -329,10 +329,11 @@ impl Replica {
         }
     }
 
-    fn on_disk_full(&mut self, out: &mut Outputs) {
+    fn on_disk_full(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
         if !self.suspended {
             self.suspended = true;
             out.list.push(Output::Fact(Fact::WritesSuspended));
+            self.give_up_the_lead(now, tree, out);
         }
     }
 

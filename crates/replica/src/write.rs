@@ -134,7 +134,7 @@ impl Replica {
 
     /// Proposes to remove an outdated container or TTL znode.
     pub(crate) fn propose_reap(&mut self, now: Now, tree: &Tree, path: String, out: &mut Outputs) {
-        if self.suspended || self.is_learning() || !self.is_serving() {
+        if self.suspended || !self.may_propose() {
             return;
         }
         let caller = Caller { session: SessionId::NONE, ids: &[] };
@@ -154,7 +154,7 @@ impl Replica {
         out: &mut Outputs,
     ) {
         // In the midst of a step, the last position of the epoch may have been used up.
-        if !self.is_serving() {
+        if !self.may_propose() {
             return;
         }
         let zxid = self.positions.appended.next();

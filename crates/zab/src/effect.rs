@@ -98,6 +98,8 @@ pub enum Reason {
     },
     /// This server is asked to stop leading in favour of another.
     HandedOver,
+    /// The disk has no room for another record.
+    NoRoom,
     /// What this server has cannot be cut where the leader says; next time it must ask for a snapshot.
     CannotCut,
 }

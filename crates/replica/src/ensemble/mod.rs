@@ -54,6 +54,8 @@ pub(crate) struct Ensemble {
     leader: Option<ServerId>,
     /// The disk is finishing what the last role asked for; then a leader is looked for.
     settling: bool,
+    /// A leader that is about to hand over proposes nothing: who asks is answered by the next one.
+    is_retiring: bool,
     /// How many operations the disk has not reported, apart from appends.
     disk_operations: usize,
     /// Transactions up to here may meet their own effects: the leader's snapshot can be newer than it says.
@@ -96,6 +98,7 @@ impl Replica {
             epoch: Epoch::ZERO,
             leader: None,
             settling: true,
+            is_retiring: false,
             disk_operations: 0,
             fuzzy_until: tree.last_zxid(),
             configuration_to_show: None,
@@ -133,6 +136,13 @@ impl Replica {
         self.ensemble.as_ref()?.peer.next_timer().map(|instant| instant.0)
     }
 
+    /// Whether a transaction may be proposed now.
+    pub(crate) fn may_propose(&self) -> bool {
+        self.ensemble
+            .as_ref()
+            .is_none_or(|ensemble| ensemble.serving == Serving::Leading && !ensemble.is_retiring)
+    }
+
     pub(crate) fn is_learning(&self) -> bool {
         self.ensemble.as_ref().is_some_and(|ensemble| ensemble.serving == Serving::Learning)
     }
@@ -159,6 +169,7 @@ impl Replica {
     fn before_peer(&mut self, input: &peer::Input) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         match input {
+            peer::Input::Leader(leader::Input::HandOver) => ensemble.is_retiring = true,
             peer::Input::Persisted(_) => ensemble.disk_operations -= 1,
             peer::Input::Rebased { last } => {
                 ensemble.disk_operations -= 1;
@@ -196,6 +207,13 @@ impl Replica {
         self.positions = Positions { appended: last, synced: last, committed: last, applied: last };
         self.tell_peer(now, peer::Input::Settled { last });
         self.carry_out(now, tree, out);
+    }
+
+    /// A leader whose log takes nothing more lets somebody lead who has room.
+    pub(crate) fn give_up_the_lead(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
+        if self.is_leading() {
+            self.on_peer(now, tree, peer::Input::Leader(leader::Input::NoRoom), out);
+        }
     }
 
     /// Proposes what was checked here.

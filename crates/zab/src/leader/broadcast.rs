@@ -263,8 +263,11 @@ impl Leader {
         if !self.is_handing_over || self.phase != Phase::Broadcasting || self.committed < self.proposed {
             return;
         }
-        let has_all =
-            |learner: &super::Learner| learner.stage >= Stage::Serving && learner.acked >= self.proposed;
+        // Whoever serves has the whole initial history; nothing more is to be had before the first proposal.
+        let is_begun = self.proposed.counter() != 0;
+        let has_all = |learner: &super::Learner| {
+            learner.stage >= Stage::Serving && (!is_begun || learner.acked >= self.proposed)
+        };
         if self.is_quorum(self.quorums(), false, has_all) {
             self.leave(Reason::HandedOver, out);
         }

@@ -128,6 +128,8 @@ pub enum Input {
     },
     /// Nothing is proposed any more; leave when a follower could go on without this server.
     HandOver,
+    /// This server's log takes nothing any more: somebody else may be able to lead.
+    NoRoom,
     /// Time has passed.
     Timer,
 }
@@ -283,6 +285,7 @@ impl Leader {
                 self.is_handing_over = true;
                 self.consider_hand_over(out);
             }
+            Input::NoRoom => self.leave(Reason::NoRoom, out),
             Input::Timer => self.on_timer(now, out),
         }
         self.assert_invariants();
