@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod disk_probe;
 pub mod error;
 pub mod fan_out;
+pub mod floor;
 pub mod latency;
 pub mod load;
 pub mod new_sessions;
