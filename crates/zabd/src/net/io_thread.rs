@@ -101,9 +101,9 @@ impl IoThread {
         let _ = self.inbox.send(Job::Serve(connection));
     }
 
-    /// Lets this thread accept, too, for all of them.
-    pub fn accept(&self, acceptor: Acceptor, threads: Vec<IoThread>) {
-        let _ = self.inbox.send(Job::Accept(acceptor, threads));
+    /// Lets this thread accept, too, for itself and `others`.
+    pub fn accept(&self, acceptor: Acceptor, others: Vec<IoThread>) {
+        let _ = self.inbox.send(Job::Accept(acceptor, others));
     }
 }
 
@@ -113,22 +113,33 @@ async fn carry(service: Arc<Service>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     tokio::spawn(async move { waking.run().await });
     while let Some(job) = jobs.recv().await {
         match job {
-            Job::Serve(new) => serve(new, &service, &ready),
-            Job::Accept(acceptor, threads) => drop(tokio::spawn(async move {
-                if let Err(error) = acceptor.run(threads).await {
-                    tracing::error!("The client port is closed: {error}");
+            Job::Serve(NewConnection { socket, address, guard }) => {
+                match tokio::net::TcpStream::from_std(socket) {
+                    Ok(socket) => serve(socket, address, guard, &service, &ready),
+                    Err(error) => tracing::warn!("Cannot serve the connection from {address}: {error}"),
                 }
-            })),
+            }
+            Job::Accept(acceptor, others) => {
+                let (service, ready) = (service.clone(), ready.clone());
+                tokio::spawn(async move {
+                    let here = |socket, address, guard| serve(socket, address, guard, &service, &ready);
+                    if let Err(error) = acceptor.run(others, here).await {
+                        tracing::error!("The client port is closed: {error}");
+                    }
+                });
+            }
         }
     }
+    // Nobody is left who could send a job; the connections live on.
+    std::future::pending::<()>().await;
 }
 
-fn serve(new: NewConnection, service: &Arc<Service>, ready: &Arc<ReadyList>) {
-    match tokio::net::TcpStream::from_std(new.socket) {
-        Ok(socket) => {
-            let connection = Connection::new(socket, new.address, new.guard, service.clone(), ready.clone());
-            tokio::spawn(connection);
-        }
-        Err(error) => tracing::warn!("Cannot serve the connection from {}: {error}", new.address),
-    }
+fn serve(
+    socket: tokio::net::TcpStream,
+    address: SocketAddr,
+    guard: Admission,
+    service: &Arc<Service>,
+    ready: &Arc<ReadyList>,
+) {
+    tokio::spawn(Connection::new(socket, address, guard, service.clone(), ready.clone()));
 }
