@@ -1,10 +1,11 @@
 //! The one place where the replica is fed, and where its outputs are carried out.
 //!
-//! Whoever has an input (a connection, the log writer, the ticker) takes the driver's lock, lets the
-//! replica step, and carries out the outputs before letting go: so outputs happen in the order in
-//! which they were decided, and no thread of its own stands between a request and its log record.
-//! Nothing done under the lock waits: appending is a push to the log writer's queue, sending a push to
-//! a connection's mailbox.
+//! Whoever has an input (a connection, the log writer, the ticker) leaves it in the inbox and, if nobody
+//! has the driver's lock, takes it, lets the replica step, and carries out the outputs before letting go:
+//! so outputs happen in the order in which they were decided, and no thread of its own stands between a
+//! request and its log record. Whoever finds the lock taken goes on with other work at once: the one who
+//! has it looks into the inbox again. Nothing done under the lock waits: appending is a push to the log
+//! writer's queue, sending a push to a connection's mailbox.
 //!
 //! Two more locks guard what reads share. The order is always driver, tree, watches:
 //!
@@ -14,7 +15,8 @@
 //!   is let go, and a connection empties its mailbox after it has taken that lock: it can never send
 //!   what a change shows before the change's event.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +36,10 @@ use crate::snapshotter::Image;
 /// How many queued items are worked off per hold of the tree's write lock: some tenths of a
 /// millisecond, which a read can wait.
 const APPLIED_PER_HOLD_MAX: usize = 256;
+
+/// After this many rounds a thread leaves what is left to the log writer, so that nobody works for others
+/// for ever while its own clients wait.
+const ROUNDS_MAX: usize = 4;
 
 /// What is kept of the memory that replies are written to, in bytes; a long one is not kept for ever.
 const KEPT_OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -71,6 +77,8 @@ pub fn wall_ms() -> i64 {
 struct Core {
     replica: Replica,
     outputs: Outputs,
+    /// Scratch: what was taken from the inbox.
+    inputs: Vec<Input>,
     /// Scratch: connections that got mail in this round.
     mailed: Vec<Arc<Client>>,
 }
@@ -78,6 +86,11 @@ struct Core {
 /// See the module's description.
 #[derive(Debug)]
 pub struct Driver {
+    /// Inputs in the order in which they came. They do not stay: whoever adds one, and whoever had the core
+    /// when somebody else did, looks here when the core is free.
+    inbox: Mutex<Vec<Input>>,
+    /// The core was let go with work left that the inbox does not show.
+    is_left: AtomicBool,
     core: Mutex<Core>,
     tree: RwLock<Tree>,
     watches: Mutex<Watches>,
@@ -113,7 +126,14 @@ impl Driver {
         counters: Arc<ServerCounters>,
     ) -> Self {
         Self {
-            core: Mutex::new(Core { replica, outputs: Outputs::default(), mailed: Vec::new() }),
+            inbox: Mutex::default(),
+            is_left: AtomicBool::new(false),
+            core: Mutex::new(Core {
+                replica,
+                outputs: Outputs::default(),
+                inputs: Vec::new(),
+                mailed: Vec::new(),
+            }),
             tree: RwLock::new(tree),
             watches: Mutex::new(watches),
             registry: Registry::default(),
@@ -154,7 +174,10 @@ impl Driver {
         quorum.begin_image(link, image);
         let zxid = begun.head.zxid;
         let input = peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid });
-        self.feed_held(&mut core, [Input::Peer(Box::new(input))]);
+        self.step(&mut core, [Input::Peer(Box::new(input))]);
+        self.is_left.store(true, SeqCst);
+        drop(core);
+        self.work_off(ROUNDS_MAX);
         begun
     }
 
@@ -191,12 +214,15 @@ impl Driver {
 
     /// Looks at the replica, for operators.
     pub fn inspect<T>(&self, look: impl FnOnce(&Replica) -> T) -> T {
-        look(&self.core.lock().replica)
+        let answer = look(&self.core.lock().replica);
+        self.work_off(ROUNDS_MAX);
+        answer
     }
 
     /// Counts from zero, for operators.
     pub fn reset_figures(&self) {
         self.core.lock().replica.reset_figures();
+        self.work_off(ROUNDS_MAX);
         self.watches.lock().reset_fired();
     }
 
@@ -217,24 +243,62 @@ impl Driver {
 
     /// Everything up to here survives a crash.
     pub fn synced(&self, upto: Zxid) {
-        self.feed([Input::Synced { upto }]);
+        self.inbox.lock().push(Input::Synced { upto });
+        self.work_off_all();
     }
 
-    /// Feeds inputs in order and carries out what follows from them.
+    /// Feeds inputs in order; what follows from them is carried out here, or by whoever has the core.
     pub fn feed(&self, inputs: impl IntoIterator<Item = Input>) {
-        let mut core = self.core.lock();
-        self.feed_held(&mut core, inputs);
+        self.inbox.lock().extend(inputs);
+        self.work_off(ROUNDS_MAX);
     }
 
-    fn feed_held(&self, core: &mut MutexGuard<'_, Core>, inputs: impl IntoIterator<Item = Input>) {
-        self.step(core, inputs);
-        while core.outputs.apply {
+    /// Does all that was left, for the log writer: while it works for others, nothing new becomes durable, so
+    /// there is an end to it.
+    pub fn work_off_all(&self) {
+        self.work_off(usize::MAX);
+    }
+
+    /// Does what there is to do, unless somebody is at it.
+    fn work_off(&self, rounds_max: usize) {
+        loop {
+            // Whoever adds an input looks at the core afterwards, and whoever lets go of the core looks at the
+            // inbox afterwards. The fences let at least one of them see what the other one did.
+            fence(SeqCst);
+            if self.inbox.lock().is_empty() && !self.is_left.load(SeqCst) {
+                return;
+            }
+            let Some(mut core) = self.core.try_lock() else { return };
+            self.is_left.store(false, SeqCst);
+            for round in 0.. {
+                let is_quiet = self.inbox.lock().is_empty() && !core.outputs.apply;
+                if is_quiet {
+                    break;
+                }
+                if round == rounds_max {
+                    self.is_left.store(true, SeqCst);
+                    drop(core);
+                    self.log.nudge();
+                    return;
+                }
+                self.round(&mut core);
+            }
+        }
+    }
+
+    /// Lets the replica step over what is in the inbox, then apply one bite of what is committed.
+    fn round(&self, core: &mut Core) {
+        let mut inputs = std::mem::take(&mut core.inputs);
+        std::mem::swap(&mut *self.inbox.lock(), &mut inputs);
+        if !inputs.is_empty() {
+            self.step(core, inputs.drain(..));
+        }
+        core.inputs = inputs;
+        if core.outputs.apply {
             self.apply(core);
             if !core.outputs.apply && self.is_member() {
                 self.step(core, [Input::Applied]);
             }
-            // Between two bites whoever waits to propose may go first.
-            MutexGuard::bump(core);
         }
     }
 
@@ -269,7 +333,7 @@ impl Driver {
 
     /// Carries out the list of outputs, except for waking: yields who has mail.
     fn deliver(&self, core: &mut Core) -> Vec<Arc<Client>> {
-        let Core { replica, outputs, mailed } = core;
+        let Core { replica, outputs, mailed, .. } = core;
         let mut mailed = std::mem::take(mailed);
         let clients = self.registry.lock();
         let mut log = self.log.batch();
@@ -374,5 +438,77 @@ fn tell(fact: &Fact, clients: &crate::net::Clients<'_>) {
             );
         }
         Fact::WritesResumed => tracing::warn!("The log has room again: writes are accepted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zabd_jute::Limits;
+    use zabd_replica::read::ReadOptions;
+    use zabd_replica::{HashSeed, ReplicaOptions, SessionTimeouts};
+    use zabd_tree::{CheckOptions, TreeOptions};
+
+    fn driver() -> Driver {
+        let tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
+        let clock = Clock::new();
+        let options = ReplicaOptions {
+            timeouts: SessionTimeouts { tick_ms: 2000, min_ms: 4000, max_ms: 40_000 },
+            first_session: SessionId(1),
+            check: CheckOptions::default(),
+            read: ReadOptions { skip_acl: false, limits: Limits::default() },
+            audit: false,
+            reconfig: false,
+        };
+        let replica = Replica::new(clock.now(), &tree, options);
+        let watches = Watches::new(HashSeed::with_seed(1), false);
+        Driver::new(replica, tree, watches, clock, Arc::default())
+    }
+
+    fn connect(conn: u64) -> Input {
+        let request = SessionRequest {
+            last_zxid_seen: Zxid::ZERO,
+            timeout_ms: 10_000,
+            session: SessionId::NONE,
+            password: vec![0; 16],
+            has_read_only_byte: false,
+        };
+        Input::Connect { conn: ConnId(conn), request }
+    }
+
+    /// What a thread leaves because another one has the core is done when that one lets go: no input waits
+    /// for the next one to come.
+    #[test]
+    fn what_comes_while_the_core_is_taken_is_done_by_whoever_has_it() {
+        let driver = driver();
+        let sessions = driver.inspect(|replica| {
+            std::thread::scope(|scope| scope.spawn(|| driver.feed([connect(1), connect(2)])).join().unwrap());
+            replica.session_count()
+        });
+        assert_eq!(sessions, 0);
+        assert!(driver.inbox.lock().is_empty());
+        assert_eq!(driver.inspect(Replica::session_count), 2);
+    }
+
+    /// Nothing is lost or left among threads that all find the core taken again and again.
+    #[test]
+    fn nothing_is_left_when_all_threads_are_done() {
+        const THREADS: u64 = 4;
+        const INPUTS: u64 = 2000;
+        let driver = driver();
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let driver = &driver;
+                scope.spawn(move || {
+                    (0..INPUTS).for_each(|input| driver.feed([connect(thread * INPUTS + input)]));
+                });
+            }
+        });
+        // What is left is left to the log writer, which was told.
+        if driver.is_left.load(SeqCst) {
+            driver.work_off_all();
+        }
+        assert!(driver.inbox.lock().is_empty());
+        assert_eq!(driver.core.lock().replica.session_count() as u64, THREADS * INPUTS);
     }
 }

@@ -12,6 +12,7 @@
 //! so each happens when everything before it is durable, and nothing behind it has begun.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,7 +39,7 @@ use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Batches smaller than this are those of few clients, which would only wait for themselves.
-const LINGER_BATCH_MIN: usize = 16;
+const LINGER_BATCH_MIN: usize = 5;
 
 /// Less than a sync takes; with the timer's slack about twice as long.
 const LINGER: Duration = Duration::from_micros(60);
@@ -47,6 +48,8 @@ const LINGER: Duration = Duration::from_micros(60);
 #[derive(Debug, Default)]
 pub struct LogQueue {
     waiting: Mutex<Vec<Record>>,
+    /// Whether the writer is to come back without a record; changes only under the lock of `waiting`.
+    is_nudged: AtomicBool,
     arrived: Condvar,
     /// A leader's snapshot that has come and has no name yet.
     received: Mutex<Option<SealedSnapshot<RealDisk>>>,
@@ -89,6 +92,14 @@ impl LogQueue {
         Batch { queue: self, waiting: None }
     }
 
+    /// Wakes the writer although there is no record: the driver has work for it.
+    pub fn nudge(&self) {
+        let waiting = self.waiting.lock();
+        self.is_nudged.store(true, Relaxed);
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
     /// A leader's snapshot has come; an operation that follows says what becomes of it.
     pub fn receive(&self, image: SealedSnapshot<RealDisk>) {
         *self.received.lock() = Some(image);
@@ -102,7 +113,7 @@ impl LogQueue {
     /// Moves everything that waits into `taken`, waiting for the first record up to `patience`.
     fn take(&self, taken: &mut Vec<Record>, most: usize, patience: Duration) {
         let mut waiting = self.waiting.lock();
-        if waiting.is_empty() {
+        if waiting.is_empty() && !self.is_nudged.swap(false, Relaxed) {
             self.arrived.wait_for(&mut waiting, patience);
         }
         if waiting.len() <= most {
@@ -240,6 +251,7 @@ impl LogWriter {
             self.driver.log.take(&mut batch, self.batches.records_max, Duration::from_secs(1));
             previous = batch.len();
             if batch.is_empty() {
+                self.driver.work_off_all();
                 continue;
             }
             if !self.batches.delay.is_zero() {
