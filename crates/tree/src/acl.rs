@@ -3,6 +3,7 @@
 //! Follows Java's `ZooKeeperServer.checkACL` and `PrepRequestProcessor.fixupACL`, with the schemes that
 //! are part of the server: world, auth, digest, ip; sasl and x509 where they are switched on.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use zabd_jute::{Acl, ErrorCode, Id, SessionId, perms};
@@ -59,38 +60,60 @@ pub fn masked(acl: &[Acl<'static>]) -> Vec<Acl<'static>> {
 }
 
 /// The list as it is stored: each entry once, `auth` replaced by who the caller is, all else valid.
+///
+/// It may be encoded in `bytes_max`: a list can grow far beyond its request, by `auth` for every identity
+/// and by bytes that are no UTF-8, and Java cannot read back a record that is too long.
 pub fn fix_up(
     list: Option<&[Acl<'_>]>,
     caller: &Caller<'_>,
     schemes: AuthSchemes,
+    bytes_max: usize,
 ) -> Result<Vec<Acl<'static>>, ErrorCode> {
     let list = list.filter(|list| !list.is_empty()).ok_or(ErrorCode::InvalidAcl)?;
-    let mut fixed = Vec::with_capacity(list.len());
-    for (at, entry) in list.iter().enumerate() {
-        if list[..at].contains(entry) {
+    let mut fixed = FixedList { entries: Vec::with_capacity(list.len()), bytes_left: bytes_max };
+    let mut seen = BTreeSet::new();
+    for entry in list {
+        if 1 < list.len() && !seen.insert(entry) {
             continue;
         }
         match (entry.id.scheme.as_deref(), entry.id.id.as_deref()) {
             // By far the most common entry takes no memory of its own.
-            (Some("world"), Some("anyone")) => fixed.push(Acl::new(entry.perms, "world", "anyone")),
+            (Some("world"), Some("anyone")) => fixed.push(Acl::new(entry.perms, "world", "anyone"))?,
             // Java stumbles over the null before it can call the list invalid.
             (Some("world"), None) => return Err(ErrorCode::MarshallingError),
             (Some("auth"), _) => expand_auth(entry.perms, caller, &mut fixed)?,
             (Some(scheme), Some(id)) if is_valid(scheme, id, schemes) => {
-                fixed.push(entry.clone().into_owned());
+                fixed.push(entry.clone().into_owned())?;
             }
             _ => return Err(ErrorCode::InvalidAcl),
         }
     }
-    Ok(fixed)
+    Ok(fixed.entries)
+}
+
+/// A list under construction, of limited length.
+struct FixedList {
+    entries: Vec<Acl<'static>>,
+    bytes_left: usize,
+}
+
+impl FixedList {
+    fn push(&mut self, entry: Acl<'static>) -> Result<(), ErrorCode> {
+        // Permissions, and the lengths of scheme and id.
+        let bytes = 12 + entry.id.scheme().len() + entry.id.id().len();
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(ErrorCode::BadArguments)?;
+        self.entries.push(entry);
+        Ok(())
+    }
 }
 
 /// One entry for each identity that was proved; an address is none.
-fn expand_auth(perms: i32, caller: &Caller<'_>, fixed: &mut Vec<Acl<'static>>) -> Result<(), ErrorCode> {
-    let before = fixed.len();
-    let proved = caller.ids.iter().filter(|id| matches!(id.scheme(), "digest" | "sasl" | "x509"));
-    fixed.extend(proved.map(|id| Acl { perms, id: id.clone() }));
-    if fixed.len() == before { Err(ErrorCode::InvalidAcl) } else { Ok(()) }
+fn expand_auth(perms: i32, caller: &Caller<'_>, fixed: &mut FixedList) -> Result<(), ErrorCode> {
+    let before = fixed.entries.len();
+    for id in caller.ids.iter().filter(|id| matches!(id.scheme(), "digest" | "sasl" | "x509")) {
+        fixed.push(Acl { perms, id: id.clone() })?;
+    }
+    if fixed.entries.len() == before { Err(ErrorCode::InvalidAcl) } else { Ok(()) }
 }
 
 fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
@@ -198,15 +221,29 @@ mod tests {
         let ids = [Id::new("ip", "::1"), Id::new("digest", "a:h"), Id::new("super", "")];
         let list =
             [Acl::open(), Acl::new(1, "auth", "whatever"), Acl::open(), Acl::new(7, "ip", "10.0.0.0/8")];
-        let fixed = fix_up(Some(&list), &caller(&ids), AuthSchemes::default()).unwrap();
+        let fixed = fix_up(Some(&list), &caller(&ids), AuthSchemes::default(), 1000).unwrap();
         assert_eq!(fixed, [Acl::open(), Acl::new(1, "digest", "a:h"), Acl::new(7, "ip", "10.0.0.0/8")]);
+    }
+
+    #[test]
+    fn lists_that_would_grow_too_long_are_refused() {
+        let ids = [Id::new("digest", "a:12345"), Id::new("digest", "b:12345")];
+        let list = [Acl::new(1, "auth", ""), Acl::new(2, "auth", "")];
+        // Four entries of 25 bytes.
+        let fixed = |bytes_max| fix_up(Some(&list), &caller(&ids), AuthSchemes::default(), bytes_max);
+        assert_eq!(fixed(100).unwrap().len(), 4);
+        assert_eq!(fixed(99), Err(ErrorCode::BadArguments));
     }
 
     #[test]
     fn digests_have_two_parts_as_java_counts_them() {
         for id in ["a:b", ":b", "a:b:", "a:b::"] {
             let list = [Acl::new(1, "digest", id)];
-            assert_eq!(fix_up(Some(&list), &caller(&[]), AuthSchemes::default()), Ok(list.to_vec()), "{id}");
+            assert_eq!(
+                fix_up(Some(&list), &caller(&[]), AuthSchemes::default(), 1000),
+                Ok(list.to_vec()),
+                "{id}"
+            );
         }
     }
 
@@ -232,9 +269,9 @@ mod tests {
             (vec![Acl::new(1, "ip", "10.0.0.0/33")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "ip", "somewhere")], ErrorCode::InvalidAcl),
         ] {
-            assert_eq!(fix_up(Some(&list), &caller(&[]), schemes), Err(error), "{list:?}");
+            assert_eq!(fix_up(Some(&list), &caller(&[]), schemes, 1000), Err(error), "{list:?}");
         }
-        assert_eq!(fix_up(None, &caller(&[]), schemes), Err(ErrorCode::InvalidAcl));
+        assert_eq!(fix_up(None, &caller(&[]), schemes, 1000), Err(ErrorCode::InvalidAcl));
     }
 
     #[test]

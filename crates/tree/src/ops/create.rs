@@ -38,7 +38,9 @@ impl Pending {
         let CreateTtlRequest { create, ttl_ms } = request;
         let mode = self.check_mode(create.flags, ttl_ms)?;
         let parent_path = parent_of(&create.path)?.to_owned();
-        let acl = acl::fix_up(create.acl.as_deref(), caller, self.options.schemes)?;
+        let data_length = create.data.map_or(0, <[u8]>::len);
+        let room = self.acl_room(create.path.len() + data_length);
+        let acl = acl::fix_up(create.acl.as_deref(), caller, self.options.schemes, room)?;
         let parent = self.get(tree, &parent_path).ok_or(ErrorCode::NoNode)?;
         let parent_acl = Pending::acl(tree, &parent_path, &parent);
         acl::check(parent_acl, perms::CREATE, caller, self.options.skip_acl)?;
@@ -54,7 +56,6 @@ impl Pending {
         if matches!(tree.owner(&parent.stat), Owner::Session(_)) {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
-        let data_length = create.data.map_or(0, <[u8]>::len);
         self.check_quota(tree, &final_path, data_length as i64, 1)?;
 
         let (op, kind, owner) = match mode {

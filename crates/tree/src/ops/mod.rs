@@ -123,6 +123,21 @@ impl Pending {
     }
 }
 
+/// Header, counts, lengths and digest of a record with one operation, and the number of a sequential name.
+const ENTRY_OVERHEAD_BYTES: usize = 128;
+
+impl Pending {
+    /// How much more a record may hold that has this much beside its overhead.
+    fn room(&self, bytes: usize) -> Option<usize> {
+        self.options.entry_bytes_max.checked_sub(bytes + ENTRY_OVERHEAD_BYTES)
+    }
+
+    /// How long an access list may be beside path and data.
+    fn acl_room(&self, bytes: usize) -> usize {
+        self.room(bytes).unwrap_or(0)
+    }
+}
+
 /// The text before the last slash, as the path of a znode; `None` without a slash or with a NUL.
 pub(crate) fn parent_of(path: &str) -> Result<&str, ErrorCode> {
     if path.contains('\0') {

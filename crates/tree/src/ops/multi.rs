@@ -12,8 +12,8 @@ use crate::acl::Caller;
 use crate::pending::Pending;
 use crate::tree::Tree;
 
-/// Header, type, count and digest of a record.
-const ENTRY_OVERHEAD_BYTES: usize = 64;
+/// Type and length.
+const PART_OVERHEAD_BYTES: usize = 8;
 
 impl Pending {
     pub(super) fn prepare_multi<'a>(
@@ -24,8 +24,10 @@ impl Pending {
         multi: MultiRequest<'a>,
     ) -> Txn<'a> {
         self.begin();
-        let mut parts = Vec::with_capacity(multi.ops.len());
+        let count = multi.ops.len();
+        let mut parts = Vec::with_capacity(count);
         let mut failed = false;
+        let mut encoded = Vec::new();
         for op in multi.ops {
             let prepared = if failed {
                 Err(ErrorCode::RuntimeInconsistency)
@@ -35,27 +37,20 @@ impl Pending {
             failed |= prepared.is_err();
             let (kind, txn) =
                 prepared.unwrap_or_else(|error| (OpCode::Error, Txn::Error { code: error.code() }));
+            // Expanded access lists can make a record larger than its request, and than Java could read.
+            txn.encode(&mut Writer::new(&mut encoded));
             parts.push(SubTxn { kind: kind.code(), txn });
+            if self.room(encoded.len() + parts.len() * PART_OVERHEAD_BYTES).is_none() {
+                self.take_back();
+                return Txn::Multi(refused_whole(count));
+            }
         }
-        let txn = Txn::Multi(parts);
         if failed {
             self.take_back();
-            return txn;
+        } else {
+            self.keep();
         }
-        if self.is_too_large(&txn) {
-            self.take_back();
-            let Txn::Multi(parts) = txn else { unreachable!("a multi is a multi") };
-            return Txn::Multi(refused_whole(parts.len()));
-        }
-        self.keep();
-        txn
-    }
-
-    /// Expanded access lists can make a record larger than its request, and than Java could read.
-    fn is_too_large(&self, txn: &Txn<'_>) -> bool {
-        let mut encoded = Vec::new();
-        txn.encode(&mut Writer::new(&mut encoded));
-        encoded.len() + ENTRY_OVERHEAD_BYTES > self.options.entry_bytes_max
+        Txn::Multi(parts)
     }
 
     fn prepare_part<'a>(

@@ -18,7 +18,8 @@ impl Pending {
         request: SetAclRequest<'a>,
     ) -> Result<Txn<'a>, ErrorCode> {
         path::validate(&request.path).map_err(|_| ErrorCode::BadArguments)?;
-        let acl = acl::fix_up(request.acl.as_deref(), caller, self.options.schemes)?;
+        let room = self.acl_room(request.path.len());
+        let acl = acl::fix_up(request.acl.as_deref(), caller, self.options.schemes, room)?;
         let node = self.get(tree, &request.path).ok_or(ErrorCode::NoNode)?;
         acl::check(Pending::acl(tree, &request.path, &node), perms::ADMIN, caller, self.options.skip_acl)?;
         let version = next_version(node.stat.aversion, request.version)?;

@@ -47,6 +47,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
+/// Nobody is so many people; each identity is compared with each entry of an access list.
+const IDENTITIES_MAX: usize = 1000;
 /// Buffers above this size are freed, not kept for reuse.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
@@ -460,6 +462,10 @@ impl Connection {
             .then(|| packet.auth.is_some_and(|name| !name.is_empty()));
         let address = self.client.address.ip().to_canonical().to_string();
         match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
+            Ok(identities) if identities.len() > IDENTITIES_MAX => {
+                tracing::warn!("Authentication failed for {}: too many identities", self.client.address);
+                self.refuse(header, ErrorCode::AuthFailed);
+            }
             Ok(identities) => {
                 if let Some(is_given) = ensemble_name {
                     self.count_ensemble_name(is_given);
