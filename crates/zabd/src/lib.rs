@@ -1,0 +1,25 @@
+//! zabd: a native server that ZooKeeper's clients, tools and data directories cannot tell from Java's.
+//!
+//! The program is [`run`]; what else is offered here is for the fuzz targets, which run a part of it.
+
+mod admin;
+mod audit;
+mod driver;
+mod introspect;
+mod launch;
+mod log_writer;
+mod logging;
+mod member;
+mod net;
+mod percentiles;
+mod quorum;
+mod recover;
+mod server;
+mod snapshotter;
+mod start_error;
+mod ticker;
+
+pub use launch::run;
+pub use recover::{Reading, Recovered, recover};
+pub use server::Server;
+pub use start_error::StartError;
