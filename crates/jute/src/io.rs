@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
 
     /// A `ustring` that may be null. Malformed UTF-8 becomes U+FFFD, as in Java.
     pub fn ustring_or_null(&mut self) -> Result<Option<Cow<'a, str>>, DecodeError> {
-        Ok(self.buffer()?.map(String::from_utf8_lossy))
+        Ok(self.buffer()?.map(lenient))
     }
 
     /// A `ustring` that must have a value.
@@ -212,6 +212,29 @@ impl<'a> Reader<'a> {
         let offset = self.offset;
         self.vector_or_null(element)?.ok_or(DecodeError::Null { offset })
     }
+}
+
+/// Text as Java reads it: an encoded surrogate, or its beginning, is one malformed sequence, where the
+/// standard library sees one for each byte.
+fn lenient(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut repaired = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&first, behind)) = rest.split_first() {
+        rest = match rest {
+            [0xed, 0xa0..=0xbf, 0x80..=0xbf, behind @ ..] | [0xed, 0xa0..=0xbf, behind @ ..] => {
+                repaired.extend_from_slice("\u{fffd}".as_bytes());
+                behind
+            }
+            _ => {
+                repaired.push(first);
+                behind
+            }
+        };
+    }
+    Cow::Owned(String::from_utf8_lossy(&repaired).into_owned())
 }
 
 /// Appends primitives to a buffer that the caller owns.
@@ -353,6 +376,8 @@ mod tests {
     #[test]
     fn malformed_utf8_is_replaced() {
         assert_eq!(Reader::new(b"\0\0\0\x03a\xffb").ustring(), Ok(Cow::from("a\u{fffd}b")));
+        assert_eq!(Reader::new(b"\0\0\0\x05a\xed\xa0\x80b").ustring(), Ok(Cow::from("a\u{fffd}b")));
+        assert_eq!(Reader::new(b"\0\0\0\x04\xff\xed\xa0b").ustring(), Ok(Cow::from("\u{fffd}\u{fffd}b")));
     }
 
     #[test]

@@ -295,7 +295,9 @@ impl<'s, 'a> Server<'s, 'a> {
     fn get_all_children_number(&mut self) -> Result<(), Refusal> {
         let request: PathRequest = self.decode()?;
         let node = self.readable(&request.path)?;
-        let count = i32::try_from(node.descendants()).unwrap_or(i32::MAX);
+        // Java counts keys, and below its second name the root is one.
+        let count = node.descendants() + usize::from(request.path.is_empty());
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
         self.answer(|w| w.int(count))
     }
 

@@ -7,8 +7,8 @@
 
 use bytes::BufMut as _;
 use zabd_jute::client::{
-    CreateRequest, CreateTtlRequest, DeleteRequest, MultiOp, MultiRequest, ReconfigRequest, SetAclRequest,
-    SetDataRequest,
+    CreateMode, CreateRequest, CreateTtlRequest, DeleteRequest, MultiOp, MultiRequest, ReconfigRequest,
+    SetAclRequest, SetDataRequest,
 };
 use zabd_jute::txn::{Entry, Txn, TxnDigest, TxnHeader};
 use zabd_jute::{DecodeError, ErrorCode, Limits, OpCode, Reader, Record, SessionId, Writer};
@@ -30,25 +30,23 @@ impl Replica {
         let mut reader = Reader::with_limits(&request.body, self.options.read.limits);
         let decoded = match decode(op, &mut reader, self.options.reconfig) {
             Ok(decoded) => decoded,
-            // Java decodes a null path and fails later, when the zxid is taken; and for a multi it takes
-            // the zxid whatever the body is.
-            Err(DecodeError::Null { .. }) => Decoded::Fail(ErrorCode::MarshallingError),
+            // For a multi Java takes the zxid whatever the body is.
             Err(_) if op == OpCode::Multi => Decoded::Fail(ErrorCode::MarshallingError),
-            // Another server waits for a transaction, whatever it says.
-            Err(_) if conn == ConnId::NOBODY => Decoded::Fail(ErrorCode::MarshallingError),
-            Err(_) => {
-                self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::MarshallingError }, out);
-                return;
-            }
+            Err(DecodeError::Null { .. }) => without_path(op, &request.body, self.options.read.limits),
+            Err(_) => Decoded::Refused,
         };
         let multi = decoded.multi_kinds();
         let origin = origin_of(request, multi, self.options.audit);
         let caller = Caller { session, ids: &request.identities };
         match decoded {
-            Decoded::Fail(error) => {
-                let txn = Txn::Error { code: error.code() };
-                self.append(now, tree, &caller, xid, Prepared::Ready(txn), origin, out);
+            // Another server waits for a transaction, whatever it says.
+            Decoded::Refused if conn == ConnId::NOBODY => {
+                self.propose_failure(now, tree, request, ErrorCode::MarshallingError, out);
             }
+            Decoded::Refused => {
+                self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::MarshallingError }, out);
+            }
+            Decoded::Fail(error) => self.propose_failure(now, tree, request, error, out),
             Decoded::Write(WriteRequest::CloseSession) => self.close(now, tree, session, xid, origin, out),
             Decoded::Write(write) => {
                 self.append(now, tree, &caller, xid, Prepared::Check(write), origin, out);
@@ -233,6 +231,8 @@ enum Decoded<'a> {
     Write(WriteRequest<'a>),
     /// It decodes, and is refused with a position of its own.
     Fail(ErrorCode),
+    /// It does not decode, and gets no position.
+    Refused,
 }
 
 impl Decoded<'_> {
@@ -264,7 +264,7 @@ fn decode<'a>(op: OpCode, r: &mut Reader<'a>, reconfig: bool) -> Result<Decoded<
         OpCode::Delete => WriteRequest::Delete(DeleteRequest::decode(r)?),
         OpCode::SetData => WriteRequest::SetData(SetDataRequest::decode(r)?),
         OpCode::SetAcl => WriteRequest::SetAcl(SetAclRequest::decode(r)?),
-        OpCode::Multi => WriteRequest::Multi(MultiRequest::decode(r)?),
+        OpCode::Multi => return decode_multi(r),
         OpCode::CloseSession => WriteRequest::CloseSession,
         OpCode::Reconfig => {
             ReconfigRequest::decode(r)?;
@@ -275,4 +275,35 @@ fn decode<'a>(op: OpCode, r: &mut Reader<'a>, reconfig: bool) -> Result<Decoded<
         _ => unreachable!("{op:?} is not a write"),
     };
     Ok(Decoded::Write(write))
+}
+
+/// Java's decoder makes of each create in a multi what its flags say, and stumbles where it cannot.
+fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
+    let mut multi = MultiRequest::decode(r)?;
+    for part in &mut multi.ops {
+        let MultiOp::Create { op, request } = part else { continue };
+        let has_ttl = CreateMode::from_flags(request.create.flags).is_some_and(CreateMode::is_ttl);
+        match op {
+            OpCode::CreateTtl if has_ttl => (),
+            OpCode::CreateTtl => (*op, request.ttl_ms) = (OpCode::Create, -1),
+            _ if request.create.acl.is_none() => return Ok(Decoded::Refused),
+            _ if has_ttl => return Ok(Decoded::Fail(ErrorCode::MarshallingError)),
+            _ => (),
+        }
+    }
+    Ok(Decoded::Write(WriteRequest::Multi(multi)))
+}
+
+/// What becomes of a request whose path is null: Java decodes it all the same, and stumbles over the path
+/// where it needs one. Only a path that has to be valid first is found to be a bad argument.
+fn without_path(op: OpCode, body: &[u8], limits: Limits) -> Decoded<'static> {
+    let mut with_empty_path = body.to_vec();
+    with_empty_path[..4].fill(0);
+    match decode(op, &mut Reader::with_limits(&with_empty_path, limits), false) {
+        Err(_) => Decoded::Refused,
+        Ok(Decoded::Write(WriteRequest::SetData(_) | WriteRequest::SetAcl(_))) => {
+            Decoded::Fail(ErrorCode::BadArguments)
+        }
+        Ok(_) => Decoded::Fail(ErrorCode::MarshallingError),
+    }
 }

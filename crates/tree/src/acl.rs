@@ -4,7 +4,7 @@
 //! are part of the server: world, auth, digest, ip; sasl and x509 where they are switched on.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use zabd_jute::{Acl, ErrorCode, Id, SessionId, perms};
 
@@ -79,9 +79,9 @@ pub fn fix_up(
         match (entry.id.scheme.as_deref(), entry.id.id.as_deref()) {
             // By far the most common entry takes no memory of its own.
             (Some("world"), Some("anyone")) => fixed.push(Acl::new(entry.perms, "world", "anyone"))?,
-            // Java stumbles over the null before it can call the list invalid.
-            (Some("world"), None) => return Err(ErrorCode::MarshallingError),
             (Some("auth"), _) => expand_auth(entry.perms, caller, &mut fixed)?,
+            // Java stumbles over the null before it can call the list invalid.
+            (Some(scheme), None) if is_known(scheme, schemes) => return Err(ErrorCode::MarshallingError),
             (Some(scheme), Some(id)) if is_valid(scheme, id, schemes) => {
                 fixed.push(entry.clone().into_owned())?;
             }
@@ -116,14 +116,24 @@ fn expand_auth(perms: i32, caller: &Caller<'_>, fixed: &mut FixedList) -> Result
     if fixed.entries.len() == before { Err(ErrorCode::InvalidAcl) } else { Ok(()) }
 }
 
-fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
+fn is_known(scheme: &str, schemes: AuthSchemes) -> bool {
     match scheme {
-        "digest" => schemes.digest && is_digest(id),
-        "ip" => parse_network(id).is_some(),
-        "sasl" => schemes.sasl && !id.is_empty(),
-        "x509" => schemes.x509 && !id.is_empty(),
+        "world" | "ip" => true,
+        "digest" => schemes.digest,
+        "sasl" => schemes.sasl,
+        "x509" => schemes.x509,
         _ => false,
     }
+}
+
+fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
+    is_known(scheme, schemes)
+        && match scheme {
+            "digest" => is_digest(id),
+            "ip" => parse_network(id).is_some(),
+            "sasl" | "x509" => !id.is_empty(),
+            _ => false,
+        }
 }
 
 /// Two parts, as Java's `split` counts them: an empty one at the end is none.
@@ -131,13 +141,19 @@ fn is_digest(id: &str) -> bool {
     id.trim_end_matches(':').split(':').count() == 2
 }
 
-/// `a.b.c.d`, an IPv6 address, either with `/bits`.
+/// `a.b.c.d` or an IPv6 address without such a tail, either with `/bits`.
 fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),
         None => (text, None),
     };
-    let address: IpAddr = address.parse().ok()?;
+    let address = if address.contains(':') {
+        address.parse::<Ipv6Addr>().ok().filter(|_| !address.contains('.'))?.into()
+    } else {
+        // Java takes leading zeros for what they are.
+        let octets: Result<Vec<u8>, _> = address.split('.').map(str::parse).collect();
+        IpAddr::from(<[u8; 4]>::try_from(octets.ok()?).ok()?)
+    };
     let width = if address.is_ipv4() { 32 } else { 128 };
     let bits = match bits {
         None => width,
@@ -188,6 +204,7 @@ mod tests {
             ("world", "other", false),
             ("ip", "10.1.2.3", true),
             ("ip", "10.1.0.0/16", true),
+            ("ip", "010.001.0.0/16", true),
             ("ip", "10.2.0.0/16", false),
             ("ip", "0.0.0.0/0", true),
             ("ip", "::/0", false),
@@ -257,7 +274,9 @@ mod tests {
             (vec![], ErrorCode::InvalidAcl),
             (vec![null_scheme], ErrorCode::InvalidAcl),
             (vec![null_id("world")], ErrorCode::MarshallingError),
-            (vec![null_id("digest")], ErrorCode::InvalidAcl),
+            (vec![null_id("digest")], ErrorCode::MarshallingError),
+            (vec![null_id("ip")], ErrorCode::MarshallingError),
+            (vec![null_id("sasl")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "world", "somebody")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "auth", "")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "super", "")], ErrorCode::InvalidAcl),
@@ -268,6 +287,8 @@ mod tests {
             (vec![Acl::new(1, "digest", "::")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "ip", "10.0.0.0/33")], ErrorCode::InvalidAcl),
             (vec![Acl::new(1, "ip", "somewhere")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "ip", "10.0.0")], ErrorCode::InvalidAcl),
+            (vec![Acl::new(1, "ip", "::ffff:10.0.0.1")], ErrorCode::InvalidAcl),
         ] {
             assert_eq!(fix_up(Some(&list), &caller(&[]), schemes, 1000), Err(error), "{list:?}");
         }

@@ -83,11 +83,7 @@ impl<'a> Record<'a> for MultiRequest<'a> {
                     let create = known_flags(CreateRequest::decode(r)?, offset)?;
                     MultiOp::Create { op, request: CreateTtlRequest { create, ttl_ms: -1 } }
                 }
-                Some(op @ OpCode::CreateTtl) => {
-                    let CreateTtlRequest { create, ttl_ms } = CreateTtlRequest::decode(r)?;
-                    let create = known_flags(create, offset)?;
-                    MultiOp::Create { op, request: CreateTtlRequest { create, ttl_ms } }
-                }
+                Some(op @ OpCode::CreateTtl) => MultiOp::Create { op, request: CreateTtlRequest::decode(r)? },
                 Some(OpCode::Delete) => MultiOp::Delete(DeleteRequest::decode(r)?),
                 Some(OpCode::SetData) => MultiOp::SetData(SetDataRequest::decode(r)?),
                 Some(OpCode::Check) => MultiOp::Check(CheckVersionRequest::decode(r)?),
@@ -125,7 +121,8 @@ impl<'a> Record<'a> for MultiRequest<'a> {
     }
 }
 
-/// Inside a multi, flags that are no mode make the whole request undecodable (Java since 3.9).
+/// Inside a multi, flags that are no mode make the whole request undecodable (Java since 3.9), unless it
+/// has a field for a TTL.
 fn known_flags(create: CreateRequest<'_>, offset: usize) -> Result<CreateRequest<'_>, DecodeError> {
     match CreateMode::from_flags(create.flags) {
         Some(_) => Ok(create),

@@ -62,8 +62,8 @@ pub enum WriteRequest<'a> {
 
 impl Pending {
     /// Checks a request against the tree and everything proposed, and plans what it changes. Yields the
-    /// transaction and its type; a refused request is an error transaction, a refused multi is a multi
-    /// of errors.
+    /// transaction and its type; a refused request is an error transaction, a multi of which one operation
+    /// is refused is a multi of errors.
     pub fn prepare<'a>(
         &mut self,
         tree: &Tree,
@@ -71,9 +71,6 @@ impl Pending {
         header: &TxnHeader,
         request: WriteRequest<'a>,
     ) -> (i32, Txn<'a>) {
-        if let WriteRequest::Multi(multi) = request {
-            return (OpCode::Multi.code(), self.prepare_multi(tree, caller, header, multi));
-        }
         let prepared = self.prepare_one(tree, caller, header, request);
         prepared.unwrap_or_else(|error| (OpCode::Error.code(), Txn::Error { code: error.code() }))
     }
@@ -118,7 +115,9 @@ impl Pending {
             WriteRequest::DeleteOwn { path } => {
                 (OpCode::Delete.code(), self.prepare_delete_own(tree, header, path)?)
             }
-            WriteRequest::Multi(_) => unreachable!("multis do not nest"),
+            WriteRequest::Multi(multi) => {
+                (OpCode::Multi.code(), self.prepare_multi(tree, caller, header, multi)?)
+            }
         })
     }
 }

@@ -22,7 +22,7 @@ impl Pending {
         caller: &Caller<'_>,
         header: &TxnHeader,
         multi: MultiRequest<'a>,
-    ) -> Txn<'a> {
+    ) -> Result<Txn<'a>, ErrorCode> {
         self.begin();
         let count = multi.ops.len();
         let mut parts = Vec::with_capacity(count);
@@ -34,6 +34,11 @@ impl Pending {
             } else {
                 self.prepare_part(tree, caller, header, op)
             };
+            if let Err(ErrorCode::MarshallingError) = prepared {
+                // Where Java stumbles it does not tell one operation from another.
+                self.take_back();
+                return Err(ErrorCode::MarshallingError);
+            }
             failed |= prepared.is_err();
             let (kind, txn) =
                 prepared.unwrap_or_else(|error| (OpCode::Error, Txn::Error { code: error.code() }));
@@ -42,7 +47,7 @@ impl Pending {
             parts.push(SubTxn { kind: kind.code(), txn });
             if self.room(encoded.len() + parts.len() * PART_OVERHEAD_BYTES).is_none() {
                 self.take_back();
-                return Txn::Multi(refused_whole(count));
+                return Ok(Txn::Multi(refused_whole(count)));
             }
         }
         if failed {
@@ -50,7 +55,7 @@ impl Pending {
         } else {
             self.keep();
         }
-        Txn::Multi(parts)
+        Ok(Txn::Multi(parts))
     }
 
     fn prepare_part<'a>(
