@@ -198,7 +198,8 @@ impl Replica {
 
     /// When [`Input::Tick`] is due, if nothing else happens.
     pub fn next_tick_ms(&self) -> Option<i64> {
-        self.sessions.next_end_ms()
+        // While nothing can be logged, no session ends.
+        self.sessions.next_end_ms().filter(|_| !self.suspended)
     }
 
     /// Advances by one input, appending to `out` what the shell must do, in order.

@@ -52,11 +52,22 @@ impl AclCache {
             self.entries.get_mut(&number).expect("every number has an entry").users += 1;
             return number;
         }
-        let number = AclNumber(self.next);
-        self.next = self.next.checked_add(1).expect("fewer lists than an int can count");
+        let number = self.free_number();
         self.numbers.insert(list.clone(), number);
         self.entries.insert(number, Entry { list, users: 1 });
         number
+    }
+
+    /// A number that no list has. They are used up one behind the other, so that a snapshot that is being written
+    /// never meets a number for the second time; after four thousand million lists they begin again.
+    fn free_number(&mut self) -> AclNumber {
+        loop {
+            let number = AclNumber(self.next);
+            self.next = self.next.checked_add(1).unwrap_or(1);
+            if !self.entries.contains_key(&number) {
+                return number;
+            }
+        }
     }
 
     /// One znode less has this list.
@@ -108,6 +119,16 @@ mod tests {
         cache.give_back(number);
         assert!(cache.table().is_empty());
         assert_ne!(cache.take(&list), number, "numbers are not reused");
+    }
+
+    #[test]
+    fn numbers_begin_again_and_pass_over_those_in_use() {
+        let mut cache = AclCache::new();
+        let first = cache.take(&[Acl::new(1, "ip", "10.0.0.1")]);
+        cache.next = u32::MAX;
+        let last = cache.take(&[Acl::new(1, "ip", "10.0.0.2")]);
+        let next = cache.take(&[Acl::new(1, "ip", "10.0.0.3")]);
+        assert_eq!((first.0, last.0, next.0), (1, u32::MAX, 2));
     }
 
     #[test]

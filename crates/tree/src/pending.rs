@@ -120,7 +120,8 @@ struct Undo {
     digest: Option<u64>,
     changed: usize,
     records: Vec<(Arc<str>, Option<Record>)>,
-    ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
+    /// Ephemerals that the group plans; none is forgotten while a group is checked.
+    ephemerals: Vec<(SessionId, Arc<str>)>,
 }
 
 impl Pending {
@@ -239,7 +240,11 @@ impl Pending {
     }
 
     pub(crate) fn plan_ephemeral(&mut self, session: SessionId, path: &str) {
-        self.ephemerals.entry(session).or_default().insert(path.into());
+        let path: Arc<str> = path.into();
+        let is_new = self.ephemerals.entry(session).or_default().insert(path.clone());
+        if let Some(undo) = self.undo.as_mut().filter(|_| is_new) {
+            undo.ephemerals.push((session, path));
+        }
     }
 
     /// What a session's end takes with it: its ephemerals as applied, less those that will be gone by
@@ -264,7 +269,7 @@ impl Pending {
             digest: self.digest,
             changed: self.changed.len(),
             records: Vec::new(),
-            ephemerals: self.ephemerals.clone(),
+            ephemerals: Vec::new(),
         });
     }
 
@@ -278,7 +283,9 @@ impl Pending {
         let undo = self.undo.take().expect("a group was begun");
         self.digest = undo.digest;
         self.changed.truncate(undo.changed);
-        self.ephemerals = undo.ephemerals;
+        for (session, path) in undo.ephemerals {
+            self.forget_ephemeral(session, &path);
+        }
         for (path, replaced) in undo.records.into_iter().rev() {
             match replaced {
                 Some(record) => _ = self.records.insert(path, record),

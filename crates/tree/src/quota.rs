@@ -66,12 +66,14 @@ impl Tree {
             let figures = by_namespace.entry(namespace.to_owned()).or_default();
             if let Some(limits) = track(limits_path(of)) {
                 let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
-                figures.count_limit += limit(limits.count_hard, limits.count);
-                figures.bytes_limit += limit(limits.bytes_hard, limits.bytes);
+                figures.count_limit =
+                    figures.count_limit.wrapping_add(limit(limits.count_hard, limits.count));
+                figures.bytes_limit =
+                    figures.bytes_limit.wrapping_add(limit(limits.bytes_hard, limits.bytes));
             }
             if let Some(usage) = track(stats_path(of)) {
-                figures.count_used += usage.count;
-                figures.bytes_used += usage.bytes;
+                figures.count_used = figures.count_used.wrapping_add(usage.count);
+                figures.bytes_used = figures.bytes_used.wrapping_add(usage.bytes);
             }
         }
         by_namespace
@@ -203,28 +205,17 @@ mod tests {
         assert_eq!(quotas.covering("/a/x"), None);
     }
 
-    #[test]
-    fn figures_are_summed_by_namespace() {
+    /// A tree of these znodes, created one behind the other.
+    fn tree_of(nodes: &[(&str, &str)]) -> Tree {
         use crate::tree::TreeOptions;
         use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
         let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: false, emulate_353_ttl: false });
-        let limits = "count=5,bytes=10=;byteHardLimit=12;countHardLimit=6";
-        let nodes = [
-            ("/a", "x"),
-            ("/a/b", "yz"),
-            ("/zookeeper/quota/a", ""),
-            ("/zookeeper/quota/a/zookeeper_limits", limits),
-            ("/zookeeper/quota/a/zookeeper_stats", "count=0,bytes=0"),
-            ("/zookeeper/quota/a/b", ""),
-            ("/zookeeper/quota/a/b/zookeeper_limits", "count=3,bytes=-1"),
-            ("/zookeeper/quota/a/b/zookeeper_stats", "count=0,bytes=0"),
-        ];
-        for (number, (path, data)) in nodes.into_iter().enumerate() {
+        for (number, (path, data)) in nodes.iter().enumerate() {
             let kind = zabd_jute::OpCode::Create.code();
             let zxid = zabd_jute::Zxid(1 + number as i64);
             let header = TxnHeader { session: zabd_jute::SessionId(1), cxid: 0, zxid, time_ms: 0, kind };
             let create = CreateTxn {
-                path: path.into(),
+                path: (*path).into(),
                 data: Some(data.as_bytes()),
                 acl: vec![],
                 kind: CreateKind::Plain { ephemeral: false },
@@ -232,8 +223,42 @@ mod tests {
             };
             tree.replay(&Entry { header, txn: Txn::Create(create), digest: None });
         }
+        tree
+    }
+
+    #[test]
+    fn figures_are_summed_by_namespace() {
+        let tree = tree_of(&[
+            ("/a", "x"),
+            ("/a/b", "yz"),
+            ("/zookeeper/quota/a", ""),
+            ("/zookeeper/quota/a/zookeeper_limits", "count=5,bytes=10=;byteHardLimit=12;countHardLimit=6"),
+            ("/zookeeper/quota/a/zookeeper_stats", "count=0,bytes=0"),
+            ("/zookeeper/quota/a/b", ""),
+            ("/zookeeper/quota/a/b/zookeeper_limits", "count=3,bytes=-1"),
+            ("/zookeeper/quota/a/b/zookeeper_stats", "count=0,bytes=0"),
+        ]);
         let expected = QuotaFigures { count_limit: 9, bytes_limit: 11, count_used: 3, bytes_used: 5 };
         assert_eq!(tree.quota_figures(), BTreeMap::from([("a".to_owned(), expected)]));
+    }
+
+    /// Clients may write any number into these znodes: it ends nobody.
+    #[test]
+    fn figures_that_clients_wrote_wrap() {
+        let largest = "count=9223372036854775807,bytes=9223372036854775807";
+        let mut tree = tree_of(&[
+            ("/a", ""),
+            ("/zookeeper/quota/a", ""),
+            ("/zookeeper/quota/a/zookeeper_limits", largest),
+            ("/zookeeper/quota/a/zookeeper_stats", "count=0,bytes=0"),
+            ("/a/b", ""),
+            ("/zookeeper/quota/a/b", ""),
+            ("/zookeeper/quota/a/b/zookeeper_limits", largest),
+        ]);
+        let id = tree.nodes.resolve("/zookeeper/quota/a/zookeeper_stats").unwrap();
+        tree.change_data(id, "/zookeeper/quota/a/zookeeper_stats", Some(largest.as_bytes()), |_| ());
+        tree.count_usage("/a/x", 1, 1);
+        assert_eq!(tree.quota_figures()["a"].count_used, i64::MIN);
     }
 
     #[test]

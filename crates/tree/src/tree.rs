@@ -300,7 +300,8 @@ impl Tree {
         let Some(id) = self.nodes.resolve(&stats_path) else { return };
         let shown = self.nodes.get(id).data().and_then(quota::Track::parse);
         let Some(shown) = shown else { return };
-        let usage = Usage { count: shown.count + count, bytes: shown.bytes + bytes };
+        // Clients write these texts; numbers that wrap are theirs, as in Java.
+        let usage = Usage { count: shown.count.wrapping_add(count), bytes: shown.bytes.wrapping_add(bytes) };
         self.show_usage(id, &stats_path, usage);
     }
 

@@ -41,6 +41,9 @@ const APPLIED_PER_HOLD_MAX: usize = 256;
 /// for ever while its own clients wait.
 const ROUNDS_MAX: usize = 4;
 
+/// After so many the log writer looks at the log first.
+const LOG_WRITER_ROUNDS_MAX: usize = 256;
+
 /// What is kept of the memory that replies are written to, in bytes; a long one is not kept for ever.
 const KEPT_OUTPUT_BYTES_MAX: usize = 1 << 20;
 
@@ -253,10 +256,11 @@ impl Driver {
         self.work_off(ROUNDS_MAX);
     }
 
-    /// Does all that was left, for the log writer: while it works for others, nothing new becomes durable, so
-    /// there is an end to it.
+    /// Does what was left, for the log writer. While it works for others nothing new becomes durable, so there is an
+    /// end to most of it; what needs no log, such as sessions that are resumed, may come for ever, and then it
+    /// looks at the log in between.
     pub fn work_off_all(&self) {
-        self.work_off(usize::MAX);
+        self.work_off(LOG_WRITER_ROUNDS_MAX);
     }
 
     /// Does what there is to do, unless somebody is at it.

@@ -4,36 +4,43 @@
 //! 2026-11-24 13:17:40,279 [myid:] - INFO  [SyncThread:0:c.z.LogWriter@42] - message
 //! ```
 //!
-//! They go to standard output. Whoever closes it or does not read it must not stop the server, so
-//! errors of writing are ignored.
+//! They go to standard output. Whoever closes it or does not read it must not stop the server, and neither may
+//! clients who cause many lines: a thread of its own writes them, errors of writing are ignored, and what it
+//! does not get rid of is dropped.
 
 use std::fmt;
 
 use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 use zabd_config::{LogConfig, LogFormat};
 
 use crate::admin::log_date;
 use crate::driver::wall_ms;
 
-/// Begins to log; called once.
-pub fn begin(config: LogConfig, myid: Option<i64>) {
+/// How many lines may wait to be written.
+const LINES_MAX: usize = 16_384;
+
+/// Begins to log; called once. What waits is written when the guard goes.
+#[must_use = "lines that wait are lost without it"]
+pub fn begin(config: LogConfig, myid: Option<i64>) -> WorkerGuard {
     // Whoever switched the audit log on wants its lines, however quiet the rest is.
     let directives = format!("{},{}=info", config.level.as_str().to_lowercase(), crate::audit::LOGGER);
     let filter = EnvFilter::new(directives);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Quietly);
+    let lines = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).thread_name("Log");
+    let (writer, guard) = lines.finish(QuietOutput(std::io::stdout()));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match config.format {
         LogFormat::Json => builder.json().with_thread_names(true).init(),
         LogFormat::Java => builder.event_format(JavaPattern { myid }).init(),
     }
+    guard
 }
 
 /// Standard output, whose errors are nobody's business.
-struct Quietly;
-
 struct QuietOutput(std::io::Stdout);
 
 impl std::io::Write for QuietOutput {
@@ -44,14 +51,6 @@ impl std::io::Write for QuietOutput {
     fn flush(&mut self) -> std::io::Result<()> {
         let _ = self.0.flush();
         Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Quietly {
-    type Writer = QuietOutput;
-
-    fn make_writer(&'w self) -> QuietOutput {
-        QuietOutput(std::io::stdout())
     }
 }
 

@@ -26,7 +26,8 @@ impl Pending {
         let limits = parse(limits.data()).ok_or(ErrorCode::MarshallingError)?;
         let usage = parse(usage.data()).ok_or(ErrorCode::MarshallingError)?;
         let exceeds = |limit: i64, will_be: i64| limit > -1 && will_be > limit;
-        if exceeds(limits.count_hard, usage.count + count) || exceeds(limits.bytes_hard, usage.bytes + bytes)
+        if exceeds(limits.count_hard, usage.count.wrapping_add(count))
+            || exceeds(limits.bytes_hard, usage.bytes.wrapping_add(bytes))
         {
             self.count_quota_refusal(path);
             return Err(ErrorCode::QuotaExceeded);

@@ -41,7 +41,7 @@ fn refuse(errors: &ConfigErrors) -> ExitCode {
 }
 
 fn serve(config: Config, is_development: bool) -> ExitCode {
-    logging::begin(config.log, config.myid);
+    let _lines = logging::begin(config.log, config.myid);
     log_panics();
     raise_open_files_limit();
     for warning in &config.warnings {

@@ -1,0 +1,70 @@
+"""The commands that the README gives to whoever sees the project for the first time do what it says."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from harness import places
+from harness.servers import die_with_parent, four_letter_word, free_port
+
+SECONDS_MAX = 60
+
+
+def in_folder(folder, *words):
+    """`cargo run --release` for this project, somewhere else: data goes to where it is started."""
+    command = ["cargo", "run", "--quiet", "--release", "--manifest-path", str(places.ROOT / "Cargo.toml"), "--", *words]
+    return subprocess.Popen(
+        command[:-1] if not words else command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: (os.setsid(), die_with_parent()))
+
+
+@pytest.mark.parametrize("words, ports", [((), (2181,)), (("ensemble",), (2181, 2182, 2183))], ids=["alone", "ensemble"])
+def test_the_first_command_serves_and_says_so(tmp_path, words, ports):
+    process = in_folder(tmp_path, *words)
+    try:
+        said = []
+        deadline = time.monotonic() + SECONDS_MAX
+        while not any("Ctrl-C" in line for line in said):
+            line = process.stdout.readline()
+            assert line and time.monotonic() < deadline, "".join(said)
+            said.append(line)
+        assert any("2181" in line for line in said), "".join(said)
+        for port in ports:
+            while "Mode: " not in (answer := srvr(port)):
+                assert time.monotonic() < deadline, answer
+        assert (tmp_path / "data").is_dir()
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.stdout.read()
+        process.wait(SECONDS_MAX)
+
+
+def srvr(port):
+    try:
+        return four_letter_word(port, "srvr", timeout=5)
+    except OSError as error:
+        return str(error)
+
+
+def test_a_log_that_nobody_reads_stops_nobody(tmp_path):
+    """Three thousand bad frames are three thousand lines: more than a pipe holds, and nobody empties it."""
+    port = free_port()
+    words = ["server", "--clientPort", str(port), "--dataDir", str(tmp_path), "--4lw.commands.whitelist", "*", "--maxClientCnxns", "0"]
+    process = subprocess.Popen([str(places.ZABD), *words], stdout=subprocess.PIPE, preexec_fn=die_with_parent)
+    try:
+        deadline = time.monotonic() + SECONDS_MAX
+        while "Mode: " not in srvr(port):
+            assert time.monotonic() < deadline
+        for _ in range(3000):
+            with socket.create_connection(("127.0.0.1", port), 5) as connection:
+                connection.sendall(struct.pack(">i", -5))
+                assert connection.recv(1) == b""
+        assert four_letter_word(port, "ruok", timeout=5) == "imok"
+    finally:
+        process.kill()
+        process.wait()
