@@ -49,6 +49,8 @@ const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// Nobody is so many people; each identity is compared with each entry of an access list.
 const IDENTITIES_MAX: usize = 1000;
+/// What their names may add up to, in bytes.
+const IDENTITY_BYTES_MAX: usize = 256 << 10;
 /// Buffers above this size are freed, not kept for reuse.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
@@ -126,7 +128,7 @@ pub struct Connection {
     is_aborted: bool,
     /// The unanswered requests, oldest first.
     unanswered: VecDeque<Unanswered>,
-    /// How many of them are reads.
+    /// What the replies to the reads among them may be worth.
     reads_waiting: usize,
     /// When the client asked for a new session that it does not have yet.
     asked_for_session_ms: Option<i64>,
@@ -140,6 +142,8 @@ pub struct Connection {
 struct Unanswered {
     came_ms: i64,
     is_update: bool,
+    /// How many replies as long as the largest znode its own may be worth; nothing for what changes a znode.
+    weight: usize,
 }
 
 /// What one turn adds to the figures.
@@ -203,7 +207,7 @@ impl Connection {
     }
 
     /// Reads in the pipeline are answered together, before the client can take the first of their replies: as many as
-    /// would fit if each asked for the largest znode.
+    /// would fit if each asked for the largest znode. A reply that may be longer than any znode comes alone.
     fn reads_waiting_max(&self) -> usize {
         ((UNSENT_BYTES_MAX - UNSENT_BYTES_PAUSE) / self.service.options.frame_bytes_max.max(1)).max(1)
     }
@@ -257,8 +261,8 @@ impl Connection {
         }
         let now_ms = self.service.driver.clock.monotonic_ms();
         let mut latency = self.service.counters.latency.lock();
-        for Unanswered { came_ms, is_update } in self.unanswered.drain(..answered) {
-            self.reads_waiting -= usize::from(!is_update);
+        for Unanswered { came_ms, is_update, weight } in self.unanswered.drain(..answered) {
+            self.reads_waiting -= weight;
             let took_ms = (now_ms - came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
             latency.add(took_ms, is_update);
@@ -406,8 +410,13 @@ impl Connection {
         turn.tree = None;
         let body = turn.share(start, length);
         let is_update = read::is_write(header.op);
-        self.unanswered.push_back(Unanswered { came_ms: turn.now_ms, is_update });
-        self.reads_waiting += usize::from(!is_update);
+        let weight = match OpCode::from_code(header.op) {
+            _ if is_update => 0,
+            Some(op) if has_long_reply(op) => self.reads_waiting_max(),
+            _ => 1,
+        };
+        self.unanswered.push_back(Unanswered { came_ms: turn.now_ms, is_update, weight });
+        self.reads_waiting += weight;
         self.batch.push(Request {
             conn: self.client.id,
             session: self.session,
@@ -462,7 +471,7 @@ impl Connection {
             .then(|| packet.auth.is_some_and(|name| !name.is_empty()));
         let address = self.client.address.ip().to_canonical().to_string();
         match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
-            Ok(identities) if identities.len() > IDENTITIES_MAX => {
+            Ok(identities) if is_too_much(&identities) => {
                 tracing::warn!("Authentication failed for {}: too many identities", self.client.address);
                 self.refuse(header, ErrorCode::AuthFailed);
             }
@@ -732,4 +741,16 @@ impl Turn<'_> {
             self.shared.get_or_insert_with(|| (start, Bytes::copy_from_slice(&bytes[start..])));
         shared.slice(start - *from..start - *from + length)
     }
+}
+
+/// Whether somebody claims to be more people than anybody is, or has a longer name than anybody.
+fn is_too_much(identities: &Identities) -> bool {
+    let length = |id: &zabd_jute::Id<'_>| id.id.as_deref().map_or(0, str::len);
+    identities.len() > IDENTITIES_MAX || identities.iter().map(length).sum::<usize>() > IDENTITY_BYTES_MAX
+}
+
+/// Whether a reply may be longer than the largest znode.
+fn has_long_reply(op: OpCode) -> bool {
+    use OpCode as Op;
+    matches!(op, Op::GetChildren | Op::GetChildren2 | Op::GetEphemerals | Op::MultiRead)
 }
