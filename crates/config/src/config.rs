@@ -114,17 +114,11 @@ pub struct Config {
     pub large_request_threshold_bytes: Option<u32>,
     /// Bytes that all large requests in flight may have together.
     pub large_request_max_bytes: u32,
-    /// The queue in front of the request pipeline.
-    pub request_throttle: RequestThrottle,
-    /// A request that waited longer than this is answered `ThrottledOp`, in milliseconds.
-    pub throttled_op_wait_time_ms: Option<u32>,
     /// Replies to `getData` kept encoded; 0 keeps none.
     pub max_response_cache_size: u32,
     /// Replies to `getChildren2` kept encoded; 0 keeps none.
     pub max_get_children_response_cache_size: u32,
 
-    /// Whether a write that its ACL forbids is refused before it is ordered.
-    pub enable_eager_acl_check: bool,
     /// Whether quotas are enforced rather than only reported.
     pub enforce_quota: bool,
     /// Whether TTL nodes exist.
@@ -258,21 +252,6 @@ pub struct ConnectionThrottle {
     pub local_session_weight: u32,
     /// Tokens for a session that comes back; at least `local_session_weight`.
     pub renew_session_weight: u32,
-}
-
-/// `RequestThrottler`: holds requests back while too many are being worked on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestThrottle {
-    /// Requests being worked on above which new ones wait; `None` never waits.
-    pub max_requests: Option<u32>,
-    /// How long one wait is, in milliseconds.
-    pub stall_time_ms: u32,
-    /// Whether a stale request found while waiting is dropped and its connection closed.
-    pub drop_stale: bool,
-    /// Whether a request older than its session's timeout is stale.
-    pub stale_latency_check: bool,
-    /// Whether a request whose connection is gone is stale.
-    pub stale_connection_check: bool,
 }
 
 /// When `ContainerManager` deletes what nobody uses any more.
@@ -468,11 +447,8 @@ impl Config {
             jute_extra_bytes: 0xf_ffff,
             large_request_threshold_bytes: None,
             large_request_max_bytes: 100 * 1024 * 1024,
-            request_throttle: RequestThrottle::DEFAULT,
-            throttled_op_wait_time_ms: None,
             max_response_cache_size: 400,
             max_get_children_response_cache_size: 400,
-            enable_eager_acl_check: false,
             enforce_quota: false,
             extended_types_enabled: false,
             emulate_353_ttl: false,
@@ -505,16 +481,6 @@ impl ConnectionThrottle {
         global_session_weight: 3,
         local_session_weight: 1,
         renew_session_weight: 2,
-    };
-}
-
-impl RequestThrottle {
-    const DEFAULT: Self = RequestThrottle {
-        max_requests: None,
-        stall_time_ms: 100,
-        drop_stale: true,
-        stale_latency_check: false,
-        stale_connection_check: true,
     };
 }
 

@@ -29,6 +29,8 @@ pub struct CheckOptions {
     pub extended_types: bool,
     /// Whether records carry digests.
     pub digest: bool,
+    /// Whether the end of a session lists the ephemerals that go with it; without, as Java 3.5 wrote it.
+    pub lists_closed: bool,
     /// How large a log record may be, so that Java can read it back.
     pub entry_bytes_max: usize,
     /// Which schemes access lists may name.
@@ -44,6 +46,7 @@ impl Default for CheckOptions {
             enforce_quota: false,
             extended_types: false,
             digest: true,
+            lists_closed: true,
             entry_bytes_max: 2 * zabd_jute::Limits::FRAME_BYTES_MAX_DEFAULT,
             schemes: AuthSchemes::default(),
             hash_seed: 0,

@@ -15,7 +15,9 @@ use zabd_storage::recovery::Directories;
 use crate::admin;
 use crate::driver::Driver;
 use crate::log_writer::LogFigures;
-use crate::net::{ConnectionFigures, ConnectionThrottle, FourLetterAnswers, ServerCounters, Summary};
+use crate::net::{
+    ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, ServerCounters, Summary,
+};
 use crate::recover::StartFigures;
 use crate::snapshotter::SnapshotFigures;
 
@@ -35,6 +37,8 @@ pub struct Introspection {
     pub start: Mutex<StartFigures>,
     /// Whether new sessions are let in.
     pub throttle: Arc<ConnectionThrottle>,
+    /// What long requests in flight may hold.
+    pub large_requests: Arc<LargeRequests>,
     /// Where the files are.
     pub directories: Directories,
     /// Where clients are served.

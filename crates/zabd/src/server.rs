@@ -30,8 +30,8 @@ use crate::introspect::Introspection;
 use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter};
 use crate::member::{self, Found, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::net::{
-    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, ListenOptions, ServerCounters, Service,
-    ThrottleOptions,
+    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, ServerCounters,
+    Service, ThrottleOptions,
 };
 use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
@@ -170,8 +170,13 @@ impl Server {
         let config = Arc::new(config);
         let throttle = ConnectionThrottle::new(throttle_options(&config), driver.clock.monotonic_ms());
         let throttle = Arc::new(throttle);
+        let large_requests = Arc::new(LargeRequests::new(
+            config.large_request_threshold_bytes,
+            config.large_request_max_bytes,
+        ));
         let introspection = Introspection {
             throttle: throttle.clone(),
+            large_requests: large_requests.clone(),
             config: config.clone(),
             driver: driver.clone(),
             counters: counters.clone(),
@@ -189,6 +194,7 @@ impl Server {
             counters,
             four_letter: Arc::new(introspection),
             throttle,
+            large_requests,
         });
         let address = acceptor.address();
         spawn_io_threads(acceptor, &service)?;
@@ -288,6 +294,7 @@ fn replica_options(config: &Config, limits: Limits, secret: u64, server_id: u8) 
         enforce_quota: config.enforce_quota,
         extended_types: config.extended_types_enabled,
         digest: config.digest_enabled,
+        lists_closed: config.close_session_txn,
         entry_bytes_max: limits.field_bytes_max,
         schemes: AuthSchemes { digest: config.auth.digest_enabled, sasl: false, x509: false },
         hash_seed: secret,

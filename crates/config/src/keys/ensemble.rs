@@ -227,7 +227,8 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-pub(super) const NO_PEERS: &str = "a standalone server has no peers";
+pub(super) const NO_PEERS: &str =
+    "a standalone server has no peers, and a member of an ensemble does without it yet";
 
 fn peer_type(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
     match raw.value.to_ascii_lowercase().as_str() {

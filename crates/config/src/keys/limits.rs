@@ -1,7 +1,7 @@
 //! How much a request may ask for, and what the server does when there are too many.
 
 use super::Section;
-use crate::key::{Class, Key};
+use crate::key::{Class, Key, ignored_bool, ignored_number};
 
 pub(super) const SECTION: Section = Section {
     title: "Requests and nodes",
@@ -44,33 +44,35 @@ pub(super) const SECTION: Section = Section {
             .aliases(&["requestThrottleLimit"])
             .unit("requests")
             .doc("With this many requests being worked on, new ones wait; 0 never waits.")
-            .int(i32::MIN as i64, |d, v| {
-                d.config.request_throttle.max_requests = u32::try_from(v).ok().filter(|limit| 0 < *limit);
-            }),
+            .no_effect(NO_THROTTLER)
+            .int(i32::MIN as i64, ignored_number),
         Key::prefixed("request_throttle_stall_time", "100", "50")
             .aliases(&["requestThrottleStallTime"])
             .unit("milliseconds")
             .doc("How long one such wait is at most.")
-            .int(0, |d, v| d.config.request_throttle.stall_time_ms = v as u32),
+            .no_effect(NO_THROTTLER)
+            .int(0, ignored_number),
         Key::prefixed("request_throttle_drop_stale", "true", "false")
             .aliases(&["requestThrottleDropStale"])
             .doc("Drop a stale request found while waiting, and close its connection.")
-            .lenient_bool(|d, v| d.config.request_throttle.drop_stale = v),
+            .no_effect(NO_THROTTLER)
+            .lenient_bool(ignored_bool),
         Key::prefixed("request_stale_latency_check", "false", "true")
             .aliases(&["requestStaleLatencyCheck"])
             .doc("A request older than its session's timeout is stale.")
-            .lenient_bool(|d, v| d.config.request_throttle.stale_latency_check = v),
+            .no_effect(NO_THROTTLER)
+            .lenient_bool(ignored_bool),
         Key::prefixed("request_stale_connection_check", "true", "false")
             .aliases(&["requestStaleConnectionCheck"])
             .doc("A request whose connection is gone is stale.")
-            .lenient_bool(|d, v| d.config.request_throttle.stale_connection_check = v),
+            .no_effect(NO_THROTTLER)
+            .lenient_bool(ignored_bool),
         Key::prefixed("throttled_op_wait_time", "0", "1000")
             .aliases(&["throttledOpWaitTime"])
             .unit("milliseconds")
             .doc("A request that waited longer is answered `ThrottledOp`; 0 never is.")
-            .int(i32::MIN as i64, |d, v| {
-                d.config.throttled_op_wait_time_ms = u32::try_from(v).ok().filter(|time| 0 < *time);
-            }),
+            .no_effect(NO_THROTTLER)
+            .int(i32::MIN as i64, ignored_number),
         Key::prefixed("maxResponseCacheSize", "400", "0")
             .unit("replies")
             .class(Class::B)
@@ -85,7 +87,8 @@ pub(super) const SECTION: Section = Section {
             .int(i32::MIN as i64, |d, v| d.config.max_get_children_response_cache_size = v.max(0) as u32),
         Key::prefixed("enableEagerACLCheck", "false", "true")
             .doc("Refuse a write that its ACL forbids before it takes a zxid.")
-            .lenient_bool(|d, v| d.config.enable_eager_acl_check = v),
+            .no_effect(NO_EAGER_CHECK)
+            .lenient_bool(ignored_bool),
         Key::prefixed("enforceQuota", "false", "true")
             .doc("Refuse writes beyond a quota's hard limit rather than only log them.")
             .lenient_bool(|d, v| d.config.enforce_quota = v),
@@ -112,3 +115,9 @@ pub(super) const SECTION: Section = Section {
             }),
     ],
 };
+
+const NO_THROTTLER: &str =
+    "no request waits before it is ordered; `globalOutstandingLimit` bounds how many there are";
+
+const NO_EAGER_CHECK: &str =
+    "Java's standalone server does not read it either, and members of an ensemble do not yet";

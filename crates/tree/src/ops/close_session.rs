@@ -21,7 +21,8 @@ impl Pending {
         for path in &paths {
             self.plan_removal(tree, header, path);
         }
-        Txn::CloseSession { paths: Some(paths.into_iter().map(Into::into).collect()) }
+        let paths = self.options.lists_closed.then(|| paths.into_iter().map(Into::into).collect());
+        Txn::CloseSession { paths }
     }
 
     /// The ephemerals that must go in records of their own before the session's end, because one

@@ -134,7 +134,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("stale_replies", Counter(|s| s.counters.stale_replies.load(Relaxed))),
     ("request_throttle_queue_time_ms", NO_ADVANCED),
     ("request_throttle_wait_count", NO_COUNTER),
-    ("large_requests_rejected", NO_COUNTER),
+    ("large_requests_rejected", Counter(|s| s.large_requests.rejected())),
     ("netty_queued_buffer_capacity", NO_BASIC),
     ("digest_mismatches_count", Counter(|s| s.start.lock().digest_mismatches)),
     ("learner_request_processor_queue_size", NO_BASIC),

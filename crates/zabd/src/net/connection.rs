@@ -38,6 +38,7 @@ use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
 use super::figures::{Responses, Sent, ServerCounters, Summary};
 use super::io_thread::ReadyList;
+use super::large_requests::{Held, LargeRequests};
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
 
@@ -97,6 +98,8 @@ pub struct Service {
     pub four_letter: Arc<dyn FourLetterAnswers>,
     /// Whether new sessions are let in.
     pub throttle: Arc<ConnectionThrottle>,
+    /// What long requests in flight may hold.
+    pub large_requests: Arc<LargeRequests>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +141,14 @@ pub struct Connection {
 }
 
 /// A request in the pipeline, for the figures.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Unanswered {
     came_ms: i64,
     is_update: bool,
     /// How many replies as long as the largest znode its own may be worth; nothing for what changes a znode.
     weight: usize,
+    /// Of the allowance for large requests.
+    _held: Option<Held>,
 }
 
 /// What one turn adds to the figures.
@@ -261,7 +266,7 @@ impl Connection {
         }
         let now_ms = self.service.driver.clock.monotonic_ms();
         let mut latency = self.service.counters.latency.lock();
-        for Unanswered { came_ms, is_update, weight } in self.unanswered.drain(..answered) {
+        for Unanswered { came_ms, is_update, weight, .. } in self.unanswered.drain(..answered) {
             self.reads_waiting -= weight;
             let took_ms = (now_ms - came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
@@ -384,6 +389,10 @@ impl Connection {
             self.close_malformed("a request has no header");
             return;
         };
+        let Ok(held) = turn.service.large_requests.take(frame.len()) else {
+            self.close_malformed("large requests in flight exceed largeRequestMaxBytes");
+            return;
+        };
         let body = &frame[8..];
         self.tally.last = Some((header.op, header.xid));
         if header.op == OpCode::Auth.code() {
@@ -393,7 +402,7 @@ impl Connection {
         } else if !self.is_authenticated() {
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
         } else if read::is_write(header.op) || !self.unanswered.is_empty() || self.asks_leader(header) {
-            self.defer(turn, header, start + 8, body.len());
+            self.defer(turn, header, held, start + 8, body.len());
         } else {
             self.serve(turn, header, body);
         }
@@ -405,7 +414,14 @@ impl Connection {
     }
 
     /// Puts a request into the batch for the driver.
-    fn defer(&mut self, turn: &mut Turn<'_>, header: RequestHeader, start: usize, length: usize) {
+    fn defer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        header: RequestHeader,
+        held: Option<Held>,
+        start: usize,
+        length: usize,
+    ) {
         // What follows is decided behind the driver's lock, which comes before the tree's.
         turn.tree = None;
         let body = turn.share(start, length);
@@ -415,7 +431,7 @@ impl Connection {
             Some(op) if has_long_reply(op) => self.reads_waiting_max(),
             _ => 1,
         };
-        self.unanswered.push_back(Unanswered { came_ms: turn.now_ms, is_update, weight });
+        self.unanswered.push_back(Unanswered { came_ms: turn.now_ms, is_update, weight, _held: held });
         self.reads_waiting += weight;
         self.batch.push(Request {
             conn: self.client.id,

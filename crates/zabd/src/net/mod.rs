@@ -9,6 +9,7 @@ mod client;
 mod connection;
 mod figures;
 mod io_thread;
+mod large_requests;
 mod throttle;
 
 pub use acceptor::{Acceptor, ListenError, ListenOptions};
@@ -16,4 +17,5 @@ pub use client::{Client, Clients, Registry};
 pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
 pub use figures::{ConnectionFigures, Responses, Sent, ServerCounters, Summary};
 pub use io_thread::IoThread;
+pub use large_requests::LargeRequests;
 pub use throttle::{ConnectionThrottle, ThrottleOptions};
