@@ -441,6 +441,11 @@ impl Resolver {
         for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
             self.error(key, "this build's ensembles cannot do this yet", "leave it out");
         }
+        if self.draft.config.read_only_mode {
+            let message =
+                "readonlymode.enabled: a member without a quorum serves nobody in this build".to_owned();
+            self.warnings.push(Warning { source: None, message });
+        }
     }
 
     fn check_ports(&mut self, membership: &Membership) {

@@ -211,6 +211,8 @@ fn several_servers_are_an_ensemble() {
     assert!(tuned.listen_on_all_ips);
     assert_eq!((tuned.connect_timeout_ms, tuned.leader_connect_delay_ms), (7, 8));
     assert_eq!(tuned.notification_interval_ms, (9, 99));
+    let read_only = member("3\n", &format!("{MEMBERS}{limits}readonlymode.enabled=true\n")).unwrap();
+    assert!(read_only.warnings.iter().any(|warning| warning.message.starts_with("readonlymode.enabled: ")));
     let groups = "group.1=1:2\nweight.1=3\n";
     let groups = member("1\n", &format!("{MEMBERS}{limits}{groups}")).unwrap().ensemble.unwrap();
     assert!(

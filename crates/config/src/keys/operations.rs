@@ -17,7 +17,7 @@ pub(super) const SECTION: Section = Section {
             .custom(four_letter_words),
         Key::bare("readonlymode.enabled", "false", "true")
             .doc("A server without a quorum goes on serving reads; also allows the word `isro`.")
-            .differently("a standalone server is never without a quorum: it only answers `isro`")
+            .differently("only allows `isro`: a standalone server is never without a quorum, and a member without one serves nobody yet")
             .lenient_bool(|d, v| d.config.read_only_mode = v),
         Key::prefixed("audit.enable", "false", "true")
             .doc("Write who did what to the audit log.")
