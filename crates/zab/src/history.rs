@@ -137,7 +137,9 @@ mod tests {
 
     fn history(before: Zxid, positions: &[Zxid]) -> History {
         let mut history = History::new(before);
-        positions.iter().for_each(|zxid| history.push(*zxid, Bytes::from_static(b"x")));
+        for zxid in positions {
+            history.push(*zxid, Bytes::from_static(b"x"));
+        }
         history
     }
 

@@ -3,8 +3,8 @@
 //! Either side may dial; the connection that stays is always the one **dialled by the higher id**. So whoever
 //! has the lower id dials only to say «call me»: it writes the initial message, closes, and is dialled back at
 //! the address that the message gave. The one with the higher id takes that for «I have just started»: what
-//! it holds as a connection may be dead without its knowing, so it lets go of it and dials. Of several
-//! connections the newest counts.
+//! it holds as a connection may be dead without its knowing, so it lets go of it and dials, unless it has done so
+//! just now. Of several connections the newest counts.
 //!
 //! Only the newest word matters in an election, so a message that could not be sent yet is replaced by the
 //! next one. A message may be lost with its connection, so a new connection begins with the last one that was
@@ -40,9 +40,9 @@ const RETRY_MS_MAX: i64 = 1000;
 /// How long a peer that was asked to call has for it. Asking again makes it drop the connection that it may
 /// just have made.
 const CALL_BACK_MS: i64 = 1000;
-/// How long a dial may take to a peer that is known to be there. A peer that moved calls while the old address is
-/// still being dialled.
-const DIAL_MS_MAX: i64 = 200;
+/// How long a call for a connection and a dial that makes one can cross. A connection, or a dial, of this age is
+/// taken for what is called for; an older connection may be dead, and an older dial may go where the peer no longer is.
+const CROSSING_MS: i64 = 200;
 /// How many servers that are in no configuration may be connected or be called back. Joiners are such, and
 /// whoever can reach the port can claim to be one.
 const STRANGERS_MAX: usize = 64;
@@ -186,6 +186,7 @@ pub enum Output {
 #[derive(Debug)]
 struct Conn {
     id: ConnId,
+    since: Instant,
     /// Set while a frame is handed over and not known to be written.
     is_writing: bool,
 }
@@ -336,7 +337,7 @@ impl Links {
         } else {
             self.release(id, out);
             out.push(Output::Write { conn, bytes: self.initial_message() });
-            self.adopt(id, conn, out);
+            self.adopt(now, id, conn, out);
         }
     }
 
@@ -363,21 +364,28 @@ impl Links {
         } else if self.me < id {
             self.peers.entry(id).or_insert_with(Peer::new);
             self.release(id, out);
-            self.adopt(id, conn, out);
+            self.adopt(now, id, conn, out);
         } else {
-            let peer = self.peers.entry(id).or_insert_with(Peer::new);
-            // A dial that has not succeeded since then does not go where the peer has just called from.
-            let hangs = |since: Instant| since.after_ms(DIAL_MS_MAX) <= now;
-            let is_on_its_way = matches!(peer.dial, Dial::InProgress(since) if !hangs(since));
-            self.release(id, out);
             out.push(Output::Close { conn });
-            if !is_on_its_way {
-                let reachable: Vec<_> =
-                    addresses.into_iter().filter(|address| !is_wildcard(address)).collect();
-                self.dial(now, id, Some(reachable).filter(|addresses| !addresses.is_empty()), out);
-                self.forget_stranger(id);
-            }
+            self.call_back(now, id, addresses, out);
         }
+    }
+
+    fn call_back(&mut self, now: Instant, id: ServerId, addresses: Vec<Address>, out: &mut Vec<Output>) {
+        let peer = self.peers.entry(id).or_insert_with(Peer::new);
+        let is_recent = |since: Instant| now < since.after_ms(CROSSING_MS);
+        let is_on_its_way = match (&peer.conn, peer.dial) {
+            (Some(conn), _) => is_recent(conn.since),
+            (None, Dial::InProgress(since)) => is_recent(since),
+            (None, _) => false,
+        };
+        if is_on_its_way {
+            return;
+        }
+        self.release(id, out);
+        let reachable = addresses.into_iter().filter(|address| !is_wildcard(address)).collect::<Vec<_>>();
+        self.dial(now, id, Some(reachable).filter(|addresses| !addresses.is_empty()), out);
+        self.forget_stranger(id);
     }
 
     fn on_frame(&mut self, conn: ConnId, content: Bytes, out: &mut Vec<Output>) {
@@ -460,9 +468,9 @@ impl Links {
         self.forget_stranger(id);
     }
 
-    fn adopt(&mut self, id: ServerId, conn: ConnId, out: &mut Vec<Output>) {
+    fn adopt(&mut self, now: Instant, id: ServerId, conn: ConnId, out: &mut Vec<Output>) {
         let peer = self.peers.get_mut(&id).expect("only peers have connections");
-        peer.conn = Some(Conn { id: conn, is_writing: false });
+        peer.conn = Some(Conn { id: conn, since: now, is_writing: false });
         if !peer.is_dialling() {
             peer.dial = Dial::Idle;
         }

@@ -129,7 +129,8 @@ impl Looking {
         self.repeat_at = now.after_ms(self.repeat_ms);
     }
 
-    /// Nothing has come of the last one.
+    /// Nothing has come of the last one. Java connects to everybody only if none of its messages could be sent, and
+    /// else repeats them; a link that stands is left alone either way.
     pub fn repeat(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.repeat_ms = (2 * self.repeat_ms).min(self.timing.repeat_ms_max);
         self.tell_all(now, out);
@@ -196,7 +197,7 @@ impl Looking {
     /// it there may be no quorum that could find out by following it, so the votes start anew.
     fn withdraw(&mut self, now: Instant, out: &mut Vec<Output>) {
         (self.standing, self.initial) = (self.began_as, self.own);
-        self.enter_round(self.round + 1);
+        self.enter_round(self.round.saturating_add(1));
         self.propose(self.initial);
         self.tell_all(now, out);
     }
@@ -234,8 +235,7 @@ impl Looking {
         }
         match chorus(self.others(), &self.heard) {
             Chorus::Discord => return,
-            // They remember what this server had. It cannot be it.
-            Chorus::Unison(ballot) if ballot.vote.leader == self.me && ballot.vote != self.own => return,
+            Chorus::Unison(ballot) if self.is_of_the_past(ballot.vote) => return,
             Chorus::Silence => (),
             Chorus::Unison(ballot) => {
                 self.enter_round(ballot.round);
@@ -297,10 +297,14 @@ impl Looking {
         self.decide_at = None;
     }
 
-    /// A vote that says of this server more than it has is of a time before it lost it, and not better.
     fn is_better(&self, vote: Vote, than: Vote) -> bool {
-        let is_of_the_past = vote.leader == self.me && vote != self.own;
-        than < vote && self.quorums.may_lead(vote.leader) && !is_of_the_past
+        than < vote && self.quorums.may_lead(vote.leader) && !self.is_of_the_past(vote)
+    }
+
+    /// Whether a vote remembers what a server had before it lost its data: this one, or one that says so itself.
+    fn is_of_the_past(&self, vote: Vote) -> bool {
+        let abstains = || self.heard.get(&vote.leader).is_some_and(Heard::abstains);
+        if vote.leader == self.me { vote != self.own } else { abstains() }
     }
 
     fn has_voice(&self) -> bool {

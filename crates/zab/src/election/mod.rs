@@ -193,7 +193,8 @@ impl Election {
     }
 
     fn begin(&mut self, now: Instant, begin: Begin, out: &mut Vec<Output>) {
-        self.round += 1;
+        // Rounds come from anybody, so the last one may be the largest there is.
+        self.round = self.round.saturating_add(1);
         self.adopts_configs = begin.adopts_configs;
         let looking = Looking::new(self.me, begin, self.round, !self.has_decided, self.timing, now);
         self.looking.insert(looking).tell_all(now, out);

@@ -1,0 +1,11 @@
+//! Elections among several servers, with their links, on a network that one thread plays.
+//!
+//! - `script`: stories in `*.txt` beside this file: what happens, and what the servers then say;
+//! - `faults`: random crashes, losses and delays, and what must hold whatever happens;
+//! - `captures`: what real Java servers said to each other, with one of them replaced by ours.
+
+mod captures;
+mod faults;
+mod net;
+mod node;
+mod script;
