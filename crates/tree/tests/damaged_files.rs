@@ -1,8 +1,10 @@
 //! What no server wrote, and a damaged or foreign file may hold, never ends a server: it is an error, or
 //! has no effect. And whatever a tree was made from, its snapshot is the same tree.
 
-use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
-use zabd_jute::{OpCode, Record, SessionId, StatPersisted, Writer, Zxid};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use zabd_jute::txn::{CreateKind, CreateTxn, Entry, SubTxn, Txn, TxnHeader};
+use zabd_jute::{Acl, OpCode, Record, SessionId, StatPersisted, Writer, Zxid};
 use zabd_tree::{LoadError, Tree, TreeOptions};
 
 const OPTIONS: TreeOptions = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
@@ -75,4 +77,74 @@ fn ages_may_overflow() {
     let stat = StatPersisted { mtime_ms: i64::MIN, ephemeral_owner: CONTAINER, ..StatPersisted::default() };
     let tree = load(&body(&[("", stat), ("/container", stat)])).expect("the body is one");
     assert_eq!(tree.reap_candidates(1_700_000_000_000, 1), Vec::<String>::new());
+}
+
+/// Paths that are none among those that are, and the special ones.
+fn path() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => "(/[ab]){1,3}",
+        1 => "[/a]{0,4}",
+        1 => Just("/".to_owned()),
+        2 => "/zookeeper/quota(/[ab]){0,2}(/zookeeper_(limits|stats))?",
+    ]
+}
+
+fn operation() -> impl Strategy<Value = (OpCode, Txn<'static>)> {
+    let kind = prop_oneof![
+        any::<bool>().prop_map(|ephemeral| CreateKind::Plain { ephemeral }),
+        Just(CreateKind::Container),
+        any::<i64>().prop_map(|ttl_ms| CreateKind::Ttl { ttl_ms }),
+    ];
+    let data = || {
+        prop_oneof![Just(None), Just(Some(&b"count=9223372036854775807,bytes=-1"[..])), Just(Some(&b"x"[..]))]
+    };
+    let acl = || vec("[ab]".prop_map(|id| Acl::new(31, "digest", id)), 0..2);
+    prop_oneof![
+        4 => (path(), data(), acl(), kind, any::<i32>()).prop_map(|(path, data, acl, kind, parent_cversion)| {
+            (OpCode::Create, Txn::Create(CreateTxn { path: path.into(), data, acl, kind, parent_cversion }))
+        }),
+        2 => path().prop_map(|path| (OpCode::Delete, Txn::Delete { path: path.into() })),
+        2 => (path(), data(), any::<i32>())
+            .prop_map(|(path, data, version)| (OpCode::SetData, Txn::SetData { path: path.into(), data, version })),
+        1 => any::<i32>().prop_map(|code| (OpCode::Error, Txn::Error { code })),
+    ]
+}
+
+fn record() -> impl Strategy<Value = (OpCode, Txn<'static>)> {
+    prop_oneof![
+        8 => operation(),
+        1 => vec(operation(), 0..4).prop_map(|parts| {
+            let parts = parts.into_iter().map(|(kind, txn)| SubTxn { kind: kind.code(), txn });
+            (OpCode::Multi, Txn::Multi(parts.collect()))
+        }),
+        1 => (path(), vec("[ab]".prop_map(|id| Acl::new(1, "ip", id)), 0..2), any::<i32>()).prop_map(
+            |(path, acl, version)| (OpCode::SetAcl, Txn::SetAcl { path: path.into(), acl, version })
+        ),
+        1 => any::<i32>().prop_map(|timeout_ms| (OpCode::CreateSession, Txn::CreateSession { timeout_ms })),
+        1 => proptest::option::of(vec(path().prop_map(Into::into), 0..3))
+            .prop_map(|paths| (OpCode::CloseSession, Txn::CloseSession { paths })),
+    ]
+}
+
+proptest! {
+    /// Whatever records a log holds, in whatever order: they yield a tree.
+    #[test]
+    fn any_records_make_a_tree_that_survives_a_snapshot(records in vec(record(), 0..40)) {
+        let mut tree = Tree::new(OPTIONS);
+        for (kind, txn) in records {
+            replay(&mut tree, kind, txn);
+        }
+        // No server lets it be deleted, and loading brings it back.
+        prop_assume!(tree.node("/zookeeper/config").is_some());
+        assert_survives_a_snapshot(&mut tree);
+        tree.remove_dead_sessions();
+        assert_survives_a_snapshot(&mut tree);
+    }
+
+    #[test]
+    fn arbitrary_bytes_load_or_explain(bytes in vec(any::<u8>(), 0..200)) {
+        if let Err(error) = load(&[&[0; 8][..], &bytes].concat()) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
 }
