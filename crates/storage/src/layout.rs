@@ -19,6 +19,8 @@ pub const LOG: &str = "log";
 pub const SNAPSHOT: &str = "snapshot";
 /// What a file is called until it is whole.
 const TEMPORARY_PREFIX: &str = "new-";
+/// What the name of a file begins with that holds what was cut off a log.
+const CUT_PREFIX: &str = "cut-";
 
 /// A log's name.
 pub fn log_name(first: Zxid) -> String {
@@ -33,6 +35,14 @@ pub fn snapshot_name(zxid: Zxid, extension: &str) -> String {
 /// The name that a log or a snapshot has until it is whole.
 pub fn temporary_name(name: &str) -> String {
     format!("{TEMPORARY_PREFIX}{name}")
+}
+
+/// The name under which what was cut off a log is kept; the number tells several apart.
+pub fn cut_name(log: &str, offset: u64, number: u32) -> String {
+    match number {
+        0 => format!("{CUT_PREFIX}{log}-{offset}"),
+        _ => format!("{CUT_PREFIX}{log}-{offset}-{number}"),
+    }
 }
 
 /// Whether a file is one that was never finished.
@@ -70,6 +80,17 @@ fn files<D: Disk>(disk: &D, dir: &Path, prefix: &str) -> io::Result<Vec<NamedFil
 /// All logs of a directory, oldest first.
 pub fn logs<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<NamedFile>> {
     files(disk, dir, LOG)
+}
+
+/// What was cut off logs, with the zxid of the log's name.
+pub fn cuts<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<NamedFile>> {
+    let named = |name: String| {
+        let (log, _) = name.strip_prefix(CUT_PREFIX)?.split_once('-')?;
+        Some(NamedFile { zxid: zxid_in_name(log, LOG)?, path: dir.join(&name) })
+    };
+    let mut cuts: Vec<_> = disk.list(dir)?.into_iter().filter_map(named).collect();
+    cuts.sort_unstable();
+    Ok(cuts)
 }
 
 /// All snapshots of a directory, oldest first, whole or not.
@@ -112,6 +133,18 @@ mod tests {
         assert_eq!(log_name(Zxid(0x1_0000_000a)), "log.10000000a");
         assert_eq!(snapshot_name(Zxid(0), ""), "snapshot.0");
         assert_eq!(snapshot_name(Zxid(0xff), ".gz"), "snapshot.ff.gz");
+    }
+
+    #[test]
+    fn what_was_cut_off_is_no_log() {
+        let disk = crate::disk::MemoryDisk::default();
+        let dir = Path::new("/data");
+        for name in [cut_name("log.1a", 4096, 0), cut_name("log.1a", 4096, 1), "cut-glass".to_owned()] {
+            disk.create(&dir.join(name)).unwrap();
+        }
+        let cuts = cuts(&disk, dir).unwrap();
+        assert_eq!(cuts.iter().map(|cut| cut.zxid.0).collect::<Vec<_>>(), [0x1a, 0x1a]);
+        assert!(logs(&disk, dir).unwrap().is_empty() && snapshots(&disk, dir).unwrap().is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The newest snapshots are kept, as many as asked for and only whole ones count; let X be the oldest of
 //! them. Snapshots before X go, and logs before X, except the newest that begins at or before X: it may
-//! hold records behind X. Names that carry no zxid are none of ours and stay, unlike in Java.
+//! hold records behind X. What was cut off a log goes with it. Names that carry no zxid are none of ours and stay, unlike in Java.
 //!
 //! Nothing is written, so it works on a full disk. Whatever is left when it stops half-way, X and the logs
 //! behind it are there.
@@ -33,7 +33,10 @@ pub fn superfluous<D: Disk>(
     let is_old = |file: &&NamedFile| file.zxid < oldest.zxid;
     let old_snapshots = snapshots.iter().filter(is_old);
     let old_logs = logs.iter().filter(is_old).filter(|log| Some(log.zxid) != needed_log);
-    Ok(old_snapshots.chain(old_logs).map(|file| file.path.clone()).collect())
+    let cuts = layout::cuts(disk, &directories.logs).map_err(directory_error("list", &directories.logs))?;
+    let is_gone = |cut: &&NamedFile| is_old(cut) && Some(cut.zxid) != needed_log;
+    let old_cuts = cuts.iter().filter(is_gone);
+    Ok(old_snapshots.chain(old_logs).chain(old_cuts).map(|file| file.path.clone()).collect())
 }
 
 /// Removes what may go; yields what went. A file that cannot be removed does not keep the others.
@@ -94,6 +97,15 @@ mod tests {
             left(&disk),
             names.iter().filter(|name| **name != "snapshot.0").copied().collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn what_was_cut_off_a_log_goes_with_it() {
+        let names =
+            ["cut-log.1-99", "cut-log.5-16", "log.1", "log.5", "snapshot.6", "snapshot.7", "snapshot.8"];
+        let (disk, directories) = disk(&names);
+        purge(&disk, &directories, 3).unwrap();
+        assert_eq!(left(&disk), ["cut-log.5-16", "log.5", "snapshot.6", "snapshot.7", "snapshot.8"]);
     }
 
     #[test]

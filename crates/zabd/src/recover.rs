@@ -11,7 +11,7 @@ use bytes::Bytes;
 use zabd_jute::txn::Entry;
 use zabd_jute::{Limits, Reader, Zxid};
 use zabd_storage::disk::Disk;
-use zabd_storage::log::{LogError, Records, settle};
+use zabd_storage::log::{Cut, LogError, Records, settle};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::snapshot;
 use zabd_tree::{Tree, TreeOptions};
@@ -173,10 +173,27 @@ fn replay<D: Disk>(
             }
         }
     }
-    if let Some(tail) = settle(disk, records)? {
-        tracing::warn!("Cut the torn end of {} at offset {}", tail.path.display(), tail.offset);
+    if let Some(cut) = settle(disk, records)? {
+        tell_cut(&cut);
     }
     Ok(Replay { replayed, digest_mismatches })
+}
+
+fn tell_cut(cut: &Cut) {
+    let Cut { tail, whole_records, copy, is_off } = cut;
+    let (path, offset) = (tail.path.display(), tail.offset);
+    let kept = copy.as_ref().map_or_else(String::new, |copy| format!("; it is kept as {}", copy.display()));
+    if !is_off {
+        tracing::warn!("Left the torn end of {path} behind offset {offset}: no room to keep a copy of it");
+    } else if *whole_records == 0 {
+        tracing::warn!("Cut the torn end of {path} at offset {offset}{kept}");
+    } else {
+        tracing::error!(
+            "Cut the torn end of {path} at offset {offset}, with {whole_records} whole records behind one that a \
+             crash left incomplete{kept}; if this machine has not crashed, its disk is damaged: restore the file \
+             from a copy, or this server from its peers"
+        );
+    }
 }
 
 /// The end of the log, as far as it is kept.

@@ -9,7 +9,7 @@
 //!
 //! Java's `FileTxnLog.append` writes it, `FileTxnIterator.next` reads it.
 
-use zabd_jute::Zxid;
+use zabd_jute::{OpCode, Zxid};
 
 /// A log begins with "ZKLG", version 2, database 0.
 pub(crate) const HEADER: [u8; 16] = *b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0";
@@ -18,9 +18,13 @@ pub(crate) const FRAME_BEFORE: usize = 12;
 /// The upper half of the checksum, which Java keeps in a long.
 pub(super) const FRAME_ZEROS: usize = 4;
 /// The mark behind an entry.
-const END_MARK: u8 = b'B';
+pub(super) const END_MARK: u8 = b'B';
 /// Where an entry's zxid stands: behind session and cxid.
 const ZXID_OFFSET: usize = 12;
+/// Where the leader's time stands, behind the zxid.
+const TIME_OFFSET: usize = 20;
+/// Where the kind of transaction stands, behind the time.
+const KIND_OFFSET: usize = 28;
 
 /// Bytes of a whole frame around an entry.
 pub(crate) fn frame_bytes(entry_bytes: usize) -> usize {
@@ -31,6 +35,30 @@ pub(crate) fn frame_bytes(entry_bytes: usize) -> usize {
 pub(crate) fn zxid_of(entry: &[u8]) -> Option<Zxid> {
     let bytes = entry.get(ZXID_OFFSET..)?.first_chunk()?;
     Some(Zxid(i64::from_be_bytes(*bytes)))
+}
+
+/// The session of an entry, which it begins with.
+pub(super) fn session_of(entry: &[u8]) -> Option<i64> {
+    entry.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))
+}
+
+/// The leader's time of an entry, in milliseconds.
+pub(super) fn time_ms_of(entry: &[u8]) -> Option<i64> {
+    entry.get(TIME_OFFSET..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))
+}
+
+fn is_of_kind(entry: &[u8], kind: OpCode) -> bool {
+    entry.get(KIND_OFFSET..).is_some_and(|rest| rest.starts_with(&kind.code().to_be_bytes()))
+}
+
+/// Whether a session begins with an entry.
+pub(super) fn begins_session(entry: &[u8]) -> bool {
+    is_of_kind(entry, OpCode::CreateSession)
+}
+
+/// Whether a session ends with an entry.
+pub(super) fn ends_session(entry: &[u8]) -> bool {
+    is_of_kind(entry, OpCode::CloseSession)
 }
 
 /// The checksum of entries and of snapshots.
@@ -103,6 +131,20 @@ pub(super) fn is_whole_but_for_its_length(bytes: &[u8]) -> bool {
     let Some((&END_MARK, record)) = bytes.split_last() else { return false };
     let Some((head, entry)) = record.split_at_checked(FRAME_BEFORE) else { return false };
     head[..8] == u64::from(adler32(entry)).to_be_bytes() && zxid_of(entry).is_some()
+}
+
+/// Whether `bytes` begin with a record to which only its length does not fit.
+pub(super) fn is_whole_with_another_length(bytes: &[u8], entry_bytes_max: usize) -> bool {
+    const MODULUS: u32 = 65521;
+    let Some((head, behind)) = bytes.split_at_checked(FRAME_BEFORE) else { return false };
+    let stored = u64::from_be_bytes(*head.first_chunk().expect("a head has a checksum"));
+    let (mut low, mut high) = (1_u32, 0_u32);
+    behind.iter().take(entry_bytes_max + 1).enumerate().any(|(length, byte)| {
+        let is_end = *byte == END_MARK && length >= ZXID_OFFSET + 8 && stored == u64::from(high << 16 | low);
+        low = (low + u32::from(*byte)) % MODULUS;
+        high = (high + low) % MODULUS;
+        is_end
+    })
 }
 
 #[cfg(test)]

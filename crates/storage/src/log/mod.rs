@@ -5,8 +5,8 @@
 //! record  long Adler-32 of the entry · int length · entry · 'B'
 //! ```
 //!
-//! A file is named after its first record. What an entry means is not known here, except where its zxid
-//! stands. In reading order: [`Log`] appends; [`Records`] reads back, with the rules of `torn` for telling
+//! A file is named after its first record. What an entry means is not known here, except whose it is,
+//! and when. In reading order: [`Log`] appends; [`Records`] reads back, with the rules of `torn` for telling
 //! a crash from damage; [`settle`] sets right what a crash left; [`truncate`] forgets.
 
 pub(crate) mod frame;
@@ -25,7 +25,7 @@ use zabd_jute::Zxid;
 
 pub(crate) use reader::holds_records;
 pub use reader::{Position, Records, Tail, last_record};
-pub use repair::{cut_tail, settle, truncate};
+pub use repair::{Cut, cut_tail, settle, truncate};
 pub use writer::{AppendedSinceRoll, Log, LogOptions};
 
 /// Why the log cannot be written or read.

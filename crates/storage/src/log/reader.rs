@@ -124,10 +124,10 @@ impl<D: Disk> Records<D> {
         self.last.unwrap_or(Zxid::ZERO)
     }
 
-    /// The newest file, and what a crash left in it. Nothing stays mapped.
-    pub(super) fn into_ends(self) -> (Option<PathBuf>, Option<Tail>) {
+    /// The newest file, what a crash left in it, and how long an entry may be. Nothing stays mapped.
+    pub(super) fn into_ends(self) -> (Option<PathBuf>, Option<Tail>, usize) {
         assert!(self.files.is_empty() && self.open.is_none(), "a log is settled when all of it was read");
-        (self.newest, self.tail)
+        (self.newest, self.tail, self.entry_bytes_max)
     }
 
     fn open_next(&mut self) -> Result<bool, LogError> {

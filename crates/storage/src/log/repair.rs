@@ -2,33 +2,104 @@
 //!
 //! A killed process leaves records in the page cache that no sync covered. Once a start has read them,
 //! clients are told of them, so they are synced first. A torn end is cut off, because Java refuses some
-//! of what zabd can tell from damage; a newest file without a header is removed, because Java before
+//! of what zabd can tell from damage, and kept beside the log as `cut-<log>-<offset>`, because telling is not
+//! knowing; without room for that it stays where it is. A newest file without a header is removed, because Java before
 //! 3.9.3 dies on it. It never held a record: its header was durable before the first was acknowledged.
 //!
 //! Java itself never repairs the old file, and begins a new one behind the torn end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Zxid};
 
 use super::frame::frame_bytes;
+use super::torn::{whole_records, without_zeros_behind};
 use super::{LogError, Records, Tail, io_error};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 use crate::layout;
+
+/// What became of what a crash left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Where it stood.
+    pub tail: Tail,
+    /// How many whole records were in it: a crash may leave some, and so may damage that looks like one.
+    pub whole_records: usize,
+    /// Its copy; `None` if it held nothing.
+    pub copy: Option<PathBuf>,
+    /// False if there was no room for the copy: then it stands where it stood, and is not read.
+    pub is_off: bool,
+}
 
 /// Ends a start's reading, when [`Records::next_record`] has said that there are no more: makes what was
 /// read durable, and cuts off what a crash left. Returns what was cut off, which is worth a log line.
-pub fn settle<D: Disk>(disk: &D, records: Records<D>) -> Result<Option<Tail>, LogError> {
-    let (newest, tail) = records.into_ends();
-    match (&tail, newest) {
-        (Some(tail), _) => cut_tail(disk, tail)?,
-        (None, Some(path)) => {
-            let synced = disk.open(&path).and_then(|mut file| file.sync());
-            synced.map_err(io_error("make durable what was read from", &path))?;
-        }
-        (None, None) => (),
+pub fn settle<D: Disk>(disk: &D, records: Records<D>) -> Result<Option<Cut>, LogError> {
+    let (newest, tail, entry_bytes_max) = records.into_ends();
+    let Some(tail) = tail else {
+        newest.map_or(Ok(()), |path| sync(disk, &path))?;
+        return Ok(None);
+    };
+    let left = read_tail(disk, &tail)?;
+    let mut cut =
+        Cut { whole_records: whole_records(&left, entry_bytes_max), copy: None, is_off: true, tail };
+    match keep_copy(disk, &cut.tail, &left) {
+        Ok(copy) => cut.copy = copy,
+        // A reader stops there as it did now, whether another file follows or not.
+        Err(LogError::NoSpace { .. }) => cut.is_off = false,
+        Err(error) => return Err(error),
     }
-    Ok(tail)
+    if cut.is_off {
+        cut_tail(disk, &cut.tail)?;
+    } else {
+        sync(disk, &cut.tail.path)?;
+    }
+    Ok(Some(cut))
+}
+
+fn sync<D: Disk>(disk: &D, path: &Path) -> Result<(), LogError> {
+    let synced = disk.open(path).and_then(|mut file| file.sync());
+    synced.map_err(io_error("make durable what was read from", path))
+}
+
+/// What stands in a tail, up to its zeros; nothing, if the file never held a record.
+fn read_tail<D: Disk>(disk: &D, tail: &Tail) -> Result<Vec<u8>, LogError> {
+    if tail.offset == 0 {
+        return Ok(Vec::new());
+    }
+    let contents = disk.read(&tail.path).map_err(io_error("read", &tail.path))?;
+    let data_end = disk.data_end(&tail.path).map_err(io_error("read", &tail.path))?;
+    let data_end = contents.len().min(data_end as usize);
+    Ok(without_zeros_behind(contents.get(tail.offset as usize..data_end).unwrap_or_default()).to_vec())
+}
+
+/// Puts what is about to be cut off into a file of its own, durably. An older copy is not overwritten, unless
+/// a crash left it unfinished.
+pub(super) fn keep_copy<D: Disk>(disk: &D, tail: &Tail, left: &[u8]) -> Result<Option<PathBuf>, LogError> {
+    let (Some(dir), Some(name)) = (tail.path.parent(), tail.path.file_name().and_then(|name| name.to_str()))
+    else {
+        return Ok(None);
+    };
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let is_free = |path: &PathBuf| disk.read(path).map_or(true, |there| left.starts_with(&there));
+    let names = (0..).map(|number| dir.join(layout::cut_name(name, tail.offset, number)));
+    let path = names.into_iter().find(is_free).expect("numbers do not end");
+    let written = (|| {
+        let mut file = disk.create(&path)?;
+        file.write_at(0, left)?;
+        file.sync()?;
+        disk.sync_dir(dir)
+    })();
+    match written {
+        Ok(()) => Ok(Some(path)),
+        Err(source) if is_full(&source) => {
+            // Best effort: what is there is the beginning of what the next start copies.
+            let _ = disk.remove(&path);
+            Err(LogError::NoSpace { path, source })
+        }
+        Err(source) => Err(LogError::Io { action: "keep the torn end of a log in", path, source }),
+    }
 }
 
 /// Cuts off what a crash left, so that every server can read the file; a file without a whole header is

@@ -445,9 +445,109 @@ fn real_files_are_read_back_too() {
     }
     assert_eq!(zxids, (66..300).collect::<Vec<_>>());
     let offset = (end - frame::frame_bytes(1032)) as u64;
-    assert_eq!(settle(&disk, records).unwrap(), Some(Tail { path: newest.clone(), offset }));
+    let cut = settle(&disk, records).unwrap().unwrap();
+    assert_eq!(cut.tail, Tail { path: newest.clone(), offset });
+    assert_eq!((cut.whole_records, cut.is_off), (0, true));
+    assert_eq!(disk.length(&cut.copy.unwrap()).unwrap(), frame::frame_bytes(1032) as u64 - 500);
     assert_eq!(disk.length(&newest).unwrap(), offset);
     assert_eq!(last_record(&disk, dir.path(), Limits::default()).unwrap(), Some(Zxid(299)));
+}
+
+/// Record 1, then one of `zeros` zeros that a client stored, then many, each acknowledged before the next.
+fn zeros_before_acknowledged(zeros: usize) -> (MemoryDisk, usize, usize) {
+    let disk = empty_disk();
+    let mut log = log(&disk, 0);
+    append(&mut log, 1..=1).unwrap();
+    let mut stored = entry(2, 30 + zeros);
+    stored[62..].fill(0);
+    stored.extend(b"/z");
+    log.append(Zxid(2), &stored).unwrap();
+    log.sync().unwrap();
+    (3..=30).for_each(|zxid| append(&mut log, zxid..=zxid).unwrap());
+    let begin = HEADER.len() + frame::frame_bytes(42);
+    (disk, begin, begin + frame::frame_bytes(stored.len()))
+}
+
+fn refuses_at(disk: &MemoryDisk, offset: usize) -> bool {
+    let mut records = Records::after(disk.clone(), Path::new(DIR), Zxid(0), Limits::default()).unwrap();
+    loop {
+        match records.next_record() {
+            Ok(Some(_)) => (),
+            Ok(None) => return false,
+            Err(LogError::Corrupt { offset: at, .. }) => return at == offset as u64,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The zeros of a client are no sector that a crash lost: whatever byte of their record is damaged, what follows
+/// was acknowledged, and is not dropped.
+#[test]
+fn a_changed_byte_beside_stored_zeros_is_damage() {
+    for zeros in [600, 1000, 2000, 2200] {
+        let (disk, begin, end) = zeros_before_acknowledged(zeros);
+        let contents = disk.read(&Path::new(DIR).join("log.1")).unwrap().to_vec();
+        assert!(!refuses_at(&disk, begin), "nothing is wrong yet");
+        for (at, byte) in contents[begin..end].iter().enumerate() {
+            for bits in [0x01, 0x80, 0xff] {
+                let disk = disk.after(Crash::KeepsUnsynced);
+                let mut file = disk.open(&Path::new(DIR).join("log.1")).unwrap();
+                file.write_at((begin + at) as u64, &[byte ^ bits]).unwrap();
+                assert!(refuses_at(&disk, begin), "{zeros} zeros, byte {at} ^ {bits:x}");
+            }
+        }
+    }
+}
+
+/// Of more than one byte before or behind the zeros it is told by where these lie: they begin and end within a
+/// sector.
+#[test]
+fn many_changed_bytes_beside_stored_zeros_are_damage() {
+    let (disk, begin, end) = zeros_before_acknowledged(2000);
+    for length in [2, 3, 8, 40] {
+        for at in (begin..begin + 74 - length).chain([end - 1 - length, end - length]) {
+            let disk = disk.after(Crash::KeepsUnsynced);
+            disk.open(&Path::new(DIR).join("log.1"))
+                .unwrap()
+                .write_at(at as u64, &vec![0x77; length])
+                .unwrap();
+            assert!(refuses_at(&disk, begin), "{length} bytes at {}", at - begin);
+        }
+    }
+}
+
+/// What is cut off may be all that is left of something: it is kept, once, and costs no start its room.
+#[test]
+fn what_is_cut_off_is_kept() {
+    let (dir, path) = (Path::new(DIR), Path::new(DIR).join("log.1"));
+    let disk = empty_disk();
+    append(&mut log(&disk, 0), 1..=3).unwrap();
+    let torn = HEADER.len() + 2 * frame::frame_bytes(42);
+    disk.open(&path).unwrap().set_length(torn as u64 + 20).unwrap();
+    let left = disk.read(&path).unwrap()[torn..].to_vec();
+    let settled = |disk: &MemoryDisk| {
+        let mut records = Records::after(disk.clone(), dir, Zxid(0), Limits::default()).unwrap();
+        while records.next_record().unwrap().is_some() {}
+        settle(disk, records).unwrap()
+    };
+
+    let full = disk.after(Crash::KeepsUnsynced);
+    full.set_room(Some(0));
+    let cut = settled(&full).unwrap();
+    assert_eq!((cut.copy, cut.is_off), (None, false));
+    assert_eq!(full.read(&path).unwrap()[torn..], left, "without room it stays");
+    append(&mut log(&full.after(Crash::LosesUnsynced), 2), 3..=3).unwrap();
+
+    let other = disk.after(Crash::KeepsUnsynced);
+    other.create(&dir.join("cut-log.1-126")).unwrap().write_at(0, b"another").unwrap();
+    for (disk, name) in [(&disk, "cut-log.1-126"), (&other, "cut-log.1-126-1")] {
+        let cut = settled(disk).unwrap();
+        assert_eq!(cut.copy, Some(dir.join(name)));
+        let disk = disk.after(Crash::LosesUnsynced);
+        assert_eq!(*disk.read(&dir.join(name)).unwrap(), left[..]);
+        assert_eq!(disk.length(&path).unwrap(), torn as u64);
+        assert_eq!(settled(&disk), None);
+    }
 }
 
 proptest::proptest! {

@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use zabd_jute::{Limits, Zxid};
 
 use super::frame::{Frame, HEADER, first_frame_bytes, frame_at, frame_bytes, put_record, zxid_of};
-use super::torn::UNSYNCED_BYTES_MAX;
-use super::{LogError, io_error};
+use super::repair::keep_copy;
+use super::torn::{UNSYNCED_BYTES_MAX, without_zeros_behind};
+use super::{LogError, Tail, io_error};
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::layout;
 
@@ -315,10 +316,12 @@ fn refuse_occupied<D: Disk>(disk: &D, path: &Path, options: LogOptions) -> Resul
         contents => contents.map_err(io_error("read", path))?,
     };
     let records = contents.get(HEADER.len()..).unwrap_or_default();
-    match frame_at(records, options.entry_bytes_max) {
-        Frame::Whole { .. } => Err(LogError::Occupied { path: path.to_owned() }),
-        _ => Ok(()),
+    if let Frame::Whole { .. } = frame_at(records, options.entry_bytes_max) {
+        return Err(LogError::Occupied { path: path.to_owned() });
     }
+    // A start had no room to keep what a crash left in it.
+    let tail = Tail { path: path.to_owned(), offset: HEADER.len() as u64 };
+    keep_copy(disk, &tail, without_zeros_behind(records)).map(drop)
 }
 
 #[cfg(test)]
