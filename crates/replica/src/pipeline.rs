@@ -255,6 +255,19 @@ impl Replica {
         out.apply |= self.queue.len() == 1;
     }
 
+    /// Whether a request of this connection stands in the queue, whose answer must come first.
+    pub(crate) fn is_awaited_by(&self, conn: ConnId) -> bool {
+        self.queue.iter().any(|queued| match queued {
+            Queued::Txn {
+                origin: Origin::Client { conn: waiting, .. } | Origin::Connect { conn: waiting, .. },
+                ..
+            }
+            | Queued::Read(Request { conn: waiting, .. })
+            | Queued::Refused { conn: waiting, .. } => *waiting == conn,
+            Queued::Txn { origin: Origin::Server, .. } => false,
+        })
+    }
+
     fn on_connect(
         &mut self,
         now: Now,

@@ -387,16 +387,22 @@ fn bytes_that_are_no_request_take_no_position() {
 fn without_room_writes_are_refused_and_reads_go_on() {
     let mut alone = Alone::new();
     let session = alone.connect(1);
+    let other = alone.connect(2);
     alone.ask(1, session, 1, OpCode::Create, create("/a", 0));
     alone.feed(Input::DiskFull);
+    assert_eq!(
+        alone.ask(2, other, 1, OpCode::Create, create("/c", 0)),
+        ["2 <- 1 zxid=2 err=-119 +0"],
+        "at once"
+    );
     assert!(alone.ask(1, session, 2, OpCode::Create, create("/b", 0)).is_empty(), "behind the first");
     alone.now_ms = 60_000;
     assert!(alone.feed(Input::Tick).is_empty(), "no session ends while its end cannot be logged");
     alone.feed(Input::Touch { session });
     alone.feed(Input::DiskHasRoom);
-    assert_eq!(alone.sync(), ["1 <- 1 zxid=2 err=0 +6", "1 <- 2 zxid=2 err=-119 +0"]);
+    assert_eq!(alone.sync(), ["1 <- 1 zxid=3 err=0 +6", "1 <- 2 zxid=3 err=-119 +0"]);
     alone.ask(1, session, 3, OpCode::Create, create("/b", 0));
-    assert_eq!(alone.sync(), ["1 <- 3 zxid=3 err=0 +6"]);
+    assert_eq!(alone.sync(), ["1 <- 3 zxid=4 err=0 +6"]);
     assert_eq!(alone.facts, [Fact::WritesSuspended, Fact::WritesResumed]);
 }
 

@@ -17,13 +17,21 @@ use zabd_tree::{Caller, Tree, WriteRequest};
 use crate::ensemble::Owner;
 use crate::input::{ConnId, Now, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
+use crate::reply;
 
 impl Replica {
     /// Checks and proposes a client's write.
     pub(crate) fn propose_request(&mut self, now: Now, tree: &Tree, request: &Request, out: &mut Outputs) {
         let Request { conn, session, xid, op, .. } = *request;
         if self.suspended {
-            self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::NotReadOnly }, out);
+            let error = ErrorCode::NotReadOnly;
+            if self.is_awaited_by(conn) {
+                self.enqueue(Queued::Refused { conn, xid, error }, out);
+            } else {
+                // What others wait for may not be logged for hours, and would hold up this client's reads.
+                reply::failure(&mut out.bytes, xid, tree.last_zxid(), error);
+                out.send(conn, true);
+            }
             return;
         }
         let op = OpCode::from_code(op).expect("only known operations are writes");
