@@ -15,9 +15,7 @@ use zabd_storage::recovery::Directories;
 use crate::admin;
 use crate::driver::Driver;
 use crate::log_writer::LogFigures;
-use crate::net::{
-    ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, ServerCounters, Summary,
-};
+use crate::net::{ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, ServerCounters};
 use crate::recover::StartFigures;
 use crate::snapshotter::SnapshotFigures;
 
@@ -71,7 +69,7 @@ impl Introspection {
     pub fn reset_server(&self) {
         self.counters.reset();
         *self.log.lock() = LogFigures::default();
-        *self.snapshots.lock() = Summary::default();
+        self.snapshots.reset();
         *self.start.lock() = StartFigures::default();
         self.driver.reset_figures();
     }

@@ -11,6 +11,7 @@
 //! A member of an ensemble asks for more than appends: epochs, cuts, another base. They stand in the same queue,
 //! so each happens when everything before it is durable, and nothing behind it has begun.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use zabd_storage::epochs::{self, EpochError, EpochFile};
 use zabd_storage::log::{Log, LogError, LogOptions};
 use zabd_storage::rebase::{self, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
-use zabd_storage::snapshot::SealedSnapshot;
+use zabd_storage::snapshot::{SealedSnapshot, SnapshotError};
 use zabd_tree::TreeOptions;
 use zabd_zab::effect::Durable;
 use zabd_zab::peer;
@@ -33,10 +34,14 @@ use crate::driver::Driver;
 use crate::net::Summary;
 use crate::percentiles::Percentiles;
 use crate::recover::{Reading, recover};
+use crate::server::forget_initialize;
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 
 /// How often a full disk is tried again.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A snapshot fills what room there is before it fails, so it is tried less often.
+const ROOM_CHECKS_PER_SNAPSHOT: usize = 5;
 
 /// Batches smaller than this are those of few clients, which would only wait for themselves.
 const LINGER_BATCH_MIN: usize = 5;
@@ -201,10 +206,20 @@ pub struct LogWriter {
     pub policy: SnapshotPolicy,
     /// Who takes it.
     pub snapshotter: Snapshotter,
+    /// The snapshot that must be written before anything is logged, if one is owed.
+    pub owed: Option<OwedSnapshot>,
     /// What it took.
     pub figures: Arc<Mutex<LogFigures>>,
     /// What a member of an ensemble needs to give its log another base.
     pub base: Base,
+}
+
+/// A snapshot for which the disk had no room when the server started. Without it, records would be replayed over
+/// what the tree did not show: nothing, or the ephemerals of sessions that are gone.
+#[derive(Debug)]
+pub struct OwedSnapshot {
+    /// What allowed to begin with nothing, and is forgotten then.
+    pub initialize: Vec<PathBuf>,
 }
 
 /// Where everything is, and how it is read back.
@@ -237,6 +252,9 @@ pub enum WriteError {
     /// What is there now cannot be read back.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// The snapshot that was owed could not be written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 impl LogWriter {
@@ -245,6 +263,11 @@ impl LogWriter {
         let mut batch = Vec::new();
         let mut arrivals = Vec::new();
         let mut previous = 0;
+        if let Some(owed) = self.owed.take()
+            && let Err(error) = self.write_owed(&owed)
+        {
+            return error.into();
+        }
         let mut flushed = Instant::now();
         loop {
             self.linger(previous);
@@ -267,6 +290,26 @@ impl LogWriter {
                     self.count_done(taken, flushed, &arrivals);
                 }
                 Err(error) => return error,
+            }
+        }
+    }
+
+    /// Writes what is owed, however long the disk is full.
+    fn write_owed(&self, owed: &OwedSnapshot) -> Result<(), SnapshotError> {
+        loop {
+            // It has just been tried.
+            for _ in 0..ROOM_CHECKS_PER_SNAPSHOT {
+                std::thread::sleep(ROOM_CHECK_INTERVAL);
+                self.driver.work_off_all();
+            }
+            match self.snapshotter.write_first() {
+                Err(error) if error.is_full() => (),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    forget_initialize(&owed.initialize);
+                    self.driver.feed([Input::DiskHasRoom]);
+                    return Ok(());
+                }
             }
         }
     }

@@ -15,19 +15,19 @@ use zabd_jute::Limits;
 use zabd_replica::auth::{AuthOptions, DigestAlgorithm};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
-use zabd_replica::{HashSeed, Replica, ReplicaOptions, SessionTimeouts};
+use zabd_replica::{HashSeed, Input, Replica, ReplicaOptions, SessionTimeouts};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::{Log, LogOptions};
 use zabd_storage::recovery::{
     Directories, Held, INITIALIZE, RecoveryError, RecoveryOptions, hold, initialize_files,
 };
 use zabd_storage::retention;
-use zabd_storage::snapshot::Compression;
+use zabd_storage::snapshot::{Compression, SnapshotError};
 use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
 
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::introspect::Introspection;
-use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter};
+use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::net::{
     Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, ServerCounters,
@@ -138,10 +138,7 @@ impl Server {
 
         let target = snapshot_target(&config, &directories);
         let snapshot_figures = Arc::new(SnapshotFigures::default());
-        if needs_snapshot {
-            snapshotter::write(&driver, &target, &snapshot_figures)?;
-        }
-        forget_initialize(&initialize);
+        let owed = write_first(needs_snapshot, &driver, &target, &snapshot_figures, initialize)?;
         let stop = Arc::new(StopSignal::default());
         let snapshotter = Snapshotter::start(driver.clone(), target, snapshot_figures.clone())?;
         let log_figures = Arc::new(Mutex::new(LogFigures::default()));
@@ -151,6 +148,7 @@ impl Server {
             batches: batch_options(&config),
             policy: snapshot_policy(&config),
             snapshotter: snapshotter.clone(),
+            owed,
             figures: log_figures.clone(),
             base: Base {
                 directories: directories.clone(),
@@ -253,8 +251,36 @@ fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, S
     bound.map_err(|error| StartError::listen(config, &error))
 }
 
+/// Writes the snapshot without which the disk does not hold what the tree shows, and forgets `initialize` with
+/// it. On a full disk it is owed: what is there can be read meanwhile.
+fn write_first(
+    needs_snapshot: bool,
+    driver: &Driver,
+    target: &SnapshotTarget,
+    figures: &SnapshotFigures,
+    initialize: Vec<PathBuf>,
+) -> Result<Option<OwedSnapshot>, SnapshotError> {
+    let written = if needs_snapshot { snapshotter::write(driver, target, figures) } else { Ok(()) };
+    match written {
+        Ok(()) => {
+            forget_initialize(&initialize);
+            Ok(None)
+        }
+        Err(error) if error.is_full() => {
+            tracing::error!(
+                "No room to write the first snapshot, so that only reads are served: free some space on the disk \
+                 of {}",
+                target.dir.display()
+            );
+            driver.feed([Input::DiskFull]);
+            Ok(Some(OwedSnapshot { initialize }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// `initialize` speaks of one start: what was begun then is on the disk now.
-fn forget_initialize(files: &[PathBuf]) {
+pub(crate) fn forget_initialize(files: &[PathBuf]) {
     for path in files {
         match std::fs::remove_file(path) {
             Ok(()) => tracing::info!("Began with what was there, as {} allowed; removed it", path.display()),

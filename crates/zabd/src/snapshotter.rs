@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -67,8 +67,22 @@ impl SnapshotPolicy {
     }
 }
 
-/// Milliseconds per snapshot, for operators.
-pub type SnapshotFigures = Mutex<Summary>;
+/// What operators ask about snapshots, since the last `srst`.
+#[derive(Debug, Default)]
+pub struct SnapshotFigures {
+    /// Milliseconds per snapshot.
+    pub took_ms: Mutex<Summary>,
+    /// How many could not be written.
+    pub failed: AtomicU64,
+}
+
+impl SnapshotFigures {
+    /// Counts from zero again.
+    pub fn reset(&self) {
+        *self.took_ms.lock() = Summary::default();
+        self.failed.store(0, Relaxed);
+    }
+}
 
 /// What the thread is asked for.
 #[derive(Debug)]
@@ -77,6 +91,8 @@ enum Wish {
     Due,
     /// A learner needs one, whatever is due.
     For(LinkId),
+    /// Nothing may be logged without one; the outcome is waited for.
+    First(Sender<Result<(), SnapshotError>>),
 }
 
 /// A snapshot that is being written for a learner.
@@ -140,6 +156,13 @@ impl Snapshotter {
         self.wish(Wish::For(link));
     }
 
+    /// Writes the snapshot without which nothing may be logged, and waits for it.
+    pub fn write_first(&self) -> Result<(), SnapshotError> {
+        let (outcome, answer) = channel();
+        self.wish(Wish::First(outcome));
+        answer.recv().expect("the snapshot thread lives as long as the process")
+    }
+
     fn wish(&self, wish: Wish) {
         self.inbox.send(wish).expect("the snapshot thread lives as long as the process");
     }
@@ -159,7 +182,11 @@ fn run(
                 // What a member between two roles shows may never be agreed on.
                 if driver.is_serving() { write(driver, target, figures) } else { Ok(()) }
             }
-            Wish::For(link) => write_for(driver, target, link),
+            Wish::For(link) => write_for(driver, target, figures, link),
+            Wish::First(outcome) => {
+                let _ = outcome.send(write(driver, target, figures));
+                Ok(())
+            }
         };
         // The log holds everything; without a snapshot it only grows longer.
         if let Err(error) = written {
@@ -170,7 +197,12 @@ fn run(
 }
 
 /// Writes a snapshot for a learner, who is told of its position in one step with its beginning.
-fn write_for(driver: &Driver, target: &SnapshotTarget, link: LinkId) -> Result<(), SnapshotError> {
+fn write_for(
+    driver: &Driver,
+    target: &SnapshotTarget,
+    figures: &SnapshotFigures,
+    link: LinkId,
+) -> Result<(), SnapshotError> {
     let (done, path) = oneshot::channel();
     let begin = driver.begin_snapshot_for(link, Image { path });
     match write_body(driver, target, &begin, Pace::AsFastAsPossible) {
@@ -183,6 +215,7 @@ fn write_for(driver: &Driver, target: &SnapshotTarget, link: LinkId) -> Result<(
         Ok(None) => Ok(()),
         Err(error) => {
             driver.tree_exclusively().abandon_snapshot();
+            figures.failed.fetch_add(1, Relaxed);
             Err(error)
         }
     }
@@ -200,12 +233,13 @@ pub fn write(
         Ok(None) => Ok(()),
         Ok(Some(path)) => {
             let took_ms = begin.elapsed().as_millis();
-            figures.lock().add(took_ms as u64);
+            figures.took_ms.lock().add(took_ms as u64);
             tracing::info!("Snapshot {} taken in {took_ms}ms", path.display());
             Ok(())
         }
         Err(error) => {
             driver.tree_exclusively().abandon_snapshot();
+            figures.failed.fetch_add(1, Relaxed);
             Err(error)
         }
     }

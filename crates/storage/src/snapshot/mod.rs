@@ -108,3 +108,10 @@ pub enum SnapshotError {
         what: &'static str,
     },
 }
+
+impl SnapshotError {
+    /// Whether the disk is full: trying again may succeed.
+    pub fn is_full(&self) -> bool {
+        matches!(self, SnapshotError::Io { source, .. } if crate::disk::is_full(source))
+    }
+}

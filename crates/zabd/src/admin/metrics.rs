@@ -33,8 +33,8 @@ const NO_ADVANCED: Figure = Advanced(|_| Percentiles::default());
 /// In the order of Java's `ServerMetrics`.
 pub const METRICS: &[(&str, Figure)] = &[
     ("fsynctime", Basic(|s| s.log.lock().sync_ms)),
-    ("snapshottime", Basic(|s| *s.snapshots.lock())),
-    ("snapshot_error_count", NO_COUNTER),
+    ("snapshottime", Basic(|s| *s.snapshots.took_ms.lock())),
+    ("snapshot_error_count", Counter(|s| s.snapshots.failed.load(Relaxed))),
     ("snapshot_rate_limited_count", NO_COUNTER),
     ("restore_time", NO_BASIC),
     ("restore_error_count", NO_COUNTER),
