@@ -7,8 +7,6 @@ import struct
 import subprocess
 import time
 
-import pytest
-
 from harness import places
 from harness.servers import die_with_parent, four_letter_word, free_port
 
@@ -23,8 +21,15 @@ def in_folder(folder, *words):
         preexec_fn=lambda: (os.setsid(), die_with_parent()))
 
 
-@pytest.mark.parametrize("words, ports", [((), (2181,)), (("ensemble",), (2181, 2182, 2183))], ids=["alone", "ensemble"])
-def test_the_first_command_serves_and_says_so(tmp_path, words, ports):
+def test_the_first_commands_serve_and_say_so(tmp_path):
+    """One after the other: both have port 2181."""
+    for words, ports in [((), (2181,)), (("ensemble",), (2181, 2182, 2183))]:
+        folder = tmp_path / "-".join(("run", *words))
+        folder.mkdir()
+        serves_and_says_so(folder, words, ports)
+
+
+def serves_and_says_so(tmp_path, words, ports):
     process = in_folder(tmp_path, *words)
     try:
         said = []
