@@ -1,7 +1,7 @@
 //! A snapshot taken in bites while the tree changes is the tree as it was when it began.
 
 use zabd_jute::client::{CreateRequest, CreateTtlRequest, DeleteRequest, SetAclRequest, SetDataRequest};
-use zabd_jute::txn::{Entry, TxnDigest, TxnHeader};
+use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnDigest, TxnHeader};
 use zabd_jute::{Acl, Id, OpCode};
 
 use super::*;
@@ -149,5 +149,73 @@ fn a_body_cut_anywhere_is_refused() {
     while world.tree.snapshot_chunk(&mut body, 100) {}
     for cut in 0..body.len() {
         assert!(Tree::load(&body[..cut], Zxid(1), None, OPTIONS).is_err(), "cut at {cut} of {}", body.len());
+    }
+}
+
+/// What Java writes when its snapshot ends within a transaction: the promise is of the one before.
+mod a_promise_that_is_one_transaction_old {
+    use super::*;
+
+    fn create(zxid: i64, digest: Option<u64>) -> Entry<'static> {
+        let header = TxnHeader {
+            session: SessionId(1),
+            cxid: 0,
+            zxid: Zxid(zxid),
+            time_ms: zxid,
+            kind: OpCode::Create.code(),
+        };
+        let txn = Txn::Create(CreateTxn {
+            path: format!("/{zxid}").into(),
+            data: None,
+            acl: vec![Acl::open()],
+            kind: CreateKind::Plain { ephemeral: false },
+            parent_cversion: zxid as i32,
+        });
+        Entry { header, txn, digest: digest.map(|tree| TxnDigest { version: TxnDigest::VERSION, tree }) }
+    }
+
+    /// A snapshot named after the first transaction that holds three and promises the digest of the second.
+    fn loaded() -> (Tree, Vec<u64>) {
+        let mut tree = Tree::new(OPTIONS);
+        let mut digests = vec![tree.digest()];
+        for zxid in 1..=3 {
+            tree.replay(&create(zxid, None));
+            digests.push(tree.digest());
+        }
+        tree.begin_snapshot();
+        let mut body = Vec::new();
+        while tree.snapshot_chunk(&mut body, 100) {}
+        (Tree::load(&body, Zxid(1), Some((Zxid(2), digests[2])), OPTIONS).unwrap(), digests)
+    }
+
+    #[test]
+    fn is_settled_by_the_record_behind_it() {
+        let (mut tree, digests) = loaded();
+        assert_eq!(tree.replay(&create(2, Some(digests[2]))).digest_mismatch, None);
+        assert!(tree.doubted_digest().is_some());
+        assert_eq!(tree.replay(&create(3, Some(digests[3]))).digest_mismatch, None);
+        assert_eq!(tree.doubted_digest(), None);
+    }
+
+    #[test]
+    fn is_a_mismatch_if_the_record_behind_it_says_another_digest() {
+        let (mut tree, digests) = loaded();
+        tree.replay(&create(2, Some(digests[2])));
+        let mismatch =
+            tree.replay(&create(3, Some(digests[3] + 1))).digest_mismatch.expect("the digest is another");
+        assert_eq!(
+            (mismatch.zxid, mismatch.expected, mismatch.actual),
+            (Zxid(3), digests[3] + 1, digests[3])
+        );
+        assert_eq!(tree.doubted_digest(), None);
+    }
+
+    #[test]
+    fn stays_in_doubt_while_the_records_say_nothing() {
+        let (mut tree, digests) = loaded();
+        tree.replay(&create(2, None));
+        tree.replay(&create(3, None));
+        let doubt = tree.doubted_digest().expect("nothing settled it");
+        assert_eq!((doubt.zxid, doubt.expected, doubt.actual), (Zxid(2), digests[2], digests[3]));
     }
 }

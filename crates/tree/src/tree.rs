@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, perms};
 
 use crate::acl_cache::AclCache;
+use crate::apply::DigestMismatch;
 use crate::nodes::{self, Node, NodeId, Nodes};
 use crate::owner::Owner;
 use crate::quota::{self, Quotas, Special, Usage};
@@ -44,6 +45,8 @@ pub struct Tree {
     pub(crate) snapshot: Option<Progress>,
     /// What a loaded snapshot says of the digest at some transaction, until that is replayed.
     pub(crate) promised_digest: Option<(Zxid, u64)>,
+    /// The promise was not kept, and no record behind it has said yet whether that is a fault.
+    pub(crate) doubted_digest: Option<DigestMismatch>,
 }
 
 impl Tree {
@@ -76,6 +79,7 @@ impl Tree {
             data_size: 0,
             snapshot: None,
             promised_digest: None,
+            doubted_digest: None,
         }
     }
 

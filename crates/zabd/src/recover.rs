@@ -173,6 +173,10 @@ fn replay<D: Disk>(
             }
         }
     }
+    if let Some(mismatch) = tree.doubted_digest() {
+        digest_mismatches += 1;
+        tracing::warn!("Digests are not matching behind the snapshot: {mismatch:?}");
+    }
     if let Some(cut) = settle(disk, records)? {
         tell_cut(&cut);
     }
