@@ -27,10 +27,13 @@ class House:
         self.properties = {**work.PROPERTIES, **(properties or {})}
         self.count = 0
         self.server = None
+        self.of_java = set()
 
     def open(self, kind):
         """The next server on the directory."""
         self.count += 1
+        if self.server and self.server.kind != "zabd":
+            self.of_java |= {each.name for each in self.directory.glob("data/version-2/snapshot.*")}
         self.server = Server(
             kind, self.directory / f"{self.count}-{kind}", config=work.CONFIG, properties=self.properties,
             data_dir=self.directory / "data", data_log_dir=self.directory / "log")
@@ -38,10 +41,25 @@ class House:
 
     def check_log(self):
         """A successor that finds the digest wrong, or a record it cannot read, says so in its log or in its figures."""
-        complaints = self.server.complaints()
+        own_doubt = self.javas_doubt_of_its_own_snapshot()
+        complaints = [line for line in self.server.complaints() if not (own_doubt and own_doubt.search(line))]
         assert not complaints, complaints[:5]
         mismatches = re.search(r"zk_digest_mismatches_count\t(\S+)", four_letter_word(self.server.port, "mntr"))
-        assert mismatches and float(mismatches.group(1)) == 0, mismatches
+        # Java counts the promise and the record at the same transaction.
+        assert mismatches and float(mismatches.group(1)) <= (2 if own_doubt else 0), mismatches
+
+    def javas_doubt_of_its_own_snapshot(self):
+        """What Java says if its own snapshot ended within a transaction: a mismatch at the one before, and at no other.
+
+        Java notes a digest after it has changed the znodes, so the snapshot may promise a digest that is one transaction old.
+        """
+        log = self.server.log_text()
+        read = re.findall(r"Reading snapshot \S*/(snapshot\.\S+)", log)
+        promise = re.search(r"digest in the snapshot has digest version of 2, with zxid as 0x([0-9a-f]+)", log)
+        if self.server.kind == "zabd" or not promise or read[-1] not in self.of_java:
+            return None
+        zxid = int(promise.group(1), 16)
+        return re.compile(rf"Value is Zxid\. (Last )?[Vv]alue:{zxid}\b|on txn: \d+,-?\d+,{zxid},")
 
 
 def assert_same(before, after):
