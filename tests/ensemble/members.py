@@ -24,6 +24,7 @@ class Ensemble:
     def __init__(self, kinds, directory, observers=()):
         self.directory = directory
         self.ports = {number: (free_port(), free_port(), free_port()) for number in kinds_by_id(kinds)}
+        self.java_quorum_ports = set()
         self.observers = set(observers)
         self.members = {number: self.member(number, kind) for number, kind in kinds_by_id(kinds).items()}
 
@@ -36,6 +37,8 @@ class Ensemble:
         server = Server(kind, directory, port=self.ports[number][0], config=config)
         server.data_dir.mkdir(parents=True, exist_ok=True)
         (server.data_dir / "myid").write_text(f"{number}\n")
+        if kind != "zabd":
+            self.java_quorum_ports.add(self.ports[number][1])
         return server
 
     def start(self):
@@ -78,7 +81,9 @@ class Ensemble:
     def await_level(self):
         """Returns when all running members show the same zxid, and it stays."""
         deadline = time.monotonic() + LEVEL_SECONDS_MAX
+        # A new epoch alone moves the leader's zxid and not that of who needed no snapshot: a session moves everybody's.
         running = {number: server for number, server in self.members.items() if server.running}
+        wire.Session(next(iter(running.values())).port).end()
         before = None
         while time.monotonic() < deadline:
             try:
@@ -114,8 +119,25 @@ class Ensemble:
             lines = dump.differences({"nodes": expected}, {"nodes": nodes})
             assert not lines, f"server {number} differs from server {first}:\n" + "\n".join(lines)
         for number, server in self.members.items():
-            complaints = [line for line in server.log_text().splitlines() if COMPLAINT.search(line)]
+            complaints = self.complaints(server.log_text())
             assert not complaints, f"server {number}: {complaints}"
+
+    def complaints(self, log):
+        """The lines that say that a tree is another.
+
+        Java complains without a cause behind a snapshot that it got from a Java leader under load: the stream holds more
+        transactions than it says, and their records' digests are compared all the same (`DataTree.compareDigest`). What it
+        says then proves nothing; the comparison of the trees does.
+        """
+        found, leader_port, proves_nothing = [], 0, False
+        for line in log.splitlines():
+            if connected := re.search(r"Successfully connected to leader, using address: \S+?:(\d+)$", line):
+                leader_port, proves_nothing = int(connected.group(1)), False
+            if "Getting a snapshot from leader" in line:
+                proves_nothing = leader_port in self.java_quorum_ports
+            if COMPLAINT.search(line) and not (proves_nothing and "igest" in line):
+                found.append(line)
+        return found
 
 
 class Writer(threading.Thread):

@@ -5,12 +5,14 @@ time: readiness is an answer to `srvr`, an end is the end of the process.
 """
 
 import ctypes
+import fcntl
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,15 +28,34 @@ COMPLAINT = re.compile(
     r"(?i)digests? .*not match|digest mismatch|unexpected exception|EOFException|not usable|of sessions that are gone|panicked")
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
+PORTS = range(11_000, 32_000)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def free_port():
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that no other test of this machine is given.
+
+    It lies below the range from which the kernel takes the near ends of connections: a server that comes back must find its
+    port as it left it.
+    """
+    with open(Path(tempfile.gettempdir()) / "zabd-test-ports", "a+") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        last = int(counter.read() or 0)
+        for step in range(1, len(PORTS)):
+            port = PORTS[(last + step) % len(PORTS)]
+            with socket.socket() as probe:
+                # A listener that ended may have left connections behind, which keep nobody from listening.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            counter.truncate(0)
+            counter.write(str((last + step) % len(PORTS)))
+            return port
+    raise AssertionError("no port is free")
 
 
 def die_with_parent():

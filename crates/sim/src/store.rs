@@ -199,6 +199,7 @@ fn recover(disk: &MemoryDisk, directories: &Directories, kept: usize) -> (Tree, 
         );
         replayed.push((record.zxid, Bytes::copy_from_slice(record.entry)));
     }
+    assert_eq!(tree.doubted_digest(), None, "the log is level with the tree at its end");
     settle(disk, records).expect("the log is settled");
     let logged = replayed.iter().map(|(zxid, _)| *zxid).collect();
     let newest = replayed.len().saturating_sub(kept);

@@ -106,6 +106,11 @@ pub struct DigestMismatch {
     pub actual: u64,
 }
 
+/// The tree's digest behind a record, if the record says it in the way that this tree counts it.
+fn stated_digest(entry: &Entry<'_>) -> Option<u64> {
+    entry.digest.filter(|digest| digest.version == TxnDigest::VERSION).map(|digest| digest.tree)
+}
+
 impl Tree {
     /// Applies one committed transaction. Every replica runs this on the same input, so it reads no
     /// clock and refuses nothing: a request that had to be refused was turned into an error before it
@@ -160,27 +165,37 @@ impl Tree {
                         .then_some(DigestMismatch { zxid, expected, actual: self.digest });
                 None
             }
-            None => {
-                if entry.digest.is_some() {
-                    self.doubted_digest = None;
-                }
-                self.compare_digest(entry)
-            }
+            None => self.settle_doubt(entry),
         };
         Replayed { skipped: false, digest_mismatch }
     }
 
-    /// What the loaded snapshot promised and the replay did not find, while no later record has settled it.
+    /// A digest that the replay did not find, while no later record has settled whether that is a fault.
     ///
-    /// Java writes the promise from the transaction that it has applied last, and changes the znodes of the next one
-    /// before it notes that (`DataTree.serializeZxidDigest`, `processTxn`): a whole snapshot may hold one transaction more
-    /// than it says. The record behind it brings the digest of both, and decides.
+    /// - Java promises the digest of the transaction that it has applied last, and changes the znodes of the next one
+    ///   before it notes that (`DataTree.serializeZxidDigest`, `processTxn`): a whole snapshot may hold one transaction
+    ///   more than it promises. The record behind it brings the digest of both, and decides.
+    /// - The snapshot that a Java leader streams promises nothing (`SerializeUtils.serializeSnapshot`), and may hold any
+    ///   number of transactions more than it says. The first record that finds its digest ends the doubt.
     pub fn doubted_digest(&self) -> Option<DigestMismatch> {
         self.doubted_digest
     }
 
+    /// Compares a replayed record's digest where no promise says up to where the tree may be ahead of it.
+    fn settle_doubt(&mut self, entry: &Entry<'_>) -> Option<DigestMismatch> {
+        stated_digest(entry)?;
+        let mismatch = self.compare_digest(entry);
+        if mismatch.is_some() && self.promises_nothing {
+            self.doubted_digest = mismatch;
+            return None;
+        }
+        self.doubted_digest = None;
+        self.promises_nothing = false;
+        mismatch
+    }
+
     fn compare_digest(&self, entry: &Entry<'_>) -> Option<DigestMismatch> {
-        let expected = entry.digest.filter(|digest| digest.version == TxnDigest::VERSION)?.tree;
+        let expected = stated_digest(entry)?;
         let (zxid, actual) = (entry.header.zxid, self.digest);
         (self.options.digest && expected != actual).then_some(DigestMismatch { zxid, expected, actual })
     }

@@ -223,7 +223,9 @@ impl Tree {
         }
         self.last_zxid = zxid;
         // Zxid 0 in the digest section means that the writer had none.
+        let digest = digest.filter(|(at, _)| *at != Zxid::ZERO || zxid == Zxid::ZERO);
         self.promised_digest = digest.filter(|(at, _)| zxid < *at);
+        self.promises_nothing = digest.is_none();
         let limited: Vec<String> = self.quotas.iter().map(str::to_owned).collect();
         for path in limited {
             self.refresh_usage(&path);

@@ -176,6 +176,10 @@ mod a_promise_that_is_one_transaction_old {
 
     /// A snapshot named after the first transaction that holds three and promises the digest of the second.
     fn loaded() -> (Tree, Vec<u64>) {
+        loaded_with(Some(Zxid(2)))
+    }
+
+    fn loaded_with(promise: Option<Zxid>) -> (Tree, Vec<u64>) {
         let mut tree = Tree::new(OPTIONS);
         let mut digests = vec![tree.digest()];
         for zxid in 1..=3 {
@@ -185,7 +189,8 @@ mod a_promise_that_is_one_transaction_old {
         tree.begin_snapshot();
         let mut body = Vec::new();
         while tree.snapshot_chunk(&mut body, 100) {}
-        (Tree::load(&body, Zxid(1), Some((Zxid(2), digests[2])), OPTIONS).unwrap(), digests)
+        let digest = promise.map(|at| (at, digests[at.0 as usize]));
+        (Tree::load(&body, Zxid(1), digest, OPTIONS).unwrap(), digests)
     }
 
     #[test]
@@ -217,5 +222,17 @@ mod a_promise_that_is_one_transaction_old {
         tree.replay(&create(3, None));
         let doubt = tree.doubted_digest().expect("nothing settled it");
         assert_eq!((doubt.zxid, doubt.expected, doubt.actual), (Zxid(2), digests[2], digests[3]));
+    }
+
+    /// What a Java leader streams while others write.
+    #[test]
+    fn or_of_none_ends_with_the_first_record_that_is_level() {
+        let (mut tree, digests) = loaded_with(None);
+        assert_eq!(tree.replay(&create(2, Some(digests[2]))).digest_mismatch, None);
+        assert_eq!(tree.doubted_digest().map(|doubt| doubt.zxid), Some(Zxid(2)));
+        assert_eq!(tree.replay(&create(3, Some(digests[3]))).digest_mismatch, None);
+        assert_eq!(tree.doubted_digest(), None);
+        let mismatch = tree.replay(&create(4, Some(digests[3]))).digest_mismatch.expect("the doubt is over");
+        assert_eq!(mismatch.zxid, Zxid(4));
     }
 }

@@ -45,7 +45,9 @@ pub struct Tree {
     pub(crate) snapshot: Option<Progress>,
     /// What a loaded snapshot says of the digest at some transaction, until that is replayed.
     pub(crate) promised_digest: Option<(Zxid, u64)>,
-    /// The promise was not kept, and no record behind it has said yet whether that is a fault.
+    /// The loaded snapshot does not say how many later transactions it holds, and no record has shown it yet.
+    pub(crate) promises_nothing: bool,
+    /// A digest was not found, and no record behind it has said yet whether that is a fault.
     pub(crate) doubted_digest: Option<DigestMismatch>,
 }
 
@@ -79,6 +81,7 @@ impl Tree {
             data_size: 0,
             snapshot: None,
             promised_digest: None,
+            promises_nothing: false,
             doubted_digest: None,
         }
     }
