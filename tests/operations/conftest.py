@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness import places
-from harness.servers import Server, die_with_parent, four_letter_word
+from harness.servers import JAVA_OPTIONS, Server, die_with_parent, four_letter_word
 
 JAVA_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 
@@ -21,40 +21,70 @@ class Ended:
     err: str
 
 
-@pytest.fixture
-def refused():
-    """`refused(words, environment=..., kind=...)`: runs a server that is expected to refuse to start."""
+def command_of(kind, words):
+    """The command line of a server of this kind with these words behind the program's name."""
+    words = [str(word) for word in words]
+    if kind == "zabd":
+        return [str(places.ZABD), *words]
+    defines = [word for word in words if word.startswith("-D")]
+    rest = [word for word in words if not word.startswith("-D")]
+    return ["java", *JAVA_OPTIONS, "-cp", places.JAVA395_CLASSPATH, *defines, JAVA_MAIN, *rest]
 
-    def run(words, environment=None, kind="zabd", user=None, cwd=None, seconds=30):
-        if kind == "zabd":
-            command = [str(places.ZABD), *map(str, words)]
-        else:
-            defines = [str(word) for word in words if str(word).startswith("-D")]
-            rest = [str(word) for word in words if not str(word).startswith("-D")]
-            command = ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", places.JAVA395_CLASSPATH, *defines, JAVA_MAIN, *rest]
+
+@pytest.fixture
+def ends():
+    """`ends(kind, *words)`: runs a server, or what else the words ask for, that ends by itself."""
+
+    def run(kind, *words, environment=None, cwd=None):
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL, user=user, cwd=cwd,
+            command_of(kind, words), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, cwd=cwd,
             env={**os.environ, **(environment or {})}, preexec_fn=die_with_parent)
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run
 
 
+class Started(Server):
+    """A server that is started by these words, whatever they are, and serves on this port."""
+
+    def __init__(self, kind, directory, port, words, environment):
+        super().__init__(kind, directory, port=port)
+        self.words = words
+        self.environment = environment
+
+    def command(self):
+        assigned = [f"{name}={value}" for name, value in self.environment.items()]
+        return ["env", *assigned, *command_of(self.kind, self.words)]
+
+
 @pytest.fixture
-def server_of(tmp_path):
-    """`server_of(kind, ...)`: a server that is not started yet, in a directory of its own."""
+def start_with(tmp_path):
+    """`start_with(kind, port, *words, environment=...)`: a server that is started by any words."""
     servers = []
 
-    def build(kind, name=None, **arguments):
-        servers.append(Server(kind, tmp_path / (name or f"{len(servers)}-{kind}"), **arguments))
-        return servers[-1]
+    def run(kind, port, *words, environment=None):
+        directory = tmp_path / f"words-{len(servers)}"
+        servers.append(Started(kind, directory, port, words, environment or {}))
+        return servers[-1].start()
 
-    yield build
+    yield run
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def only_zabd(kind):
+    """For tests of what zabd does and Java does not: there is nothing to compare."""
+    if kind != "zabd":
+        pytest.skip("what zabd does, and this server does not")
 
 
 def figures(server):
     """`mntr` as a dictionary of texts, without `zk_`."""
     lines = four_letter_word(server.port, "mntr").splitlines()
     return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
+
+
+def conf(server):
+    """`conf` as a dictionary of texts."""
+    return dict(line.split("=", 1) for line in four_letter_word(server.port, "conf").splitlines())

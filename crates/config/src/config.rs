@@ -114,10 +114,6 @@ pub struct Config {
     pub large_request_threshold_bytes: Option<u32>,
     /// Bytes that all large requests in flight may have together.
     pub large_request_max_bytes: u32,
-    /// Replies to `getData` kept encoded; 0 keeps none.
-    pub max_response_cache_size: u32,
-    /// Replies to `getChildren2` kept encoded; 0 keeps none.
-    pub max_get_children_response_cache_size: u32,
 
     /// Whether quotas are enforced rather than only reported.
     pub enforce_quota: bool,
@@ -447,8 +443,6 @@ impl Config {
             jute_extra_bytes: 0xf_ffff,
             large_request_threshold_bytes: None,
             large_request_max_bytes: 100 * 1024 * 1024,
-            max_response_cache_size: 400,
-            max_get_children_response_cache_size: 400,
             enforce_quota: false,
             extended_types_enabled: false,
             emulate_353_ttl: false,

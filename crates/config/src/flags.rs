@@ -31,7 +31,8 @@ pub(crate) fn parse(words: &[String], errors: &mut Vec<ConfigError>) -> Vec<Sett
             continue;
         }
         let Some(flag) = word.strip_prefix("--") else {
-            errors.push(mistake(word, format!("Invalid argument: {word}"), "write `--client-port=2181`"));
+            let hint = format!("write `--config {word}` for a file, or `--client-port=2181` for a key");
+            errors.push(mistake(word, format!("Invalid argument: {word}"), &hint));
             continue;
         };
         let (name, value) = match flag.split_once('=') {
@@ -113,7 +114,7 @@ mod tests {
             [
                 "command line: no key is named --clientprot; hint: did you mean `--clientPort`?",
                 "command line: --tick-time has no value; hint: write `--tick-time=2000`",
-                "command line: Invalid argument: zoo.cfg; hint: write `--client-port=2181`",
+                "command line: Invalid argument: zoo.cfg; hint: write `--config zoo.cfg` for a file, or `--client-port=2181` for a key",
             ]
         );
     }

@@ -284,9 +284,16 @@ impl Resolver {
                 self.draft.config.myid = line.parse().ok();
                 self.draft.config.myid.is_none().then(|| format!("serverid {line} is not a number"))
             }
-            // Without peers there need not be one.
             Err(error) => match error.kind() {
+                // Without peers there need not be one; and whether the directory itself can be read is found
+                // out when it is used.
                 ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => None,
+                ErrorKind::PermissionDenied if !self.last.keys().any(|name| is_membership(name)) => {
+                    let source = Some(Source::WholeFile(path.to_string_lossy().into()));
+                    let message = format!("{error}; a standalone server does without it");
+                    self.warnings.push(Warning { source, message });
+                    None
+                }
                 _ => Some(error.to_string()),
             },
         };

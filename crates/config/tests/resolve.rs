@@ -242,6 +242,21 @@ fn a_member_needs_its_number_and_its_limits() {
     assert!(missing.contains("myid file is missing") && missing.contains("/data/myid"), "{missing}");
 }
 
+/// What keeps the file from being read mostly keeps the directory from being used, and that says more.
+#[test]
+fn a_standalone_server_does_without_a_myid_that_it_may_not_read() {
+    let denied = |path: &Path| match path.to_str() {
+        Some("/data/myid") => Err(io::ErrorKind::PermissionDenied.into()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let start = "dataDir=/data\nclientPort=2181\n";
+    let config = Sources::new().file("zoo.cfg", start.as_bytes()).resolve(&denied).unwrap();
+    assert_eq!(warnings(&config), ["/data/myid: permission denied; a standalone server does without it"]);
+    let member = format!("{start}server.1=a:1:2\nserver.2=b:1:2\ninitLimit=5\nsyncLimit=5\n");
+    let errors = Sources::new().file("zoo.cfg", member.as_bytes()).resolve(&denied).unwrap_err().to_string();
+    assert!(errors.contains("/data/myid: permission denied"), "{errors}");
+}
+
 #[test]
 fn members_may_stand_in_a_dynamic_file() {
     let start = "dataDir=/data\nclientPort=2181\ndynamicConfigFile=/zoo.dyn\n";

@@ -50,7 +50,9 @@ pub(super) const SECTION: Section = Section {
             .doc("Make missing data directories; otherwise a missing one ends the start with exit code 3.")
             .lenient_bool(|d, v| d.config.datadir_autocreate = v),
         Key::prefixed("db.autocreate", "true", "false")
-            .doc("Start with an empty data directory even without the file `initialize` in `dataDir`.")
+            .doc("Start with an empty data directory even without the file `initialize` in `dataDir` or `dataLogDir`; the file \
+                  goes when it has been used.")
+            .differently("with `false` a standalone server without data ends the start; Java's starts and serves nobody")
             .lenient_bool(|d, v| d.config.db_autocreate = v),
         Key::own("zabd.log.level", "INFO", "DEBUG")
             .aliases(&["console.threshold", "root.logger"])

@@ -77,14 +77,14 @@ pub(super) const SECTION: Section = Section {
             .unit("replies")
             .class(Class::B)
             .doc("Encoded replies to `getData` kept for the next reader; 0 or less keeps none.")
-            .differently("read and reported; a reply is encoded straight from the tree, which needs no cache")
-            .int(i32::MIN as i64, |d, v| d.config.max_response_cache_size = v.max(0) as u32),
+            .no_effect(NO_CACHE)
+            .int(i32::MIN as i64, ignored_number),
         Key::prefixed("maxGetChildrenResponseCacheSize", "400", "0")
             .unit("replies")
             .class(Class::B)
             .doc("The same for `getChildren2`.")
-            .differently("read and reported; a reply is encoded straight from the tree, which needs no cache")
-            .int(i32::MIN as i64, |d, v| d.config.max_get_children_response_cache_size = v.max(0) as u32),
+            .no_effect(NO_CACHE)
+            .int(i32::MIN as i64, ignored_number),
         Key::prefixed("enableEagerACLCheck", "false", "true")
             .doc("Refuse a write that its ACL forbids before it takes a zxid.")
             .no_effect(NO_EAGER_CHECK)
@@ -119,5 +119,6 @@ pub(super) const SECTION: Section = Section {
 const NO_THROTTLER: &str =
     "no request waits before it is ordered; `globalOutstandingLimit` bounds how many there are";
 
+const NO_CACHE: &str = "a reply is encoded straight from the tree, which needs no cache";
 const NO_EAGER_CHECK: &str =
     "Java's standalone server does not read it either, and members of an ensemble do not yet";

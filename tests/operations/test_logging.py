@@ -1,0 +1,95 @@
+"""Log lines: Java's pattern on standard output, JSON on request, levels by Java's names."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from harness import places, wire
+from harness.servers import die_with_parent, four_letter_word, free_port
+
+# `%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n`, as logback prints it.
+LINE = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) \[myid:(?P<myid>\d*)\] - (?P<level>ERROR|WARN |INFO |DEBUG|TRACE) "
+    r"\[(?P<thread>[^\]]+):(?P<place>[A-Za-z_]+)@(?P<line>\d+)\] - (?P<message>.+)")
+
+
+@pytest.fixture
+def logged(start, only_zabd):
+    """`logged(**properties)`: the log of a server to which a client came, and its standard output alone."""
+
+    def run(myid=None, config=None, **properties):
+        server = start("zabd", config=config, properties=None)
+        server.kill()
+        if myid:
+            (server.data_dir / "myid").write_text(f"{myid}\n")
+        server.log_path.unlink()
+        server.properties = {f"zookeeper.{key}": value for key, value in properties.items()}
+        server.config |= {key.replace("_", "."): value for key, value in properties.items()}
+        server.properties = {}
+        server.start()
+        client = wire.Session(server.port)
+        client.send_frame(b"\0\0\0")
+        assert client.frame() is None
+        assert server.stop() == 0
+        return server.log_text().splitlines()
+
+    return run
+
+
+def levels(lines):
+    return {LINE.fullmatch(line)["level"].strip() for line in lines}
+
+
+def test_lines_have_the_pattern_of_java(logged):
+    lines = logged()
+    matches = [LINE.fullmatch(line) for line in lines]
+    assert all(matches), lines
+    assert levels(lines) == {"INFO", "WARN"}
+    assert {match["myid"] for match in matches} == {""}
+    assert {match["thread"] for match in matches} >= {"main", "Signals"}
+    assert any(match["message"].startswith("Serving clients on ") for match in matches)
+    assert [match["time"] for match in matches] == sorted(match["time"] for match in matches)
+
+
+def test_a_number_of_the_server_is_shown(logged):
+    assert {LINE.fullmatch(line)["myid"] for line in logged(myid=7)} == {"7"}
+
+
+@pytest.mark.parametrize(("key", "level", "shown"), [
+    ("zabd_log_level", "OFF", set()),
+    ("zabd_log_level", "ERROR", set()),
+    ("console_threshold", "WARN", {"WARN"}),
+    ("root_logger", "WARN, CONSOLE", {"WARN"}),
+    ("zabd_log_level", "info", {"WARN", "INFO"}),
+])
+def test_a_level_hides_what_is_below_it(logged, key, level, shown):
+    assert levels(logged(**{key: level})) == shown
+
+
+def test_json_is_an_object_per_line(logged):
+    events = [json.loads(line) for line in logged(zabd_log_format="json")]
+    assert {event["level"] for event in events} == {"INFO", "WARN"}
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", event["timestamp"]) for event in events)
+    messages = [event["fields"]["message"] for event in events]
+    assert any(message.startswith("Serving clients on ") for message in messages)
+    assert any("Closing the connection" in message for message in messages)
+    assert {event["threadName"] for event in events} >= {"main", "Signals"}
+
+
+def test_a_closed_standard_output_stops_nobody(tmp_path, only_zabd):
+    port = free_port()
+    words = [places.ZABD, "-Dzookeeper.4lw.commands.whitelist=*", str(port), str(tmp_path / "data")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent) as server:
+        for line in server.stdout:
+            if b"Serving clients" in line:
+                break
+        server.stdout.close()
+        for _ in range(3):
+            client = wire.Session(port)
+            client.send_frame(b"\0\0\0")
+            assert client.frame() is None, "which is worth a line that nobody reads"
+        assert four_letter_word(port, "ruok") == "imok"
+        server.terminate()
+        assert server.wait(20) == 0

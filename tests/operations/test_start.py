@@ -1,0 +1,321 @@
+"""How a server is started, what it refuses to start from, and how it says so.
+
+Java and zabd end with the same exit codes. What zabd says names the file, the line and the key, and what to do; Java's own words
+are kept where it has some.
+"""
+
+import os
+import re
+import signal
+import socket
+
+import pytest
+
+from harness import wire
+from harness.servers import four_letter_word, free_port
+
+from .conftest import conf
+
+BOTH = pytest.mark.parametrize("each", ["java395", "X"])
+WORDS = "4lw.commands.whitelist"
+
+
+@pytest.fixture
+def of_kind(kind):
+    return lambda each: kind if each == "X" else each
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    """`cfg(*lines, **keys)`: a zoo.cfg of these; unless they say otherwise with a data directory and a free port."""
+
+    def write(*lines, **keys):
+        keys = {"dataDir": tmp_path / "data", "clientPort": free_port(), **keys}
+        keyed = [f"{key}={value}" for key, value in keys.items() if value is not None]
+        path = tmp_path / "zoo.cfg"
+        path.write_text("\n".join([*lines, *keyed, "admin.enableServer=false"]) + "\n")
+        return path
+
+    return write
+
+
+def port_of(path):
+    """The client port in a zoo.cfg."""
+    return int(re.search(r"clientPort=(\d+)", path.read_text()).group(1))
+
+
+def line_of(path, key):
+    """Where a key stands in a zoo.cfg, and its value, as mistakes are introduced."""
+    lines = path.read_text().splitlines()
+    (number,) = (number for number, line in enumerate(lines) if line.startswith(f"{key}="))
+    return f"{path}:{number + 1}: {lines[number]}"
+
+
+def is_named(ended, text):
+    """The mistake is the first thing on standard error, and a remedy follows it."""
+    first = ended.err.splitlines()[0]
+    assert first.startswith(text) and "; hint: " in first, ended.err
+    return True
+
+
+# --- What is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("tickTime=abc", "tickTime=abc is not a number"),
+    ("tickTime=0", "tickTime is not set"),
+    ("reconfigEnabled=yes", "Invalid option yes for reconfigEnabled. Choose 'true' or 'false.'"),
+    ("minSessionTimeout=90000", "minSessionTimeout must not be larger than maxSessionTimeout"),
+    ("electionAlg=1", "Invalid electionAlg value. Only 3 is supported."),
+    ("peerType=leader", "Unrecognised peertype: leader"),
+    ("metricsProvider.className=org.example.Metrics", "metrics provider class was not found"),
+    ("server.1=one", "one does not have the form server_config"),
+    ("dynamicConfigFile=/nowhere/zoo.cfg.dynamic", "Error processing /nowhere/zoo.cfg.dynamic"),
+    ("authProvider.1=org.example.Mine", "authProvider.1=org.example.Mine is a class that zabd cannot load"),
+])
+def test_a_wrong_line_is_named(ends, cfg, only_zabd, line, said):
+    path = cfg("# a comment", line)
+    ended = ends("zabd", path)
+    assert ended.status == 2
+    assert is_named(ended, f"{path}:2: {said}")
+    assert ended.err.splitlines()[-1] == "Invalid config, exiting abnormally"
+
+
+@BOTH
+@pytest.mark.parametrize("line", ["tickTime=0", "reconfigEnabled=yes", "minSessionTimeout=90000", "electionAlg=1", "server.1=one"])
+def test_a_wrong_line_ends_with_code_2(ends, cfg, of_kind, each, line):
+    ended = ends(of_kind(each), cfg(line))
+    assert ended.status == 2
+    assert "Invalid config, exiting abnormally" in ended.err
+
+
+def test_all_mistakes_are_told_at_once(ends, cfg, only_zabd):
+    path = cfg("tickTime=abc", "snapCount=many", "sslQuorum=true", dataDir=None)
+    *mistakes, last = ends("zabd", path).err.splitlines()
+    assert [line.split("; hint: ")[0] for line in mistakes] == [
+        f"{path}:1: tickTime=abc is not a number",
+        f"{path}:2: snapCount=many is not a number",
+        f"{path}:3: sslQuorum=true asks for TLS, which this build does not serve",
+        "dataDir is not set",
+    ]
+
+
+@BOTH
+def test_a_missing_file_ends_with_code_2(ends, tmp_path, of_kind, each):
+    ended = ends(of_kind(each), tmp_path / "none.cfg")
+    assert ended.status == 2
+    if of_kind(each) == "zabd":
+        assert is_named(ended, f"Error processing {tmp_path}/none.cfg: file is missing; hint: Usage: zabd")
+
+
+def test_words_that_mean_nothing_end_with_code_2(ends, only_zabd):
+    for words, said in [
+        (("--bogus",), "Invalid argument: --bogus"),
+        (("1", "2", "3", "4", "5"), "Invalid number of arguments:[1, 2, 3, 4, 5]"),
+        (("server", "--tickTiem", "5"), "command line: no key is named --tickTiem"),
+        (("server", "--tickTime"), "command line: --tickTime has no value"),
+        (("server", "zoo.cfg"), "command line: Invalid argument: zoo.cfg"),
+    ]:
+        ended = ends("zabd", *words)
+        assert ended.status == 2 and is_named(ended, said)
+
+
+@BOTH
+def test_a_port_in_use_ends_with_code_1(ends, cfg, tmp_path, of_kind, each):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        path = cfg(clientPort=port, clientPortAddress="127.0.0.1")
+        ended = ends(of_kind(each), path)
+    assert ended.status == 1
+    if of_kind(each) == "zabd":
+        assert is_named(ended, f"{line_of(path, 'clientPort')} cannot be opened on 127.0.0.1:{port}: Address already in use")
+        assert f"another process holds port {port}" in ended.err
+        assert not (tmp_path / "data").exists(), "the files of whoever holds the port are not touched"
+        assert "Unexpected exception, exiting abnormally" in ended.out
+
+
+def test_an_address_that_is_not_here_is_named(ends, cfg, only_zabd):
+    # 192.0.2.0/24 is for documents; nobody has it.
+    path = cfg(clientPortAddress="192.0.2.1")
+    ended = ends("zabd", path)
+    assert ended.status == 1
+    assert is_named(ended, f"{line_of(path, 'clientPortAddress')} cannot be opened on 192.0.2.1:")
+    path = cfg(clientPortAddress="no-such-host.invalid")
+    ended = ends("zabd", path)
+    assert ended.status == 2
+    assert is_named(ended, f"{line_of(path, 'clientPortAddress')} cannot be resolved")
+
+
+def below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    return tmp_path / "file" / "data"
+
+
+UNUSABLE = {
+    # Nobody can make directories there, not even root.
+    "cannot be made": (lambda tmp_path: "/proc/zookeeper", "true", "cannot be used: cannot create /proc/zookeeper/version-2"),
+    "below a file": (below_a_file, "true", "cannot be used: cannot read "),
+    "missing": (lambda tmp_path: tmp_path / "none", "false", "lacks "),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("what", UNUSABLE)
+@pytest.mark.parametrize("key", ["dataDir", "dataLogDir"])
+def test_a_directory_that_cannot_be_used_ends_with_code_3(ends, cfg, tmp_path, of_kind, each, what, key):
+    directory, autocreate, said = UNUSABLE[what]
+    directory = directory(tmp_path)
+    if what == "missing" and key == "dataLogDir":
+        (tmp_path / "data" / "version-2").mkdir(parents=True)
+    path = cfg(f"datadir.autocreate={autocreate}", **{key: directory})
+    ended = ends(of_kind(each), path)
+    assert ended.status == 3
+    if of_kind(each) == "zabd":
+        assert is_named(ended, f"{line_of(path, key)} {said}")
+        assert "Unable to access datadir, exiting abnormally" in ended.out
+
+
+@BOTH
+def test_swapped_directories_end_with_code_3(ends, start, tmp_path, cfg, of_kind, each):
+    server = start(of_kind(each), data_log_dir=tmp_path / "log")
+    wire.Session(server.port).end()
+    server.kill()
+    path = cfg(dataDir=tmp_path / "log", dataLogDir=server.data_dir)
+    ended = ends(of_kind(each), path)
+    assert ended.status == 3
+    if of_kind(each) == "zabd":
+        assert is_named(ended, f"{line_of(path, 'dataLogDir')} holds snapshot.0, which belongs into dataDir")
+
+
+def test_a_directory_has_one_server(ends, start, cfg, only_zabd):
+    server = start("zabd")
+    session = wire.Session(server.port)
+    assert session.create("/mine").err == 0
+    before = sorted(path.name for path in (server.data_dir / "version-2").iterdir())
+    path = cfg(dataDir=server.data_dir)
+    ended = ends("zabd", path)
+    assert ended.status == 3
+    assert is_named(ended, f"{line_of(path, 'dataDir')} is in use by another server")
+    assert sorted(path.name for path in (server.data_dir / "version-2").iterdir()) == before
+    assert session.create("/still-mine").err == 0
+    server.kill()
+    server.start()
+
+
+@BOTH
+def test_nothing_is_no_data_unless_initialize_says_so(ends, cfg, start_with, tmp_path, of_kind, each):
+    """Java starts even so, and then turns every client away; zabd does not start."""
+    (tmp_path / "data").mkdir()
+    path = cfg("db.autocreate=false")
+    port = port_of(path)
+    if of_kind(each) == "zabd":
+        ended = ends("zabd", path)
+        assert ended.status == 3
+        assert is_named(ended, f"{line_of(path, 'dataDir')} holds no data, and db.autocreate is false")
+        assert list((tmp_path / "data" / "version-2").iterdir()) == []
+    else:
+        server = start_with(of_kind(each), port, path)
+        with pytest.raises(wire.Closed):
+            wire.Session(port)
+        server.kill()
+    (tmp_path / "data" / "initialize").write_text("")
+    server = start_with(of_kind(each), port, path)
+    wire.Session(port).end()
+    assert not (tmp_path / "data" / "initialize").exists(), "it speaks of one start"
+    server.kill()
+    wire.Session(server.start().port).end()
+
+
+# --- What is told ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_odd_is_told_and_secrets_are_not(cfg, start_with, only_zabd, tmp_path):
+    path = cfg(
+        "snapcount=5", "zookeeper.forceSync=yes", "admin.serverPort=9999", "tickTime=500", "tickTime=600",
+        "DigestAuthenticationProvider.superDigest=super:open-sesame", "ssl.keyStore.password=open-sesame",
+        "commitProcessor.numWorkerThreads=4", f"{WORDS}=conf")
+    server = start_with("zabd", port_of(path), "-Dzookeeper.nobody=1", path)
+    log = server.log_text()
+    for said in (
+            f"{path}:1: nothing reads snapcount; hint: did you mean `snapCount`?",
+            f"{path}:2: zookeeper.forceSync works without its prefix too",
+            f"the AdminServer is not opened by this build: no effect of admin.serverPort ({path}:3)",
+            f"{path}:5: tickTime is set again, the value of {path}:4 is forgotten",
+            f"zabd has no such threads: no effect of commitProcessor.numWorkerThreads ({path}:8)",
+            "-Dzookeeper.nobody: nothing reads zookeeper.nobody",
+            f"INFO  [main:launch@#] - tickTime=600 ({path}:5)",
+            f"DigestAuthenticationProvider.superDigest=(hidden) ({path}:6)"):
+        assert said in re.sub(r"launch@\d+", "launch@#", log), log
+    assert "open-sesame" not in log
+    assert conf(server)["tickTime"] == "600"
+
+
+# --- How it is started -------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_port_and_directory(start_with, tmp_path, of_kind, each):
+    port = free_port()
+    data = tmp_path / "words"
+    server = start_with(
+        of_kind(each), port, f"-Dzookeeper.{WORDS}=*", "-Dzookeeper.admin.enableServer=false", port, data, "1500", "7")
+    shown = conf(server)
+    assert shown["dataDir"] == f"{data}/version-2"
+    assert [shown[key] for key in ("clientPort", "tickTime", "maxClientCnxns", "minSessionTimeout")] == [
+        str(port), "1500", "7", "3000"]
+
+
+@BOTH
+def test_properties_count_with_their_prefix_and_zoo_cfg_beats_them(cfg, start_with, of_kind, each):
+    path = cfg(f"{WORDS}=isro")
+    port = port_of(path)
+    server = start_with(of_kind(each), port, f"-Dzookeeper.{WORDS}=ruok", "-Dzookeeper.enforceQuota=true", path)
+    assert four_letter_word(port, "isro") == "rw", "zoo.cfg has the last word"
+    assert "not executed" in four_letter_word(port, "ruok")
+    session = wire.Session(port)
+    limits = b"count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=1"
+    for path, data in (
+            ("/q", b""), ("/zookeeper/quota/q", b""), ("/zookeeper/quota/q/zookeeper_limits", limits),
+            ("/zookeeper/quota/q/zookeeper_stats", b"count=0,bytes=0")):
+        assert session.create(path, data).err == 0
+    assert session.create("/q/one-too-many").err == -125, "the property counts where zoo.cfg says nothing"
+    server.kill()
+
+
+def test_later_sources_win(cfg, start_with, only_zabd):
+    """SERVER_JVMFLAGS, JVMFLAGS, -D, zoo.cfg, flags: each may be the last to speak about a key, with and without the prefix."""
+    path = cfg(f"{WORDS}=*", maxClientCnxns=44)
+    environment = {
+        "SERVER_JVMFLAGS": "-Xmx1g -DtickTime=1111 -Dzookeeper.minSessionTimeout=1112 -DmaxSessionTimeout=11113",
+        "JVMFLAGS": "-Dzookeeper.minSessionTimeout=2222 -DmaxSessionTimeout=22223 -Dcom.example=ignored"}
+    words = ("-DmaxSessionTimeout=33333", "-DmaxClientCnxns=33", "server", "--config", path, "--client-port-listen-backlog", "55")
+    shown = conf(start_with("zabd", port_of(path), *words, environment=environment))
+    assert [shown[key] for key in (
+        "tickTime", "minSessionTimeout", "maxSessionTimeout", "maxClientCnxns", "clientPortListenBacklog")] == [
+        "1111", "2222", "33333", "44", "55"]
+
+
+def test_flags_need_no_file(start_with, tmp_path, only_zabd):
+    port = free_port()
+    words = ("server", "--clientPort", port, f"--data-dir={tmp_path}/flags", "--4lw.commands.whitelist", "*", "--tick_time=900")
+    shown = conf(start_with("zabd", port, *words))
+    assert (shown["clientPort"], shown["dataDir"], shown["tickTime"]) == (str(port), f"{tmp_path}/flags/version-2", "900")
+
+
+def test_help_and_version_are_said_on_standard_output(ends, only_zabd):
+    shown = ends("zabd", "--help")
+    assert shown.status == 0 and "Usage:" in shown.out and shown.err == ""
+    version = ends("zabd", "--version")
+    assert version.status == 0 and re.fullmatch(r"zabd \d+\.\d+\.\d+\n", version.out)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_server_that_is_asked_to_stop_ends_with_code_0(start, only_zabd, how):
+    server = start("zabd")
+    process = server.process
+    os.kill(process.pid, how)
+    assert process.wait(20) == 0
+    assert "Asked to stop" in server.log_text()
+    server.process = None
