@@ -5,7 +5,7 @@ import threading
 import time
 
 from harness import dump, wire
-from harness.servers import Server, free_port, four_letter_word
+from harness.servers import Server, ServerFailed, free_port, four_letter_word
 
 LEVEL_SECONDS_MAX = 60
 # A leader that ends is heard of as an exception in Java; a tree that is another is not to be heard of at all.

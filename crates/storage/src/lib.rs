@@ -6,8 +6,9 @@
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
 //! [`recovery`] (what a start finds), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
-//! promised), [`rebase`] (what it gives up). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
+//! promised), [`rebase`] (what it gives up), [`damage`] (what its peers must give back). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
+pub mod damage;
 pub mod disk;
 pub mod epochs;
 pub mod layout;

@@ -99,6 +99,8 @@ pub enum RecoveryError {
         log_dir: PathBuf,
         /// Where snapshots should be.
         snapshot_dir: PathBuf,
+        /// Whether there is a file that should be one.
+        has_remains: bool,
     },
     /// Snapshots are there, and none is whole.
     #[error(
@@ -119,6 +121,22 @@ pub enum RecoveryError {
     Log(#[from] LogError),
 }
 
+impl RecoveryError {
+    /// Whether files are damaged or missing, so that whoever holds the same data elsewhere can replace them. What only
+    /// keeps this server from its files is not: they may be all right.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            RecoveryError::NoSnapshot { has_remains, .. } => *has_remains,
+            RecoveryError::NoWholeSnapshot { .. }
+            | RecoveryError::Snapshot(SnapshotError::Damaged { .. }) => true,
+            RecoveryError::Log(error) => {
+                matches!(error, LogError::Corrupt { .. } | LogError::Gap { .. } | LogError::NotALog { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The two directories, checked.
 #[derive(Clone, Debug)]
 pub struct Directories {
@@ -129,7 +147,8 @@ pub struct Directories {
 }
 
 impl Directories {
-    fn of(options: &RecoveryOptions) -> Self {
+    /// Below what is configured, whether they are there or not.
+    pub fn of(options: &RecoveryOptions) -> Self {
         let (snapshots, logs) = (options.data_dir.join(VERSION_DIR), options.log_dir.join(VERSION_DIR));
         Directories { snapshots, logs }
     }
@@ -255,12 +274,13 @@ pub fn snapshots_to_try<D: Disk>(
     let Directories { snapshots: snapshot_dir, logs: log_dir } = directories;
     let mut snapshots =
         layout::snapshots(disk, snapshot_dir).map_err(directory_error("list", snapshot_dir))?;
+    let has_remains = !snapshots.is_empty();
     snapshots.retain(|file| could_hold_something(disk, file));
     if snapshots.is_empty() && !trust_empty {
         let logs = layout::logs(disk, log_dir).map_err(directory_error("list", log_dir))?;
         if logs.iter().any(|file| log::holds_records(disk, &file.path)) {
             let (log_dir, snapshot_dir) = (log_dir.clone(), snapshot_dir.clone());
-            return Err(RecoveryError::NoSnapshot { log_dir, snapshot_dir });
+            return Err(RecoveryError::NoSnapshot { log_dir, snapshot_dir, has_remains });
         }
     }
     snapshots.reverse();
@@ -376,7 +396,8 @@ mod tests {
         put(&disk, "/data/version-2/snapshot.0", b"ZKSN");
         assert!(tried(false).unwrap().is_empty(), "so is a log without records, and an unfinished start");
         put(&disk, "/data/version-2/log.1", b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x03\x04");
-        assert!(matches!(tried(false), Err(RecoveryError::NoSnapshot { .. })));
+        let error = tried(false).unwrap_err();
+        assert!(matches!(error, RecoveryError::NoSnapshot { has_remains: true, .. }) && error.is_damage());
         assert!(tried(true).unwrap().is_empty(), "the operator takes it upon himself");
         put(&disk, "/data/version-2/snapshot.5", b"ZKSN");
         put(&disk, "/data/version-2/snapshot.7", b"");

@@ -14,6 +14,7 @@ mod net;
 mod percentiles;
 mod quorum;
 mod recover;
+mod repair;
 mod server;
 mod snapshotter;
 mod start_error;

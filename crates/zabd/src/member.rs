@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zabd_config::{Config, ConfigError, EnsembleConfig};
-use zabd_jute::quorum::Configuration;
+use zabd_jute::quorum::{self, Configuration};
 use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
 use zabd_storage::disk::RealDisk;
@@ -14,10 +14,12 @@ use zabd_storage::recovery::Directories;
 use zabd_zab::effect::Timing;
 use zabd_zab::election::{self, Standing};
 use zabd_zab::history::History;
+use zabd_zab::quorum::Voters;
 use zabd_zab::{leader, peer};
 
 use crate::driver::Driver;
 use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions};
+use crate::repair::forget_when_repaired;
 use crate::snapshotter::Snapshotter;
 
 /// How many of the newest transactions a start keeps for its peers, as in Java.
@@ -80,11 +82,19 @@ impl Member {
         self.config.myid as u8
     }
 
+    /// Whether a leader can come to be without this server.
+    pub fn others_are_a_quorum(&self) -> bool {
+        let others =
+            self.configuration.voters().map(quorum::Member::id).filter(|id| id.0 != self.config.myid);
+        Voters::new(&self.configuration).has_quorum(&others.collect())
+    }
+
     /// What agreement starts with, on a recovered directory.
     pub fn start_of(&self, found: Found<'_>) -> Result<peer::Start, MemberError> {
         let epochs = settle_epochs(&RealDisk, found.snapshots, found.last)?;
         let is_empty = found.last == Zxid::ZERO && epochs.current.0 == 0;
         let standing = match (is_empty, found.may_be_empty) {
+            _ if found.has_lost => Standing::Lost,
             (false, _) | (true, MayBeEmpty::AsAnOperatorSays) => Standing::Voter,
             (true, MayBeEmpty::IfAllAre) => Standing::Empty,
             (true, MayBeEmpty::No) => Standing::Lost,
@@ -122,7 +132,11 @@ impl Member {
         snapshotter: Snapshotter,
         directories: Directories,
         limits: Limits,
+        has_lost: bool,
     ) -> std::io::Result<()> {
+        if has_lost {
+            forget_when_repaired(driver.clone(), directories.clone())?;
+        }
         let (quorum, start) = Quorum::new(snapshotter);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
@@ -144,6 +158,8 @@ pub struct Found<'a> {
     pub newest: History,
     /// What an empty directory is taken for.
     pub may_be_empty: MayBeEmpty,
+    /// Whether there was more, which is damaged.
+    pub has_lost: bool,
     /// How long a field may be.
     pub limits: Limits,
 }

@@ -34,6 +34,7 @@ use crate::net::{
     Service, ThrottleOptions,
 };
 use crate::recover::{Reading, Recovered, first_session, recover};
+use crate::repair::{MemberStart, recover_member};
 use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
 use crate::start_error::StartError;
 use crate::ticker::{Ticker, TickerOptions};
@@ -107,12 +108,10 @@ impl Server {
         let blamed = |error| StartError::recovery(&config, error);
         let held = hold(&recovery).map_err(blamed)?;
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
-        let reading = match member {
-            None => Reading::default(),
-            Some(_) => Reading { is_member: true, newest_max: NEWEST_KEPT },
-        };
+        let MemberStart { recovered, has_lost } =
+            read_directories(&config, member.as_ref(), &recovery, tree_options, limits)?;
         let Recovered { tree, directories, needs_snapshot, is_empty, figures: start_figures, newest } =
-            recover(&RealDisk, &recovery, tree_options, limits, reading).map_err(blamed)?;
+            recovered;
         let initialize = initialize_files(&RealDisk, &recovery);
         let may_be_empty = MayBeEmpty::new(config.db_autocreate, !initialize.is_empty());
         if member.is_none() && is_empty && may_be_empty == MayBeEmpty::No {
@@ -130,7 +129,7 @@ impl Server {
             let snapshots = &directories.snapshots;
             replica = replica.in_ensemble(
                 &tree,
-                member.start_of(Found { snapshots, last, newest, may_be_empty, limits })?,
+                member.start_of(Found { snapshots, last, newest, may_be_empty, has_lost, limits })?,
             );
         }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
@@ -160,7 +159,7 @@ impl Server {
         };
         spawn_log_writer(writer, stop.clone())?;
         if let Some(member) = member {
-            member.run(&driver, snapshotter, directories.clone(), limits)?;
+            member.run(&driver, snapshotter, directories.clone(), limits, has_lost)?;
         }
         spawn_ticker(&config, driver.clone(), counters.clone())?;
         spawn_purge(&config, directories.clone())?;
@@ -249,6 +248,24 @@ fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, S
         }
     };
     bound.map_err(|error| StartError::listen(config, &error))
+}
+
+fn read_directories(
+    config: &Config,
+    member: Option<&Member>,
+    recovery: &RecoveryOptions,
+    tree_options: TreeOptions,
+    limits: Limits,
+) -> Result<MemberStart, StartError> {
+    let blamed = |error| StartError::recovery(config, error);
+    let Some(member) = member else {
+        let recovered =
+            recover(&RealDisk, recovery, tree_options, limits, Reading::default()).map_err(blamed)?;
+        return Ok(MemberStart { recovered, has_lost: false });
+    };
+    let reading = Reading { is_member: true, newest_max: NEWEST_KEPT };
+    recover_member(recovery, tree_options, limits, reading, member.others_are_a_quorum())
+        .map_err(|error| if error.is_damage() { StartError::Irreparable(error) } else { blamed(error) })
 }
 
 /// Writes the snapshot without which the disk does not hold what the tree shows, and forgets `initialize` with

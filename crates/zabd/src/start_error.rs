@@ -33,6 +33,12 @@ pub enum StartError {
     /// The files are not usable.
     #[error(transparent)]
     Recovery(RecoveryError),
+    /// The files of a member are damaged, and the others cannot help.
+    #[error(
+        "{0}; the other servers alone are no quorum, so that none of them can lead and give this one its state: restore \
+         its files from a copy"
+    )]
+    Irreparable(RecoveryError),
     /// The first snapshot could not be written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -57,6 +63,7 @@ impl StartError {
             StartError::Listen(_)
             | StartError::Member(_)
             | StartError::Recovery(_)
+            | StartError::Irreparable(_)
             | StartError::Thread(_) => ExitCode::UnexpectedError,
         }
     }

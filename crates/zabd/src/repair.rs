@@ -1,0 +1,89 @@
+//! A member whose files are damaged: what is left is set aside, and a leader's state takes its place.
+//!
+//! A lone server refuses to start on damage before the log's end, and so does a member whose peers could not elect a leader
+//! without it. Any other member has peers that hold what it lost, if it was ever committed. It begins with nothing, without
+//! a voice ([`Standing::Lost`](zabd_zab::election::Standing::Lost)), joins the leader that the others make, and votes again
+//! when that leader's state is on its disk. Until then the loss is remembered there ([`zabd_storage::damage`]), so that
+//! no restart makes it a voter that knows of nothing. Java's server ends at damaged files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zabd_jute::Limits;
+use zabd_replica::{Replica, Serving};
+use zabd_storage::damage::{LOST, forget_loss, remembers_loss, set_aside};
+use zabd_storage::disk::RealDisk;
+use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
+use zabd_tree::TreeOptions;
+
+use crate::driver::Driver;
+use crate::recover::{Reading, Recovered, recover};
+
+/// How often it is looked whether what was lost is there again.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What a member starts with.
+pub struct MemberStart {
+    /// What stood on the disk, perhaps nothing any more.
+    pub recovered: Recovered,
+    /// It had more.
+    pub has_lost: bool,
+}
+
+/// Recovers a member's tree; of damaged files, the member keeps only the knowledge that there was something.
+pub fn recover_member(
+    options: &RecoveryOptions,
+    tree_options: TreeOptions,
+    limits: Limits,
+    reading: Reading,
+    others_are_a_quorum: bool,
+) -> Result<MemberStart, RecoveryError> {
+    let directories = Directories::of(options);
+    let again = || recover(&RealDisk, options, tree_options, limits, reading);
+    if remembers_loss(&RealDisk, &directories) {
+        let marker = directories.snapshots.join(LOST);
+        tracing::error!(
+            "This server lost data and has not fetched it again, says {}: until a leader has given it, it does not \
+             vote. Only if you restored all of its files, remove that one and start again",
+            marker.display()
+        );
+        let why = std::fs::read_to_string(&marker).unwrap_or_default();
+        tell_places(&directories, &why)?;
+        return Ok(MemberStart { recovered: again()?, has_lost: true });
+    }
+    match again() {
+        Ok(recovered) => Ok(MemberStart { recovered, has_lost: false }),
+        Err(error) if error.is_damage() && others_are_a_quorum => {
+            tracing::error!("{error}");
+            tell_places(&directories, &format!("{error}\n"))?;
+            tracing::error!(
+                "This server votes again when a leader, elected without it, has given it its state"
+            );
+            Ok(MemberStart { recovered: again()?, has_lost: true })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn tell_places(directories: &Directories, why: &str) -> Result<(), RecoveryError> {
+    for place in set_aside(&RealDisk, directories, why)? {
+        tracing::error!("Set the logs and snapshots aside, to {}; nothing was removed", place.display());
+    }
+    Ok(())
+}
+
+/// Waits in a thread of its own until a leader's state has come in the place of what was lost, then forgets the loss.
+pub fn forget_when_repaired(driver: Arc<Driver>, directories: Directories) -> std::io::Result<()> {
+    let is_repaired =
+        |replica: &Replica| replica.ensemble_status().is_some_and(|status| status.serving != Serving::Nobody);
+    std::thread::Builder::new().name("Repair".into()).spawn(move || {
+        while !driver.inspect(is_repaired) {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        match forget_loss(&RealDisk, &directories) {
+            Ok(()) => tracing::warn!("What was lost has come back from the leader: this server votes again"),
+            Err(error) => tracing::error!("{error}; before that, a restart fetches everything again"),
+        }
+    })?;
+    Ok(())
+}

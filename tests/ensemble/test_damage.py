@@ -1,0 +1,119 @@
+"""Damaged files of a member are set aside and replaced by a leader's state; what it acknowledged is never outvoted meanwhile."""
+
+import time
+
+import pytest
+
+from . import members
+
+LOST = "lost-data"
+SECONDS_MAX = 30
+
+
+def damage_middle_of_log(server):
+    """Changes one byte of a record that others follow; gives its file."""
+    log = max((server.data_dir / "version-2").glob("log.*"), key=lambda path: int(path.suffix[1:], 16))
+    content = bytearray(log.read_bytes())
+    place = content.index(b"/precious")
+    content[place] ^= 0x20
+    log.write_bytes(content)
+    return log
+
+
+def damage_all_snapshots(server):
+    for snapshot in (server.data_dir / "version-2").glob("snapshot.*"):
+        snapshot.write_bytes(b"\xff" * max(100, snapshot.stat().st_size))
+
+
+def write(ensemble, number, path):
+    session = members.wire.Session(ensemble.members[number].port)
+    members.create(session, path, 0)
+    session.end()
+
+
+def fill(ensemble, number):
+    for path in ["/precious", *(f"/after-{each}" for each in range(10))]:
+        write(ensemble, number, path)
+
+
+def paths(nodes):
+    return {node["path"] for node in nodes}
+
+
+def await_no_marker(server):
+    deadline = time.monotonic() + SECONDS_MAX
+    while (server.data_dir / "version-2" / LOST).exists():
+        assert time.monotonic() < deadline, "the loss is not forgotten"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("damage", [damage_middle_of_log, damage_all_snapshots])
+@pytest.mark.parametrize("kinds", [["zabd"] * 3, ["java395", "java38", "zabd"]], ids="-".join)
+def test_a_damaged_member_is_given_its_state_again(tmp_path, kinds, damage):
+    with members.Ensemble(kinds, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        damaged = ensemble.members[3]
+        damaged.kill()
+        damage(damaged)
+        before = sorted(path.name for path in (damaged.data_dir / "version-2").glob("*.*") if path.suffix != ".tmp")
+        ensemble.leader()
+        write(ensemble, 2, "/while-away")
+        damaged.start()
+        await_no_marker(damaged)
+        ensemble.assert_equal_trees()
+        assert {"/precious", "/after-9", "/while-away"} <= paths(ensemble.trees()[3])
+        aside = damaged.data_dir / "version-2" / "damaged-1"
+        assert sorted(path.name for path in aside.iterdir()) == before, "nothing that was there is gone"
+        log = damaged.log_text()
+        assert "nothing was removed" in log and "this server votes again" in log
+        # It counts again: the two that stay are a quorum.
+        ensemble.members[1].kill()
+        write(ensemble, 3, "/with-the-repaired")
+
+
+def test_what_it_acknowledged_is_not_outvoted(tmp_path):
+    """Two of three acknowledged a write; one of them is damaged. With the third, who never heard of the write, it is no quorum."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.members[3].kill()
+        ensemble.leader()
+        write(ensemble, 1, "/acknowledged-by-two")
+        for number in (1, 2):
+            ensemble.members[number].kill()
+        damage_middle_of_log(ensemble.members[2])
+        for number in (2, 3):
+            ensemble.members[number].start(wait=False)
+        marker = ensemble.members[2].data_dir / "version-2" / LOST
+        deadline = time.monotonic() + SECONDS_MAX
+        while not marker.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        # A second start must know of the loss as well.
+        ensemble.members[2].kill()
+        ensemble.members[2].start(wait=False)
+        time.sleep(2)  # Long enough to elect each other, if they would.
+        assert [ensemble.mode(number) for number in (2, 3)] == [None, None]
+        ensemble.members[1].start()
+        for number in (2, 3):
+            ensemble.members[number].await_serving()
+        await_no_marker(ensemble.members[2])
+        ensemble.assert_equal_trees()
+        assert "/acknowledged-by-two" in paths(ensemble.trees()[3])
+
+
+def test_a_member_that_the_others_cannot_help_refuses(tmp_path):
+    """Of two, none can lead alone: the damaged one says what to do, touches nothing and ends."""
+    with members.Ensemble(["zabd"] * 2, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        damaged = ensemble.members[2]
+        damaged.kill()
+        log = damage_middle_of_log(damaged)
+        before = {path.name: path.read_bytes() for path in (damaged.data_dir / "version-2").iterdir()}
+        with pytest.raises(members.ServerFailed, match="ended with 1"):
+            damaged.start()
+        said = damaged.log_text()
+        assert f"{log}: " in said and "at offset" in said and "the other servers alone are no quorum" in said
+        after = {path.name: path.read_bytes() for path in (damaged.data_dir / "version-2").iterdir()}
+        assert after == before
