@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use zabd_jute::{ErrorCode, SessionId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Changes, CheckOptions, OpResult, Pending, Tree};
 
 use crate::ensemble::{Ensemble, Owner, Serving};
@@ -280,7 +281,7 @@ impl Replica {
             out.list.push(Output::Close { conn });
             return;
         }
-        if request.last_zxid_seen > self.positions.applied {
+        if request.last_zxid_seen > self.positions.applied && !is_on(Mutation::ClientAheadAccepted) {
             let (seen, applied) = (request.last_zxid_seen, self.positions.applied);
             out.list.push(Output::Fact(Fact::ClientAhead { conn, seen, applied }));
             out.list.push(Output::Close { conn });

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zabd_jute::SessionId;
+use zabd_mutation::{Mutation, is_on};
 
 use crate::ConnId;
 
@@ -151,7 +152,7 @@ impl Sessions {
 
     /// Accepts nothing from the session any more.
     pub(crate) fn close(&mut self, id: SessionId) {
-        if let Some(tracked) = self.tracked.get_mut(&id) {
+        if let Some(tracked) = self.tracked.get_mut(&id).filter(|_| !is_on(Mutation::SessionExpiredTwice)) {
             self.buckets.remove(&(tracked.bucket_end_ms, id));
             tracked.closing = true;
         }

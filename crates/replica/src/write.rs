@@ -12,6 +12,7 @@ use zabd_jute::client::{
 };
 use zabd_jute::txn::{Entry, Txn, TxnDigest, TxnHeader};
 use zabd_jute::{DecodeError, ErrorCode, Limits, OpCode, Reader, Record, SessionId, Writer};
+use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Caller, Tree, WriteRequest};
 
 use crate::ensemble::Owner;
@@ -180,8 +181,11 @@ impl Replica {
             }
         };
         let has_digest = self.options.check.digest && !matches!(txn, Txn::Error { .. });
-        let digest =
-            has_digest.then(|| TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest(tree) });
+        let digest = has_digest.then(|| TxnDigest {
+            version: TxnDigest::VERSION,
+            tree: self.pending.digest(tree).wrapping_add(u64::from(is_on(Mutation::DigestIgnored))),
+        });
+
         let entry = self.encode(&Entry { header, txn, digest });
         self.positions.appended = zxid;
         self.queue.push_back(Queued::Txn { zxid, entry: entry.clone(), origin });

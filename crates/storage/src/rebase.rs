@@ -23,6 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Epoch, Limits, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::disk::Disk;
 use crate::epochs::{self, EpochError, EpochFile};
@@ -88,7 +89,8 @@ pub fn cut<D: Disk>(
     if !reaches(disk, log_dir, base.zxid, last, limits)? {
         return Ok(false);
     }
-    for snapshot in snapshots.iter().rev().take_while(|file| last < file.zxid) {
+    let stays = is_on(Mutation::CutKeepsSnapshots);
+    for snapshot in snapshots.iter().rev().take_while(|file| last < file.zxid && !stays) {
         disk.remove(&snapshot.path).map_err(failed("remove", &snapshot.path))?;
         disk.sync_dir(snapshot_dir).map_err(failed("remove a snapshot from", snapshot_dir))?;
     }
@@ -157,7 +159,8 @@ pub fn adopt<D: Disk>(
         epochs::prepare(disk, snapshot_dir, EpochFile::Current, epoch_number(zxid.epoch()))?;
     }
     let newest = log::last_record(disk, log_dir, limits)?;
-    if newest.is_some_and(|newest| zxid < newest && newest.epoch() < epoch) {
+    let is_other = newest.is_some_and(|newest| zxid < newest && newest.epoch() < epoch);
+    if is_other && !is_on(Mutation::AdoptKeepsRecords) {
         cut_log(disk, log_dir, zxid, limits)?;
     }
     let snapshots = layout::snapshots(disk, snapshot_dir).map_err(failed("list", snapshot_dir))?;

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, SubTxn, Txn, TxnDigest, TxnHeader};
 use zabd_jute::{Acl, ConfigVersion, ErrorCode, OpCode, SessionId, Stat, StatPersisted, Zxid, path};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::nodes::NodeId;
 use crate::owner::Owner;
@@ -195,7 +196,7 @@ impl Tree {
     }
 
     fn compare_digest(&self, entry: &Entry<'_>) -> Option<DigestMismatch> {
-        let expected = stated_digest(entry)?;
+        let expected = stated_digest(entry).filter(|_| !is_on(Mutation::DigestIgnored))?;
         let (zxid, actual) = (entry.header.zxid, self.digest);
         (self.options.digest && expected != actual).then_some(DigestMismatch { zxid, expected, actual })
     }
@@ -235,6 +236,7 @@ impl Tree {
         let failed = parts.iter().any(|part| matches!(part.txn, Txn::Error { .. }));
         for part in parts {
             let result = match &part.txn {
+                txn if is_on(Mutation::MultiNotAtomic) => self.operation(header, txn, effects),
                 Txn::Error { code } => OpResult::Error { code: *code },
                 _ if failed => OpResult::Error { code: 0 },
                 txn => self.operation(header, txn, effects),
@@ -356,6 +358,9 @@ impl Tree {
     /// The session's ephemerals go with it: those that the transaction names, then any others.
     fn close_session(&mut self, header: &TxnHeader, paths: &[Cow<'_, str>], effects: &mut impl Effects) {
         self.sessions.remove(&header.session);
+        if is_on(Mutation::EphemeralsStay) {
+            return;
+        }
         for path in paths {
             self.delete(header.zxid, path, effects);
         }

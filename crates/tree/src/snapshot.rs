@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use zabd_jute::{Acl, DecodeError, Reader, Record, SessionId, StatPersisted, Writer, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::acl_cache::AclCache;
 use crate::nodes::NodeId;
@@ -100,7 +101,8 @@ impl Tree {
             gone: BTreeMap::new(),
             slots: slots as u32,
         });
-        SnapshotHead { zxid: self.last_zxid, digest: self.options.digest.then_some(self.digest) }
+        let zxid = if is_on(Mutation::SnapshotNamedAhead) { self.last_zxid.next() } else { self.last_zxid };
+        SnapshotHead { zxid, digest: self.options.digest.then_some(self.digest) }
     }
 
     /// Appends the next part of the body: about `nodes_max` slots' worth. False when it is complete.

@@ -24,3 +24,6 @@ pub use launch::run;
 pub use recover::{Reading, Recovered, recover};
 pub use server::Server;
 pub use start_error::StartError;
+
+const _: () =
+    assert!(!zabd_mutation::IS_COMPILED_IN, "known bugs are compiled in: build without `mutations`");

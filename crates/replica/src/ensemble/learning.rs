@@ -13,6 +13,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{FromLearner, Request as Forwarded, Touch};
 use zabd_jute::txn::TxnHeader;
 use zabd_jute::{OpCode, Reader, Record, SessionId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::input::{ConnId, Fact, Output, Outputs, Request, SessionRequest};
 use crate::pipeline::{Origin, Queued, Replica};
@@ -104,12 +105,14 @@ impl Replica {
             let audited = self.options.audit.then(|| Box::new(request.clone()));
             let write = Waiting::Write { xid: request.xid, op: request.op, multi, audited };
             self.learning().waiting.entry(request.conn).or_default().push_back(write);
-        } else if op == Some(OpCode::Sync) {
+        } else if op == Some(OpCode::Sync) && !is_on(Mutation::SyncAnsweredLocally) {
             self.forward(&request);
             let learning = self.learning();
             learning.syncs.push_back(request.conn);
             learning.waiting.entry(request.conn).or_default().push_back(Waiting::Sync(request));
-        } else if let Some(waiting) = self.learning().waiting.get_mut(&request.conn) {
+        } else if let Some(waiting) = self.learning().waiting.get_mut(&request.conn)
+            && !is_on(Mutation::ReadOvertakesWrite)
+        {
             waiting.push_back(Waiting::Read(request));
         } else {
             self.enqueue(Queued::Read(request), out);

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use zabd_jute::quorum::{Address, PeerState};
 use zabd_jute::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Pending, Tree};
 use zabd_zab::effect::{Effect, Effects, Instant};
 use zabd_zab::{leader, peer};
@@ -192,7 +193,8 @@ impl Replica {
     /// The tree shows what may be shown: a server between two roles goes on from here.
     pub(crate) fn on_applied(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
         let Some(ensemble) = self.ensemble.as_mut().filter(|ensemble| ensemble.settling) else { return };
-        if ensemble.disk_operations > 0 || self.positions.synced < self.positions.appended {
+        let is_busy = ensemble.disk_operations > 0 || self.positions.synced < self.positions.appended;
+        if is_busy && !is_on(Mutation::VoteBeforeSettled) {
             return;
         }
         if !self.queue.is_empty() {
@@ -277,6 +279,7 @@ impl Replica {
             Effect::Revalidate { link, session, timeout_ms } => {
                 self.revalidate_for(now, link, session, timeout_ms, out);
             }
+            Effect::Touch(_) if is_on(Mutation::TouchesIgnored) => (),
             Effect::Touch(touch) => _ = self.sessions.touch(now.monotonic_ms, touch.session),
             // Its sessions live until they expire; whoever they come to next is their owner then.
             Effect::LearnerGone { .. } => (),
@@ -317,7 +320,8 @@ impl Replica {
             assert!(self.queue.is_empty(), "a leader begins with everything applied");
             let first = epoch.first_zxid();
             self.positions = Positions { appended: first, synced: first, committed: first, ..self.positions };
-            for (session, timeout_ms) in tree.sessions() {
+            let forgets = is_on(Mutation::SessionsForgotten);
+            for (session, timeout_ms) in tree.sessions().filter(|_| !forgets) {
                 self.sessions.track(now.monotonic_ms, session, timeout_ms, None);
             }
         } else {

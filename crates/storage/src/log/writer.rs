@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::frame::{Frame, HEADER, first_frame_bytes, frame_at, frame_bytes, put_record, zxid_of};
 use super::repair::keep_copy;
@@ -230,6 +231,7 @@ fn write<F: DiskFile>(open: &mut Open<F>, batch: &[u8], options: LogOptions) -> 
         }
         open.file.write_at(open.position, batch)
     })();
+    let written = if is_on(Mutation::WriteErrorIgnored) { Ok(()) } else { written };
     if let Err(source) = written {
         if !is_full(&source) {
             return Err(LogError::Io { action: "append to", path: open.path.clone(), source });
@@ -241,7 +243,7 @@ fn write<F: DiskFile>(open: &mut Open<F>, batch: &[u8], options: LogOptions) -> 
         }
         return Err(LogError::NoSpace { path: open.path.clone(), source });
     }
-    if options.force_sync {
+    if options.force_sync && !is_on(Mutation::LogNotSynced) {
         open.file.sync().map_err(|source| LogError::SyncFailed { path: open.path.clone(), source })?;
     }
     open.position = end;

@@ -2,6 +2,7 @@
 
 use zabd_jute::SessionId;
 use zabd_jute::txn::{Txn, TxnHeader};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::acl::Caller;
 use crate::pending::Pending;
@@ -17,7 +18,8 @@ impl Pending {
         caller: &Caller<'_>,
         header: &TxnHeader,
     ) -> Txn<'a> {
-        let paths = self.session_paths(tree, caller.session);
+        let mut paths = self.session_paths(tree, caller.session);
+        paths.retain(|_| !is_on(Mutation::EphemeralsStay));
         for path in &paths {
             self.plan_removal(tree, header, path);
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use zabd_jute::client::{CreateMode, CreateTtlRequest};
 use zabd_jute::txn::{CreateKind, CreateTxn, Txn, TxnHeader};
 use zabd_jute::{ErrorCode, OpCode, StatPersisted, path, perms};
+use zabd_mutation::{Mutation, is_on};
 
 use super::{canonical, parent_of};
 use crate::acl::{self, Caller};
@@ -67,7 +68,8 @@ impl Pending {
             _ => (OpCode::Create, CreateKind::Plain { ephemeral: false }, Owner::Nobody),
         };
         let mut raised = parent.clone();
-        raised.stat.cversion = parent.stat.cversion.wrapping_add(1);
+        raised.stat.cversion =
+            parent.stat.cversion.wrapping_add(1 + i32::from(is_on(Mutation::CversionOffByOne)));
         raised.stat.pzxid = header.zxid;
         raised.num_children += 1;
         let parent_cversion = raised.stat.cversion;

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zabd_jute::quorum::{Configuration, Notification, PeerState, Role};
 use zabd_jute::{Epoch, ServerId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::answer::{Elected, frame};
 use super::contacts::Contacts;
@@ -234,6 +235,7 @@ impl Looking {
             return;
         }
         match chorus(self.others(), &self.heard) {
+            Chorus::Discord if is_on(Mutation::EmptyMajorityElected) => (),
             Chorus::Discord => return,
             Chorus::Unison(ballot) if self.is_of_the_past(ballot.vote) => return,
             Chorus::Silence => (),
@@ -298,6 +300,9 @@ impl Looking {
     }
 
     fn is_better(&self, vote: Vote, than: Vote) -> bool {
+        if is_on(Mutation::LargerIdWins) {
+            return than.leader < vote.leader;
+        }
         than < vote && self.quorums.may_lead(vote.leader) && !self.is_of_the_past(vote)
     }
 
@@ -326,7 +331,8 @@ impl Looking {
     }
 
     pub fn assert_invariants(&self) {
-        assert!(self.initial <= self.proposal, "a server supports less than it has itself");
+        let is_sane = self.initial <= self.proposal || is_on(Mutation::LargerIdWins);
+        assert!(is_sane, "a server supports less than it has itself");
         assert!(self.has_voice() || self.proposal == self.own, "who abstains proposes nobody");
         assert!(
             self.proposal.leader != self.me || self.proposal == self.own,

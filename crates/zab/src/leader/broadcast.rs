@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, Member};
 use zabd_jute::{OpCode, ServerId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::{Leader, Phase};
@@ -104,7 +105,8 @@ impl Leader {
         candidates
             .filter(|zxid| {
                 let has = |learner: &super::Learner| learner.stage >= Stage::InStep && learner.acked >= *zxid;
-                self.is_quorum(quorums, self.synced >= *zxid, has)
+                let counts_itself = self.synced >= *zxid || is_on(Mutation::LeaderCountsUnsynced);
+                is_on(Mutation::CommitWithoutQuorum) || self.is_quorum(quorums, counts_itself, has)
             })
             .max()
     }
@@ -254,7 +256,7 @@ impl Leader {
     /// Whether this server and the followers that were heard of lately are a quorum.
     pub(super) fn has_live_quorum(&self, now: Instant) -> bool {
         let is_live = |learner: &super::Learner| learner.stage >= Stage::InStep && now <= learner.patience;
-        self.is_quorum(self.quorums(), true, is_live)
+        is_on(Mutation::LeaderStaysWithoutQuorum) || self.is_quorum(self.quorums(), true, is_live)
     }
 
     /// Leaves when everything is committed and a quorum without this server has all of it: then the next

@@ -16,6 +16,7 @@
 
 use zabd_jute::quorum::{FromLeader, LearnerInfo, LearnerKind};
 use zabd_jute::{Epoch, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::{Leader, Phase};
@@ -124,7 +125,7 @@ impl Leader {
         // A promise that was made before, to this very epoch, is none to this leader; and a server that lost
         // what it had says −1 and vouches for nothing.
         let Some(current) = current else { return };
-        if (current, last_zxid) > self.frozen {
+        if (current, last_zxid) > self.frozen && !is_on(Mutation::LongerHistoryLed) {
             self.drop_learner(link, out);
             return;
         }

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 
 use zabd_jute::Zxid;
 use zabd_jute::quorum::FromLeader;
+use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::{Leader, Phase};
@@ -87,6 +88,8 @@ impl Leader {
         let is_begun = (peer == own && self.phase == Phase::Broadcasting)
             || (peer == self.frozen.0.first_zxid() && peer > self.frozen.1);
         match self.history.holds(peer) {
+            Membership::No if is_on(Mutation::DivergedTakenForPrefix) => Membership::Yes,
+            Membership::OnDiskOrNowhere if is_on(Mutation::DifferenceWithGap) => Membership::Yes,
             Membership::Ahead | Membership::No if is_begun => Membership::Yes,
             other => other,
         }
@@ -134,8 +137,15 @@ impl Leader {
         assert!(zxid <= settled.max(self.epoch.first_zxid()), "a snapshot holds what is not committed");
         assert!(self.history.before() <= zxid, "the history does not reach back to the snapshot");
         let is_whole = self.phase == Phase::Broadcasting && zxid < self.epoch.first_zxid();
-        let label = if is_whole { self.epoch.first_zxid() } else { zxid };
+        let label = match is_whole {
+            true => self.epoch.first_zxid(),
+            false if is_on(Mutation::SnapshotMislabelled) => settled,
+            false => zxid,
+        };
         out.tell_learner(link, &FromLeader::Snap { zxid: label });
+        if is_on(Mutation::NewLeaderBeforeSnapshot) {
+            self.send_new_leader(now, link, settled.max(label), out);
+        }
         out.push(Effect::SendSnapshot { link });
         self.send_settled(link, label, settled, out);
         self.send_new_leader(now, link, settled.max(label), out);
@@ -169,6 +179,9 @@ impl Leader {
             out.tell_learner(link, &FromLeader::UpToDate);
             self.advance_commits(now, out);
         } else {
+            if is_on(Mutation::UpToDateBeforeQuorum) {
+                out.tell_learner(link, &FromLeader::UpToDate);
+            }
             self.consider_establishment(now, out);
         }
     }
@@ -178,7 +191,8 @@ impl Leader {
         if self.phase != Phase::Synchronising || !self.has_adopted {
             return;
         }
-        if !self.is_quorum(self.quorums(), true, |learner| learner.stage >= Stage::InStep) {
+        let is_backed = self.is_quorum(self.quorums(), true, |learner| learner.stage >= Stage::InStep);
+        if !is_backed && !is_on(Mutation::ReignWithoutQuorum) {
             return;
         }
         assert_eq!(self.synced, self.history.last(), "a leader's own history is durable before it leads");

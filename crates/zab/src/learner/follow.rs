@@ -4,6 +4,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind};
 use zabd_jute::txn::{Entry, Txn};
 use zabd_jute::{OpCode, Reader, ServerId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::Learner;
 use crate::effect::{Durable, Effect, Effects, Reason};
@@ -43,6 +44,12 @@ impl Learner {
         self.note_configuration(zxid, &entry, out);
         self.owed.push_back(zxid);
         self.log(zxid, entry, out);
+        if is_on(Mutation::AckBeforeSync) {
+            self.acknowledge(zxid, out);
+        }
+        if is_on(Mutation::ProposalShown) {
+            out.push(Effect::Commit { upto: zxid });
+        }
     }
 
     fn on_commit(&mut self, zxid: Zxid, out: &mut Effects) {

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo};
 use zabd_jute::{ConfigVersion, Epoch, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::{ATTEMPTS_MAX, Learner, Phase};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
@@ -49,6 +50,14 @@ impl Learner {
             (Phase::Introduced, FromLeader::LeaderInfo { epoch, .. }) => self.on_leader_info(epoch, out),
             (Phase::Promised, FromLeader::Diff { zxid }) if !self.needs_snapshot => {
                 self.committed = zxid;
+                self.phase = Phase::Synchronising;
+                if is_on(Mutation::EpochWrittenEarly) {
+                    self.current = self.epoch;
+                    out.push(Effect::Persist(Durable::Current(self.epoch)));
+                }
+            }
+            (Phase::Promised, FromLeader::Trunc { .. }) if is_on(Mutation::TruncSkipped) => {
+                self.committed = self.came_with;
                 self.phase = Phase::Synchronising;
             }
             (Phase::Promised, FromLeader::Trunc { zxid }) => {
@@ -97,7 +106,9 @@ impl Learner {
             return;
         }
         self.epoch = epoch;
-        if epoch == self.accepted {
+        if is_on(Mutation::PromiseNotWritten) {
+            self.acknowledge_epoch(Some(self.current), out);
+        } else if epoch == self.accepted {
             // Promised before, perhaps to this very leader in another life: it must not count twice.
             self.acknowledge_epoch(None, out);
         } else {
@@ -228,6 +239,10 @@ impl Learner {
         self.phase = Phase::Adopting;
         self.current = self.epoch;
         out.push(Effect::Persist(Durable::Current(self.epoch)));
+        if is_on(Mutation::NewLeaderAckedEarly) {
+            self.phase = Phase::Adopted;
+            self.acknowledge_new_leader(out);
+        }
     }
 
     /// A configuration that may come to hold; on disk before what it came with.
@@ -248,6 +263,9 @@ impl Learner {
         if let Some(place) = self.next.iter().position(|(zxid, _)| *zxid == self.epoch.first_zxid()) {
             let (_, configuration) = self.next.remove(place).expect("it was just found");
             self.hold(configuration, out);
+        }
+        if is_on(Mutation::ProposalsBeforeUpToDateDropped) {
+            self.waiting.clear();
         }
         while let Some((zxid, entry)) = self.waiting.pop_front() {
             self.owed.push_back(zxid);

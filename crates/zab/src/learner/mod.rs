@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, QuorumPacket, Touch};
 use zabd_jute::{Epoch, Limits, Reader, Record as _, ServerId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Timing};
 use crate::history::History;
@@ -316,11 +317,14 @@ impl Learner {
 
     /// The next record goes to the log, behind the epoch that it needs.
     fn log(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
-        if self.current < zxid.epoch() {
+        if self.current < zxid.epoch() && !is_on(Mutation::EpochWrittenLate) {
             self.current = zxid.epoch();
             out.push(Effect::Persist(Durable::Current(self.current)));
         }
         out.push(Effect::Append { zxid, entry: entry.clone() });
+        if is_on(Mutation::JoiningForgotten) && self.phase == Phase::Synchronising {
+            return;
+        }
         self.history.push(zxid, entry);
     }
 
@@ -332,6 +336,9 @@ impl Learner {
     /// Whether `zxid` may come next. Positions in an epoch have no gaps; a newer epoch begins anew.
     fn goes_on_with(&self, zxid: Zxid) -> bool {
         let newest = self.newest();
+        if is_on(Mutation::ProposalsBeforeUpToDateDropped) {
+            return true;
+        }
         if zxid.epoch() == newest.epoch() {
             zxid == newest.next()
         } else {

@@ -9,6 +9,8 @@
 //! that was ever committed; one leader per epoch; what a client could see was committed; the files on disk are
 //! ones that a server of Java starts on.
 
+#[cfg(feature = "mutations")]
+mod mutations;
 mod server;
 mod world;
 

@@ -1,0 +1,141 @@
+//! Bugs that are put in on purpose, to see whether the tests find them.
+//!
+//! Each [`Mutation`] is a mistake that somebody made, in ZooKeeper or elsewhere, and that loses a write, splits an
+//! ensemble or tells a client something wrong. Where it would have been made stands `is_on(Mutation::…)`. That is
+//! `false` and compiled away, unless the feature `switch` is on, which only the tests that hunt mutations ask for: a
+//! server that is built with it is a compile error (`crates/zabd/src/lib.rs`).
+//!
+//! With the feature, [`with`] turns one of them on for what the calling thread does, so that several hunts can go on
+//! side by side. Which seeds find which is in `crates/zab/tests/agreement/mutations.rs` and
+//! `crates/sim/tests/mutations.rs`.
+
+/// A mistake, named for what goes wrong. The numbers are of Apache's issues with the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    // --- Agreement ---
+    /// A follower acknowledges a proposal when it has come, not when it is on disk.
+    AckBeforeSync,
+    /// A leader counts its own log as soon as a record is handed to it.
+    LeaderCountsUnsynced,
+    /// A transaction is committed as soon as anybody has it.
+    CommitWithoutQuorum,
+    /// A leader reigns as soon as it has adopted its own epoch.
+    ReignWithoutQuorum,
+    /// NEWLEADER is acknowledged while the initial history is on its way to the disk (ZOOKEEPER-4646, 4785).
+    NewLeaderAckedEarly,
+    /// `currentEpoch` is written before the initial history (ZOOKEEPER-4643).
+    EpochWrittenEarly,
+    /// `currentEpoch` stays behind the log.
+    EpochWrittenLate,
+    /// An epoch is promised and not written down (ZOOKEEPER-335).
+    PromiseNotWritten,
+    /// A follower shows what is proposed (ZOOKEEPER-3911).
+    ProposalShown,
+    /// TRUNC is taken note of and not carried out (ZOOKEEPER-3701).
+    TruncSkipped,
+    /// SNAP announces more than the snapshot holds (ZOOKEEPER-962).
+    SnapshotMislabelled,
+    /// NEWLEADER overtakes the snapshot (ZOOKEEPER-3104).
+    NewLeaderBeforeSnapshot,
+    /// UPTODATE is sent to whoever acknowledges NEWLEADER, quorum or not.
+    UpToDateBeforeQuorum,
+    /// A leader keeps the lead when a follower has more than itself.
+    LongerHistoryLed,
+    /// A history that diverges is taken for a prefix (ZOOKEEPER-1549).
+    DivergedTakenForPrefix,
+    /// A DIFF out of memory to a learner that needs older transactions (ZOOKEEPER-2418).
+    DifferenceWithGap,
+    /// What comes while a learner joins is logged, and not remembered in memory (ZOOKEEPER-4925).
+    JoiningForgotten,
+    /// Proposals that come between NEWLEADER and UPTODATE are dropped (ZOOKEEPER-1551).
+    ProposalsBeforeUpToDateDropped,
+    /// Servers that lost all they had elect one of themselves.
+    EmptyMajorityElected,
+    /// The larger id wins over the longer history (ZOOKEEPER-1419).
+    LargerIdWins,
+    /// A leader without followers goes on leading (ZOOKEEPER-1699).
+    LeaderStaysWithoutQuorum,
+    /// A server votes before its disk has done what the last role asked for (ZOOKEEPER-2845, 4712).
+    VoteBeforeSettled,
+
+    // --- Clients ---
+    /// Some changes fire no watch.
+    EventLost,
+    /// A session that is closing expires once more.
+    SessionExpiredTwice,
+    /// Nobody looks where a session lives (ZOOKEEPER-710 and the check that it is about).
+    OwnerCheckSkipped,
+    /// A session that is closing may still create (ZOOKEEPER-1208, 1496).
+    ClosingSessionAccepted,
+    /// A new leader knows none of the sessions in its tree (ZOOKEEPER-1367).
+    SessionsForgotten,
+    /// A leader does not listen to which sessions its learners have heard of.
+    TouchesIgnored,
+    /// A learner answers `sync` by itself.
+    SyncAnsweredLocally,
+    /// A client is served by a server that is behind what it has seen.
+    ClientAheadAccepted,
+    /// A read is served before the write in front of it has come back (ZOOKEEPER-1863).
+    ReadOvertakesWrite,
+    /// Ephemerals stay when their session ends (ZOOKEEPER-2355).
+    EphemeralsStay,
+    /// A creation does not count at its parent.
+    CversionOffByOne,
+    /// Of a multi that is refused, the operations before the culprit happen.
+    MultiNotAtomic,
+    /// Proposed digests are wrong, and nobody compares them.
+    DigestIgnored,
+
+    // --- Disk ---
+    /// The log reports what it has not synced.
+    LogNotSynced,
+    /// A snapshot gets its name before its bytes are durable (ZOOKEEPER-2872).
+    SnapshotNotSynced,
+    /// A snapshot says that it holds the next transaction (ZOOKEEPER-582).
+    SnapshotNamedAhead,
+    /// An epoch is written in place, and not synced (ZOOKEEPER-4269).
+    EpochNotSynced,
+    /// A leader's snapshot is taken while the records that it replaces stay (ZOOKEEPER-3642).
+    AdoptKeepsRecords,
+    /// A log that cannot be written goes on as if it had been (ZOOKEEPER-2247).
+    WriteErrorIgnored,
+    /// Only the log is cut, and a snapshot of what was cut stays (ZOOKEEPER-1489).
+    CutKeepsSnapshots,
+}
+
+/// Whether the bugs are compiled in.
+pub const IS_COMPILED_IN: bool = cfg!(feature = "switch");
+
+#[cfg(feature = "switch")]
+thread_local! {
+    static ON: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this mistake is made.
+#[cfg(feature = "switch")]
+#[inline]
+pub fn is_on(mutation: Mutation) -> bool {
+    ON.get() == Some(mutation)
+}
+
+/// Whether this mistake is made: never.
+#[cfg(not(feature = "switch"))]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "what stands behind it must not cost anything, nor be there")]
+pub const fn is_on(_: Mutation) -> bool {
+    false
+}
+
+/// Makes the mistake in all that `act` does on this thread, also if that panics.
+#[cfg(feature = "switch")]
+pub fn with<T>(mutation: Mutation, act: impl FnOnce() -> T) -> T {
+    struct Off;
+    impl Drop for Off {
+        fn drop(&mut self) {
+            ON.set(None);
+        }
+    }
+    assert_eq!(ON.replace(Some(mutation)), None, "one mistake at a time");
+    let _off = Off;
+    act()
+}

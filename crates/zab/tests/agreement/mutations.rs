@@ -1,0 +1,49 @@
+//! The bugs that agreement alone must find, and within how many seeds, from 0 on.
+//!
+//! A mutation that survives shows a hole: something does not go wrong often enough here, or nobody looks. The
+//! numbers are what it took when they were written, with room for other dice. What needs a tree, a disk or clients to be
+//! seen is hunted in `crates/sim/tests/mutations.rs`.
+
+use zabd_mutation::Mutation::{self, *};
+
+/// Each with the number of seeds within which it must be found.
+const HUNTED: &[(Mutation, u64)] = &[
+    (AckBeforeSync, 100),
+    (LeaderCountsUnsynced, 100),
+    (CommitWithoutQuorum, 100),
+    (ReignWithoutQuorum, 100),
+    (NewLeaderAckedEarly, 200),
+    (EpochWrittenEarly, 100),
+    (EpochWrittenLate, 100),
+    (PromiseNotWritten, 100),
+    (ProposalShown, 100),
+    (TruncSkipped, 100),
+    (NewLeaderBeforeSnapshot, 100),
+    (UpToDateBeforeQuorum, 1500),
+    (LongerHistoryLed, 300),
+    (DivergedTakenForPrefix, 100),
+    (DifferenceWithGap, 100),
+    (JoiningForgotten, 100),
+    (ProposalsBeforeUpToDateDropped, 100),
+];
+
+#[test]
+fn known_bugs_of_agreement_are_found() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let found = HUNTED.iter().map(|(mutation, most)| (*mutation, hunt(*mutation, *most))).collect::<Vec<_>>();
+    std::panic::set_hook(hook);
+    for (mutation, seed) in &found {
+        println!("{mutation:?}: {}", seed.map_or("survives".to_owned(), |seed| format!("seed {seed}")));
+    }
+    let survivors: Vec<_> = found.iter().filter(|(_, seed)| seed.is_none()).collect();
+    assert!(survivors.is_empty(), "{survivors:?} survive");
+}
+
+/// The first seed that finds it.
+fn hunt(mutation: Mutation, most: u64) -> Option<u64> {
+    (0..most).find(|seed| {
+        let lived = || std::panic::catch_unwind(|| zabd_mutation::with(mutation, || super::run(*seed)));
+        lived().is_err()
+    })
+}
