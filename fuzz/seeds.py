@@ -213,9 +213,35 @@ def connection():
     yield bytes([1]) + b"\xff\xf4\xff\xfd"
 
 
+def captured_packets():
+    """What servers said to each other: (decoder of the target, bytes)."""
+    for capture in sorted(GOLDEN.glob("zab-*/*.jsonl")):
+        for line in capture.read_text().splitlines():
+            packet = json.loads(line)
+            data = bytes.fromhex(packet.get("hex") or "")
+            if not data:
+                continue
+            if packet["port"] == "election":
+                yield (3, data) if packet["kind"] == "INITIAL" else (2, data[4:])
+            elif "signature" in packet:
+                yield 5, data
+            else:
+                yield 0 if packet["dir"] == "listener->dialer" else 1, data
+
+
+def quorum_packets():
+    yield bytes([4]) + b"server.1=a:1:2:participant;0.0.0.0:3|b:1:2\ngroup.1=1\nweight.1=2\nversion=100000001"
+    kinds = set()
+    for decoder, data in captured_packets():
+        kind = (decoder, data[:4], len(data).bit_length())
+        if kind not in kinds:
+            kinds.add(kind)
+            yield bytes([decoder]) + data[:4000]
+
+
 def main(folder: Path):
     shutil.rmtree(folder, ignore_errors=True)
-    for seeds in (client_frames, transaction_log, snapshot, config, replica, connection):
+    for seeds in (client_frames, quorum_packets, transaction_log, snapshot, config, replica, connection):
         into = folder / seeds.__name__
         into.mkdir(parents=True)
         for number, seed in enumerate(dict.fromkeys(seeds())):

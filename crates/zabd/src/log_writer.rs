@@ -26,14 +26,14 @@ use zabd_storage::log::{Log, LogError, LogOptions};
 use zabd_storage::rebase::{self, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
 use zabd_storage::snapshot::{SealedSnapshot, SnapshotError};
-use zabd_tree::TreeOptions;
+use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::Durable;
 use zabd_zab::peer;
 
 use crate::driver::Driver;
 use crate::net::Summary;
 use crate::percentiles::Percentiles;
-use crate::recover::{Reading, recover};
+use crate::recover::{Reading, recover, replay_behind};
 use crate::server::forget_initialize;
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 
@@ -57,7 +57,7 @@ pub struct LogQueue {
     is_nudged: AtomicBool,
     arrived: Condvar,
     /// A leader's snapshot that has come and has no name yet.
-    received: Mutex<Option<SealedSnapshot<RealDisk>>>,
+    received: Mutex<Option<Received>>,
 }
 
 #[derive(Debug)]
@@ -84,6 +84,15 @@ pub enum Operation {
     Adopt(Zxid, Epoch),
 }
 
+/// A leader's whole state.
+#[derive(Debug)]
+pub struct Received {
+    /// The file, under no name that a start would count.
+    pub image: SealedSnapshot<RealDisk>,
+    /// What is in it: a file that is no tree takes nobody's place.
+    pub tree: Tree,
+}
+
 /// The queue, held while one step's records are added.
 #[derive(Debug)]
 pub struct Batch<'q> {
@@ -106,8 +115,8 @@ impl LogQueue {
     }
 
     /// A leader's snapshot has come; an operation that follows says what becomes of it.
-    pub fn receive(&self, image: SealedSnapshot<RealDisk>) {
-        *self.received.lock() = Some(image);
+    pub fn receive(&self, received: Received) {
+        *self.received.lock() = Some(received);
     }
 
     /// How many records wait.
@@ -362,17 +371,17 @@ impl LogWriter {
             Operation::Truncate(last) => {
                 let base = &self.base;
                 if rebase::cut(&RealDisk, &base.directories, last, base.limits)? {
-                    self.reload()?;
+                    self.reload(None)?;
                 }
                 let last = self.driver.tree().last_zxid();
                 self.driver.feed_peer(peer::Input::Rebased { last });
             }
             Operation::Adopt(zxid, epoch) => {
-                let image = self.driver.log.received.lock().take();
-                if let Some(image) = image {
+                let received = self.driver.log.received.lock().take();
+                if let Some(Received { image, tree }) = received {
                     let base = &self.base;
                     rebase::adopt(&RealDisk, &base.directories, image, zxid, epoch, base.limits)?;
-                    self.reload()?;
+                    self.reload(Some(tree))?;
                 }
                 let last = self.driver.tree().last_zxid();
                 self.driver.feed_peer(peer::Input::Rebased { last });
@@ -392,13 +401,18 @@ impl LogWriter {
         epochs::write(&RealDisk, &self.base.directories.snapshots, file, number)
     }
 
-    /// The files have another past: so has the tree, and the log goes on behind it.
-    fn reload(&mut self) -> Result<(), WriteError> {
+    /// The files have another past: so has the tree, and the log goes on behind it. `newest` is what the newest snapshot
+    /// holds, if it was read already.
+    fn reload(&mut self, newest: Option<Tree>) -> Result<(), WriteError> {
         let base = &self.base;
-        let options = Reading { is_member: true, newest_max: 0 };
-        let recovered = recover(&RealDisk, &base.recovery, base.tree_options, base.limits, options)?;
-        self.log = Log::new(RealDisk, &base.directories.logs, recovered.tree.last_zxid(), base.log_options);
-        self.driver.replace_tree(recovered.tree);
+        let tree = if let Some(newest) = newest {
+            replay_behind(&RealDisk, &base.directories, newest, base.limits)?
+        } else {
+            let options = Reading { is_member: true, newest_max: 0 };
+            recover(&RealDisk, &base.recovery, base.tree_options, base.limits, options)?.tree
+        };
+        self.log = Log::new(RealDisk, &base.directories.logs, tree.last_zxid(), base.log_options);
+        self.driver.replace_tree(tree);
         Ok(())
     }
 

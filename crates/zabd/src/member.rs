@@ -11,6 +11,7 @@ use zabd_replica::{Input, Replica, Serving};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::rebase::{RebaseError, settle_epochs};
 use zabd_storage::recovery::Directories;
+use zabd_tree::TreeOptions;
 use zabd_zab::effect::Timing;
 use zabd_zab::election::{self, Standing};
 use zabd_zab::history::History;
@@ -131,7 +132,7 @@ impl Member {
         driver: &Arc<Driver>,
         snapshotter: Snapshotter,
         directories: Directories,
-        limits: Limits,
+        kept: Kept,
         has_lost: bool,
     ) -> std::io::Result<()> {
         if has_lost {
@@ -140,11 +141,21 @@ impl Member {
         let (quorum, start) = Quorum::new(snapshotter);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
-        let options = QuorumOptions { connect_timeout, limits, directories };
+        let Kept { limits, tree_options } = kept;
+        let options = QuorumOptions { connect_timeout, limits, directories, tree_options };
         quorum.run(start, driver.clone(), self.listener, options)?;
         let driver = driver.clone();
         std::thread::Builder::new().name("PeerTimer".into()).spawn(move || keep_time(&driver)).map(drop)
     }
+}
+
+/// How what comes from a leader is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// How long a field may be.
+    pub limits: Limits,
+    /// The tree of a snapshot.
+    pub tree_options: TreeOptions,
 }
 
 /// What a start found, as far as agreement is concerned.

@@ -138,6 +138,23 @@ fn load_snapshot<D: Disk>(
     }
 }
 
+/// The tree behind everything that is logged, from the one that the newest snapshot holds.
+pub fn replay_behind<D: Disk>(
+    disk: &D,
+    directories: &Directories,
+    mut tree: Tree,
+    limits: Limits,
+) -> Result<Tree, RecoveryError> {
+    let mut nothing = Newest { before: tree.last_zxid(), entries: VecDeque::new(), most: 0 };
+    let Replay { replayed, .. } = replay(disk, directories, &mut tree, limits, &mut nothing)?;
+    tracing::info!(
+        "Took a snapshot with {} znodes from the leader, and {replayed} transactions from the log behind it, up to zxid {}",
+        tree.node_count(),
+        tree.last_zxid()
+    );
+    Ok(tree)
+}
+
 /// What a replay came across.
 struct Replay {
     replayed: u64,

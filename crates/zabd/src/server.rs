@@ -28,7 +28,7 @@ use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::introspect::Introspection;
 use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot};
-use crate::member::{self, Found, MayBeEmpty, Member, NEWEST_KEPT};
+use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::net::{
     Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, ServerCounters,
     Service, ThrottleOptions,
@@ -159,7 +159,7 @@ impl Server {
         };
         spawn_log_writer(writer, stop.clone())?;
         if let Some(member) = member {
-            member.run(&driver, snapshotter, directories.clone(), limits, has_lost)?;
+            member.run(&driver, snapshotter, directories.clone(), Kept { limits, tree_options }, has_lost)?;
         }
         spawn_ticker(&config, driver.clone(), counters.clone())?;
         spawn_purge(&config, directories.clone())?;

@@ -51,7 +51,13 @@ pub(super) fn split(text: &str, separator: char) -> Vec<&str> {
 
 /// Cuts at colons, but not inside the brackets of a literal; `None` for brackets that do not close or
 /// have an empty rest. Java's `ConfigUtils.getHostAndPort`, which skips whatever stands behind a bracket.
+///
+/// Configurations are printed without escapes and read with them, so what looks like one would be another address, or
+/// another line, at every reading; no host needs it, and it is `None`.
 pub(super) fn host_and_ports(text: &str) -> Option<Vec<&str>> {
+    if text.contains(|c: char| c == '\\' || c.is_control()) {
+        return None;
+    }
     let Some(bracketed) = text.strip_prefix('[') else { return Some(split(text, ':')) };
     let (host, rest) = bracketed.split_once(']')?;
     let mut behind = rest.chars();
@@ -115,6 +121,14 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_be_read_otherwise_is_no_address() {
+        for text in ["a\\2:1:2", "a\nb:1:2", "[a\tb]:1:2", "a:1\0:2"] {
+            assert_eq!(host_and_ports(text), None, "{text:?}");
+        }
+        assert_eq!(host_and_ports("zk-0.é:1:2"), Some(vec!["zk-0.é", "1", "2"]));
+    }
 
     #[test]
     fn split_is_javas() {

@@ -14,7 +14,9 @@ use flate2::write::GzEncoder;
 use zabd_jute::Zxid;
 use zabd_mutation::{Mutation, is_on};
 
-use super::{Compression, DIGEST_VERSION, HEADER, SLASH, SnapshotError, SnapshotTrailer, snappy};
+use super::{
+    Compression, DIGEST_VERSION, HEADER, LoadedSnapshot, SLASH, SnapshotError, SnapshotTrailer, snappy,
+};
 use crate::disk::{Disk, DiskFile};
 use crate::layout;
 
@@ -154,6 +156,11 @@ pub struct SealedSnapshot<D: Disk> {
 }
 
 impl<D: Disk> SealedSnapshot<D> {
+    /// Reads it back, as a start would.
+    pub fn load(&self) -> Result<LoadedSnapshot, SnapshotError> {
+        super::load(&self.writer.disk, &self.writer.temporary)
+    }
+
     /// Gives it its name, durably.
     pub fn publish(self) -> Result<PathBuf, SnapshotError> {
         let mut writer = self.writer;

@@ -36,6 +36,7 @@ use zabd_jute::quorum::Address;
 use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::Input;
 use zabd_storage::recovery::Directories;
+use zabd_tree::TreeOptions;
 use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
@@ -56,6 +57,8 @@ pub struct QuorumOptions {
     pub limits: Limits,
     /// Where a snapshot that comes is put.
     pub directories: Directories,
+    /// How the tree in it is kept.
+    pub tree_options: TreeOptions,
 }
 
 /// Something for the thread.

@@ -6,15 +6,18 @@
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::tcp::OwnedReadHalf;
-use zabd_jute::Zxid;
 use zabd_jute::quorum::{FromLeader, PacketKind, QuorumPacket, SnapshotStream};
+use zabd_jute::txn::Entry;
+use zabd_jute::{Limits, Reader, Zxid};
 use zabd_replica::Input;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
+use zabd_tree::Tree;
 use zabd_zab::effect::LinkId;
 use zabd_zab::peer;
 
 use super::{Shared, Side, close_link};
+use crate::log_writer::Received;
 
 /// How much one read takes at least.
 const READ_BYTES: usize = 64 << 10;
@@ -59,7 +62,7 @@ fn take_packets(
     let limits = shared.options.limits;
     while let Some(length) = QuorumPacket::length(bytes, limits).map_err(|error| error.to_string())? {
         let packet = bytes.split_to(length).freeze();
-        let snap = if side == Side::Learner { snap_in(&packet) } else { None };
+        let snap = if side == Side::Learner { examine(&packet)? } else { None };
         inputs.push(Input::Peer(Box::new(peer::Input::Packet { link, packet })));
         if snap.is_some() {
             return Ok(snap);
@@ -68,15 +71,34 @@ fn take_packets(
     Ok(None)
 }
 
-fn snap_in(packet: &Bytes) -> Option<Zxid> {
-    let kind = packet.first_chunk::<4>().map(|head| i32::from_be_bytes(*head));
-    if kind != Some(PacketKind::Snap.code()) {
-        return None;
-    }
-    let (packet, _) = QuorumPacket::decode_stream(packet, zabd_jute::Limits::default()).ok()??;
-    match FromLeader::decode(&packet) {
-        Ok(Some(FromLeader::Snap { zxid })) => Some(zxid),
-        _ => None,
+/// Looks into what must be known before the packet is taken for what it says: whether a snapshot follows, and whether a
+/// transaction is one. What is logged is applied without a question, by this server and by every later start.
+fn examine(packet: &Bytes) -> Result<Option<Zxid>, String> {
+    let kind = packet.first_chunk::<4>().and_then(|head| PacketKind::from_code(i32::from_be_bytes(*head)));
+    let Some(PacketKind::Snap | PacketKind::Proposal | PacketKind::Inform | PacketKind::InformAndActivate) =
+        kind
+    else {
+        return Ok(None);
+    };
+    // What is whole has passed the configured limits.
+    let limits = Limits { field_bytes_max: packet.len() };
+    let read = QuorumPacket::decode_stream(packet, limits).map_err(|error| error.to_string())?;
+    let Some((packet, _)) = read else { return Ok(None) };
+    match FromLeader::decode(&packet).map_err(|error| error.to_string())? {
+        Some(FromLeader::Snap { zxid }) => Ok(Some(zxid)),
+        Some(
+            FromLeader::Proposal { zxid, txn }
+            | FromLeader::Inform { zxid, txn }
+            | FromLeader::InformAndActivate { zxid, txn, .. },
+        ) => {
+            let entry = Entry::decode(&mut Reader::with_limits(txn, limits))
+                .map_err(|error| format!("the leader's transaction {zxid} cannot be read: {error}"))?;
+            if entry.header.zxid != zxid {
+                return Err(format!("the leader's transaction {zxid} says that it is {}", entry.header.zxid));
+            }
+            Ok(None)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -109,11 +131,71 @@ async fn receive(
         }
     }
     let trailer = SnapshotTrailer { digest: None, last_zxid: None };
-    let sealed = blocking(move || writer.seal_up(trailer)).await?;
-    shared.driver.log.receive(sealed.map_err(|error| crate::launch::with_causes(&error))?);
+    let tree_options = shared.options.tree_options;
+    let received = blocking(move || -> Result<Received, String> {
+        let image = writer.seal_up(trailer).map_err(|error| crate::launch::with_causes(&error))?;
+        let loaded = image.load().map_err(|error| crate::launch::with_causes(&error))?;
+        let tree = Tree::load(loaded.body(), zxid, None, tree_options)
+            .map_err(|error| format!("the leader's snapshot at {zxid} is none: {error}"))?;
+        Ok(Received { image, tree })
+    });
+    shared.driver.log.receive(received.await??);
     Ok(())
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use zabd_jute::Writer;
+    use zabd_jute::txn::{Txn, TxnHeader};
+    use zabd_jute::{OpCode, SessionId};
+
+    use super::*;
+
+    fn packet(said: &FromLeader<'_>) -> Bytes {
+        let mut bytes = Vec::new();
+        said.encode(&mut Writer::new(&mut bytes));
+        bytes.into()
+    }
+
+    fn txn(zxid: i64) -> Vec<u8> {
+        let kind = OpCode::SetData.code();
+        let header = TxnHeader { session: SessionId(1), cxid: 1, zxid: Zxid(zxid), time_ms: 1, kind };
+        let txn = Txn::SetData { path: "/a".into(), data: Some(b"x"), version: 1 };
+        let mut bytes = Vec::new();
+        Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut bytes));
+        bytes
+    }
+
+    #[test]
+    fn a_transaction_that_is_none_ends_the_connection() {
+        let good = txn(7);
+        let zxid = Zxid(7);
+        for said in [FromLeader::Proposal { zxid, txn: &good }, FromLeader::Inform { zxid, txn: &good }] {
+            assert_eq!(examine(&packet(&said)), Ok(None));
+        }
+        for length in 0..good.len() {
+            let said = FromLeader::Proposal { zxid, txn: &good[..length] };
+            let problem = examine(&packet(&said)).unwrap_err();
+            assert!(
+                problem.starts_with("the leader's transaction 0x7 cannot be read"),
+                "{length}: {problem}"
+            );
+        }
+        let said = FromLeader::Proposal { zxid: Zxid(8), txn: &good };
+        assert_eq!(examine(&packet(&said)).unwrap_err(), "the leader's transaction 0x8 says that it is 0x7");
+    }
+
+    #[test]
+    fn only_a_snap_is_followed_by_a_snapshot() {
+        assert_eq!(examine(&packet(&FromLeader::Snap { zxid: Zxid(5) })), Ok(Some(Zxid(5))));
+        for other in
+            [FromLeader::Diff { zxid: Zxid(5) }, FromLeader::Commit { zxid: Zxid(5) }, FromLeader::UpToDate]
+        {
+            assert_eq!(examine(&packet(&other)), Ok(None));
+        }
+    }
 }
