@@ -1,13 +1,28 @@
 //! Following: proposals are logged and acknowledged, commits applied, pings answered.
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind};
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, Touch};
 use zabd_jute::txn::{Entry, Txn};
 use zabd_jute::{OpCode, Reader, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::Learner;
 use crate::effect::{Durable, Effect, Effects, Reason};
+
+/// How many sessions one packet names: Java's leader takes any number of packets, and closes the connection over a field
+/// that is longer than its `jute.maxbuffer`, 1 MiB, with all the learner's clients. A session takes 12 bytes.
+const TOUCHED_MAX: usize = 50_000;
+
+/// At least one portion, since an empty one is a sign of life as well.
+fn portions(mut touched: Vec<Touch>) -> Vec<Vec<Touch>> {
+    let mut portions = Vec::new();
+    while TOUCHED_MAX < touched.len() {
+        let rest = touched.split_off(TOUCHED_MAX);
+        portions.push(std::mem::replace(&mut touched, rest));
+    }
+    portions.push(touched);
+    portions
+}
 
 impl Learner {
     pub(super) fn on_follow(&mut self, packet: &Bytes, decoded: &FromLeader<'_>, out: &mut Effects) {
@@ -91,6 +106,13 @@ impl Learner {
         }
     }
 
+    /// Signs of life: of this server, and of the sessions that it heard of.
+    pub(super) fn pong(&mut self, zxid: Zxid, touched: Vec<Touch>, out: &mut Effects) {
+        for touched in portions(touched) {
+            self.send(&FromLearner::Ping { zxid, touched }, out);
+        }
+    }
+
     /// Acknowledges what is durable now; an observer is not asked to.
     pub(super) fn acknowledge(&mut self, upto: Zxid, out: &mut Effects) {
         while let Some(zxid) = self.owed.pop_front_if(|zxid| *zxid <= upto) {
@@ -141,4 +163,29 @@ const KIND_OFFSET: usize = 8 + 4 + 8 + 8;
 fn is_reconfiguration(entry: &[u8]) -> bool {
     let kind = entry.get(KIND_OFFSET..).map(Reader::new).and_then(|mut r| r.int().ok());
     kind == Some(OpCode::Reconfig.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use zabd_jute::{SessionId, Writer};
+
+    use super::*;
+
+    #[test]
+    fn more_sessions_than_a_packet_may_name_go_in_several() {
+        let touch = |number: usize| Touch { session: SessionId(number as i64), timeout_ms: 4000 };
+        for (count, packets) in
+            [(0, 1), (1, 1), (TOUCHED_MAX, 1), (TOUCHED_MAX + 1, 2), (3 * TOUCHED_MAX + 7, 4)]
+        {
+            let touched: Vec<_> = (0..count).map(touch).collect();
+            let portions = portions(touched.clone());
+            assert_eq!(portions.len(), packets);
+            assert_eq!(portions.concat(), touched);
+            for touched in portions {
+                let mut bytes = Vec::new();
+                FromLearner::Ping { zxid: Zxid(1), touched }.encode(&mut Writer::new(&mut bytes));
+                assert!(bytes.len() < 1 << 20, "Java's jute.maxbuffer");
+            }
+        }
+    }
 }

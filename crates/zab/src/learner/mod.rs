@@ -266,7 +266,7 @@ impl Learner {
             Input::Synced { upto } => self.acknowledge(upto, out),
             Input::Persisted(what) => self.on_persisted(now, &what, out),
             Input::Rebased { last } => self.on_rebased(now, last, out),
-            Input::Pong { zxid, touched } => self.send(&FromLearner::Ping { zxid, touched }, out),
+            Input::Pong { zxid, touched } => self.pong(zxid, touched, out),
             Input::Timer => self.on_timer(now, out),
         }
     }
