@@ -23,8 +23,8 @@ use zabd_replica::read::{self, Read, ReadOptions, Served};
 use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::{Identities, Watches};
 use zabd_replica::{
-    ConnId, HashSeed, Input, Now, Output, Outputs, Replica, ReplicaOptions, Request, SessionRequest,
-    SessionTimeouts,
+    ConnId, HashSeed, Input, MemberOptions, Now, Output, Outputs, Replica, ReplicaOptions, Request,
+    SessionRequest, SessionTimeouts,
 };
 use zabd_tree::{AuthSchemes, CheckOptions, Tree};
 
@@ -107,6 +107,7 @@ fn replica(tree: &Tree, now_ms: i64) -> Replica {
         check,
         read: ReadOptions { skip_acl: false, limits: LIMITS },
         reconfig: false,
+        member: MemberOptions::default(),
         audit: true,
     };
     Replica::new(now(now_ms), tree, options)
@@ -160,6 +161,7 @@ impl Server {
                 None => connect.password.unwrap_or_default().to_vec(),
             },
             has_read_only_byte: connect.read_only.is_some(),
+            takes_read_only: connect.read_only == Some(true),
         };
         let identities = initial_identities("127.0.0.1");
         let awaits = [Awaited::Session].into();

@@ -21,20 +21,24 @@ def kinds_by_id(kinds):
 class Ensemble:
     """Servers of one list of members, on ports of their own; each may be replaced by one of another kind."""
 
-    def __init__(self, kinds, directory, observers=()):
+    def __init__(self, kinds, directory, observers=(), config=None, properties=None, own_hosts=False):
+        """`config` and `properties` are every member's. With `own_hosts` each has a loopback address of its own for the others."""
         self.directory = directory
+        self.config, self.properties = config or {}, properties or {}
+        self.own_hosts = own_hosts
         self.ports = {number: (free_port(), free_port(), free_port()) for number in kinds_by_id(kinds)}
         self.java_quorum_ports = set()
         self.observers = set(observers)
         self.members = {number: self.member(number, kind) for number, kind in kinds_by_id(kinds).items()}
 
     def member(self, number, kind):
-        config = {"initLimit": 10, "syncLimit": 5, "tickTime": 500}
+        config = {"initLimit": 10, "syncLimit": 5, "tickTime": 500, **self.config}
         for other, (_, quorum, election) in self.ports.items():
             role = ":observer" if other in self.observers else ""
-            config[f"server.{other}"] = f"127.0.0.1:{quorum}:{election}{role}"
+            host = f"127.0.0.{other}" if self.own_hosts else "127.0.0.1"
+            config[f"server.{other}"] = f"{host}:{quorum}:{election}{role}"
         directory = self.directory / f"server{number}"
-        server = Server(kind, directory, port=self.ports[number][0], config=config)
+        server = Server(kind, directory, port=self.ports[number][0], config=config, properties=self.properties)
         server.data_dir.mkdir(parents=True, exist_ok=True)
         (server.data_dir / "myid").write_text(f"{number}\n")
         if kind != "zabd":
@@ -61,9 +65,9 @@ class Ensemble:
             server.kill()
 
     def mode(self, number):
-        """`leader`, `follower`, `observer`; None while it does not serve."""
+        """`leader`, `follower`, `observer`, `read-only`; None while it does not serve."""
         try:
-            found = re.search(r"Mode: (\w+)", four_letter_word(self.members[number].port, "srvr", timeout=2))
+            found = re.search(r"Mode: ([\w-]+)", four_letter_word(self.members[number].port, "srvr", timeout=2))
         except OSError:
             return None
         return found and found.group(1)

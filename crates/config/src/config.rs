@@ -32,6 +32,12 @@ pub struct EnsembleConfig {
     pub listen_on_all_ips: bool,
     /// Whether other servers are told all of this server's addresses.
     pub multi_address: bool,
+    /// Whether a leader has clients when there are other members.
+    pub leader_serves: bool,
+    /// Whether new sessions are known only to the server on which they begin.
+    pub local_sessions: bool,
+    /// Whether such a session becomes one that all know when it creates an ephemeral.
+    pub local_sessions_upgrade: bool,
 }
 
 /// A valid configuration of one server.

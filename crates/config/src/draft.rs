@@ -43,7 +43,9 @@ pub(crate) struct Draft {
     pub leader_connect_delay_ms: u32,
     pub notification_interval_ms: (u32, u32),
     pub listen_on_all_ips: bool,
+    pub leader_serves: bool,
     pub local_sessions: bool,
+    pub local_sessions_upgrade: bool,
     pub dynamic_config_file: Option<String>,
     /// `server.N`, `group.N` and `weight.N` lines, in order.
     pub membership: Vec<Setting>,
@@ -81,7 +83,9 @@ impl Draft {
             leader_connect_delay_ms: 100,
             notification_interval_ms: (200, 60_000),
             listen_on_all_ips: false,
+            leader_serves: true,
             local_sessions: false,
+            local_sessions_upgrade: false,
             dynamic_config_file: None,
             membership: Vec::new(),
         }

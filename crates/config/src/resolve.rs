@@ -426,6 +426,9 @@ impl Resolver {
             notification_interval_ms: self.draft.notification_interval_ms,
             listen_on_all_ips: self.draft.listen_on_all_ips,
             multi_address: self.draft.multi_address_enabled,
+            leader_serves: self.draft.leader_serves,
+            local_sessions: self.draft.local_sessions,
+            local_sessions_upgrade: self.draft.local_sessions_upgrade,
         });
     }
 
@@ -438,8 +441,6 @@ impl Resolver {
         let has = |name: &str| self.last.contains_key(name);
         let asked = [
             ("reconfigEnabled", self.draft.config.reconfig_enabled),
-            ("localSessionsEnabled", self.draft.local_sessions),
-            ("leaderServes", is_set("leaderServes", &["no"])),
             ("sslQuorum", is_set("sslQuorum", &["true"])),
             ("quorum.auth.enableSasl", self.draft.quorum_sasl_enabled),
             ("oraclePath", has("oraclePath")),
@@ -447,11 +448,6 @@ impl Resolver {
         ];
         for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
             self.error(key, "this build's ensembles cannot do this yet", "leave it out");
-        }
-        if self.draft.config.read_only_mode {
-            let message =
-                "readonlymode.enabled: a member without a quorum serves nobody in this build".to_owned();
-            self.warnings.push(Warning { source: None, message });
         }
     }
 

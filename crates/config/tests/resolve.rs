@@ -211,8 +211,13 @@ fn several_servers_are_an_ensemble() {
     assert!(tuned.listen_on_all_ips);
     assert_eq!((tuned.connect_timeout_ms, tuned.leader_connect_delay_ms), (7, 8));
     assert_eq!(tuned.notification_interval_ms, (9, 99));
-    let read_only = member("3\n", &format!("{MEMBERS}{limits}readonlymode.enabled=true\n")).unwrap();
-    assert!(read_only.warnings.iter().any(|warning| warning.message.starts_with("readonlymode.enabled: ")));
+    let roles = "readonlymode.enabled=true\nleaderServes=no\nlocalSessionsEnabled=true\n\
+                 localSessionsUpgradingEnabled=true\n";
+    let roles = member("3\n", &format!("{MEMBERS}{limits}{roles}")).unwrap();
+    assert!(roles.read_only_mode && roles.warnings.is_empty(), "{:?}", roles.warnings);
+    let roles = roles.ensemble.unwrap();
+    assert!(!roles.leader_serves && roles.local_sessions && roles.local_sessions_upgrade);
+    assert!(ensemble.leader_serves && !ensemble.local_sessions && !ensemble.local_sessions_upgrade);
     let groups = "group.1=1:2\nweight.1=3\n";
     let groups = member("1\n", &format!("{MEMBERS}{limits}{groups}")).unwrap().ensemble.unwrap();
     assert!(
@@ -231,7 +236,6 @@ fn a_member_needs_its_number_and_its_limits() {
         ("7\n", limits, "My id 7 not in the peer list"),
         ("", limits, "serverid"),
         ("2\n", "initLimit=10\nsyncLimit=5\nreconfigEnabled=true\n", "ensembles cannot do this yet"),
-        ("2\n", "initLimit=10\nsyncLimit=5\nleaderServes=no\n", "ensembles cannot do this yet"),
         ("2\n", "initLimit=10\nsyncLimit=5\nsslQuorum=true\n", "ensembles cannot do this yet"),
     ] {
         let errors = member(id, &format!("{MEMBERS}{lines}")).unwrap_err().to_string();

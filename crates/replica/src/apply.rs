@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use zabd_jute::client::MultiHeader;
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
-use zabd_jute::{Limits, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
+use zabd_jute::{ErrorCode, Limits, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
 use zabd_tree::{Change, Effects, OpResult, Tree};
 
 use crate::audit::{self, AuditEvent};
@@ -57,6 +57,10 @@ impl Replica {
 
     fn serve(&mut self, tree: &Tree, watches: &mut Watches, request: &Request, out: &mut Outputs) {
         let Request { conn, session, xid, op, .. } = *request;
+        if op == OpCode::CloseSession.code() {
+            self.end_local_session(tree, conn, session, xid, out);
+            return;
+        }
         let read = Read { conn, session, xid, op, body: &request.body, identities: &request.identities };
         let (options, traffic) = (&self.options.read, &mut self.reads);
         let served = read::serve(tree, Some(watches), &read, options, traffic, &mut out.bytes);
@@ -124,18 +128,21 @@ impl Replica {
                 {
                     ensemble.learning.begin(session, conn, timeout_ms);
                 }
-                reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte);
+                reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte.then_some(false));
                 out.send(conn, true);
                 out.list.push(Output::Established { conn, session, timeout_ms });
             }
-            Origin::Client { conn, xid, op, multi, audited } => {
+            Origin::Client { conn, xid, op, multi, audited, known_error } => {
                 if let Some(request) = audited {
                     let events = audit::events(&request, &entry.txn, self.options.read.limits);
                     out.list.extend(events.into_iter().map(audited_fact));
                 }
                 let bytes = &mut out.bytes;
                 match (&entry.txn, results.front()) {
-                    (Txn::Error { code }, _) => reply::frame(bytes, header(xid, zxid, *code), |_| ()),
+                    (Txn::Error { code }, _) => {
+                        let code = known_error.map_or(*code, ErrorCode::code);
+                        reply::frame(bytes, header(xid, zxid, code), |_| ());
+                    }
                     (Txn::Multi(parts), _) => {
                         let paths = parts.iter().map(|part| path_of(&part.txn));
                         let body = |w: &mut Writer<'_>| multi_body(w, &multi, paths, results);

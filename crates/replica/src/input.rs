@@ -41,6 +41,8 @@ pub struct SessionRequest {
     pub password: Vec<u8>,
     /// The answer ends with a `readOnly` byte exactly when the request did.
     pub has_read_only_byte: bool,
+    /// The client would take a server without a quorum.
+    pub takes_read_only: bool,
 }
 
 /// One request of an established session, as it came off the wire.
@@ -190,6 +192,8 @@ pub enum Fact {
         /// Whether it is this server.
         leads: bool,
     },
+    /// There is no leader: clients that ask for no more may read from now on.
+    ReadOnlyBegun,
     /// Nobody is served any more.
     RoleLeft {
         /// Why.

@@ -16,7 +16,7 @@ use zabd_jute::{ErrorCode, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Changes, CheckOptions, OpResult, Pending, Tree};
 
-use crate::ensemble::{Ensemble, Owner, Serving};
+use crate::ensemble::{Ensemble, MemberOptions, Owner, Serving};
 use crate::input::{ConnId, Fact, Input, Now, Output, Outputs, Request, SessionRequest};
 use crate::read::{self, ReadOptions};
 use crate::session::{SessionBucket, SessionTimeouts, Sessions};
@@ -37,6 +37,8 @@ pub struct ReplicaOptions {
     pub audit: bool,
     /// Whether a `reconfig` gets as far as being told that a standalone server has no ensemble.
     pub reconfig: bool,
+    /// Whom a member of an ensemble serves, and how.
+    pub member: MemberOptions,
 }
 
 /// Where this server stands in the log. See the module's drawing.
@@ -79,6 +81,8 @@ pub(crate) enum Origin {
         multi: Box<[i32]>,
         /// The request itself, if it is told to the audit log.
         audited: Option<Box<Request>>,
+        /// What it is told if it fails, whatever the transaction says.
+        known_error: Option<ErrorCode>,
     },
     /// A connect request: the new session's first reply.
     Connect { conn: ConnId, timeout_ms: i32, has_read_only_byte: bool },
@@ -103,6 +107,8 @@ pub struct Replica {
     pub(crate) options: ReplicaOptions,
     pub(crate) pending: Pending,
     pub(crate) sessions: Sessions,
+    /// Sessions that no other server knows.
+    pub(crate) local: Sessions,
     pub(crate) queue: VecDeque<Queued>,
     pub(crate) positions: Positions,
     /// Set if this server is not alone.
@@ -132,6 +138,7 @@ impl Replica {
         Self {
             pending: Pending::new(options.check),
             sessions,
+            local: Sessions::new(options.timeouts, SessionId::NONE),
             queue: VecDeque::new(),
             positions: Positions { appended: last, synced: last, committed: last, applied: last },
             ensemble: None,
@@ -158,6 +165,11 @@ impl Replica {
     /// Sessions by the moment they end, for operators.
     pub fn session_buckets(&self) -> Vec<SessionBucket> {
         self.sessions.buckets()
+    }
+
+    /// The same of those that only this server knows.
+    pub fn local_session_buckets(&self) -> Vec<SessionBucket> {
+        self.local.buckets()
     }
 
     /// How many sessions are alive or closing.
@@ -200,7 +212,8 @@ impl Replica {
     /// When [`Input::Tick`] is due, if nothing else happens.
     pub fn next_tick_ms(&self) -> Option<i64> {
         // While nothing can be logged, no session ends.
-        self.sessions.next_end_ms().filter(|_| !self.suspended)
+        let global = self.sessions.next_end_ms().filter(|_| !self.suspended);
+        [global, self.local.next_end_ms()].into_iter().flatten().min()
     }
 
     /// Advances by one input, appending to `out` what the shell must do, in order.
@@ -221,6 +234,7 @@ impl Replica {
 
     fn on_touch(&mut self, now: Now, session: SessionId) {
         match &mut self.ensemble {
+            _ if self.local.touch(now.monotonic_ms, session) => (),
             Some(ensemble) if ensemble.serving == Serving::Learning => _ = ensemble.learning.touch(session),
             _ => _ = self.sessions.touch(now.monotonic_ms, session),
         }
@@ -228,11 +242,15 @@ impl Replica {
 
     fn on_request(&mut self, now: Now, tree: &Tree, request: Request, out: &mut Outputs) {
         if self.is_learning() {
-            self.on_request_as_learner(request, out);
+            self.on_request_as_learner(now, request, out);
             let Some(ensemble) = &self.ensemble else { return };
             if ensemble.has_effects() {
                 self.carry_out(now, tree, out);
             }
+            return;
+        }
+        if self.local.is_known(request.session) {
+            self.on_local_request(now, tree, request, out);
             return;
         }
         // As in Java, what comes for a session that is closing or gone is dropped: its connection is
@@ -277,7 +295,7 @@ impl Replica {
         request: &SessionRequest,
         out: &mut Outputs,
     ) {
-        if !self.is_serving() {
+        if !self.serves(tree, request) {
             out.list.push(Output::Close { conn });
             return;
         }
@@ -288,7 +306,9 @@ impl Replica {
             return;
         }
         let timeout_ms = self.options.timeouts.negotiate(request.timeout_ms);
-        if request.session == SessionId::NONE {
+        if self.is_for_local_sessions(request.session) {
+            self.connect_locally(now, conn, request, timeout_ms, out);
+        } else if request.session == SessionId::NONE {
             if self.is_learning() {
                 self.forward_new_session(conn, timeout_ms, request.has_read_only_byte);
                 self.carry_out(now, tree, out);
@@ -317,7 +337,7 @@ impl Replica {
         let wrong_password = request.password != zabd_jute::client::password(session);
         if wrong_password || !self.sessions.is_alive(session) {
             out.list.push(Output::Fact(Fact::SessionRefused { session, wrong_password }));
-            crate::reply::refused(&mut out.bytes, request.has_read_only_byte);
+            crate::reply::refused(&mut out.bytes, request.has_read_only_byte.then_some(false));
             out.send(conn, true);
             out.list.push(Output::Close { conn });
             return;
@@ -327,7 +347,8 @@ impl Replica {
         if let Some(old) = before.filter(|old| *old != conn) {
             out.list.push(Output::Close { conn: old });
         }
-        crate::reply::connected(&mut out.bytes, session, timeout_ms, request.has_read_only_byte);
+        let read_only = request.has_read_only_byte.then_some(false);
+        crate::reply::connected(&mut out.bytes, session, timeout_ms, read_only);
         out.send(conn, true);
         out.list.push(Output::Established { conn, session, timeout_ms });
     }
@@ -360,6 +381,7 @@ impl Replica {
     }
 
     fn on_tick(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
+        self.expire_local_sessions(now, out);
         if self.suspended || self.is_learning() {
             // An end that cannot be logged is no end; the sessions expire when there is room.
             return;

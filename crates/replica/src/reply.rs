@@ -42,25 +42,16 @@ pub(crate) fn event(out: &mut Vec<u8>, zxid: Zxid, kind: EventKind, path: &str) 
     });
 }
 
-/// The answer to a connect request.
-pub(crate) fn connected(out: &mut Vec<u8>, session: SessionId, timeout_ms: i32, has_read_only_byte: bool) {
-    let response = ConnectResponse {
-        timeout_ms,
-        session,
-        password: zabd_jute::client::password(session),
-        read_only: has_read_only_byte.then_some(false),
-    };
+/// The answer to a connect request. `read_only` ends it exactly when the request ended so.
+pub(crate) fn connected(out: &mut Vec<u8>, session: SessionId, timeout_ms: i32, read_only: Option<bool>) {
+    let response =
+        ConnectResponse { timeout_ms, session, password: zabd_jute::client::password(session), read_only };
     connect_frame(out, &response);
 }
 
 /// The answer to a connect request for a session that cannot be resumed: clients take it as *expired*.
-pub(crate) fn refused(out: &mut Vec<u8>, has_read_only_byte: bool) {
-    let response = ConnectResponse {
-        timeout_ms: 0,
-        session: SessionId::NONE,
-        password: [0; 16],
-        read_only: has_read_only_byte.then_some(false),
-    };
+pub(crate) fn refused(out: &mut Vec<u8>, read_only: Option<bool>) {
+    let response = ConnectResponse { timeout_ms: 0, session: SessionId::NONE, password: [0; 16], read_only };
     connect_frame(out, &response);
 }
 

@@ -158,6 +158,18 @@ impl Sessions {
         }
     }
 
+    /// The connection that carries a session.
+    pub(crate) fn conn(&self, id: SessionId) -> Option<ConnId> {
+        self.tracked.get(&id)?.conn
+    }
+
+    /// The session goes on elsewhere: its timeout, and the connection that carries it.
+    pub(crate) fn take(&mut self, id: SessionId) -> Option<(i32, Option<ConnId>)> {
+        let tracked = self.tracked.remove(&id)?;
+        self.buckets.remove(&(tracked.bucket_end_ms, id));
+        Some((tracked.timeout_ms, tracked.conn))
+    }
+
     /// The session is gone; yields the connection that carried it.
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<ConnId> {
         let tracked = self.tracked.remove(&id)?;

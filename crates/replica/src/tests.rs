@@ -12,8 +12,8 @@ use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
 use crate::read::{ReadOptions, touches_watches};
 use crate::watches::{Identities, Watches};
 use crate::{
-    ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Replica, ReplicaOptions, Request, SessionRequest,
-    SessionTimeouts,
+    ConnId, Fact, HashSeed, Input, MemberOptions, Now, Output, Outputs, Replica, ReplicaOptions, Request,
+    SessionRequest, SessionTimeouts,
 };
 
 const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 2000, min_ms: 4000, max_ms: 40_000 };
@@ -28,7 +28,7 @@ struct Alone {
     facts: Vec<Fact>,
 }
 
-fn identities() -> Identities {
+pub(crate) fn identities() -> Identities {
     [Id::new("ip", "127.0.0.1")].into()
 }
 
@@ -54,6 +54,7 @@ impl Alone {
             read: ReadOptions { skip_acl: false, limits },
             audit: false,
             reconfig: false,
+            member: MemberOptions::default(),
         };
         let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };
         Self {
@@ -113,6 +114,7 @@ impl Alone {
             session: SessionId::NONE,
             password: vec![0; 16],
             has_read_only_byte: true,
+            takes_read_only: false,
         };
         assert_eq!(self.feed(Input::Connect { conn: ConnId(conn), request }), Vec::<String>::new());
         let lines = self.sync();
@@ -127,6 +129,7 @@ impl Alone {
             session,
             password: password.to_vec(),
             has_read_only_byte: false,
+            takes_read_only: false,
         };
         self.feed(Input::Connect { conn: ConnId(conn), request })
     }
@@ -148,7 +151,7 @@ impl Alone {
 }
 
 /// One frame or several, in words.
-fn say(mut bytes: &[u8]) -> String {
+pub(crate) fn say(mut bytes: &[u8]) -> String {
     let mut said = Vec::new();
     while let Some(head) = bytes.first_chunk::<4>() {
         let (frame, rest) = bytes[4..].split_at(i32::from_be_bytes(*head) as usize);
@@ -161,7 +164,8 @@ fn say(mut bytes: &[u8]) -> String {
 fn say_frame(frame: &[u8]) -> String {
     if frame.len() == 36 || frame.len() == 37 {
         let response = ConnectResponse::from_bytes(frame).unwrap();
-        return if response.timeout_ms > 0 { "connected".into() } else { "refused".into() };
+        let how = if response.read_only == Some(true) { " read-only" } else { "" };
+        return if response.timeout_ms > 0 { format!("connected{how}") } else { "refused".into() };
     }
     let mut r = Reader::new(frame);
     let header = ReplyHeader::decode(&mut r).unwrap();
@@ -173,7 +177,7 @@ fn say_frame(frame: &[u8]) -> String {
     format!("{} zxid={} err={} +{body}", header.xid, header.zxid.0, header.err)
 }
 
-fn create(path: &str, flags: i32) -> Vec<u8> {
+pub(crate) fn create(path: &str, flags: i32) -> Vec<u8> {
     CreateRequest { path: path.into(), data: Some(b"1"), acl: Some(vec![Acl::open()]), flags }.to_bytes()
 }
 

@@ -46,7 +46,8 @@ impl Replica {
         };
         let multi = decoded.multi_kinds();
         let origin = origin_of(request, multi, self.options.audit);
-        let caller = Caller { session, ids: &request.identities };
+        let no_ephemerals = self.why_no_ephemerals(session);
+        let caller = Caller { session, ids: &request.identities, no_ephemerals };
         match decoded {
             // Another server waits for a transaction, whatever it says.
             Decoded::Refused if conn == ConnId::NOBODY => {
@@ -72,7 +73,7 @@ impl Replica {
         error: ErrorCode,
         out: &mut Outputs,
     ) {
-        let caller = Caller { session: request.session, ids: &request.identities };
+        let caller = Caller { session: request.session, ids: &request.identities, no_ephemerals: None };
         let origin = origin_of(request, Box::default(), self.options.audit);
         let txn = Prepared::Ready(Txn::Error { code: error.code() });
         self.append(now, tree, &caller, request.xid, txn, origin, out);
@@ -109,7 +110,7 @@ impl Replica {
         origin: Origin,
         out: &mut Outputs,
     ) {
-        let caller = Caller { session, ids: &[] };
+        let caller = Caller { session, ids: &[], no_ephemerals: None };
         let write = Prepared::Check(WriteRequest::CreateSession { timeout_ms });
         self.append(now, tree, &caller, 0, write, origin, out);
     }
@@ -130,7 +131,7 @@ impl Replica {
         origin: Origin,
         out: &mut Outputs,
     ) {
-        let caller = Caller { session, ids: &[] };
+        let caller = Caller { session, ids: &[], no_ephemerals: None };
         for path in self.pending.paths_before_close(tree, session) {
             let part = Prepared::Check(WriteRequest::DeleteOwn { path: path.into() });
             self.append(now, tree, &caller, 0, part, Origin::Server, out);
@@ -144,7 +145,7 @@ impl Replica {
         if self.suspended || !self.may_propose() {
             return;
         }
-        let caller = Caller { session: SessionId::NONE, ids: &[] };
+        let caller = Caller { session: SessionId::NONE, ids: &[], no_ephemerals: None };
         let write = Prepared::Check(WriteRequest::DeleteContainer { path: path.into() });
         self.append(now, tree, &caller, 0, write, Origin::Server, out);
     }
@@ -215,7 +216,23 @@ fn origin_of(request: &Request, multi: Box<[i32]>, is_audited: bool) -> Origin {
         return Origin::Server;
     }
     let audited = is_audited.then(|| Box::new(request.clone()));
-    Origin::Client { conn, xid, op, multi, audited }
+    Origin::Client { conn, xid, op, multi, audited, known_error: None }
+}
+
+/// Whether a request creates an ephemeral, be it as a part of a multi.
+pub(crate) fn creates_ephemeral(request: &Request, limits: Limits) -> bool {
+    let Some(op @ (OpCode::Create | OpCode::Create2 | OpCode::Multi)) = OpCode::from_code(request.op) else {
+        return false;
+    };
+    let is_ephemeral = |flags| CreateMode::from_flags(flags).is_some_and(CreateMode::is_ephemeral);
+    match decode(op, &mut Reader::with_limits(&request.body, limits), false) {
+        Ok(Decoded::Write(WriteRequest::Create { request, .. })) => is_ephemeral(request.create.flags),
+        Ok(Decoded::Write(WriteRequest::Multi(multi))) => multi.ops.iter().any(|op| match op {
+            MultiOp::Create { request, .. } => is_ephemeral(request.create.flags),
+            _ => false,
+        }),
+        _ => false,
+    }
 }
 
 /// What each operation of a multi is, for the reply; nothing for other requests.

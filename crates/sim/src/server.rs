@@ -6,7 +6,9 @@ use zabd_jute::quorum::Configuration;
 use zabd_jute::{Limits, ServerId, SessionId, Zxid};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
-use zabd_replica::{ConnId, HashSeed, Input, Now, Outputs, Replica, ReplicaOptions, SessionTimeouts};
+use zabd_replica::{
+    ConnId, HashSeed, Input, MemberOptions, Now, Outputs, Replica, ReplicaOptions, SessionTimeouts,
+};
 use zabd_storage::disk::MemoryDisk;
 use zabd_tree::{AuthSchemes, CheckOptions, Tree};
 use zabd_zab::effect::{LinkId, Timing};
@@ -79,6 +81,7 @@ fn options(id: ServerId, life: u64) -> ReplicaOptions {
         read: ReadOptions { skip_acl: false, limits },
         audit: false,
         reconfig: false,
+        member: MemberOptions::default(),
     }
 }
 

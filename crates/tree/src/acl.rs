@@ -15,6 +15,8 @@ pub struct Caller<'a> {
     pub session: SessionId,
     /// The identities of its connection.
     pub ids: &'a [Id<'static>],
+    /// Why its session may own no ephemerals, if it may not: it is known to one server only.
+    pub no_ephemerals: Option<ErrorCode>,
 }
 
 /// Which schemes access lists may name, besides `world`, `auth` and `ip`.
@@ -193,7 +195,7 @@ mod tests {
     use super::*;
 
     fn caller<'a>(ids: &'a [Id<'static>]) -> Caller<'a> {
-        Caller { session: SessionId(1), ids }
+        Caller { session: SessionId(1), ids, no_ephemerals: None }
     }
 
     #[test]

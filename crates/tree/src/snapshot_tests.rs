@@ -74,7 +74,7 @@ impl World {
     fn apply(&mut self, session: SessionId, request: WriteRequest<'_>) {
         self.zxid += 1;
         let ids = [Id::new("ip", "10.0.0.1")];
-        let caller = Caller { session, ids: &ids };
+        let caller = Caller { session, ids: &ids, no_ephemerals: None };
         let mut header =
             TxnHeader { session, cxid: 0, zxid: Zxid(self.zxid), time_ms: 1000 + self.zxid, kind: -1 };
         let (kind, txn) = self.pending.prepare(&self.tree, &caller, &header, request);

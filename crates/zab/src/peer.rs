@@ -221,6 +221,11 @@ impl Peer {
         }
     }
 
+    /// Whether what it has is all that it ever had.
+    pub fn vouches(&self) -> bool {
+        matches!(self.standing, Standing::Voter) && !self.needs_snapshot
+    }
+
     /// The configuration that holds.
     pub fn configuration(&self) -> &Configuration {
         &self.configuration

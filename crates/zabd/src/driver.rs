@@ -158,7 +158,12 @@ impl Driver {
         self.quorum.get().is_some()
     }
 
-    /// Whether clients are served: always, by a lone server.
+    /// Whether any client is served: always, by a lone server.
+    pub fn serves_clients(&self) -> bool {
+        !self.is_member() || self.inspect(Replica::serves_clients)
+    }
+
+    /// Whether this server has a role: always, if it is alone.
     pub fn is_serving(&self) -> bool {
         !self.is_member() || self.inspect(Replica::is_serving)
     }
@@ -435,6 +440,9 @@ fn tell(fact: &Fact, clients: &crate::net::Clients<'_>) {
         Fact::RoleBegun { epoch, leader, leads: false } => {
             tracing::info!("FOLLOWING server {leader} in epoch {epoch}");
         }
+        Fact::ReadOnlyBegun => {
+            tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
+        }
         Fact::RoleLeft { reason } => tracing::warn!("LOOKING for a leader: {reason:?}"),
         Fact::DigestMismatch(mismatch) => {
             tracing::error!(
@@ -450,7 +458,7 @@ mod tests {
     use super::*;
     use zabd_jute::Limits;
     use zabd_replica::read::ReadOptions;
-    use zabd_replica::{HashSeed, ReplicaOptions, SessionTimeouts};
+    use zabd_replica::{HashSeed, MemberOptions, ReplicaOptions, SessionTimeouts};
     use zabd_tree::{CheckOptions, TreeOptions};
 
     fn driver() -> Driver {
@@ -463,6 +471,7 @@ mod tests {
             read: ReadOptions { skip_acl: false, limits: Limits::default() },
             audit: false,
             reconfig: false,
+            member: MemberOptions::default(),
         };
         let replica = Replica::new(clock.now(), &tree, options);
         let watches = Watches::new(HashSeed::with_seed(1), false);
@@ -476,6 +485,7 @@ mod tests {
             session: SessionId::NONE,
             password: vec![0; 16],
             has_read_only_byte: false,
+            takes_read_only: false,
         };
         Input::Connect { conn: ConnId(conn), request }
     }

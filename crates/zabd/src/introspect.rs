@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use zabd_config::Config;
 use zabd_jute::client::FourLetterWord;
 use zabd_jute::quorum::PeerState;
-use zabd_replica::Replica;
+use zabd_replica::{Replica, Serving};
 use zabd_storage::recovery::Directories;
 
 use crate::admin;
@@ -18,6 +18,9 @@ use crate::log_writer::LogFigures;
 use crate::net::{ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, ServerCounters};
 use crate::recover::StartFigures;
 use crate::snapshotter::SnapshotFigures;
+
+/// What a server without a leader is that serves reads, in Java's words.
+pub const READ_ONLY: &str = "read-only";
 
 /// Everything that there is to look at.
 pub struct Introspection {
@@ -57,6 +60,9 @@ impl Introspection {
     /// What this server is, in Java's words.
     pub fn mode(&self) -> &'static str {
         let Some(status) = self.driver.inspect(Replica::ensemble_status) else { return "standalone" };
+        if status.serving == Serving::ReadOnly {
+            return READ_ONLY;
+        }
         match status.state {
             PeerState::Looking => "looking",
             PeerState::Following => "follower",

@@ -15,7 +15,7 @@ use zabd_jute::Limits;
 use zabd_replica::auth::{AuthOptions, DigestAlgorithm};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
-use zabd_replica::{HashSeed, Input, Replica, ReplicaOptions, SessionTimeouts};
+use zabd_replica::{HashSeed, Input, LocalSessions, MemberOptions, Replica, ReplicaOptions, SessionTimeouts};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::{Log, LogOptions};
 use zabd_storage::recovery::{
@@ -349,6 +349,20 @@ fn replica_options(config: &Config, limits: Limits, secret: u64, server_id: u8) 
         read: read_options(config, limits),
         audit: config.audit_enabled,
         reconfig: config.reconfig_enabled,
+        member: member_options(config),
+    }
+}
+
+fn member_options(config: &Config) -> MemberOptions {
+    let Some(ensemble) = &config.ensemble else { return MemberOptions::default() };
+    MemberOptions {
+        leader_serves: ensemble.leader_serves,
+        read_only: config.read_only_mode,
+        local_sessions: match (ensemble.local_sessions, ensemble.local_sessions_upgrade) {
+            (false, _) => LocalSessions::Off,
+            (true, false) => LocalSessions::On,
+            (true, true) => LocalSessions::Upgrading,
+        },
     }
 }
 
@@ -381,6 +395,8 @@ fn connection_options(config: &Config, limits: Limits) -> ConnectionOptions {
 fn throttle_options(config: &Config) -> ThrottleOptions {
     let throttle = &config.connection_throttle;
     let weight = |weight: u32| if throttle.weight_enabled { i64::from(weight) } else { 1 };
+    let is_local = config.ensemble.as_ref().is_some_and(|ensemble| ensemble.local_sessions);
+    let new_session = if is_local { throttle.local_session_weight } else { throttle.global_session_weight };
     ThrottleOptions {
         tokens: i64::from(throttle.max_tokens),
         fill_time_ms: i64::from(throttle.fill_time_ms),
@@ -389,7 +405,7 @@ fn throttle_options(config: &Config) -> ThrottleOptions {
         drop_increase: throttle.drop_increase,
         drop_decrease: throttle.drop_decrease,
         decrease_ratio: throttle.decrease_ratio,
-        new_session_weight: weight(throttle.global_session_weight),
+        new_session_weight: weight(new_session),
         resumed_session_weight: weight(throttle.renew_session_weight),
     }
 }

@@ -73,12 +73,12 @@ pub(super) const SECTION: Section = Section {
             .strict_bool(|d, v| d.listen_on_all_ips = v),
         Key::file("localSessionsEnabled", "false", "true")
             .doc("Sessions that only the server knows on which they were opened.")
-            .no_effect(NO_PEERS)
+            .in_ensemble()
             .strict_bool(|d, v| d.local_sessions = v),
         Key::file("localSessionsUpgradingEnabled", "false", "true")
             .doc("Make such a session global when it creates an ephemeral node.")
-            .no_effect(NO_PEERS)
-            .strict_bool(ignored_bool),
+            .in_ensemble()
+            .strict_bool(|d, v| d.local_sessions_upgrade = v),
         Key::file("reconfigEnabled", "false", "true")
             .doc("Members may be changed at run time.")
             .differently("a standalone server answers `reconfig` with `Unimplemented` rather than `ReconfigDisabled`, as in Java")
@@ -115,7 +115,13 @@ pub(super) const SECTION: Section = Section {
             .doc("Threads for election connections.")
             .no_effect(NO_PEERS)
             .int(i32::MIN as i64, ignored_number),
-        Key::prefixed("leaderServes", "yes", "no").doc("`no` keeps clients off the leader.").no_effect(NO_PEERS),
+        Key::prefixed("leaderServes", "yes", "no")
+            .doc("`no` keeps clients off the leader, when there are other members.")
+            .in_ensemble()
+            .custom(|d, raw| {
+                d.leader_serves = raw.value != "no";
+                Ok(None)
+            }),
         Key::prefixed("cnxTimeout", "5000", "3000")
             .unit("milliseconds")
             .doc("Connect timeout of election sockets.")

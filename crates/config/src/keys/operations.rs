@@ -16,8 +16,8 @@ pub(super) const SECTION: Section = Section {
             )
             .custom(four_letter_words),
         Key::bare("readonlymode.enabled", "false", "true")
-            .doc("A server without a quorum goes on serving reads; also allows the word `isro`.")
-            .differently("only allows `isro`: a standalone server is never without a quorum, and a member without one serves nobody yet")
+            .doc("A member that finds no leader serves reads to clients that take a read-only server; also allows the word `isro`.")
+            .differently("needs no `localSessionsEnabled`, without which Java's answer cannot be read; a standalone server is never without a quorum")
             .lenient_bool(|d, v| d.config.read_only_mode = v),
         Key::prefixed("audit.enable", "false", "true")
             .doc("Write who did what to the audit log.")

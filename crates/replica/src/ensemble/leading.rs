@@ -98,7 +98,11 @@ impl Replica {
     pub(crate) fn check_owner(&mut self, session: SessionId, from: Owner) -> Result<(), ErrorCode> {
         let may_close = is_on(Mutation::ClosingSessionAccepted) && self.sessions.is_known(session);
         if !self.sessions.is_alive(session) && !may_close {
-            return Err(ErrorCode::SessionExpired);
+            return if self.may_be_local_elsewhere(session) {
+                Ok(())
+            } else {
+                Err(ErrorCode::SessionExpired)
+            };
         }
         let Some(ensemble) = &mut self.ensemble else { return Ok(()) };
         let owner = *ensemble.owners.entry(session).or_insert(from);

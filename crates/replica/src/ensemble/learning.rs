@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use zabd_jute::quorum::{FromLearner, Request as Forwarded, Touch};
 use zabd_jute::txn::TxnHeader;
-use zabd_jute::{OpCode, Reader, Record, SessionId, Zxid};
+use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
-use crate::input::{ConnId, Fact, Output, Outputs, Request, SessionRequest};
+use crate::input::{ConnId, Fact, Now, Output, Outputs, Request, SessionRequest};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::write::multi_kinds;
 
@@ -37,7 +37,14 @@ struct Connecting {
 #[derive(Debug)]
 enum Waiting {
     /// A write that was forwarded.
-    Write { xid: i32, op: i32, multi: Box<[i32]>, audited: Option<Box<Request>> },
+    Write {
+        xid: i32,
+        op: i32,
+        multi: Box<[i32]>,
+        audited: Option<Box<Request>>,
+        /// Why it will fail, if this server knows better than the leader.
+        known_error: Option<ErrorCode>,
+    },
     /// A sync that was forwarded.
     Sync(Request),
     /// A read behind one of them.
@@ -84,26 +91,32 @@ impl Learning {
 }
 
 impl Replica {
-    fn learning(&mut self) -> &mut Learning {
+    pub(super) fn learning(&mut self) -> &mut Learning {
         &mut self.ensemble.as_mut().expect("only a learner waits for a leader").learning
     }
 
-    fn send_to_leader(&mut self, packet: &FromLearner<'_>) {
+    pub(super) fn send_to_leader(&mut self, packet: &FromLearner<'_>) {
         let ensemble = self.ensemble.as_mut().expect("only a learner has a leader");
         ensemble.peer.send_to_leader(packet, &mut ensemble.effects);
     }
 
     /// A request that a connection could not serve by itself.
-    pub(crate) fn on_request_as_learner(&mut self, request: Request, out: &mut Outputs) {
-        if !self.learning().touch(request.session) {
+    pub(crate) fn on_request_as_learner(&mut self, now: Now, request: Request, out: &mut Outputs) {
+        let is_local = self.touch_local(now, request.session);
+        if !is_local && !self.learning().touch(request.session) {
             return;
         }
         let op = OpCode::from_code(request.op);
-        if crate::read::is_write(request.op) {
+        let ends_local = is_local && op == Some(OpCode::CloseSession);
+        if ends_local {
+            self.local.close(request.session);
+        }
+        if crate::read::is_write(request.op) && !ends_local {
+            let known_error = if is_local { self.upgrade_through_leader(&request) } else { None };
             let multi = multi_kinds(&request, self.options.read.limits);
             self.forward(&request);
             let audited = self.options.audit.then(|| Box::new(request.clone()));
-            let write = Waiting::Write { xid: request.xid, op: request.op, multi, audited };
+            let write = Waiting::Write { xid: request.xid, op: request.op, multi, audited, known_error };
             self.learning().waiting.entry(request.conn).or_default().push_back(write);
         } else if op == Some(OpCode::Sync) && !is_on(Mutation::SyncAnsweredLocally) {
             self.forward(&request);
@@ -159,7 +172,7 @@ impl Replica {
         let Some(Connecting { conn, timeout_ms, has_read_only_byte }) = connecting else { return };
         if !is_valid {
             out.list.push(Output::Fact(Fact::SessionRefused { session, wrong_password: false }));
-            crate::reply::refused(&mut out.bytes, has_read_only_byte);
+            crate::reply::refused(&mut out.bytes, has_read_only_byte.then_some(false));
             out.send(conn, true);
             out.list.push(Output::Close { conn });
             return;
@@ -168,7 +181,7 @@ impl Replica {
         if let Some(old) = before.filter(|old| *old != conn) {
             out.list.push(Output::Close { conn: old });
         }
-        crate::reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte);
+        crate::reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte.then_some(false));
         out.send(conn, true);
         out.list.push(Output::Established { conn, session, timeout_ms });
     }
@@ -231,16 +244,19 @@ impl Replica {
             let Connecting { conn, timeout_ms, has_read_only_byte } = connecting;
             return (Origin::Connect { conn, timeout_ms, has_read_only_byte }, None);
         }
-        let Some(conn) = learning.sessions.get(&header.session).map(|local| local.conn) else {
+        let own = learning.sessions.get(&header.session).map(|local| local.conn);
+        let Some(conn) = own.or_else(|| self.local.conn(header.session)) else {
             return (Origin::Server, None);
         };
+        let learning = self.learning();
         let Some(waiting) = learning.waiting.get_mut(&conn) else { return (Origin::Server, None) };
         match waiting.front() {
             Some(Waiting::Write { xid, .. }) if *xid == header.cxid => {
-                let Some(Waiting::Write { xid, op, multi, audited }) = waiting.pop_front() else {
+                let Some(Waiting::Write { xid, op, multi, audited, known_error }) = waiting.pop_front()
+                else {
                     unreachable!("just seen")
                 };
-                (Origin::Client { conn, xid, op, multi, audited }, Some(conn))
+                (Origin::Client { conn, xid, op, multi, audited, known_error }, Some(conn))
             }
             _ => (Origin::Server, None),
         }

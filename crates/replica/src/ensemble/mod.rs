@@ -11,10 +11,13 @@
 //! off as far as it is on disk, and only then does it vote (`settling`).
 //!
 //! In reading order: this file (the role and what agreement asks for), [`leading`] (requests of learners, owners of
-//! sessions), [`learning`] (what waits for the leader).
+//! sessions), [`learning`] (what waits for the leader), [`local`] (sessions that no other server knows), [`read_only`]
+//! (a server that finds no leader).
 
 mod leading;
 mod learning;
+mod local;
+mod read_only;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +30,7 @@ use zabd_zab::effect::{Effect, Effects, Instant};
 use zabd_zab::{leader, peer};
 
 use self::learning::Learning;
-use crate::input::{Fact, Input, Now, Output, Outputs};
+use crate::input::{Fact, Input, Now, Output, Outputs, SessionRequest};
 use crate::pipeline::{Origin, Positions, Queued, Replica};
 use crate::session::Sessions;
 
@@ -42,6 +45,36 @@ pub enum Serving {
     Leading,
     /// As a follower or observer.
     Learning,
+    /// Without a leader: only reads, to who asks for no more.
+    ReadOnly,
+}
+
+/// Whom a member of an ensemble serves, as configured.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberOptions {
+    /// `leaderServes`: whether a leader has clients too when there are other members.
+    pub leader_serves: bool,
+    /// `readonlymode.enabled`: whether a server that finds no leader serves reads.
+    pub read_only: bool,
+    /// `localSessionsEnabled` and `localSessionsUpgradingEnabled`.
+    pub local_sessions: LocalSessions,
+}
+
+impl Default for MemberOptions {
+    fn default() -> Self {
+        Self { leader_serves: true, read_only: false, local_sessions: LocalSessions::Off }
+    }
+}
+
+/// What a new session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalSessions {
+    /// Known to all servers.
+    Off,
+    /// Known to its own server only; it can own no ephemerals.
+    On,
+    /// The same, until it wants an ephemeral.
+    Upgrading,
 }
 
 /// What a member of an ensemble has beside what a lone server has.
@@ -57,6 +90,8 @@ pub(crate) struct Ensemble {
     settling: bool,
     /// A leader that is about to hand over proposes nothing: who asks is answered by the next one.
     is_retiring: bool,
+    /// When reads are served, if no leader is found before.
+    read_only_from: Option<i64>,
     /// How many operations the disk has not reported, apart from appends.
     disk_operations: usize,
     /// Transactions up to here may meet their own effects: the leader's snapshot can be newer than it says.
@@ -100,6 +135,7 @@ impl Replica {
             leader: None,
             settling: true,
             is_retiring: false,
+            read_only_from: None,
             disk_operations: 0,
             fuzzy_until: tree.last_zxid(),
             configuration_to_show: None,
@@ -111,7 +147,27 @@ impl Replica {
 
     /// Whether this server is alone, or in a role.
     pub fn is_serving(&self) -> bool {
-        self.ensemble.as_ref().is_none_or(|ensemble| ensemble.serving != Serving::Nobody)
+        self.ensemble
+            .as_ref()
+            .is_none_or(|ensemble| !matches!(ensemble.serving, Serving::Nobody | Serving::ReadOnly))
+    }
+
+    /// Whether any client is served.
+    pub fn serves_clients(&self) -> bool {
+        let Some(ensemble) = &self.ensemble else { return true };
+        match ensemble.serving {
+            Serving::Nobody => false,
+            // Alone, it is the only one there is to ask.
+            Serving::Leading => {
+                self.options.member.leader_serves || ensemble.peer.configuration().members().len() == 1
+            }
+            Serving::Learning | Serving::ReadOnly => true,
+        }
+    }
+
+    /// Whether a client may have a session. As in Java, one that cannot be served here is not told why.
+    pub(crate) fn serves(&self, tree: &Tree, request: &SessionRequest) -> bool {
+        self.serves_clients() && (!self.is_read_only() || Self::may_read_only(tree, request))
     }
 
     /// Its part in the ensemble, if it is in one.
@@ -134,7 +190,10 @@ impl Replica {
 
     /// When [`Input::Peer`] with a timer is due, if nothing else happens.
     pub fn next_peer_timer_ms(&self) -> Option<i64> {
-        self.ensemble.as_ref()?.peer.next_timer().map(|instant| instant.0)
+        let ensemble = self.ensemble.as_ref()?;
+        let timer_ms = ensemble.peer.next_timer().map(|instant| instant.0);
+        let read_only_ms = ensemble.read_only_from.filter(|_| ensemble.serving == Serving::Nobody);
+        [timer_ms, read_only_ms].into_iter().flatten().min()
     }
 
     /// Whether a transaction may be proposed now.
@@ -159,6 +218,7 @@ impl Replica {
         self.carry_out(now, tree, out);
         // What the disk has just reported may have been the last thing that a server between two roles waits for.
         out.apply |= self.ensemble.as_ref().is_some_and(|ensemble| ensemble.settling);
+        self.consider_read_only(now, out);
     }
 
     fn tell_peer(&mut self, now: Now, input: peer::Input) {
@@ -209,6 +269,7 @@ impl Replica {
         self.positions = Positions { appended: last, synced: last, committed: last, applied: last };
         self.tell_peer(now, peer::Input::Settled { last });
         self.carry_out(now, tree, out);
+        self.consider_read_only(now, out);
     }
 
     /// A leader whose log takes nothing more lets somebody lead who has room.
@@ -307,6 +368,7 @@ impl Replica {
     }
 
     fn begin_to_serve(&mut self, now: Now, tree: &Tree, epoch: Epoch, leader: ServerId, out: &mut Outputs) {
+        self.end_read_only(out);
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         let leads = ensemble.peer.state() == PeerState::Leading;
         ensemble.epoch = epoch;
@@ -343,6 +405,7 @@ impl Replica {
         ensemble.learning = Learning::default();
         ensemble.owners.clear();
         self.sessions.forget_all();
+        self.local.forget_all();
         self.queue.retain(|queued| matches!(queued, Queued::Txn { .. }));
         for queued in &mut self.queue {
             if let Queued::Txn { origin, .. } = queued {

@@ -42,6 +42,7 @@ impl World {
             session: client.session,
             password: client.password.to_vec(),
             has_read_only_byte: true,
+            takes_read_only: false,
         };
         self.send(link, 0, Message::Connect(request));
     }

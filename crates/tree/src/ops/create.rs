@@ -38,6 +38,9 @@ impl Pending {
     ) -> Result<(OpCode, Txn<'a>), ErrorCode> {
         let CreateTtlRequest { create, ttl_ms } = request;
         let mode = self.check_mode(create.flags, ttl_ms)?;
+        if let Some(error) = caller.no_ephemerals.filter(|_| mode.is_ephemeral()) {
+            return Err(error);
+        }
         let parent_path = parent_of(&create.path)?.to_owned();
         let data_length = create.data.map_or(0, <[u8]>::len);
         let room = self.acl_room(create.path.len() + data_length);

@@ -6,17 +6,25 @@ use std::sync::atomic::Ordering::Relaxed;
 use zabd_jute::OpCode;
 
 use super::VERSION;
-use crate::introspect::Introspection;
+use crate::introspect::{Introspection, READ_ONLY};
 use crate::net::{Client, Summary};
 
 /// The server without its connections.
 pub(super) fn srvr(server: &Introspection) -> String {
-    format!("Zookeeper version: {VERSION}\n{}", figures(server))
+    format!("{}{}", version(server), figures(server))
+}
+
+fn version(server: &Introspection) -> String {
+    let limits = match server.mode() {
+        READ_ONLY => "READ-ONLY mode; serving only read-only clients\n",
+        _ => "",
+    };
+    format!("Zookeeper version: {VERSION}\n{limits}")
 }
 
 /// The server with its connections.
 pub(super) fn stat(server: &Introspection) -> String {
-    let mut text = format!("Zookeeper version: {VERSION}\nClients:\n");
+    let mut text = format!("{}Clients:\n", version(server));
     for client in server.driver.registry.lock().iter() {
         text.push_str(&line(server, client, true));
     }

@@ -7,7 +7,7 @@ use zabd_storage::disk::RealDisk;
 use zabd_storage::layout;
 
 use super::VERSION;
-use crate::introspect::Introspection;
+use crate::introspect::{Introspection, READ_ONLY};
 
 /// The configuration in force.
 pub(super) fn conf(server: &Introspection) -> String {
@@ -27,6 +27,15 @@ pub(super) fn conf(server: &Introspection) -> String {
         config.client_port_listen_backlog,
         Config::REPORTED_SERVER_ID,
     )
+}
+
+/// Whether this server takes writes; what clients ask that look for one which does.
+pub(super) fn isro(server: &Introspection) -> &'static str {
+    match server.mode() {
+        _ if !server.driver.serves_clients() => "null",
+        READ_ONLY => "ro",
+        _ => "rw",
+    }
 }
 
 /// Sizes of the two directories.

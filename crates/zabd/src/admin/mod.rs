@@ -34,12 +34,12 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
     if !server.config.four_letter_words.allows(word.name()) {
         return format!("{} is not executed because it is not in the whitelist.\n", word.name()).into_bytes();
     }
-    if asks_about_clients(word) && !server.driver.is_serving() {
+    if asks_about_clients(word) && !server.driver.serves_clients() {
         return b"This ZooKeeper instance is not currently serving requests\n".to_vec();
     }
     let text = match word {
         Word::Ruok => "imok".to_owned(),
-        Word::Isro => "rw".to_owned(),
+        Word::Isro => environment::isro(server).to_owned(),
         Word::Gtmk => server.trace_mask.load(Relaxed).to_string(),
         Word::Stmk => {
             let mask = argument.unwrap_or(TRACE_MASK);

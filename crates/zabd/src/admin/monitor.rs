@@ -96,8 +96,8 @@ fn gauges(lines: &mut Lines, server: &Introspection) {
         lines.add("ephemerals_count", tree.ephemerals_count());
         lines.add("approximate_data_size", shown_data_size(tree.data_size()));
     }
-    lines.add("global_sessions", server.driver.inspect(zabd_replica::Replica::session_count));
-    lines.add("local_sessions", 0);
+    lines.add("global_sessions", server.driver.tree().sessions().count());
+    lines.add("local_sessions", server.driver.inspect(zabd_replica::Replica::local_session_count));
     lines.add("open_file_descriptor_count", open_files());
     lines.add(
         "max_file_descriptor_count",

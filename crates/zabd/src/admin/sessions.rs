@@ -7,21 +7,42 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::clients::address;
 use super::date::java_date;
 use crate::introspect::Introspection;
+use zabd_replica::{Replica, Serving, SessionBucket};
 
 /// Sessions, ephemerals, connections.
 pub(super) fn dump(server: &Introspection) -> String {
     let mut text = "SessionTracker dump:\n".to_owned();
-    let buckets: Vec<(i64, Vec<String>)> = server
-        .driver
-        .inspect(zabd_replica::Replica::session_buckets)
-        .into_iter()
-        .map(|bucket| (bucket.end_ms, bucket.sessions.iter().map(ToString::to_string).collect()))
-        .collect();
-    sets(&mut text, server, "Session", &buckets);
+    let has_local = server.config.ensemble.as_ref().is_some_and(|ensemble| ensemble.local_sessions);
+    if has_local {
+        let local = server.driver.inspect(Replica::local_session_buckets);
+        sets(&mut text, server, "Local Session", &named(local));
+    }
+    match server.driver.inspect(Replica::ensemble_status).map(|status| status.serving) {
+        None | Some(Serving::Leading) => {
+            let name = if has_local { "Global Session" } else { "Session" };
+            sets(&mut text, server, name, &named(server.driver.inspect(Replica::session_buckets)));
+        }
+        // Only a leader knows when they end.
+        Some(_) => global_sessions(&mut text, server),
+    }
     ephemerals(&mut text, server);
     text.push_str("Connections dump:\n");
     sets(&mut text, server, "Connections", &connections(server));
     text
+}
+
+fn named(buckets: Vec<SessionBucket>) -> Vec<(i64, Vec<String>)> {
+    let names = |bucket: SessionBucket| bucket.sessions.iter().map(ToString::to_string).collect();
+    buckets.into_iter().map(|bucket| (bucket.end_ms, names(bucket))).collect()
+}
+
+fn global_sessions(text: &mut String, server: &Introspection) {
+    let tree = server.driver.tree();
+    let sessions: BTreeMap<_, _> = tree.sessions().collect();
+    let _ = writeln!(text, "Global Sessions({}):", sessions.len());
+    for (session, timeout_ms) in sessions {
+        let _ = writeln!(text, "{session}\t{timeout_ms}ms");
+    }
 }
 
 /// Digests that were noted on the way.

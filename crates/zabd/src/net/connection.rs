@@ -380,6 +380,7 @@ impl Connection {
             session: request.session,
             password: request.password.unwrap_or_default().to_vec(),
             has_read_only_byte: request.read_only.is_some(),
+            takes_read_only: request.read_only == Some(true),
         };
         turn.service.driver.connect(self.client.id, request);
     }

@@ -1,0 +1,351 @@
+//! One member of an ensemble: what its clients hear while it finds no leader, and while it leads alone.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use zabd_jute::client::{MultiOp, MultiRequest};
+use zabd_jute::quorum::{Configuration, FromLearner, Request as Forwarded};
+use zabd_jute::txn::{Entry, Txn, TxnHeader};
+use zabd_jute::{Acl, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
+use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
+use zabd_zab::effect::{Effect, LinkId, Timing};
+use zabd_zab::history::History;
+use zabd_zab::{election, peer};
+
+use super::{LocalSessions, MemberOptions};
+use crate::read::ReadOptions;
+use crate::tests::{create, identities, say};
+use crate::watches::Watches;
+use crate::{
+    ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Replica, ReplicaOptions, Request, SessionRequest,
+    SessionTimeouts,
+};
+
+const ALONE: &str = "server.1=127.0.0.1:1:2:participant";
+const OF_THREE: &str = "server.1=127.0.0.1:1:2:participant\nserver.2=127.0.0.1:3:4:participant\n\
+                        server.3=127.0.0.1:5:6:participant";
+
+/// A member whose disk is always done at once, and whose peers are never reached.
+struct Member {
+    replica: Replica,
+    tree: Tree,
+    watches: Watches,
+    now_ms: i64,
+    logged: Vec<Bytes>,
+    facts: Vec<Fact>,
+}
+
+impl Member {
+    fn new(members: &str, tree: Tree, member: MemberOptions) -> Self {
+        let limits = Limits::default();
+        let options = ReplicaOptions {
+            timeouts: SessionTimeouts { tick_ms: 500, min_ms: 1000, max_ms: 40_000 },
+            first_session: SessionId(0x0100_0000_0001_0000),
+            check: CheckOptions {
+                schemes: AuthSchemes::default(),
+                entry_bytes_max: limits.field_bytes_max,
+                ..CheckOptions::default()
+            },
+            read: ReadOptions { skip_acl: false, limits },
+            audit: false,
+            reconfig: false,
+            member,
+        };
+        let start = peer::Start {
+            me: ServerId(1),
+            timing: Timing { tick_ms: 500, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 },
+            election_timing: election::Timing::default(),
+            limits,
+            reconfig: false,
+            multi_address: false,
+            accepted: Epoch::ZERO,
+            current: Epoch::ZERO,
+            configuration: Configuration::parse(members).unwrap(),
+            next: None,
+            history: History::new(tree.last_zxid()),
+            standing: election::Standing::Voter,
+        };
+        let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };
+        let mut member = Self {
+            replica: Replica::new(now, &tree, options).in_ensemble(&tree, start),
+            tree,
+            watches: Watches::new(HashSeed::with_seed(1), false),
+            now_ms: 0,
+            logged: Vec::new(),
+            facts: Vec::new(),
+        };
+        member.feed(Input::Applied);
+        member
+    }
+
+    /// One that leads nobody but itself.
+    fn leading(tree: Tree, local_sessions: LocalSessions) -> Self {
+        let mut member = Self::new(ALONE, tree, MemberOptions { local_sessions, ..MemberOptions::default() });
+        while !member.replica.is_serving() {
+            member.wait(100);
+            assert!(member.now_ms < 10_000, "the only voter leads");
+        }
+        member.logged.clear();
+        member
+    }
+
+    /// One input and what follows from it, as lines.
+    fn feed(&mut self, input: Input) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut inbox = VecDeque::from([input]);
+        while let Some(input) = inbox.pop_front() {
+            let now = self.now();
+            let mut out = Outputs::default();
+            self.replica.step(now, &self.tree, input, &mut out);
+            self.carry_out(&mut out, &mut inbox, &mut lines);
+            if out.apply {
+                while out.apply {
+                    out.apply = self.replica.apply(&mut self.tree, &mut self.watches, 2, &mut out);
+                    self.carry_out(&mut out, &mut inbox, &mut lines);
+                }
+                inbox.push_back(Input::Applied);
+            }
+        }
+        lines
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic_ms: self.now_ms, wall_ms: 1_000_000 + self.now_ms }
+    }
+
+    fn carry_out(&mut self, out: &mut Outputs, inbox: &mut VecDeque<Input>, lines: &mut Vec<String>) {
+        let mut begin = 0;
+        for output in out.list.drain(..) {
+            match output {
+                Output::Append { zxid, entry } => {
+                    self.logged.push(entry);
+                    inbox.push_back(Input::Synced { upto: zxid });
+                }
+                Output::Send { conn, end, .. } => {
+                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[begin..end])));
+                    begin = end;
+                }
+                Output::Established { conn, session, .. } => {
+                    self.watches.connect(conn, session, identities());
+                }
+                Output::Close { conn } => lines.push(format!("{} closed", conn.0)),
+                Output::CloseAll => lines.push("all closed".to_owned()),
+                Output::Fact(fact) => self.facts.push(fact),
+                Output::Ensemble(Effect::Persist(what)) => {
+                    inbox.push_back(Input::Peer(Box::new(peer::Input::Persisted(what))));
+                }
+                Output::Ensemble(_) => (),
+            }
+        }
+        out.bytes.clear();
+    }
+
+    /// Lets time pass; what is due happens on the way.
+    fn wait(&mut self, ms: i64) -> Vec<String> {
+        let end_ms = self.now_ms + ms;
+        let mut lines = Vec::new();
+        loop {
+            let due_ms = self.replica.next_peer_timer_ms().unwrap_or(end_ms).clamp(self.now_ms, end_ms);
+            // What is due now is done now; whatever wants to be asked again at once is asked a moment later.
+            self.now_ms = due_ms.max((self.now_ms + 1).min(end_ms));
+            lines.extend(self.feed(Input::Peer(Box::new(peer::Input::Timer))));
+            lines.extend(self.feed(Input::Tick));
+            if self.now_ms == end_ms {
+                return lines;
+            }
+        }
+    }
+
+    fn connect_as(&mut self, conn: u64, session: SessionId, takes_read_only: bool) -> Vec<String> {
+        let request = SessionRequest {
+            last_zxid_seen: Zxid::ZERO,
+            timeout_ms: 2000,
+            session,
+            password: zabd_jute::client::password(session).to_vec(),
+            has_read_only_byte: true,
+            takes_read_only,
+        };
+        self.feed(Input::Connect { conn: ConnId(conn), request })
+    }
+
+    /// A new session that begins with this answer.
+    fn connect(&mut self, conn: u64, takes_read_only: bool, answer: &str) -> SessionId {
+        let lines = self.connect_as(conn, SessionId::NONE, takes_read_only);
+        assert_eq!(lines, [format!("{conn} <- {answer}")]);
+        self.watches.session(ConnId(conn)).expect("the session is established")
+    }
+
+    fn ask(&mut self, conn: u64, session: SessionId, op: OpCode, body: Vec<u8>) -> Vec<String> {
+        let (conn, body) = (ConnId(conn), Bytes::from(body));
+        let request = Request { conn, session, xid: 7, op: op.code(), body, identities: identities() };
+        self.feed(Input::Request(request))
+    }
+
+    /// The kinds of the records that were logged since the last time.
+    fn take_logged(&mut self) -> Vec<(OpCode, SessionId)> {
+        let decode = |entry: &Bytes| Entry::decode(&mut Reader::new(entry)).unwrap().header;
+        let headers: Vec<_> = self.logged.drain(..).map(|entry| decode(&entry)).collect();
+        headers.into_iter().map(|each| (OpCode::from_code(each.kind).unwrap(), each.session)).collect()
+    }
+}
+
+fn tree() -> Tree {
+    Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false })
+}
+
+fn multi(parts: &[(&str, i32)]) -> Vec<u8> {
+    let part = |(path, flags): &(&'static str, i32)| {
+        let create = zabd_jute::client::CreateRequest {
+            path: (*path).into(),
+            data: None,
+            acl: Some(vec![Acl::open()]),
+            flags: *flags,
+        };
+        let request = zabd_jute::client::CreateTtlRequest { create, ttl_ms: -1 };
+        MultiOp::Create { op: OpCode::Create, request }
+    };
+    let parts: Vec<(&'static str, i32)> = parts
+        .iter()
+        .map(|(path, flags)| (&*Box::leak((*path).to_owned().into_boxed_str()), *flags))
+        .collect();
+    MultiRequest { ops: parts.iter().map(part).collect() }.to_bytes()
+}
+
+const READ_ONLY: MemberOptions =
+    MemberOptions { leader_serves: true, read_only: true, local_sessions: LocalSessions::Off };
+const EPHEMERAL: i32 = 1;
+
+/// As in Java, two seconds without a leader are not yet a partition.
+#[test]
+fn a_server_that_finds_no_leader_serves_those_who_only_read() {
+    let mut member = Member::new(OF_THREE, tree(), READ_ONLY);
+    member.wait(1900);
+    assert_eq!(member.connect_as(1, SessionId::NONE, true), ["1 closed"]);
+    member.wait(200);
+    assert!(member.facts.contains(&Fact::ReadOnlyBegun));
+    assert!(member.replica.serves_clients() && !member.replica.is_serving());
+    assert_eq!(member.connect_as(2, SessionId::NONE, false), ["2 closed"]);
+    let session = member.connect(3, true, "connected read-only");
+    assert_eq!(member.ask(3, session, OpCode::Create, create("/a", 0)), ["3 <- 7 zxid=0 err=-119 +0"]);
+    assert_eq!(member.ask(3, session, OpCode::Sync, b"\0\0\0\x01/".to_vec()), ["3 <- 7 zxid=0 err=-119 +0"]);
+    let read = member.ask(3, session, OpCode::Exists, b"\0\0\0\x01/\0".to_vec());
+    assert_eq!(read, ["3 <- 7 zxid=0 err=0 +68"]);
+    assert_eq!(member.connect_as(4, session, true), ["3 closed", "4 <- connected read-only"]);
+    assert_eq!(
+        member.ask(4, session, OpCode::CloseSession, Vec::new()),
+        ["4 <- 7 zxid=0 err=0 +0", "4 closed"]
+    );
+    assert_eq!(member.connect_as(5, session, true), ["5 <- refused", "5 closed"], "it is over");
+    assert!(member.logged.is_empty(), "nothing of this is anybody else's business");
+}
+
+#[test]
+fn sessions_of_the_ensemble_do_not_go_on_without_a_leader() {
+    let mut tree = tree();
+    let global = SessionId(0x0200_0000_0000_0001);
+    replay(&mut tree, 1, global, OpCode::CreateSession, Txn::CreateSession { timeout_ms: 4000 });
+    let mut member = Member::new(OF_THREE, tree, READ_ONLY);
+    member.wait(2100);
+    assert_eq!(member.connect_as(1, global, true), ["1 closed"]);
+    let session = member.connect(2, true, "connected read-only");
+    assert_eq!(member.wait(3000), ["2 closed"], "it was silent for too long");
+    assert_eq!(member.connect_as(3, session, true), ["3 <- refused", "3 closed"]);
+}
+
+#[test]
+fn without_being_asked_for_it_nothing_is_read_without_a_leader() {
+    let mut member = Member::new(OF_THREE, tree(), MemberOptions::default());
+    member.wait(5000);
+    assert_eq!(member.connect_as(1, SessionId::NONE, true), ["1 closed"]);
+}
+
+#[test]
+fn a_local_session_is_nobody_elses_business() {
+    let mut member = Member::leading(tree(), LocalSessions::On);
+    let session = member.connect(1, false, "connected");
+    assert_eq!((member.take_logged(), member.replica.local_session_count()), (vec![], 1));
+    assert_eq!(member.ask(1, session, OpCode::Create, create("/a", 0)).len(), 1);
+    assert_eq!(member.take_logged(), [(OpCode::Create, session)]);
+    assert_eq!(member.connect_as(2, session, false), ["1 closed", "2 <- connected"]);
+    let last = member.tree.last_zxid().0;
+    let end = member.ask(2, session, OpCode::CloseSession, Vec::new());
+    assert_eq!(end, [format!("2 <- 7 zxid={last} err=0 +0"), "2 closed".to_owned()]);
+    assert_eq!((member.take_logged(), member.replica.local_session_count()), (vec![], 0));
+    member.connect(3, false, "connected");
+    assert_eq!(member.wait(3000), ["3 closed"]);
+    assert_eq!((member.take_logged(), member.replica.local_session_count()), (vec![], 0));
+}
+
+/// The refusal takes a position, as in Java; in a multi it is that of one operation.
+#[test]
+fn a_local_session_owns_no_ephemerals() {
+    let mut member = Member::leading(tree(), LocalSessions::On);
+    let session = member.connect(1, false, "connected");
+    let refused = ErrorCode::EphemeralOnLocalSession.code();
+    let zxid = member.tree.last_zxid().0 + 1 | 1 << 32;
+    let lines = member.ask(1, session, OpCode::Create, create("/e", EPHEMERAL));
+    assert_eq!(lines, [format!("1 <- 7 zxid={zxid} err={refused} +0")]);
+    assert_eq!(member.take_logged(), [(OpCode::Error, session)]);
+    let lines = member.ask(1, session, OpCode::Multi, multi(&[("/a", 0), ("/e", EPHEMERAL)]));
+    assert_eq!(lines.len(), 1);
+    assert!(member.tree.node("/a").is_none() && member.tree.node("/e").is_none());
+    let entry = Entry::decode(&mut Reader::new(&member.logged[0])).unwrap();
+    let Txn::Multi(parts) = entry.txn else { panic!("{entry:?}") };
+    let codes: Vec<_> = parts.iter().map(|part| part.txn.clone()).collect();
+    assert!(matches!(codes[1], Txn::Error { code } if code == refused), "{codes:?}");
+}
+
+#[test]
+fn a_local_session_is_upgraded_by_its_first_ephemeral() {
+    let bodies = [create("/e", EPHEMERAL), multi(&[("/a", 0), ("/e", EPHEMERAL)])];
+    for (op, body) in [OpCode::Create, OpCode::Multi].into_iter().zip(bodies) {
+        let mut member = Member::leading(tree(), LocalSessions::Upgrading);
+        let session = member.connect(1, false, "connected");
+        member.ask(1, session, OpCode::Create, create("/b", 0));
+        assert_eq!(member.take_logged(), [(OpCode::Create, session)], "nothing needs it yet");
+        assert_eq!(member.ask(1, session, op, body).len(), 1);
+        assert_eq!(member.take_logged(), [(OpCode::CreateSession, session), (op, session)]);
+        assert_eq!(member.tree.ephemerals(session), ["/e"]);
+        assert_eq!((member.replica.local_session_count(), member.replica.session_count()), (0, 1));
+        let end = member.ask(1, session, OpCode::CloseSession, Vec::new());
+        assert_eq!(end.len(), 2);
+        assert_eq!(member.take_logged(), [(OpCode::CloseSession, session)]);
+        assert!(member.tree.node("/e").is_none());
+    }
+}
+
+/// What a learner forwards for a local session of its own: all but ephemerals, which nobody could end.
+#[test]
+fn a_leader_takes_unknown_sessions_for_local_ones_of_others() {
+    let mut member = Member::leading(tree(), LocalSessions::On);
+    let elsewhere = SessionId(0x0200_0000_0000_0001);
+    let own = SessionId(0x0100_0000_0000_0001);
+    for (session, path, flags, expected) in [
+        (elsewhere, "/a", 0, OpCode::Create),
+        (elsewhere, "/e", EPHEMERAL, OpCode::Error),
+        (own, "/b", 0, OpCode::Error),
+    ] {
+        let body = create(path, flags);
+        let forwarded = Forwarded {
+            session,
+            cxid: 1,
+            op: OpCode::Create.code(),
+            body: &body,
+            authinfo: Some(Vec::new()),
+        };
+        let mut packet = Vec::new();
+        FromLearner::Request(forwarded).encode(&mut Writer::new(&mut packet));
+        let (now, mut out) = (member.now(), Outputs::default());
+        member.replica.on_forwarded(now, &member.tree, LinkId(9), &packet.into(), &mut out);
+        let (mut inbox, mut lines) = (VecDeque::new(), Vec::new());
+        member.carry_out(&mut out, &mut inbox, &mut lines);
+        inbox.into_iter().for_each(|input| drop(member.feed(input)));
+        assert_eq!(member.take_logged(), [(expected, session)], "{path}");
+        assert_eq!(member.tree.node(path).is_some(), expected == OpCode::Create, "{path}");
+    }
+}
+
+fn replay(tree: &mut Tree, zxid: i64, session: SessionId, kind: OpCode, txn: Txn<'_>) {
+    let header = TxnHeader { session, cxid: 0, zxid: Zxid(zxid), time_ms: 1, kind: kind.code() };
+    tree.replay(&Entry { header, txn, digest: None });
+}
