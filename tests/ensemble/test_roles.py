@@ -5,7 +5,9 @@ says so.
 """
 
 import re
+import struct
 import time
+import zlib
 
 import pytest
 from harness import wire
@@ -215,3 +217,44 @@ def test_a_leader_may_leave_clients_to_others(tmp_path, kinds):
             ensemble.members[leader].start(wait=False)
     finally:
         ensemble.__exit__()
+
+
+NOBODY = 0x7777
+EXISTS_ORPHAN = wire.Writer().ustring("/orphan").boolean(False).bytes
+NO_NODE = -101
+
+
+def log_orphan(server, zxid, cversion):
+    """Writes a log with one transaction behind all others: an ephemeral whose session does not exist."""
+    header = struct.pack(">qiqqi", NOBODY, 0, zxid, int(time.time() * 1000), wire.CREATE)
+    body = wire.Writer().ustring("/orphan").buffer(b"").acl(wire.OPEN_ACL).boolean(True).int(cversion).bytes
+    entry = header + bytes(body)
+    record = struct.pack(">qi", zlib.adler32(entry), len(entry)) + entry + b"B"
+    (server.data_dir / "version-2" / f"log.{zxid:x}").write_bytes(b"ZKLG" + struct.pack(">iq", 2, 0) + record)
+
+
+@pytest.mark.parametrize("kinds", [("zabd",) * 3, ("java395", "zabd", "zabd")], ids="-".join)
+def test_ephemerals_of_nobody_are_removed(tmp_path, kinds):
+    """Defects of servers of long ago left some. A new leader removes them everywhere."""
+    with members.Ensemble(list(kinds), tmp_path) as ensemble:
+        ensemble.await_level()
+        session = wire.Session(ensemble.members[1].port)
+        root = session.call(wire.EXISTS, wire.Writer().ustring("/").boolean(False).bytes).reader().stat()
+        session.end()
+        ensemble.await_level()
+        zxid = members.dump.last_zxid(ensemble.members[1].port)
+        for server in ensemble.members.values():
+            server.kill()
+            log_orphan(server, zxid + 1, root["cversion"] + 1)
+        for server in ensemble.members.values():
+            server.start(wait=False)
+        for server in ensemble.members.values():
+            server.await_serving()
+        assert ensemble.members[ensemble.leader()].kind == "zabd"
+        for server in ensemble.members.values():
+            sync(server.port)
+            session = wire.Session(server.port)
+            assert session.call(wire.EXISTS, EXISTS_ORPHAN).err == NO_NODE
+            session.end()
+        assert f"Removing the ephemerals of session 0x{NOBODY:x}, which is gone" in ensemble.members[ensemble.leader()].log_text()
+        ensemble.assert_equal_trees()

@@ -179,6 +179,11 @@ pub enum Fact {
     },
     /// A change was asked for and answered; only if the audit log is on.
     Audited(Box<AuditEvent>),
+    /// Ephemerals were found whose session is gone; it is ended once more.
+    DeadSession {
+        /// Whose.
+        session: SessionId,
+    },
     /// Writes are refused until the disk has room.
     WritesSuspended,
     /// Writes are accepted again.

@@ -443,6 +443,9 @@ fn tell(fact: &Fact, clients: &crate::net::Clients<'_>) {
         Fact::ReadOnlyBegun => {
             tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
         }
+        Fact::DeadSession { session } => {
+            tracing::warn!("Removing the ephemerals of session {session}, which is gone");
+        }
         Fact::RoleLeft { reason } => tracing::warn!("LOOKING for a leader: {reason:?}"),
         Fact::DigestMismatch(mismatch) => {
             tracing::error!(

@@ -15,7 +15,7 @@ use zabd_mutation::{Mutation, is_on};
 use zabd_tree::Tree;
 use zabd_zab::effect::{Instant, LinkId};
 
-use crate::input::{ConnId, Now, Output, Outputs, Request};
+use crate::input::{ConnId, Fact, Now, Output, Outputs, Request};
 use crate::pipeline::{Origin, Replica};
 
 /// Where a session's client is connected.
@@ -139,5 +139,20 @@ impl Replica {
         let ensemble = self.ensemble.as_mut().expect("only a leader is asked");
         let instant = Instant(now.monotonic_ms);
         ensemble.peer.revalidated(instant, link, session, is_valid, &mut ensemble.effects);
+    }
+
+    /// Ephemerals whose session is gone were left by servers of long ago (ZooKeeper lost track of some): a leader
+    /// ends those sessions once more, as a lone server does at its start.
+    pub(crate) fn end_dead_sessions(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        if !std::mem::take(&mut ensemble.looks_for_dead_sessions) || !self.is_leading() {
+            return;
+        }
+        let owners = tree.sessions_with_ephemerals();
+        let dead: Vec<_> = owners.filter(|owner| tree.session_timeout_ms(*owner).is_none()).collect();
+        for session in dead {
+            out.list.push(Output::Fact(Fact::DeadSession { session }));
+            self.close(now, tree, session, 0, Origin::Server, out);
+        }
     }
 }

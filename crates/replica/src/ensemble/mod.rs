@@ -92,6 +92,8 @@ pub(crate) struct Ensemble {
     is_retiring: bool,
     /// When reads are served, if no leader is found before.
     read_only_from: Option<i64>,
+    /// A leader has begun, and looks for ephemerals that nobody owns.
+    looks_for_dead_sessions: bool,
     /// How many operations the disk has not reported, apart from appends.
     disk_operations: usize,
     /// Transactions up to here may meet their own effects: the leader's snapshot can be newer than it says.
@@ -136,6 +138,7 @@ impl Replica {
             settling: true,
             is_retiring: false,
             read_only_from: None,
+            looks_for_dead_sessions: false,
             disk_operations: 0,
             fuzzy_until: tree.last_zxid(),
             configuration_to_show: None,
@@ -219,6 +222,7 @@ impl Replica {
         // What the disk has just reported may have been the last thing that a server between two roles waits for.
         out.apply |= self.ensemble.as_ref().is_some_and(|ensemble| ensemble.settling);
         self.consider_read_only(now, out);
+        self.end_dead_sessions(now, tree, out);
     }
 
     fn tell_peer(&mut self, now: Now, input: peer::Input) {
@@ -386,6 +390,7 @@ impl Replica {
             for (session, timeout_ms) in tree.sessions().filter(|_| !forgets) {
                 self.sessions.track(now.monotonic_ms, session, timeout_ms, None);
             }
+            ensemble.looks_for_dead_sessions = true;
         } else {
             // What came before is in the leader's snapshot, perhaps already with later effects.
             ensemble.fuzzy_until = self.positions.appended;

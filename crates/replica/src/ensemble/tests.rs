@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use zabd_jute::client::{MultiOp, MultiRequest};
+use zabd_jute::client::{CreateMode, MultiOp, MultiRequest};
 use zabd_jute::quorum::{Configuration, FromLearner, Request as Forwarded};
-use zabd_jute::txn::{Entry, Txn, TxnHeader};
+use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
 use zabd_jute::{Acl, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
 use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
 use zabd_zab::effect::{Effect, LinkId, Timing};
@@ -348,4 +348,23 @@ fn a_leader_takes_unknown_sessions_for_local_ones_of_others() {
 fn replay(tree: &mut Tree, zxid: i64, session: SessionId, kind: OpCode, txn: Txn<'_>) {
     let header = TxnHeader { session, cxid: 0, zxid: Zxid(zxid), time_ms: 1, kind: kind.code() };
     tree.replay(&Entry { header, txn, digest: None });
+}
+
+/// An older server's defect may have left an ephemeral whose session is gone. Nobody else would ever remove it.
+#[test]
+fn a_new_leader_removes_ephemerals_that_nobody_owns() {
+    let (dead, alive) = (SessionId(0x0200_0000_0000_0077), SessionId(0x0200_0000_0000_0078));
+    let mut tree = tree();
+    replay(&mut tree, 1, alive, OpCode::CreateSession, Txn::CreateSession { timeout_ms: 4000 });
+    for (zxid, path, session) in [(2, "/dead", dead), (3, "/alive", alive)] {
+        let acl = vec![Acl::open()];
+        let kind = CreateKind::Plain { ephemeral: true };
+        let txn = CreateTxn { path: path.into(), data: None, acl, kind, parent_cversion: zxid as i32 };
+        replay(&mut tree, zxid, session, OpCode::Create, Txn::Create(txn));
+    }
+    assert!(tree.node("/dead").is_some() && CreateMode::from_flags(EPHEMERAL).unwrap().is_ephemeral());
+    let member = Member::leading(tree, LocalSessions::Off);
+    assert!(member.facts.contains(&Fact::DeadSession { session: dead }));
+    assert!(member.tree.node("/dead").is_none() && member.tree.node("/alive").is_some());
+    assert_eq!(member.tree.sessions_with_ephemerals().collect::<Vec<_>>(), [alive]);
 }
