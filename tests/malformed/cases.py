@@ -300,13 +300,17 @@ def too_long_frame(port, path):
     return Peer(port).hello().say(request(1, wire.CREATE, wire.create_body(path, b"x" * (room + 1)))).rest()
 
 
+UNIMPLEMENTED = -6
 OPCODES = (-(1 << 31), -12, -10, -3, -2, -1, 0, 10, 13, 20, 23, 24, 99, 108, 1000, (1 << 31) - 1)
 
 
 @cases("opcode", {str(opcode): opcode for opcode in OPCODES})
 def unknown_or_servers_opcode(port, path, opcode):
     peer = Peer(port).hello().say(request(1, opcode, Writer().ustring(path).int(-1).bytes))
-    return [*peer.answer(), *peer.until_pong()]
+    heard = peer.answer()
+    # Java answers and then closes, in two steps: a ping between them would be answered as well.
+    is_unknown = heard[-1][0] == "reply" and heard[-1][2] == UNIMPLEMENTED
+    return [*heard, *(peer.rest() if is_unknown else peer.until_pong())]
 
 
 @cases("xid", {str(xid): xid for xid in (-(1 << 31), -8, -5, -4, -2, -1, 0, (1 << 31) - 1)})
