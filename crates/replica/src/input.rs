@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use zabd_jute::{SessionId, Zxid};
+use zabd_tree::QuotaExcess;
 
 use crate::audit::AuditEvent;
 use crate::watches::{EventKind, EventSink, Identities};
@@ -158,6 +159,8 @@ pub enum Fact {
     ClientAhead {
         /// Its connection.
         conn: ConnId,
+        /// The session that it would resume, or none.
+        session: SessionId,
         /// What it has seen.
         seen: Zxid,
         /// What this server has applied.
@@ -172,6 +175,8 @@ pub enum Fact {
     },
     /// A session could not be resumed.
     SessionRefused {
+        /// On which connection.
+        conn: ConnId,
         /// Which one.
         session: SessionId,
         /// Whether its password was wrong, rather than the session gone.
@@ -184,6 +189,8 @@ pub enum Fact {
         /// Whose.
         session: SessionId,
     },
+    /// A write went beyond a quota's limit, or would have.
+    QuotaExceeded(QuotaExcess),
     /// Writes are refused until the disk has room.
     WritesSuspended,
     /// Writes are accepted again.

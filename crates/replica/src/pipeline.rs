@@ -301,7 +301,8 @@ impl Replica {
         }
         if request.last_zxid_seen > self.positions.applied && !is_on(Mutation::ClientAheadAccepted) {
             let (seen, applied) = (request.last_zxid_seen, self.positions.applied);
-            out.list.push(Output::Fact(Fact::ClientAhead { conn, seen, applied }));
+            let session = request.session;
+            out.list.push(Output::Fact(Fact::ClientAhead { conn, session, seen, applied }));
             out.list.push(Output::Close { conn });
             return;
         }
@@ -336,7 +337,7 @@ impl Replica {
         let session = request.session;
         let wrong_password = request.password != zabd_jute::client::password(session);
         if wrong_password || !self.sessions.is_alive(session) {
-            out.list.push(Output::Fact(Fact::SessionRefused { session, wrong_password }));
+            out.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password }));
             crate::reply::refused(&mut out.bytes, request.has_read_only_byte.then_some(false));
             out.send(conn, true);
             out.list.push(Output::Close { conn });

@@ -474,6 +474,34 @@ fn a_multi_answers_each_operation_in_kind() {
 }
 
 #[test]
+fn a_multi_whose_record_could_not_be_read_back_is_refused() {
+    let mut alone = Alone::with_limits(Limits { field_bytes_max: 1000 });
+    let session = alone.connect(1);
+    let paths: Vec<_> = (0..30).map(|number| format!("/{number}")).collect();
+    let ops = paths.iter().map(|path| multi_create(OpCode::Create, path)).collect();
+    let results = multi_results(&mut alone, session, ops);
+    assert_eq!((results[0], results[1], results.len()), ((-1, -8), (-1, -2), 30));
+    assert!(alone.tree.node("/0").is_none());
+}
+
+/// Java reads no record back that is longer than its limit.
+#[test]
+fn a_session_with_more_ephemerals_than_a_record_holds_ends_in_several() {
+    let mut alone = Alone::with_limits(Limits { field_bytes_max: 1000 });
+    let session = alone.connect(1);
+    for number in 0..50 {
+        alone.ask(1, session, number, OpCode::Create, create(&format!("/{number:040}"), 1));
+    }
+    alone.sync();
+    let before = alone.appended.len();
+    alone.ask(1, session, 99, OpCode::CloseSession, vec![]);
+    assert_eq!(alone.appended.len() - before, 50 - 20 + 1, "20 paths fit into the last record");
+    let zxid = alone.appended.last().unwrap().0;
+    assert_eq!(alone.sync(), [format!("1 <- 99 zxid={zxid} err=0 +0"), "1 closed".to_owned()]);
+    assert_eq!(alone.tree.ephemerals_count(), 0);
+}
+
+#[test]
 fn a_failed_multi_says_where_and_leaves_nothing() {
     let mut alone = Alone::new();
     let session = alone.connect(1);

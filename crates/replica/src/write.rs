@@ -16,7 +16,7 @@ use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Caller, Tree, WriteRequest};
 
 use crate::ensemble::Owner;
-use crate::input::{ConnId, Now, Output, Outputs, Request};
+use crate::input::{ConnId, Fact, Now, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::reply;
 
@@ -178,6 +178,8 @@ impl Replica {
             Prepared::Check(write) => {
                 let (kind, txn) = self.pending.prepare(tree, caller, &header, write);
                 header.kind = kind;
+                let excesses = self.pending.take_quota_excesses().into_iter();
+                out.list.extend(excesses.map(|excess| Output::Fact(Fact::QuotaExceeded(excess))));
                 txn
             }
         };

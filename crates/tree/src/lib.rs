@@ -27,6 +27,6 @@ pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed};
 pub use ops::WriteRequest;
 pub use owner::{Owner, TTL_MS_MAX};
 pub use pending::{Changes, CheckOptions, Pending};
-pub use quota::QuotaFigures;
+pub use quota::{QuotaExcess, QuotaFigures};
 pub use snapshot::{LoadError, SnapshotHead};
 pub use tree::{NodeRef, Tree, TreeOptions};

@@ -16,6 +16,7 @@ use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
 
 use crate::acl::AuthSchemes;
 use crate::acl_cache::is_open;
+use crate::quota::QuotaExcess;
 use crate::tree::{Tree, node_digest, path_crc, path_is_in_digest};
 
 /// How requests are checked.
@@ -105,6 +106,8 @@ pub struct Pending {
     undo: Option<Undo>,
     /// Writes that hard quotas refused, by child of the root.
     pub(crate) quota_refusals: BTreeMap<String, u64>,
+    /// Writes beyond limits that nobody was told of yet.
+    pub(crate) quota_excesses: Vec<QuotaExcess>,
     changes: Changes,
     newest: Zxid,
 }
@@ -138,6 +141,7 @@ impl Pending {
             ephemerals: BTreeMap::new(),
             undo: None,
             quota_refusals: BTreeMap::new(),
+            quota_excesses: Vec::new(),
             changes: Changes::default(),
             newest: Zxid::ZERO,
         }

@@ -23,22 +23,54 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// `None` if it does not parse.
-    pub(crate) fn parse(text: &[u8]) -> Option<Track> {
-        let text = std::str::from_utf8(text).ok()?;
+    /// `None` if it does not parse, or is null. What is between commas or semicolons is a name and a number,
+    /// whatever the name is; what is behind a second equals sign does not count.
+    pub(crate) fn parse(text: Option<&[u8]>) -> Option<Track> {
+        let text = std::str::from_utf8(text?).ok()?;
         let mut track = Track { count: -1, bytes: -1, count_hard: -1, bytes_hard: -1 };
-        for part in text.split([',', ';']).filter(|part| !part.is_empty()) {
-            let mut words = part.split('=');
-            let place = match words.next()? {
-                "count" => &mut track.count,
-                "bytes" => &mut track.bytes,
-                "countHardLimit" => &mut track.count_hard,
-                "byteHardLimit" => &mut track.bytes_hard,
-                _ => continue,
+        // As Java splits: several separators are one, and only what is empty in front is a part.
+        let parts = text.split([',', ';']).enumerate().filter(|(at, part)| *at == 0 || !part.is_empty());
+        for (_, part) in parts.take_while(|_| !text.is_empty()) {
+            let (name, rest) = part.split_once('=')?;
+            let number = match rest.split('=').next()? {
+                "" if rest.trim_end_matches('=').is_empty() => return None,
+                "" => -1,
+                number => number.parse().ok()?,
             };
-            *place = words.next()?.parse().ok()?;
+            match name {
+                "count" => track.count = number,
+                "bytes" => track.bytes = number,
+                "countHardLimit" => track.count_hard = number,
+                "byteHardLimit" => track.bytes_hard = number,
+                _ => (),
+            }
         }
         Some(track)
+    }
+}
+
+/// A write that went beyond a limit, or would have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaExcess {
+    /// The limited part of the tree.
+    pub of: String,
+    /// `count` or `bytes`.
+    pub what: &'static str,
+    /// What there would be.
+    pub will_be: i64,
+    /// What there may be.
+    pub limit: i64,
+    /// Whether the write was refused.
+    pub is_hard: bool,
+}
+
+/// In Java's words.
+impl fmt::Display for QuotaExcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, what, will_be, limit, is_hard } = self;
+        let kind = if *is_hard { "hard" } else { "soft" };
+        let name = if *what == "count" { "Count" } else { "Byte" };
+        write!(f, "Quota exceeded: {of} [current {what}={will_be}, {kind}{name}Limit={limit}]")
     }
 }
 
@@ -60,7 +92,7 @@ impl Tree {
     /// The figures of all quotas, by child of the root.
     pub fn quota_figures(&self) -> BTreeMap<String, QuotaFigures> {
         let mut by_namespace: BTreeMap<String, QuotaFigures> = BTreeMap::new();
-        let track = |path: String| Track::parse(self.node(&path)?.data()?);
+        let track = |path: String| Track::parse(self.node(&path)?.data());
         for of in self.quotas.iter() {
             let Some(namespace) = namespace(of) else { continue };
             let figures = by_namespace.entry(namespace.to_owned()).or_default();
@@ -179,12 +211,17 @@ mod tests {
                 Track { count_hard: 50, bytes_hard: 100_000, ..none },
             ),
             ("", none),
+            ("x=7,,;count=5=9;", Track { count: 5, ..none }),
+            ("count==5,bytes=+3", Track { bytes: 3, ..none }),
         ] {
-            assert_eq!(Track::parse(text.as_bytes()), Some(track), "{text}");
+            assert_eq!(Track::parse(Some(text.as_bytes())), Some(track), "{text}");
         }
-        for text in ["count=x,bytes=1", "count", "bytes=1,count="] {
-            assert_eq!(Track::parse(text.as_bytes()), None, "{text}");
+        for text in
+            ["count=x,bytes=1", "count", "bytes=1,count=", "x=y", "count= 1", ",count=1", "=", "count=="]
+        {
+            assert_eq!(Track::parse(Some(text.as_bytes())), None, "{text}");
         }
+        assert_eq!(Track::parse(None), None);
     }
 
     #[test]

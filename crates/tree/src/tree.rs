@@ -305,8 +305,7 @@ impl Tree {
         let Some(of) = self.quotas.covering(path) else { return };
         let stats_path = quota::stats_path(of);
         let Some(id) = self.nodes.resolve(&stats_path) else { return };
-        let shown = self.nodes.get(id).data().and_then(quota::Track::parse);
-        let Some(shown) = shown else { return };
+        let Some(shown) = quota::Track::parse(self.nodes.get(id).data()) else { return };
         // Clients write these texts; numbers that wrap are theirs, as in Java.
         let usage = Usage { count: shown.count.wrapping_add(count), bytes: shown.bytes.wrapping_add(bytes) };
         self.show_usage(id, &stats_path, usage);

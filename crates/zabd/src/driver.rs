@@ -15,6 +15,7 @@
 //!   is let go, and a connection empties its mailbox after it has taken that lock: it can never send
 //!   what a change shows before the change's event.
 
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, fence};
 use std::sync::{Arc, OnceLock};
@@ -31,6 +32,7 @@ use zabd_zab::{leader, peer};
 use crate::log_writer::{LogQueue, Operation};
 use crate::net::{Client, Registry, Responses, Sent, ServerCounters};
 use crate::quorum::Quorum;
+use crate::quota_log::QuotaLog;
 use crate::snapshotter::Image;
 
 /// How many queued items are worked off per hold of the tree's write lock: some tenths of a
@@ -104,6 +106,7 @@ pub struct Driver {
     /// What time it is.
     pub clock: Clock,
     counters: Arc<ServerCounters>,
+    quota_log: QuotaLog,
     /// The way to other servers, if there are any.
     quorum: OnceLock<Arc<Quorum>>,
     /// How often the tree was replaced by another one.
@@ -143,6 +146,7 @@ impl Driver {
             log: LogQueue::default(),
             clock,
             counters,
+            quota_log: QuotaLog::default(),
             quorum: OnceLock::new(),
             trees_replaced: AtomicU64::new(0),
         }
@@ -390,7 +394,7 @@ impl Driver {
                 Output::Fact(fact) => {
                     let is_expiry = matches!(fact, Fact::SessionExpired { .. });
                     self.counters.sessions_expired.fetch_add(u64::from(is_expiry), Relaxed);
-                    tell(&fact, &clients);
+                    self.tell(&fact, &clients);
                 }
             }
         }
@@ -411,48 +415,61 @@ impl Driver {
     }
 }
 
-/// The replica reports facts; here they become words.
-fn tell(fact: &Fact, clients: &crate::net::Clients<'_>) {
-    match fact {
-        Fact::ClientAhead { conn, seen, applied } => {
-            let address = clients.get(*conn).map(|client| client.address.to_string()).unwrap_or_default();
-            tracing::info!(
-                "Refusing session request for client {address} as it has seen zxid {seen} our last zxid is {applied} \
-                 client must try another server"
-            );
+/// As Java prints an address that nobody looked up.
+pub fn shown(address: SocketAddr) -> String {
+    format!("/{}", SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+impl Driver {
+    /// The replica reports facts; here they become words.
+    fn tell(&self, fact: &Fact, clients: &crate::net::Clients<'_>) {
+        let address = |conn: ConnId| {
+            clients
+                .get(conn)
+                .map_or_else(|| "a client that is gone".to_owned(), |client| shown(client.address))
+        };
+        match fact {
+            Fact::ClientAhead { conn, session, seen, applied } => {
+                let address = address(*conn);
+                tracing::info!(
+                    "Refusing session({session}) request for client {address} as it has seen zxid {seen} our last zxid \
+                     is {applied} client must try another server"
+                );
+            }
+            Fact::SessionExpired { session, timeout_ms } => {
+                tracing::info!("Expiring session {session}, timeout of {timeout_ms}ms exceeded");
+            }
+            Fact::SessionRefused { conn, session, wrong_password: true } => {
+                tracing::warn!("Incorrect password from {} for session {session}", address(*conn));
+            }
+            Fact::SessionRefused { conn, session, wrong_password: false } => {
+                tracing::info!("Invalid session {session} for client {}, probably expired", address(*conn));
+            }
+            Fact::Audited(event) => crate::audit::tell(event),
+            Fact::QuotaExceeded(excess) => self.quota_log.tell(self.clock.monotonic_ms(), excess),
+            Fact::WritesSuspended => {
+                tracing::error!("The log has no room: writes are refused until there is some, reads go on");
+            }
+            Fact::RoleBegun { epoch, leader, leads: true } => {
+                tracing::info!("LEADING in epoch {epoch} as server {leader}");
+            }
+            Fact::RoleBegun { epoch, leader, leads: false } => {
+                tracing::info!("FOLLOWING server {leader} in epoch {epoch}");
+            }
+            Fact::ReadOnlyBegun => {
+                tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
+            }
+            Fact::DeadSession { session } => {
+                tracing::warn!("Removing the ephemerals of session {session}, which is gone");
+            }
+            Fact::RoleLeft { reason } => tracing::warn!("LOOKING for a leader: {reason:?}"),
+            Fact::DigestMismatch(mismatch) => {
+                tracing::error!(
+                    "Digests are not matching: {mismatch:?}; this server's tree differs from the leader's"
+                );
+            }
+            Fact::WritesResumed => tracing::warn!("The log has room again: writes are accepted"),
         }
-        Fact::SessionExpired { session, timeout_ms } => {
-            tracing::info!("Expiring session {session}, timeout of {timeout_ms}ms exceeded");
-        }
-        Fact::SessionRefused { session, wrong_password: true } => {
-            tracing::warn!("Incorrect password from a client for session {session}");
-        }
-        Fact::SessionRefused { session, wrong_password: false } => {
-            tracing::info!("Invalid session {session}, probably expired");
-        }
-        Fact::Audited(event) => crate::audit::tell(event),
-        Fact::WritesSuspended => {
-            tracing::error!("The log has no room: writes are refused until there is some, reads go on");
-        }
-        Fact::RoleBegun { epoch, leader, leads: true } => {
-            tracing::info!("LEADING in epoch {epoch} as server {leader}");
-        }
-        Fact::RoleBegun { epoch, leader, leads: false } => {
-            tracing::info!("FOLLOWING server {leader} in epoch {epoch}");
-        }
-        Fact::ReadOnlyBegun => {
-            tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
-        }
-        Fact::DeadSession { session } => {
-            tracing::warn!("Removing the ephemerals of session {session}, which is gone");
-        }
-        Fact::RoleLeft { reason } => tracing::warn!("LOOKING for a leader: {reason:?}"),
-        Fact::DigestMismatch(mismatch) => {
-            tracing::error!(
-                "Digests are not matching: {mismatch:?}; this server's tree differs from the leader's"
-            );
-        }
-        Fact::WritesResumed => tracing::warn!("The log has room again: writes are accepted"),
     }
 }
 

@@ -13,6 +13,7 @@ mod member;
 mod net;
 mod percentiles;
 mod quorum;
+mod quota_log;
 mod recover;
 mod repair;
 mod server;

@@ -171,7 +171,7 @@ impl Replica {
         }
         let Some(Connecting { conn, timeout_ms, has_read_only_byte }) = connecting else { return };
         if !is_valid {
-            out.list.push(Output::Fact(Fact::SessionRefused { session, wrong_password: false }));
+            out.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password: false }));
             crate::reply::refused(&mut out.bytes, has_read_only_byte.then_some(false));
             out.send(conn, true);
             out.list.push(Output::Close { conn });

@@ -56,7 +56,7 @@ impl Replica {
         } else {
             let wrong_password = request.password != zabd_jute::client::password(session);
             if wrong_password || !self.local.is_alive(session) {
-                out.list.push(Output::Fact(Fact::SessionRefused { session, wrong_password }));
+                out.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password }));
                 reply::refused(&mut out.bytes, read_only);
                 out.send(conn, true);
                 out.list.push(Output::Close { conn });

@@ -96,7 +96,7 @@ impl Acceptor {
         loop {
             match listener.accept().await {
                 Ok((socket, address)) => {
-                    let Some(admission) = self.admit(address.ip()) else {
+                    let Some(admission) = self.admit(address.ip().to_canonical()) else {
                         self.counters.connections_rejected.fetch_add(1, Relaxed);
                         // Closed at once, without waiting for what the client may still send.
                         let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
@@ -129,7 +129,7 @@ impl Acceptor {
         }
         let count = by_address.get(&address).copied().unwrap_or(0);
         if self.options.per_address_max > 0 && count >= self.options.per_address_max {
-            tracing::warn!("Too many connections from {address} - max is {}", self.options.per_address_max);
+            tracing::warn!("Too many connections from /{address} - max is {}", self.options.per_address_max);
             return None;
         }
         by_address.insert(address, count + 1);

@@ -40,7 +40,7 @@ use super::figures::{Responses, Sent, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::large_requests::{Held, LargeRequests};
 use super::throttle::ConnectionThrottle;
-use crate::driver::{Driver, wall_ms};
+use crate::driver::{Driver, shown, wall_ms};
 
 /// How much one read takes from a socket.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -318,7 +318,12 @@ impl Connection {
         let Some(length) =
             usize::try_from(length).ok().filter(|l| *l <= self.service.options.frame_bytes_max)
         else {
-            tracing::warn!("Closing the connection from {}: Len error {length}", self.client.address);
+            tracing::warn!(
+                "Len error. A message from {} with advertised length of {length} is either a malformed message or \
+                 too large to process (length is greater than jute.maxbuffer={})",
+                shown(self.client.address),
+                self.service.options.frame_bytes_max
+            );
             self.phase = Phase::Closing;
             return false;
         };
@@ -489,13 +494,20 @@ impl Connection {
         let address = self.client.address.ip().to_canonical().to_string();
         match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
             Ok(identities) if is_too_much(&identities) => {
-                tracing::warn!("Authentication failed for {}: too many identities", self.client.address);
+                let scheme = packet.scheme.as_deref().unwrap_or_default().escape_debug();
+                tracing::warn!("Authentication failed for scheme: {scheme}: too many identities");
                 self.refuse(header, ErrorCode::AuthFailed);
             }
             Ok(identities) => {
                 if let Some(is_given) = ensemble_name {
                     self.count_ensemble_name(is_given);
                 }
+                tracing::info!(
+                    "Session {}: auth success for scheme {} and address {}",
+                    self.session,
+                    packet.scheme.as_deref().unwrap_or_default().escape_debug(),
+                    shown(self.client.address)
+                );
                 self.identities = identities;
                 let mut watches = self.service.driver.watches();
                 watches.authenticate(self.client.id, self.identities.clone());
@@ -507,7 +519,12 @@ impl Connection {
                 self.phase = Phase::Closing;
             }
             Err(refused) => {
-                tracing::warn!("Authentication failed for {}: {refused}", self.client.address);
+                let scheme = packet.scheme.as_deref().unwrap_or("null").escape_debug();
+                if refused == AuthRefused::UnknownScheme {
+                    tracing::warn!("No authentication provider for scheme: {scheme}");
+                } else {
+                    tracing::warn!("Authentication failed for scheme: {scheme}: {refused}");
+                }
                 self.refuse(header, ErrorCode::AuthFailed);
             }
         }

@@ -19,7 +19,7 @@ pub struct ThrottleOptions {
     pub drop_increase: f64,
     /// What a full enough bucket takes from it.
     pub drop_decrease: f64,
-    /// How full that is, as a share of the bucket.
+    /// The share of a full enough bucket that may be missing.
     pub decrease_ratio: f64,
     /// Tokens for a new session; 1 unless weights are enabled.
     pub new_session_weight: i64,
@@ -67,7 +67,7 @@ impl ConnectionThrottle {
         let mut state = self.state.lock();
         state.refill(options, now_ms);
         state.adjust(options, now_ms);
-        if state.tokens < weight || state.drops(options) {
+        if state.drops(options) || state.tokens < weight {
             return false;
         }
         state.tokens -= weight;
@@ -96,15 +96,15 @@ impl State {
     }
 
     fn adjust(&mut self, options: &ThrottleOptions, now_ms: i64) {
-        if options.freeze_time_ms < 0 || now_ms - self.adjusted_ms < options.freeze_time_ms {
+        if options.freeze_time_ms < 0 || now_ms - self.adjusted_ms <= options.freeze_time_ms {
             return;
         }
+        self.adjusted_ms = now_ms;
+        let missing = options.tokens - self.tokens;
         if self.tokens <= 0 {
             self.drop_probability = (self.drop_probability + options.drop_increase).min(1.0);
-            self.adjusted_ms = now_ms;
-        } else if self.tokens as f64 > options.tokens as f64 * options.decrease_ratio {
+        } else if missing as f64 <= (options.tokens as f64 * options.decrease_ratio).round() {
             self.drop_probability = (self.drop_probability - options.drop_decrease).max(0.0);
-            self.adjusted_ms = now_ms;
         }
     }
 
@@ -115,7 +115,7 @@ impl State {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        (self.random >> 11) as f64 / (1u64 << 53) as f64 <= self.drop_probability
+        ((self.random >> 11) as f64) / ((1u64 << 53) as f64) < self.drop_probability
     }
 }
 
@@ -177,5 +177,25 @@ mod tests {
             assert!(!throttle.admit(now_ms, false));
         }
         assert!((throttle.drop_probability() - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn only_a_full_enough_bucket_makes_drops_unlikelier() {
+        for (decrease_ratio, expected) in [(0.0, 1.0), (0.2, 1.0), (0.5, 0.75)] {
+            let options = ThrottleOptions {
+                tokens: 2,
+                fill_time_ms: 10,
+                freeze_time_ms: 0,
+                drop_increase: 1.0,
+                drop_decrease: 0.25,
+                decrease_ratio,
+                ..OFF
+            };
+            let throttle = ConnectionThrottle::new(options, 0);
+            assert!([0, 0].map(|now_ms| throttle.admit(now_ms, false)) == [true, true]);
+            assert!(!throttle.admit(1, false), "the bucket is empty: nobody comes in any more");
+            assert!(!throttle.admit(10, false), "one of two tokens is back");
+            assert!((throttle.drop_probability() - expected).abs() < f64::EPSILON, "{decrease_ratio}");
+        }
     }
 }
