@@ -2,6 +2,7 @@
 
 import re
 import time
+import zlib
 
 import pytest
 
@@ -165,6 +166,38 @@ def test_without_digests_there_are_none(begin, each):
         server.properties["digest.enabled"] = "true"
     server.start()
     assert figures(server)["digest_mismatches_count"] == "0"
+
+
+@BOTH
+def test_nodes_of_3_5_3_with_a_time_to_live(start, kind, each):
+    """Release 3.5.3 wrote the highest bit and the milliseconds for an owner; later ones write eight bits and the milliseconds."""
+    ttl_ms = 123
+    # A file with neither digest nor last zxid ends with its checksum.
+    properties = {"extendedTypesEnabled": "true", "znode.container.checkIntervalMs": 3_600_000, **SNAPSHOT_OPTIONS["without both"]}
+    server = start(kind if each == "X" else each, properties={**properties, "snapCount": 4})
+    session = wire.Session(server.port, LONG_MS)
+    assert session.create("/old", flags=5, opcode=wire.CREATE_TTL, ttl=ttl_ms).err == 0
+    write(session, 40, batch=1)
+    assert eventually(lambda: len(files(server, "snapshot")) > 3)
+    server.stop()
+    # The last one may be in the making.
+    newest = files(server, "snapshot")[-2]
+    for path in (*files(server, "snapshot"), *files(server, "log")):
+        if path != newest:
+            path.unlink()
+    data = newest.read_bytes()
+    of_today, of_3_5_3 = ((mark << 56 | ttl_ms).to_bytes(8, "big") for mark in (0xFF, 0x80))
+    assert data.count(of_today) == 1 and data.endswith(b"\0\0\0\x01/")
+    data = data[:-13].replace(of_today, of_3_5_3)
+    newest.write_bytes(data + zlib.adler32(data).to_bytes(8, "big") + b"\0\0\0\x01/")
+    server.properties = {**properties, "emulate353TTLNodes": "true"}
+    exists = wire.Writer().ustring("/old").boolean(False).bytes
+    stat = wire.Session(server.start().port, LONG_MS).call(wire.EXISTS, exists).reader().stat()
+    assert stat["ephemeralOwner"] == 0, "it is no ephemeral, whose session would be gone"
+    server.stop()
+    server.properties["znode.container.checkIntervalMs"] = 50
+    session = wire.Session(server.start().port, LONG_MS)
+    assert eventually(lambda: session.call(wire.EXISTS, exists).err == -101), "its time is over"
 
 
 # --- When a write is durable ----------------------------------------------------------------------------------------

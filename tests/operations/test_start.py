@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
@@ -302,6 +304,32 @@ def test_flags_need_no_file(start_with, tmp_path, only_zabd):
     words = ("server", "--clientPort", port, f"--data-dir={tmp_path}/flags", "--4lw.commands.whitelist", "*", "--tick_time=900")
     shown = conf(start_with("zabd", port, *words))
     assert (shown["clientPort"], shown["dataDir"], shown["tickTime"]) == (str(port), f"{tmp_path}/flags/version-2", "900")
+
+
+def stop_all_threads(pid):
+    """Returns when no thread runs any more."""
+    os.kill(pid, signal.SIGSTOP)
+    states = Path(f"/proc/{pid}/task").glob("*/stat")
+    for path in states:
+        while path.read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.001)
+
+
+@BOTH
+def test_so_many_connections_may_wait_to_be_accepted(start, of_kind, each):
+    server = start(of_kind(each), config={"clientPortListenBacklog": 3})
+    waiting = []
+    try:
+        stop_all_threads(server.process.pid)
+        # The kernel lets one more in than it is told; whoever comes then gets no answer.
+        for _ in range(4):
+            waiting.append(socket.create_connection(("127.0.0.1", server.port), 10))
+        with pytest.raises(TimeoutError):
+            waiting.append(socket.create_connection(("127.0.0.1", server.port), 0.3))
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        for connection in waiting:
+            connection.close()
 
 
 def test_help_and_version_are_said_on_standard_output(ends, only_zabd):

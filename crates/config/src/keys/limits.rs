@@ -97,7 +97,8 @@ pub(super) const SECTION: Section = Section {
             .lenient_bool(|d, v| d.config.extended_types_enabled = v),
         Key::prefixed("emulate353TTLNodes", "false", "true")
             .class(Class::B)
-            .doc("Write such nodes in the layout of release 3.5.3.")
+            .doc("Take what release 3.5.3 wrote for a node with a time to live as such; new ones have today's layout.")
+            .differently("a time of all 63 bits counts, of which Java takes 40, and `extendedTypesEnabled` need not be set")
             .lenient_bool(|d, v| d.config.emulate_353_ttl = v),
         Key::bare("znode.container.checkIntervalMs", "60000", "10000")
             .unit("milliseconds")

@@ -33,10 +33,12 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("snapSizeLimitInKb", "4194304", "1048576")
             .unit("KiB")
             .doc("Log size between snapshots, with the same random part; 0 or less is no limit.")
+            .differently("what is written counts; Java counts the zeros ahead of it, too")
             .long(i64::MIN, |d, v| d.config.snap_size_limit_kb = positive_long(v)),
         Key::prefixed("txnLogSizeLimitInKb", "-1", "524288")
             .unit("KiB")
             .doc("Size at which a log file ends and the next begins; 0 or less is no limit.")
+            .differently("what is written counts; Java counts the zeros ahead of it, too")
             .long(i64::MIN, |d, v| d.config.txn_log_size_limit_kb = positive_long(v)),
         Key::prefixed("preAllocSize", "65536", "16384")
             .unit("KiB")

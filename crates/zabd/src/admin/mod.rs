@@ -35,7 +35,9 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
         return format!("{} is not executed because it is not in the whitelist.\n", word.name()).into_bytes();
     }
     if asks_about_clients(word) && !server.driver.serves_clients() {
-        return b"This ZooKeeper instance is not currently serving requests\n".to_vec();
+        // Java's `hash` alone has no end of line here.
+        let end = if word == Word::Hash { "" } else { "\n" };
+        return format!("This ZooKeeper instance is not currently serving requests{end}").into_bytes();
     }
     let text = match word {
         Word::Ruok => "imok".to_owned(),
