@@ -121,6 +121,7 @@ class Observer(Client):
         super().__init__()
         self.events = {}  # The last event of each path: (zxid, type).
         self.value_version, self.value_zxid, self.value = 0, 0, b""
+        self.zxid_max = 0  # The largest that any reply or event carried.
 
     def work(self, port, trigger):
         session = self.connect(port)
@@ -129,6 +130,7 @@ class Observer(Client):
         while True:
             reply = session.call(wire.GET_DATA, body)
             assert reply.err == 0
+            self.zxid_max = max([self.zxid_max, reply.zxid, *(event[0] for event in session.events)])
             reader = reply.reader()
             self.value = reader.buffer()
             stat = reader.stat()
@@ -139,8 +141,9 @@ class Observer(Client):
                 self.events[path] = (zxid, kind)
             session.events.clear()
 
-    def check(self, nodes):
-        """Everything that was shown is in the tree, unless something later is."""
+    def check(self, nodes, zxid):
+        """Everything that was shown is in the tree, unless something later is; no position that was shown is lost."""
+        assert self.zxid_max <= zxid, f"zxid 0x{self.zxid_max:x} was shown, and the last one is 0x{zxid:x}"
         stat = nodes[SHARED_VALUE]["stat"]
         assert self.value_version <= stat["version"], f"version {self.value_version} was shown, {stat['version']} is there"
         assert self.value_zxid <= stat["mzxid"]

@@ -122,7 +122,7 @@ class Crash:
         self._check_log()
         self._check_sessions(dump)
         nodes = {node["path"]: node for node in dump["nodes"]}
-        self.observer.check(nodes)
+        self.observer.check(nodes, dump["zxid"])
         fewest, most = self._check_nodes(nodes)
         taken = dump["zxid"] - self.zxid - self.new_sessions
         assert fewest <= taken <= most, f"{taken} zxids were taken by writes, {fewest} to {most} writes are there"

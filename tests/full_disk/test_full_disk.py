@@ -137,6 +137,8 @@ def test_writes_are_refused_until_there_is_room(server, disk):
         assert "Mode: standalone" in four_letter_word(server.port, "srvr")
         time.sleep(0.05)
     assert refused > 1
+    with pytest.raises(wire.Closed):
+        wire.Session(server.port, 30_000)
     assert read(client, "/silent") == b"", "no session ends while its end cannot be logged"
     again = wire.Session(server.port, 30_000, client.session_id, client.password)
     assert again.session_id == client.session_id, "a session that is there moves to another connection"

@@ -6,6 +6,7 @@
 import json
 import struct
 from dataclasses import dataclass, field
+from enum import Enum
 
 from harness import places, wire
 from harness.servers import four_letter_bytes
@@ -13,7 +14,7 @@ from harness.servers import four_letter_bytes
 from .canonical import Canonical
 
 ANSWER_SECONDS_MAX = 3
-LINES = 99  # The lines after it need a server without quorum, or an ensemble.
+LINES = 99  # Of the scenario; the lines behind it are of members of ensembles.
 CONFIG = {"minSessionTimeout": 4000, "maxSessionTimeout": 40000}
 PROPERTIES = {"extendedTypesEnabled": "true", "znode.container.checkIntervalMs": 3_600_000}
 
@@ -37,10 +38,17 @@ class Exchange:
     actual: Side
 
 
-def golden(version):
-    """The captured lines of a version's main scenario."""
+class Of(Enum):
+    """Which lines of a capture."""
+
+    A_STANDALONE_SERVER = slice(None, LINES)
+    MEMBERS = slice(LINES, None)
+
+
+def golden(version, of=Of.A_STANDALONE_SERVER):
+    """The captured lines of a version: its main scenario, or what follows it."""
     text = (places.GOLDEN / f"java-{version}" / "wire.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()[:LINES]]
+    return [json.loads(line) for line in text.splitlines()[of.value]]
 
 
 class Replay:

@@ -59,6 +59,11 @@ def test_every_name_is_tested_once():
     for version in ("3.8.0", "3.9.5"):
         names = [line["name"] for line in replay.golden(version)]
         assert len(names) == len(set(names)) == replay.LINES
+    # `test_members.py` has a place for each of these.
+    behind = [line["conn"] for line in replay.golden("3.8.0", replay.Of.MEMBERS)]
+    assert {label: behind.count(label) for label in behind} == {
+        "RO-local": 6, "RO-local-2": 1, "RO-global": 1, "single-member ensemble": 2}
+    assert replay.golden("3.9.5", replay.Of.MEMBERS) == []
 
 
 @dataclass

@@ -124,11 +124,27 @@ def test_options_of_the_files(house, kind, route, option):
     server = place.open(route[0])
     left_open = work.first(server.port)
     before = dump_tree(server.port)
+    assert shown_options(place) == [option], "an option that shows nowhere proves nothing"
     server.kill()
     server = place.open(route[1])
     place.check_log()
     assert_same(before, dump_tree(server.port))
     work.second(server.port, left_open)
+
+
+def shown_options(place):
+    """Which of the options a running server, behind `work.first`, and its files show."""
+    snapshots = [path.name for path in place.directory.glob("data/version-2/snapshot.*")]
+    log = b"".join(path.read_bytes() for path in place.directory.glob("log/version-2/log.*"))
+    digests = re.findall(r": (-?\d+)$", four_letter_word(place.server.port, "hash"), re.M)
+    is_shown = {
+        "snapshot-gz": snapshots and all(name.endswith(".gz") for name in snapshots),
+        "snapshot-snappy": snapshots and all(name.endswith(".snappy") for name in snapshots),
+        "digest-off": set(digests) <= {"0"},
+        # A path stands in the record of its creation, and again in that of its session's end if that lists ephemerals.
+        "close-session-txn-off": log.count(b"/closed-with-session") == 1,
+    }
+    return [option for option in OPTIONS if is_shown[option]]
 
 
 def test_killed_under_load(house, kind):
