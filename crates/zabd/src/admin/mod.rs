@@ -20,8 +20,7 @@ use crate::introspect::Introspection;
 pub use date::log_date;
 
 /// What a server of this version says that it is: the protocol's version, then our own.
-pub const VERSION: &str =
-    concat!("3.9.5-zabd-", env!("CARGO_PKG_VERSION"), ", built on 2026-11-24 00:00 UTC");
+pub const VERSION: &str = concat!("3.9.5-zabd-", env!("CARGO_PKG_VERSION"), ", built on ", env!("ZABD_MADE"));
 
 /// Java's default trace mask; tracing itself is a matter of the log level here.
 pub const TRACE_MASK: u64 = 0b1_0011_0010;
