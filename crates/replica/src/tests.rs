@@ -2,6 +2,7 @@
 //! what goes out after what comes in.
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use zabd_jute::client::{
     ConnectResponse, CreateRequest, DeleteRequest, MultiHeader, MultiOp, MultiRequest, PathWatchRequest,
     ReplyHeader, SetDataRequest, WatcherEvent,
@@ -107,7 +108,7 @@ impl Alone {
         self.feed(Input::Synced { upto })
     }
 
-    fn connect(&mut self, conn: u64) -> SessionId {
+    fn begin_to_connect(&mut self, conn: u64) {
         let request = SessionRequest {
             last_zxid_seen: Zxid(0),
             timeout_ms: 10_000,
@@ -117,6 +118,10 @@ impl Alone {
             takes_read_only: false,
         };
         assert_eq!(self.feed(Input::Connect { conn: ConnId(conn), request }), Vec::<String>::new());
+    }
+
+    fn connect(&mut self, conn: u64) -> SessionId {
+        self.begin_to_connect(conn);
         let lines = self.sync();
         assert_eq!(lines, [format!("{conn} <- connected")]);
         self.watches.session(ConnId(conn)).expect("the session is established")
@@ -147,6 +152,125 @@ impl Alone {
             body: Bytes::from(body),
             identities: identities(),
         }))
+    }
+}
+
+/// What clients do with ephemerals, and how far the disk gets meanwhile.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask {
+        client: usize,
+        op: Part,
+    },
+    Multi {
+        client: usize,
+        parts: Vec<Part>,
+    },
+    /// The session ends, and the client begins another one.
+    Close {
+        client: usize,
+    },
+    /// So many of the records that wait become durable.
+    Sync {
+        records: i64,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Create { at: usize, flags: i32 },
+    Delete { at: usize },
+    Set { at: usize },
+    Check { at: usize },
+}
+
+impl Part {
+    fn path(at: usize) -> &'static str {
+        ["/a", "/b", "/a/c"][at]
+    }
+
+    fn op(self) -> MultiOp<'static> {
+        match self {
+            Part::Create { at, flags } => {
+                let create = CreateRequest {
+                    path: Part::path(at).into(),
+                    data: None,
+                    acl: Some(vec![Acl::open()]),
+                    flags,
+                };
+                let request = zabd_jute::client::CreateTtlRequest { create, ttl_ms: -1 };
+                MultiOp::Create { op: OpCode::Create, request }
+            }
+            Part::Delete { at } => {
+                MultiOp::Delete(DeleteRequest { path: Part::path(at).into(), version: -1 })
+            }
+            Part::Set { at } => {
+                let request = SetDataRequest { path: Part::path(at).into(), data: Some(b"x"), version: -1 };
+                MultiOp::SetData(request)
+            }
+            Part::Check { at } => MultiOp::Check(DeleteRequest { path: Part::path(at).into(), version: -1 }),
+        }
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let part = prop_oneof![
+        3 => (0..3_usize, 0..2).prop_map(|(at, flags)| Part::Create { at, flags }),
+        2 => (0..3_usize).prop_map(|at| Part::Delete { at }),
+        1 => (0..3_usize).prop_map(|at| Part::Set { at }),
+        1 => (0..3_usize).prop_map(|at| Part::Check { at }),
+    ];
+    let step = prop_oneof![
+        4 => (0..2_usize, part.clone()).prop_map(|(client, op)| Step::Ask { client, op }),
+        4 => (0..2_usize, proptest::collection::vec(part, 1..4))
+            .prop_map(|(client, parts)| Step::Multi { client, parts }),
+        1 => (0..2_usize).prop_map(|client| Step::Close { client }),
+        2 => (1..5_i64).prop_map(|records| Step::Sync { records }),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+proptest! {
+    /// Whatever is on its way to the disk when something else is checked: the tree becomes what was proposed (its digest
+    /// says so), and no ephemeral outlives its session.
+    #[test]
+    fn what_is_checked_in_flight_is_what_becomes_of_it(steps in steps()) {
+        let mut alone = Alone::new();
+        let mut sessions = [alone.connect(1), alone.connect(2)];
+        let mut newest = sessions[1];
+        for (xid, step) in (1..).zip(steps) {
+            match step {
+                Step::Ask { client, op } => {
+                    let (op, body) = match op.op() {
+                        MultiOp::Create { request, .. } => (OpCode::Create, request.create.to_bytes()),
+                        MultiOp::Delete(request) | MultiOp::Check(request) => {
+                            (OpCode::Delete, request.to_bytes())
+                        }
+                        MultiOp::SetData(request) => (OpCode::SetData, request.to_bytes()),
+                    };
+                    alone.ask(client as u64 + 1, sessions[client], xid, op, body);
+                }
+                Step::Multi { client, parts } => {
+                    let body = multi(parts.into_iter().map(Part::op).collect());
+                    alone.ask(client as u64 + 1, sessions[client], xid, OpCode::Multi, body);
+                }
+                Step::Close { client } => {
+                    alone.ask(client as u64 + 1, sessions[client], xid, OpCode::CloseSession, vec![]);
+                    alone.begin_to_connect(client as u64 + 1);
+                    newest = SessionId(newest.0 + 1);
+                    sessions[client] = newest;
+                }
+                Step::Sync { records } => {
+                    let synced = alone.replica.positions().synced;
+                    let upto = Zxid((synced.0 + records).min(alone.appended.last().expect("there are sessions").0));
+                    alone.feed(Input::Synced { upto });
+                }
+            }
+        }
+        alone.sync();
+        for owner in alone.tree.sessions_with_ephemerals() {
+            prop_assert!(alone.tree.sessions().any(|(session, _)| session == owner), "{}", owner);
+        }
     }
 }
 
@@ -313,6 +437,23 @@ fn an_ephemeral_that_was_deleted_in_flight_is_not_deleted_again_with_its_session
         alone.sync();
         assert_eq!(alone.tree.node("/a").is_some(), is_taken_by_another);
     }
+}
+
+/// A client deletes its ephemeral in a multi that is refused, while the ephemeral is still on its way to the disk. It is
+/// there, and goes with its session: nobody else would ever remove it.
+#[test]
+fn an_ephemeral_that_a_refused_multi_deletes_goes_with_its_session() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create("/e", 1));
+    let refused = vec![
+        MultiOp::Delete(DeleteRequest { path: "/e".into(), version: -1 }),
+        MultiOp::Check(DeleteRequest { path: "/none".into(), version: -1 }),
+    ];
+    alone.ask(1, session, 2, OpCode::Multi, multi(refused));
+    alone.ask(1, session, 3, OpCode::CloseSession, vec![]);
+    alone.sync();
+    assert!(alone.tree.node("/e").is_none());
 }
 
 #[test]

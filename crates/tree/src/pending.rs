@@ -126,8 +126,15 @@ struct Undo {
     digest: Option<u64>,
     changed: usize,
     records: Vec<(Arc<str>, Option<Record>)>,
-    /// Ephemerals that the group plans; none is forgotten while a group is checked.
-    ephemerals: Vec<(SessionId, Arc<str>)>,
+    /// Ephemerals that the group plans, and those that it plans to delete, in order.
+    ephemerals: Vec<(SessionId, Arc<str>, PlannedTo)>,
+}
+
+/// What becomes of an ephemeral.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PlannedTo {
+    Come,
+    Go,
 }
 
 impl Pending {
@@ -182,13 +189,14 @@ impl Pending {
         }
     }
 
-    fn forget_ephemeral(&mut self, session: SessionId, path: &str) {
-        if let Some(paths) = self.ephemerals.get_mut(&session) {
-            paths.remove(path);
-            if paths.is_empty() {
-                self.ephemerals.remove(&session);
-            }
+    /// Whether it was planned.
+    fn forget_ephemeral(&mut self, session: SessionId, path: &str) -> bool {
+        let Some(paths) = self.ephemerals.get_mut(&session) else { return false };
+        let was_planned = paths.remove(path);
+        if paths.is_empty() {
+            self.ephemerals.remove(&session);
         }
+        was_planned
     }
 
     /// The znode as it will be; the root is `/`.
@@ -234,7 +242,11 @@ impl Pending {
             && let Some(before) = before
         {
             // Its record may be applied and forgotten long before the session ends.
-            self.forget_ephemeral(SessionId(before.stat.ephemeral_owner), path);
+            let session = SessionId(before.stat.ephemeral_owner);
+            let was_planned = self.forget_ephemeral(session, path);
+            if let Some(undo) = self.undo.as_mut().filter(|_| was_planned) {
+                undo.ephemerals.push((session, path.into(), PlannedTo::Go));
+            }
         }
         let path: Arc<str> = path.into();
         let replaced = self.records.insert(path.clone(), Record { zxid, node: after });
@@ -250,7 +262,7 @@ impl Pending {
         let path: Arc<str> = path.into();
         let is_new = self.ephemerals.entry(session).or_default().insert(path.clone());
         if let Some(undo) = self.undo.as_mut().filter(|_| is_new) {
-            undo.ephemerals.push((session, path));
+            undo.ephemerals.push((session, path, PlannedTo::Come));
         }
     }
 
@@ -290,8 +302,11 @@ impl Pending {
         let undo = self.undo.take().expect("a group was begun");
         self.digest = undo.digest;
         self.changed.truncate(undo.changed);
-        for (session, path) in undo.ephemerals {
-            self.forget_ephemeral(session, &path);
+        for (session, path, planned_to) in undo.ephemerals.into_iter().rev() {
+            match planned_to {
+                PlannedTo::Come => _ = self.forget_ephemeral(session, &path),
+                PlannedTo::Go => _ = self.ephemerals.entry(session).or_default().insert(path),
+            }
         }
         for (path, replaced) in undo.records.into_iter().rev() {
             match replaced {
