@@ -174,8 +174,8 @@ impl Driver {
 
     /// Begins a snapshot of the tree as it is now.
     pub fn begin_snapshot(&self) -> Begun {
-        let head = self.tree_exclusively().begin_snapshot();
-        Begun { head, trees_replaced: self.trees_replaced() }
+        let mut tree = self.tree_exclusively();
+        Begun { head: tree.begin_snapshot(), trees_replaced: self.trees_replaced() }
     }
 
     /// Begins a snapshot for a learner, and tells the replica of its position before anything is applied behind it.
@@ -195,7 +195,8 @@ impl Driver {
 
     /// The files have another past: this is what they show. Nobody is served meanwhile.
     pub fn replace_tree(&self, tree: Tree) {
-        *self.tree.write() = tree;
+        let mut shown = self.tree.write();
+        *shown = tree;
         self.trees_replaced.fetch_add(1, Relaxed);
     }
 
@@ -476,7 +477,8 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zabd_jute::Limits;
+    use zabd_jute::txn::{Entry, Txn, TxnHeader};
+    use zabd_jute::{Limits, OpCode};
     use zabd_replica::read::ReadOptions;
     use zabd_replica::{HashSeed, MemberOptions, ReplicaOptions, SessionTimeouts};
     use zabd_tree::{CheckOptions, TreeOptions};
@@ -522,6 +524,32 @@ mod tests {
         assert_eq!(sessions, 0);
         assert!(driver.inbox.lock().is_empty());
         assert_eq!(driver.inspect(Replica::session_count), 2);
+    }
+
+    /// A snapshot that took one tree for another would hold neither.
+    #[test]
+    fn a_tree_that_is_replaced_is_told_from_the_one_before() {
+        const TREES: u64 = 2000;
+        let driver = driver();
+        // The number of a tree is its last transaction.
+        let numbered = |number: u64| {
+            let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
+            let (session, zxid) = (SessionId(1), Zxid(number as i64));
+            let header = TxnHeader { session, cxid: 0, zxid, time_ms: 0, kind: OpCode::Error.code() };
+            tree.apply(&Entry { header, txn: Txn::Error { code: 0 }, digest: None }, &mut ());
+            tree
+        };
+        std::thread::scope(|scope| {
+            let replacing =
+                scope.spawn(|| (1..=TREES).for_each(|number| driver.replace_tree(numbered(number))));
+            while !replacing.is_finished() {
+                let begun = driver.begin_snapshot();
+                assert_eq!(begun.head.zxid.0 as u64, begun.trees_replaced);
+                let mut tree = driver.tree_exclusively();
+                assert_eq!(tree.last_zxid().0 as u64, driver.trees_replaced());
+                tree.abandon_snapshot();
+            }
+        });
     }
 
     /// Nothing is lost or left among threads that all find the core taken again and again.
