@@ -52,6 +52,8 @@ const CHUNKS_PER_TURN_MAX: usize = 4;
 const IDENTITIES_MAX: usize = 1000;
 /// What their names may add up to, in bytes.
 const IDENTITY_BYTES_MAX: usize = 256 << 10;
+/// How much small requests in a row share.
+const SHARED_BYTES: usize = 4 << 10;
 /// Buffers above this size are freed, not kept for reuse.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
@@ -281,7 +283,8 @@ impl Connection {
         let service = self.service.clone();
         let now_ms = service.driver.clock.monotonic_ms();
         self.client.counters.heard_ms.store(now_ms, Relaxed);
-        let mut turn = Turn { service: &service, bytes, at: 0, now_ms, tree: None, shared: None };
+        let mut turn =
+            Turn { service: &service, bytes, at: 0, now_ms, tree: None, shared: Shared::default() };
         while self.may_go_on() && self.work_off_frame(&mut turn) {}
         let done = turn.at;
         drop(turn);
@@ -430,7 +433,7 @@ impl Connection {
     ) {
         // What follows is decided behind the driver's lock, which comes before the tree's.
         turn.tree = None;
-        let body = turn.share(start, length);
+        let body = turn.shared.part(turn.bytes, start, length);
         let is_update = read::is_write(header.op);
         let weight = match OpCode::from_code(header.op) {
             _ if is_update => 0,
@@ -615,7 +618,10 @@ impl Connection {
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         while self.out_sent < self.out.len() {
             match Pin::new(&mut self.socket).poll_write(context, &self.out[self.out_sent..]) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    forget_sent(&mut self.out, &mut self.out_sent);
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(sent)) if sent > 0 => self.out_sent += sent,
                 Poll::Ready(_) => return Poll::Ready(false),
             }
@@ -711,10 +717,10 @@ impl Connection {
             return true;
         }
         let was_unsent_much = self.is_unsent_much();
-        let sent_before = self.out_sent;
+        let unsent_before = self.out.len() - self.out_sent;
         let flushed = self.flush(context);
         self.client.set_unsent(self.out.len() - self.out_sent);
-        if was_unsent_much && self.out_sent != sent_before {
+        if was_unsent_much && self.out.len() - self.out_sent != unsent_before {
             self.note_sign_of_life();
         }
         match flushed {
@@ -764,16 +770,35 @@ struct Turn<'t> {
     now_ms: i64,
     /// Locked with the first read, until something else comes.
     tree: Option<RwLockReadGuard<'t, Tree>>,
-    /// A copy of the chunk from some offset on, which the requests for the driver share.
-    shared: Option<(usize, Bytes)>,
+    /// A copy of a part of the chunk, which the requests for the driver share.
+    shared: Shared,
 }
 
-impl Turn<'_> {
-    fn share(&mut self, start: usize, length: usize) -> Bytes {
-        let bytes = self.bytes;
-        let (from, shared) =
-            self.shared.get_or_insert_with(|| (start, Bytes::copy_from_slice(&bytes[start..])));
-        shared.slice(start - *from..start - *from + length)
+/// A copy of a part of a chunk.
+#[derive(Debug, Default)]
+struct Shared {
+    from: usize,
+    bytes: Bytes,
+}
+
+impl Shared {
+    /// A part of `chunk`; those that are asked for come one behind the other. Each holds its copy as a whole for as long as
+    /// the request waits, and nobody knows how many will share it: so the copy is short.
+    fn part(&mut self, chunk: &[u8], start: usize, length: usize) -> Bytes {
+        if self.from + self.bytes.len() < start + length {
+            let end = chunk.len().min(start + length.max(SHARED_BYTES));
+            *self = Self { from: start, bytes: Bytes::copy_from_slice(&chunk[start..end]) };
+        }
+        self.bytes.slice(start - self.from..start - self.from + length)
+    }
+}
+
+/// Forgets what is sent, when that costs no more than sending it did: the buffer of a client that always has something
+/// left to take would grow for ever.
+fn forget_sent(out: &mut Vec<u8>, sent: &mut usize) {
+    if out.len() <= 2 * *sent {
+        out.drain(..*sent);
+        *sent = 0;
     }
 }
 
@@ -787,4 +812,44 @@ fn is_too_much(identities: &Identities) -> bool {
 fn has_long_reply(op: OpCode) -> bool {
     use OpCode as Op;
     matches!(op, Op::GetChildren | Op::GetChildren2 | Op::GetEphemerals | Op::MultiRead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client takes a stream of answers more slowly than the server could send it, and always has some left to take.
+    #[test]
+    fn what_is_sent_takes_no_room_although_there_is_always_more() {
+        const PIECE: usize = 10_000;
+        let (mut out, mut sent) = (vec![0; PIECE], 0);
+        for number in 1..=1000_usize {
+            out.extend([number as u8; PIECE]);
+            sent += PIECE;
+            forget_sent(&mut out, &mut sent);
+            assert_eq!(out[sent..], [number as u8; PIECE]);
+        }
+        assert!(out.capacity() < 10 * PIECE, "{} bytes", out.capacity());
+    }
+
+    /// A client that sends thousands of requests at once, of which the server takes one at a time, would otherwise hold as
+    /// many copies of all of them.
+    #[test]
+    fn a_request_holds_little_more_than_itself() {
+        let chunk: Vec<u8> = (0..CHUNK_BYTES).map(|at| at as u8).collect();
+        let mut shared = Shared::default();
+        let mut copies = 0;
+        for start in (0..chunk.len() - 100).step_by(100) {
+            let from = shared.from;
+            assert_eq!(shared.part(&chunk, start, 90), chunk[start..start + 90]);
+            assert!(shared.bytes.len() <= SHARED_BYTES);
+            copies += usize::from(shared.from != from);
+        }
+        assert!(copies < 20, "{copies} for small requests in a row");
+        let mut shared = Shared::default();
+        assert_eq!(shared.part(&chunk, 10, 30_000), chunk[10..30_010], "a large one has its own");
+        assert_eq!(shared.bytes.len(), 30_000);
+        assert_eq!(shared.part(&chunk, chunk.len() - 1, 1), chunk[chunk.len() - 1..]);
+        assert_eq!(shared.part(&chunk, chunk.len(), 0), b""[..]);
+    }
 }
