@@ -475,7 +475,7 @@ impl Driver {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use zabd_jute::txn::{Entry, Txn, TxnHeader};
     use zabd_jute::{Limits, OpCode};
@@ -483,7 +483,8 @@ mod tests {
     use zabd_replica::{HashSeed, MemberOptions, ReplicaOptions, SessionTimeouts};
     use zabd_tree::{CheckOptions, TreeOptions};
 
-    fn driver() -> Driver {
+    /// Of a lone server without anything.
+    pub(crate) fn driver() -> Driver {
         let tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
         let clock = Clock::new();
         let options = ReplicaOptions {

@@ -93,6 +93,10 @@ impl FourLetterAnswers for Introspection {
         self.config.four_letter_words.allows(word.name())
     }
 
+    fn takes_time(&self, word: FourLetterWord) -> bool {
+        admin::takes_time(word)
+    }
+
     fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8> {
         admin::answer(self, word, argument)
     }

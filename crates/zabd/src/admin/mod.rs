@@ -72,6 +72,21 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
     text.into_bytes()
 }
 
+/// Whether a disk is asked, or a list may be long.
+pub fn takes_time(word: Word) -> bool {
+    !matches!(
+        word,
+        Word::Ruok
+            | Word::Isro
+            | Word::Gtmk
+            | Word::Stmk
+            | Word::Srvr
+            | Word::Crst
+            | Word::Srst
+            | Word::TelnetClose
+    )
+}
+
 /// Whether the word has an answer only while clients are served.
 fn asks_about_clients(word: Word) -> bool {
     !matches!(word, Word::Ruok | Word::Isro | Word::Gtmk | Word::Stmk | Word::Envi | Word::TelnetClose)

@@ -1,7 +1,7 @@
 //! One client connection, from its first byte to its last.
 //!
 //! ```text
-//! First ──four letters──► Closing
+//! First ──four letters──► (Asking ──►) Closing
 //!   └──frame──► Handshake ──► Connecting ──session──► Open ──► Closing
 //! ```
 //!
@@ -9,6 +9,8 @@
 //! tree's shared lock, many per hold; writes, and reads behind an unanswered request, are collected and
 //! submitted together. Buffers are lent by the thread and given back as soon as nothing is left in
 //! them, so an idle connection holds none.
+
+mod four_letter;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -84,6 +86,8 @@ pub struct ConnectionOptions {
 pub trait FourLetterAnswers: Send + Sync {
     /// Whether the word is on the whitelist; one that is not is refused without its argument.
     fn allows(&self, word: FourLetterWord) -> bool;
+    /// Whether the text may take so long that other clients must not wait for it.
+    fn takes_time(&self, word: FourLetterWord) -> bool;
     /// The text behind `word`; `argument` is what follows `stmk`.
     fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8>;
 }
@@ -110,6 +114,8 @@ enum Phase {
     Handshake,
     Connecting,
     Open,
+    /// Another thread makes the answer to a four-letter word.
+    Asking,
     Closing,
 }
 
@@ -137,6 +143,8 @@ pub struct Connection {
     reads_waiting: usize,
     /// When the client asked for a new session that it does not have yet.
     asked_for_session_ms: Option<i64>,
+    /// The answer to a four-letter word, while another thread makes it.
+    asking: Option<tokio::task::JoinHandle<Vec<u8>>>,
     batch: Vec<Request>,
     tally: Tally,
     traffic: Traffic,
@@ -194,6 +202,7 @@ impl Connection {
             unanswered: VecDeque::new(),
             reads_waiting: 0,
             asked_for_session_ms: None,
+            asking: None,
             batch: Vec::new(),
             tally: Tally::default(),
             traffic: Traffic::default(),
@@ -340,26 +349,6 @@ impl Connection {
         } else {
             self.on_frame(turn, start, frame);
         }
-        true
-    }
-
-    fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {
-        let rest = &turn.bytes[turn.at + 4..];
-        let has_argument = word.has_argument() && self.service.four_letter.allows(word);
-        let argument = match (has_argument, rest.first_chunk::<8>()) {
-            (true, None) => return false,
-            (true, Some(mask)) => Some(u64::from_be_bytes(*mask)),
-            (false, _) => None,
-        };
-        turn.at = turn.bytes.len();
-        self.tally.received += 1;
-        self.tally.received_bytes += 4;
-        // The figures that are asked for include the question.
-        self.publish_tally();
-        let answer = self.service.four_letter.answer(word, argument);
-        self.tally.sent += u64::from(!answer.is_empty());
-        self.out.extend_from_slice(&answer);
-        self.phase = Phase::Closing;
         true
     }
 
@@ -694,6 +683,9 @@ impl Connection {
             if !self.input.is_empty() && self.may_go_on() {
                 self.work_off_input();
                 self.collect_mail();
+            }
+            if self.phase == Phase::Asking {
+                self.poll_answer(context);
             }
             if !self.may_go_on() {
                 break;

@@ -120,10 +120,10 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const OFF: ThrottleOptions = ThrottleOptions {
+    pub(in crate::net) const OFF: ThrottleOptions = ThrottleOptions {
         tokens: 0,
         fill_time_ms: 1,
         fill_count: 1,

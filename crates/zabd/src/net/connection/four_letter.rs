@@ -1,0 +1,150 @@
+//! A connection that is asked a four-letter word.
+//!
+//! Some answers take their time: a disk is asked how much it holds, a list is as long as there are connections. Their text is
+//! made on a thread that carries no other connection, so that a disk that does not answer delays only who asked for it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use zabd_jute::client::FourLetterWord;
+
+use super::{Connection, Phase, Turn};
+
+impl Connection {
+    pub(super) fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {
+        let rest = &turn.bytes[turn.at + 4..];
+        let has_argument = word.has_argument() && self.service.four_letter.allows(word);
+        let argument = match (has_argument, rest.first_chunk::<8>()) {
+            (true, None) => return false,
+            (true, Some(mask)) => Some(u64::from_be_bytes(*mask)),
+            (false, _) => None,
+        };
+        turn.at = turn.bytes.len();
+        self.tally.received += 1;
+        self.tally.received_bytes += 4;
+        // The figures that are asked for include the question.
+        self.publish_tally();
+        let four_letter = self.service.four_letter.clone();
+        if four_letter.takes_time(word) {
+            self.asking = Some(tokio::task::spawn_blocking(move || four_letter.answer(word, argument)));
+            self.phase = Phase::Asking;
+        } else {
+            self.say(&four_letter.answer(word, argument));
+        }
+        true
+    }
+
+    /// Takes the answer that another thread made, if it is there.
+    pub(super) fn poll_answer(&mut self, context: &mut Context<'_>) {
+        let Some(asking) = &mut self.asking else { return };
+        if let Poll::Ready(answer) = Pin::new(asking).poll(context) {
+            self.asking = None;
+            // Whoever panicked has said so.
+            self.say(&answer.unwrap_or_default());
+        }
+    }
+
+    fn say(&mut self, answer: &[u8]) {
+        self.tally.sent += u64::from(!answer.is_empty());
+        self.out.extend_from_slice(answer);
+        self.phase = Phase::Closing;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpStream};
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::super::{ConnectionOptions, FourLetterAnswers, Service};
+    use super::*;
+    use crate::driver::tests::driver;
+    use crate::net::throttle::tests::OFF;
+    use crate::net::{Acceptor, ConnectionThrottle, IoThread, LargeRequests, ListenOptions};
+
+    /// A server whose disk does not answer before it is told to.
+    struct Stuck {
+        asked: Sender<()>,
+        may_answer: Mutex<Receiver<()>>,
+    }
+
+    impl FourLetterAnswers for Stuck {
+        fn allows(&self, _: FourLetterWord) -> bool {
+            true
+        }
+
+        fn takes_time(&self, word: FourLetterWord) -> bool {
+            word == FourLetterWord::Dirs
+        }
+
+        fn answer(&self, word: FourLetterWord, _: Option<u64>) -> Vec<u8> {
+            if word == FourLetterWord::Dirs {
+                self.asked.send(()).unwrap();
+                self.may_answer.lock().recv().unwrap();
+            }
+            word.name().into()
+        }
+    }
+
+    /// One thread that carries all connections.
+    fn serve(four_letter: Arc<dyn FourLetterAnswers>) -> SocketAddr {
+        let driver = Arc::new(driver());
+        let options = ConnectionOptions {
+            frame_bytes_max: 1 << 20,
+            auth: zabd_replica::auth::AuthOptions::default(),
+            enforced_schemes: Vec::new(),
+            in_flight_max: 1000,
+            timeouts: zabd_replica::SessionTimeouts { tick_ms: 2000, min_ms: 4000, max_ms: 40_000 },
+            read: driver.inspect(zabd_replica::Replica::read_options),
+        };
+        let service = Arc::new(Service {
+            driver,
+            options,
+            counters: Arc::default(),
+            four_letter,
+            throttle: Arc::new(ConnectionThrottle::new(OFF, 0)),
+            large_requests: Arc::new(LargeRequests::new(None, 0)),
+        });
+        let listen = ListenOptions {
+            address: ([127, 0, 0, 1], 0).into(),
+            backlog: 50,
+            keepalive: false,
+            per_address_max: 0,
+            total_max: 0,
+        };
+        let acceptor = Acceptor::bind(listen, Arc::default()).unwrap();
+        let address = acceptor.address();
+        IoThread::start(0, service).unwrap().accept(acceptor, Vec::new());
+        address
+    }
+
+    fn ask(address: SocketAddr, word: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        socket.write_all(word.as_bytes()).unwrap();
+        socket
+    }
+
+    fn answer(mut socket: TcpStream) -> String {
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_delays_only_who_asked_for_it() {
+        let (asked, is_asked) = channel();
+        let (permit, may_answer) = channel();
+        let address = serve(Arc::new(Stuck { asked, may_answer: Mutex::new(may_answer) }));
+        let slow = ask(address, "dirs");
+        is_asked.recv().unwrap();
+        assert_eq!(answer(ask(address, "ruok")), "ruok");
+        permit.send(()).unwrap();
+        assert_eq!(answer(slow), "dirs");
+    }
+}
