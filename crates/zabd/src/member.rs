@@ -90,6 +90,14 @@ impl Member {
         Voters::new(&self.configuration).has_quorum(&others.collect())
     }
 
+    /// Among how many servers `globalOutstandingLimit` is divided, since all their requests come together at the leader:
+    /// the voters but one. An observer has it alone, as in Java.
+    pub fn sharers(&self) -> u32 {
+        let is_voter = |id| self.configuration.member(id).is_some_and(quorum::Member::is_voter);
+        let voters = self.configuration.voters().count() as u32;
+        if voters > 2 && is_voter(ServerId(self.config.myid)) { voters - 1 } else { 1 }
+    }
+
     /// What agreement starts with, on a recovered directory.
     pub fn start_of(&self, found: Found<'_>) -> Result<peer::Start, MemberError> {
         let epochs = settle_epochs(&RealDisk, found.snapshots, found.last)?;

@@ -123,6 +123,7 @@ impl Server {
 
         let last = tree.last_zxid();
         let session_server_id = member.as_ref().map_or(Config::SESSION_SERVER_ID, Member::session_server_id);
+        let sharers = member.as_ref().map_or(1, Member::sharers);
         let options = replica_options(&config, limits, secret, session_server_id);
         let mut replica = Replica::new(clock.now(), &tree, options);
         if let Some(member) = &member {
@@ -187,7 +188,7 @@ impl Server {
         };
         let service = Arc::new(Service {
             driver: driver.clone(),
-            options: connection_options(&config, limits),
+            options: connection_options(&config, limits, sharers),
             counters,
             four_letter: Arc::new(introspection),
             throttle,
@@ -366,7 +367,8 @@ fn member_options(config: &Config) -> MemberOptions {
     }
 }
 
-fn connection_options(config: &Config, limits: Limits) -> ConnectionOptions {
+/// `sharers` is among how many servers the requests in flight are divided.
+fn connection_options(config: &Config, limits: Limits, sharers: u32) -> ConnectionOptions {
     let auth = AuthOptions {
         digest: config.auth.digest_enabled,
         digest_algorithm: match config.auth.digest_alg {
@@ -386,7 +388,7 @@ fn connection_options(config: &Config, limits: Limits) -> ConnectionOptions {
         frame_bytes_max: config.jute_max_buffer_bytes as usize,
         auth,
         enforced_schemes: config.auth.enforce_schemes.clone(),
-        in_flight_max: i64::from(config.global_outstanding_limit),
+        in_flight_max: i64::from(config.global_outstanding_limit / sharers),
         timeouts: timeouts(config),
         read: read_options(config, limits),
     }
