@@ -112,6 +112,8 @@ pub struct Config {
 
     /// Requests in flight, in the whole server, above which sockets are no longer read.
     pub global_outstanding_limit: u32,
+    /// How many requests are in the pipeline, and what becomes of others.
+    pub request_throttle: RequestThrottle,
     /// Longest packet taken from a client, in bytes.
     pub jute_max_buffer_bytes: u32,
     /// What a record may exceed that limit by when it is read back, in bytes; at least 1024.
@@ -227,6 +229,23 @@ impl fmt::Display for ListenHost {
             ListenHost::Name(name) => f.write_str(name),
         }
     }
+}
+
+/// What Java's `RequestThrottler` does in front of the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestThrottle {
+    /// Requests in the pipeline; `None` is no throttle.
+    pub requests_max: Option<u32>,
+    /// How often a request that waits is looked at, in milliseconds; 0 is only when it may go on.
+    pub stall_time_ms: u32,
+    /// Whether a stale request is dropped, and its connection with it.
+    pub drop_stale: bool,
+    /// Whether a request is stale that is older than its session's timeout.
+    pub stale_latency_check: bool,
+    /// Whether a request is stale whose connection is gone.
+    pub stale_connection_check: bool,
+    /// A request that waited longer is refused, in milliseconds; `None` is never.
+    pub refused_after_ms: Option<u32>,
 }
 
 /// The token bucket of `BlueThrottle`: a new session takes its weight in tokens or is turned away.
@@ -445,6 +464,7 @@ impl Config {
             digest_enabled: true,
             close_session_txn: true,
             global_outstanding_limit: 1000,
+            request_throttle: RequestThrottle::DEFAULT,
             jute_max_buffer_bytes: 0xf_ffff,
             jute_extra_bytes: 0xf_ffff,
             large_request_threshold_bytes: None,
@@ -466,6 +486,17 @@ impl Config {
             warnings: Vec::new(),
         }
     }
+}
+
+impl RequestThrottle {
+    const DEFAULT: Self = RequestThrottle {
+        requests_max: None,
+        stall_time_ms: 100,
+        drop_stale: true,
+        stale_latency_check: false,
+        stale_connection_check: true,
+        refused_after_ms: None,
+    };
 }
 
 impl ConnectionThrottle {

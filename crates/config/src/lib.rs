@@ -25,7 +25,7 @@ mod suggestion;
 
 pub use config::{
     AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig, FourLetterWords,
-    ListenHost, LogConfig, LogFormat, LogLevel, Secret, SnapshotCompression,
+    ListenHost, LogConfig, LogFormat, LogLevel, RequestThrottle, Secret, SnapshotCompression,
 };
 pub use effective::Effective;
 pub use error::{ConfigError, ConfigErrors, Warning};

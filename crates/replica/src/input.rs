@@ -1,7 +1,7 @@
 //! What goes into a replica and what comes out of it.
 
 use bytes::Bytes;
-use zabd_jute::{SessionId, Zxid};
+use zabd_jute::{ErrorCode, SessionId, Zxid};
 use zabd_tree::QuotaExcess;
 
 use crate::audit::AuditEvent;
@@ -76,6 +76,17 @@ pub enum Input {
     /// A client asks for something that its connection cannot serve by itself: a write, or a read
     /// with requests of the same connection before it.
     Request(Request),
+    /// A client asks for something that waited too long for its turn: it is refused in its turn, untried.
+    Refuse {
+        /// Where the reply goes.
+        conn: ConnId,
+        /// On whose behalf.
+        session: SessionId,
+        /// Echoed in the reply.
+        xid: i32,
+        /// Why.
+        error: ErrorCode,
+    },
     /// A session showed a sign of life.
     Touch {
         /// Which one.

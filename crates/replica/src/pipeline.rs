@@ -97,7 +97,7 @@ pub(crate) enum Queued {
     Txn { zxid: Zxid, entry: Bytes, origin: Origin },
     /// A read whose turn has not come.
     Read(Request),
-    /// A request that needs no transaction to be refused.
+    /// A request that needs no transaction to be refused, and its turn has not come.
     Refused { conn: ConnId, xid: i32, error: ErrorCode },
 }
 
@@ -220,6 +220,16 @@ impl Replica {
     pub fn step(&mut self, now: Now, tree: &Tree, input: Input, out: &mut Outputs) {
         match input {
             Input::Request(request) => self.on_request(now, tree, request, out),
+            Input::Refuse { conn, session, xid, error } => {
+                let refused = Queued::Refused { conn, xid, error };
+                if self.is_learning() {
+                    self.on_refuse_as_learner(now, conn, session, refused, out);
+                } else if self.local.touch(now.monotonic_ms, session)
+                    || self.sessions.touch(now.monotonic_ms, session)
+                {
+                    self.enqueue(refused, out);
+                }
+            }
             Input::Connect { conn, request } => self.on_connect(now, tree, conn, &request, out),
             Input::Touch { session } => self.on_touch(now, session),
             Input::Synced { upto } => self.on_synced(now, tree, upto, out),

@@ -457,6 +457,23 @@ fn an_ephemeral_that_a_refused_multi_deletes_goes_with_its_session() {
 }
 
 #[test]
+fn what_waited_too_long_is_refused_in_its_turn() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    let refuse =
+        |xid| Input::Refuse { conn: ConnId(1), session, xid, error: zabd_jute::ErrorCode::ThrottledOp };
+    assert_eq!(alone.feed(refuse(1)), ["1 <- 1 zxid=1 err=-127 +0"]);
+    alone.ask(1, session, 2, OpCode::Create, create("/a", 0));
+    assert!(alone.feed(refuse(3)).is_empty());
+    alone.ask(1, session, 4, OpCode::Create, create("/b", 0));
+    let lines = alone.sync();
+    assert_eq!(lines, ["1 <- 2 zxid=2 err=0 +6", "1 <- 3 zxid=2 err=-127 +0", "1 <- 4 zxid=3 err=0 +6"]);
+    alone.ask(1, session, 5, OpCode::CloseSession, vec![]);
+    alone.feed(refuse(6));
+    assert_eq!(alone.sync(), ["1 <- 5 zxid=4 err=0 +0", "1 closed"], "nobody is left to be refused");
+}
+
+#[test]
 fn a_silent_session_expires_like_a_closed_one() {
     let mut alone = Alone::new();
     let session = alone.connect(1);

@@ -24,7 +24,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zabd_jute::{SessionId, Zxid};
 use zabd_replica::watches::Watches;
-use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Replica, Request, SessionRequest};
+use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Replica, SessionRequest};
 use zabd_tree::{SnapshotHead, Tree};
 use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, peer};
@@ -237,11 +237,6 @@ impl Driver {
         self.core.lock().replica.reset_figures();
         self.work_off(ROUNDS_MAX);
         self.watches.lock().reset_fired();
-    }
-
-    /// Feeds the requests of one connection, in order.
-    pub fn submit(&self, requests: &mut Vec<Request>) {
-        self.feed(requests.drain(..).map(Input::Request));
     }
 
     /// Feeds a connection's wish for a session.

@@ -15,7 +15,9 @@ use zabd_storage::recovery::Directories;
 use crate::admin;
 use crate::driver::Driver;
 use crate::log_writer::LogFigures;
-use crate::net::{ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, ServerCounters};
+use crate::net::{
+    ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, RequestThrottle, ServerCounters,
+};
 use crate::recover::StartFigures;
 use crate::snapshotter::SnapshotFigures;
 
@@ -40,6 +42,8 @@ pub struct Introspection {
     pub throttle: Arc<ConnectionThrottle>,
     /// What long requests in flight may hold.
     pub large_requests: Arc<LargeRequests>,
+    /// How many requests are in the pipeline, if that is limited.
+    pub request_throttle: Option<Arc<RequestThrottle>>,
     /// Where the files are.
     pub directories: Directories,
     /// Where clients are served.
@@ -74,6 +78,9 @@ impl Introspection {
     /// What `srst` resets: everything that is counted since a moment.
     pub fn reset_server(&self) {
         self.counters.reset();
+        if let Some(throttle) = &self.request_throttle {
+            throttle.figures.reset();
+        }
         *self.log.lock() = LogFigures::default();
         self.snapshots.reset();
         *self.start.lock() = StartFigures::default();

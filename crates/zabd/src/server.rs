@@ -30,8 +30,8 @@ use crate::introspect::Introspection;
 use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::net::{
-    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, ServerCounters,
-    Service, ThrottleOptions,
+    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, RequestThrottle,
+    RequestThrottleOptions, ServerCounters, Service, ThrottleOptions,
 };
 use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::repair::{MemberStart, recover_member};
@@ -166,15 +166,13 @@ impl Server {
         spawn_purge(&config, directories.clone())?;
 
         let config = Arc::new(config);
-        let throttle = ConnectionThrottle::new(throttle_options(&config), driver.clock.monotonic_ms());
-        let throttle = Arc::new(throttle);
-        let large_requests = Arc::new(LargeRequests::new(
-            config.large_request_threshold_bytes,
-            config.large_request_max_bytes,
-        ));
+        let throttle = Arc::new(connection_throttle(&config, &driver.clock));
+        let large_requests = Arc::new(large_requests(&config));
+        let request_throttle = request_throttle(&config).map(Arc::new);
         let introspection = Introspection {
             throttle: throttle.clone(),
             large_requests: large_requests.clone(),
+            request_throttle: request_throttle.clone(),
             config: config.clone(),
             driver: driver.clone(),
             counters: counters.clone(),
@@ -193,6 +191,7 @@ impl Server {
             four_letter: Arc::new(introspection),
             throttle,
             large_requests,
+            request_throttle,
         });
         let address = acceptor.address();
         spawn_io_threads(acceptor, &service)?;
@@ -410,6 +409,26 @@ fn throttle_options(config: &Config) -> ThrottleOptions {
         new_session_weight: weight(new_session),
         resumed_session_weight: weight(throttle.renew_session_weight),
     }
+}
+
+fn connection_throttle(config: &Config, clock: &Clock) -> ConnectionThrottle {
+    ConnectionThrottle::new(throttle_options(config), clock.monotonic_ms())
+}
+
+fn large_requests(config: &Config) -> LargeRequests {
+    LargeRequests::new(config.large_request_threshold_bytes, config.large_request_max_bytes)
+}
+
+fn request_throttle(config: &Config) -> Option<RequestThrottle> {
+    let throttle = &config.request_throttle;
+    Some(RequestThrottle::new(RequestThrottleOptions {
+        requests_max: throttle.requests_max? as usize,
+        stall: Duration::from_millis(u64::from(throttle.stall_time_ms)),
+        drops_stale: throttle.drop_stale,
+        checks_latency: throttle.stale_latency_check,
+        checks_connection: throttle.stale_connection_check,
+        refused_after_ms: throttle.refused_after_ms.map(i64::from),
+    }))
 }
 
 fn log_options(config: &Config, limits: Limits) -> LogOptions {

@@ -1,6 +1,7 @@
 //! How much a request may ask for, and what the server does when there are too many.
 
 use super::Section;
+use super::storage::positive;
 use crate::key::{Class, Key, ignored_bool, ignored_number};
 
 pub(super) const SECTION: Section = Section {
@@ -9,7 +10,7 @@ pub(super) const SECTION: Section = Section {
     keys: &[
         Key::prefixed("globalOutstandingLimit", "1000", "2000")
             .unit("requests")
-            .doc("With more requests than this in flight, sockets that have some outstanding are not read.")
+            .doc("With more requests than this in flight, sockets that have some outstanding are not read. Voters share it: each has the limit, divided by the others.")
             .int(0, |d, v| d.config.global_outstanding_limit = v as u32),
         Key::bare("jute.maxbuffer", "1048575", "4194304")
             .unit("bytes")
@@ -43,36 +44,31 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("request_throttle_max_requests", "0", "500")
             .aliases(&["requestThrottleLimit"])
             .unit("requests")
-            .doc("With this many requests being worked on, new ones wait; 0 never waits.")
-            .no_effect(NO_THROTTLER)
-            .int(i32::MIN as i64, ignored_number),
+            .doc("With this many requests in the pipeline, new ones wait for one of them to be answered; 0 or less never waits.")
+            .differently(READS_DO_NOT_WAIT)
+            .int(i32::MIN as i64, |d, v| d.config.request_throttle.requests_max = positive(v)),
         Key::prefixed("request_throttle_stall_time", "100", "50")
             .aliases(&["requestThrottleStallTime"])
             .unit("milliseconds")
-            .doc("How long one such wait is at most.")
-            .no_effect(NO_THROTTLER)
-            .int(0, ignored_number),
+            .doc("How often a request that waits is looked at, whether it has become stale; 0 is only when it may go on.")
+            .int(0, |d, v| d.config.request_throttle.stall_time_ms = v as u32),
         Key::prefixed("request_throttle_drop_stale", "true", "false")
             .aliases(&["requestThrottleDropStale"])
             .doc("Drop a stale request found while waiting, and close its connection.")
-            .no_effect(NO_THROTTLER)
-            .lenient_bool(ignored_bool),
+            .lenient_bool(|d, v| d.config.request_throttle.drop_stale = v),
         Key::prefixed("request_stale_latency_check", "false", "true")
             .aliases(&["requestStaleLatencyCheck"])
             .doc("A request older than its session's timeout is stale.")
-            .no_effect(NO_THROTTLER)
-            .lenient_bool(ignored_bool),
+            .lenient_bool(|d, v| d.config.request_throttle.stale_latency_check = v),
         Key::prefixed("request_stale_connection_check", "true", "false")
             .aliases(&["requestStaleConnectionCheck"])
             .doc("A request whose connection is gone is stale.")
-            .no_effect(NO_THROTTLER)
-            .lenient_bool(ignored_bool),
+            .lenient_bool(|d, v| d.config.request_throttle.stale_connection_check = v),
         Key::prefixed("throttled_op_wait_time", "0", "1000")
             .aliases(&["throttledOpWaitTime"])
             .unit("milliseconds")
-            .doc("A request that waited longer is answered `ThrottledOp`; 0 never is.")
-            .no_effect(NO_THROTTLER)
-            .int(i32::MIN as i64, ignored_number),
+            .doc("A request that waited longer is answered `ThrottledOp`; 0 or less never is.")
+            .int(i32::MIN as i64, |d, v| d.config.request_throttle.refused_after_ms = positive(v)),
         Key::prefixed("maxResponseCacheSize", "400", "0")
             .unit("replies")
             .class(Class::B)
@@ -117,8 +113,8 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-const NO_THROTTLER: &str =
-    "no request waits before it is ordered; `globalOutstandingLimit` bounds how many there are";
+const READS_DO_NOT_WAIT: &str =
+    "reads with nothing of their connection before them do not wait; the rest takes turns by connection";
 
 const NO_CACHE: &str = "a reply is encoded straight from the tree, which needs no cache";
 const NO_EAGER_CHECK: &str =

@@ -93,7 +93,7 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-fn positive(number: i64) -> Option<u32> {
+pub(super) fn positive(number: i64) -> Option<u32> {
     u32::try_from(number).ok().filter(|number| 0 < *number)
 }
 

@@ -47,8 +47,8 @@ enum Waiting {
     },
     /// A sync that was forwarded.
     Sync(Request),
-    /// A read behind one of them.
-    Read(Request),
+    /// What needs no leader, behind one of them.
+    Behind(Queued),
 }
 
 /// See the module's description.
@@ -123,12 +123,33 @@ impl Replica {
             let learning = self.learning();
             learning.syncs.push_back(request.conn);
             learning.waiting.entry(request.conn).or_default().push_back(Waiting::Sync(request));
-        } else if let Some(waiting) = self.learning().waiting.get_mut(&request.conn)
+        } else {
+            self.follow(request.conn, Queued::Read(request), out);
+        }
+    }
+
+    /// A request that waited too long for its turn, see [`crate::Input::Refuse`].
+    pub(crate) fn on_refuse_as_learner(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        session: SessionId,
+        refused: Queued,
+        out: &mut Outputs,
+    ) {
+        if self.touch_local(now, session) || self.learning().touch(session) {
+            self.follow(conn, refused, out);
+        }
+    }
+
+    /// What needs no leader has its turn behind what the same connection asked for before.
+    fn follow(&mut self, conn: ConnId, queued: Queued, out: &mut Outputs) {
+        if let Some(waiting) = self.learning().waiting.get_mut(&conn)
             && !is_on(Mutation::ReadOvertakesWrite)
         {
-            waiting.push_back(Waiting::Read(request));
+            waiting.push_back(Waiting::Behind(queued));
         } else {
-            self.enqueue(Queued::Read(request), out);
+            self.enqueue(queued, out);
         }
     }
 
@@ -195,25 +216,25 @@ impl Replica {
         if place != Some(0) {
             if let Some(Waiting::Sync(request)) = place.and_then(|place| waiting.get_mut(place)) {
                 let request = request.clone();
-                waiting[place.expect("it was just found")] = Waiting::Read(request);
+                waiting[place.expect("it was just found")] = Waiting::Behind(Queued::Read(request));
             }
             return;
         }
         if let Some(Waiting::Sync(request)) = waiting.pop_front() {
             self.enqueue(Queued::Read(request), out);
         }
-        self.release_reads(conn, out);
+        self.release_behind(conn, out);
     }
 
     /// Reads whose turn has come follow what they waited for into the pipeline.
-    fn release_reads(&mut self, conn: ConnId, out: &mut Outputs) {
+    fn release_behind(&mut self, conn: ConnId, out: &mut Outputs) {
         loop {
             let waiting = &mut self.learning().waiting;
             let Some(queue) = waiting.get_mut(&conn) else { return };
             match queue.front() {
-                Some(Waiting::Read(_)) => {
-                    let Some(Waiting::Read(request)) = queue.pop_front() else { unreachable!("just seen") };
-                    self.enqueue(Queued::Read(request), out);
+                Some(Waiting::Behind(_)) => {
+                    let Some(Waiting::Behind(queued)) = queue.pop_front() else { unreachable!("just seen") };
+                    self.enqueue(queued, out);
                 }
                 Some(_) => return,
                 None => {
@@ -231,7 +252,7 @@ impl Replica {
         let (origin, conn) = header.map_or((Origin::Server, None), |header| self.origin_of(&header));
         self.queue.push_back(Queued::Txn { zxid, entry, origin });
         if let Some(conn) = conn {
-            self.release_reads(conn, out);
+            self.release_behind(conn, out);
         }
     }
 

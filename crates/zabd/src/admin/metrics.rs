@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use zabd_replica::Replica;
 
 use crate::introspect::Introspection;
-use crate::net::Summary;
+use crate::net::{Summary, ThrottleFigures};
 use crate::percentiles::Percentiles;
 
 /// What a metric prints, and from where.
@@ -101,7 +101,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("request_commit_queued", NO_COUNTER),
     ("read_commit_proc_issued", NO_BASIC),
     ("write_commit_proc_issued", NO_BASIC),
-    ("throttled_ops", NO_COUNTER),
+    ("throttled_ops", Counter(|s| throttled(s, |f| f.refused.load(Relaxed)))),
     ("read_commitproc_time_ms", NO_ADVANCED),
     ("write_commitproc_time_ms", NO_ADVANCED),
     ("local_write_committed_time_ms", NO_ADVANCED),
@@ -129,11 +129,11 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("quorum_ack_latency", NO_ADVANCED),
     ("proposal_count", NO_COUNTER),
     ("quit_leading_due_to_disloyal_voter", NO_COUNTER),
-    ("stale_requests", NO_COUNTER),
-    ("stale_requests_dropped", NO_COUNTER),
+    ("stale_requests", Counter(|s| throttled(s, |f| f.stale.load(Relaxed)))),
+    ("stale_requests_dropped", Counter(|s| throttled(s, |f| f.dropped.load(Relaxed)))),
     ("stale_replies", Counter(|s| s.counters.stale_replies.load(Relaxed))),
-    ("request_throttle_queue_time_ms", NO_ADVANCED),
-    ("request_throttle_wait_count", NO_COUNTER),
+    ("request_throttle_queue_time_ms", Advanced(|s| throttled(s, |f| f.waited_ms.lock().clone()))),
+    ("request_throttle_wait_count", Counter(|s| throttled(s, |f| f.stalls.load(Relaxed)))),
     ("large_requests_rejected", Counter(|s| s.large_requests.rejected())),
     ("netty_queued_buffer_capacity", NO_BASIC),
     ("digest_mismatches_count", Counter(|s| s.start.lock().digest_mismatches)),
@@ -149,6 +149,11 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("watch_bytes", Counter(|s| s.counters.responses.lock().event_bytes)),
     ("jvm_pause_time_ms", NO_ADVANCED),
 ];
+
+/// Nothing waits while nothing is throttled.
+fn throttled<T: Default>(server: &Introspection, figure: fn(&ThrottleFigures) -> T) -> T {
+    server.request_throttle.as_ref().map(|throttle| figure(&throttle.figures)).unwrap_or_default()
+}
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@
 //! them, so an idle connection holds none.
 
 mod four_letter;
+mod in_line;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -41,6 +42,7 @@ use super::client::{Client, UNSENT_BYTES_MAX};
 use super::figures::{Responses, Sent, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::large_requests::{Held, LargeRequests};
+use super::request_throttle::{Admitted, Line, Place, RequestThrottle};
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, shown, wall_ms};
 
@@ -106,6 +108,8 @@ pub struct Service {
     pub throttle: Arc<ConnectionThrottle>,
     /// What long requests in flight may hold.
     pub large_requests: Arc<LargeRequests>,
+    /// How many requests are in the pipeline, if that is limited.
+    pub request_throttle: Option<Arc<RequestThrottle>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,12 +146,21 @@ pub struct Connection {
     /// What the replies to the reads among them may be worth.
     reads_waiting: usize,
     /// When the client asked for a new session that it does not have yet.
-    asked_for_session_ms: Option<i64>,
+    asked_for_session: Option<Asked>,
+    /// Where it stands among those that want a place in the pipeline, if places are limited.
+    line: Option<Box<Line>>,
     /// The answer to a four-letter word, while another thread makes it.
     asking: Option<tokio::task::JoinHandle<Vec<u8>>>,
-    batch: Vec<Request>,
+    batch: Vec<Input>,
     tally: Tally,
     traffic: Traffic,
+}
+
+/// A connect request in the pipeline.
+#[derive(Debug)]
+struct Asked {
+    came_ms: i64,
+    _place: Option<Place>,
 }
 
 /// A request in the pipeline, for the figures.
@@ -159,6 +172,8 @@ struct Unanswered {
     weight: usize,
     /// Of the allowance for large requests.
     _held: Option<Held>,
+    /// In the pipeline, if places are limited.
+    _place: Option<Place>,
 }
 
 /// What one turn adds to the figures.
@@ -201,7 +216,8 @@ impl Connection {
             is_aborted: false,
             unanswered: VecDeque::new(),
             reads_waiting: 0,
-            asked_for_session_ms: None,
+            asked_for_session: None,
+            line: service.request_throttle.clone().map(|throttle| Box::new(Line::new(throttle))),
             asking: None,
             batch: Vec::new(),
             tally: Tally::default(),
@@ -212,6 +228,11 @@ impl Connection {
 
     /// Whether another frame may be worked off now.
     fn may_go_on(&self) -> bool {
+        self.may_enter() && !self.is_in_line()
+    }
+
+    /// Whether a frame that has its place in the pipeline may be worked off now.
+    fn may_enter(&self) -> bool {
         let open = matches!(self.phase, Phase::First | Phase::Handshake | Phase::Open);
         open && !self.is_unsent_much()
             && !self.is_throttled()
@@ -260,8 +281,8 @@ impl Connection {
         self.client.counters.session.store(session.0, Relaxed);
         self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
-        if let Some(asked_ms) = self.asked_for_session_ms.take() {
-            let took_ms = (now_ms - asked_ms).max(0) as u64;
+        if let Some(asked) = self.asked_for_session.take() {
+            let took_ms = (now_ms - asked.came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
             self.service.counters.latency.lock().add(took_ms, true);
         }
@@ -310,7 +331,7 @@ impl Connection {
         let is_news = end_ms != std::mem::replace(&mut self.bucket_end_ms, end_ms);
         if !self.batch.is_empty() {
             service.counters.in_flight.fetch_add(self.batch.len() as i64, Relaxed);
-            service.driver.submit(&mut self.batch);
+            service.driver.feed(self.batch.drain(..));
         } else if is_news {
             service.driver.touch(self.session);
         }
@@ -341,18 +362,19 @@ impl Connection {
         };
         let Some(frame) = rest.get(4..4 + length) else { return false };
         let start = turn.at + 4;
+        let Ok(admitted) = self.admit(turn, start + length, frame) else { return false };
         turn.at = start + length;
         self.tally.received += 1;
         self.tally.received_bytes += 4 + length as u64;
         if self.phase == Phase::Handshake {
-            self.on_connect(turn, frame);
+            self.on_connect(turn, frame, admitted);
         } else {
-            self.on_frame(turn, start, frame);
+            self.on_frame(turn, start, frame, admitted);
         }
         true
     }
 
-    fn on_connect(&mut self, turn: &mut Turn<'_>, frame: &[u8]) {
+    fn on_connect(&mut self, turn: &mut Turn<'_>, frame: &[u8], admitted: Option<Admitted>) {
         let Ok(request) = ConnectRequest::from_bytes(frame) else {
             self.close_malformed("the connect request is malformed");
             return;
@@ -367,7 +389,8 @@ impl Connection {
         counters.connect_requests.fetch_add(1, Relaxed);
         counters.token_deficit.lock().add(turn.service.throttle.deficit());
         if request.session == SessionId::NONE {
-            self.asked_for_session_ms = Some(turn.now_ms);
+            let place = admitted.and_then(|admitted| admitted.place);
+            self.asked_for_session = Some(Asked { came_ms: turn.now_ms, _place: place });
         } else {
             counters.resumptions.fetch_add(1, Relaxed);
         }
@@ -382,7 +405,7 @@ impl Connection {
         turn.service.driver.connect(self.client.id, request);
     }
 
-    fn on_frame(&mut self, turn: &mut Turn<'_>, start: usize, frame: &[u8]) {
+    fn on_frame(&mut self, turn: &mut Turn<'_>, start: usize, frame: &[u8], admitted: Option<Admitted>) {
         let Ok(header) = RequestHeader::from_bytes(frame) else {
             self.close_malformed("a request has no header");
             return;
@@ -399,16 +422,18 @@ impl Connection {
             self.on_sasl(header, body);
         } else if !self.is_authenticated() {
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
-        } else if read::is_write(header.op) || !self.unanswered.is_empty() || self.asks_leader(header) {
-            self.defer(turn, header, held, start + 8, body.len());
+        } else if self.needs_pipeline(header.op) || admitted.as_ref().is_some_and(|it| it.is_refused) {
+            self.defer(turn, header, (held, admitted), start + 8, body.len());
         } else {
             self.serve(turn, header, body);
         }
     }
 
-    /// A sync of a member of an ensemble waits for its leader.
-    fn asks_leader(&self, header: RequestHeader) -> bool {
-        header.op == OpCode::Sync.code() && self.service.driver.is_member()
+    /// Whether a request cannot be served here and now. A sync of a member of an ensemble waits for its leader.
+    fn needs_pipeline(&self, op: i32) -> bool {
+        read::is_write(op)
+            || !self.unanswered.is_empty()
+            || (op == OpCode::Sync.code() && self.service.driver.is_member())
     }
 
     /// Puts a request into the batch for the driver.
@@ -416,28 +441,29 @@ impl Connection {
         &mut self,
         turn: &mut Turn<'_>,
         header: RequestHeader,
-        held: Option<Held>,
+        (held, admitted): (Option<Held>, Option<Admitted>),
         start: usize,
         length: usize,
     ) {
         // What follows is decided behind the driver's lock, which comes before the tree's.
         turn.tree = None;
-        let body = turn.shared.part(turn.bytes, start, length);
-        let is_update = read::is_write(header.op);
+        let is_refused = admitted.as_ref().is_some_and(|admitted| admitted.is_refused);
+        let is_update = read::is_write(header.op) && !is_refused;
         let weight = match OpCode::from_code(header.op) {
-            _ if is_update => 0,
+            _ if is_update || is_refused => 0,
             Some(op) if has_long_reply(op) => self.reads_waiting_max(),
             _ => 1,
         };
-        self.unanswered.push_back(Unanswered { came_ms: turn.now_ms, is_update, weight, _held: held });
+        let place = admitted.and_then(|admitted| admitted.place);
+        let came_ms = turn.now_ms;
+        self.unanswered.push_back(Unanswered { came_ms, is_update, weight, _held: held, _place: place });
         self.reads_waiting += weight;
-        self.batch.push(Request {
-            conn: self.client.id,
-            session: self.session,
-            xid: header.xid,
-            op: header.op,
-            body,
-            identities: self.identities.clone(),
+        let (conn, session, RequestHeader { xid, op }) = (self.client.id, self.session, header);
+        self.batch.push(if is_refused {
+            Input::Refuse { conn, session, xid, error: ErrorCode::ThrottledOp }
+        } else {
+            let body = turn.shared.part(turn.bytes, start, length);
+            Input::Request(Request { conn, session, xid, op, body, identities: self.identities.clone() })
         });
     }
 
@@ -585,8 +611,10 @@ impl Connection {
             if self.input.is_empty() {
                 let done = self.work_off(filled);
                 self.input.extend_from_slice(&filled[done..]);
+                self.note_received(filled.len() - done);
             } else {
                 self.input.extend_from_slice(filled);
+                self.note_received(filled.len());
                 self.work_off_input();
             }
             Poll::Ready(true)
@@ -600,6 +628,9 @@ impl Connection {
         input.drain(..done);
         if !input.is_empty() {
             self.input = input;
+        }
+        if let Some(line) = &mut self.line {
+            line.note_done(done);
         }
     }
 
@@ -678,6 +709,7 @@ impl Connection {
     /// One turn; true when the connection has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_read_dry = false;
+        self.look_in_line(context);
         for chunk in 0.. {
             self.collect_mail();
             if !self.input.is_empty() && self.may_go_on() {
@@ -687,7 +719,7 @@ impl Connection {
             if self.phase == Phase::Asking {
                 self.poll_answer(context);
             }
-            if !self.may_go_on() {
+            if self.is_abandoned() || !(self.may_go_on() || self.may_read_ahead()) {
                 break;
             }
             if chunk == CHUNKS_PER_TURN_MAX {
@@ -700,8 +732,16 @@ impl Connection {
                     break;
                 }
                 Poll::Ready(true) => (),
+                Poll::Ready(false) if self.outlives_its_client() => break,
                 Poll::Ready(false) => return true,
             }
+        }
+        if self.look_in_line(context) {
+            context.waker().wake_by_ref();
+        }
+        if self.is_abandoned() {
+            self.out.clear();
+            self.out_sent = 0;
         }
         // Whoever has an answer finds it counted.
         self.publish_tally();
@@ -718,7 +758,11 @@ impl Connection {
         match flushed {
             Poll::Pending => false,
             Poll::Ready(false) => true,
-            Poll::Ready(true) if self.phase == Phase::Closing => true,
+            Poll::Ready(true)
+                if self.phase == Phase::Closing || (self.is_abandoned() && self.may_go_on()) =>
+            {
+                true
+            }
             Poll::Ready(true) => {
                 if self.may_go_on() && !is_read_dry {
                     // The output was what stood in the way, and nobody else would say that there is more to read.

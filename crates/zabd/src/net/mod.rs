@@ -10,6 +10,7 @@ mod connection;
 mod figures;
 mod io_thread;
 mod large_requests;
+mod request_throttle;
 mod throttle;
 
 pub use acceptor::{Acceptor, ListenError, ListenOptions};
@@ -18,4 +19,5 @@ pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
 pub use figures::{ConnectionFigures, Responses, Sent, ServerCounters, Summary};
 pub use io_thread::IoThread;
 pub use large_requests::LargeRequests;
+pub use request_throttle::{RequestThrottle, RequestThrottleOptions, ThrottleFigures};
 pub use throttle::{ConnectionThrottle, ThrottleOptions};

@@ -109,6 +109,7 @@ mod tests {
             four_letter,
             throttle: Arc::new(ConnectionThrottle::new(OFF, 0)),
             large_requests: Arc::new(LargeRequests::new(None, 0)),
+            request_throttle: None,
         });
         let listen = ListenOptions {
             address: ([127, 0, 0, 1], 0).into(),

@@ -1,0 +1,114 @@
+//! A connection whose next request needs a place in the pipeline that is not free. See
+//! [`RequestThrottle`](super::RequestThrottle).
+
+use std::task::Context;
+
+use zabd_jute::client::{ConnectRequest, RequestHeader};
+use zabd_jute::{OpCode, Record as _, SessionId};
+
+use super::super::request_throttle::{Admitted, InLine, Line};
+use super::{CHUNK_BYTES, Connection, Phase, Turn};
+
+/// The frame has to wait.
+#[derive(Debug)]
+pub(super) struct MustWait;
+
+impl Connection {
+    /// A place in the pipeline for a frame that ends at `end`, if it needs one and places are limited.
+    pub(super) fn admit(
+        &mut self,
+        turn: &Turn<'_>,
+        end: usize,
+        frame: &[u8],
+    ) -> Result<Option<Admitted>, MustWait> {
+        if self.line.is_none() {
+            return Ok(None);
+        }
+        let op = self.throttled_op(frame);
+        let needs_place = op.is_some_and(|op| op == OpCode::CreateSession.code() || self.needs_pipeline(op));
+        let timeout_ms = self.patience_ms();
+        let line = self.line.as_mut().expect("it was just there");
+        match op {
+            None => {
+                line.leave();
+                Ok(None)
+            }
+            Some(op) if needs_place => line.enter(op, end, turn.now_ms, timeout_ms).map(Some).ok_or(MustWait),
+            Some(op) => Ok(Some(line.pass(op, end, turn.now_ms))),
+        }
+    }
+
+    /// What a frame asks for, if that is a matter for the throttle; a session that is resumed is not.
+    fn throttled_op(&self, frame: &[u8]) -> Option<i32> {
+        if self.phase == Phase::Handshake {
+            let request = ConnectRequest::from_bytes(frame).ok()?;
+            return (request.session == SessionId::NONE).then_some(OpCode::CreateSession.code());
+        }
+        let op = RequestHeader::from_bytes(frame).ok()?.op;
+        let is_answered_here =
+            op == OpCode::Auth.code() || op == OpCode::Sasl.code() || !self.is_authenticated();
+        (!is_answered_here && op != OpCode::CreateSession.code()).then_some(op)
+    }
+
+    /// How old a request may become, if that is limited.
+    fn patience_ms(&self) -> i32 {
+        if self.phase == Phase::Open { self.timeout_ms } else { self.service.options.timeouts.max_ms }
+    }
+
+    pub(super) fn is_in_line(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.waiting_op().is_some())
+    }
+
+    /// Whoever stands in line reads on, a little, to hear whether the client is still there.
+    pub(super) fn may_read_ahead(&self) -> bool {
+        self.is_in_line() && self.input.len() < CHUNK_BYTES && self.phase != Phase::Closing
+    }
+
+    pub(super) fn note_received(&mut self, bytes: usize) {
+        if let Some(line) = &mut self.line {
+            line.note_received(bytes, self.service.driver.clock.monotonic_ms());
+        }
+    }
+
+    /// Looks how a connection stands that stood in line; true if it may go on.
+    pub(super) fn look_in_line(&mut self, context: &mut Context<'_>) -> bool {
+        if self.line.is_none() {
+            return false;
+        }
+        let may_enter = self.may_enter();
+        let line = self.line.as_mut().expect("it was just there");
+        if !may_enter {
+            // A place is for who uses it at once.
+            line.leave();
+        }
+        let Some(op) = line.waiting_op() else { return false };
+        let is_needed = self.phase == Phase::Handshake || self.needs_pipeline(op);
+        let (now_ms, timeout_ms) = (self.service.driver.clock.monotonic_ms(), self.patience_ms());
+        let line = self.line.as_mut().expect("it was just there");
+        if !is_needed {
+            // What stood before it was answered meanwhile.
+            line.leave();
+        }
+        match line.poll(context, now_ms, timeout_ms) {
+            InLine::Waits => false,
+            InLine::GoesOn => true,
+            InLine::IsDropped => {
+                let address = self.client.address;
+                tracing::warn!(
+                    "Closing the connection from {address}: a request waited longer than its session may"
+                );
+                self.phase = Phase::Closing;
+                false
+            }
+        }
+    }
+
+    /// The client is gone: whether what it sent is done all the same. Nobody wants the answers.
+    pub(super) fn outlives_its_client(&mut self) -> bool {
+        self.line.as_mut().is_some_and(|line| line.abandon() == InLine::Waits)
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.line.as_deref().is_some_and(Line::is_abandoned)
+    }
+}
