@@ -13,11 +13,13 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 /// The first size of a thread's read buffer: one reply of 64 KiB, or several hundred small ones.
 pub const READ_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Where a server listens, and from how many local addresses it is called.
+/// Where a server, or an ensemble of three, listens, and from how many local addresses it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The server's client port.
     pub address: SocketAddr,
+    /// Those of the other members of its ensemble; connections go to all of them in turn.
+    pub others: [Option<SocketAddr>; 2],
     /// Connections are spread over 127.0.0.1 to 127.0.0.`sources` when the server is on 127.0.0.1, because
     /// one address has ports for some 28,000 connections a minute only.
     pub sources: u8,
@@ -26,19 +28,27 @@ pub struct Target {
 impl Target {
     /// Calls `address` from whatever local address the system chooses.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, sources: 1 }
+        Self { address, others: [None; 2], sources: 1 }
+    }
+
+    /// Whom the `index`-th connection goes to.
+    fn server(&self, index: usize) -> SocketAddr {
+        let members = 1 + self.others.iter().flatten().count();
+        let other = (index % members).checked_sub(1).and_then(|other| self.others[other]);
+        other.unwrap_or(self.address)
     }
 
     /// Opens the `index`-th connection. A connection on this machine completes at once.
     fn open(&self, index: usize) -> io::Result<TcpStream> {
-        let many = 1 < self.sources && self.address.ip() == Ipv4Addr::LOCALHOST;
+        let address = self.server(index);
+        let many = 1 < self.sources && address.ip() == Ipv4Addr::LOCALHOST;
         if !many {
-            return TcpStream::connect(self.address);
+            return TcpStream::connect(address);
         }
         let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         let last = 1 + (index % usize::from(self.sources)) as u8;
         bind(&fd, &SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)))?;
-        connect(&fd, &self.address)?;
+        connect(&fd, &address)?;
         sockopt::set_socket_keepalive(&fd, false)?;
         Ok(TcpStream::from(fd))
     }
@@ -138,5 +148,20 @@ fn is_retry(error: &io::Error) -> bool {
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_go_to_all_members_in_turn() {
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let lone = Target::new(at(1));
+        assert!((0..4).all(|index| lone.server(index) == at(1)));
+        let ensemble = Target { others: [Some(at(2)), Some(at(3))], ..lone };
+        let called: Vec<_> = (0..4).map(|index| ensemble.server(index).port()).collect();
+        assert_eq!(called, [1, 2, 3, 1]);
     }
 }

@@ -156,7 +156,7 @@ impl Audience {
 }
 
 /// Runs a plan.
-pub fn run(plan: &FanOutPlan, server: Option<Process>) -> Result<FanOutReport, BenchError> {
+pub fn run(plan: &FanOutPlan, servers: &[Process]) -> Result<FanOutReport, BenchError> {
     let mut writer = Conversation::open(&plan.target)?;
     let mut audience = Audience::gather(plan)?;
     if plan.mode == WatchMode::Persistent {
@@ -173,7 +173,7 @@ pub fn run(plan: &FanOutPlan, server: Option<Process>) -> Result<FanOutReport, B
             code => Err(BenchError::Failed { during: "changing the watched znode", code }),
         }
     };
-    let cpu = || server.map_or(Ok(Duration::ZERO), Process::cpu).map_err(BenchError::io("read /proc"));
+    let cpu = || Process::usage_of_all(servers).map(|usage| usage.cpu).map_err(BenchError::io("read /proc"));
     for _ in 0..plan.warm_up_rounds {
         if plan.mode == WatchMode::OneShot {
             audience.arm(plan.mode)?;

@@ -278,8 +278,8 @@ mod tests {
         std::thread::spawn(move || while floor.round().is_ok() {});
         let target = Target::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let (warm_up, window) = (Duration::ZERO, Duration::from_millis(50));
-        let sessions = NewSessionsPlan { target, concurrency: 4, warm_up, window };
-        assert!(0 < new_sessions::run(&sessions, None).unwrap().sessions);
+        let sessions = NewSessionsPlan { target, concurrency: 4, warm_up, window, ephemerals: 1 };
+        assert!(0 < new_sessions::run(&sessions, &[]).unwrap().sessions);
         for op in [Op::Get, Op::Set, Op::Create] {
             let plan = LoadPlan {
                 target,
@@ -292,7 +292,7 @@ mod tests {
                 replies_max: None,
                 run: 1,
             };
-            let report = load::run(&plan, None).unwrap();
+            let report = load::run(&plan, &[]).unwrap();
             report.check().unwrap();
             assert!(0 < report.replies(), "{op:?}");
         }

@@ -135,12 +135,12 @@ pub struct LoadReport {
     pub streams: Vec<StreamReport>,
     /// How long the window was.
     pub window: Duration,
-    /// CPU time the server used during the window; zero if it was not given.
+    /// CPU time the servers used during the window; zero if none was given.
     pub cpu: Duration,
     /// CPU time the generator used during the window: near the window's length per thread, it was the
     /// bottleneck.
     pub generator_cpu: Duration,
-    /// The server at the end of the window.
+    /// The servers at the end of the window.
     pub usage: Usage,
     /// How many znodes each connection created, by lane.
     pub created: Vec<(u64, u64)>,
@@ -229,14 +229,14 @@ impl Control {
 }
 
 /// Runs a plan for its whole window.
-pub fn run(plan: &LoadPlan, server: Option<Process>) -> Result<LoadReport, BenchError> {
-    run_until(plan, server, &mut |_| false)
+pub fn run(plan: &LoadPlan, servers: &[Process]) -> Result<LoadReport, BenchError> {
+    run_until(plan, servers, &mut |_| false)
 }
 
 /// Runs a plan until `is_enough` says so, given the time since the window began.
 pub fn run_until(
     plan: &LoadPlan,
-    server: Option<Process>,
+    servers: &[Process],
     is_enough: &mut dyn FnMut(Duration) -> bool,
 ) -> Result<LoadReport, BenchError> {
     assert!(0 < plan.threads && !plan.streams.is_empty(), "a load has a thread and something to do");
@@ -250,7 +250,7 @@ pub fn run_until(
                 scope.spawn(move || worker.run(control).inspect_err(|_| control.fail()))
             })
             .collect();
-        let measured = measure(plan, server, &control, is_enough);
+        let measured = measure(plan, servers, &control, is_enough);
         let end_ns = control.now_ns();
         control.window_end_ns.fetch_min(end_ns, Ordering::Relaxed); // Also when measuring failed.
 
@@ -302,11 +302,11 @@ fn new_lane(plan: &LoadPlan, stream: usize, index: u64, connection: Connection) 
 /// Opens and closes the window, with a look at the server's CPU at either end.
 fn measure(
     plan: &LoadPlan,
-    server: Option<Process>,
+    servers: &[Process],
     control: &Control,
     is_enough: &mut dyn FnMut(Duration) -> bool,
 ) -> Result<LoadReport, BenchError> {
-    let usage = || server.map_or(Ok(Usage::default()), Process::usage).map_err(BenchError::io("read /proc"));
+    let usage = || Process::usage_of_all(servers).map_err(BenchError::io("read /proc"));
     let generator = || Process::this().cpu().map_err(BenchError::io("read /proc"));
     let has_failed = || control.failed.load(Ordering::Relaxed);
     let warm_until = Instant::now() + plan.warm_up;

@@ -50,9 +50,9 @@ struct ServerArgs {
     /// The server's client port
     #[arg(long, default_value = "127.0.0.1:2181")]
     server: String,
-    /// The server's process, for its CPU time and memory
-    #[arg(long)]
-    pid: Option<u32>,
+    /// The server's process, or those of an ensemble, for their CPU time and memory
+    #[arg(long, value_delimiter = ',')]
+    pid: Vec<u32>,
     /// Seconds of load before the measurement
     #[arg(long, default_value_t = 2.0)]
     warm_up: f64,
@@ -119,6 +119,9 @@ struct SessionsArgs {
     /// Sessions under way at once
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
+    /// Ephemeral znodes that each creates before it is closed
+    #[arg(long, default_value_t = 0)]
+    ephemerals: usize,
 }
 
 #[derive(Args)]
@@ -147,6 +150,9 @@ struct CompareArgs {
     /// Adds the rows that show how cost grows
     #[arg(long)]
     scale: bool,
+    /// Only the rows of an ensemble of three servers
+    #[arg(long, conflicts_with_all = ["rows", "scale"])]
+    ensemble: bool,
     /// Small and short: shows that it works, not how fast
     #[arg(long)]
     quick: bool,
@@ -199,11 +205,11 @@ impl ServerArgs {
         let mut addresses = self.server.to_socket_addrs()?;
         let address: Option<SocketAddr> = addresses.find(SocketAddr::is_ipv4);
         let address = address.ok_or_else(|| anyhow::anyhow!("`{}` has no IPv4 address", self.server))?;
-        Ok(Target { address, sources: 64 })
+        Ok(Target { sources: 64, ..Target::new(address) })
     }
 
-    fn process(&self) -> anyhow::Result<Option<Process>> {
-        Ok(self.pid.map(Process::new).transpose()?)
+    fn processes(&self) -> anyhow::Result<Vec<Process>> {
+        Ok(self.pid.iter().map(|pid| Process::new(*pid)).collect::<Result<_, _>>()?)
     }
 
     fn window(&self) -> Duration {
@@ -293,7 +299,7 @@ fn run_load(args: &LoadArgs, out: &mut impl Write) -> anyhow::Result<()> {
         replies_max: None,
         run: since_1970.as_millis() as u64 % 1_000_000_000_000,
     };
-    let report = load::run(&plan, args.server.process()?)?;
+    let report = load::run(&plan, &args.server.processes()?)?;
     print_cost(out, report.replies(), report.window, report.cpu)?;
     let generator = report.generator_cpu.as_secs_f64() / report.window.as_secs_f64();
     writeln!(out, "the generator used {:.0} % of a core", generator * 100.0)?;
@@ -331,7 +337,7 @@ fn run_fan_out(args: &FanOutArgs, out: &mut impl Write) -> anyhow::Result<()> {
         firing_max: args.server.window(),
         value_bytes: 100,
     };
-    let report = fan_out::run(&plan, args.server.process()?)?;
+    let report = fan_out::run(&plan, &args.server.processes()?)?;
     print_cost(out, report.notifications, report.firing, report.cpu)?;
     print_latencies(out, "notification", &report.latencies)
 }
@@ -342,8 +348,9 @@ fn run_sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()>
         concurrency: args.concurrency,
         warm_up: args.server.warm_up(),
         window: args.server.window(),
+        ephemerals: args.ephemerals,
     };
-    let report = new_sessions::run(&plan, args.server.process()?)?;
+    let report = new_sessions::run(&plan, &args.server.processes()?)?;
     print_cost(out, report.sessions, report.window, report.cpu)?;
     print_latencies(out, "connect to session", &report.latencies)
 }
@@ -351,7 +358,9 @@ fn run_sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()>
 /// Exit code 1 if a row misses its target.
 fn run_compare(args: CompareArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let mut rows = args.rows;
-    if rows.is_empty() {
+    if args.ensemble {
+        rows.extend(RowId::ENSEMBLE);
+    } else if rows.is_empty() {
         rows.extend(RowId::TABLE);
     }
     if args.scale {

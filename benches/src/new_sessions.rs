@@ -1,4 +1,4 @@
-//! New sessions: connect, `createSession`, `closeSession`, wait for the end of the stream, and again,
+//! New sessions: connect, `createSession`, perhaps some ephemeral znodes, `closeSession`, wait for the end of the stream, and again,
 //! with a fixed number of them under way.
 
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use crate::poller::Poller;
 use crate::process::Process;
 use crate::sessions::{begin_handshake, end_handshake, is_closed};
 use crate::wire;
+use crate::workload::{PathBuffer, value};
 
 /// One measurement.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub struct NewSessionsPlan {
     pub warm_up: Duration,
     /// How long to measure.
     pub window: Duration,
+    /// Ephemeral znodes of 100 bytes that each session creates, below `/bench/created`.
+    pub ephemerals: usize,
 }
 
 /// What came of it.
@@ -44,9 +47,14 @@ impl NewSessionsReport {
     }
 }
 
+/// Keeps the paths apart from those of loads, which count from 1. What a session creates goes with it.
+const RUN: u64 = 0;
+
 /// One session under way.
 struct Slot {
     connection: Connection,
+    /// Which session this is.
+    number: u64,
     called: Instant,
     is_established: bool,
 }
@@ -59,13 +67,21 @@ struct Slots<'p> {
     opened: usize,
     ready: Vec<usize>,
     buffer: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl<'p> Slots<'p> {
     fn new(plan: &'p NewSessionsPlan) -> Result<Self, BenchError> {
         let poller = Poller::new().map_err(BenchError::io("create an epoll"))?;
-        let mut slots =
-            Self { plan, poller, slots: Vec::new(), opened: 0, ready: Vec::new(), buffer: Vec::new() };
+        let mut slots = Self {
+            plan,
+            poller,
+            slots: Vec::new(),
+            opened: 0,
+            ready: Vec::new(),
+            buffer: Vec::new(),
+            value: value(100),
+        };
         for token in 0..plan.concurrency {
             let slot = slots.call(token)?;
             slots.slots.push(slot);
@@ -77,7 +93,8 @@ impl<'p> Slots<'p> {
         let called = Instant::now();
         self.opened += 1;
         let connection = begin_handshake(&self.plan.target, self.opened, token, &self.poller)?;
-        Ok(Slot { connection, called, is_established: false })
+        let number = self.opened as u64;
+        Ok(Slot { connection, number, called, is_established: false })
     }
 
     /// Waits once; each session that ended makes room for the next, as long as there is to be one.
@@ -93,6 +110,12 @@ impl<'p> Slots<'p> {
                 if end_handshake(&mut slot.connection, &mut self.buffer)? {
                     latencies.record(slot.called.elapsed().as_nanos() as u64);
                     slot.is_established = true;
+                    let mut path = PathBuffer::created(RUN, slot.number);
+                    for index in 0..self.plan.ephemerals {
+                        let xid = slot.connection.next_xid();
+                        let path = path.nth_created(index as u64);
+                        wire::create_ephemeral(slot.connection.out(), xid, path, &self.value);
+                    }
                     let xid = slot.connection.next_xid();
                     wire::close(slot.connection.out(), xid);
                     slot.connection.flush().map_err(BenchError::io("close a session"))?;
@@ -112,8 +135,8 @@ impl<'p> Slots<'p> {
 }
 
 /// Runs a plan.
-pub fn run(plan: &NewSessionsPlan, server: Option<Process>) -> Result<NewSessionsReport, BenchError> {
-    let cpu = || server.map_or(Ok(Duration::ZERO), Process::cpu).map_err(BenchError::io("read /proc"));
+pub fn run(plan: &NewSessionsPlan, servers: &[Process]) -> Result<NewSessionsReport, BenchError> {
+    let cpu = || Process::usage_of_all(servers).map(|usage| usage.cpu).map_err(BenchError::io("read /proc"));
     let mut slots = Slots::new(plan)?;
     let warm_until = Instant::now() + plan.warm_up;
     while Instant::now() < warm_until {

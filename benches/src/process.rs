@@ -50,6 +50,18 @@ impl Process {
         self.usage().map(|usage| usage.cpu)
     }
 
+    /// What several processes used together.
+    pub fn usage_of_all(all: &[Self]) -> io::Result<Usage> {
+        let mut sum = Usage::default();
+        for process in all {
+            let usage = process.usage()?;
+            sum.cpu += usage.cpu;
+            sum.rss_bytes += usage.rss_bytes;
+            sum.rss_peak_bytes += usage.rss_peak_bytes;
+        }
+        Ok(sum)
+    }
+
     /// Sends a signal.
     pub fn signal(self, signal: Signal) -> io::Result<()> {
         Ok(kill_process(self.0, signal)?)

@@ -2,6 +2,8 @@
 //!
 //! zabd and Java are started from the same generated `zoo.cfg`. Java's class path is the smallest with
 //! which it runs, and its log goes nowhere: what it would print is not part of what is compared.
+//!
+//! An ensemble is three servers on ports of 127.0.0.1; it answers when all of them do.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -94,6 +96,7 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// From the start of the process to the first answer to `srvr`.
     pub first_answer: Duration,
+    started: Instant,
     child: Child,
     output: PathBuf,
 }
@@ -116,6 +119,42 @@ fn zoo_cfg(data_dir: &Path, port: u16, settings: Settings) -> String {
         writeln!(text, "snapCount={snap_count}").expect("writing to a string succeeds");
     }
     text
+}
+
+/// What the members of an ensemble get beside that.
+fn member_lines(ports: &[(u16, u16)]) -> String {
+    let mut text = "initLimit=10\nsyncLimit=5\n".to_owned();
+    for (id, (quorum, election)) in (1..).zip(ports) {
+        writeln!(text, "server.{id}=127.0.0.1:{quorum}:{election}").expect("writing to a string succeeds");
+    }
+    text
+}
+
+/// How many servers an ensemble has.
+const MEMBERS: usize = 3;
+
+/// Running servers that follow one of them.
+#[derive(Debug)]
+pub struct Ensemble {
+    members: Vec<Server>,
+}
+
+impl Ensemble {
+    /// Where to connect to: all of them in turn.
+    pub fn target(&self) -> Target {
+        let others = [1, 2].map(|other| self.members.get(other).map(|member| member.target.address));
+        Target { others, ..self.members[0].target }
+    }
+
+    /// Their processes.
+    pub fn processes(&self) -> Vec<Process> {
+        self.members.iter().map(|member| member.process).collect()
+    }
+
+    /// Asks all of them to end and waits until they have.
+    pub fn stop(self) -> Result<(), BenchError> {
+        self.members.into_iter().try_for_each(Server::stop)
+    }
 }
 
 impl Launcher {
@@ -152,12 +191,54 @@ impl Launcher {
         if let Some(why) = self.missing(kind) {
             return Err(BenchError::Unavailable(why));
         }
+        let port = free_port(self.port_first)?;
+        let text = zoo_cfg(&home.join("data"), port, settings);
+        let mut server = self.spawn(kind, home, port, &text, None)?;
+        server.first_answer = server.wait_for_answer()?;
+        Ok(server)
+    }
+
+    /// Starts three servers below `home` that form an ensemble, and waits until all of them answer.
+    pub fn start_ensemble(&self, kind: Kind, home: &Path) -> Result<Ensemble, BenchError> {
+        if let Some(why) = self.missing(kind) {
+            return Err(BenchError::Unavailable(why));
+        }
+        let (mut next, mut ports) = (self.port_first, Vec::new());
+        while ports.len() < 3 * MEMBERS {
+            let port = free_port(next)?;
+            ports.push(port);
+            next = port + 1;
+        }
+        let (clients, peers) = ports.split_at(MEMBERS);
+        let peers: Vec<_> = peers.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+        let mut members = Vec::new();
+        for (id, port) in (1..).zip(clients) {
+            let home = home.join(format!("{}-{id}", kind.name()));
+            let text = zoo_cfg(&home.join("data"), *port, Settings::default()) + &member_lines(&peers);
+            members.push(self.spawn(kind, &home, *port, &text, Some(id))?);
+        }
+        for member in &mut members {
+            member.first_answer = member.wait_for_answer()?;
+        }
+        Ok(Ensemble { members })
+    }
+
+    fn spawn(
+        &self,
+        kind: Kind,
+        home: &Path,
+        port: u16,
+        text: &str,
+        id: Option<u32>,
+    ) -> Result<Server, BenchError> {
         let data_dir = home.join("data");
         let prepare = || BenchError::io(format!("prepare {}", home.display()));
         fs::create_dir_all(&data_dir).map_err(prepare())?;
-        let port = free_port(self.port_first)?;
         let config = home.join("zoo.cfg");
-        fs::write(&config, zoo_cfg(&data_dir, port, settings)).map_err(prepare())?;
+        fs::write(&config, text).map_err(prepare())?;
+        if let Some(id) = id {
+            fs::write(data_dir.join("myid"), id.to_string()).map_err(prepare())?;
+        }
         let output = home.join("output");
         let log = File::create(&output).map_err(prepare())?;
         let log_too = log.try_clone().map_err(prepare())?;
@@ -167,19 +248,18 @@ impl Launcher {
         let started = Instant::now();
         let child = command.spawn().map_err(BenchError::io(format!("start {}", kind.name())))?;
         let process = Process::new(child.id()).map_err(BenchError::io("watch the server"))?;
-        let target = Target { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), sources: 64 };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let target = Target { sources: 64, ..Target::new(address) };
         let first_answer = Duration::ZERO;
-        let mut server = Server { kind, process, target, data_dir, first_answer, child, output };
-        server.first_answer = server.wait_for_answer(started)?;
-        Ok(server)
+        Ok(Server { kind, process, target, data_dir, first_answer, started, child, output })
     }
 }
 
 impl Server {
-    fn wait_for_answer(&mut self, started: Instant) -> Result<Duration, BenchError> {
+    fn wait_for_answer(&mut self) -> Result<Duration, BenchError> {
         loop {
             if answers_srvr(self.target.address) {
-                return Ok(started.elapsed());
+                return Ok(self.started.elapsed());
             }
             if let Some(status) = self.child.try_wait().map_err(BenchError::io("watch the server"))? {
                 let name = self.kind.name().to_owned();
@@ -189,7 +269,7 @@ impl Server {
                     output: self.last_words(),
                 });
             }
-            if START_DEADLINE < started.elapsed() {
+            if START_DEADLINE < self.started.elapsed() {
                 let during = "the start of a server";
                 return Err(BenchError::TimedOut { during, seconds: START_DEADLINE.as_secs() });
             }
@@ -258,6 +338,9 @@ mod tests {
             assert!(text.lines().any(|it| it == line), "{line} is missing in {text}");
         }
         assert!(!zoo_cfg(Path::new("/data"), 1, Settings::default()).contains("snapCount"));
+        assert!(
+            member_lines(&[(1, 2), (3, 4)]).ends_with("server.1=127.0.0.1:1:2\nserver.2=127.0.0.1:3:4\n")
+        );
     }
 
     #[test]

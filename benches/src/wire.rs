@@ -68,19 +68,28 @@ pub fn set(out: &mut Vec<u8>, xid: i32, path: &[u8], data: &[u8]) {
     });
 }
 
-fn create_body(w: &mut Writer<'_>, path: &[u8], data: &[u8]) {
+/// The flags of `create`.
+const PERSISTENT: i32 = 0;
+const EPHEMERAL: i32 = 1;
+
+fn create_body(w: &mut Writer<'_>, path: &[u8], data: &[u8], flags: i32) {
     w.buffer(Some(path));
     w.buffer(Some(data));
     w.count(1);
     w.int(PERMS_ALL);
     w.ustring("world");
     w.ustring("anyone");
-    w.int(0); // Flags: persistent.
+    w.int(flags);
 }
 
 /// `create` of a persistent znode open to everyone.
 pub fn create(out: &mut Vec<u8>, xid: i32, path: &[u8], data: &[u8]) {
-    request(out, xid, OpCode::Create, |w| create_body(w, path, data));
+    request(out, xid, OpCode::Create, |w| create_body(w, path, data, PERSISTENT));
+}
+
+/// `create` of a znode that goes with its session.
+pub fn create_ephemeral(out: &mut Vec<u8>, xid: i32, path: &[u8], data: &[u8]) {
+    request(out, xid, OpCode::Create, |w| create_body(w, path, data, EPHEMERAL));
 }
 
 /// `delete` of any version.
@@ -136,7 +145,7 @@ impl<'o> Multi<'o> {
 
     /// Adds a create of a persistent znode.
     pub fn create(&mut self, path: &[u8], data: &[u8]) {
-        create_body(&mut self.header(OpCode::Create.code(), false), path, data);
+        create_body(&mut self.header(OpCode::Create.code(), false), path, data, PERSISTENT);
     }
 
     /// Adds a delete of any version.

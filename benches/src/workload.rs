@@ -79,9 +79,9 @@ impl PathBuffer {
     /// For the paths of created znodes; `run` and `lane` keep those of different runs and connections
     /// apart.
     pub fn created(run: u64, lane: u64) -> Self {
-        let mut path = b"/bench/created/000000000000-00000-000000000".to_vec();
+        let mut path = b"/bench/created/000000000000-0000000-000000000".to_vec();
         write_digits(&mut path[15..27], run);
-        write_digits(&mut path[28..33], lane);
+        write_digits(&mut path[28..35], lane);
         Self(path)
     }
 
@@ -100,7 +100,7 @@ impl PathBuffer {
 
     /// The `index`-th znode that this connection creates.
     pub fn nth_created(&mut self, index: u64) -> &[u8] {
-        write_digits(&mut self.0[34..43], index);
+        write_digits(&mut self.0[36..45], index);
         &self.0
     }
 }
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(keyspace.parents(), 5);
         assert_eq!(Keyspace::flat(5000).parents(), 1);
         let mut created = PathBuffer::created(12, 34);
-        assert_eq!(created.nth_created(56), b"/bench/created/000000000012-00034-000000056");
+        assert_eq!(created.nth_created(56), b"/bench/created/000000000012-0000034-000000056");
         assert!(created.nth_created(0).starts_with(CREATED));
     }
 

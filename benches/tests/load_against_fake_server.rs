@@ -44,7 +44,7 @@ fn fake_server(manner: Manner) -> Target {
             std::thread::spawn(move || serve(socket.unwrap(), manner, &watchers).ok());
         }
     });
-    Target { address, sources: 4 }
+    Target { sources: 4, ..Target::new(address) }
 }
 
 fn read_frame(socket: &mut TcpStream) -> std::io::Result<Vec<u8>> {
@@ -129,7 +129,7 @@ fn plan(target: Target, streams: Vec<Stream>) -> LoadPlan {
 fn a_closed_loop_runs_for_its_window_and_counts_every_operation() {
     let target = fake_server(Manner::Polite);
     for op in [Op::Get, Op::Set, Op::Create, Op::Exists, Op::Swap, Op::Ping] {
-        let report = load::run(&plan(target, vec![Stream::closed(op, 4, 3)]), None).unwrap();
+        let report = load::run(&plan(target, vec![Stream::closed(op, 4, 3)]), &[]).unwrap();
         report.check().unwrap();
         assert!(0 < report.replies(), "{op:?}");
         assert!(Duration::from_millis(200) <= report.window, "{op:?}");
@@ -144,7 +144,7 @@ fn an_open_loop_keeps_its_rate_and_leaves_no_request_out() {
     let target = fake_server(Manner::Polite);
     let mut stream = Stream::open(Op::Get, 3, 1000.0);
     stream.keep_timeline = true;
-    let report = load::run(&plan(target, vec![stream]), None).unwrap();
+    let report = load::run(&plan(target, vec![stream]), &[]).unwrap();
     let stream = &report.streams[0];
     let expected = (report.window.as_secs_f64() * 1000.0) as u64;
     assert_eq!(stream.unanswered, 0);
@@ -158,7 +158,7 @@ fn a_window_ends_early_with_enough_replies() {
     let target = fake_server(Manner::Polite);
     let mut plan = plan(target, vec![Stream::closed(Op::Create, 2, 1)]);
     (plan.window_max, plan.replies_max) = (Duration::from_mins(1), Some(50));
-    let report = load::run(&plan, None).unwrap();
+    let report = load::run(&plan, &[]).unwrap();
     assert!(50 <= report.replies());
     let created: u64 = report.created.iter().map(|&(_, count)| count).sum();
     assert!(report.replies() <= created, "what was created is known, so that it can be removed");
@@ -181,7 +181,7 @@ fn every_watcher_is_counted_in_every_round() {
         firing_max: Duration::from_millis(50),
         value_bytes: 10,
     };
-    let report = fan_out::run(&plan, None).unwrap();
+    let report = fan_out::run(&plan, &[]).unwrap();
     assert!(1 <= report.rounds);
     assert_eq!(report.notifications, 5 * report.rounds);
     assert_eq!(report.latencies.count(), report.notifications);
@@ -194,8 +194,9 @@ fn sessions_come_and_go_for_the_window() {
         concurrency: 4,
         warm_up: Duration::ZERO,
         window: Duration::from_millis(100),
+        ephemerals: 2,
     };
-    let report = new_sessions::run(&plan, None).unwrap();
+    let report = new_sessions::run(&plan, &[]).unwrap();
     assert!(0 < report.sessions);
     assert!(report.sessions <= report.latencies.count(), "a session is counted when it has been closed");
 }
@@ -203,13 +204,13 @@ fn sessions_come_and_go_for_the_window() {
 #[test]
 fn errors_spoil_a_figure() {
     let target = fake_server(Manner::Refusing(-101));
-    let report = load::run(&plan(target, vec![Stream::closed(Op::Get, 2, 1)]), None).unwrap();
+    let report = load::run(&plan(target, vec![Stream::closed(Op::Get, 2, 1)]), &[]).unwrap();
     assert!(matches!(report.check(), Err(BenchError::Failed { code: -101, .. })));
 }
 
 #[test]
 fn a_server_that_answers_nonsense_or_closes_ends_the_run() {
-    let run = |manner| load::run(&plan(fake_server(manner), vec![Stream::closed(Op::Get, 2, 1)]), None);
+    let run = |manner| load::run(&plan(fake_server(manner), vec![Stream::closed(Op::Get, 2, 1)]), &[]);
     assert!(matches!(run(Manner::Confused), Err(BenchError::OutOfOrder { .. })));
     assert!(matches!(run(Manner::Rude), Err(BenchError::Closed { .. })));
 }

@@ -2,10 +2,11 @@
 //! generator; the table of what zabd has to reach, with both figures, their ratio and a verdict.
 //!
 //! In reading order: [`row`] what is compared; `effort` how much time it takes; `arena` two servers and
-//! alternating rounds; `throughput`, `tail` and `resources` the measurements; [`report`] the tables.
+//! alternating rounds; `ensemble` three servers of each; `throughput`, `tail` and `resources` the measurements; [`report`] the tables.
 
 mod arena;
 mod effort;
+mod ensemble;
 pub mod report;
 mod resources;
 pub mod row;
@@ -115,6 +116,9 @@ impl Comparison {
         }
         if self.wants_any(&ARENA_ROWS) {
             rows.extend(self.measure_arena()?);
+        }
+        if self.wants_any(&RowId::ENSEMBLE) && self.has_time(&mut rows, &RowId::ENSEMBLE) {
+            rows.extend(self.ensemble());
         }
         if self.wants_any(&MILLION_ROWS) && self.has_time(&mut rows, &MILLION_ROWS) {
             rows.extend(self.million());

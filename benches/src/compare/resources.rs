@@ -202,9 +202,9 @@ impl Comparison {
 
     /// A closed loop on a server that is alone, with the warm-up that its first figure needs.
     pub(super) fn scaled(&mut self, server: &Server, stream: &Stream) -> Cell {
-        let mut plan = self.plan(server, vec![stream.clone()]);
+        let mut plan = self.plan(server.target, vec![stream.clone()]);
         plan.warm_up = self.effort.warm_up_first;
-        per_cpu_second_cell(&load(server, &plan).map(|report| vec![Tally::of_load(&report)]))
+        per_cpu_second_cell(&load(&[server.process], &plan).map(|report| vec![Tally::of_load(&report)]))
     }
 
     /// Gets, sets and creates below one parent with a million children.

@@ -41,6 +41,20 @@ pub enum RowId {
     ScaleConnections,
     /// Gets, sets and creates below a parent with a million children.
     ScaleChildren,
+    /// Three servers: `setData`, 64 connections, 16 outstanding.
+    EnsembleSet,
+    /// Three servers: `create`, 64 connections, 4 outstanding.
+    EnsembleCreate,
+    /// Three servers: `getData`, 64 connections, 16 outstanding.
+    EnsembleGet,
+    /// Three servers: nine gets to a set, 64 connections, 16 outstanding.
+    EnsembleMix,
+    /// Three servers: sessions that create an ephemeral znode each.
+    EnsembleChurn,
+    /// Three servers: new sessions.
+    EnsembleSessions,
+    /// Three servers: p99 at 2,000 sets a second.
+    EnsembleFixedRate,
 }
 
 impl RowId {
@@ -59,6 +73,16 @@ impl RowId {
         Self::MemoryMillion,
         Self::StartEmpty,
         Self::StartMillion,
+    ];
+    /// The rows of an ensemble of three servers.
+    pub const ENSEMBLE: [Self; 7] = [
+        Self::EnsembleSet,
+        Self::EnsembleCreate,
+        Self::EnsembleGet,
+        Self::EnsembleMix,
+        Self::EnsembleChurn,
+        Self::EnsembleSessions,
+        Self::EnsembleFixedRate,
     ];
     /// The rows that show how cost grows.
     pub const SCALE: [Self; 3] = [Self::ScaleZnodes, Self::ScaleConnections, Self::ScaleChildren];

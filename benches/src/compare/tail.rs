@@ -51,9 +51,9 @@ impl Comparison {
         let window = self.effort.window_tail;
         // One more than the other rows have, so that a median of them is not the worse of two.
         let rounds = arena.rounds(self.effort.rounds + 1, |server, _| {
-            let mut plan = self.plan(server, fixed_rate_streams());
+            let mut plan = self.plan(server.target, fixed_rate_streams());
             plan.window_max = window;
-            load(server, &plan)
+            load(&[server.process], &plan)
         });
         for (kind, rounds) in &rounds {
             for (row, stream, op) in [(&mut gets, 0, Op::Get), (&mut sets, 1, Op::Set)] {
@@ -69,23 +69,23 @@ impl Comparison {
     /// The same rate before and during a snapshot, on a server that was started for this.
     pub(super) fn snapshot_figures(&mut self, server: &Server) -> Result<SnapshotFigures, BenchError> {
         // Only reads, because writes bring the snapshot nearer.
-        let mut plan = self.plan(server, vec![Stream::closed(Op::Get, 64, 4)]);
+        let mut plan = self.plan(server.target, vec![Stream::closed(Op::Get, 64, 4)]);
         plan.window_max = self.effort.warm_up_first;
-        load(server, &plan)?;
+        load(&[server.process], &plan)?;
 
-        let mut plan = self.plan(server, fixed_rate_streams());
+        let mut plan = self.plan(server.target, fixed_rate_streams());
         plan.window_max = self.effort.window_tail;
         let watch = SnapshotWatch::start(&server.data_dir);
-        let quiet = load(server, &plan);
+        let quiet = load(&[server.process], &plan);
         if !watch.stop().is_empty() {
             return Err(BenchError::Unavailable("a snapshot came before it was due".to_owned()));
         }
         let quiet = quiet?.streams[1].of(Op::Set);
 
-        let mut plan = self.plan(server, fixed_rate_streams());
+        let mut plan = self.plan(server.target, fixed_rate_streams());
         plan.window_max = self.effort.snapshot_wait;
         let watch = SnapshotWatch::start(&server.data_dir);
-        let report = run_until(&plan, Some(server.process), &mut |_| 0 < watch.finished());
+        let report = run_until(&plan, &[server.process], &mut |_| 0 < watch.finished());
         let writings = watch.stop();
         let report = report?;
         report.check()?;

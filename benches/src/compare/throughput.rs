@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::compare::Comparison;
 use crate::compare::arena::{Arena, Tally, per_cpu_second_cell};
 use crate::compare::row::{Cell, Goal, Row, RowId, Unit};
+use crate::connection::Target;
 use crate::disk_probe;
 use crate::error::BenchError;
 use crate::fan_out::{self, FanOutPlan, WatchMode};
@@ -12,26 +13,26 @@ use crate::latency::Latencies;
 use crate::load::{self, LoadPlan, LoadReport, Stream};
 use crate::new_sessions::{self, NewSessionsPlan};
 use crate::prefill;
-use crate::server::Server;
+use crate::process::Process;
 use crate::workload::Op;
 
 /// What the table allows a lone set on top of the disk.
 const SET_OVER_DISK_US: f64 = 100.0;
 
 /// Runs a plan, checks it, and removes what it created.
-pub(super) fn load(server: &Server, plan: &LoadPlan) -> Result<LoadReport, BenchError> {
-    let report = load::run(plan, Some(server.process))?;
+pub(super) fn load(servers: &[Process], plan: &LoadPlan) -> Result<LoadReport, BenchError> {
+    let report = load::run(plan, servers)?;
     report.check()?;
-    prefill::remove_created(&server.target, plan.run, &report.created)?;
+    prefill::remove_created(&plan.target, plan.run, &report.created)?;
     Ok(report)
 }
 
 impl Comparison {
     /// A plan with this comparison's sizes; every call has its own run number.
-    pub(super) fn plan(&mut self, server: &Server, streams: Vec<Stream>) -> LoadPlan {
+    pub(super) fn plan(&mut self, target: Target, streams: Vec<Stream>) -> LoadPlan {
         self.run += 1;
         LoadPlan {
-            target: server.target,
+            target,
             streams,
             keyspace: self.keyspace,
             value_bytes: self.value_bytes,
@@ -54,9 +55,9 @@ impl Comparison {
                 Stream::closed(Op::Set, 16, 8),
                 Stream::closed(Op::Create, 16, 4),
             ];
-            let mut plan = self.plan(server, streams);
+            let mut plan = self.plan(server.target, streams);
             (plan.warm_up, plan.window_max) = (Duration::ZERO, warm_up);
-            load(server, &plan)
+            load(&[server.process], &plan)
         });
     }
 
@@ -65,9 +66,9 @@ impl Comparison {
         self.say(&row.work);
         let is_create = stream.mix == crate::workload::Mix::only(Op::Create);
         let rounds = arena.rounds(self.effort.rounds, |server, _| {
-            let mut plan = self.plan(server, vec![stream.clone()]);
+            let mut plan = self.plan(server.target, vec![stream.clone()]);
             plan.replies_max = is_create.then_some(self.effort.creates_max);
-            Ok(Tally::of_load(&load(server, &plan)?))
+            Ok(Tally::of_load(&load(&[server.process], &plan)?))
         });
         for (kind, rounds) in &rounds {
             *row.cell(*kind) = per_cpu_second_cell(rounds);
@@ -104,7 +105,7 @@ impl Comparison {
                 firing_max: self.effort.window,
                 value_bytes: self.value_bytes,
             };
-            let report = fan_out::run(&plan, Some(server.process))?;
+            let report = fan_out::run(&plan, &[server.process])?;
             let (operations, window) = (report.notifications, report.firing);
             Ok(Tally { operations, window, cpu: report.cpu, latencies: report.latencies })
         });
@@ -125,8 +126,9 @@ impl Comparison {
                 concurrency: 32,
                 warm_up: self.effort.warm_up,
                 window: self.effort.window,
+                ephemerals: 0,
             };
-            let report = new_sessions::run(&plan, Some(server.process))?;
+            let report = new_sessions::run(&plan, &[server.process])?;
             let (operations, window) = (report.sessions, report.window);
             Ok(Tally { operations, window, cpu: report.cpu, latencies: report.latencies })
         });
@@ -144,8 +146,8 @@ impl Comparison {
         let mut disk = Latencies::default();
         let rounds = arena.rounds(self.effort.rounds, |server, _| {
             disk.merge(&disk_probe::run(&server.data_dir, self.effort.window / 2)?);
-            let plan = self.plan(server, vec![Stream::closed(Op::Set, 1, 1)]);
-            Ok(Tally::of_load(&load(server, &plan)?).latencies)
+            let plan = self.plan(server.target, vec![Stream::closed(Op::Set, 1, 1)]);
+            Ok(Tally::of_load(&load(&[server.process], &plan)?).latencies)
         });
         for (kind, rounds) in &rounds {
             *row.cell(*kind) = p50_cell(rounds);
