@@ -57,6 +57,20 @@ def test_any_request_keeps_a_session_alive(quick, keep):
     assert client.ping().err == OK
 
 
+def test_a_session_whose_creation_took_long_gets_its_full_timeout(house_of):
+    """The delay makes the log sync what comes soon after another sync only when it is over."""
+    house = house_of(config={"tickTime": 100, "maxSessionTimeout": 10_000},
+                     properties={"flushDelay": 900, "maxWriteQueuePollTime": 900})
+    house.client()
+    start = time.monotonic()
+    client = house.client(timeout_ms=1000)
+    assert client.exists("/").err == OK
+    took = time.monotonic() - start
+    time.sleep(0.6)
+    assert took > 0.5, "the creation was to take long"
+    assert client.exists("/").err == OK
+
+
 def test_a_session_lives_on_without_its_connection(quick):
     first = quick.client(timeout_ms=4000)
     first.create("/held", flags=EPHEMERAL)

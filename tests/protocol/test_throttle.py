@@ -79,3 +79,20 @@ def test_what_is_left_behind_is_dropped_or_done_as_configured(house_of, drops):
     assert busy.reply().err == OK
     assert busy.set("/busy", b"y").err == OK
     assert busy.exists("/hasty").err == (NO_NODE if drops else OK)
+
+
+def test_what_is_older_than_its_session_may_be_is_dropped(house_of):
+    """Two others are served before it, each for as long as the delay is."""
+    house = house_of(config={"tickTime": 100, "maxSessionTimeout": 10_000}, properties=slow(
+        700, request_throttle_max_requests=1, request_stale_latency_check="true"))
+    busy = [house.client(), house.client()]
+    hasty = house.client(timeout_ms=1000)
+    waits = house.figure("request_throttle_wait_count")
+    for number, client in enumerate(busy):
+        client.submit(wire.CREATE, wire.create_body(f"/{number}"))
+    wait_until(lambda: house.figure("request_throttle_wait_count") > waits, "one of them waits")
+    hasty.submit(wire.CREATE, wire.create_body("/hasty"))
+    assert hasty.is_closed()
+    assert house.figure("stale_requests_dropped") == 1
+    assert [client.reply().err for client in busy] == [OK, OK]
+    assert busy[0].exists("/hasty").err == NO_NODE

@@ -277,7 +277,8 @@ impl Connection {
         self.session = session;
         self.timeout_ms = timeout_ms;
         let now_ms = self.service.driver.clock.monotonic_ms();
-        self.bucket_end_ms = self.service.options.timeouts.bucket_end_ms(now_ms, timeout_ms);
+        // The session's time began when it was asked for, perhaps long ago: the next sign of life counts.
+        self.bucket_end_ms = 0;
         self.client.counters.session.store(session.0, Relaxed);
         self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
