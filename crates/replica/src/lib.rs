@@ -33,7 +33,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use ensemble::{EnsembleStatus, LocalSessions, MemberOptions, Serving};
+pub use ensemble::{EnsembleStatus, LocalSessions, MemberOptions, QuorumFigures, Serving};
 pub use input::{ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Request, SessionRequest};
 pub use pipeline::{Positions, Replica, ReplicaOptions};
 pub use session::{SessionBucket, SessionTimeouts};

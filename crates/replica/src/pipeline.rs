@@ -202,6 +202,7 @@ impl Replica {
         self.writes.reset();
         self.reads.reset();
         self.pending.reset_figures();
+        self.reset_quorum_figures();
     }
 
     /// Whether writes are refused because the log has no room.

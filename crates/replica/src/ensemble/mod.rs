@@ -102,6 +102,20 @@ pub(crate) struct Ensemble {
     configuration_to_show: Option<(String, ConfigVersion, i64)>,
     pub(crate) owners: BTreeMap<SessionId, Owner>,
     pub(crate) learning: Learning,
+    figures: QuorumFigures,
+}
+
+/// What operators ask about agreement, since the last `srst`; while somebody is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuorumFigures {
+    /// Transactions that this server proposed as a leader.
+    pub proposals: u64,
+    /// Transactions that it found committed as a leader.
+    pub commits: u64,
+    /// Proposals of a leader.
+    pub proposals_received: u64,
+    /// Transactions that a leader said were committed.
+    pub commits_received: u64,
 }
 
 impl Ensemble {
@@ -144,6 +158,7 @@ impl Replica {
             configuration_to_show: None,
             owners: BTreeMap::new(),
             learning: Learning::default(),
+            figures: QuorumFigures::default(),
         }));
         self
     }
@@ -182,6 +197,40 @@ impl Replica {
             leader: ensemble.peer.leader(),
             epoch: ensemble.epoch,
         })
+    }
+
+    /// What was proposed and committed; nothing, if this server is alone.
+    pub fn quorum_figures(&self) -> QuorumFigures {
+        self.ensemble.as_ref().map(|ensemble| ensemble.figures).unwrap_or_default()
+    }
+
+    /// Counts it from zero.
+    pub(crate) fn reset_quorum_figures(&mut self) {
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.figures = QuorumFigures::default();
+        }
+    }
+
+    /// Counts what an effect of agreement says.
+    fn count_agreement(&mut self, effect: &Effect) {
+        let committed = self.positions.committed;
+        let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+        let figures = &mut ensemble.figures;
+        match (effect, ensemble.serving) {
+            (Effect::Append { .. }, Serving::Leading) => figures.proposals += 1,
+            (Effect::Append { .. }, Serving::Learning) => figures.proposals_received += 1,
+            (Effect::Commit { upto }, serving) if committed < *upto => {
+                // The first of an epoch follows none.
+                let before = if committed.epoch() == upto.epoch() { committed.counter() } else { 0 };
+                let more = u64::from(upto.counter().saturating_sub(before));
+                match serving {
+                    Serving::Leading => figures.commits += more,
+                    Serving::Learning => figures.commits_received += more,
+                    Serving::Nobody | Serving::ReadOnly => (),
+                }
+            }
+            _ => (),
+        }
     }
 
     /// Where a server's quorum port is, by the configuration that holds.
@@ -327,6 +376,7 @@ impl Replica {
     }
 
     fn carry_out_one(&mut self, now: Now, tree: &Tree, effect: Effect, begin: usize, out: &mut Outputs) {
+        self.count_agreement(&effect);
         match effect {
             Effect::Append { zxid, entry } => {
                 if !self.is_leading() {

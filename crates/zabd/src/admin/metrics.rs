@@ -1,8 +1,8 @@
 //! The counters and summaries that Java's default metrics provider prints, by name and kind, and where the
 //! value of each stands.
 //!
-//! Dashboards and alerts name them, so all are there. Those of a stage that zabd does not have, of an
-//! ensemble, or of TLS stay at 0 (`NO_COUNTER`, `NO_BASIC`, `NO_ADVANCED`). Sets (one value per namespace)
+//! Dashboards and alerts name them, so all are there. Those of a stage that zabd does not have, of TLS, and most
+//! of those of an ensemble stay at 0 (`NO_COUNTER`, `NO_BASIC`, `NO_ADVANCED`). Sets (one value per namespace)
 //! are not here: they print nothing while they are empty.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -49,7 +49,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("looking_count", NO_COUNTER),
     ("diff_count", NO_COUNTER),
     ("snap_count", NO_COUNTER),
-    ("commit_count", NO_COUNTER),
+    ("commit_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).commits)),
     ("connection_request_count", Counter(|s| s.counters.connect_requests.load(Relaxed))),
     ("connection_token_deficit", Basic(|s| *s.counters.token_deficit.lock())),
     ("connection_rejected", Counter(|s| s.counters.connections_rejected.load(Relaxed))),
@@ -114,8 +114,14 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("proposal_latency", NO_ADVANCED),
     ("proposal_ack_creation_latency", NO_ADVANCED),
     ("commit_propagation_latency", NO_ADVANCED),
-    ("learner_proposal_received_count", NO_COUNTER),
-    ("learner_commit_received_count", NO_COUNTER),
+    (
+        "learner_proposal_received_count",
+        Counter(|s| s.driver.inspect(Replica::quorum_figures).proposals_received),
+    ),
+    (
+        "learner_commit_received_count",
+        Counter(|s| s.driver.inspect(Replica::quorum_figures).commits_received),
+    ),
     ("startup_txns_loaded", Basic(|s| s.start.lock().txns)),
     ("startup_txns_load_time", Basic(|s| s.start.lock().txns_ms)),
     ("startup_snap_load_time", Basic(|s| s.start.lock().snapshot_ms)),
@@ -127,7 +133,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("sync_process_time", Basic(|s| s.log.lock().process_ms)),
     ("sync_processor_batch_size", Basic(|s| s.log.lock().batch)),
     ("quorum_ack_latency", NO_ADVANCED),
-    ("proposal_count", NO_COUNTER),
+    ("proposal_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).proposals)),
     ("quit_leading_due_to_disloyal_voter", NO_COUNTER),
     ("stale_requests", Counter(|s| throttled(s, |f| f.stale.load(Relaxed)))),
     ("stale_requests_dropped", Counter(|s| throttled(s, |f| f.dropped.load(Relaxed)))),
