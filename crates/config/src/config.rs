@@ -38,6 +38,8 @@ pub struct EnsembleConfig {
     pub local_sessions: bool,
     /// Whether such a session becomes one that all know when it creates an ephemeral.
     pub local_sessions_upgrade: bool,
+    /// The port on which followers take observers.
+    pub observer_master_port: Option<u16>,
 }
 
 /// A valid configuration of one server.

@@ -46,6 +46,7 @@ pub(crate) struct Draft {
     pub leader_serves: bool,
     pub local_sessions: bool,
     pub local_sessions_upgrade: bool,
+    pub observer_master_port: Option<u16>,
     pub dynamic_config_file: Option<String>,
     /// `server.N`, `group.N` and `weight.N` lines, in order.
     pub membership: Vec<Setting>,
@@ -86,6 +87,7 @@ impl Draft {
             leader_serves: true,
             local_sessions: false,
             local_sessions_upgrade: false,
+            observer_master_port: None,
             dynamic_config_file: None,
             membership: Vec::new(),
         }

@@ -429,6 +429,7 @@ impl Resolver {
             leader_serves: self.draft.leader_serves,
             local_sessions: self.draft.local_sessions,
             local_sessions_upgrade: self.draft.local_sessions_upgrade,
+            observer_master_port: self.draft.observer_master_port,
         });
     }
 
@@ -444,7 +445,6 @@ impl Resolver {
             ("sslQuorum", is_set("sslQuorum", &["true"])),
             ("quorum.auth.enableSasl", self.draft.quorum_sasl_enabled),
             ("oraclePath", has("oraclePath")),
-            ("observerMasterPort", has("observerMasterPort") && !is_set("observerMasterPort", &["0"])),
         ];
         for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
             self.error(key, "this build's ensembles cannot do this yet", "leave it out");

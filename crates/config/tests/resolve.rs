@@ -212,11 +212,12 @@ fn several_servers_are_an_ensemble() {
     assert_eq!((tuned.connect_timeout_ms, tuned.leader_connect_delay_ms), (7, 8));
     assert_eq!(tuned.notification_interval_ms, (9, 99));
     let roles = "readonlymode.enabled=true\nleaderServes=no\nlocalSessionsEnabled=true\n\
-                 localSessionsUpgradingEnabled=true\n";
+                 localSessionsUpgradingEnabled=true\nobserverMasterPort=2191\n";
     let roles = member("3\n", &format!("{MEMBERS}{limits}{roles}")).unwrap();
     assert!(roles.read_only_mode && roles.warnings.is_empty(), "{:?}", roles.warnings);
     let roles = roles.ensemble.unwrap();
     assert!(!roles.leader_serves && roles.local_sessions && roles.local_sessions_upgrade);
+    assert_eq!((roles.observer_master_port, ensemble.observer_master_port), (Some(2191), None));
     assert!(ensemble.leader_serves && !ensemble.local_sessions && !ensemble.local_sessions_upgrade);
     let groups = "group.1=1:2\nweight.1=3\n";
     let groups = member("1\n", &format!("{MEMBERS}{limits}{groups}")).unwrap().ensemble.unwrap();

@@ -108,6 +108,7 @@ impl Server {
             current: epochs.current,
             configuration: configuration.clone(),
             next: None,
+            observer_masters: false,
             history,
             standing: if is_empty { election::Standing::Empty } else { election::Standing::Voter },
         };

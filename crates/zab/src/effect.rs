@@ -112,6 +112,11 @@ pub enum Effect {
         /// Whose.
         leader: ServerId,
     },
+    /// Connect to a follower's port for observers; answered in the same way.
+    DialObserverMaster {
+        /// Whose.
+        server: ServerId,
+    },
     /// Send a part of [`Effects::bytes`].
     Send {
         /// To whom.

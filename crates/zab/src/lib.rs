@@ -14,6 +14,7 @@
 //!                                                   │
 //!   quorum port ────► leader  discovery → synchronisation → broadcast
 //!                └──► learner discovery → synchronisation → broadcast
+//!   observers' port ► observers (a follower in the leader's place)
 //! ```
 //!
 //! Words, as in the papers and in Java: an *epoch* is one leader's reign; a server *promises* an epoch
@@ -32,4 +33,5 @@ pub mod history;
 
 pub mod leader;
 pub mod learner;
+pub mod observers;
 pub mod peer;

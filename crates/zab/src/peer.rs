@@ -18,6 +18,8 @@
 //!
 //! Java's `QuorumPeer`.
 
+mod observing;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -30,6 +32,7 @@ use crate::history::History;
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::links::{self, Directory, Links};
+use crate::observers::{self, ObserverMaster};
 
 /// How long a vote that came too early is remembered.
 const EARLY_VOTE_MS: i64 = 500;
@@ -63,6 +66,8 @@ pub struct Start {
     pub history: History,
     /// What that is worth.
     pub standing: Standing,
+    /// Whether followers have a port for observers (`observerMasterPort`).
+    pub observer_masters: bool,
 }
 
 /// What can happen to a server of an ensemble. What belongs to a role or a connection that is over is
@@ -75,6 +80,18 @@ pub enum Input {
     Accepted {
         /// The connection.
         link: LinkId,
+    },
+    /// An observer has connected to the port that followers have for observers.
+    ObserverAccepted {
+        /// The connection.
+        link: LinkId,
+    },
+    /// The leader has answered what an observer has asked through this server.
+    ObserverAnswered {
+        /// Which.
+        link: LinkId,
+        /// What.
+        answer: observers::Answer,
     },
     /// The connection to the leader stands.
     Connected {
@@ -140,6 +157,8 @@ enum State {
     Learning {
         machine: Box<Learner>,
         link: Option<LinkId>,
+        /// Of a follower that serves observers.
+        observers: Option<Box<ObserverMaster>>,
     },
     /// It has handed over and takes part in nothing any more.
     Retired,
@@ -158,6 +177,9 @@ pub struct Peer {
     next: Option<Configuration>,
     standing: Standing,
     needs_snapshot: bool,
+    observer_masters: bool,
+    /// How many observer masters this server has gone through.
+    masters_tried: usize,
     state: State,
     /// While no role has it.
     history: Option<History>,
@@ -168,6 +190,8 @@ pub struct Peer {
     early: BTreeMap<ServerId, (Instant, Bytes)>,
     /// Learners that found this server to be their leader before it did, and what they said.
     callers: BTreeMap<LinkId, Vec<Bytes>>,
+    /// The same of observers, who look for a follower.
+    observing_callers: BTreeMap<LinkId, Vec<Bytes>>,
     /// Scratch.
     link_outputs: Vec<links::Output>,
     election_outputs: Vec<election::Output>,
@@ -189,6 +213,8 @@ impl Peer {
             next: start.next,
             standing: start.standing,
             needs_snapshot: false,
+            observer_masters: start.observer_masters,
+            masters_tried: 0,
             state: State::Settling(None),
             history: Some(start.history),
             election: Election::new(start.me, start.election_timing),
@@ -196,6 +222,7 @@ impl Peer {
             answers: None,
             early: BTreeMap::new(),
             callers: BTreeMap::new(),
+            observing_callers: BTreeMap::new(),
             link_outputs: Vec::new(),
             election_outputs: Vec::new(),
             delivered: VecDeque::new(),
@@ -267,7 +294,10 @@ impl Peer {
     pub fn next_timer(&self) -> Option<Instant> {
         let role = match &self.state {
             State::Leading(leader) => Some(leader.next_timer()),
-            State::Learning { machine, .. } => Some(machine.next_timer()),
+            State::Learning { machine, observers, .. } => {
+                let observers = observers.as_ref().and_then(|observers| observers.next_timer());
+                Some(observers.map_or(machine.next_timer(), |timer| timer.min(machine.next_timer())))
+            }
             State::Settling(_) | State::Looking | State::Retired => None,
         };
         [role, self.election.next_deadline(), self.links.next_deadline()].into_iter().flatten().min()
@@ -285,15 +315,29 @@ impl Peer {
                 }
                 _ => out.push(Effect::Close { link }),
             },
+            Input::ObserverAccepted { link } => self.on_observer_accepted(now, link, out),
+            Input::ObserverAnswered { link, answer } => {
+                if let State::Learning { observers: Some(observers), .. } = &self.state {
+                    observers.answer(link, answer, out);
+                }
+            }
             Input::Connected { link } => self.on_connected(now, link, out),
             Input::ConnectFailed => self.learn(now, learner::Input::ConnectFailed, out),
             Input::Packet { link, packet } => match &mut self.state {
                 State::Leading(leader) => leader.step(now, leader::Input::Packet { link, packet }, out),
-                State::Learning { machine, link: own } if *own == Some(link) => {
+                State::Learning { machine, link: own, .. } if *own == Some(link) => {
                     machine.step(now, learner::Input::Packet { packet }, out);
                 }
+                State::Learning { machine, observers: Some(observers), .. } if observers.has(link) => {
+                    observers.on_packet(now, link, &packet, machine, out);
+                }
                 // Before it is answered, a learner says one thing only.
-                _ => self.callers.get_mut(&link).into_iter().for_each(|said| said.push(packet.clone())),
+                _ => {
+                    let callers = self.callers.get_mut(&link);
+                    if let Some(said) = callers.or_else(|| self.observing_callers.get_mut(&link)) {
+                        said.push(packet);
+                    }
+                }
             },
             Input::SnapshotReceived { link } => {
                 self.learn_over(now, link, learner::Input::SnapshotReceived, out);
@@ -306,13 +350,12 @@ impl Peer {
             Input::Persisted(what) => self.on_persisted(now, what, out),
             Input::Rebased { last } => self.on_rebased(now, last, out),
             Input::Settled { last } => self.on_settled(now, last, out),
-            Input::Leader(input) => {
-                if let State::Leading(leader) = &mut self.state {
-                    leader.step(now, input, out);
-                }
-            }
+            Input::Leader(input) => self.on_leader_input(now, input, out),
             Input::Pong { zxid, touched } => self.learn(now, learner::Input::Pong { zxid, touched }, out),
             Input::Timer => self.on_timer(now, out),
+        }
+        if let State::Learning { machine, observers: Some(observers), .. } = &mut self.state {
+            observers.follow(now, machine, out);
         }
         self.follow_up(now, begin, out);
     }
@@ -331,7 +374,7 @@ impl Peer {
 
     fn on_connected(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
         match &mut self.state {
-            State::Learning { machine, link: own } if own.is_none() => {
+            State::Learning { machine, link: own, .. } if own.is_none() => {
                 *own = Some(link);
                 machine.step(now, learner::Input::Connected { link }, out);
             }
@@ -341,6 +384,10 @@ impl Peer {
 
     fn on_closed(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
         self.callers.remove(&link);
+        self.observing_callers.remove(&link);
+        if let State::Learning { observers: Some(observers), .. } = &mut self.state {
+            observers.forget(link);
+        }
         if let State::Leading(leader) = &mut self.state {
             leader.step(now, leader::Input::Closed { link }, out);
         }
@@ -369,12 +416,16 @@ impl Peer {
 
     fn on_timer(&mut self, now: Instant, out: &mut Effects) {
         match &mut self.state {
-            State::Leading(leader) => {
-                if leader.next_timer() <= now {
-                    leader.step(now, leader::Input::Timer, out);
+            State::Leading(leader) if leader.next_timer() <= now => {
+                leader.step(now, leader::Input::Timer, out);
+            }
+            State::Learning { machine, observers, .. } => {
+                machine.step(now, learner::Input::Timer, out);
+                if let Some(observers) = observers {
+                    observers.on_timer(now, out);
                 }
             }
-            _ => self.learn(now, learner::Input::Timer, out),
+            _ => (),
         }
         self.links.step(now, links::Input::Timer, &mut self.link_outputs);
         self.election.step(now, election::Input::Timer, &mut self.election_outputs);
@@ -443,7 +494,9 @@ impl Peer {
         let (committed, next) = (&self.configuration, self.next.as_ref());
         self.answers = Some(Answers::new(self.me, role, elected, committed, next));
         let history = self.history.take().expect("no role has the history");
+        let observing_callers = std::mem::take(&mut self.observing_callers);
         if role == PeerState::Leading {
+            out.list.extend(observing_callers.into_keys().map(|link| Effect::Close { link }));
             let start = leader::Start {
                 me: self.me,
                 timing: self.timing,
@@ -480,8 +533,27 @@ impl Peer {
             history,
             vouches: has_voice,
             needs_snapshot: self.needs_snapshot,
+            masters: if kind == LearnerKind::Observer {
+                self.masters(elected.vote.leader)
+            } else {
+                Vec::new()
+            },
         };
-        self.state = State::Learning { machine: Box::new(Learner::new(now, start, out)), link: None };
+        let machine = Box::new(Learner::new(now, start, out));
+        let serves = self.observer_masters && kind == LearnerKind::Follower;
+        let mut observers =
+            serves.then(|| Box::new(ObserverMaster::new(now, self.me, self.timing, self.limits)));
+        for (link, said) in observing_callers {
+            let Some(observers) = &mut observers else {
+                out.push(Effect::Close { link });
+                continue;
+            };
+            observers.accept(now, link);
+            for packet in said {
+                observers.on_packet(now, link, &packet, &machine, out);
+            }
+        }
+        self.state = State::Learning { machine, link: None, observers };
     }
 
     // --- What follows from a step ---
@@ -596,6 +668,12 @@ impl Peer {
             }
             Effect::Leave(reason) => {
                 let reason = *reason;
+                if let State::Learning { machine, observers, .. } = &mut self.state {
+                    self.masters_tried += 1 + machine.attempts() as usize;
+                    if let Some(observers) = observers {
+                        observers.close_all(out);
+                    }
+                }
                 self.leave(reason);
             }
             _ => (),

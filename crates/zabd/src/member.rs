@@ -19,7 +19,7 @@ use zabd_zab::quorum::Voters;
 use zabd_zab::{leader, peer};
 
 use crate::driver::Driver;
-use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions};
+use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, at_port};
 use crate::repair::forget_when_repaired;
 use crate::snapshotter::Snapshotter;
 
@@ -72,7 +72,9 @@ impl Member {
         let me = configuration.member(ServerId(ensemble.myid)).ok_or_else(|| blame("is not a member"))?;
         let elections: Vec<_> = me.election_addresses().collect();
         let quorums: Vec<_> = me.quorum_addresses().collect();
-        let listener = PeerListener::bind(&elections, &quorums, ensemble.listen_on_all_ips)
+        let port = ensemble.observer_master_port.filter(|_| me.is_voter());
+        let observers: Vec<_> = port.iter().flat_map(|port| at_port(&quorums, *port)).collect();
+        let listener = PeerListener::bind(&elections, &quorums, &observers, ensemble.listen_on_all_ips)
             .map_err(|listen| MemberError::Listen { listen, myid: ensemble.myid })?;
         let (config, tick_ms) = (ensemble.clone(), i64::from(config.tick_time_ms));
         Ok(Self { config, configuration, tick_ms, listener })
@@ -131,6 +133,7 @@ impl Member {
             next: None,
             history: found.newest,
             standing,
+            observer_masters: self.config.observer_master_port.is_some(),
         })
     }
 
@@ -150,7 +153,9 @@ impl Member {
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
         let Kept { limits, tree_options } = kept;
-        let options = QuorumOptions { connect_timeout, limits, directories, tree_options };
+        let observer_master_port = self.config.observer_master_port;
+        let options =
+            QuorumOptions { connect_timeout, limits, directories, tree_options, observer_master_port };
         quorum.run(start, driver.clone(), self.listener, options)?;
         let driver = driver.clone();
         std::thread::Builder::new().name("PeerTimer".into()).spawn(move || keep_time(&driver)).map(drop)

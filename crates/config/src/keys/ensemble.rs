@@ -84,9 +84,9 @@ pub(super) const SECTION: Section = Section {
             .differently("a standalone server answers `reconfig` with `Unimplemented` rather than `ReconfigDisabled`, as in Java")
             .strict_bool(|d, v| d.config.reconfig_enabled = v),
         Key::file("observerMasterPort", "0", "2191")
-            .doc("Port on which followers take observers.")
-            .no_effect(NO_PEERS)
-            .int(i32::MIN as i64, ignored_number),
+            .doc("Port on which followers take observers; observers go to one of them before they go to the leader.")
+            .in_ensemble()
+            .custom(observer_master_port),
         Key::file("syncEnabled", "true", "false")
             .aliases(&["observer.syncEnabled"])
             .doc("Observers write logs and snapshots.")
@@ -235,6 +235,13 @@ pub(super) const SECTION: Section = Section {
 
 pub(super) const NO_PEERS: &str =
     "a standalone server has no peers, and a member of an ensemble does without it yet";
+
+/// As in Java, what is not above 0 is none.
+fn observer_master_port(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let port = raw.key.number(raw.value, i64::from(i32::MIN), i64::from(u16::MAX))?;
+    draft.observer_master_port = u16::try_from(port).ok().filter(|port| *port > 0);
+    Ok(None)
+}
 
 fn peer_type(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
     match raw.value.to_ascii_lowercase().as_str() {

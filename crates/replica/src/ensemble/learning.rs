@@ -14,6 +14,7 @@ use zabd_jute::quorum::{FromLearner, Request as Forwarded, Touch};
 use zabd_jute::txn::TxnHeader;
 use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
+use zabd_zab::effect::LinkId;
 
 use crate::input::{ConnId, Fact, Now, Output, Outputs, Request, SessionRequest};
 use crate::pipeline::{Origin, Queued, Replica};
@@ -28,10 +29,26 @@ struct Local {
 
 /// A connect request that waits for the leader.
 #[derive(Debug)]
-struct Connecting {
+pub(super) struct Connecting {
     conn: ConnId,
     timeout_ms: i32,
     has_read_only_byte: bool,
+}
+
+/// Who has brought a session.
+#[derive(Debug)]
+pub(super) enum Bringer {
+    /// A client of this server.
+    Client(Connecting),
+    /// One of an observer that this server serves.
+    Observer { link: LinkId, timeout_ms: i32 },
+}
+
+/// Who waits for a sync.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Syncing {
+    Client(ConnId),
+    Observer(LinkId),
 }
 
 #[derive(Debug)]
@@ -60,9 +77,9 @@ pub(crate) struct Learning {
     /// New sessions, by their ids.
     connecting: BTreeMap<SessionId, Connecting>,
     /// Sessions that clients have brought, and who waits for what became of them.
-    revalidating: BTreeMap<SessionId, VecDeque<Connecting>>,
+    pub(super) revalidating: BTreeMap<SessionId, VecDeque<Bringer>>,
     /// Whose syncs were forwarded, oldest first.
-    syncs: VecDeque<ConnId>,
+    pub(super) syncs: VecDeque<Syncing>,
 }
 
 impl Learning {
@@ -121,7 +138,7 @@ impl Replica {
         } else if op == Some(OpCode::Sync) && !is_on(Mutation::SyncAnsweredLocally) {
             self.forward(&request);
             let learning = self.learning();
-            learning.syncs.push_back(request.conn);
+            learning.syncs.push_back(Syncing::Client(request.conn));
             learning.waiting.entry(request.conn).or_default().push_back(Waiting::Sync(request));
         } else {
             self.follow(request.conn, Queued::Read(request), out);
@@ -178,19 +195,30 @@ impl Replica {
     /// A client brings a session, with the right password.
     pub(crate) fn forward_revalidation(&mut self, conn: ConnId, request: &SessionRequest, timeout_ms: i32) {
         let connecting = Connecting { conn, timeout_ms, has_read_only_byte: request.has_read_only_byte };
-        self.learning().revalidating.entry(request.session).or_default().push_back(connecting);
+        self.learning()
+            .revalidating
+            .entry(request.session)
+            .or_default()
+            .push_back(Bringer::Client(connecting));
         self.send_to_leader(&FromLearner::Revalidate { session: request.session, timeout_ms });
     }
 
     /// The leader says what became of a session.
-    pub(crate) fn on_revalidated(&mut self, session: SessionId, is_valid: bool, out: &mut Outputs) {
+    pub(crate) fn on_revalidated(&mut self, now: Now, session: SessionId, is_valid: bool, out: &mut Outputs) {
         let revalidating = &mut self.learning().revalidating;
         let Some(waiting) = revalidating.get_mut(&session) else { return };
-        let connecting = waiting.pop_front();
+        let bringer = waiting.pop_front();
         if waiting.is_empty() {
             revalidating.remove(&session);
         }
-        let Some(Connecting { conn, timeout_ms, has_read_only_byte }) = connecting else { return };
+        let Connecting { conn, timeout_ms, has_read_only_byte } = match bringer {
+            Some(Bringer::Client(connecting)) => connecting,
+            Some(Bringer::Observer { link, timeout_ms }) => {
+                self.answer_revalidation(now, link, session, timeout_ms, is_valid);
+                return;
+            }
+            None => return,
+        };
         if !is_valid {
             out.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password: false }));
             crate::reply::refused(&mut out.bytes, has_read_only_byte.then_some(false));
@@ -208,8 +236,12 @@ impl Replica {
     }
 
     /// The oldest sync is answered: its turn comes behind everything that was committed before.
-    pub(crate) fn on_synchronised(&mut self, out: &mut Outputs) {
-        let Some(conn) = self.learning().syncs.pop_front() else { return };
+    pub(crate) fn on_synchronised(&mut self, now: Now, out: &mut Outputs) {
+        let conn = match self.learning().syncs.pop_front() {
+            Some(Syncing::Client(conn)) => conn,
+            Some(Syncing::Observer(link)) => return self.answer_sync(now, link),
+            None => return,
+        };
         let Some(waiting) = self.learning().waiting.get_mut(&conn) else { return };
         let place = waiting.iter().position(|each| matches!(each, Waiting::Sync(_)));
         // Behind a write that has not come back, the sync waits for that too: answers keep their order.

@@ -12,12 +12,15 @@
 //!
 //! In reading order: this file (the role and what agreement asks for), [`leading`] (requests of learners, owners of
 //! sessions), [`learning`] (what waits for the leader), [`local`] (sessions that no other server knows), [`read_only`]
-//! (a server that finds no leader).
+//! (a server that finds no leader), [`relaying`] (what a follower passes on for its observers).
 
 mod leading;
 mod learning;
 mod local;
 mod read_only;
+mod relaying;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -274,7 +277,7 @@ impl Replica {
         self.end_dead_sessions(now, tree, out);
     }
 
-    fn tell_peer(&mut self, now: Now, input: peer::Input) {
+    pub(super) fn tell_peer(&mut self, now: Now, input: peer::Input) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         ensemble.peer.step(Instant(now.monotonic_ms), input, &mut ensemble.effects);
     }
@@ -390,11 +393,18 @@ impl Replica {
                 out.apply = true;
             }
             Effect::Serve { epoch, leader } => self.begin_to_serve(now, tree, epoch, leader, out),
+            Effect::Request { link, packet } if self.is_learning() => self.relay(link, &packet),
             Effect::Request { link, packet } => self.on_forwarded(now, tree, link, &packet, out),
+            Effect::Revalidate { link, session, timeout_ms } if self.is_learning() => {
+                self.relay_revalidation(link, session, timeout_ms);
+            }
             Effect::Revalidate { link, session, timeout_ms } => {
                 self.revalidate_for(now, link, session, timeout_ms, out);
             }
             Effect::Touch(_) if is_on(Mutation::TouchesIgnored) => (),
+            Effect::Touch(touch) if self.is_learning() => {
+                self.learning().note_created(touch.session, touch.timeout_ms);
+            }
             Effect::Touch(touch) => _ = self.sessions.touch(now.monotonic_ms, touch.session),
             // Its sessions live until they expire; whoever they come to next is their owner then.
             Effect::LearnerGone { .. } => (),
@@ -402,8 +412,8 @@ impl Replica {
                 let touched = self.take_touched();
                 self.tell_peer(now, peer::Input::Pong { zxid, touched });
             }
-            Effect::Synchronised => self.on_synchronised(out),
-            Effect::Revalidated { session, is_valid } => self.on_revalidated(session, is_valid, out),
+            Effect::Synchronised => self.on_synchronised(now, out),
+            Effect::Revalidated { session, is_valid } => self.on_revalidated(now, session, is_valid, out),
             Effect::Leave(reason) => {
                 out.list.push(Output::Fact(Fact::RoleLeft { reason }));
                 self.cease_to_serve(out);

@@ -62,6 +62,7 @@ impl Member {
             current: Epoch::ZERO,
             configuration: Configuration::parse(members).unwrap(),
             next: None,
+            observer_masters: false,
             history: History::new(tree.last_zxid()),
             standing: election::Standing::Voter,
         };
@@ -282,7 +283,7 @@ fn a_local_session_owns_no_ephemerals() {
     let mut member = Member::leading(tree(), LocalSessions::On);
     let session = member.connect(1, false, "connected");
     let refused = ErrorCode::EphemeralOnLocalSession.code();
-    let zxid = member.tree.last_zxid().0 + 1 | 1 << 32;
+    let zxid = (member.tree.last_zxid().0 + 1) | (1 << 32);
     let lines = member.ask(1, session, OpCode::Create, create("/e", EPHEMERAL));
     assert_eq!(lines, [format!("1 <- 7 zxid={zxid} err={refused} +0")]);
     assert_eq!(member.take_logged(), [(OpCode::Error, session)]);
@@ -339,7 +340,9 @@ fn a_leader_takes_unknown_sessions_for_local_ones_of_others() {
         member.replica.on_forwarded(now, &member.tree, LinkId(9), &packet.into(), &mut out);
         let (mut inbox, mut lines) = (VecDeque::new(), Vec::new());
         member.carry_out(&mut out, &mut inbox, &mut lines);
-        inbox.into_iter().for_each(|input| drop(member.feed(input)));
+        for input in inbox {
+            member.feed(input);
+        }
         assert_eq!(member.take_logged(), [(expected, session)], "{path}");
         assert_eq!(member.tree.node(path).is_some(), expected == OpCode::Create, "{path}");
     }

@@ -38,7 +38,11 @@ impl Learner {
             return;
         }
         self.attempts += 1;
-        if self.attempts >= ATTEMPTS_MAX {
+        if self.attempts as usize <= self.masters.len() {
+            self.dial(out);
+            return;
+        }
+        if self.attempts >= ATTEMPTS_MAX + self.masters.len() as u32 {
             self.leave(Reason::LeaderUnreachable, out);
             return;
         }
@@ -229,6 +233,7 @@ impl Learner {
             return;
         }
         self.log_committed(out);
+        self.initial_end = self.history.last();
         if let Some(text) = config.filter(|_| self.reconfig) {
             let Ok(configuration) = Configuration::parse(&text) else {
                 self.leave(Reason::LeaderBroken("NEWLEADER's configuration cannot be read"), out);

@@ -61,6 +61,8 @@ pub struct Start {
     pub vouches: bool,
     /// Whether it needs the leader's whole state, since it could not be cut to a part of its own.
     pub needs_snapshot: bool,
+    /// Followers that an observer asks before it asks the leader, in this order.
+    pub masters: Vec<ServerId>,
 }
 
 /// What can happen to a learner.
@@ -147,6 +149,7 @@ pub struct Learner {
     reconfig: bool,
     vouches: bool,
     needs_snapshot: bool,
+    masters: Vec<ServerId>,
     phase: Phase,
     attempts: u32,
     link: Option<LinkId>,
@@ -162,6 +165,8 @@ pub struct Learner {
     configuration: Configuration,
     /// Configurations of proposals and of NEWLEADER that do not hold yet.
     next: VecDeque<(Zxid, Configuration)>,
+    /// Where the epoch's initial history ends, once it has all of that.
+    initial_end: Zxid,
     history: History,
     /// Everything up to here was said to be committed.
     committed: Zxid,
@@ -181,9 +186,8 @@ pub struct Learner {
 impl Learner {
     /// A learner that is about to connect.
     pub fn new(now: Instant, start: Start, out: &mut Effects) -> Self {
-        out.push(Effect::Dial { leader: start.leader });
         let last = start.history.last();
-        Self {
+        let learner = Self {
             me: start.me,
             leader: start.leader,
             kind: start.kind,
@@ -192,6 +196,7 @@ impl Learner {
             reconfig: start.reconfig,
             vouches: start.vouches,
             needs_snapshot: start.needs_snapshot,
+            masters: start.masters,
             phase: Phase::Dialling,
             attempts: 0,
             link: None,
@@ -202,6 +207,7 @@ impl Learner {
             epoch: Epoch::ZERO,
             configuration: start.configuration,
             next: VecDeque::new(),
+            initial_end: last,
             history: start.history,
             committed: Zxid::ZERO,
             came_with: last,
@@ -210,7 +216,16 @@ impl Learner {
             held: VecDeque::new(),
             base: Zxid::ZERO,
             owed: VecDeque::new(),
-        }
+        };
+        learner.dial(out);
+        learner
+    }
+
+    pub(super) fn dial(&self, out: &mut Effects) {
+        out.push(match self.masters.get(self.attempts as usize) {
+            Some(server) => Effect::DialObserverMaster { server: *server },
+            None => Effect::Dial { leader: self.leader },
+        });
     }
 
     /// Whom it follows.
@@ -226,6 +241,31 @@ impl Learner {
     /// The epoch that it follows in, once it knows.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// How many servers were dialled in vain.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Everything up to here is committed and logged.
+    pub(crate) fn committed(&self) -> Zxid {
+        self.committed.min(self.history.last())
+    }
+
+    /// Where the epoch's initial history ends.
+    pub(crate) fn initial_end(&self) -> Zxid {
+        self.initial_end
+    }
+
+    /// What it has logged.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The configuration that holds.
+    pub(crate) fn configuration(&self) -> &Configuration {
+        &self.configuration
     }
 
     /// The role is over: what it has logged, for the next role.
@@ -282,7 +322,7 @@ impl Learner {
         match self.phase {
             Phase::Dialling if now < self.dial_until => {
                 self.deadline = self.dial_until;
-                out.push(Effect::Dial { leader: self.leader });
+                self.dial(out);
             }
             Phase::Dialling => self.leave(Reason::LeaderUnreachable, out),
             // The disk is at work and the leader waits: only the leader's silence counts.

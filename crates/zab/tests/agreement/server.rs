@@ -137,6 +137,7 @@ impl Server {
 
     pub fn learn(&mut self, now: Instant, leader: ServerId, configuration: &Configuration) {
         let start = learner::Start {
+            masters: Vec::new(),
             me: self.id,
             leader,
             kind: self.kind,

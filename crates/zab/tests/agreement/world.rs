@@ -390,6 +390,7 @@ impl World {
         }
         match effect {
             Effect::Dial { leader } => self.dial(at, leader.0 as usize - 1),
+            Effect::DialObserverMaster { .. } => unreachable!("nobody here has a port for observers"),
             Effect::Send { link, bytes: part } => self.send(link, at, Message::Packet(bytes.slice(part))),
             Effect::SendLog { link, after, upto } => {
                 self.tally.from_disk += 1;

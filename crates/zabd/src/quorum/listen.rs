@@ -1,6 +1,6 @@
-//! The two ports that other servers connect to.
+//! The ports that other servers connect to.
 //!
-//! Both are open from the start: a learner that finds its leader before that one knows that it leads waits in the
+//! All are open from the start: a learner that finds its leader before that one knows that it leads waits in the
 //! replica, not in a retry.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
@@ -33,16 +33,22 @@ pub struct PeerListenError {
 pub struct PeerListener {
     election: Vec<StdListener>,
     quorum: Vec<StdListener>,
+    observers: Vec<StdListener>,
 }
 
 impl PeerListener {
     /// Opens the ports of this server's own line: at its addresses, or at all that this machine has. A name of
     /// its own that does not resolve is no reason not to listen: in a pod, it may come to resolve later.
-    pub fn bind(election: &[Address], quorum: &[Address], on_all_ips: bool) -> Result<Self, PeerListenError> {
+    pub fn bind(
+        election: &[Address],
+        quorum: &[Address],
+        observers: &[Address],
+        on_all_ips: bool,
+    ) -> Result<Self, PeerListenError> {
         let open = |addresses: &[Address]| -> Result<Vec<_>, _> {
             addresses.iter().map(|each| bind(each, on_all_ips)).collect()
         };
-        Ok(Self { election: open(election)?, quorum: open(quorum)? })
+        Ok(Self { election: open(election)?, quorum: open(quorum)?, observers: open(observers)? })
     }
 
     /// Accepts for as long as the process lives.
@@ -54,6 +60,10 @@ impl PeerListener {
         for listener in self.quorum {
             let shared = shared.clone();
             tokio::spawn(accept(listener, move |socket| open_link(&shared, socket, Side::Leader)));
+        }
+        for listener in self.observers {
+            let shared = shared.clone();
+            tokio::spawn(accept(listener, move |socket| open_link(&shared, socket, Side::ObserverMaster)));
         }
     }
 }

@@ -59,12 +59,20 @@ pub struct QuorumOptions {
     pub directories: Directories,
     /// How the tree in it is kept.
     pub tree_options: TreeOptions,
+    /// The port that followers have for observers.
+    pub observer_master_port: Option<u16>,
+}
+
+/// The same machines, at another port.
+pub fn at_port(addresses: &[Address], port: u16) -> impl Iterator<Item = Address> {
+    addresses.iter().map(move |address| Address { host: address.host.clone(), port })
 }
 
 /// Something for the thread.
 enum Command {
     DialPeer { peer: ServerId, addresses: Vec<Address> },
     DialLeader { addresses: Vec<Address> },
+    DialObserverMaster { addresses: Vec<Address> },
     LookUp { link: LinkId, zxid: Zxid },
 }
 
@@ -104,6 +112,7 @@ impl std::fmt::Debug for Command {
         f.write_str(match self {
             Command::DialPeer { .. } => "DialPeer",
             Command::DialLeader { .. } => "DialLeader",
+            Command::DialObserverMaster { .. } => "DialObserverMaster",
             Command::LookUp { .. } => "LookUp",
         })
     }
@@ -187,6 +196,9 @@ impl Quorum {
                 self.push(link, Item::Close);
             }
             Effect::Dial { leader } => self.command(Command::DialLeader { addresses: addresses(leader) }),
+            Effect::DialObserverMaster { server } => {
+                self.command(Command::DialObserverMaster { addresses: addresses(server) });
+            }
             Effect::LookUp { link, zxid } => self.command(Command::LookUp { link, zxid }),
             Effect::TakeSnapshot { link } => self.snapshotter.request_for(link),
             Effect::Link(output) => self.carry_out_link(output),
@@ -244,6 +256,11 @@ async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::Unbou
                 drop(tokio::spawn(election::dial(shared.clone(), peer, addresses)));
             }
             Command::DialLeader { addresses } => drop(tokio::spawn(dial_leader(shared.clone(), addresses))),
+            Command::DialObserverMaster { addresses } => {
+                let port = shared.options.observer_master_port.expect("only a member that has one dials it");
+                let addresses = at_port(&addresses, port).collect();
+                drop(tokio::spawn(dial_leader(shared.clone(), addresses)));
+            }
             Command::LookUp { link, zxid } => drop(tokio::spawn(look_up(shared.clone(), link, zxid))),
         }
     }
@@ -261,6 +278,8 @@ async fn dial_leader(shared: Shared, addresses: Vec<Address>) {
 pub(crate) enum Side {
     /// This server was dialled.
     Leader,
+    /// This server was dialled by an observer, on the port for observers.
+    ObserverMaster,
     /// This server has dialled.
     Learner,
 }
@@ -276,6 +295,7 @@ pub(crate) fn open_link(shared: &Shared, socket: tokio::net::TcpStream, side: Si
     tokio::spawn(writer::run(shared.clone(), link, write_half, queue, unsent));
     match side {
         Side::Leader => shared.feed(peer::Input::Accepted { link }),
+        Side::ObserverMaster => shared.feed(peer::Input::ObserverAccepted { link }),
         Side::Learner => shared.feed(peer::Input::Connected { link }),
     }
     tokio::spawn(reader::run(shared.clone(), link, read_half, side));

@@ -1,0 +1,96 @@
+"""Followers serve observers in the leader's place: observers of both kinds at followers of both kinds, under load.
+
+All members have the same port for observers, so each has a loopback address of its own.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+from harness.servers import free_port
+
+from . import members
+from .test_ensemble import await_progress, finish, write_through_fixture as _  # noqa: F401 (a fixture)
+
+VOTERS = (1, 2, 3)
+OBSERVERS = (4, 5)
+SECONDS_MAX = 60
+ESTABLISHED = "01"
+
+
+def masters(port):
+    """The numbers of the members to whose port for observers somebody is connected, once per observer."""
+    found = []
+    # Java's sockets are of IPv6, whose addresses end with those of IPv4.
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not Path(table).exists():
+            continue
+        for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+            _, _, remote, state = line.split()[:4]
+            host, remote_port = remote.split(":")
+            if state == ESTABLISHED and int(remote_port, 16) == port:
+                found.append(int(host[-8:-6], 16))  # The last byte comes first.
+    return sorted(found)
+
+
+def await_masters(ensemble, port, allowed):
+    """Returns when both observers are connected to followers, and serve."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while True:
+        found = masters(port)
+        if len(found) == 2 and set(found) <= set(allowed) and {ensemble.mode(n) for n in OBSERVERS} == {"observer"}:
+            return found
+        assert time.monotonic() < deadline, f"observers are at {found}, not among {allowed}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "kinds", [("java395", "java395", "java395", "zabd", "zabd")], ids="-".join)
+def test_followers_serve_observers(tmp_path, write_through, kinds):
+    """Whoever an observer is at is killed, then the leader; observers go elsewhere, and nobody's clients lose anything."""
+    port = free_port()
+    config = {"observerMasterPort": port}
+    with members.Ensemble(list(kinds), tmp_path, observers=OBSERVERS, config=config, own_hosts=True) as ensemble:
+        writers = write_through(ensemble)
+        await_progress(writers)
+        leader = ensemble.leader()
+        followers = [number for number in VOTERS if number != leader]
+        victim = await_masters(ensemble, port, followers)[0]
+        assert_served(ensemble)
+        ensemble.members[victim].kill()
+        await_masters(ensemble, port, set(followers) - {victim})
+        await_progress(writers)
+        ensemble.members[victim].start()
+        ensemble.members[leader].kill()
+        await_progress(writers)
+        await_masters(ensemble, port, set(VOTERS) - {leader, ensemble.leader()})
+        assert_served(ensemble)
+        ensemble.members[leader].start()
+        # One comes back with nothing, and one with a part.
+        ensemble.members[4].kill()
+        for path in (ensemble.members[4].data_dir / "version-2").iterdir():
+            path.unlink()
+        ensemble.members[5].kill()
+        await_progress(writers)
+        for number in OBSERVERS:
+            ensemble.members[number].start()
+        await_masters(ensemble, port, set(VOTERS) - {ensemble.leader()})
+        finish(ensemble, writers)
+
+
+def assert_served(ensemble):
+    """A client of one observer writes, syncs, and goes to the other with its session and its ephemeral."""
+    first, second = (ensemble.members[number].port for number in OBSERVERS)
+    session = members.wire.Session(first)
+    path = f"/of-an-observer-{session.session_id:x}"
+    assert session.create(path, flags=1).err == 0
+    moved = members.wire.Session(second, session_id=session.session_id, password=session.password)
+    assert moved.session_id == session.session_id
+    assert moved.call(members.wire.SYNC, members.wire.Writer().ustring(path).bytes).err == 0
+    exists = members.wire.Writer().ustring(path).boolean(False).bytes
+    assert moved.call(members.wire.EXISTS, exists).err == 0
+    moved.end()
+    other = members.wire.Session(first)
+    assert other.call(members.wire.SYNC, members.wire.Writer().ustring(path).bytes).err == 0
+    assert other.call(members.wire.EXISTS, exists).err == -101
+    other.end()
