@@ -40,6 +40,10 @@ pub struct EnsembleConfig {
     pub local_sessions_upgrade: bool,
     /// The port on which followers take observers.
     pub observer_master_port: Option<u16>,
+    /// The counter behind which a leader begins; only tests set it.
+    pub initial_counter: u32,
+    /// Whether a learner takes that from a leader.
+    pub allows_gaps: bool,
 }
 
 /// A valid configuration of one server.

@@ -47,6 +47,8 @@ pub(crate) struct Draft {
     pub local_sessions: bool,
     pub local_sessions_upgrade: bool,
     pub observer_master_port: Option<u16>,
+    pub initial_counter: u32,
+    pub allows_gaps: bool,
     pub dynamic_config_file: Option<String>,
     /// `server.N`, `group.N` and `weight.N` lines, in order.
     pub membership: Vec<Setting>,
@@ -88,6 +90,8 @@ impl Draft {
             local_sessions: false,
             local_sessions_upgrade: false,
             observer_master_port: None,
+            initial_counter: 0,
+            allows_gaps: false,
             dynamic_config_file: None,
             membership: Vec::new(),
         }

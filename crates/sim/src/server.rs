@@ -11,7 +11,7 @@ use zabd_replica::{
 };
 use zabd_storage::disk::MemoryDisk;
 use zabd_tree::{AuthSchemes, CheckOptions, Tree};
-use zabd_zab::effect::{LinkId, Timing};
+use zabd_zab::effect::{LinkId, Testing, Timing};
 use zabd_zab::{election, peer};
 
 use crate::store::{Found, Operation, Store};
@@ -109,6 +109,7 @@ impl Server {
             configuration: configuration.clone(),
             next: None,
             observer_masters: false,
+            testing: Testing::default(),
             history,
             standing: if is_empty { election::Standing::Empty } else { election::Standing::Voter },
         };

@@ -59,6 +59,15 @@ impl Timing {
     }
 }
 
+/// What only tests ask for; Java's names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Testing {
+    /// `testingonly.initialZxid`: behind which counter a leader begins, so that an epoch runs out of them soon.
+    pub initial_counter: u32,
+    /// `test.allowDiscontinuousProposals`: whether a learner takes such a beginning from its leader.
+    pub allows_gaps: bool,
+}
+
 /// One small thing that must survive a crash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Durable {

@@ -5,7 +5,7 @@ use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, Lea
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Writer, Zxid};
 
 use super::{Answer, ObserverMaster};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Timing};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
 use crate::history::History;
 use crate::learner::{Input, Learner, Start};
 
@@ -51,6 +51,7 @@ impl Follower {
             vouches: true,
             needs_snapshot: false,
             masters: Vec::new(),
+            testing: Testing::default(),
         };
         let learner = Learner::new(NOW, start, &mut out);
         Self { learner, master: ObserverMaster::new(NOW, ServerId(1), TIMING, Limits::default()), out }

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, LearnerKind, Notification, PeerState, Role, Touch};
 use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Timing};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
 use crate::election::{self, Answers, Begin, Decision, Elected, Election, Standing, Vote};
 use crate::history::History;
 use crate::leader::{self, Leader};
@@ -68,6 +68,8 @@ pub struct Start {
     pub standing: Standing,
     /// Whether followers have a port for observers (`observerMasterPort`).
     pub observer_masters: bool,
+    /// What only tests ask for.
+    pub testing: Testing,
 }
 
 /// What can happen to a server of an ensemble. What belongs to a role or a connection that is over is
@@ -178,6 +180,7 @@ pub struct Peer {
     standing: Standing,
     needs_snapshot: bool,
     observer_masters: bool,
+    testing: Testing,
     /// How many observer masters this server has gone through.
     masters_tried: usize,
     state: State,
@@ -214,6 +217,7 @@ impl Peer {
             standing: start.standing,
             needs_snapshot: false,
             observer_masters: start.observer_masters,
+            testing: start.testing,
             masters_tried: 0,
             state: State::Settling(None),
             history: Some(start.history),
@@ -507,6 +511,7 @@ impl Peer {
                 next: self.next.clone(),
                 reconfig: self.reconfig,
                 history,
+                testing: self.testing,
             };
             let mut leader = Leader::new(now, start, out);
             for (link, said) in std::mem::take(&mut self.callers) {
@@ -533,6 +538,7 @@ impl Peer {
             history,
             vouches: has_voice,
             needs_snapshot: self.needs_snapshot,
+            testing: self.testing,
             masters: if kind == LearnerKind::Observer {
                 self.masters(elected.vote.leader)
             } else {

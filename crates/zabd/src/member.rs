@@ -12,7 +12,7 @@ use zabd_storage::disk::RealDisk;
 use zabd_storage::rebase::{RebaseError, settle_epochs};
 use zabd_storage::recovery::Directories;
 use zabd_tree::TreeOptions;
-use zabd_zab::effect::Timing;
+use zabd_zab::effect::{Testing, Timing};
 use zabd_zab::election::{self, Standing};
 use zabd_zab::history::History;
 use zabd_zab::quorum::Voters;
@@ -134,6 +134,10 @@ impl Member {
             history: found.newest,
             standing,
             observer_masters: self.config.observer_master_port.is_some(),
+            testing: Testing {
+                initial_counter: self.config.initial_counter,
+                allows_gaps: self.config.allows_gaps,
+            },
         })
     }
 

@@ -224,12 +224,19 @@ pub(super) const SECTION: Section = Section {
             .no_effect(NO_PEERS),
         Key::prefixed("test.allowDiscontinuousProposals", "false", "true")
             .class(Class::C)
-            .doc("Let learners accept a gap.")
-            .no_effect(NO_PEERS),
+            .doc("Let learners accept a leader that does not begin with 1. For tests.")
+            .in_ensemble()
+            .lenient_bool(|d, v| d.allows_gaps = v),
         Key::prefixed("testingonly.initialZxid", "none", "4294967000")
             .class(Class::B)
-            .doc("Where a new leader starts to count.")
-            .no_effect(NO_PEERS),
+            .doc("Where a new leader starts to count, so that a test sees the end of an epoch. Members need `test.allowDiscontinuousProposals` with it.")
+            .in_ensemble()
+            .custom(|d, raw| {
+                // Behind the last one there is no position.
+                let counter = raw.key.number(raw.value, 0, i64::from(u32::MAX - 2))?;
+                d.initial_counter = u32::try_from(counter).expect("it is in range");
+                Ok(None)
+            }),
     ],
 };
 

@@ -444,7 +444,8 @@ impl Replica {
         self.sessions.forget_all();
         if leads {
             assert!(self.queue.is_empty(), "a leader begins with everything applied");
-            let first = epoch.first_zxid();
+            // The epoch's first position, unless a test says otherwise.
+            let first = ensemble.peer.as_leader().expect("it leads").proposed();
             self.positions = Positions { appended: first, synced: first, committed: first, ..self.positions };
             let forgets = is_on(Mutation::SessionsForgotten);
             for (session, timeout_ms) in tree.sessions().filter(|_| !forgets) {

@@ -8,7 +8,7 @@ use zabd_jute::quorum::{Configuration, FromLearner, Request as Forwarded};
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
 use zabd_jute::{Acl, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
 use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
-use zabd_zab::effect::{Effect, LinkId, Timing};
+use zabd_zab::effect::{Effect, LinkId, Testing, Timing};
 use zabd_zab::history::History;
 use zabd_zab::{election, peer};
 
@@ -63,6 +63,7 @@ impl Member {
             configuration: Configuration::parse(members).unwrap(),
             next: None,
             observer_masters: false,
+            testing: Testing::default(),
             history: History::new(tree.last_zxid()),
             standing: election::Standing::Voter,
         };

@@ -266,7 +266,7 @@ impl Leader {
             return;
         }
         // Whoever serves has the whole initial history; nothing more is to be had before the first proposal.
-        let is_begun = self.proposed.counter() != 0;
+        let is_begun = self.proposed.counter() != self.testing.initial_counter;
         let has_all = |learner: &super::Learner| {
             learner.stage >= Stage::Serving && (!is_begun || learner.acked >= self.proposed)
         };

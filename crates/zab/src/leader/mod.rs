@@ -35,7 +35,7 @@ use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
 use self::link::{Learner, Stage};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Timing};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
 use crate::history::History;
 use crate::quorum::Quorums;
 
@@ -60,6 +60,8 @@ pub struct Start {
     pub reconfig: bool,
     /// Everything that this server has logged, all of it durable.
     pub history: History,
+    /// What only tests ask for.
+    pub testing: Testing,
 }
 
 /// What can happen to a leader.
@@ -175,6 +177,7 @@ pub struct Leader {
     rules: VecDeque<(Zxid, Quorums)>,
     learners: BTreeMap<LinkId, Learner>,
     history: History,
+    testing: Testing,
     /// This server has adopted its own epoch.
     has_adopted: bool,
     /// `committed ≤ proposed`.
@@ -210,6 +213,7 @@ impl Leader {
             rules: VecDeque::from([(Zxid::ZERO, quorums)]),
             learners: BTreeMap::new(),
             history: start.history,
+            testing: start.testing,
             has_adopted: false,
             committed: Zxid::ZERO,
             proposed: last,

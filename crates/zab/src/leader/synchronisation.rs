@@ -199,7 +199,7 @@ impl Leader {
         self.phase = Phase::Broadcasting;
         self.activate_newest_configuration(out);
         let last = self.history.last();
-        self.proposed = self.epoch.first_zxid();
+        self.proposed = Zxid::new(self.epoch, self.testing.initial_counter);
         self.committed = self.proposed;
         out.push(Effect::Commit { upto: last });
         out.push(Effect::Serve { epoch: self.epoch, leader: self.me });

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, LearnerKind};
 use zabd_jute::{Epoch, Limits, ServerId, Zxid};
-use zabd_zab::effect::{Durable, Effects, Instant, LinkId, Timing};
+use zabd_zab::effect::{Durable, Effects, Instant, LinkId, Testing, Timing};
 use zabd_zab::history::History;
 use zabd_zab::{leader, learner};
 
@@ -121,6 +121,7 @@ impl Server {
 
     pub fn lead(&mut self, now: Instant, configuration: &Configuration) {
         let start = leader::Start {
+            testing: Testing::default(),
             me: self.id,
             timing: TIMING,
             limits: Limits::default(),
@@ -138,6 +139,7 @@ impl Server {
     pub fn learn(&mut self, now: Instant, leader: ServerId, configuration: &Configuration) {
         let start = learner::Start {
             masters: Vec::new(),
+            testing: Testing::default(),
             me: self.id,
             leader,
             kind: self.kind,
