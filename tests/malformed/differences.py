@@ -41,6 +41,12 @@ DIFFERENCES = [
         r"many_identities", [20_001, [reply(0, -4, 0), "in order"]], [1001, [reply(-115, -4, 0), "closed"]],
         "a connection has a thousand identities at most, since each is compared with each entry of a list"),
     Difference(
+        r"long_identity", [reply(0, -4, 0), "in order"], [reply(-115, -4, 0), "closed"],
+        "the names of a connection's identities have 256 KiB together at most: they are kept with each request and each watch"),
+    Difference(
+        r"long_identities_together", [reply(0, -4, 0)] * 5 + ["in order"],
+        [reply(0, -4, 0)] * 2 + [reply(-115, -4, 0), "closed"], "the same, of several names"),
+    Difference(
         r"rights_that_grow\[.*\]", None, [reply(-8), "in order"],
         "a record longer than Java can read back is not written; Java writes it and does not start again"),
 ]

@@ -41,9 +41,9 @@ class Peer(wire.Connection):
             pass
         return self
 
-    def hello(self):
+    def hello(self, timeout_ms=LONG_MS):
         """The handshake, so that what follows is requests."""
-        self.say(frame(wire.connect_request(LONG_MS)))
+        self.say(frame(wire.connect_request(timeout_ms)))
         assert self.frame(ANSWER_SECONDS_MAX) is not None, "no session"
         self.has_session = True
         return self

@@ -128,6 +128,8 @@ pub struct Config {
     pub large_request_threshold_bytes: Option<u32>,
     /// Bytes that all large requests in flight may have together.
     pub large_request_max_bytes: u32,
+    /// Bytes of replies and events that all clients together may leave untaken.
+    pub unsent_bytes_max: usize,
 
     /// Whether quotas are enforced rather than only reported.
     pub enforce_quota: bool,
@@ -475,6 +477,7 @@ impl Config {
             jute_extra_bytes: 0xf_ffff,
             large_request_threshold_bytes: None,
             large_request_max_bytes: 100 * 1024 * 1024,
+            unsent_bytes_max: 512 << 20,
             enforce_quota: false,
             extended_types_enabled: false,
             emulate_353_ttl: false,

@@ -30,7 +30,7 @@ use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, peer};
 
 use crate::log_writer::{LogQueue, Operation};
-use crate::net::{Client, Registry, Responses, Sent, ServerCounters};
+use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::quorum::Quorum;
 use crate::quota_log::QuotaLog;
 use crate::snapshotter::Image;
@@ -48,6 +48,9 @@ const LOG_WRITER_ROUNDS_MAX: usize = 256;
 
 /// What is kept of the memory that replies are written to, in bytes; a long one is not kept for ever.
 const KEPT_OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+/// After so many bytes in mailboxes the backlog of all clients is looked at. One change may have very many watchers.
+const POSTED_BYTES_MAX: isize = 4 << 20;
 
 /// Time, as the replica wants it.
 #[derive(Debug)]
@@ -130,6 +133,7 @@ impl Driver {
         watches: Watches,
         clock: Clock,
         counters: Arc<ServerCounters>,
+        registry: Registry,
     ) -> Self {
         Self {
             inbox: Mutex::default(),
@@ -142,7 +146,7 @@ impl Driver {
             }),
             tree: RwLock::new(tree),
             watches: Mutex::new(watches),
-            registry: Registry::default(),
+            registry,
             log: LogQueue::default(),
             clock,
             counters,
@@ -348,6 +352,7 @@ impl Driver {
         let mut log = self.log.batch();
         let mut begin = 0;
         let mut responses = Responses::default();
+        let mut kept = 0;
         for output in outputs.list.drain(..) {
             match output {
                 Output::Append { zxid, entry } => log.push(zxid, entry),
@@ -363,7 +368,10 @@ impl Driver {
                         let sent = if answers { Sent::Answer } else { Sent::Event };
                         responses.add(bytes.len().saturating_sub(4) as u64, sent);
                     }
-                    mailed.extend(client.post(bytes, answers));
+                    mailed.extend(client.post(bytes, answers, &mut kept));
+                    if kept > POSTED_BYTES_MAX {
+                        self.settle(std::mem::take(&mut kept), &clients, &mut mailed);
+                    }
                 }
                 Output::Established { conn, session, timeout_ms } => {
                     if let Some(client) = clients.get(conn) {
@@ -394,6 +402,9 @@ impl Driver {
                 }
             }
         }
+        if kept != 0 {
+            self.settle(kept, &clients, &mut mailed);
+        }
         if responses != Responses::default() {
             self.counters.responses.lock().merge(&responses);
         }
@@ -401,6 +412,15 @@ impl Driver {
         outputs.packets.clear();
         outputs.bytes.shrink_to(KEPT_OUTPUT_BYTES_MAX);
         mailed
+    }
+
+    /// Adds what mailboxes have more now, or less, to what all clients have not taken.
+    fn settle(&self, kept: isize, clients: &Clients<'_>, mailed: &mut Vec<Arc<Client>>) {
+        let backlog = &self.registry.backlog;
+        backlog.add(kept);
+        if backlog.is_too_much() {
+            mailed.extend(backlog.close_largest(clients));
+        }
     }
 
     fn wake(core: &mut Core, mut mailed: Vec<Arc<Client>>) {
@@ -418,7 +438,7 @@ pub fn shown(address: SocketAddr) -> String {
 
 impl Driver {
     /// The replica reports facts; here they become words.
-    fn tell(&self, fact: &Fact, clients: &crate::net::Clients<'_>) {
+    fn tell(&self, fact: &Fact, clients: &Clients<'_>) {
         let address = |conn: ConnId| {
             clients
                 .get(conn)
@@ -493,7 +513,7 @@ pub(crate) mod tests {
         };
         let replica = Replica::new(clock.now(), &tree, options);
         let watches = Watches::new(HashSeed::with_seed(1), false);
-        Driver::new(replica, tree, watches, clock, Arc::default())
+        Driver::new(replica, tree, watches, clock, Arc::default(), Registry::new(usize::MAX))
     }
 
     fn connect(conn: u64) -> Input {

@@ -10,6 +10,7 @@ mod launch;
 mod log_writer;
 mod logging;
 mod member;
+mod memory;
 mod net;
 mod percentiles;
 mod quorum;

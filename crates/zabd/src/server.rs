@@ -30,8 +30,8 @@ use crate::introspect::Introspection;
 use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::net::{
-    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, RequestThrottle,
-    RequestThrottleOptions, ServerCounters, Service, ThrottleOptions,
+    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, Registry,
+    RequestThrottle, RequestThrottleOptions, ServerCounters, Service, ThrottleOptions,
 };
 use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::repair::{MemberStart, recover_member};
@@ -134,7 +134,8 @@ impl Server {
             );
         }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
-        let driver = Arc::new(Driver::new(replica, tree, watches, clock, counters.clone()));
+        let registry = Registry::new(config.unsent_bytes_max);
+        let driver = Arc::new(Driver::new(replica, tree, watches, clock, counters.clone(), registry));
 
         let target = snapshot_target(&config, &directories);
         let snapshot_figures = Arc::new(SnapshotFigures::default());

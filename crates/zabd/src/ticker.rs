@@ -52,6 +52,7 @@ impl Ticker {
             }
             if sweep_due_ms <= now_ms {
                 self.close_silent_connections(now_ms);
+                crate::memory::give_back();
                 sweep_due_ms = now_ms + 1000;
             }
             if reap_due_ms <= now_ms && candidates.is_empty() {

@@ -41,6 +41,12 @@ pub(super) const SECTION: Section = Section {
                 d.config.large_request_max_bytes = bytes as u32;
                 Ok(None)
             }),
+        Key::own("zabd.unsentMaxBytes", "536870912", "1073741824")
+            .class(Class::B)
+            .unit("bytes")
+            .doc("Replies and events that all clients together may leave untaken. Above half of it, sockets with anything \
+                  unsent are not read; above it, the connections for which most is kept are closed. Java has no limit.")
+            .long(1 << 20, |d, v| d.config.unsent_bytes_max = v as usize),
         Key::prefixed("request_throttle_max_requests", "0", "500")
             .aliases(&["requestThrottleLimit"])
             .unit("requests")

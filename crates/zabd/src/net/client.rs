@@ -12,12 +12,15 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use zabd_jute::SessionId;
 use zabd_replica::ConnId;
 
+use super::backlog::Backlog;
 use super::figures::ConnectionCounters;
 use super::io_thread::ReadyList;
 
 /// A client that does not read gets this much kept for it before its connection is closed. Java keeps
 /// everything; a server that must not run out of memory cannot.
 pub const UNSENT_BYTES_MAX: usize = 64 << 20;
+/// A larger mailbox is freed, not kept for the next mail: an idle connection is a small one.
+const KEPT_MAIL_BYTES_MAX: usize = 4 << 10;
 
 /// What waits for the connection's task.
 #[derive(Debug, Default)]
@@ -71,11 +74,13 @@ impl Client {
         }
     }
 
-    /// Leaves framed bytes; yields the client if its task must be woken.
+    /// Leaves framed bytes; yields the client if its task must be woken. By how much what is kept has changed is
+    /// added to `kept`, for the backlog.
     #[must_use = "whom it yields must be woken"]
-    pub fn post(self: &Arc<Self>, bytes: &[u8], answers: bool) -> Option<Arc<Self>> {
+    pub fn post(self: &Arc<Self>, bytes: &[u8], answers: bool, kept: &mut isize) -> Option<Arc<Self>> {
         let mut mail = self.mail.lock();
-        let unsent = mail.bytes.len() + self.unsent.load(Ordering::Relaxed);
+        let before = mail.bytes.len();
+        let unsent = before + self.unsent.load(Ordering::Relaxed);
         // One reply may be longer than all of this, as a list of very many children is.
         if unsent > UNSENT_BYTES_MAX {
             // Whoever does not read would never take what stands before an orderly end.
@@ -84,6 +89,7 @@ impl Client {
         } else if !mail.abort {
             mail.bytes.extend_from_slice(bytes);
         }
+        *kept += mail.bytes.len() as isize - before as isize;
         mail.frames += 1;
         if answers {
             mail.answers += 1;
@@ -113,6 +119,23 @@ impl Client {
     pub fn post_abort(self: &Arc<Self>) -> Option<Arc<Self>> {
         self.mail.lock().abort = true;
         self.tell()
+    }
+
+    /// The connection ends at once, and what has not left the mailbox is freed here and now.
+    #[must_use = "whom it yields must be woken"]
+    pub fn give_up(self: &Arc<Self>, backlog: &Backlog) -> Option<Arc<Self>> {
+        let mut mail = self.mail.lock();
+        mail.abort = true;
+        backlog.add(-(mail.bytes.len() as isize));
+        mail.bytes = Vec::new();
+        drop(mail);
+        self.tell()
+    }
+
+    /// What the client has not taken yet; nothing if it is about to be closed.
+    pub fn kept_bytes(&self) -> Option<usize> {
+        let mail = self.mail.lock();
+        (!mail.abort).then(|| mail.bytes.len() + self.unsent.load(Ordering::Relaxed))
     }
 
     fn tell(self: &Arc<Self>) -> Option<Arc<Self>> {
@@ -147,7 +170,7 @@ impl Client {
         let mut mail = self.mail.lock();
         self.unsent.fetch_add(mail.bytes.len(), Ordering::Relaxed);
         out.append(&mut mail.bytes);
-        if mail.bytes.capacity() > 64 << 10 {
+        if mail.bytes.capacity() > KEPT_MAIL_BYTES_MAX {
             mail.bytes = Vec::new();
         }
         let bytes = Vec::new();
@@ -163,15 +186,22 @@ impl Client {
     }
 
     /// The task says how much it could not send.
-    pub fn set_unsent(&self, bytes: usize) {
-        self.unsent.store(bytes, Ordering::Relaxed);
+    pub fn set_unsent(&self, bytes: usize, backlog: &Backlog) {
+        // Nobody else writes it.
+        let before = self.unsent.load(Ordering::Relaxed);
+        if before != bytes {
+            self.unsent.store(bytes, Ordering::Relaxed);
+            backlog.add(bytes as isize - before as isize);
+        }
     }
 }
 
 /// All client connections by their number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     slots: RwLock<Slots>,
+    /// What they have not taken yet.
+    pub backlog: Backlog,
 }
 
 #[derive(Debug, Default)]
@@ -201,6 +231,11 @@ impl Clients<'_> {
 }
 
 impl Registry {
+    /// No connection yet; all of them together may leave `unsent_bytes_max` untaken.
+    pub fn new(unsent_bytes_max: usize) -> Self {
+        Self { slots: RwLock::default(), backlog: Backlog::new(unsent_bytes_max) }
+    }
+
     /// Locks it for a few lookups.
     pub fn lock(&self) -> Clients<'_> {
         Clients(self.slots.read())
@@ -225,9 +260,15 @@ impl Registry {
     pub fn remove(&self, conn: ConnId) {
         let mut slots = self.slots.write();
         let at = (conn.0 & 0xffff_ffff) as usize;
-        let removed = slots.clients[at].take();
-        assert!(removed.is_some_and(|client| client.id == conn), "a connection ends once");
+        let removed = slots.clients[at].take().filter(|client| client.id == conn);
+        let client = removed.expect("a connection ends once");
         slots.free.push(at as u32);
+        drop(slots);
+        // Whoever posts holds the lock, and does not find this client any more.
+        let mut mail = client.mail.lock();
+        let unsent = client.unsent.swap(0, Ordering::Relaxed);
+        let kept = std::mem::take(&mut mail.bytes).len() + unsent;
+        self.backlog.add(-(kept as isize));
     }
 
     /// How many connections there are.
@@ -241,6 +282,10 @@ impl Registry {
 mod tests {
     use super::*;
 
+    fn registry() -> Registry {
+        Registry::new(usize::MAX)
+    }
+
     fn client(registry: &Registry) -> Arc<Client> {
         let home = Arc::new(ReadyList::default());
         registry.add(|id| Client::new(id, ([127, 0, 0, 1], 1).into(), 0, home))
@@ -248,7 +293,7 @@ mod tests {
 
     #[test]
     fn numbers_are_not_reused() {
-        let registry = Registry::default();
+        let registry = Registry::new(usize::MAX);
         let first = client(&registry);
         registry.remove(first.id);
         let second = client(&registry);
@@ -260,9 +305,9 @@ mod tests {
 
     #[test]
     fn only_the_first_mail_wakes_and_nothing_is_lost() {
-        let client = client(&Registry::default());
-        assert!(client.post(b"one", true).is_some());
-        assert!(client.post(b"two", false).is_none());
+        let client = client(&registry());
+        assert!(client.post(b"one", true, &mut 0).is_some());
+        assert!(client.post(b"two", false, &mut 0).is_none());
         let mut out = Vec::new();
         let mail = client.take_mail(&mut out).unwrap();
         assert_eq!((&out[..], mail.answers, mail.close), (&b"onetwo"[..], 1, false));
@@ -273,10 +318,10 @@ mod tests {
 
     #[test]
     fn a_client_that_never_reads_is_closed() {
-        let client = client(&Registry::default());
+        let client = client(&registry());
         let megabyte = vec![0; 1 << 20];
         for _ in 0..=(UNSENT_BYTES_MAX >> 20) + 1 {
-            let _ = client.post(&megabyte, false);
+            let _ = client.post(&megabyte, false, &mut 0);
         }
         let mut out = Vec::new();
         assert!(client.take_mail(&mut out).unwrap().abort);
@@ -285,15 +330,18 @@ mod tests {
 
     #[test]
     fn what_the_task_cannot_send_counts_too() {
-        let client = client(&Registry::default());
+        let registry = registry();
+        let client = client(&registry);
         let megabyte = vec![0; 1 << 20];
+        let mut kept = 0;
         let mut out = Vec::new();
         let mut is_aborted = false;
         for _ in 0..=(UNSENT_BYTES_MAX >> 20) + 1 {
             assert!(!is_aborted);
-            let _ = client.post(&megabyte, false);
+            let _ = client.post(&megabyte, false, &mut kept);
+            registry.backlog.add(std::mem::take(&mut kept));
             is_aborted = client.take_mail(&mut out).unwrap().abort;
-            client.set_unsent(out.len());
+            client.set_unsent(out.len(), &registry.backlog);
         }
         assert!(is_aborted);
         assert_eq!(out.len(), UNSENT_BYTES_MAX + megabyte.len());
@@ -301,9 +349,9 @@ mod tests {
 
     #[test]
     fn one_reply_may_be_longer_than_all_that_is_kept() {
-        let client = client(&Registry::default());
-        let _ = client.post(b"x", true);
-        let _ = client.post(&vec![0; UNSENT_BYTES_MAX + 1], true);
+        let client = client(&registry());
+        let _ = client.post(b"x", true, &mut 0);
+        let _ = client.post(&vec![0; UNSENT_BYTES_MAX + 1], true, &mut 0);
         assert!(!client.take_mail(&mut Vec::new()).unwrap().abort);
     }
 }

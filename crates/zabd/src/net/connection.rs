@@ -61,10 +61,17 @@ const SHARED_BYTES: usize = 4 << 10;
 /// Buffers above this size are freed, not kept for reuse.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
+/// This many requests may wait for answers before the list of them is freed when they have come.
+const KEPT_UNANSWERED_MAX: usize = 32;
+/// A batch with room for more requests is freed, not kept for the next one.
+const KEPT_BATCH_MAX: usize = 1024;
+
 thread_local! {
     static CHUNK: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK_BYTES].into());
     /// An empty output buffer with memory, lent to the connection whose turn it is.
     static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// An empty batch, lent likewise.
+    static BATCH: RefCell<Vec<Input>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What the operator configured about connections.
@@ -145,6 +152,13 @@ pub struct Connection {
     unanswered: VecDeque<Unanswered>,
     /// What the replies to the reads among them may be worth.
     reads_waiting: usize,
+    /// While so much is unsent, nothing further is read from the client.
+    pause_bytes: usize,
+    /// What the replies to reads in the pipeline may be worth; less than `reads_max` while little may be asked for.
+    reads_waiting_max: usize,
+    /// Reads in the pipeline are answered together, before the client can take the first of their replies: as many as
+    /// would fit if each asked for the largest znode. A reply that may be longer counts as all of them.
+    reads_max: usize,
     /// When the client asked for a new session that it does not have yet.
     asked_for_session: Option<Asked>,
     /// Where it stands among those that want a place in the pipeline, if places are limited.
@@ -200,6 +214,8 @@ impl Connection {
         home: Arc<ReadyList>,
     ) -> Self {
         let now_ms = service.driver.clock.monotonic_ms();
+        let largest = service.options.frame_bytes_max.max(1);
+        let reads_max = ((UNSENT_BYTES_MAX - UNSENT_BYTES_PAUSE) / largest).max(1);
         let client = service.driver.registry.add(|id| Client::new(id, address, now_ms, home));
         Self {
             socket,
@@ -219,6 +235,9 @@ impl Connection {
             asked_for_session: None,
             line: service.request_throttle.clone().map(|throttle| Box::new(Line::new(throttle))),
             asking: None,
+            pause_bytes: UNSENT_BYTES_PAUSE,
+            reads_waiting_max: reads_max,
+            reads_max,
             batch: Vec::new(),
             tally: Tally::default(),
             traffic: Traffic::default(),
@@ -234,19 +253,23 @@ impl Connection {
     /// Whether a frame that has its place in the pipeline may be worked off now.
     fn may_enter(&self) -> bool {
         let open = matches!(self.phase, Phase::First | Phase::Handshake | Phase::Open);
-        open && !self.is_unsent_much()
-            && !self.is_throttled()
-            && self.reads_waiting < self.reads_waiting_max()
+        open && !self.is_unsent_much() && !self.is_throttled() && self.reads_waiting < self.reads_waiting_max
     }
 
     fn is_unsent_much(&self) -> bool {
-        self.out.len() - self.out_sent >= UNSENT_BYTES_PAUSE
+        self.unsent() >= self.pause_bytes
     }
 
-    /// Reads in the pipeline are answered together, before the client can take the first of their replies: as many as
-    /// would fit if each asked for the largest znode. A reply that may be longer than any znode comes alone.
-    fn reads_waiting_max(&self) -> usize {
-        ((UNSENT_BYTES_MAX - UNSENT_BYTES_PAUSE) / self.service.options.frame_bytes_max.max(1)).max(1)
+    fn unsent(&self) -> usize {
+        self.out.len() - self.out_sent
+    }
+
+    /// How much the client may ask for in this turn: when all clients together have much untaken, nothing before it
+    /// has taken everything, and one read behind a write.
+    fn set_pace(&mut self) {
+        let is_pressing = self.service.driver.registry.backlog.is_pressing();
+        (self.pause_bytes, self.reads_waiting_max) =
+            if is_pressing { (1, 1) } else { (UNSENT_BYTES_PAUSE, self.reads_max) };
     }
 
     /// The server has enough in flight, and this connection a share of it.
@@ -306,6 +329,9 @@ impl Connection {
             latency.add(took_ms, is_update);
         }
         drop(latency);
+        if self.unanswered.is_empty() {
+            self.unanswered.shrink_to(KEPT_UNANSWERED_MAX);
+        }
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
     }
 
@@ -452,13 +478,16 @@ impl Connection {
         let is_update = read::is_write(header.op) && !is_refused;
         let weight = match OpCode::from_code(header.op) {
             _ if is_update || is_refused => 0,
-            Some(op) if has_long_reply(op) => self.reads_waiting_max(),
+            Some(op) if has_long_reply(op) => self.reads_max,
             _ => 1,
         };
         let place = admitted.and_then(|admitted| admitted.place);
         let came_ms = turn.now_ms;
         self.unanswered.push_back(Unanswered { came_ms, is_update, weight, _held: held, _place: place });
         self.reads_waiting += weight;
+        if self.batch.capacity() == 0 {
+            self.batch = BATCH.take();
+        }
         let (conn, session, RequestHeader { xid, op }) = (self.client.id, self.session, header);
         self.batch.push(if is_refused {
             Input::Refuse { conn, session, xid, error: ErrorCode::ThrottledOp }
@@ -635,6 +664,16 @@ impl Connection {
         }
     }
 
+    /// Says what is left unsent at the end of a turn.
+    fn settle(&self) {
+        let registry = &self.service.driver.registry;
+        self.client.set_unsent(self.unsent(), &registry.backlog);
+        if self.unsent() > 0 && registry.backlog.is_too_much() {
+            let to_wake = registry.backlog.close_largest(&registry.lock());
+            to_wake.into_iter().for_each(Client::wake);
+        }
+    }
+
     /// Sends what there is; `Ready(false)` if the client is gone.
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         while self.out_sent < self.out.len() {
@@ -671,6 +710,12 @@ impl Connection {
             let out = std::mem::take(&mut self.out);
             if out.capacity() <= KEPT_BUFFER_BYTES_MAX {
                 OUT.set(out);
+            }
+        }
+        if self.batch.is_empty() && self.batch.capacity() > 0 {
+            let batch = std::mem::take(&mut self.batch);
+            if batch.capacity() <= KEPT_BATCH_MAX {
+                BATCH.set(batch);
             }
         }
     }
@@ -710,6 +755,7 @@ impl Connection {
     /// One turn; true when the connection has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_read_dry = false;
+        self.set_pace();
         self.look_in_line(context);
         for chunk in 0.. {
             self.collect_mail();
@@ -750,12 +796,12 @@ impl Connection {
             return true;
         }
         let was_unsent_much = self.is_unsent_much();
-        let unsent_before = self.out.len() - self.out_sent;
+        let unsent_before = self.unsent();
         let flushed = self.flush(context);
-        self.client.set_unsent(self.out.len() - self.out_sent);
-        if was_unsent_much && self.out.len() - self.out_sent != unsent_before {
+        if was_unsent_much && self.unsent() != unsent_before {
             self.note_sign_of_life();
         }
+        self.settle();
         match flushed {
             Poll::Pending => false,
             Poll::Ready(false) => true,

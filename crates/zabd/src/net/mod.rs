@@ -5,6 +5,7 @@
 //! serves reads by itself, hands everything else to the driver, and sends what is in its mailbox.
 
 mod acceptor;
+mod backlog;
 mod client;
 mod connection;
 mod figures;
