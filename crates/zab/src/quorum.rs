@@ -50,12 +50,17 @@ impl Voters {
 
     /// Whether the voters among `servers` may decide.
     pub fn has_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
+        self.is_quorum(|id| servers.contains(&id))
+    }
+
+    /// Whether the voters for which `counts` holds may decide.
+    pub fn is_quorum(&self, counts: impl Fn(ServerId) -> bool) -> bool {
         let Some(groups) = &self.groups else {
-            let present = self.weights.keys().filter(|id| servers.contains(id)).count();
+            let present = self.weights.keys().filter(|id| counts(**id)).count();
             return self.weights.len() < 2 * present;
         };
         let is_won = |group: &&Group| {
-            let present = group.voters.iter().filter(|id| servers.contains(id));
+            let present = group.voters.iter().filter(|id| counts(**id));
             group.weight < 2 * present.map(|id| i128::from(self.weights[id])).sum::<i128>()
         };
         groups.len() < 2 * groups.iter().filter(is_won).count()
@@ -101,6 +106,11 @@ impl Quorums {
     /// Whether `servers` may decide, whichever configuration holds.
     pub fn has_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
         self.both().all(|voters| voters.has_quorum(servers))
+    }
+
+    /// Whether those for which `counts` holds may decide, whichever configuration holds.
+    pub fn is_quorum(&self, counts: impl Fn(ServerId) -> bool) -> bool {
+        self.both().all(|voters| voters.is_quorum(&counts))
     }
 
     /// The committed configuration alone.

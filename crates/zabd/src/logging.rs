@@ -22,7 +22,7 @@ use crate::admin::log_date;
 use crate::driver::wall_ms;
 
 /// How many lines may wait to be written.
-const LINES_MAX: usize = 16_384;
+const LINES_MAX: usize = 4096;
 
 /// Begins to log; called once. What waits is written when the guard goes.
 #[must_use = "lines that wait are lost without it"]

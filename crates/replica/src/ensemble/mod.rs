@@ -85,6 +85,8 @@ pub enum LocalSessions {
 pub(crate) struct Ensemble {
     pub(crate) peer: peer::Peer,
     effects: Effects,
+    /// Scratch: the memory of a list of effects.
+    spare: Vec<Effect>,
     pub(crate) serving: Serving,
     /// Led by whom, in which epoch; of the last time that somebody was served.
     epoch: Epoch,
@@ -149,6 +151,7 @@ impl Replica {
         self.ensemble = Some(Box::new(Ensemble {
             peer: peer::Peer::new(start),
             effects: Effects::default(),
+            spare: Vec::new(),
             serving: Serving::Nobody,
             epoch: Epoch::ZERO,
             leader: None,
@@ -369,12 +372,14 @@ impl Replica {
             if ensemble.effects.list.is_empty() {
                 return;
             }
-            let effects = std::mem::take(&mut ensemble.effects.list);
+            let mut effects =
+                std::mem::replace(&mut ensemble.effects.list, std::mem::take(&mut ensemble.spare));
             let begin = out.packets.len();
             out.packets.append(&mut ensemble.effects.bytes);
-            for effect in effects {
+            for effect in effects.drain(..) {
                 self.carry_out_one(now, tree, effect, begin, out);
             }
+            self.ensemble.as_mut().expect("it was just there").spare = effects;
         }
     }
 

@@ -129,14 +129,14 @@ impl Leader {
             let learners = self.learners.iter();
             let wanted =
                 learners.filter(move |(_, each)| each.is_registered() && each.is_follower() == is_follower);
-            wanted.map(|(link, _)| *link).collect::<Vec<_>>()
+            wanted.map(|(link, _)| *link)
         };
-        let (followers, observers) = (registered(true), registered(false));
+        let has_observers = registered(false).next().is_some();
         for logged in self.history.behind(self.committed).take_while(|logged| logged.zxid <= upto) {
-            out.tell_learners(followers.iter().copied(), &FromLeader::Commit { zxid: logged.zxid });
-            if !observers.is_empty() {
+            out.tell_learners(registered(true), &FromLeader::Commit { zxid: logged.zxid });
+            if has_observers {
                 let inform = FromLeader::Inform { zxid: logged.zxid, txn: &logged.entry };
-                out.tell_learners(observers.iter().copied(), &inform);
+                out.tell_learners(registered(false), &inform);
             }
         }
         self.committed = upto;

@@ -28,7 +28,7 @@ mod discovery;
 mod link;
 mod synchronisation;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, QuorumPacket};
@@ -380,12 +380,8 @@ impl Leader {
 
     /// Whether this server, if it `counts_itself`, and the learners for which `counts` holds are a quorum.
     fn is_quorum(&self, quorums: &Quorums, counts_itself: bool, counts: impl Fn(&Learner) -> bool) -> bool {
-        let counted = self.learners.values().filter(|learner| counts(learner));
-        let mut servers: BTreeSet<_> = counted.filter_map(|learner| learner.server).collect();
-        if counts_itself {
-            servers.insert(self.me);
-        }
-        quorums.has_quorum(&servers)
+        let has_learner = |id| self.learners.values().any(|each| each.server == Some(id) && counts(each));
+        quorums.is_quorum(|id| (counts_itself && id == self.me) || has_learner(id))
     }
 
     /// The configuration of which learners are told.

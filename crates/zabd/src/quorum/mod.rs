@@ -26,12 +26,12 @@ mod writer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use zabd_jute::quorum::Address;
 use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::Input;
@@ -79,6 +79,7 @@ enum Command {
 /// What waits for a quorum connection.
 #[derive(Debug)]
 pub(crate) enum Item {
+    /// Packets.
     Bytes(Vec<u8>),
     /// Records behind the first up to the second, from the log on disk.
     Log(Zxid, Zxid),
@@ -87,11 +88,59 @@ pub(crate) enum Item {
     Close,
 }
 
-#[derive(Debug)]
-struct Queue {
-    items: mpsc::UnboundedSender<Item>,
-    /// Bytes in it that are not written yet.
-    unsent: Arc<std::sync::atomic::AtomicUsize>,
+/// What one connection's writer has before it. Packets one behind the other are one item, so that a batch costs
+/// one wake-up and one write.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    items: Mutex<Vec<Item>>,
+    arrived: Notify,
+    /// Bytes of packets that are not written yet.
+    unsent: AtomicUsize,
+}
+
+impl Queue {
+    fn push(&self, item: Item) {
+        self.add(|items| items.push(item));
+    }
+
+    fn push_bytes(&self, bytes: &[u8]) {
+        let unsent = self.unsent.fetch_add(bytes.len(), Relaxed) + bytes.len();
+        if UNSENT_BYTES_MAX < unsent {
+            // The writer finds out, and closes.
+            return self.push(Item::Close);
+        }
+        self.add(|items| match items.last_mut() {
+            Some(Item::Bytes(waiting)) => waiting.extend_from_slice(bytes),
+            _ => items.push(Item::Bytes(bytes.to_vec())),
+        });
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Vec<Item>)) {
+        let mut items = self.items.lock();
+        // If there is something in it, the writer has been told.
+        let is_first = items.is_empty();
+        add(&mut items);
+        drop(items);
+        if is_first {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Everything that waits, at least one item.
+    pub(crate) async fn take(&self, taken: &mut Vec<Item>) {
+        loop {
+            std::mem::swap(&mut *self.items.lock(), taken);
+            if !taken.is_empty() {
+                return;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    /// So much is written.
+    pub(crate) fn note_sent(&self, bytes: usize) {
+        self.unsent.fetch_sub(bytes, Relaxed);
+    }
 }
 
 /// The way to the thread. See the module's description.
@@ -100,7 +149,7 @@ pub struct Quorum {
     commands: mpsc::UnboundedSender<Command>,
     /// Connections on the election port, by what is to be written to them; gone means closed.
     peers: Mutex<BTreeMap<links::ConnId, mpsc::UnboundedSender<Bytes>>>,
-    queues: Mutex<BTreeMap<LinkId, Queue>>,
+    queues: Mutex<BTreeMap<LinkId, Arc<Queue>>>,
     /// Snapshots that are being taken for learners.
     images: Mutex<BTreeMap<LinkId, Image>>,
     next_id: AtomicU64,
@@ -232,18 +281,14 @@ impl Quorum {
     }
 
     fn push_bytes(&self, link: LinkId, bytes: &[u8]) {
-        let queues = self.queues.lock();
-        let Some(queue) = queues.get(&link) else { return };
-        let unsent = queue.unsent.fetch_add(bytes.len(), Relaxed) + bytes.len();
-        // The writer finds out, and closes.
-        let item = if unsent <= UNSENT_BYTES_MAX { Item::Bytes(bytes.to_vec()) } else { Item::Close };
-        let _ = queue.items.send(item);
+        if let Some(queue) = self.queues.lock().get(&link) {
+            queue.push_bytes(bytes);
+        }
     }
 
     fn push(&self, link: LinkId, item: Item) {
         if let Some(queue) = self.queues.lock().get(&link) {
-            // A writer that has ended has closed the link.
-            let _ = queue.items.send(item);
+            queue.push(item);
         }
     }
 }
@@ -289,10 +334,9 @@ pub(crate) fn open_link(shared: &Shared, socket: tokio::net::TcpStream, side: Si
     let link = LinkId(shared.quorum.new_id());
     let _ = socket.set_nodelay(true);
     let (read_half, write_half) = socket.into_split();
-    let (items, queue) = mpsc::unbounded_channel();
-    let unsent = Arc::default();
-    shared.quorum.queues.lock().insert(link, Queue { items, unsent: Arc::clone(&unsent) });
-    tokio::spawn(writer::run(shared.clone(), link, write_half, queue, unsent));
+    let queue = Arc::<Queue>::default();
+    shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
+    tokio::spawn(writer::run(shared.clone(), link, write_half, queue));
     match side {
         Side::Leader => shared.feed(peer::Input::Accepted { link }),
         Side::ObserverMaster => shared.feed(peer::Input::ObserverAccepted { link }),
@@ -303,7 +347,9 @@ pub(crate) fn open_link(shared: &Shared, socket: tokio::net::TcpStream, side: Si
 
 /// The connection is gone, whichever direction found out.
 pub(crate) fn close_link(shared: &Shared, link: LinkId) {
-    if shared.quorum.queues.lock().remove(&link).is_some() {
+    let queue = shared.quorum.queues.lock().remove(&link);
+    if let Some(queue) = queue {
+        queue.push(Item::Close);
         shared.feed(peer::Input::Closed { link });
     }
 }
@@ -318,4 +364,48 @@ async fn look_up(shared: Shared, link: LinkId, zxid: Zxid) {
 /// For log lines.
 pub(crate) fn address_of(socket: &tokio::net::TcpStream) -> String {
     socket.peer_addr().map_or_else(|_| "?".to_owned(), |address: SocketAddr| address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(queue: &Queue) -> Vec<Item> {
+        let mut taken = Vec::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(queue.take(&mut taken));
+        taken
+    }
+
+    #[test]
+    fn packets_that_wait_leave_together_and_everything_in_order() {
+        let queue = Queue::default();
+        queue.push_bytes(b"ab");
+        queue.push_bytes(b"c");
+        queue.push(Item::Log(Zxid(1), Zxid(2)));
+        queue.push_bytes(b"d");
+        let items = taken(&queue);
+        let [Item::Bytes(first), Item::Log(..), Item::Bytes(last)] = &items[..] else { panic!("{items:?}") };
+        assert_eq!((&first[..], &last[..]), (&b"abc"[..], &b"d"[..]));
+        queue.note_sent(4);
+        assert_eq!(queue.unsent.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_the_first_item() {
+        let queue = Queue::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| taken(&queue));
+            queue.push_bytes(b"x");
+            assert_eq!(waiting.join().unwrap().len(), 1);
+        });
+    }
+
+    #[test]
+    fn a_learner_that_takes_nothing_is_closed() {
+        let queue = Queue::default();
+        let megabyte = vec![0; 1 << 20];
+        (0..=UNSENT_BYTES_MAX >> 20).for_each(|_| queue.push_bytes(&megabyte));
+        assert!(matches!(taken(&queue).last(), Some(Item::Close)));
+    }
 }

@@ -19,8 +19,10 @@ use zabd_zab::peer;
 use super::{Shared, Side, close_link};
 use crate::log_writer::Received;
 
-/// How much one read takes at least.
+/// How much memory reads share.
 const READ_BYTES: usize = 64 << 10;
+/// How much one read takes at least.
+const READ_BYTES_MIN: usize = 8 << 10;
 
 pub(super) async fn run(shared: Shared, link: LinkId, mut socket: OwnedReadHalf, side: Side) {
     if let Err(problem) = read(&shared, link, &mut socket, side).await {
@@ -42,7 +44,10 @@ async fn read(shared: &Shared, link: LinkId, socket: &mut OwnedReadHalf, side: S
             shared.feed(peer::Input::SnapshotReceived { link });
             continue;
         }
-        bytes.reserve(READ_BYTES);
+        // What was cut off shares the memory, so there is a new piece only when this one is used up.
+        if bytes.capacity() - bytes.len() < READ_BYTES_MIN {
+            bytes.reserve(READ_BYTES);
+        }
         match socket.read_buf(&mut bytes).await {
             Ok(0) => return Ok(()),
             Ok(_) => (),

@@ -1,10 +1,9 @@
 //! What goes over a quorum connection, in the order in which it was asked for.
 //!
-//! Small things that wait are written together. Records and snapshots are read from the disk here, apart from the
+//! Packets that wait are written together. Records and snapshots are read from the disk here, apart from the
 //! thread, while everything behind them waits in the link's own queue and nobody else's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -16,26 +15,19 @@ use zabd_storage::log::Records;
 use zabd_storage::snapshot;
 use zabd_zab::effect::LinkId;
 
-use super::{Item, QuorumOptions, Shared, close_link};
+use super::{Item, Queue, QuorumOptions, Shared, close_link};
 
 /// How much is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
 
-pub(super) async fn run(
-    shared: Shared,
-    link: LinkId,
-    mut socket: OwnedWriteHalf,
-    mut queue: mpsc::UnboundedReceiver<Item>,
-    unsent: Arc<AtomicUsize>,
-) {
-    let mut out = Vec::new();
-    while let Some(item) = queue.recv().await {
-        let mut next = Some(item);
-        while let Some(item) = next {
-            match write(&shared, &mut socket, item, &mut out, &unsent).await {
+pub(super) async fn run(shared: Shared, link: LinkId, mut socket: OwnedWriteHalf, queue: Arc<Queue>) {
+    let mut taken = Vec::new();
+    loop {
+        queue.take(&mut taken).await;
+        for item in taken.drain(..) {
+            match write(&shared, &mut socket, item, &queue).await {
                 Ok(true) => (),
                 Ok(false) => {
-                    let _ = flush(&mut socket, &mut out, &unsent).await;
                     let _ = socket.shutdown().await;
                     return close_link(&shared, link);
                 }
@@ -44,11 +36,6 @@ pub(super) async fn run(
                     return close_link(&shared, link);
                 }
             }
-            next = queue.try_recv().ok();
-        }
-        if let Err(problem) = flush(&mut socket, &mut out, &unsent).await {
-            tracing::debug!("A connection on the quorum port is gone: {problem}");
-            return close_link(&shared, link);
         }
     }
 }
@@ -58,23 +45,18 @@ async fn write(
     shared: &Shared,
     socket: &mut OwnedWriteHalf,
     item: Item,
-    out: &mut Vec<u8>,
-    unsent: &AtomicUsize,
+    queue: &Queue,
 ) -> Result<bool, String> {
     match item {
         Item::Close => return Ok(false),
         Item::Bytes(bytes) => {
-            out.extend_from_slice(&bytes);
-            if out.len() >= WRITE_BYTES {
-                flush(socket, out, unsent).await?;
-            }
+            socket.write_all(&bytes).await.map_err(|error| error.to_string())?;
+            queue.note_sent(bytes.len());
         }
         Item::Log(after, upto) => {
-            flush(socket, out, unsent).await?;
             write_log(shared, socket, after, upto).await?;
         }
         Item::Image(image) => {
-            flush(socket, out, unsent).await?;
             let path = image.whole().await.ok_or("the snapshot for a learner could not be written")?;
             let loaded = tokio::task::spawn_blocking(move || snapshot::load(&RealDisk, &path)).await;
             let loaded = loaded.map_err(|error| error.to_string())?;
@@ -86,17 +68,6 @@ async fn write(
         }
     }
     Ok(true)
-}
-
-async fn flush(socket: &mut OwnedWriteHalf, out: &mut Vec<u8>, unsent: &AtomicUsize) -> Result<(), String> {
-    if out.is_empty() {
-        return Ok(());
-    }
-    socket.write_all(out).await.map_err(|error| error.to_string())?;
-    unsent.fetch_sub(out.len(), Relaxed);
-    out.clear();
-    out.shrink_to(2 * WRITE_BYTES);
-    Ok(())
 }
 
 /// Records out of the log, each as a proposal and its commit.
