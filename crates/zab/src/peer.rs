@@ -647,7 +647,10 @@ impl Peer {
         if notification.state == PeerState::Looking {
             self.early.insert(from, (now, content.clone()));
         }
-        if let Some(frame) = self.answers.as_ref().and_then(|answers| answers.answer(from, &notification)) {
+        // Who has left its role and waits for the disk must not answer for it: an asker would join a leader that is none.
+        let has_role = matches!(self.state, State::Leading(_) | State::Learning { .. });
+        let answers = self.answers.as_ref().filter(|_| has_role);
+        if let Some(frame) = answers.and_then(|answers| answers.answer(from, &notification)) {
             self.links.step(now, links::Input::Queue { to: from, frame }, &mut self.link_outputs);
         }
     }
@@ -710,3 +713,7 @@ impl Peer {
         self.answers.iter_mut().for_each(|answers| answers.reconfigure(committed, next));
     }
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod tests;

@@ -1,0 +1,85 @@
+use super::*;
+use crate::links::{ConnId, Output};
+use zabd_jute::quorum::frame;
+
+const CONFIG: &str = "server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nserver.3=zk3:2888:3888\nversion=0";
+const FRIEND: ServerId = ServerId(1);
+const LINK: ConnId = ConnId(7);
+
+/// Server 3, which has something, with a connection to server 1 on the election port.
+struct Lone {
+    peer: Peer,
+    now: Instant,
+    out: Effects,
+}
+
+impl Lone {
+    fn new() -> Self {
+        let start = Start {
+            me: ServerId(3),
+            timing: Timing { tick_ms: 200, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 },
+            election_timing: election::Timing::default(),
+            limits: Limits::default(),
+            reconfig: false,
+            multi_address: false,
+            accepted: Epoch(1),
+            current: Epoch(1),
+            configuration: Configuration::parse(CONFIG).unwrap(),
+            next: None,
+            history: History::new(Zxid(0x1_0000_0005)),
+            standing: Standing::Voter,
+            observer_masters: false,
+            testing: Testing::default(),
+        };
+        let mut lone = Self { peer: Peer::new(start), now: Instant(0), out: Effects::default() };
+        lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
+        lone.step(Input::Links(links::Input::Dialled { peer: FRIEND, conn: LINK }));
+        lone
+    }
+
+    fn step(&mut self, input: Input) {
+        self.peer.step(self.now, input, &mut self.out);
+    }
+
+    /// What server 1 is told when it looks for a leader and votes for this one.
+    fn ask(&mut self, round: i64) -> Vec<(PeerState, ServerId)> {
+        let vote = Notification {
+            state: PeerState::Looking,
+            leader: ServerId(3),
+            zxid: Zxid(0x1_0000_0005),
+            round,
+            epoch: Epoch(1),
+            version: Notification::VERSION,
+            config: None,
+        };
+        let mut asked = Vec::new();
+        vote.encode_frame(&mut asked).unwrap();
+        self.step(Input::Links(links::Input::Written { conn: LINK }));
+        self.out.clear();
+        self.step(Input::Links(links::Input::Frame { conn: LINK, content: Bytes::from(asked).slice(4..) }));
+        let told = self.out.list.iter().filter_map(|effect| match effect {
+            Effect::Link(Output::Write { bytes, .. }) => frame(bytes).unwrap(),
+            _ => None,
+        });
+        told.map(|(content, _)| Notification::decode(content).unwrap())
+            .map(|told| (told.state, told.leader))
+            .collect()
+    }
+}
+
+/// A leader whose disk is full gives its place up and cannot vote before the disk has taken what was asked of it. Whoever
+/// looked meanwhile was told that it leads, joined it, and waited for `initLimit`, again and again.
+#[test]
+fn who_has_left_its_role_and_waits_for_the_disk_does_not_answer_for_it() {
+    let mut lone = Lone::new();
+    lone.ask(1);
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert_eq!(lone.peer.state(), PeerState::Leading);
+    assert_eq!(lone.ask(1), [(PeerState::Leading, ServerId(3))]);
+    lone.step(Input::Leader(leader::Input::NoRoom));
+    assert_eq!(lone.peer.state(), PeerState::Looking);
+    assert_eq!(lone.ask(2), [], "it leads no more, and does not know yet what to vote for");
+    lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
+    assert_eq!(lone.peer.state(), PeerState::Leading, "the vote that came meanwhile is taken up");
+}
