@@ -14,7 +14,7 @@ from operations.test_files import eventually
 from . import replay
 from .canonical import Canonical
 
-BOTH = pytest.mark.parametrize("each", ["java38"])
+BOTH = pytest.mark.parametrize("each", ["java38", "X"])
 PORTS = (23194, 23195, 23196, 23197, 23198, 23199)  # As captured.
 
 
