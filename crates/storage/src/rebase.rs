@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! cut     snapshots behind the position, newest first · log files behind it, newest first · the rest of its file
-//! adopt   currentEpoch.tmp · records behind the image · snapshots behind it · the image's name · currentEpoch
+//! adopt   currentEpoch.tmp · records behind the image · snapshots behind it · the image's name · currentEpoch ·
+//!         snapshots before it
 //! ```
 //!
 //! The order of *adopt* keeps two promises. Records behind the image's position would be replayed over it, so they
@@ -172,7 +173,12 @@ pub fn adopt<D: Disk>(
     if brings_epoch {
         epochs::commit(disk, snapshot_dir, EpochFile::Current)?;
     }
-    Ok(())
+    // From an older snapshot no log leads to the image. If that were damaged one day, a start would take the older one and
+    // go on behind the hole, which the first record of a new epoch hides.
+    for snapshot in snapshots.iter().filter(|file| file.zxid < zxid) {
+        disk.remove(&snapshot.path).map_err(failed("remove", &snapshot.path))?;
+    }
+    disk.sync_dir(snapshot_dir).map_err(failed("remove older snapshots from", snapshot_dir))
 }
 
 /// What a member has promised and what it has joined.

@@ -164,6 +164,21 @@ fn records_of_the_leaders_own_epoch_stay_behind_its_image() {
     assert_eq!((whose, base, last), (b'L', at(1, 9), at(1, 11)));
 }
 
+/// The image holds what no log of this server does. Once it is damaged, an older snapshot and the log behind it would make a
+/// past with a hole, and no record says so if the first one behind the hole begins an epoch.
+#[test]
+fn nothing_older_takes_the_place_of_a_damaged_image() {
+    let (disk, directories) = member(11);
+    let leader = image(&disk, &directories.snapshots, at(3, 9), b'L');
+    adopt(&disk, &directories, leader, at(3, 9), Epoch(4), Limits::default()).unwrap();
+    let options = LogOptions { prealloc_bytes: 0, ..LogOptions::default() };
+    let mut log = Log::new(disk.clone(), &directories.logs, at(3, 9), options);
+    log.append(at(4, 1), &entry(at(4, 1))).unwrap();
+    log.sync().unwrap();
+    let snapshots = snapshots_to_try(&disk, &directories, false).unwrap();
+    assert_eq!(snapshots.iter().map(|file| file.zxid).collect::<Vec<_>>(), [at(3, 9)]);
+}
+
 #[test]
 fn epochs_are_brought_up_to_the_history_and_no_further() {
     for (accepted, current, tmp, last, expected) in [
