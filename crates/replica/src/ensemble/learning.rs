@@ -45,10 +45,12 @@ pub(super) enum Bringer {
 }
 
 /// Who waits for a sync.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syncing {
     Client(ConnId),
     Observer(LinkId),
+    /// It has had its turn, and its answer is still to come.
+    Nobody,
 }
 
 #[derive(Debug)]
@@ -240,7 +242,7 @@ impl Replica {
         let conn = match self.learning().syncs.pop_front() {
             Some(Syncing::Client(conn)) => conn,
             Some(Syncing::Observer(link)) => return self.answer_sync(now, link),
-            None => return,
+            Some(Syncing::Nobody) | None => return,
         };
         let Some(waiting) = self.learning().waiting.get_mut(&conn) else { return };
         let place = waiting.iter().position(|each| matches!(each, Waiting::Sync(_)));
@@ -281,14 +283,16 @@ impl Replica {
     pub(crate) fn enqueue_proposal(&mut self, zxid: Zxid, entry: Bytes, out: &mut Outputs) {
         self.positions.appended = zxid;
         let header = TxnHeader::decode(&mut Reader::new(&entry)).ok();
-        let (origin, conn) = header.map_or((Origin::Server, None), |header| self.origin_of(&header));
+        let (origin, conn) = header.map_or((Origin::Server, None), |header| self.origin_of(&header, out));
         self.queue.push_back(Queued::Txn { zxid, entry, origin });
         if let Some(conn) = conn {
             self.release_behind(conn, out);
         }
     }
 
-    fn origin_of(&mut self, header: &TxnHeader) -> (Origin, Option<ConnId>) {
+    /// Who asked for a transaction. What its connection asked for in front of it takes its turn first: a sync too, whose
+    /// answer may still be on its way. Everything that was proposed when the leader took it stands in the queue already.
+    fn origin_of(&mut self, header: &TxnHeader, out: &mut Outputs) -> (Origin, Option<ConnId>) {
         let learning = self.learning();
         if header.kind == OpCode::CreateSession.code() {
             let Some(connecting) = learning.connecting.remove(&header.session) else {
@@ -303,16 +307,27 @@ impl Replica {
         };
         let learning = self.learning();
         let Some(waiting) = learning.waiting.get_mut(&conn) else { return (Origin::Server, None) };
-        match waiting.front() {
-            Some(Waiting::Write { xid, .. }) if *xid == header.cxid => {
-                let Some(Waiting::Write { xid, op, multi, audited, known_error }) = waiting.pop_front()
-                else {
-                    unreachable!("just seen")
-                };
-                (Origin::Client { conn, xid, op, multi, audited, known_error }, Some(conn))
+        let place = waiting.iter().position(|each| matches!(each, Waiting::Write { .. }));
+        let is_its =
+            |place: &usize| matches!(&waiting[*place], Waiting::Write { xid, .. } if *xid == header.cxid);
+        let Some(place) = place.filter(is_its) else { return (Origin::Server, None) };
+        let before: Vec<_> = waiting.drain(..place).collect();
+        let Some(Waiting::Write { xid, op, multi, audited, known_error }) = waiting.pop_front() else {
+            unreachable!("just seen")
+        };
+        for each in before {
+            match each {
+                Waiting::Sync(request) => {
+                    let syncs = &mut self.learning().syncs;
+                    let own = syncs.iter_mut().find(|sync| **sync == Syncing::Client(conn));
+                    *own.expect("a sync that waits was forwarded") = Syncing::Nobody;
+                    self.enqueue(Queued::Read(request), out);
+                }
+                Waiting::Behind(queued) => self.enqueue(queued, out),
+                Waiting::Write { .. } => unreachable!("it is the first write"),
             }
-            _ => (Origin::Server, None),
         }
+        (Origin::Client { conn, xid, op, multi, audited, known_error }, Some(conn))
     }
 
     /// A connection is gone: nobody waits for its answers.
