@@ -6,8 +6,7 @@
 //! server that is built with it is a compile error (`crates/zabd/src/lib.rs`).
 //!
 //! With the feature, [`with`] turns one of them on for what the calling thread does, so that several hunts can go on
-//! side by side. Which seeds find which is in `crates/zab/tests/agreement/mutations.rs` and
-//! `crates/sim/tests/mutations.rs`.
+//! side by side. Which seeds find which is in `crates/zab/tests/agreement/mutations.rs`.
 
 /// A mistake, named for what goes wrong. The numbers are of Apache's issues with the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use zabd_jute::client::{
-    ConnectResponse, CreateRequest, DeleteRequest, GetDataResponse, PathRequest, PathWatchRequest,
-    ReplyHeader, SetDataRequest,
+    CheckVersionRequest, ConnectResponse, CreateRequest, CreateTtlRequest, DeleteRequest, GetDataResponse,
+    MultiOp, MultiRequest, PathRequest, PathWatchRequest, ReplyHeader, SetDataRequest, WatcherEvent,
 };
-use zabd_jute::{Acl, OpCode, Reader, Record, SessionId, Zxid};
+use zabd_jute::{Acl, OpCode, Reader, Record, SessionId, Stat, Zxid};
 
 use crate::dice::Dice;
+use crate::linear::Moment;
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
@@ -21,8 +22,14 @@ pub struct Asked {
     pub op: OpCode,
     /// About which znode.
     pub path: String,
+    /// What is to be in it.
+    pub value: Vec<u8>,
+    /// Whether it is to be told of the next change.
+    pub watches: bool,
+    /// The sync in front of this read, of the same connection.
+    pub behind_sync: Option<Moment>,
     /// When, in the world's milliseconds and in the order of events.
-    pub at: (i64, u64),
+    pub at: Moment,
 }
 
 /// What a client was told.
@@ -30,14 +37,44 @@ pub struct Asked {
 pub struct Told {
     /// About what.
     pub asked: Asked,
+    /// Over which connection.
+    pub conn: u64,
     /// The position in the answer.
     pub zxid: Zxid,
     /// 0, or why not.
     pub err: i32,
     /// What was read.
     pub data: Option<Vec<u8>>,
+    /// The stat behind it, where the answer has one.
+    pub stat: Option<Stat>,
+    /// The name that was made.
+    pub name: Option<String>,
+    /// Whether nobody had been given the lead behind the back of the server that says so.
+    pub is_current: bool,
     /// When.
-    pub at: (i64, u64),
+    pub at: Moment,
+}
+
+/// An event.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Over which connection.
+    pub conn: u64,
+    /// Of which transaction.
+    pub zxid: Zxid,
+    /// What happened: 1 created, 2 deleted, 3 changed.
+    pub kind: i32,
+    /// Where.
+    pub path: String,
+}
+
+/// Everything that a client hears, in its order.
+#[derive(Clone, Debug)]
+pub enum Word {
+    /// An answer.
+    Told(Box<Told>),
+    /// An event.
+    Heard(Heard),
 }
 
 /// A request on its way to a server.
@@ -79,8 +116,14 @@ pub struct Client {
     pub seen: Zxid,
     /// What it waits for, in order.
     pub asked: VecDeque<Asked>,
-    /// All that it was ever told.
-    pub told: Vec<Told>,
+    /// All that it ever heard.
+    pub words: Vec<Word>,
+    /// What it never was told the outcome of.
+    pub unanswered: Vec<Asked>,
+    /// Sessions of which it was told that they are over.
+    pub refused: Vec<SessionId>,
+    /// The sync that it has just asked for, and about what.
+    synced: Option<(Moment, String)>,
     xid: i32,
     counter: u64,
 }
@@ -99,7 +142,10 @@ impl Client {
             password: [0; 16],
             seen: Zxid::ZERO,
             asked: VecDeque::new(),
-            told: Vec::new(),
+            words: Vec::new(),
+            unanswered: Vec::new(),
+            refused: Vec::new(),
+            synced: None,
             xid: 0,
             counter: 0,
         }
@@ -109,64 +155,84 @@ impl Client {
     pub fn lose(&mut self) {
         self.standing = Standing::Apart;
         self.conn = None;
-        self.asked.clear();
+        self.synced = None;
+        self.unanswered.extend(self.asked.drain(..));
+    }
+
+    /// Goes away from its server without a word, to look for another.
+    pub fn wants_to_move(&self, dice: &mut Dice) -> bool {
+        self.standing == Standing::Connected && dice.chance(8)
     }
 
     /// The next thing to ask for, if it may ask now.
-    pub fn ask(&mut self, dice: &mut Dice, at: (i64, u64)) -> Option<Asking> {
+    pub fn ask(&mut self, dice: &mut Dice, at: Moment) -> Option<Asking> {
         if self.standing != Standing::Connected || self.asked.len() >= IN_FLIGHT_MAX {
             return None;
         }
         self.xid += 1;
         self.counter += 1;
         let value = format!("{}-{}", self.number, self.counter).into_bytes();
-        let path = format!("/k{}", dice.throw(5));
+        let behind_sync = self.synced.take();
+        let key = format!("/k{}", dice.throw(5));
+        let watches = dice.chance(250);
         let create = |path: &str, flags| CreateRequest {
             path: path.to_owned().into(),
             data: Some(&value),
             acl: Some(vec![Acl::open()]),
             flags,
         };
-        let (op, path, body) = match dice.throw(100) {
-            0..30 => {
+        let read = |path: &str, watch| PathWatchRequest { path: path.to_owned().into(), watch }.to_bytes();
+        let choice = if behind_sync.is_some() { 100 } else { dice.throw(100) };
+        let (op, path, body) = match choice {
+            0..28 => {
                 let body =
-                    SetDataRequest { path: path.as_str().into(), data: Some(&value), version: -1 }.to_bytes();
-                (OpCode::SetData, path, body)
+                    SetDataRequest { path: key.as_str().into(), data: Some(&value), version: -1 }.to_bytes();
+                (OpCode::SetData, key, body)
             }
-            30..45 => (OpCode::Create, path.clone(), create(&path, 0).to_bytes()),
-            45..52 => {
-                let body = DeleteRequest { path: path.as_str().into(), version: -1 }.to_bytes();
-                (OpCode::Delete, path, body)
+            28..40 => (OpCode::Create, key.clone(), create(&key, 0).to_bytes()),
+            40..47 => {
+                let body = DeleteRequest { path: key.as_str().into(), version: -1 }.to_bytes();
+                (OpCode::Delete, key, body)
             }
-            52..58 => {
+            47..53 => {
                 let path = format!("/e{}-{}", self.number, dice.throw(3));
-                (OpCode::Create, path.clone(), create(&path, 1).to_bytes())
+                let body = create(&path, 1).to_bytes();
+                (OpCode::Create, path, body)
             }
-            58..62 => (OpCode::Create, "/s-".into(), create("/s-", 2).to_bytes()),
-            62..66 => {
-                let body = PathRequest { path: path.as_str().into() }.to_bytes();
-                (OpCode::Sync, path, body)
+            53..57 => (OpCode::Create, "/s-".into(), create("/s-", 2).to_bytes()),
+            57..62 => (OpCode::Multi, "/m".into(), multi(dice, &value)),
+            62..67 => {
+                self.synced = Some((at, key.clone()));
+                let body = PathRequest { path: key.as_str().into() }.to_bytes();
+                (OpCode::Sync, key, body)
             }
-            66..68 => (OpCode::CloseSession, String::new(), Vec::new()),
+            67..69 => (OpCode::CloseSession, String::new(), Vec::new()),
+            69..75 => {
+                let body = read(&key, watches);
+                (OpCode::Exists, key, body)
+            }
             _ => {
-                let body = PathWatchRequest { path: path.as_str().into(), watch: false }.to_bytes();
+                let path = behind_sync.as_ref().map_or(key, |(_, path)| path.clone());
+                let body = read(&path, watches);
                 (OpCode::GetData, path, body)
             }
         };
+        let watches = watches && matches!(op, OpCode::GetData | OpCode::Exists);
+        let behind_sync = behind_sync.map(|(at, _)| at);
         let (session, xid) = (self.session, self.xid);
-        self.asked.push_back(Asked { session, xid, op, path, at });
+        self.asked.push_back(Asked { session, xid, op, path, value, watches, behind_sync, at });
         Some(Asking { xid, op: op.code(), body })
     }
 
     /// Bytes that came over the connection that counts: one frame or several.
-    pub fn hear(&mut self, mut bytes: &[u8], at: (i64, u64)) {
+    pub fn hear(&mut self, mut bytes: &[u8], is_current: bool, at: Moment) {
         while let Some(head) = bytes.first_chunk::<4>() {
             let (frame, rest) = bytes[4..].split_at(i32::from_be_bytes(*head) as usize);
             bytes = rest;
             if self.standing == Standing::Connecting {
                 self.hear_session(frame);
             } else {
-                self.hear_answer(frame, at);
+                self.hear_answer(frame, is_current, at);
             }
         }
     }
@@ -175,9 +241,10 @@ impl Client {
         let response = ConnectResponse::from_bytes(frame).expect("a server's response decodes");
         if response.timeout_ms <= 0 {
             // The session is gone; another one begins.
-            self.session = SessionId::NONE;
-            self.password = [0; 16];
-            self.seen = Zxid::ZERO;
+            if self.session != SessionId::NONE {
+                self.refused.push(self.session);
+            }
+            self.forget_session();
             return;
         }
         assert!(
@@ -190,9 +257,21 @@ impl Client {
         self.standing = Standing::Connected;
     }
 
-    fn hear_answer(&mut self, frame: &[u8], at: (i64, u64)) {
+    fn forget_session(&mut self) {
+        self.session = SessionId::NONE;
+        self.password = [0; 16];
+        self.seen = Zxid::ZERO;
+    }
+
+    fn hear_answer(&mut self, frame: &[u8], is_current: bool, at: Moment) {
         let mut r = Reader::new(frame);
+        let conn = self.conn.expect("who hears is connected");
         let ReplyHeader { xid, zxid, err } = ReplyHeader::decode(&mut r).expect("an answer has a header");
+        if xid == -1 {
+            let WatcherEvent { kind, path, .. } = WatcherEvent::decode(&mut r).expect("an event decodes");
+            self.words.push(Word::Heard(Heard { conn, zxid, kind, path: path.into_owned() }));
+            return;
+        }
         let asked = self.asked.pop_front().expect("answers answer something");
         let (number, waits) = (self.number, &self.asked);
         assert_eq!(
@@ -201,16 +280,57 @@ impl Client {
         );
         assert!(self.seen <= zxid, "client {} was taken back from {} to {zxid}", self.number, self.seen);
         self.seen = zxid;
-        let is_read = asked.op == OpCode::GetData && err == 0;
-        let data = is_read.then(|| {
-            let response = GetDataResponse::decode(&mut r).expect("an answer with data decodes");
-            response.data.unwrap_or_default().to_vec()
-        });
-        if asked.op == OpCode::CloseSession && err == 0 {
-            self.session = SessionId::NONE;
-            self.password = [0; 16];
-            self.seen = Zxid::ZERO;
+        let mut told = Told { asked, conn, zxid, err, data: None, stat: None, name: None, is_current, at };
+        if err == 0 {
+            match told.asked.op {
+                OpCode::GetData => {
+                    let response = GetDataResponse::decode(&mut r).expect("an answer with data decodes");
+                    told.data = Some(response.data.unwrap_or_default().to_vec());
+                    told.stat = Some(response.stat);
+                }
+                OpCode::Exists | OpCode::SetData => {
+                    told.stat = Some(Stat::decode(&mut r).expect("an answer with a stat decodes"));
+                }
+                OpCode::Create => {
+                    told.name = Some(r.ustring().expect("an answer with a name decodes").into_owned());
+                }
+                OpCode::CloseSession => self.forget_session(),
+                _ => (),
+            }
         }
-        self.told.push(Told { asked, zxid, err, data, at });
+        self.words.push(Word::Told(Box::new(told)));
     }
+
+    /// What it was told, without events.
+    pub fn told(&self) -> impl Iterator<Item = &Told> {
+        self.words.iter().filter_map(|word| match word {
+            Word::Told(told) => Some(&**told),
+            Word::Heard(_) => None,
+        })
+    }
+}
+
+/// Two znodes that change together or not at all; every third time there is a reason why not.
+fn multi(dice: &mut Dice, value: &[u8]) -> Vec<u8> {
+    let paths = ["/m0", "/m1"];
+    let create = |path: &'static str| MultiOp::Create {
+        op: OpCode::Create,
+        request: CreateTtlRequest {
+            create: CreateRequest {
+                path: path.into(),
+                data: Some(value),
+                acl: Some(vec![Acl::open()]),
+                flags: 0,
+            },
+            ttl_ms: -1,
+        },
+    };
+    let set = |path: &'static str| {
+        MultiOp::SetData(SetDataRequest { path: path.into(), data: Some(value), version: -1 })
+    };
+    let mut ops: Vec<_> = if dice.chance(200) { paths.map(create).into() } else { paths.map(set).into() };
+    if dice.chance(333) {
+        ops.push(MultiOp::Check(CheckVersionRequest { path: "/m0".into(), version: i32::MAX }));
+    }
+    MultiRequest { ops }.to_bytes()
 }

@@ -2,26 +2,43 @@
 //!
 //! A world is an ensemble of real replicas (pipeline, tree, sessions, watches, elections and agreement), each with the
 //! real log and snapshots on a disk in memory, and clients that ask them for things. Time is a number, the network a
-//! queue of messages per connection, a disk operation an event; the seed decides how long each takes, and what
-//! breaks when: connections, servers, disks, for one direction or both. Nothing else is random, so a seed repeats its
-//! world exactly.
+//! queue of messages per connection, a disk operation an event; the seed decides how long each takes. What goes wrong is
+//! a list that is drawn from the seed beforehand ([`plan`]): crashes, disks that fail, fill up, rot or are lost, pauses,
+//! jumping clocks, connections that break, and whoever does not hear whom, in one direction or both. Nothing else is
+//! random, so a seed repeats its world exactly, and a world that fails can be lived again with fewer faults until none can
+//! be spared ([`shrink`]).
 //!
-//! Checkers watch from outside, and know nothing of how servers agree:
+//! Checkers watch from outside, and know nothing of how servers agree. What they check, and what of Apache's TLA+
+//! specification of Zab (`zookeeper-specifications`, its invariants in capitals) can be seen from there:
 //!
-//! - what two servers show at one position is the same, by their trees' digests;
-//! - the transactions that were ever shown form one sequence, and replayed alone they make the tree with which all
-//!   servers end;
-//! - what a client was told is in that sequence, once, and in the order in which it was told;
-//! - what a client read is what the sequence says at the position of the answer, and positions never go back;
-//! - an ephemeral is there as long as its session, and not longer.
+//! | what must hold | where |
+//! | --- | --- |
+//! | one server leads an epoch (LEADERSHIP) | `Truth::lead` |
+//! | one transaction per position, whoever proposes it (INTEGRITY, PRIMARY INTEGRITY) | `Truth::propose` |
+//! | servers at one position show the same tree, by digest (AGREEMENT, TOTAL ORDER) | `Truth::show_tree` |
+//! | all that was ever shown makes, replayed alone, the tree that all servers end with, with the digest that each record states on the way (PREFIX CONSISTENCY, LOCAL and GLOBAL PRIMARY ORDER, COMMITTED LOG DURABILITY) | `Truth::replay` |
+//! | no acknowledged write is lost, done twice, or out of the order in which clients were told | `Truth::assert_writes` |
+//! | what was answered is linearizable, by answers and times alone: writes, and reads behind a sync | [`linear`] |
+//! | a session's requests happen in its order, and none behind its end | `Past::live` |
+//! | reads are what the sequence says at their position, stat included, and positions never go back | `assert_read`, [`client`] |
+//! | a client hears of the first change behind each watch, before it sees it, and of nothing else | `assert_events` |
+//! | ephemerals go with their session, and neither sooner nor later | `Past::live` |
+//! | a session ends once, whoever is told of its end was told the truth, and none expires in a world without faults | `Past::live`, [`world`] |
+//! | numbered names are unique and ascend; half of a multi never happens; a parent's cversion counts its children | `Past::live` |
+//! | when nothing is broken any more, somebody leads everybody, and all are level | [`world`] |
 //!
-//! In reading order: [`dice`], [`plan`] (what will go wrong), [`store`] (a server's disk), [`server`], [`client`],
-//! [`world`], [`truth`] (the checkers).
+//! Reads and syncs behind the back of a leader
+//! that is not one any more may be stale, here as in Java; they are left out where somebody else has begun to lead.
+//!
+//! In reading order: [`dice`], [`plan`], [`store`] (a server's disk), [`server`], [`client`], [`world`], [`truth`] and
+//! [`linear`] (the checkers), [`shrink`].
 
 pub mod client;
 pub mod dice;
+pub mod linear;
 pub mod plan;
 pub mod server;
+pub mod shrink;
 pub mod store;
 pub mod truth;
 pub mod world;

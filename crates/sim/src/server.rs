@@ -9,12 +9,12 @@ use zabd_replica::watches::Watches;
 use zabd_replica::{
     ConnId, HashSeed, Input, MemberOptions, Now, Outputs, Replica, ReplicaOptions, SessionTimeouts,
 };
-use zabd_storage::disk::MemoryDisk;
+use zabd_storage::disk::{Crash, MemoryDisk};
 use zabd_tree::{AuthSchemes, CheckOptions, Tree};
 use zabd_zab::effect::{LinkId, Testing, Timing};
 use zabd_zab::{election, peer};
 
-use crate::store::{Found, Operation, Store};
+use crate::store::{Found, Operation, Store, StoreError};
 
 /// How long sessions may be silent here.
 pub const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 100, min_ms: 200, max_ms: 4000 };
@@ -40,6 +40,10 @@ pub struct Running {
     pub operations: VecDeque<Operation>,
     /// Whether an event is on its way that does the next of them.
     pub disk_is_busy: bool,
+    /// Whether the log waits for room, with records that it has taken.
+    pub is_full: bool,
+    /// What it lost was not given back yet.
+    pub has_lost: bool,
     /// Unanswered requests of each client's connection.
     pub unanswered: BTreeMap<ConnId, usize>,
     /// Images that were taken for learners and not sent yet.
@@ -69,6 +73,12 @@ pub struct Server {
     pub disk: MemoryDisk,
     /// When it is woken next.
     pub wakes_at: i64,
+    /// How far its clock of the time of day is ahead of the world's.
+    pub clock_ms: i64,
+    /// Until when it does nothing.
+    pub paused_until: i64,
+    /// What becomes of it when its disk fails: what that keeps, and for how long it is down.
+    pub dies: Option<(Crash, i64)>,
 }
 
 fn options(id: ServerId, life: u64) -> ReplicaOptions {
@@ -88,14 +98,24 @@ fn options(id: ServerId, life: u64) -> ReplicaOptions {
 impl Server {
     /// A server that was never started.
     pub fn new(id: ServerId) -> Self {
-        Self { id, life: 0, running: None, disk: MemoryDisk::default(), wakes_at: i64::MAX }
+        Self {
+            id,
+            life: 0,
+            running: None,
+            disk: MemoryDisk::default(),
+            wakes_at: i64::MAX,
+            clock_ms: 0,
+            paused_until: 0,
+            dies: None,
+        }
     }
 
     /// Starts it on its disk.
-    pub fn start(&mut self, now: Now, configuration: &Configuration, kept: usize) {
+    pub fn start(&mut self, now: Now, configuration: &Configuration, kept: usize) -> Result<(), StoreError> {
         self.life += 1;
-        let (store, found) = Store::start(self.disk.clone(), kept);
-        let Found { tree, history, epochs, logged } = found;
+        self.wakes_at = i64::MAX;
+        let (store, found) = Store::start(self.disk.clone(), kept)?;
+        let Found { tree, history, epochs, logged, has_lost } = found;
         let is_empty = tree.last_zxid() == Zxid::ZERO && epochs.current.0 == 0;
         let start = peer::Start {
             me: self.id,
@@ -111,7 +131,11 @@ impl Server {
             observer_masters: false,
             testing: Testing::default(),
             history,
-            standing: if is_empty { election::Standing::Empty } else { election::Standing::Voter },
+            standing: match is_empty {
+                _ if has_lost => election::Standing::Lost,
+                true => election::Standing::Empty,
+                false => election::Standing::Voter,
+            },
         };
         let replica = Replica::new(now, &tree, options(self.id, self.life)).in_ensemble(&tree, start);
         self.running = Some(Box::new(Running {
@@ -121,6 +145,8 @@ impl Server {
             store,
             operations: VecDeque::new(),
             disk_is_busy: false,
+            is_full: false,
+            has_lost,
             unanswered: BTreeMap::new(),
             images: BTreeMap::new(),
             logged: logged.into_iter().collect(),
@@ -129,6 +155,7 @@ impl Server {
             is_stepping: false,
             outputs: Outputs::default(),
         }));
+        Ok(())
     }
 }
 

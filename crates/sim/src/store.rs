@@ -1,19 +1,26 @@
 //! One server's disk: the real log, snapshots and epochs over a disk in memory, one operation behind the other.
+//!
+//! What the disk refuses is told as in the server: a log without room waits for some, everything else ends the process.
 
 use std::path::Path;
 
 use bytes::Bytes;
 use zabd_jute::txn::Entry;
 use zabd_jute::{Epoch, Limits, Reader, Zxid};
-use zabd_storage::disk::MemoryDisk;
-use zabd_storage::epochs::{self, EpochFile};
-use zabd_storage::log::{Log, LogOptions, Records, settle};
-use zabd_storage::rebase::{self, Epochs};
-use zabd_storage::recovery::{Directories, RecoveryOptions, prepare, snapshots_to_try};
-use zabd_storage::snapshot::{self, Compression, SealedSnapshot, SnapshotTrailer, SnapshotWriter};
+use zabd_storage::damage;
+use zabd_storage::disk::{Disk, DiskFile, MemoryDisk};
+use zabd_storage::epochs::{self, EpochError, EpochFile};
+use zabd_storage::log::{Log, LogError, LogOptions, Records, settle};
+use zabd_storage::rebase::{self, Epochs, RebaseError};
+use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
+use zabd_storage::snapshot::{
+    self, Compression, SealedSnapshot, SnapshotError, SnapshotTrailer, SnapshotWriter,
+};
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::Durable;
 use zabd_zab::history::History;
+
+use crate::dice::Dice;
 
 /// How trees are kept in this world.
 pub const TREE: TreeOptions = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
@@ -42,6 +49,56 @@ pub struct Found {
     pub epochs: Epochs,
     /// All records on disk.
     pub logged: Vec<Zxid>,
+    /// There was more, which was damaged, and is not fetched yet.
+    pub has_lost: bool,
+}
+
+/// Why a disk operation failed.
+#[derive(Debug)]
+pub enum StoreError {
+    /// There is no room, and what was to be written waits.
+    Full,
+    /// The process ends.
+    Failed(String),
+    /// What is there is damaged.
+    Damaged(String),
+}
+
+impl From<LogError> for StoreError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::NoSpace { .. } => StoreError::Full,
+            other => RecoveryError::from(other).into(),
+        }
+    }
+}
+
+impl From<RecoveryError> for StoreError {
+    fn from(error: RecoveryError) -> Self {
+        if error.is_damage() {
+            StoreError::Damaged(error.to_string())
+        } else {
+            StoreError::Failed(error.to_string())
+        }
+    }
+}
+
+impl From<SnapshotError> for StoreError {
+    fn from(error: SnapshotError) -> Self {
+        if error.is_full() { StoreError::Full } else { RecoveryError::from(error).into() }
+    }
+}
+
+impl From<EpochError> for StoreError {
+    fn from(error: EpochError) -> Self {
+        StoreError::Failed(error.to_string())
+    }
+}
+
+impl From<RebaseError> for StoreError {
+    fn from(error: RebaseError) -> Self {
+        StoreError::Failed(error.to_string())
+    }
 }
 
 /// See the module's description.
@@ -60,88 +117,104 @@ fn options() -> LogOptions {
 
 impl Store {
     /// Starts on what a disk holds, keeping so many records in memory.
-    pub fn start(disk: MemoryDisk, kept: usize) -> (Self, Found) {
+    pub fn start(disk: MemoryDisk, kept: usize) -> Result<(Self, Found), StoreError> {
         let dir = Path::new("/data").to_owned();
         let recovery =
             RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false };
-        let directories = prepare(&disk, &recovery).expect("the directories can be made");
-        let (tree, history, logged) = recover(&disk, &directories, kept);
+        let directories = prepare(&disk, &recovery)?;
+        if damage::remembers_loss(&disk, &directories) {
+            damage::set_aside(&disk, &directories, "not fetched yet")?;
+        }
+        let recovered = match recover(&disk, &directories, kept) {
+            Err(StoreError::Damaged(why)) => {
+                damage::set_aside(&disk, &directories, &why)?;
+                recover(&disk, &directories, kept)?
+            }
+            recovered => recovered?,
+        };
+        let (tree, history, logged) = recovered;
+        let has_lost = damage::remembers_loss(&disk, &directories);
         let last = tree.last_zxid();
-        let epochs =
-            rebase::settle_epochs(&disk, &directories.snapshots, last).expect("the epochs make sense");
+        let epochs = rebase::settle_epochs(&disk, &directories.snapshots, last)?;
         let log = Log::new(disk.clone(), &directories.logs, last, options());
         let mut store = Self { disk, directories, log, image: None };
-        if snapshots_to_try(&store.disk, &store.directories, false)
-            .expect("snapshots can be listed")
-            .is_empty()
-        {
+        if snapshots_to_try(&store.disk, &store.directories, false)?.is_empty() {
             let mut empty = Tree::new(TREE);
-            store.snapshot(&mut empty);
+            store.snapshot(&mut empty)?;
         }
-        (store, Found { tree, history, epochs, logged })
+        Ok((store, Found { tree, history, epochs, logged, has_lost }))
     }
 
-    /// Appends records and makes them durable together.
-    pub fn append(&mut self, records: &[(Zxid, Bytes)]) -> Zxid {
-        for (zxid, entry) in records {
-            self.log.append(*zxid, entry).expect("the log takes records");
-        }
-        self.log.sync().expect("the log is synced")
+    /// What was lost is durable again.
+    pub fn forget_loss(&self) -> Result<(), StoreError> {
+        Ok(damage::forget_loss(&self.disk, &self.directories)?)
+    }
+
+    /// Appends records.
+    pub fn append(&mut self, records: &[(Zxid, Bytes)]) -> Result<(), StoreError> {
+        records.iter().try_for_each(|(zxid, entry)| Ok(self.log.append(*zxid, entry)?))
+    }
+
+    /// Whether something was appended and is not durable.
+    pub fn has_unsynced(&self) -> bool {
+        !self.log.is_synced()
+    }
+
+    /// Makes what was appended durable.
+    pub fn sync(&mut self) -> Result<Zxid, StoreError> {
+        Ok(self.log.sync()?)
     }
 
     /// Writes a small thing.
-    pub fn persist(&mut self, what: &Durable) {
+    pub fn persist(&mut self, what: &Durable) -> Result<(), StoreError> {
         let (file, epoch) = match what {
             Durable::Accepted(epoch) => (EpochFile::Accepted, *epoch),
             Durable::Current(epoch) => (EpochFile::Current, *epoch),
-            Durable::Configuration(_) | Durable::NextConfiguration(_) => return,
+            Durable::Configuration(_) | Durable::NextConfiguration(_) => return Ok(()),
         };
         let number = u32::try_from(epoch.0).expect("epochs are small");
-        epochs::write(&self.disk, &self.directories.snapshots, file, number).expect("an epoch is written");
+        Ok(epochs::write(&self.disk, &self.directories.snapshots, file, number)?)
     }
 
     /// Forgets what is behind `last`; the tree of what is left if it ends there, or nothing if it does not.
-    pub fn truncate(&mut self, last: Zxid) -> Option<Tree> {
-        let is_cut =
-            rebase::cut(&self.disk, &self.directories, last, Limits::default()).expect("the log is cut");
-        is_cut.then(|| self.reload())
+    pub fn truncate(&mut self, last: Zxid) -> Result<Option<Tree>, StoreError> {
+        let is_cut = rebase::cut(&self.disk, &self.directories, last, Limits::default())?;
+        if is_cut { Ok(Some(self.reload()?)) } else { Ok(None) }
     }
 
     /// An image came over the network: it is written under no name yet.
-    pub fn receive(&mut self, body: &[u8], zxid: Zxid) {
+    pub fn receive(&mut self, body: &[u8], zxid: Zxid) -> Result<(), StoreError> {
         let dir = &self.directories.snapshots;
-        let mut writer =
-            SnapshotWriter::begin(self.disk.clone(), dir, zxid, Compression::None).expect("a file is made");
-        writer.write(body).expect("an image is written");
-        self.image =
-            Some(writer.seal_up(SnapshotTrailer { digest: None, last_zxid: None }).expect("it is sealed"));
+        let mut writer = SnapshotWriter::begin(self.disk.clone(), dir, zxid, Compression::None)?;
+        writer.write(body)?;
+        self.image = Some(writer.seal_up(SnapshotTrailer { digest: None, last_zxid: None })?);
+        Ok(())
     }
 
     /// Takes that image for the past.
-    pub fn adopt(&mut self, zxid: Zxid, epoch: Epoch) -> Tree {
+    pub fn adopt(&mut self, zxid: Zxid, epoch: Epoch) -> Result<Tree, StoreError> {
         let image = self.image.take().expect("an image has come");
         let limits = Limits::default();
-        rebase::adopt(&self.disk, &self.directories, image, zxid, epoch, limits)
-            .expect("an image is adopted");
+        rebase::adopt(&self.disk, &self.directories, image, zxid, epoch, limits)?;
         self.reload()
     }
 
-    fn reload(&mut self) -> Tree {
-        let (tree, _, _) = recover(&self.disk, &self.directories, 0);
+    fn reload(&mut self) -> Result<Tree, StoreError> {
+        let (tree, _, _) = recover(&self.disk, &self.directories, 0)?;
         self.log = Log::new(self.disk.clone(), &self.directories.logs, tree.last_zxid(), options());
-        tree
+        Ok(tree)
     }
 
     /// Writes a snapshot of a tree that shows only what is committed.
-    pub fn snapshot(&mut self, tree: &mut Tree) {
+    pub fn snapshot(&mut self, tree: &mut Tree) -> Result<(), StoreError> {
         let (zxid, body) = image_of(tree);
         let digest = Some((zxid, tree.digest()));
         let dir = &self.directories.snapshots;
-        let mut writer =
-            SnapshotWriter::begin(self.disk.clone(), dir, zxid, Compression::None).expect("a file is made");
-        writer.write(&body).expect("a snapshot is written");
-        writer.finish(SnapshotTrailer { digest, last_zxid: None }).expect("it is named");
+        let mut writer = SnapshotWriter::begin(self.disk.clone(), dir, zxid, Compression::None)?;
+        writer.write(&body)?;
+        writer.finish(SnapshotTrailer { digest, last_zxid: None })?;
         self.log.roll();
+        Ok(())
     }
 
     /// How many records came since the last snapshot.
@@ -176,19 +249,51 @@ pub fn image_of(tree: &mut Tree) -> (Zxid, Vec<u8>) {
     (head.zxid, body)
 }
 
-fn recover(disk: &MemoryDisk, directories: &Directories, kept: usize) -> (Tree, History, Vec<Zxid>) {
-    let snapshots = snapshots_to_try(disk, directories, false).expect("snapshots can be listed");
-    let mut tree = match snapshots.first() {
-        None => Tree::new(TREE),
-        Some(newest) => {
-            let file = snapshot::load(disk, &newest.path).expect("our own snapshot is whole");
-            Tree::load(file.body(), newest.zxid, file.trailer.digest, TREE).expect("our own snapshot loads")
+/// One bit of the newest snapshot is another from now on; false if there is none but that of the empty beginning.
+pub fn rot(disk: &MemoryDisk, place: usize) -> bool {
+    let dir = Path::new("/data/version-2");
+    let Ok(snapshots) = zabd_storage::layout::snapshots(disk, dir) else { return false };
+    let Some(newest) = snapshots.last().filter(|file| file.zxid != Zxid::ZERO) else { return false };
+    let bytes = disk.read(&newest.path).expect("a file that was just listed is there").to_vec();
+    let at = place * (bytes.len() - 1) / 1000;
+    let bit = 1 << Dice::new(place as u64).throw(8);
+    let mut file = disk.open(&newest.path).expect("a file that was just read is there");
+    file.write_at(at as u64, &[bytes[at] ^ bit])
+        .and_then(|()| file.sync())
+        .expect("a disk that rots can be written to");
+    true
+}
+
+fn recover(
+    disk: &MemoryDisk,
+    directories: &Directories,
+    kept: usize,
+) -> Result<(Tree, History, Vec<Zxid>), StoreError> {
+    let snapshots = snapshots_to_try(disk, directories, false)?;
+    let mut problem = None;
+    let mut base = None;
+    for file in &snapshots {
+        let loaded = snapshot::load(disk, &file.path).map_err(StoreError::from).and_then(|loaded| {
+            let tree = Tree::load(loaded.body(), file.zxid, loaded.trailer.digest, TREE);
+            tree.map_err(|error| StoreError::Damaged(error.to_string()))
+        });
+        match loaded {
+            Ok(tree) => {
+                base = Some(tree);
+                break;
+            }
+            Err(error) => problem = problem.or(Some(error)),
         }
+    }
+    let mut tree = match (base, problem) {
+        (Some(tree), _) => tree,
+        (None, Some(problem)) => return Err(problem),
+        (None, None) => Tree::new(TREE),
     };
-    let mut records = Records::after(disk.clone(), &directories.logs, tree.last_zxid(), Limits::default())
-        .expect("the log can be opened");
+    let first = tree.last_zxid();
+    let mut records = Records::after(disk.clone(), &directories.logs, first, Limits::default())?;
     let mut replayed = Vec::new();
-    while let Some(record) = records.next_record().expect("the log is whole") {
+    while let Some(record) = records.next_record()? {
         let entry = Entry::decode(&mut Reader::new(record.entry)).expect("our own record decodes");
         let outcome = tree.replay(&entry);
         assert!(
@@ -200,17 +305,13 @@ fn recover(disk: &MemoryDisk, directories: &Directories, kept: usize) -> (Tree, 
         replayed.push((record.zxid, Bytes::copy_from_slice(record.entry)));
     }
     assert_eq!(tree.doubted_digest(), None, "the log is level with the tree at its end");
-    settle(disk, records).expect("the log is settled");
+    settle(disk, records)?;
     let logged = replayed.iter().map(|(zxid, _)| *zxid).collect();
     let newest = replayed.len().saturating_sub(kept);
-    let before = if newest == 0 {
-        snapshots.first().map_or(Zxid::ZERO, |file| file.zxid)
-    } else {
-        replayed[newest - 1].0
-    };
+    let before = if newest == 0 { first } else { replayed[newest - 1].0 };
     let mut history = History::new(before);
     for (zxid, entry) in replayed.drain(newest..) {
         history.push(zxid, entry);
     }
-    (tree, history, logged)
+    Ok((tree, history, logged))
 }

@@ -1,14 +1,21 @@
 //! The checkers: what must be true of a world, seen from outside.
+//!
+//! What is shown is checked as it happens. When the world has healed, all that was ever shown is replayed, alone, on a
+//! tree of the checker's own, and what clients were told is held against that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use zabd_jute::txn::{Entry, Txn};
-use zabd_jute::{OpCode, Reader, SessionId, Zxid};
-use zabd_tree::Tree;
+use zabd_jute::txn::{Entry, Txn, TxnHeader};
+use zabd_jute::{Epoch, OpCode, Reader, Record, SessionId, Zxid};
+use zabd_tree::{Change, Effects, OpResult, Tree};
 
-use crate::client::Told;
+use crate::client::{Asked, Client, Heard, Told, Word};
+use crate::linear::{NEVER, Operation, What, unexplained};
 use crate::store::TREE;
+
+const NO_NODE: i32 = -101;
+const NODE_EXISTS: i32 = -110;
 
 /// Everything that was ever proposed, shown and told.
 #[derive(Debug, Default)]
@@ -19,6 +26,25 @@ pub struct Truth {
     shown: BTreeSet<Zxid>,
     /// The digest of the tree behind a position.
     digests: BTreeMap<Zxid, u64>,
+    /// Who led when.
+    leaders: BTreeMap<Epoch, usize>,
+    /// Sessions that are over.
+    ended: BTreeSet<SessionId>,
+}
+
+/// What the replay shows of the past.
+#[derive(Debug, Default)]
+struct Past {
+    /// What happened to a znode where: 1 created, 2 deleted, 3 changed.
+    changes: BTreeMap<String, Vec<(Zxid, i32)>>,
+    /// What became of a request.
+    outcomes: BTreeMap<(SessionId, i32), Zxid>,
+    /// The newest request of each session that changed something.
+    newest: BTreeMap<SessionId, i32>,
+    expired: BTreeSet<SessionId>,
+    last_number: i64,
+    /// How many znodes came and went below the root.
+    below_root: i32,
 }
 
 impl Truth {
@@ -28,13 +54,44 @@ impl Truth {
         assert_eq!(before, entry, "two transactions at {zxid}");
     }
 
+    /// A server begins to lead.
+    pub fn lead(&mut self, epoch: Epoch, server: usize) {
+        let before = *self.leaders.entry(epoch).or_insert(server);
+        assert_eq!(before, server, "two servers lead epoch {epoch}");
+    }
+
+    /// The newest epoch in which somebody has led.
+    pub fn newest_epoch(&self) -> Epoch {
+        self.leaders.last_key_value().map_or(Epoch::ZERO, |(epoch, _)| *epoch)
+    }
+
     /// A server that serves shows a transaction.
     pub fn show(&mut self, zxid: Zxid) {
-        self.shown.insert(zxid);
+        if self.shown.insert(zxid) {
+            let header = TxnHeader::decode(&mut Reader::new(&self.proposed[&zxid]));
+            let TxnHeader { kind, session, .. } = header.expect("our own record decodes");
+            if kind == OpCode::CloseSession.code() {
+                self.ended.insert(session);
+            }
+        }
+    }
+
+    /// What was proposed for a request, for people.
+    pub fn proposals(&self, session: SessionId, xid: i32) -> Vec<Zxid> {
+        let is_its = |zxid: &Zxid| {
+            let header = self.entry(*zxid).header;
+            (header.session, header.cxid) == (session, xid)
+        };
+        self.proposed.keys().copied().filter(is_its).collect()
+    }
+
+    /// Whether a session's end was shown.
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.ended.contains(&session)
     }
 
     /// A server that serves shows this tree.
-    pub fn show_tree(&mut self, server: i64, tree: &Tree) {
+    pub fn show_tree(&mut self, server: usize, tree: &Tree) {
         let (zxid, digest) = (tree.last_zxid(), tree.digest());
         let before = *self.digests.entry(zxid).or_insert(digest);
         assert_eq!(before, digest, "server {server} shows another tree at {zxid}");
@@ -50,28 +107,40 @@ impl Truth {
         self.shown.is_empty()
     }
 
+    fn entry(&self, zxid: Zxid) -> Entry<'_> {
+        let bytes = self.proposed.get(&zxid).expect("what is shown was proposed");
+        Entry::decode(&mut Reader::new(bytes)).expect("our own record decodes")
+    }
+
     /// Replays all that was shown, alone, and holds against it what clients were told and what is left.
-    pub fn assert_told(&self, told: &[Told], last: &Tree) {
-        self.assert_writes(told);
-        let mut reads: Vec<_> = told
-            .iter()
-            .filter(|told| told.asked.op == OpCode::GetData && (told.err == 0 || told.err == -101))
-            .collect();
+    pub fn assert_told(&self, clients: &[Client], last: &Tree) {
+        let told: Vec<_> = clients.iter().flat_map(Client::told).collect();
+        self.assert_writes(&told);
+        let past = self.replay(&told, last);
+        for client in clients {
+            assert_events(client, &past);
+        }
+        for key in 0..5 {
+            self.assert_linearizable(&format!("/k{key}"), clients, &past);
+        }
+    }
+
+    fn replay(&self, told: &[&Told], last: &Tree) -> Past {
+        let is_read = |told: &&&Told| {
+            matches!(told.asked.op, OpCode::GetData | OpCode::Exists) && matches!(told.err, 0 | NO_NODE)
+        };
+        let mut reads: Vec<_> = told.iter().filter(is_read).collect();
         reads.sort_by_key(|told| told.zxid);
         let mut reads = reads.into_iter().peekable();
         let mut tree = Tree::new(TREE);
+        let cversion = |tree: &Tree| tree.node("/").expect("there is a root").stat().cversion;
+        let first_cversion = cversion(&tree);
+        let mut past = Past { last_number: -1, ..Past::default() };
         for zxid in &self.shown {
             while let Some(read) = reads.next_if(|read| read.zxid < *zxid) {
                 assert_read(&tree, read);
             }
-            let bytes = self.proposed.get(zxid).expect("what is shown was proposed");
-            let entry = Entry::decode(&mut Reader::new(bytes)).expect("our own record decodes");
-            let outcome = tree.replay(&entry);
-            assert!(outcome.digest_mismatch.is_none(), "a transaction is missing before {zxid}: {outcome:?}");
-            if let Txn::CloseSession { .. } = entry.txn {
-                let left = tree.ephemerals(entry.header.session);
-                assert!(left.is_empty(), "{left:?} outlive their session, which ended at {zxid}");
-            }
+            past.live(&mut tree, &self.entry(*zxid));
         }
         reads.for_each(|read| assert_read(&tree, read));
         assert_eq!(
@@ -79,21 +148,22 @@ impl Truth {
             last.digest(),
             "the servers end with another tree than what was shown makes"
         );
+        let expected = first_cversion + past.below_root;
+        assert_eq!(cversion(&tree), expected, "the root has another cversion than its children made");
         for session in tree.sessions_with_ephemerals() {
             assert!(tree.session_timeout_ms(session).is_some(), "ephemerals of {session}, which is over");
         }
+        past
     }
 
     /// Each answered write is where the answer says, once, and later ones are behind earlier ones.
-    fn assert_writes(&self, told: &[Told]) {
+    fn assert_writes(&self, told: &[&Told]) {
         let mut writes: Vec<_> = told.iter().filter(|told| is_write(told)).collect();
         let mut places: BTreeMap<Zxid, (SessionId, i32)> = BTreeMap::new();
         for write in &writes {
-            let bytes = self.proposed.get(&write.zxid);
             let (zxid, asked) = (write.zxid, &write.asked);
             assert!(self.shown.contains(&zxid), "{asked:?} was answered with {zxid}, which is lost");
-            let entry =
-                Entry::decode(&mut Reader::new(bytes.expect("what is shown was proposed"))).expect("decodes");
+            let entry = self.entry(zxid);
             assert_eq!(
                 (entry.header.session, entry.header.cxid),
                 (asked.session, asked.xid),
@@ -101,6 +171,11 @@ impl Truth {
             );
             let is_error = matches!(entry.txn, Txn::Error { .. });
             assert_eq!(is_error, write.err != 0, "{asked:?} was told {} and is {:?}", write.err, entry.txn);
+            let is_numbered = asked.path == "/s-";
+            assert!(!is_numbered || write.err != NODE_EXISTS, "{asked:?} was given a name that exists");
+            if let (Txn::Create(create), Some(name)) = (&entry.txn, &write.name) {
+                assert_eq!(create.path, *name, "{asked:?} was told another name");
+            }
             let before = places.insert(zxid, (asked.session, asked.xid));
             assert!(before.is_none(), "{asked:?} was answered twice");
         }
@@ -112,20 +187,193 @@ impl Truth {
             highest = highest.max(write.zxid);
             newest.push((write.at, highest));
         }
+        let highest_before = |at| {
+            let before = newest.partition_point(|(answered, _)| *answered < at);
+            before.checked_sub(1).map(|place| newest[place].1)
+        };
         for write in &writes {
-            let before = newest.partition_point(|(at, _)| *at < write.asked.at);
-            if let Some((_, highest)) = before.checked_sub(1).map(|place| newest[place]) {
+            if let Some(highest) = highest_before(write.asked.at) {
                 assert!(highest < write.zxid, "{:?} came behind {highest} and is before it", write.asked);
+            }
+        }
+        for sync in
+            told.iter().filter(|told| told.asked.op == OpCode::Sync && told.err == 0 && told.is_current)
+        {
+            if let Some(highest) = highest_before(sync.asked.at) {
+                assert!(
+                    highest <= sync.zxid,
+                    "{:?} was answered at {}, before {highest}",
+                    sync.asked,
+                    sync.zxid
+                );
+            }
+        }
+    }
+
+    /// Writes, and reads behind a sync, of one znode, by their answers and times alone.
+    fn assert_linearizable(&self, path: &str, clients: &[Client], past: &Past) {
+        let told = clients.iter().flat_map(Client::told).filter(|told| told.asked.path == path);
+        let mut operations: Vec<_> = told.filter_map(operation).collect();
+        let unanswered =
+            clients.iter().flat_map(|client| &client.unanswered).filter(|asked| asked.path == path);
+        operations.extend(unanswered.filter_map(|asked| {
+            let zxid = past.outcomes.get(&(asked.session, asked.xid))?;
+            let what = match self.entry(*zxid).txn {
+                Txn::Create(_) => What::Created(asked.value.clone()),
+                Txn::Delete { .. } => What::Deleted,
+                Txn::SetData { version, .. } => What::Set(asked.value.clone(), version),
+                _ => return None,
+            };
+            Some(Operation { asked: asked.at, answered: NEVER, what })
+        }));
+        let found = unexplained(&mut operations);
+        assert!(found.is_none(), "no order of what was asked of {path} explains {found:?}");
+    }
+}
+
+fn operation(told: &Told) -> Option<Operation> {
+    let Told { asked, err, at, .. } = told;
+    let Asked { value, .. } = asked;
+    let (begin, what) = match (asked.op, *err) {
+        (OpCode::Create, 0) => (asked.at, What::Created(value.clone())),
+        (OpCode::Create, NODE_EXISTS) => (asked.at, What::Exists),
+        (OpCode::Delete, 0) => (asked.at, What::Deleted),
+        (OpCode::SetData, 0) => (asked.at, What::Set(value.clone(), told.stat?.version)),
+        (OpCode::Delete | OpCode::SetData, NO_NODE) => (asked.at, What::Missing),
+        // Who has synchronised reads nothing older, as long as nobody leads behind the leader's back.
+        (OpCode::GetData, 0 | NO_NODE) if told.is_current => {
+            (asked.behind_sync?, What::Read(told.data.clone()))
+        }
+        _ => return None,
+    };
+    Some(Operation { asked: begin, answered: *at, what })
+}
+
+impl Past {
+    /// The next transaction.
+    fn live(&mut self, tree: &mut Tree, entry: &Entry<'_>) {
+        let TxnHeader { session, cxid, zxid, .. } = entry.header;
+        let is_alive = tree.session_timeout_ms(session).is_some();
+        match &entry.txn {
+            Txn::Error { .. } | Txn::CreateSession { .. } => (),
+            Txn::CloseSession { .. } => {
+                let is_first = cxid != 0 || is_alive && self.expired.insert(session);
+                assert!(is_first, "session {session} expires again at {zxid}");
+            }
+            txn => assert!(is_alive, "{txn:?} happens at {zxid} in session {session}, which is over"),
+        }
+        if cxid != 0 && !matches!(entry.txn, Txn::Error { .. }) {
+            let before = self.newest.insert(session, cxid).unwrap_or(0);
+            assert!(before < cxid, "request {cxid} of {session} comes at {zxid}, behind request {before}");
+        }
+        match &entry.txn {
+            Txn::Create(create) if create.path.starts_with("/s-") => {
+                let number = create.path[3..].parse().expect("a numbered name ends in a number");
+                assert!(self.last_number < number, "{} comes behind {}", create.path, self.last_number);
+                self.last_number = number;
+            }
+            Txn::Delete { path } if path.starts_with("/e") => {
+                assert_eq!(cxid, 0, "{path} is deleted, and its session goes on");
+            }
+            _ => (),
+        }
+        self.outcomes.insert((session, cxid), zxid);
+        let mut changes = Changes { zxid, past: self };
+        tree.follow(entry, &mut changes);
+        let stated = entry.digest.map(|digest| digest.tree);
+        assert!(
+            stated.is_none_or(|stated| stated == tree.digest()),
+            "the digest behind {zxid} is {}, and was proposed as {stated:?}: a transaction is missing, or wrong",
+            tree.digest()
+        );
+        let data = |path| tree.node(path).map(|node| node.data().map(<[u8]>::to_vec));
+        assert_eq!(data("/m0"), data("/m1"), "half of a multi happened at {zxid}");
+        if let Txn::CloseSession { .. } = entry.txn {
+            let left = tree.ephemerals(session);
+            assert!(left.is_empty(), "{left:?} outlive their session, which ended at {zxid}");
+        }
+    }
+}
+
+/// Writes down what changes where.
+struct Changes<'p> {
+    zxid: Zxid,
+    past: &'p mut Past,
+}
+
+impl Effects for Changes<'_> {
+    fn change(&mut self, change: Change<'_>) {
+        let (path, kind) = match change {
+            Change::Created { path, .. } => (path, 1),
+            Change::Deleted { path, .. } => (path, 2),
+            Change::DataChanged { path, .. } => (path, 3),
+        };
+        self.past.below_root += i32::from(kind != 3);
+        self.past.changes.entry(path.to_owned()).or_default().push((self.zxid, kind));
+    }
+    fn result(&mut self, _: OpResult) {}
+}
+
+/// A client hears of the first change behind each of its watches, before anything that shows it, and of nothing else.
+fn assert_events(client: &Client, past: &Past) {
+    let first_behind = |path: &str, zxid| {
+        let changes = past.changes.get(path).map_or(&[][..], Vec::as_slice);
+        changes.get(changes.partition_point(|(at, _)| *at <= zxid)).copied()
+    };
+    let number = client.number;
+    let mut watches: BTreeMap<String, Zxid> = BTreeMap::new();
+    let mut conn = 0;
+    for word in &client.words {
+        let over = match word {
+            Word::Told(told) => told.conn,
+            Word::Heard(heard) => heard.conn,
+        };
+        if std::mem::replace(&mut conn, over) != over {
+            watches.clear();
+        }
+        match word {
+            Word::Told(told) => {
+                let Told { asked, zxid, err, .. } = &**told;
+                for (path, since) in &watches {
+                    let missed = first_behind(path, *since).filter(|(at, _)| at <= zxid);
+                    assert!(
+                        missed.is_none(),
+                        "client {number} sees {zxid} and did not hear of {missed:?} at {path}"
+                    );
+                }
+                let is_set = match asked.op {
+                    OpCode::GetData => *err == 0,
+                    _ => matches!(*err, 0 | NO_NODE),
+                };
+                if asked.watches && is_set {
+                    watches.entry(asked.path.clone()).or_insert(*zxid);
+                }
+            }
+            Word::Heard(heard) => {
+                let Heard { zxid, kind, path, .. } = heard;
+                let since = watches.remove(path);
+                let expected = since.and_then(|since| first_behind(path, since));
+                assert_eq!(
+                    expected,
+                    Some((*zxid, *kind)),
+                    "client {number} hears {heard:?}, watching since {since:?}"
+                );
             }
         }
     }
 }
 
 fn is_write(told: &Told) -> bool {
-    matches!(told.asked.op, OpCode::SetData | OpCode::Create | OpCode::Delete | OpCode::CloseSession)
+    use OpCode::{CloseSession, Create, Delete, Multi, SetData};
+    matches!(told.asked.op, SetData | Create | Delete | CloseSession | Multi)
 }
 
 fn assert_read(tree: &Tree, read: &Told) {
-    let data = tree.node(&read.asked.path).map(|node| node.data().unwrap_or_default().to_vec());
-    assert_eq!(read.data, data, "{:?} was read at {}", read.asked, read.zxid);
+    let node = tree.node(&read.asked.path);
+    let (zxid, stat) = (read.zxid, node.map(|node| node.stat()));
+    assert_eq!(read.stat, stat, "{:?} was read at {zxid}", read.asked);
+    if read.asked.op == OpCode::GetData {
+        let data = node.map(|node| node.data().unwrap_or_default().to_vec());
+        assert_eq!(read.data, data, "{:?} was read at {zxid}", read.asked);
+    }
 }

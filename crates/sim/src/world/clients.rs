@@ -6,7 +6,7 @@ use zabd_replica::read::{self, Read, Served};
 use zabd_replica::traffic::Traffic;
 use zabd_replica::{ConnId, Input, Request, SessionRequest};
 
-use super::{End, Event, Kind, Message, SESSION_MS, World, identities};
+use super::{End, Event, Kind, Message, SESSION_MS, World, identities, tell};
 use crate::client::{Asking, Standing};
 
 impl World {
@@ -18,6 +18,13 @@ impl World {
             return;
         }
         if self.is_healing {
+            return;
+        }
+        if self.clients[number].wants_to_move(&mut self.dice) {
+            let conn = self.clients[number].conn.expect("who is connected has a connection");
+            self.clients[number].lose();
+            self.close(conn, 0);
+            self.come(number);
             return;
         }
         let at = (self.now_ms, self.order);
@@ -36,6 +43,8 @@ impl World {
         let client = &mut self.clients[number];
         client.standing = Standing::Connecting;
         client.conn = Some(link);
+        let (session, seen) = (client.session, client.seen);
+        tell!(self, "client {number} goes to {} with {session}, having seen {seen}", at + 1);
         let request = SessionRequest {
             last_zxid_seen: client.seen,
             timeout_ms: SESSION_MS,
@@ -49,16 +58,31 @@ impl World {
 
     pub(super) fn deliver_to_client(&mut self, id: u64, number: usize, message: Message) {
         let at = (self.now_ms, self.order);
+        let is_current = self.is_current(id);
         let client = &mut self.clients[number];
         if client.conn != Some(id) {
             return;
         }
         if let Message::Bytes(bytes) = message {
-            client.hear(&bytes, at);
+            let before = (client.standing, client.session);
+            client.hear(&bytes, is_current, at);
+            let after = (client.standing, client.session);
+            if before != after {
+                tell!(self, "client {number}: {before:?} -> {after:?}");
+            }
         } else {
             client.lose();
+            tell!(self, "client {number} loses its connection");
             self.links.get_mut(&id).expect("the link is there").is_open[0] = false;
         }
+    }
+
+    /// Whether nobody has been given the lead behind the back of the server at the other end.
+    fn is_current(&self, link: u64) -> bool {
+        let End::Server { at, life } = self.links[&link].ends[1] else { return false };
+        let running = self.servers[at].running.as_ref().filter(|_| self.servers[at].life == life);
+        let status = running.and_then(|running| running.replica.ensemble_status());
+        status.is_some_and(|status| status.epoch == self.truth.newest_epoch())
     }
 
     pub(super) fn deliver_request(&mut self, id: u64, at: usize, to: usize, message: Message) {

@@ -8,7 +8,7 @@ mod servers;
 mod trouble;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::quorum::Configuration;
@@ -81,7 +81,9 @@ enum Event {
     DialElection { at: usize, life: u64, peer: i64 },
     DialQuorum { at: usize, life: u64, leader: i64 },
     Act { client: usize },
-    Decide,
+    Fault(usize),
+    Room { at: usize, life: u64 },
+    Start { at: usize },
 }
 
 /// See the module's description.
@@ -98,8 +100,8 @@ pub struct World {
     clients: Vec<Client>,
     links: BTreeMap<u64, Link>,
     next_link: u64,
-    /// From whom nothing arrives at whom.
-    blocked: BTreeSet<(usize, usize)>,
+    /// From whom nothing arrives at whom, until when.
+    blocked: BTreeMap<(usize, usize), i64>,
     truth: Truth,
     is_healing: bool,
     /// How often servers crashed.
@@ -112,12 +114,16 @@ pub struct World {
 impl World {
     /// The seed's world; told as it goes, or silent.
     pub fn new(seed: u64, narrates: bool) -> Self {
-        let mut dice = Dice::new(seed);
-        let plan = Plan::draw(&mut dice);
-        let count = plan.voters + plan.observers;
+        Self::with(seed, Plan::draw(seed), narrates)
+    }
+
+    /// The seed's world with another plan.
+    pub fn with(seed: u64, plan: Plan, narrates: bool) -> Self {
+        let dice = Dice::new(!seed);
+        let count = plan.servers();
         let role = |id| if id <= plan.voters { "participant" } else { "observer" };
         let lines = (1..=count).map(|id| format!("server.{id}=h{id}:2888:3888:{}", role(id)));
-        let text = lines.collect::<Vec<_>>().join("\n");
+        let text = lines.collect::<Vec<_>>().join("\n") + "\n" + plan.weights;
         let mut world = Self {
             dice,
             now_ms: 0,
@@ -128,7 +134,7 @@ impl World {
             clients: (0..plan.clients).map(Client::new).collect(),
             links: BTreeMap::new(),
             next_link: 1,
-            blocked: BTreeSet::new(),
+            blocked: BTreeMap::new(),
             truth: Truth::default(),
             is_healing: false,
             crashes: 0,
@@ -136,14 +142,16 @@ impl World {
             narrates,
             plan,
         };
-        tell!(world, "{:?}", world.plan);
+        tell!(world, "{}", world.plan);
         for at in 0..count {
             world.start(at);
+        }
+        for fault in 0..world.plan.faults.len() {
+            world.at(world.plan.faults[fault].0, Event::Fault(fault));
         }
         for client in 0..world.plan.clients {
             world.at(5, Event::Act { client });
         }
-        world.at(Plan::DECISION_MS, Event::Decide);
         world
     }
 
@@ -153,14 +161,13 @@ impl World {
             self.step();
         }
         self.heal();
-        let told: Vec<_> = self.clients.iter().flat_map(|client| client.told.iter().cloned()).collect();
         let last = &self.servers[0].running.as_ref().expect("a healed server runs").tree;
-        self.truth.assert_told(&told, last);
+        self.truth.assert_told(&self.clients, last);
     }
 
     /// How many transactions were shown, and how many answers given.
     pub fn figures(&self) -> (usize, usize) {
-        (self.truth.len(), self.clients.iter().map(|client| client.told.len()).sum())
+        (self.truth.len(), self.clients.iter().map(|client| client.told().count()).sum())
     }
 
     fn at(&mut self, delay_ms: i64, event: Event) {
@@ -168,13 +175,34 @@ impl World {
         self.events.push(Reverse((self.now_ms + delay_ms, self.order, event)));
     }
 
-    fn now(&self) -> Now {
-        Now { monotonic_ms: self.now_ms, wall_ms: 1_000_000 + self.now_ms }
+    /// What a server's clocks say.
+    fn now(&self, at: usize) -> Now {
+        Now { monotonic_ms: self.now_ms, wall_ms: 1_000_000 + self.now_ms + self.servers[at].clock_ms }
+    }
+
+    /// Who has to do something about an event.
+    fn doer(&self, event: &Event) -> Option<usize> {
+        match event {
+            Event::Deliver { link, to } => match self.links.get(link)?.ends[*to] {
+                End::Server { at, .. } => Some(at),
+                End::Client { .. } => None,
+            },
+            Event::Disk { at, .. }
+            | Event::Wake { at, .. }
+            | Event::DialElection { at, .. }
+            | Event::DialQuorum { at, .. } => Some(*at),
+            Event::Act { .. } | Event::Fault(_) | Event::Room { .. } | Event::Start { .. } => None,
+        }
     }
 
     fn step(&mut self) {
         let Reverse((at_ms, _, event)) = self.events.pop().expect("something always happens");
         self.now_ms = at_ms;
+        let paused_until = self.doer(&event).map_or(0, |at| self.servers[at].paused_until);
+        if at_ms < paused_until {
+            self.at(paused_until - at_ms, event);
+            return;
+        }
         match event {
             Event::Deliver { link, to } => self.deliver(link, to),
             Event::Disk { at, life } if self.is_alive(at, life) => self.work_disk(at),
@@ -182,7 +210,9 @@ impl World {
             Event::DialElection { at, life, peer } if self.is_alive(at, life) => self.dial_election(at, peer),
             Event::DialQuorum { at, life, leader } if self.is_alive(at, life) => self.dial_quorum(at, leader),
             Event::Act { client } => self.act(client),
-            Event::Decide => self.decide(),
+            Event::Fault(fault) => self.suffer(self.plan.faults[fault].1),
+            Event::Room { at, life } if self.is_alive(at, life) => self.make_room(at),
+            Event::Start { at } => self.start(at),
             _ => (),
         }
     }
@@ -191,8 +221,12 @@ impl World {
     fn heal(&mut self) {
         tell!(self, "heals");
         self.is_healing = true;
-        self.plan = self.plan.clone().calm();
         self.blocked.clear();
+        for at in 0..self.servers.len() {
+            self.servers[at].paused_until = 0;
+            self.make_room(at);
+            self.start(at);
+        }
         let until = self.now_ms + HEALING_MS;
         while self.now_ms < until {
             self.step();
@@ -204,7 +238,7 @@ impl World {
     }
 
     /// What everybody is doing, for people.
-    fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         let server = |server: &Server| match server.running.as_deref() {
             None => format!("\n  {} is down", server.id),
             Some(running) => {
@@ -216,9 +250,26 @@ impl World {
                 )
             }
         };
-        let waits =
-            self.clients.iter().map(|each| format!("\n  client {} waits for {:?}", each.number, each.asked));
-        self.servers.iter().map(server).chain(waits).collect()
+        let alive = |client: &Client| {
+            let alive = client.refused.iter().filter(|session| !self.truth.has_ended(**session));
+            format!(
+                "\n  client {} was refused {:?}, which did not end",
+                client.number,
+                alive.collect::<Vec<_>>()
+            )
+        };
+        let refused = self.clients.iter().map(alive);
+        let waiting = |client: &Client| {
+            let first = client.asked.front();
+            let proposed = first.map(|asked| self.truth.proposals(asked.session, asked.xid));
+            let (number, conn) = (client.number, client.conn);
+            format!(
+                "\n  client {number} waits over {conn:?} for {:?}, proposed at {proposed:?}",
+                client.asked
+            )
+        };
+        let waits = self.clients.iter().map(waiting);
+        self.servers.iter().map(server).chain(waits).chain(refused).collect()
     }
 
     fn is_level(&self) -> bool {
@@ -227,11 +278,17 @@ impl World {
         let ends = |each: &&Running| (each.tree.last_zxid().0 & 0xffff_ffff, each.tree.digest());
         let serves = |each: &&Running| each.replica.is_serving() && each.operations.is_empty();
         let is_silent = self.clients.iter().all(|client| client.asked.is_empty());
+        // Who was told that its session is over was told the truth, at the latest when silent sessions have expired.
+        let is_over =
+            self.clients.iter().flat_map(|client| &client.refused).all(|each| self.truth.has_ended(*each));
         let is_led = running
             .iter()
             .any(|each| each.replica.ensemble_status().is_some_and(|s| s.serving == Serving::Leading));
         let digest = running.first().map(|each| ends(each).1);
-        is_silent && is_led && running.iter().all(|each| serves(each) && Some(ends(each).1) == digest)
+        is_silent
+            && is_over
+            && is_led
+            && running.iter().all(|each| serves(each) && Some(ends(each).1) == digest)
     }
 }
 

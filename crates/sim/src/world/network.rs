@@ -37,8 +37,14 @@ impl World {
 
     pub(super) fn can_reach(&self, from: usize, to: usize) -> bool {
         self.servers[to].running.is_some()
-            && !self.blocked.contains(&(from, to))
-            && !self.blocked.contains(&(to, from))
+            && !self.is_cut(from, to)
+            && !self.is_cut(to, from)
+            && self.servers[to].paused_until <= self.now_ms
+    }
+
+    /// Whether nothing from the one arrives at the other.
+    fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.blocked.get(&(from, to)).is_some_and(|until| self.now_ms < *until)
     }
 
     pub(super) fn dial_election(&mut self, at: usize, peer: i64) {
@@ -105,7 +111,7 @@ impl World {
         let Some(link) = self.links.get(&id) else { return };
         if let [End::Server { at: one, .. }, End::Server { at: other, .. }] = link.ends {
             let (from, towards) = if to == 1 { (one, other) } else { (other, one) };
-            if self.blocked.contains(&(from, towards)) {
+            if self.is_cut(from, towards) {
                 self.at(10, Event::Deliver { link: id, to });
                 return;
             }
@@ -167,8 +173,10 @@ impl World {
             Message::Image(body) => {
                 let zxid = self.links[&id].snap.expect("an image follows its announcement");
                 let running = self.servers[at].running.as_mut().expect("it was just alive");
-                running.store.receive(&body, zxid);
-                self.feed_peer(at, peer::Input::SnapshotReceived { link });
+                match running.store.receive(&body, zxid) {
+                    Ok(()) => self.feed_peer(at, peer::Input::SnapshotReceived { link }),
+                    Err(error) => self.die(at, &error),
+                }
             }
             _ => {
                 self.links.get_mut(&id).expect("the link is there").is_open[to] = false;

@@ -8,8 +8,11 @@ use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
 use super::{Event, Message, World, identities, tell};
-use crate::store::{Operation, image_of};
+use crate::store::{Operation, StoreError, image_of};
 use zabd_jute::Zxid;
+
+/// How often a full disk is tried again.
+const FULL_AGAIN_MS: i64 = 20;
 
 impl World {
     pub(super) fn feed_links(&mut self, at: usize, input: links::Input) {
@@ -27,12 +30,12 @@ impl World {
         if std::mem::replace(&mut running.is_stepping, true) {
             return;
         }
-        let now = self.now();
+        let now = self.now(at);
         loop {
             self.carry_out(at);
             self.watch(at);
-            let running =
-                self.servers[at].running.as_mut().expect("nothing ends a server in the midst of a step");
+            // The disk may have refused what it was asked for.
+            let Some(running) = self.servers[at].running.as_mut() else { return };
             if running.apply(now) || !running.outputs.list.is_empty() {
                 continue;
             }
@@ -72,26 +75,33 @@ impl World {
     pub(super) fn work_disk(&mut self, at: usize) {
         let running = self.servers[at].running.as_mut().expect("it was just alive");
         running.disk_is_busy = false;
-        let mut batch = Vec::new();
-        while let Some(Operation::Append(..)) = running.operations.front() {
-            let Some(Operation::Append(zxid, entry)) = running.operations.pop_front() else {
-                unreachable!("just seen")
-            };
-            batch.push((zxid, entry));
+        if let Err(error) = self.work_disk_once(at) {
+            self.die(at, &error);
         }
-        if !batch.is_empty() {
-            let upto = running.store.append(&batch);
-            self.feed(at, Input::Synced { upto });
-            self.consider_snapshot(at);
-            return;
+    }
+
+    fn work_disk_once(&mut self, at: usize) -> Result<(), StoreError> {
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        if !running.is_full {
+            let mut batch = Vec::new();
+            while let Some(Operation::Append(..)) = running.operations.front() {
+                let Some(Operation::Append(zxid, entry)) = running.operations.pop_front() else {
+                    unreachable!("just seen")
+                };
+                batch.push((zxid, entry));
+            }
+            running.store.append(&batch)?;
+        }
+        if running.store.has_unsynced() {
+            return self.sync_log(at);
         }
         match running.operations.pop_front() {
             Some(Operation::Persist(what)) => {
-                running.store.persist(&what);
+                running.store.persist(&what)?;
                 self.feed_peer(at, peer::Input::Persisted(what));
             }
             Some(Operation::Truncate(last)) => {
-                if let Some(tree) = running.store.truncate(last) {
+                if let Some(tree) = running.store.truncate(last)? {
                     running.tree = tree;
                     running.logged.retain(|zxid| *zxid <= last);
                 }
@@ -99,7 +109,7 @@ impl World {
                 self.feed_peer(at, peer::Input::Rebased { last });
             }
             Some(Operation::Adopt(zxid, epoch)) => {
-                running.tree = running.store.adopt(zxid, epoch);
+                running.tree = running.store.adopt(zxid, epoch)?;
                 running.logged.clear();
                 let last = running.tree.last_zxid();
                 tell!(self, "{} has its leader's snapshot at {last}", at + 1);
@@ -107,17 +117,48 @@ impl World {
             }
             Some(Operation::Append(..)) | None => (),
         }
+        Ok(())
     }
 
-    pub(super) fn consider_snapshot(&mut self, at: usize) {
-        let every = self.plan.snapshot_every;
+    /// A full disk is tried again until there is room; the replica is told of the beginning and of the end.
+    fn sync_log(&mut self, at: usize) -> Result<(), StoreError> {
         let running = self.servers[at].running.as_mut().expect("it was just alive");
+        match running.store.sync() {
+            Err(StoreError::Full) => {
+                running.disk_is_busy = true;
+                let life = self.servers[at].life;
+                self.at(FULL_AGAIN_MS, Event::Disk { at, life });
+                let running = self.servers[at].running.as_mut().expect("it was just alive");
+                if !std::mem::replace(&mut running.is_full, true) {
+                    tell!(self, "the log of {} has no room", at + 1);
+                    self.feed(at, Input::DiskFull);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(upto) => {
+                if std::mem::replace(&mut running.is_full, false) {
+                    self.feed(at, Input::DiskHasRoom);
+                }
+                self.feed(at, Input::Synced { upto });
+                self.consider_snapshot(at)
+            }
+        }
+    }
+
+    fn consider_snapshot(&mut self, at: usize) -> Result<(), StoreError> {
+        let every = self.plan.snapshot_every;
+        let Some(running) = self.servers[at].running.as_mut() else { return Ok(()) };
         if running.replica.is_serving()
             && running.operations.is_empty()
             && running.store.since_snapshot() >= every
         {
-            running.store.snapshot(&mut running.tree);
+            return match running.store.snapshot(&mut running.tree) {
+                Err(StoreError::Full) => Ok(()),
+                outcome => outcome,
+            };
         }
+        Ok(())
     }
 
     /// The checkers look at a server that serves.
@@ -131,7 +172,7 @@ impl World {
             self.truth.show(*zxid);
         }
         running.seen = last;
-        self.truth.show_tree(at as i64 + 1, &running.tree);
+        self.truth.show_tree(at + 1, &running.tree);
     }
 
     pub(super) fn carry_out(&mut self, at: usize) {
@@ -175,9 +216,26 @@ impl World {
             Fact::DigestMismatch(mismatch) => {
                 panic!("server {} is not what its leader is: {mismatch:?}", at + 1)
             }
-            Fact::RoleBegun { leads: true, epoch, .. } => {
-                self.reigns += 1;
-                tell!(self, "{} leads epoch {epoch}", at + 1);
+            Fact::RoleBegun { epoch, leads, .. } => {
+                if *leads {
+                    self.reigns += 1;
+                    self.truth.lead(*epoch, at + 1);
+                }
+                tell!(self, "{} {} epoch {epoch}", at + 1, if *leads { "leads" } else { "joins" });
+                let running = self.servers[at].running.as_mut().expect("it was just alive");
+                if std::mem::replace(&mut running.has_lost, false)
+                    && let Err(error) = running.store.forget_loss()
+                {
+                    tell!(self, "{} remembers what is no loss any more: {error:?}", at + 1);
+                }
+            }
+            Fact::SessionExpired { session, .. } => {
+                tell!(self, "{}: session {session} expires", at + 1);
+                assert!(
+                    self.is_healing || !self.plan.faults.is_empty(),
+                    "session {session} expires although its client asks all the time and nothing is broken: {}",
+                    self.state()
+                );
             }
             other => tell!(self, "{}: {other:?}", at + 1),
         }

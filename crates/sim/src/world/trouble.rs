@@ -1,64 +1,122 @@
 //! What goes wrong, and when servers start again.
 
-use zabd_replica::Input;
-use zabd_storage::disk::Crash;
+use zabd_storage::disk::{Crash, MemoryDisk};
 
 use super::{End, Event, World, tell};
-use crate::plan::Plan;
+use crate::plan::Fault;
+use crate::store::rot;
+
+/// How long after a start that failed the next is tried, in milliseconds.
+const START_AGAIN_MS: i64 = 200;
 
 impl World {
-    pub(super) fn decide(&mut self) {
-        self.at(Plan::DECISION_MS, Event::Decide);
-        let at = self.dice.throw(self.servers.len());
-        if self.servers[at].running.is_some() {
-            if self.dice.chance(self.plan.crash) {
-                self.crash(at);
+    /// A fault of the plan happens, if it still can.
+    pub(super) fn suffer(&mut self, fault: Fault) {
+        if self.is_healing {
+            return;
+        }
+        match fault {
+            Fault::Crash { at, kind, down_ms } => self.crash(at, kind, down_ms),
+            Fault::DiskFails { at, kind, down_ms } => {
+                let Some(running) = self.servers[at].running.as_ref() else { return };
+                tell!(self, "the disk of {} is about to fail", at + 1);
+                running.store.disk.plan_faults([(0, zabd_storage::disk::Fault::Fail)]);
+                self.servers[at].dies = Some((kind, down_ms));
             }
-        } else if self.dice.chance(self.plan.restart) {
-            self.start(at);
-        }
-        if self.dice.chance(self.plan.break_link) && !self.links.is_empty() {
-            let links: Vec<_> = self.links.keys().copied().collect();
-            let link = *self.dice.pick(&links);
-            tell!(self, "link {link} breaks");
-            self.sever(link);
-        }
-        if self.dice.chance(self.plan.partition) {
-            let other = self.dice.throw(self.servers.len());
-            tell!(self, "{} is not heard by {}", at + 1, other + 1);
-            self.blocked.insert((at, other));
-            if self.dice.chance(500) {
-                self.blocked.insert((other, at));
+            Fault::DiskFull { at, bytes, for_ms } => {
+                let life = self.servers[at].life;
+                let Some(running) = self.servers[at].running.as_ref() else { return };
+                tell!(self, "the disk of {} takes {bytes} bytes more", at + 1);
+                running.store.disk.set_room(Some(bytes));
+                self.at(for_ms, Event::Room { at, life });
+            }
+            Fault::Emptied { at, down_ms } => {
+                if self.can_be_spared(at) {
+                    self.crash(at, Crash::KeepsUnsynced, down_ms);
+                    tell!(self, "{} loses its disk", at + 1);
+                    self.servers[at].disk = MemoryDisk::default();
+                }
+            }
+            Fault::Rots { at, place, down_ms } => {
+                if self.can_be_spared(at) {
+                    self.crash(at, Crash::KeepsUnsynced, down_ms);
+                    let rots = rot(&self.servers[at].disk, place);
+                    tell!(self, "the newest snapshot of {} rots: {rots}", at + 1);
+                }
+            }
+            Fault::Pause { at, for_ms } => {
+                tell!(self, "{} sleeps for {for_ms} ms", at + 1);
+                self.servers[at].paused_until = self.now_ms + for_ms;
+            }
+            Fault::ClockJumps { at, by_ms } => self.servers[at].clock_ms += by_ms,
+            Fault::Breaks { which } => {
+                if !self.links.is_empty() {
+                    let link = *self.links.keys().nth(which % self.links.len()).expect("there are so many");
+                    tell!(self, "link {link} breaks");
+                    self.sever(link);
+                }
+            }
+            Fault::Cut { from, to, both, for_ms } => {
+                tell!(
+                    self,
+                    "{} is not heard by {}{}",
+                    from + 1,
+                    to + 1,
+                    if both { ", nor the other way" } else { "" }
+                );
+                for (from, to) in [(from, to)].into_iter().chain(both.then_some((to, from))) {
+                    let until = self.blocked.entry((from, to)).or_insert(0);
+                    *until = (*until).max(self.now_ms + for_ms);
+                }
             }
         }
-        if self.dice.chance(self.plan.heal) {
-            self.blocked.clear();
-        }
+    }
+
+    /// Whether the others have all that this server ever acknowledged, and can go on with it: each voter serves in the
+    /// newest epoch, and so has been brought level since it was spared itself.
+    fn can_be_spared(&self, at: usize) -> bool {
+        let newest = self.truth.newest_epoch();
+        let has_all = |other: usize| {
+            let running = self.servers[other].running.as_ref();
+            let status = running.and_then(|running| running.replica.ensemble_status());
+            let is_whole = running.is_some_and(|running| running.replica.is_serving() && !running.has_lost);
+            is_whole && status.is_some_and(|status| status.epoch == newest)
+        };
+        self.servers[at].running.is_some() && (0..self.plan.voters).all(has_all)
     }
 
     pub(super) fn start(&mut self, at: usize) {
-        let now = self.now();
-        self.servers[at].start(now, &self.configuration, self.plan.kept);
-        let tree = &self.servers[at].running.as_ref().expect("just started").tree;
-        tell!(self, "{} starts at {}", at + 1, tree.last_zxid());
-        self.feed(at, Input::Applied);
+        if self.servers[at].running.is_some() {
+            return;
+        }
+        let now = self.now(at);
+        let started = self.servers[at].start(now, &self.configuration, self.plan.kept);
+        if let Err(error) = started {
+            tell!(self, "{} does not start: {error:?}", at + 1);
+            self.at(START_AGAIN_MS, Event::Start { at });
+            return;
+        }
+        let running = self.servers[at].running.as_ref().expect("just started");
+        tell!(
+            self,
+            "{} starts at {}{}",
+            at + 1,
+            running.tree.last_zxid(),
+            if running.has_lost { ", with a loss" } else { "" }
+        );
+        self.feed(at, zabd_replica::Input::Applied);
     }
 
-    pub(super) fn crash(&mut self, at: usize) {
-        tell!(self, "{} crashes", at + 1);
-        self.crashes += 1;
-        let kind = if self.dice.chance(self.plan.crash_keeps) {
-            Crash::KeepsUnsynced
-        } else {
-            *self.dice.pick(&[
-                Crash::LosesUnsynced,
-                Crash::LosesUnsyncedData,
-                Crash::Scatters { seed: self.order },
-            ])
-        };
+    /// A server that is down already stays so.
+    pub(super) fn crash(&mut self, at: usize, kind: Crash, down_ms: i64) {
         let server = &mut self.servers[at];
-        let running = server.running.take().expect("only a running server crashes");
+        let Some(running) = server.running.take() else { return };
         server.disk = running.store.disk.after(kind);
+        server.paused_until = 0;
+        server.dies = None;
+        tell!(self, "{} crashes: {kind:?}", at + 1);
+        self.crashes += 1;
+        self.at(down_ms, Event::Start { at });
         let own: Vec<_> = self
             .links
             .iter()
@@ -68,6 +126,20 @@ impl World {
             if matches!(who, End::Server { at: server, .. } if server == at) {
                 self.close(link, end);
             }
+        }
+    }
+
+    /// The disk has refused something without which the process cannot go on.
+    pub(super) fn die(&mut self, at: usize, why: &dyn std::fmt::Debug) {
+        tell!(self, "{} ends: {why:?}", at + 1);
+        let (kind, down_ms) = self.servers[at].dies.take().unwrap_or((Crash::KeepsUnsynced, START_AGAIN_MS));
+        self.crash(at, kind, down_ms);
+    }
+
+    /// The disk has room again.
+    pub(super) fn make_room(&mut self, at: usize) {
+        if let Some(running) = self.servers[at].running.as_ref() {
+            running.store.disk.set_room(None);
         }
     }
 }
