@@ -1,29 +1,105 @@
-//! Dialling: names are resolved, then whatever they resolve to is tried, one behind the other.
+//! Dialling: names are resolved, then whatever they resolve to is tried until one answers.
+//!
+//! An address that swallows everything, as one behind a firewall does, must not keep a server from its peer for as
+//! long as a connection may take: the next address has its turn a moment later, and the first that answers wins.
 
+use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zabd_jute::quorum::Address;
 
+/// How long an address that does not answer keeps the next one from being tried; RFC 8305's delay.
+const HEAD_START: Duration = Duration::from_millis(250);
+
 /// A connection to the first of these that answers in time. A name that does not resolve is a peer that is not there
 /// (yet); that is no error.
-pub(super) async fn first_that_answers(addresses: &[Address], patience: Duration) -> Option<TcpStream> {
-    for address in addresses {
-        let resolved = match tokio::net::lookup_host((address.host.as_str(), address.port)).await {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                tracing::debug!("{address} does not resolve: {error}");
-                continue;
-            }
-        };
-        for target in resolved {
-            match timeout(patience, TcpStream::connect(target)).await {
-                Ok(Ok(socket)) => return Some(socket),
-                Ok(Err(error)) => tracing::debug!("Cannot connect to {target}: {error}"),
-                Err(_) => tracing::debug!("{target} does not answer within {patience:?}"),
-            }
+pub(super) async fn first_that_answers(addresses: Vec<Address>, patience: Duration) -> Option<TcpStream> {
+    first_of(addresses.into_iter().map(|address| async move {
+        let targets = resolve(&address, patience).await?;
+        first_of(targets.into_iter().map(|target| connect(target, patience))).await
+    }))
+    .await
+}
+
+/// What comes of the first attempt that succeeds; each begins when all before it have failed, or have had their time.
+async fn first_of<T, F>(attempts: impl IntoIterator<Item = F>) -> Option<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Option<T>> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    for attempt in attempts {
+        running.spawn(attempt);
+        let head_start = timeout(HEAD_START, succeeded(&mut running));
+        if let Ok(Some(success)) = head_start.await {
+            return Some(success);
+        }
+    }
+    succeeded(&mut running).await
+}
+
+/// The next success of those that are running; none when all have failed.
+async fn succeeded<T: Send + 'static>(running: &mut JoinSet<Option<T>>) -> Option<T> {
+    while let Some(ended) = running.join_next().await {
+        if let Ok(Some(success)) = ended {
+            return Some(success);
         }
     }
     None
+}
+
+async fn resolve(address: &Address, patience: Duration) -> Option<Vec<SocketAddr>> {
+    match timeout(patience, tokio::net::lookup_host((address.host.as_str(), address.port))).await {
+        Ok(Ok(resolved)) => return Some(resolved.collect()),
+        Ok(Err(error)) => tracing::debug!("{address} does not resolve: {error}"),
+        Err(_) => tracing::debug!("{address} does not resolve within {patience:?}"),
+    }
+    None
+}
+
+async fn connect(target: SocketAddr, patience: Duration) -> Option<TcpStream> {
+    match timeout(patience, TcpStream::connect(target)).await {
+        Ok(Ok(socket)) => return Some(socket),
+        Ok(Err(error)) => tracing::debug!("Cannot connect to {target}: {error}"),
+        Err(_) => tracing::debug!("{target} does not answer within {patience:?}"),
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(work)
+    }
+
+    async fn after_ms(ms: u64, result: Option<u32>) -> Option<u32> {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        result
+    }
+
+    /// What wins, and after how many milliseconds.
+    fn race(attempts: &[(u64, Option<u32>)]) -> (Option<u32>, u128) {
+        let attempts: Vec<_> = attempts.iter().map(|(ms, result)| after_ms(*ms, *result)).collect();
+        block_on(async {
+            let begin = tokio::time::Instant::now();
+            (first_of(attempts).await, begin.elapsed().as_millis())
+        })
+    }
+
+    #[test]
+    fn the_next_address_is_tried_when_one_has_failed_or_has_had_its_time() {
+        assert_eq!(race(&[(10, Some(1)), (0, Some(2))]), (Some(1), 10));
+        assert_eq!(race(&[(10, None), (20, Some(2))]), (Some(2), 30));
+        assert_eq!(race(&[(5000, Some(1)), (20, Some(2))]), (Some(2), 270));
+        assert_eq!(race(&[(260, Some(1)), (5000, Some(2))]), (Some(1), 260));
+        assert_eq!(race(&[(5000, None), (5000, None)]), (None, 5250));
+        assert_eq!(race(&[]), (None, 0));
+    }
 }

@@ -25,7 +25,7 @@ fn feed(shared: &Shared, input: Input) {
 
 /// Dials a peer; the links hear how it went.
 pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>) {
-    match dialling::first_that_answers(&addresses, shared.options.connect_timeout).await {
+    match dialling::first_that_answers(addresses, shared.options.connect_timeout).await {
         Some(socket) => open(&shared, socket, BytesMut::new(), |conn| Input::Dialled { peer, conn }),
         None => feed(&shared, Input::DialFailed { peer }),
     }

@@ -32,6 +32,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
 use zabd_jute::quorum::Address;
 use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::Input;
@@ -295,16 +296,24 @@ impl Quorum {
 
 async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::UnboundedReceiver<Command>) {
     listener.run(&shared);
+    // Whoever dials again has given up the dial before, which may be to an address that answers late.
+    let mut dials: BTreeMap<ServerId, AbortHandle> = BTreeMap::new();
+    let mut leader_dial: Option<AbortHandle> = None;
     while let Some(command) = commands.recv().await {
         match command {
             Command::DialPeer { peer, addresses } => {
-                drop(tokio::spawn(election::dial(shared.clone(), peer, addresses)));
+                let dial = tokio::spawn(election::dial(shared.clone(), peer, addresses)).abort_handle();
+                dials.insert(peer, dial).iter().for_each(AbortHandle::abort);
             }
-            Command::DialLeader { addresses } => drop(tokio::spawn(dial_leader(shared.clone(), addresses))),
+            Command::DialLeader { addresses } => {
+                let dial = tokio::spawn(dial_leader(shared.clone(), addresses)).abort_handle();
+                leader_dial.replace(dial).iter().for_each(AbortHandle::abort);
+            }
             Command::DialObserverMaster { addresses } => {
                 let port = shared.options.observer_master_port.expect("only a member that has one dials it");
                 let addresses = at_port(&addresses, port).collect();
-                drop(tokio::spawn(dial_leader(shared.clone(), addresses)));
+                let dial = tokio::spawn(dial_leader(shared.clone(), addresses)).abort_handle();
+                leader_dial.replace(dial).iter().for_each(AbortHandle::abort);
             }
             Command::LookUp { link, zxid } => drop(tokio::spawn(look_up(shared.clone(), link, zxid))),
         }
@@ -312,7 +321,7 @@ async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::Unbou
 }
 
 async fn dial_leader(shared: Shared, addresses: Vec<Address>) {
-    match dial::first_that_answers(&addresses, shared.options.connect_timeout).await {
+    match dial::first_that_answers(addresses, shared.options.connect_timeout).await {
         Some(socket) => open_link(&shared, socket, Side::Learner),
         None => shared.feed(peer::Input::ConnectFailed),
     }
