@@ -7,10 +7,15 @@ import time
 from harness import dump, wire
 from harness.servers import Server, ServerFailed, free_port, four_letter_word
 
+from .network import Network
+
 LEVEL_SECONDS_MAX = 60
 # A leader that ends is heard of as an exception in Java; a tree that is another is not to be heard of at all.
 COMPLAINT = re.compile(r"(?i)digests? .*not match|digest mismatch|panicked")
 SESSION_MS = 20_000
+# A member that hangs is left for another one then.
+PATIENCE_SECONDS = 1
+WRITES_PER_CREATE = 10
 
 
 def kinds_by_id(kinds):
@@ -21,24 +26,39 @@ def kinds_by_id(kinds):
 class Ensemble:
     """Servers of one list of members, on ports of their own; each may be replaced by one of another kind."""
 
-    def __init__(self, kinds, directory, observers=(), config=None, properties=None, own_hosts=False):
-        """`config` and `properties` are every member's. With `own_hosts` each has a loopback address of its own for the others."""
-        self.directory = directory
-        self.config, self.properties = config or {}, properties or {}
-        self.own_hosts = own_hosts
+    def __init__(
+            self, kinds, directory, observers=(), config=None, properties=None, own_hosts=False, has_network=False,
+            data_dirs=None, is_started=True):
+        """`config` and `properties` are every member's. With `own_hosts` each has a loopback address of its own for the others;
+        with `has_network`, members reach each other through proxies. `data_dirs` gives members other directories.
+
+        `with` starts them all, unless that is left to whoever says that they are not started.
+        """
+        self.directory, self.is_started = directory, is_started
+        self.config = {"initLimit": 10, "syncLimit": 5, "tickTime": 500, **(config or {})}
+        self.properties, self.own_hosts = properties or {}, own_hosts
+        self.data_dirs = data_dirs or {}
         self.ports = {number: (free_port(), free_port(), free_port()) for number in kinds_by_id(kinds)}
+        self.lines_differ = has_network
+        self.network = None
+        if has_network:
+            self.network = Network({number: ports[1:] for number, ports in self.ports.items()})
         self.java_quorum_ports = set()
         self.observers = set(observers)
+        self.hung = set()
         self.members = {number: self.member(number, kind) for number, kind in kinds_by_id(kinds).items()}
 
     def member(self, number, kind):
-        config = {"initLimit": 10, "syncLimit": 5, "tickTime": 500, **self.config}
-        for other, (_, quorum, election) in self.ports.items():
+        config = dict(self.config)
+        for other in self.ports:
+            quorum, election = self.network.address(number, other) if self.network else self.ports[other][1:]
             role = ":observer" if other in self.observers else ""
             host = f"127.0.0.{other}" if self.own_hosts else "127.0.0.1"
             config[f"server.{other}"] = f"{host}:{quorum}:{election}{role}"
         directory = self.directory / f"server{number}"
-        server = Server(kind, directory, port=self.ports[number][0], config=config, properties=self.properties)
+        server = Server(
+            kind, directory, port=self.ports[number][0], config=config, properties=self.properties,
+            data_dir=self.data_dirs.get(number))
         server.data_dir.mkdir(parents=True, exist_ok=True)
         (server.data_dir / "myid").write_text(f"{number}\n")
         if kind != "zabd":
@@ -48,9 +68,14 @@ class Ensemble:
     def start(self):
         for server in self.members.values():
             server.start(wait=False)
-        for server in self.members.values():
-            server.await_serving()
+        self.await_serving()
         return self
+
+    def await_serving(self):
+        """Returns when every member that runs serves."""
+        for server in self.members.values():
+            if server.running:
+                server.await_serving()
 
     def replace(self, number, kind):
         """The same member, on the same data, by another program."""
@@ -58,11 +83,26 @@ class Ensemble:
         self.members[number] = self.member(number, kind).start()
 
     def __enter__(self):
-        return self.start()
+        return self.start() if self.is_started else self
 
     def __exit__(self, *_):
         for server in self.members.values():
             server.kill()
+        if self.network:
+            self.network.close()
+
+    def pause(self, number):
+        """A member hangs: its connections stand, nothing is answered."""
+        self.members[number].pause()
+        self.hung.add(number)
+
+    def resume(self, number):
+        self.hung.remove(number)
+        self.members[number].resume()
+
+    def others(self, number):
+        """All members but one."""
+        return [other for other in self.members if other != number]
 
     def mode(self, number):
         """`leader`, `follower`, `observer`, `read-only`; None while it does not serve."""
@@ -72,12 +112,12 @@ class Ensemble:
             return None
         return found and found.group(1)
 
-    def leader(self):
-        """Who leads; waits until somebody does."""
+    def leader(self, among=None):
+        """Who leads, of all or of some; waits until somebody does."""
         deadline = time.monotonic() + LEVEL_SECONDS_MAX
         while time.monotonic() < deadline:
-            for number, server in self.members.items():
-                if server.running and self.mode(number) == "leader":
+            for number in among or self.members:
+                if number not in self.hung and self.members[number].running and self.mode(number) == "leader":
                     return number
             time.sleep(0.01)
         raise AssertionError("nobody leads")
@@ -85,8 +125,9 @@ class Ensemble:
     def await_level(self):
         """Returns when all running members show the same zxid, and it stays."""
         deadline = time.monotonic() + LEVEL_SECONDS_MAX
-        # A new epoch alone moves the leader's zxid and not that of who needed no snapshot: a session moves everybody's.
         running = {number: server for number, server in self.members.items() if server.running}
+        self.await_serving()
+        # A new epoch alone moves the leader's zxid and not that of who needed no snapshot: a session moves everybody's.
         wire.Session(next(iter(running.values())).port).end()
         before = None
         while time.monotonic() < deadline:
@@ -111,8 +152,10 @@ class Ensemble:
                 found[number] = dump.read_nodes(session, sorted(dump.all_paths(session)))
                 for node in found[number]:
                     if node["path"] == "/zookeeper/config":
-                        # Every member sets it for itself when it begins to serve.
+                        # Every member sets it for itself when it begins to serve, to what its own lines say.
                         node["stat"]["mtime"] = 0
+                        if self.lines_differ:
+                            node["data"], node["stat"]["dataLength"] = "", 0
                 session.end()
         return found
 
@@ -144,19 +187,30 @@ class Ensemble:
         return found
 
 
-class Writer(threading.Thread):
-    """Writes one value after the other to a znode of its own, through whichever member takes it, and remembers what was
-    acknowledged: the value that is there at the end may be newer than that, never older.
+class PatientSession(wire.Session):
+    """A session that waits for its server only so long."""
 
-    It holds one ephemeral in one session all along.
+    def frame(self, timeout=PATIENCE_SECONDS):
+        return super().frame(timeout)
+
+
+class Writer(threading.Thread):
+    """Writes one value after the other to a znode of its own, through whichever member takes it, creates a node for every
+    tenth, and remembers what was acknowledged: at the end all of it is there, and nothing that was not asked for.
+
+    It holds one ephemeral in one session all along. What it is told never goes back, whomever it asks.
     """
 
-    def __init__(self, ensemble, number):
+    def __init__(self, ensemble, number, payload=b""):
         super().__init__()
-        self.ensemble, self.number = ensemble, number
+        self.ensemble, self.number, self.payload = ensemble, number, payload
         self.path = f"/writer-{number}"
         self.session_id, self.password = 0, bytes(16)
         self.asked = self.acknowledged = 0
+        self.last_zxid = 0
+        self.is_ready = False
+        self.sets_asked = self.sets_acknowledged = 0
+        self.created_asked, self.created = set(), set()
         self.gaps = []
         self.last = time.monotonic()
         self.failure = None
@@ -173,35 +227,55 @@ class Writer(threading.Thread):
         ports = [server.port for server in self.ensemble.members.values()]
         port = ports[(self.number + self.asked) % len(ports)]
         try:
-            session = wire.Session(port, SESSION_MS, self.session_id, self.password)
+            session = PatientSession(port, SESSION_MS, self.session_id, self.password, self.last_zxid)
         except (OSError, wire.Closed):
             time.sleep(0.005)
             self.asked += 1
             return
         assert session.session_id, f"the session 0x{self.session_id:x} is gone"
-        is_new = self.session_id == 0
         self.session_id, self.password = session.session_id, session.password
         try:
-            if is_new:
+            if not self.is_ready:
                 create(session, self.path, 0)
                 create(session, self.path + "-ephemeral", 1)
+                self.is_ready = True
+            self.read(session)
             self.write(session)
         except (OSError, wire.Closed):
             session.close()
 
+    def read(self, session):
+        """Whoever has been told of a write is told of it by everybody."""
+        reply = session.call(wire.GET_DATA, wire.Writer().ustring(self.path).boolean(False).bytes)
+        assert reply.err == 0, f"{self.path} is not there: {reply.err}"
+        found = number_in(reply.reader().buffer())
+        assert self.acknowledged <= found <= self.asked, (
+            f"{self.path} is {found} for a client that knows of {self.acknowledged}")
+
     def write(self, session):
         while not self.ends.is_set():
             self.asked += 1
-            body = wire.Writer().ustring(self.path).buffer(str(self.asked).encode()).int(-1).bytes
-            reply = session.call(wire.SET_DATA, body)
-            if reply.err == -118:
-                raise wire.Closed("the session has moved")
-            assert reply.err == 0, f"a write was refused with {reply.err}"
+            if self.asked % WRITES_PER_CREATE == 0:
+                name = f"{self.path}/{self.asked}"
+                self.created_asked.add(name)
+                self.acknowledge(session.create(name))
+                self.created.add(name)
+            self.sets_asked += 1
+            data = str(self.asked).encode() + b" " + self.payload
+            self.acknowledge(session.call(wire.SET_DATA, wire.Writer().ustring(self.path).buffer(data).int(-1).bytes))
+            self.sets_acknowledged += 1
             self.acknowledged = self.asked
             now = time.monotonic()
             self.gaps.append(now - self.last)
             self.last = now
         session.close()
+
+    def acknowledge(self, reply):
+        if reply.err == -118:
+            raise wire.Closed("the session has moved")
+        assert reply.err == 0, f"a write was refused with {reply.err}"
+        assert self.last_zxid < reply.zxid, f"0x{reply.zxid:x} was acknowledged after 0x{self.last_zxid:x}"
+        self.last_zxid = reply.zxid
 
     def stop(self):
         self.ends.set()
@@ -212,11 +286,44 @@ class Writer(threading.Thread):
     def assert_kept(self, nodes):
         """Holds the ledger against one member's tree."""
         by_path = {node["path"]: node for node in nodes}
-        found = int(dump.base64.b64decode(by_path[self.path]["data"]))
+        node = by_path[self.path]
+        found, sets = number_in(dump.base64.b64decode(node["data"])), node["stat"]["version"]
         assert self.acknowledged <= found <= self.asked, (
             f"{self.path} is {found}, {self.acknowledged} was acknowledged, {self.asked} was asked for")
+        assert self.sets_acknowledged <= sets <= self.sets_asked, (
+            f"{self.path} was set {sets} times, {self.sets_acknowledged} acknowledged, {self.sets_asked} asked for")
+        children = {path for path in by_path if path.startswith(self.path + "/")}
+        assert not self.created - children, f"acknowledged and lost: {sorted(self.created - children)}"
+        assert not children - self.created_asked, f"never asked for: {sorted(children - self.created_asked)}"
         owner = by_path[self.path + "-ephemeral"]["stat"]["ephemeralOwner"]
         assert owner == self.session_id, "an ephemeral is not its session's"
+
+
+def await_progress(writers, count=20):
+    """Returns when every writer has had so many more writes acknowledged."""
+    goals = [len(writer.gaps) + count for writer in writers]
+    deadline = time.monotonic() + LEVEL_SECONDS_MAX
+    while any(len(writer.gaps) < goal for writer, goal in zip(writers, goals)):
+        failures = [writer.failure for writer in writers if writer.failure]
+        assert not failures, failures
+        assert time.monotonic() < deadline, "nobody takes writes"
+        time.sleep(0.005)
+
+
+def finish(ensemble, writers):
+    """Ends the writers and compares everything."""
+    for writer in writers:
+        writer.stop()
+    trees = ensemble.trees()
+    for nodes in trees.values():
+        for writer in writers:
+            writer.assert_kept(nodes)
+    ensemble.assert_equal_trees()
+
+
+def number_in(data):
+    """The number that a writer has put there."""
+    return int(data.split()[0])
 
 
 def create(session, path, flags):

@@ -9,47 +9,7 @@ import time
 import pytest
 
 from . import members
-
-WRITERS = 3
-
-
-@pytest.fixture(name="write_through")
-def write_through_fixture():
-    """Starts writers on an ensemble; whatever happens, they end."""
-    started = []
-
-    def start(ensemble):
-        started.extend(members.Writer(ensemble, number) for number in range(WRITERS))
-        for writer in started:
-            writer.start()
-        return started
-
-    yield start
-    for writer in started:
-        writer.ends.set()
-        writer.join()
-
-
-def await_progress(writers, count=20):
-    """Returns when every writer has had so many more writes acknowledged."""
-    goals = [len(writer.gaps) + count for writer in writers]
-    deadline = time.monotonic() + 60
-    while any(len(writer.gaps) < goal for writer, goal in zip(writers, goals)):
-        failures = [writer.failure for writer in writers if writer.failure]
-        assert not failures, failures
-        assert time.monotonic() < deadline, "nobody takes writes"
-        time.sleep(0.005)
-
-
-def finish(ensemble, writers):
-    """Ends the writers and compares everything."""
-    for writer in writers:
-        writer.stop()
-    trees = ensemble.trees()
-    for nodes in trees.values():
-        for writer in writers:
-            writer.assert_kept(nodes)
-    ensemble.assert_equal_trees()
+from .members import await_progress, finish
 
 
 def test_three_members_outlive_each_other(tmp_path, write_through):

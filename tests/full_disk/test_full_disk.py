@@ -3,52 +3,24 @@
 The disk is a tmpfs of a few MiB, filled to its last page by a file of its own; mounting it takes root.
 """
 
-import errno
-import os
-import subprocess
 import time
 
 import pytest
 
 from harness import wire
+from harness.disk import Disk
 from harness.servers import Server, four_letter_word
 from harness.wire import Writer
 
 NOT_READ_ONLY = -119
 NO_NODE = -101
 SECONDS_MAX = 20
-AS_ROOT = [] if os.geteuid() == 0 else ["sudo"]
-
-
-class Disk:
-    """A file system that can be filled to the last byte."""
-
-    def __init__(self, path):
-        self.path = path
-        self.ballast = path / "ballast"
-
-    def fill(self):
-        """Leaves no room for one more page."""
-        with open(self.ballast, "ab", buffering=0) as ballast:
-            for size in (1 << 16, 1 << 12, 1):
-                try:
-                    while ballast.write(b"\x01" * size):
-                        pass
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
-
-    def free(self):
-        """Gives the room back."""
-        os.truncate(self.ballast, 0)
 
 
 @pytest.fixture
 def disk(tmp_path):
-    path = tmp_path / "disk"
-    path.mkdir()
-    subprocess.run([*AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(path)], check=True)
-    yield Disk(path)
-    subprocess.run([*AS_ROOT, "umount", str(path)], check=True)
+    with Disk(tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.fixture

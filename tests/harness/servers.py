@@ -91,6 +91,7 @@ class Server:
             **(config or {}),
         }
         self.properties = {"DigestAuthenticationProvider.superDigest": SUPER_DIGEST, **(properties or {})}
+        self.environment = {}
         self.process = None
 
     @property
@@ -133,7 +134,7 @@ class Server:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
-                preexec_fn=die_with_parent)
+                env={**os.environ, **self.environment}, preexec_fn=die_with_parent)
         if wait:
             self.await_serving()
         return self
@@ -161,6 +162,14 @@ class Server:
     def kill(self):
         """Ends the process as a crash would (SIGKILL)."""
         return self._end(signal.SIGKILL)
+
+    def pause(self):
+        """Lets the process hang (SIGSTOP); its connections stand."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        """Lets it go on as if nothing had been (SIGCONT)."""
+        self.process.send_signal(signal.SIGCONT)
 
     def _end(self, how):
         if self.process is None:

@@ -1,8 +1,8 @@
 """A pytest plugin that lets kazoo's own suite run against a server of ours.
 
-kazoo's harness starts an ensemble of Java servers with TLS and SASL. Here `ZookeeperCluster` is one standalone server of the
-kind in ZABD_KAZOO_SERVER, without TLS and SASL; the tests themselves are untouched. Outcomes go to the file in
-ZABD_KAZOO_OUTCOMES, one `outcome nodeid` per line.
+kazoo's harness starts an ensemble of Java servers with TLS and SASL. Here `ZookeeperCluster` is as many servers as
+ZABD_KAZOO_SIZE says, of the kind in ZABD_KAZOO_SERVER, without TLS and SASL; the tests themselves are untouched. Outcomes go
+to the file in ZABD_KAZOO_OUTCOMES, one `outcome nodeid` per line.
 """
 
 import os
@@ -24,13 +24,12 @@ import kazoo.testing.common as common  # noqa: E402
 KIND = os.environ["ZABD_KAZOO_SERVER"]
 os.environ["ZOOKEEPER_PATH"] = "replaced by this plugin"
 os.environ["ZOOKEEPER_VERSION"] = "3.8.0"
-os.environ["ZOOKEEPER_CLUSTER_SIZE"] = "1"
-os.environ["ZOOKEEPER_PORT_OFFSET"] = str(free_port())
+os.environ["ZOOKEEPER_CLUSTER_SIZE"] = os.environ["ZABD_KAZOO_SIZE"]
 for name in ("ZOOKEEPER_CLASSPATH", "ZOOKEEPER_JAAS_AUTH", "CI"):
     os.environ.pop(name, None)
 
 
-class StandaloneServer(common.ManagedZooKeeper):
+class OurServer(common.ManagedZooKeeper):
     """What kazoo calls a managed ZooKeeper, run by our harness."""
 
     server = None
@@ -43,9 +42,21 @@ class StandaloneServer(common.ManagedZooKeeper):
             entries = dict(entry.split("=", 1) for entry in self.configuration_entries)
             properties = dict(
                 word.removeprefix("-Dzookeeper.").split("=", 1) for word in self.java_system_properties)
+            if self.peers:
+                entries.pop(os.environ["ZABD_KAZOO_LEAVES_OUT"], None)
+                entries.update({"initLimit": 4, "syncLimit": 2, **self.members()})
+                properties["readonlymode.enabled"] = "true"
             self.server = Server(KIND, self.working_path, port=self.client_port, config=entries, properties=properties)
-        self.server.start()
+            self.server.data_dir.mkdir(exist_ok=True)
+            (self.server.data_dir / "myid").write_text(str(self.server_info.server_id))
+        self.server.start(wait=not self.peers)
         self._running = True
+
+    def members(self):
+        """As kazoo writes them."""
+        return {
+            f"server.{each.server_id}": f"localhost:{each.leader_port}:{each.election_port}:{each.peer_type}"
+            for each in (self.server_info, *self.peers)}
 
     def stop(self):
         if self.running:
@@ -65,9 +76,17 @@ def start_cluster(cluster):
     """Starts without kazoo's pause of two seconds: our servers wait until they serve."""
     for server in cluster:
         server.run()
+    for server in cluster:
+        server.server.await_serving()
 
 
-common.ManagedZooKeeper = StandaloneServer
+def with_free_ports(server_id, _client, secure, _election, _leader, admin, peer_type):
+    """kazoo counts ports from an offset; there may be somebody there."""
+    return Ports(server_id, free_port(), secure, free_port(), free_port(), admin, peer_type)
+
+
+Ports, common.ServerInfo = common.ServerInfo, with_free_ports
+common.ManagedZooKeeper = OurServer
 common.ZookeeperCluster.start = start_cluster
 common.ZookeeperCluster.perform_ssl_certs_generation = lambda cluster: None
 

@@ -1,6 +1,7 @@
-"""zabd passes every test of kazoo's own suite that a standalone Java 3.8.0 passes.
+"""zabd passes every test of kazoo's own suite that a standalone Java 3.8.0 passes, and on three servers those that need
+several.
 
-The suite runs once, in its own processes; here is one test for each of its tests.
+The suite runs once for each, in its own processes; here is one test for each of its tests.
 """
 
 import pytest
@@ -24,6 +25,18 @@ def test_kazoo(outcomes, name):
 def test_the_lists_cover_the_suite(outcomes):
     results, _ = outcomes
     assert set(suite.listed(suite.PASSES)) | set(suite.listed(suite.EXCUSED)) == set(results)
+
+
+@pytest.fixture(scope="module")
+def ensemble_outcomes(kind, tmp_path_factory):
+    log = tmp_path_factory.mktemp("kazoo-ensemble") / "output"
+    return suite.run_tests(kind, suite.listed(suite.ENSEMBLE), 3, log, size=3), log
+
+
+@pytest.mark.parametrize("name", suite.listed(suite.ENSEMBLE))
+def test_kazoo_on_three_servers(ensemble_outcomes, name):
+    results, log = ensemble_outcomes
+    assert results.get(name) == "passed", excerpt(log.read_text(errors="replace"), name)
 
 
 def excerpt(text, name):

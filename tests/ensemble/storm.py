@@ -1,0 +1,134 @@
+"""A storm: one hurt after the other, drawn from a seed, under load, for as long as one likes.
+
+    PYTHONPATH=tests .deps/venv/bin/python -m ensemble.storm --seconds 600 --size 5 --seed 1
+
+Hurts overlap: while some members hang or are cut off, others are killed. After each the ensemble is healed and must take writes;
+at the end all trees are compared, and held against what was acknowledged. What a seed decides is what is done and to whom;
+when it happens is the machine's.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import members
+
+BRISK = {"tickTime": 200, "syncLimit": 5, "initLimit": 20}
+WRITERS = 4
+
+
+class Storm:
+    """Hurts an ensemble of zabd with a network of its own."""
+
+    def __init__(self, ensemble, seed):
+        self.ensemble, self.random = ensemble, random.Random(seed)
+        self.done = []
+
+    def some(self, most=None):
+        """Some members, at least one; by default they may be all."""
+        everybody = sorted(self.ensemble.members)
+        return self.random.sample(everybody, self.random.randint(1, most or len(everybody)))
+
+    def hurt(self):
+        """Two things at once, for a moment."""
+        for what in self.random.sample(self.KINDS, 2):
+            self.done.append(what.__name__.strip("_"))
+            what(self)
+        time.sleep(self.random.choice((0.05, 0.3, 1.5)))
+
+    def heal(self):
+        """Everybody runs and reaches everybody."""
+        for number in list(self.ensemble.hung):
+            self.ensemble.resume(number)
+        self.ensemble.network.heal()
+        for server in self.random.sample(list(self.ensemble.members.values()), len(self.ensemble.members)):
+            if not server.running:
+                server.start(wait=False)
+
+    def _kill(self):
+        for number in self.some():
+            self._wake(number)
+            self.ensemble.members[number].kill()
+
+    def _stop(self):
+        for number in self.some(2):
+            self._wake(number)
+            self.ensemble.members[number].stop()
+
+    def _wake(self, number):
+        if number in self.ensemble.hung:
+            self.ensemble.resume(number)
+
+    def _hang(self):
+        for number in self.some(2):
+            if self.ensemble.members[number].running and number not in self.ensemble.hung:
+                self.ensemble.pause(number)
+
+    def _split(self):
+        everybody = sorted(self.ensemble.members)
+        self.random.shuffle(everybody)
+        at = self.random.randrange(1, len(everybody))
+        bridge = {everybody[at]} if self.random.random() < 0.3 else set()
+        self.ensemble.network.split(set(everybody[:at]) | bridge, set(everybody[at:]))
+
+    def _deafen(self):
+        """One way only."""
+        for pair in self.random.sample(sorted(self.ensemble.network.directions), self.random.randint(1, 4)):
+            self.ensemble.network.hold(*pair)
+
+    def _cut(self):
+        for pair in self.random.sample(sorted(self.ensemble.network.directions), self.random.randint(1, 6)):
+            self.ensemble.network.cut(*pair)
+
+    def _slow(self):
+        for pair in self.random.sample(sorted(self.ensemble.network.directions), self.random.randint(1, 6)):
+            self.ensemble.network.slow(*pair, self.random.choice((0.01, 0.1, 0.8)))
+            self.ensemble.network.narrow(*pair, self.random.choice((20_000, 1_000_000)))
+
+    KINDS = (_kill, _stop, _hang, _split, _deafen, _cut, _slow)
+
+
+def storm(ensemble, writers, seed, hurts=None, seconds=None):
+    """So many hurts, or for so long; then everything is compared. Gives what was done."""
+    storm = Storm(ensemble, seed)
+    members.await_progress(writers)
+    until = time.monotonic() + (seconds or 0)
+    while len(storm.done) < 2 * hurts if hurts else time.monotonic() < until:
+        storm.hurt()
+        storm.heal()
+        try:
+            members.await_progress(writers)
+        except AssertionError as failure:
+            raise AssertionError(f"seed {seed}, after {storm.done[-6:]}: {failure}") from failure
+    members.finish(ensemble, writers)
+    return storm.done
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--size", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    directory = tempfile.mkdtemp(prefix="storm-")
+    print(f"seed {arguments.seed}, directories and logs in {directory}", flush=True)
+    with members.Ensemble(["zabd"] * arguments.size, Path(directory), has_network=True, config=BRISK) as ensemble:
+        writers = [members.Writer(ensemble, number) for number in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        try:
+            done = storm(ensemble, writers, arguments.seed, seconds=arguments.seconds)
+        finally:
+            for writer in writers:
+                writer.ends.set()
+                writer.join()
+    writes = sum(writer.sets_acknowledged + len(writer.created) for writer in writers)
+    print(f"{len(done)} hurts, {writes} acknowledged writes, none lost; all trees equal")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
