@@ -128,7 +128,7 @@ class Ensemble:
         running = {number: server for number, server in self.members.items() if server.running}
         self.await_serving()
         # A new epoch alone moves the leader's zxid and not that of who needed no snapshot: a session moves everybody's.
-        wire.Session(next(iter(running.values())).port).end()
+        self.write_something(next(iter(running.values())).port, deadline)
         before = None
         while time.monotonic() < deadline:
             try:
@@ -140,6 +140,15 @@ class Ensemble:
             before = zxids
             time.sleep(0.2)
         raise AssertionError(f"members are not level: {before}")
+
+    def write_something(self, port, deadline):
+        """A session, opened and closed; a member that was a leader may still have to find out that it is none."""
+        while True:
+            try:
+                return wire.Session(port).end()
+            except (OSError, wire.Closed):
+                assert time.monotonic() < deadline, "a member lets no session in"
+                time.sleep(0.02)
 
     def trees(self):
         """What every running member shows, node by node; sessions of their readers apart."""

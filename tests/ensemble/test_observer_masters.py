@@ -10,7 +10,7 @@ import pytest
 from harness.servers import free_port
 
 from . import members
-from .test_ensemble import await_progress, finish, write_through_fixture as _  # noqa: F401 (a fixture)
+from .members import await_progress, finish
 
 VOTERS = (1, 2, 3)
 OBSERVERS = (4, 5)

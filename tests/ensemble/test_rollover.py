@@ -8,7 +8,7 @@ import time
 import pytest
 
 from . import members
-from .test_ensemble import await_progress, finish, write_through_fixture as _  # noqa: F401 (a fixture)
+from .members import await_progress, finish
 
 # So many transactions, and the next one would have no position.
 LEFT = 0x100
