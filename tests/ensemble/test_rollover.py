@@ -27,7 +27,7 @@ def epoch(ensemble):
     return max(zxids, default=0) >> 32
 
 
-@pytest.mark.parametrize("kinds", [("zabd",) * 3], ids="-".join)
+@pytest.mark.parametrize("kinds", [("zabd",) * 3, ("java395", "zabd", "zabd")], ids="-".join)
 def test_an_epoch_ends_when_its_counter_does(tmp_path, write_through, kinds):
     with members.Ensemble(list(kinds), tmp_path, properties=dict(PROPERTIES)) as ensemble:
         writers = write_through(ensemble)

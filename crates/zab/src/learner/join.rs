@@ -38,15 +38,28 @@ impl Learner {
             return;
         }
         self.attempts += 1;
-        if self.attempts as usize <= self.masters.len() {
-            self.dial(out);
+        if self.asks_masters {
+            self.on_master_refused(now, out);
             return;
         }
-        if self.attempts >= ATTEMPTS_MAX + self.masters.len() as u32 {
+        if self.attempts >= ATTEMPTS_MAX {
             self.leave(Reason::LeaderUnreachable, out);
             return;
         }
         self.deadline = now.after_ms(self.timing.connect_delay_ms);
+    }
+
+    /// The next follower, round after round: they serve observers only when they are in step themselves. Then the leader,
+    /// which Java's observers never turn to.
+    fn on_master_refused(&mut self, now: Instant, out: &mut Effects) {
+        if self.masters_until <= now {
+            self.asks_masters = false;
+            self.attempts = 0;
+        } else if (self.attempts as usize).is_multiple_of(self.masters.len()) {
+            self.deadline = now.after_ms(self.timing.connect_delay_ms);
+            return;
+        }
+        self.dial(out);
     }
 
     pub(super) fn on_join(&mut self, packet: &Bytes, decoded: FromLeader<'_>, out: &mut Effects) {

@@ -155,6 +155,10 @@ pub struct Learner {
     testing: Testing,
     phase: Phase,
     attempts: u32,
+    /// Whether one of them is asked, and not the leader.
+    asks_masters: bool,
+    /// From then on it is the leader.
+    masters_until: Instant,
     link: Option<LinkId>,
     /// When the leader counts as gone; while dialling, when the next attempt is due.
     deadline: Instant,
@@ -199,6 +203,8 @@ impl Learner {
             reconfig: start.reconfig,
             vouches: start.vouches,
             needs_snapshot: start.needs_snapshot,
+            asks_masters: !start.masters.is_empty(),
+            masters_until: now.after_ms(start.timing.sync_ms()),
             masters: start.masters,
             testing: start.testing,
             phase: Phase::Dialling,
@@ -226,9 +232,11 @@ impl Learner {
     }
 
     pub(super) fn dial(&self, out: &mut Effects) {
-        out.push(match self.masters.get(self.attempts as usize) {
-            Some(server) => Effect::DialObserverMaster { server: *server },
-            None => Effect::Dial { leader: self.leader },
+        out.push(if self.asks_masters {
+            let server = self.masters[self.attempts as usize % self.masters.len()];
+            Effect::DialObserverMaster { server }
+        } else {
+            Effect::Dial { leader: self.leader }
         });
     }
 
