@@ -31,6 +31,8 @@ pub mod watches;
 mod write;
 
 #[cfg(test)]
+mod in_flight_tests;
+#[cfg(test)]
 mod tests;
 
 pub use ensemble::{EnsembleStatus, LocalSessions, MemberOptions, QuorumFigures, Serving};
