@@ -129,8 +129,7 @@ class Server:
         assert self.process is None, "already started"
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        lines = [f"{key}={value}\n" for key, value in self.config.items()]
-        (self.directory / "zoo.cfg").write_text("".join(lines))
+        self.write_config()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
@@ -138,6 +137,11 @@ class Server:
         if wait:
             self.await_serving()
         return self
+
+    def write_config(self):
+        """Writes zoo.cfg; a server may change it while it runs."""
+        lines = [f"{key}={value}\n" for key, value in self.config.items()]
+        (self.directory / "zoo.cfg").write_text("".join(lines))
 
     def await_serving(self):
         """Returns when `srvr` is answered with a mode."""

@@ -4,6 +4,7 @@
 //! limits are ordered, units are in the names, "off" is `None` rather than a magic number (except
 //! where the four-letter word `conf` prints the operator's own number back).
 
+use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
 use crate::error::{ConfigError, Warning};
 use std::collections::BTreeMap;
@@ -16,8 +17,16 @@ use std::path::PathBuf;
 pub struct EnsembleConfig {
     /// This server's number among them.
     pub myid: i64,
-    /// The `server.N`, `group.N` and `weight.N` lines, as written, one per line.
+    /// The `server.N`, `group.N` and `weight.N` lines, as written, one per line, and the `version` of a dynamic file.
     pub members: String,
+    /// Members that were proposed in their place and may have been agreed to.
+    pub next_members: Option<String>,
+    /// Where the members are kept; nowhere if they came without a zoo.cfg.
+    pub files: Option<ConfigFiles>,
+    /// Whether the members came out of a dynamic file.
+    pub is_dynamic: bool,
+    /// `standaloneEnabled`: whether an ensemble has two voters at least.
+    pub standalone_enabled: bool,
     /// Ticks until a learner is in step with its leader.
     pub init_limit_ticks: u32,
     /// Ticks after which one that is in step is given up.
@@ -146,8 +155,8 @@ pub struct Config {
     pub four_letter_words: FourLetterWords,
     /// `readonlymode.enabled`; on a standalone server it only enables the word `isro`.
     pub read_only_mode: bool,
-    /// Whether a `reconfig` is answered `Unimplemented`, as by any standalone server, rather than
-    /// `ReconfigDisabled`.
+    /// Whether the members of an ensemble may be changed at run time. A standalone server has none, and answers
+    /// `Unimplemented` rather than `ReconfigDisabled`.
     pub reconfig_enabled: bool,
     /// Whether operations are written to the audit log.
     pub audit_enabled: bool,

@@ -7,6 +7,7 @@
 
 mod config;
 mod draft;
+mod dynamic_file;
 mod effective;
 mod error;
 mod exit_code;
@@ -27,6 +28,7 @@ pub use config::{
     AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig, FourLetterWords,
     ListenHost, LogConfig, LogFormat, LogLevel, RequestThrottle, Secret, SnapshotCompression,
 };
+pub use dynamic_file::{ConfigFiles, dynamic_file, without_members};
 pub use effective::Effective;
 pub use error::{ConfigError, ConfigErrors, Warning};
 pub use exit_code::ExitCode;

@@ -14,8 +14,10 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Membership {
     pub members: BTreeMap<i64, Member>,
-    /// The lines themselves.
+    /// The lines themselves, and the version, if they have one.
     pub text: String,
+    /// The same of the members that were about to take their place.
+    pub next: Option<String>,
 }
 
 /// What is needed of `host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`.
@@ -50,7 +52,7 @@ impl Membership {
                 }),
             }
         }
-        Membership { members, text: String::new() }
+        Membership { members, ..Membership::default() }
     }
 
     pub fn participants(&self) -> usize {

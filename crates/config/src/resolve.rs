@@ -6,6 +6,7 @@
 
 use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost};
 use crate::draft::Draft;
+use crate::dynamic_file::ConfigFiles;
 use crate::effective::{Effective, shown};
 use crate::error::{ConfigError, ConfigErrors, Warning};
 use crate::key::{Honour, Key, Problem};
@@ -29,9 +30,10 @@ pub(crate) fn resolve(
     settings: Vec<Setting>,
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
+    config_file: Option<String>,
     read: ReadFile<'_>,
 ) -> Result<Config, ConfigErrors> {
-    let mut resolver = Resolver { draft: Draft::new(), last: BTreeMap::new(), errors, warnings };
+    let mut resolver = Resolver { draft: Draft::new(), last: BTreeMap::new(), errors, warnings, config_file };
     resolver.collect(settings);
     resolver.apply();
     resolver.check_directories();
@@ -52,6 +54,7 @@ struct Resolver {
     last: BTreeMap<String, (&'static Key, Setting)>,
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
+    config_file: Option<String>,
 }
 
 impl Resolver {
@@ -323,7 +326,17 @@ impl Resolver {
         let mut membership = Membership::parse(&lines, self.draft.multi_address_enabled, &mut self.errors);
         let line = |line: &Setting| format!("{}={}", keys::unprefixed(&line.key), line.value);
         membership.text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
+        if let Some(path) = &self.draft.dynamic_config_file {
+            membership.text.extend(version_of(path).map(|version| format!("\nversion={version:x}")));
+            membership.next = self.next_members(read);
+        }
         membership
+    }
+
+    /// What was proposed and not committed when the server ended. As in Java it counts only beside a dynamic file.
+    fn next_members(&self, read: ReadFile<'_>) -> Option<String> {
+        let path = ConfigFiles::new(self.config_file.as_ref()?).next();
+        Some(String::from_utf8_lossy(&read(&path).ok()?).into_owned())
     }
 
     fn dynamic_lines(&mut self, path: &str, read: ReadFile<'_>) -> Vec<Setting> {
@@ -419,6 +432,10 @@ impl Resolver {
         self.draft.config.ensemble = Some(EnsembleConfig {
             myid,
             members: membership.text.clone(),
+            next_members: membership.next.clone(),
+            files: self.config_file.as_ref().map(ConfigFiles::new),
+            is_dynamic: self.draft.dynamic_config_file.is_some(),
+            standalone_enabled: self.draft.standalone_enabled,
             init_limit_ticks: init,
             sync_limit_ticks: sync,
             connect_timeout_ms: self.draft.connect_timeout_ms,
@@ -443,7 +460,6 @@ impl Resolver {
         };
         let has = |name: &str| self.last.contains_key(name);
         let asked = [
-            ("reconfigEnabled", self.draft.config.reconfig_enabled),
             ("sslQuorum", is_set("sslQuorum", &["true"])),
             ("quorum.auth.enableSasl", self.draft.quorum_sasl_enabled),
             ("oraclePath", has("oraclePath")),
@@ -526,6 +542,11 @@ impl Resolver {
             hint: Some(hint.to_owned()),
         });
     }
+}
+
+/// A dynamic file's version is what stands behind the last dot of its name, if that is a hexadecimal number.
+fn version_of(path: &str) -> Option<i64> {
+    path.rsplit_once('.').and_then(|(_, version)| i64::from_str_radix(version, 16).ok())
 }
 
 /// The words for a problem with one value.

@@ -23,6 +23,8 @@ pub struct Sources {
     settings: Vec<Setting>,
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
+    /// The zoo.cfg, if there is one.
+    config_file: Option<String>,
     /// Set when the words themselves could not be had: then what they lack is no mistake of theirs.
     is_incomplete: bool,
 }
@@ -49,9 +51,10 @@ impl Sources {
         self
     }
 
-    /// Adds a zoo.cfg: the path only names it in messages.
+    /// Adds a zoo.cfg: the path names it in messages, and the files beside it.
     #[must_use]
     pub fn file(mut self, path: &str, bytes: &[u8]) -> Self {
+        self.config_file = Some(path.to_owned());
         let entries = file_settings(path, bytes, &mut self.errors);
         self.warn_about_repetitions(&entries);
         self.settings.extend(entries);
@@ -85,13 +88,14 @@ impl Sources {
         self.pairs([("maxClientCnxns", "0")].into_iter().chain(all))
     }
 
-    /// Understands all of it. `read` is asked for `dynamicConfigFile` and for `<dataDir>/myid`.
+    /// Understands all of it. `read` is asked for `dynamicConfigFile`, for what was to follow it, and for
+    /// `<dataDir>/myid`.
     pub fn resolve(self, read: ReadFile<'_>) -> Result<Config, ConfigErrors> {
-        let Sources { settings, errors, warnings, is_incomplete } = self;
+        let Sources { settings, errors, warnings, config_file, is_incomplete } = self;
         if is_incomplete {
             return Err(ConfigErrors(errors));
         }
-        resolve::resolve(settings, errors, warnings, read)
+        resolve::resolve(settings, errors, warnings, config_file, read)
     }
 
     fn warn_about_repetitions(&mut self, entries: &[Setting]) {

@@ -236,7 +236,6 @@ fn a_member_needs_its_number_and_its_limits() {
         ("2\n", "initLimit=10\n", "syncLimit is not set"),
         ("7\n", limits, "My id 7 not in the peer list"),
         ("", limits, "serverid"),
-        ("2\n", "initLimit=10\nsyncLimit=5\nreconfigEnabled=true\n", "ensembles cannot do this yet"),
         ("2\n", "initLimit=10\nsyncLimit=5\nsslQuorum=true\n", "ensembles cannot do this yet"),
     ] {
         let errors = member(id, &format!("{MEMBERS}{lines}")).unwrap_err().to_string();
@@ -278,6 +277,22 @@ fn members_may_stand_in_a_dynamic_file() {
     let strange = strange.file(start).unwrap_err().to_string();
     assert!(strange.contains("/zoo.dyn:1: dynamic file shouldn't have version inside"), "{strange}");
     assert!(strange.contains("/zoo.dyn:3: Unrecognised parameter: tickTime"), "{strange}");
+}
+
+/// The version is in the file's name; what was proposed and not committed stands beside zoo.cfg.
+#[test]
+fn a_dynamic_file_has_a_version_and_may_have_a_successor() {
+    let lines = "initLimit=10\nsyncLimit=5\nreconfigEnabled=true\ndynamicConfigFile=/conf/zoo.cfg.dynamic.10000000f\n";
+    let world =
+        || World::default().with("/data/myid", "2\n").with("/conf/zoo.cfg.dynamic.10000000f", MEMBERS);
+    let text = format!("dataDir=/data\nclientPort=2181\n{lines}");
+    let ensemble = world().file(&text).unwrap().ensemble.unwrap();
+    assert_eq!(ensemble.members, format!("{MEMBERS}version=10000000f"));
+    assert_eq!((ensemble.next_members, ensemble.is_dynamic), (None, true));
+    let next = "server.2=b:1:2\nversion=100000010";
+    let ensemble = world().with("zoo.cfg.dynamic.next", next).file(&text).unwrap().ensemble.unwrap();
+    assert_eq!(ensemble.next_members.as_deref(), Some(next));
+    assert_eq!(ensemble.files.unwrap().zoo_cfg(), std::path::Path::new("zoo.cfg"));
 }
 
 #[test]

@@ -83,6 +83,9 @@ impl Replica {
         let limits = Limits { field_bytes_max: bytes.len() };
         let entry = Entry::decode(&mut Reader::with_limits(bytes, limits)).expect("our own record decodes");
         assert_eq!(entry.header.zxid, zxid, "a record stands at its position");
+        if entry.header.kind == OpCode::Reconfig.code() {
+            self.note_reconfiguration(zxid);
+        }
         if self.is_fuzzy(zxid) {
             self.replay(tree, &entry, out);
             return;
@@ -149,7 +152,14 @@ impl Replica {
                         reply::success(bytes, xid, zxid, body);
                     }
                     (txn, Some(result)) => {
-                        reply::success(bytes, xid, zxid, |w| body(w, op, path_of(txn), result));
+                        reply::success(bytes, xid, zxid, |w| {
+                            if let (Some(OpCode::Reconfig), Txn::SetData { data, .. }) =
+                                (OpCode::from_code(op), txn)
+                            {
+                                w.buffer(*data);
+                            }
+                            body(w, op, path_of(txn), result);
+                        });
                     }
                     (_, None) => unreachable!("every operation has a result"),
                 }

@@ -147,8 +147,10 @@ pub(crate) fn events(request: &Request, txn: &Txn<'_>, limits: Limits) -> Vec<Au
         OpCode::Reconfig => event("reconfig"),
         _ => return Vec::new(),
     };
-    if let Txn::Create(create) = txn {
-        event.znode = Some(create.path.clone().into_owned());
+    match txn {
+        Txn::Create(create) => event.znode = Some(create.path.clone().into_owned()),
+        Txn::SetData { path, .. } if op == OpCode::Reconfig => event.znode = Some(path.clone().into_owned()),
+        _ => (),
     }
     vec![event]
 }

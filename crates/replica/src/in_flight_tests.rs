@@ -50,7 +50,7 @@ impl Server {
             check,
             read: ReadOptions { skip_acl: false, limits: Limits::default() },
             audit: false,
-            reconfig: false,
+            reconfig: crate::ReconfigOptions::default(),
             member: MemberOptions::default(),
         };
         Self {

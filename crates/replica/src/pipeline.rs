@@ -19,6 +19,7 @@ use zabd_tree::{Changes, CheckOptions, OpResult, Pending, Tree};
 use crate::ensemble::{Ensemble, MemberOptions, Owner, Serving};
 use crate::input::{ConnId, Fact, Input, Now, Output, Outputs, Request, SessionRequest};
 use crate::read::{self, ReadOptions};
+use crate::reconfig::ReconfigOptions;
 use crate::session::{SessionBucket, SessionTimeouts, Sessions};
 use crate::traffic::Traffic;
 
@@ -35,8 +36,8 @@ pub struct ReplicaOptions {
     pub read: ReadOptions,
     /// Whether changes are told to the audit log.
     pub audit: bool,
-    /// Whether a `reconfig` gets as far as being told that a standalone server has no ensemble.
-    pub reconfig: bool,
+    /// How the members of the ensemble may be changed.
+    pub reconfig: ReconfigOptions,
     /// Whom a member of an ensemble serves, and how.
     pub member: MemberOptions,
 }

@@ -54,7 +54,7 @@ impl Alone {
             },
             read: ReadOptions { skip_acl: false, limits },
             audit: false,
-            reconfig: false,
+            reconfig: crate::ReconfigOptions::default(),
             member: MemberOptions::default(),
         };
         let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };

@@ -10,6 +10,7 @@ use zabd_jute::client::{
     CreateMode, CreateRequest, CreateTtlRequest, DeleteRequest, MultiOp, MultiRequest, ReconfigRequest,
     SetAclRequest, SetDataRequest,
 };
+use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::{Entry, Txn, TxnDigest, TxnHeader};
 use zabd_jute::{DecodeError, ErrorCode, Limits, OpCode, Reader, Record, SessionId, Writer};
 use zabd_mutation::{Mutation, is_on};
@@ -37,7 +38,7 @@ impl Replica {
         }
         let op = OpCode::from_code(op).expect("only known operations are writes");
         let mut reader = Reader::with_limits(&request.body, self.options.read.limits);
-        let decoded = match decode(op, &mut reader, self.options.reconfig) {
+        let decoded = match decode(op, &mut reader) {
             Ok(decoded) => decoded,
             // For a multi Java takes the zxid whatever the body is.
             Err(_) if op == OpCode::Multi => Decoded::Fail(ErrorCode::MarshallingError),
@@ -57,6 +58,14 @@ impl Replica {
                 self.enqueue(Queued::Refused { conn, xid, error: ErrorCode::MarshallingError }, out);
             }
             Decoded::Fail(error) => self.propose_failure(now, tree, request, error, out),
+            Decoded::Reconfig(asked) => match self.requested_configuration(now, &asked) {
+                Ok(configuration) => {
+                    let prepared =
+                        Prepared::Reconfiguration(configuration.to_string(), Box::new(configuration));
+                    self.append(now, tree, &caller, xid, prepared, origin, out);
+                }
+                Err(error) => self.propose_failure(now, tree, request, error, out),
+            },
             Decoded::Write(WriteRequest::CloseSession) => self.close(now, tree, session, xid, origin, out),
             Decoded::Write(write) => {
                 self.append(now, tree, &caller, xid, Prepared::Check(write), origin, out);
@@ -173,13 +182,26 @@ impl Replica {
             time_ms: now.wall_ms,
             kind: OpCode::Error.code(),
         };
+        let (text, configuration);
         let txn = match prepared {
-            Prepared::Ready(txn) => txn,
+            Prepared::Ready(txn) => {
+                configuration = None;
+                txn
+            }
             Prepared::Check(write) => {
+                configuration = None;
                 let (kind, txn) = self.pending.prepare(tree, caller, &header, write);
                 header.kind = kind;
                 let excesses = self.pending.take_quota_excesses().into_iter();
                 out.list.extend(excesses.map(|excess| Output::Fact(Fact::QuotaExceeded(excess))));
+                txn
+            }
+            Prepared::Reconfiguration(asked, made) => {
+                text = asked;
+                let write = WriteRequest::Reconfig { text: &text };
+                let (kind, txn) = self.pending.prepare(tree, caller, &header, write);
+                configuration = (kind == OpCode::Reconfig.code()).then_some(made);
+                header.kind = kind;
                 txn
             }
         };
@@ -193,7 +215,7 @@ impl Replica {
         self.positions.appended = zxid;
         self.queue.push_back(Queued::Txn { zxid, entry: entry.clone(), origin });
         if self.ensemble.is_some() {
-            self.propose_to_quorum(now, tree, zxid, entry, out);
+            self.propose_to_quorum(now, tree, zxid, entry, configuration, out);
         } else {
             out.list.push(Output::Append { zxid, entry });
         }
@@ -227,7 +249,7 @@ pub(crate) fn creates_ephemeral(request: &Request, limits: Limits) -> bool {
         return false;
     };
     let is_ephemeral = |flags| CreateMode::from_flags(flags).is_some_and(CreateMode::is_ephemeral);
-    match decode(op, &mut Reader::with_limits(&request.body, limits), false) {
+    match decode(op, &mut Reader::with_limits(&request.body, limits)) {
         Ok(Decoded::Write(WriteRequest::Create { request, .. })) => is_ephemeral(request.create.flags),
         Ok(Decoded::Write(WriteRequest::Multi(multi))) => multi.ops.iter().any(|op| match op {
             MultiOp::Create { request, .. } => is_ephemeral(request.create.flags),
@@ -242,7 +264,7 @@ pub(crate) fn multi_kinds(request: &Request, limits: Limits) -> Box<[i32]> {
     if request.op != OpCode::Multi.code() {
         return Box::default();
     }
-    let decoded = decode(OpCode::Multi, &mut Reader::with_limits(&request.body, limits), false);
+    let decoded = decode(OpCode::Multi, &mut Reader::with_limits(&request.body, limits));
     decoded.map(|decoded| decoded.multi_kinds()).unwrap_or_default()
 }
 
@@ -255,11 +277,15 @@ enum Prepared<'a> {
     Check(WriteRequest<'a>),
     /// Its outcome is known.
     Ready(Txn<'a>),
+    /// Other members, as text and as what it says; still to be checked whether the caller may do that.
+    Reconfiguration(String, Box<Configuration>),
 }
 
 /// A request's body.
 enum Decoded<'a> {
     Write(WriteRequest<'a>),
+    /// Other members are asked for.
+    Reconfig(ReconfigRequest<'a>),
     /// It decodes, and is refused with a position of its own.
     Fail(ErrorCode),
     /// It does not decode, and gets no position.
@@ -285,7 +311,7 @@ fn multi_kind(op: &MultiOp<'_>) -> OpCode {
     }
 }
 
-fn decode<'a>(op: OpCode, r: &mut Reader<'a>, reconfig: bool) -> Result<Decoded<'a>, DecodeError> {
+fn decode<'a>(op: OpCode, r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
     let write = match op {
         OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
             let create = CreateRequest::decode(r)?;
@@ -297,12 +323,7 @@ fn decode<'a>(op: OpCode, r: &mut Reader<'a>, reconfig: bool) -> Result<Decoded<
         OpCode::SetAcl => WriteRequest::SetAcl(SetAclRequest::decode(r)?),
         OpCode::Multi => return decode_multi(r),
         OpCode::CloseSession => WriteRequest::CloseSession,
-        OpCode::Reconfig => {
-            ReconfigRequest::decode(r)?;
-            // A standalone server has no ensemble to change.
-            let error = if reconfig { ErrorCode::Unimplemented } else { ErrorCode::ReconfigDisabled };
-            return Ok(Decoded::Fail(error));
-        }
+        OpCode::Reconfig => return Ok(Decoded::Reconfig(ReconfigRequest::decode(r)?)),
         _ => unreachable!("{op:?} is not a write"),
     };
     Ok(Decoded::Write(write))
@@ -330,7 +351,7 @@ fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
 fn without_path(op: OpCode, body: &[u8], limits: Limits) -> Decoded<'static> {
     let mut with_empty_path = body.to_vec();
     with_empty_path[..4].fill(0);
-    match decode(op, &mut Reader::with_limits(&with_empty_path, limits), false) {
+    match decode(op, &mut Reader::with_limits(&with_empty_path, limits)) {
         Err(_) => Decoded::Refused,
         Ok(Decoded::Write(WriteRequest::SetData(_) | WriteRequest::SetAcl(_))) => {
             Decoded::Fail(ErrorCode::BadArguments)

@@ -7,7 +7,8 @@ use zabd_jute::{Limits, ServerId, SessionId, Zxid};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
 use zabd_replica::{
-    ConnId, HashSeed, Input, MemberOptions, Now, Outputs, Replica, ReplicaOptions, SessionTimeouts,
+    ConnId, HashSeed, Input, MemberOptions, Now, Outputs, ReconfigOptions, Replica, ReplicaOptions,
+    SessionTimeouts,
 };
 use zabd_storage::disk::{Crash, MemoryDisk};
 use zabd_tree::{AuthSchemes, CheckOptions, Tree};
@@ -90,7 +91,7 @@ fn options(id: ServerId, life: u64) -> ReplicaOptions {
         check,
         read: ReadOptions { skip_acl: false, limits },
         audit: false,
-        reconfig: false,
+        reconfig: ReconfigOptions::default(),
         member: MemberOptions::default(),
     }
 }

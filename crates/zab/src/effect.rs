@@ -75,7 +75,8 @@ pub enum Durable {
     Accepted(Epoch),
     /// The epoch whose initial history this server has.
     Current(Epoch),
-    /// The newest configuration that was heard of, committed or not.
+    /// The newest configuration that was heard of, committed or not; one that is not newer than what holds says that
+    /// there is none.
     NextConfiguration(Box<Configuration>),
     /// The configuration that holds.
     Configuration(Box<Configuration>),
@@ -105,6 +106,9 @@ pub enum Reason {
         /// Who leads now, so that no election is needed.
         leader: ServerId,
     },
+    /// A configuration holds in which the leader is no voter any more, or is somewhere else, and nobody was named
+    /// in its place.
+    LeaderReconfigured,
     /// This server is asked to stop leading in favour of another.
     HandedOver,
     /// The disk has no room for another record.

@@ -46,6 +46,7 @@ impl Follower {
             current: Epoch(1),
             configuration: Configuration::parse("server.1=a:1:2:participant\nserver.4=d:1:2:observer")
                 .unwrap(),
+            next: None,
             reconfig: false,
             history,
             vouches: true,

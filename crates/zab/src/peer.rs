@@ -38,6 +38,9 @@ use crate::observers::{self, ObserverMaster};
 const EARLY_VOTE_MS: i64 = 500;
 /// How many learners may wait for this server to find out that it leads.
 const CALLERS_MAX: usize = 64;
+/// How long they may wait while it follows somebody else: a reconfiguration names the next leader to all at once, and
+/// some hear it sooner than the one who is named.
+const CALLER_PATIENCE_MS: i64 = 1000;
 
 /// What a server of an ensemble starts with.
 #[derive(Debug)]
@@ -166,6 +169,13 @@ enum State {
     Retired,
 }
 
+/// A learner that waits for this server to lead.
+#[derive(Debug)]
+struct Caller {
+    since: Instant,
+    said: Vec<Bytes>,
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Peer {
@@ -191,9 +201,9 @@ pub struct Peer {
     answers: Option<Answers>,
     /// Votes that came while this server was not looking, and when.
     early: BTreeMap<ServerId, (Instant, Bytes)>,
-    /// Learners that found this server to be their leader before it did, and what they said.
-    callers: BTreeMap<LinkId, Vec<Bytes>>,
-    /// The same of observers, who look for a follower.
+    /// Learners that found this server to be their leader before it did.
+    callers: BTreeMap<LinkId, Caller>,
+    /// Observers that look for a follower and found this server before it is one, and what they said.
     observing_callers: BTreeMap<LinkId, Vec<Bytes>>,
     /// Scratch.
     link_outputs: Vec<links::Output>,
@@ -304,7 +314,8 @@ impl Peer {
             }
             State::Settling(_) | State::Looking | State::Retired => None,
         };
-        [role, self.election.next_deadline(), self.links.next_deadline()].into_iter().flatten().min()
+        let (election, links) = (self.election.next_deadline(), self.links.next_deadline());
+        [role, election, links, self.next_dismissal()].into_iter().flatten().min()
     }
 
     /// Advances by one input, appending to `out` what must be done, in order.
@@ -314,8 +325,10 @@ impl Peer {
             Input::Links(input) => self.links.step(now, input, &mut self.link_outputs),
             Input::Accepted { link } => match &mut self.state {
                 State::Leading(leader) => leader.step(now, leader::Input::Accepted { link }, out),
-                State::Settling(_) | State::Looking if self.callers.len() < CALLERS_MAX => {
-                    self.callers.insert(link, Vec::new());
+                State::Settling(_) | State::Looking | State::Learning { .. }
+                    if self.callers.len() < CALLERS_MAX =>
+                {
+                    self.callers.insert(link, Caller { since: now, said: Vec::new() });
                 }
                 _ => out.push(Effect::Close { link }),
             },
@@ -337,7 +350,7 @@ impl Peer {
                 }
                 // Before it is answered, a learner says one thing only.
                 _ => {
-                    let callers = self.callers.get_mut(&link);
+                    let callers = self.callers.get_mut(&link).map(|caller| &mut caller.said);
                     if let Some(said) = callers.or_else(|| self.observing_callers.get_mut(&link)) {
                         said.push(packet);
                     }
@@ -431,8 +444,23 @@ impl Peer {
             }
             _ => (),
         }
+        self.dismiss_callers(now, out);
         self.links.step(now, links::Input::Timer, &mut self.link_outputs);
         self.election.step(now, election::Input::Timer, &mut self.election_outputs);
+    }
+
+    /// Who called a server that follows somebody else looks elsewhere.
+    fn dismiss_callers(&mut self, now: Instant, out: &mut Effects) {
+        if self.next_dismissal().is_some_and(|due| due <= now) {
+            let is_due = |caller: &Caller| caller.since.after_ms(CALLER_PATIENCE_MS) <= now;
+            let due = self.callers.extract_if(.., |_, caller| is_due(caller));
+            due.for_each(|(link, _)| out.push(Effect::Close { link }));
+        }
+    }
+
+    fn next_dismissal(&self) -> Option<Instant> {
+        let callers = self.callers.values().filter(|_| matches!(self.state, State::Learning { .. }));
+        callers.map(|caller| caller.since.after_ms(CALLER_PATIENCE_MS)).min()
     }
 
     // --- Between roles ---
@@ -514,7 +542,7 @@ impl Peer {
                 testing: self.testing,
             };
             let mut leader = Leader::new(now, start, out);
-            for (link, said) in std::mem::take(&mut self.callers) {
+            for (link, Caller { said, .. }) in std::mem::take(&mut self.callers) {
                 leader.step(now, leader::Input::Accepted { link }, out);
                 let packets = said.into_iter().map(|packet| leader::Input::Packet { link, packet });
                 packets.for_each(|input| leader.step(now, input, out));
@@ -534,6 +562,7 @@ impl Peer {
             accepted: self.accepted,
             current: self.current,
             configuration: self.configuration.clone(),
+            next: self.next.clone(),
             reconfig: self.reconfig,
             history,
             vouches: has_voice,
@@ -672,7 +701,8 @@ impl Peer {
                 }
             }
             Effect::Persist(Durable::NextConfiguration(next)) => {
-                self.next = Some((**next).clone());
+                let is_newer = self.configuration.version() < next.version();
+                self.next = is_newer.then(|| (**next).clone());
                 self.tell_members(now);
             }
             Effect::Leave(reason) => {

@@ -26,7 +26,7 @@ use zabd_jute::{SessionId, Zxid};
 use zabd_replica::watches::Watches;
 use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Replica, SessionRequest};
 use zabd_tree::{SnapshotHead, Tree};
-use zabd_zab::effect::{Effect, LinkId};
+use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, peer};
 
 use crate::log_writer::{LogQueue, Operation};
@@ -386,7 +386,13 @@ impl Driver {
                 Output::CloseAll => {
                     mailed.extend(clients.iter().filter_map(Client::post_close));
                 }
-                Output::Ensemble(Effect::Persist(what)) => log.push_operation(Operation::Persist(what)),
+                Output::Ensemble(Effect::Persist(what)) => {
+                    if let Durable::Configuration(configuration) = &what {
+                        let quorum = self.quorum.get().expect("a lone server has no members");
+                        quorum.reconfigure(configuration);
+                    }
+                    log.push_operation(Operation::Persist(what));
+                }
                 Output::Ensemble(Effect::Truncate { zxid }) => log.push_operation(Operation::Truncate(zxid)),
                 Output::Ensemble(Effect::Adopt { zxid, epoch }) => {
                     log.push_operation(Operation::Adopt(zxid, epoch));
@@ -508,7 +514,7 @@ pub(crate) mod tests {
             check: CheckOptions::default(),
             read: ReadOptions { skip_acl: false, limits: Limits::default() },
             audit: false,
-            reconfig: false,
+            reconfig: zabd_replica::ReconfigOptions::default(),
             member: MemberOptions::default(),
         };
         let replica = Replica::new(clock.now(), &tree, options);

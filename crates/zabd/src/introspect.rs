@@ -47,7 +47,7 @@ pub struct Introspection {
     /// Where the files are.
     pub directories: Directories,
     /// Where clients are served.
-    pub address: SocketAddr,
+    pub address: Arc<Mutex<SocketAddr>>,
     /// What `stmk` sets and `gtmk` shows; what is logged is a matter of the log level.
     pub trace_mask: AtomicU64,
     /// When the server began to serve.

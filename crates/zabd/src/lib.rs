@@ -10,6 +10,7 @@ mod launch;
 mod log_writer;
 mod logging;
 mod member;
+mod member_files;
 mod memory;
 mod net;
 mod percentiles;

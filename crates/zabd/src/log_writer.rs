@@ -31,6 +31,7 @@ use zabd_zab::effect::Durable;
 use zabd_zab::peer;
 
 use crate::driver::Driver;
+use crate::member_files::MemberFiles;
 use crate::net::Summary;
 use crate::percentiles::Percentiles;
 use crate::recover::{Reading, recover, replay_behind};
@@ -221,6 +222,8 @@ pub struct LogWriter {
     pub figures: Arc<Mutex<LogFigures>>,
     /// What a member of an ensemble needs to give its log another base.
     pub base: Base,
+    /// The files that name the members, if this server is one.
+    pub members: Option<MemberFiles>,
 }
 
 /// A snapshot for which the disk had no room when the server started. Without it, records would be replayed over
@@ -390,12 +393,18 @@ impl LogWriter {
         Ok(())
     }
 
-    fn persist(&self, what: &Durable) -> Result<(), EpochError> {
+    fn persist(&mut self, what: &Durable) -> Result<(), EpochError> {
         let (file, epoch) = match what {
             Durable::Accepted(epoch) => (EpochFile::Accepted, *epoch),
             Durable::Current(epoch) => (EpochFile::Current, *epoch),
-            // Configurations are static here: the file that names them is the operator's.
-            Durable::Configuration(_) | Durable::NextConfiguration(_) => return Ok(()),
+            Durable::Configuration(configuration) => {
+                self.members.iter_mut().for_each(|members| members.hold(configuration));
+                return Ok(());
+            }
+            Durable::NextConfiguration(next) => {
+                self.members.iter_mut().for_each(|members| members.propose(next));
+                return Ok(());
+            }
         };
         let number = u32::try_from(epoch.0).expect("real epochs count leaders");
         epochs::write(&RealDisk, &self.base.directories.snapshots, file, number)

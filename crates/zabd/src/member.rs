@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use zabd_config::{Config, ConfigError, EnsembleConfig};
-use zabd_jute::quorum::{self, Configuration};
+use zabd_jute::quorum::{self, Address, Configuration, ConfigurationError};
 use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
 use zabd_storage::disk::RealDisk;
@@ -19,6 +20,7 @@ use zabd_zab::quorum::Voters;
 use zabd_zab::{leader, peer};
 
 use crate::driver::Driver;
+use crate::member_files::{self, MemberFiles};
 use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, at_port};
 use crate::repair::forget_when_repaired;
 use crate::snapshotter::Snapshotter;
@@ -46,6 +48,14 @@ pub enum MemberError {
         /// This server.
         myid: i64,
     },
+    /// What was proposed cannot be read.
+    #[error(
+        "the file beside zoo.cfg that ends with `.dynamic.next` cannot be used: {error}; hint: move it away"
+    )]
+    NextMembers {
+        /// Why.
+        error: ConfigurationError,
+    },
     /// The epochs on disk cannot be used.
     #[error(transparent)]
     Epochs(#[from] RebaseError),
@@ -56,8 +66,12 @@ pub enum MemberError {
 pub struct Member {
     config: EnsembleConfig,
     configuration: Configuration,
+    /// Newer than that, proposed, and perhaps agreed to.
+    next: Option<Configuration>,
+    is_reconfigurable: bool,
     tick_ms: i64,
     listener: PeerListener,
+    client_address: watch::Sender<Option<Address>>,
 }
 
 impl Member {
@@ -76,8 +90,27 @@ impl Member {
         let observers: Vec<_> = port.iter().flat_map(|port| at_port(&quorums, *port)).collect();
         let listener = PeerListener::bind(&elections, &quorums, &observers, ensemble.listen_on_all_ips)
             .map_err(|listen| MemberError::Listen { listen, myid: ensemble.myid })?;
+        let client_address = watch::Sender::new(me.client().cloned());
+        let is_reconfigurable = config.reconfig_enabled;
+        let next = ensemble.next_members.as_deref().filter(|_| is_reconfigurable);
+        let next =
+            next.map(Configuration::parse).transpose().map_err(|error| MemberError::NextMembers { error })?;
+        if let Some(files) = ensemble.files.as_ref().filter(|_| is_reconfigurable && !ensemble.is_dynamic) {
+            member_files::back_up(files);
+        }
         let (config, tick_ms) = (ensemble.clone(), i64::from(config.tick_time_ms));
-        Ok(Self { config, configuration, tick_ms, listener })
+        Ok(Self { config, configuration, next, is_reconfigurable, tick_ms, listener, client_address })
+    }
+
+    /// Where clients are to be served, whenever a reconfiguration moves this server.
+    pub fn client_addresses(&self) -> watch::Receiver<Option<Address>> {
+        self.client_address.subscribe()
+    }
+
+    /// The files that name the members.
+    pub fn files(&self) -> MemberFiles {
+        let files = self.config.files.clone().filter(|_| self.is_reconfigurable);
+        MemberFiles::new(ServerId(self.config.myid), files, self.configuration.version())
     }
 
     /// The number in the high byte of its session ids.
@@ -125,12 +158,12 @@ impl Member {
                 ..election::Timing::default()
             },
             limits: found.limits,
-            reconfig: false,
+            reconfig: self.is_reconfigurable,
             multi_address: self.config.multi_address,
             accepted: epochs.accepted,
             current: epochs.current,
             configuration: self.configuration.clone(),
-            next: None,
+            next: self.next.clone().filter(|next| self.configuration.version() < next.version()),
             history: found.newest,
             standing,
             observer_masters: self.config.observer_master_port.is_some(),
@@ -153,7 +186,7 @@ impl Member {
         if has_lost {
             forget_when_repaired(driver.clone(), directories.clone())?;
         }
-        let (quorum, start) = Quorum::new(snapshotter);
+        let (quorum, start) = Quorum::new(snapshotter, ServerId(self.config.myid), self.client_address);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
         let Kept { limits, tree_options } = kept;

@@ -15,7 +15,9 @@ use zabd_jute::Limits;
 use zabd_replica::auth::{AuthOptions, DigestAlgorithm};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
-use zabd_replica::{HashSeed, Input, LocalSessions, MemberOptions, Replica, ReplicaOptions, SessionTimeouts};
+use zabd_replica::{
+    HashSeed, Input, LocalSessions, MemberOptions, ReconfigOptions, Replica, ReplicaOptions, SessionTimeouts,
+};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::{Log, LogOptions};
 use zabd_storage::recovery::{
@@ -97,10 +99,7 @@ impl Server {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let began = Instant::now();
         let counters = Arc::new(ServerCounters::default());
-        // The port first: whoever starts a second server by mistake must not touch its files.
-        let acceptor = listen(&config, &counters)?;
-        let member =
-            config.ensemble.as_ref().map(|ensemble| Member::prepare(&config, ensemble)).transpose()?;
+        let (acceptor, member) = open_ports(&config, &counters)?;
         let clock = Clock::new();
         let secret = random();
         let tree_options = tree_options(&config, secret);
@@ -158,6 +157,7 @@ impl Server {
                 tree_options,
                 recovery,
             },
+            members: member.as_ref().map(Member::files),
         };
         spawn_log_writer(writer, stop.clone())?;
         if let Some(member) = member {
@@ -194,7 +194,7 @@ impl Server {
             large_requests,
             request_throttle,
         });
-        let address = acceptor.address();
+        let address = *acceptor.address().lock();
         spawn_io_threads(acceptor, &service)?;
         tracing::info!("Serving clients on {address} after {}ms", began.elapsed().as_millis());
         Ok(Self { address, driver, stop, _held: Arc::new(held) })
@@ -222,6 +222,17 @@ impl Server {
 fn random() -> u64 {
     use std::hash::BuildHasher as _;
     std::hash::RandomState::new().hash_one(wall_ms())
+}
+
+/// The ports first: whoever starts a second server by mistake must not touch its files.
+fn open_ports(
+    config: &Config,
+    counters: &Arc<ServerCounters>,
+) -> Result<(Acceptor, Option<Member>), StartError> {
+    let acceptor = listen(config, counters)?;
+    let Some(ensemble) = &config.ensemble else { return Ok((acceptor, None)) };
+    let member = Member::prepare(config, ensemble)?;
+    Ok((acceptor.following(member.client_addresses()), Some(member)))
 }
 
 fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, StartError> {
@@ -349,8 +360,17 @@ fn replica_options(config: &Config, limits: Limits, secret: u64, server_id: u8) 
         check,
         read: read_options(config, limits),
         audit: config.audit_enabled,
-        reconfig: config.reconfig_enabled,
+        reconfig: reconfig_options(config),
         member: member_options(config),
+    }
+}
+
+fn reconfig_options(config: &Config) -> ReconfigOptions {
+    let ensemble = config.ensemble.as_ref();
+    ReconfigOptions {
+        is_enabled: config.reconfig_enabled,
+        standalone_enabled: ensemble.is_none_or(|ensemble| ensemble.standalone_enabled),
+        multi_address: ensemble.is_some_and(|ensemble| ensemble.multi_address),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) const SECTION: Section = Section {
             .strict_bool(|d, v| d.standalone_enabled = v),
         Key::file("dynamicConfigFile", "none", "zoo.cfg.dynamic")
             .doc("File with the `server.N`, `group.N` and `weight.N` lines, which may then not stand in zoo.cfg.")
-            .differently("read for the same decision as the lines in zoo.cfg; never written")
+            .differently("written anew when members change, as in Java; of zoo.cfg, comments and order are kept")
             .custom(|d, raw| {
                 d.dynamic_config_file = Some(raw.value.to_owned());
                 Ok(None)
@@ -80,8 +80,8 @@ pub(super) const SECTION: Section = Section {
             .in_ensemble()
             .strict_bool(|d, v| d.local_sessions_upgrade = v),
         Key::file("reconfigEnabled", "false", "true")
-            .doc("Members may be changed at run time.")
-            .differently("a standalone server answers `reconfig` with `Unimplemented` rather than `ReconfigDisabled`, as in Java")
+            .doc("Members may be changed at run time. A standalone server answers `reconfig` with `Unimplemented` then, \
+                  rather than with `ReconfigDisabled`.")
             .strict_bool(|d, v| d.config.reconfig_enabled = v),
         Key::file("observerMasterPort", "0", "2191")
             .doc("Port on which followers take observers; observers go to one of them before they go to the leader.")

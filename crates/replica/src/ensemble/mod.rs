@@ -25,11 +25,11 @@ mod tests;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Address, PeerState};
+use zabd_jute::quorum::{Address, Configuration, PeerState};
 use zabd_jute::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Pending, Tree};
-use zabd_zab::effect::{Effect, Effects, Instant};
+use zabd_zab::effect::{Effect, Effects, Instant, Reason};
 use zabd_zab::{leader, peer};
 
 use self::learning::Learning;
@@ -104,7 +104,10 @@ pub(crate) struct Ensemble {
     /// Transactions up to here may meet their own effects: the leader's snapshot can be newer than it says.
     fuzzy_until: Zxid,
     /// What `/zookeeper/config` is to show, until it does.
-    configuration_to_show: Option<(String, ConfigVersion, i64)>,
+    configuration_to_show: Option<ToShow>,
+    /// A reconfiguration has ended the role: whoever asked for what is committed up to here is answered before all
+    /// connections are closed.
+    farewell: Option<Zxid>,
     pub(crate) owners: BTreeMap<SessionId, Owner>,
     pub(crate) learning: Learning,
     figures: QuorumFigures,
@@ -121,6 +124,16 @@ pub struct QuorumFigures {
     pub proposals_received: u64,
     /// Transactions that a leader said were committed.
     pub commits_received: u64,
+}
+
+/// The configuration in which a role has begun.
+#[derive(Debug)]
+struct ToShow {
+    text: String,
+    version: ConfigVersion,
+    time_ms: i64,
+    /// Older texts may stand in the transactions up to here.
+    behind: Zxid,
 }
 
 impl Ensemble {
@@ -162,6 +175,7 @@ impl Replica {
             disk_operations: 0,
             fuzzy_until: tree.last_zxid(),
             configuration_to_show: None,
+            farewell: None,
             owners: BTreeMap::new(),
             learning: Learning::default(),
             figures: QuorumFigures::default(),
@@ -239,6 +253,11 @@ impl Replica {
         }
     }
 
+    /// The configuration that holds, if this server is in an ensemble.
+    pub fn configuration(&self) -> Option<&Configuration> {
+        self.ensemble.as_ref().map(|ensemble| ensemble.peer.configuration())
+    }
+
     /// Where a server's quorum port is, by the configuration that holds.
     pub fn quorum_addresses(&self, server: ServerId) -> Vec<Address> {
         let configuration = self.ensemble.as_ref().map(|ensemble| ensemble.peer.configuration());
@@ -312,6 +331,9 @@ impl Replica {
     /// The tree shows what may be shown: a server between two roles goes on from here.
     pub(crate) fn on_applied(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
         let Some(ensemble) = self.ensemble.as_mut().filter(|ensemble| ensemble.settling) else { return };
+        if ensemble.farewell.take_if(|upto| *upto <= self.positions.applied).is_some() {
+            out.list.push(Output::CloseAll);
+        }
         let is_busy = ensemble.disk_operations > 0 || self.positions.synced < self.positions.appended;
         if is_busy && !is_on(Mutation::VoteBeforeSettled) {
             return;
@@ -345,9 +367,10 @@ impl Replica {
         tree: &Tree,
         zxid: Zxid,
         entry: Bytes,
+        configuration: Option<Box<Configuration>>,
         out: &mut Outputs,
     ) {
-        let propose = leader::Input::Propose { zxid, entry, configuration: None };
+        let propose = leader::Input::Propose { zxid, entry, configuration };
         self.tell_peer(now, peer::Input::Leader(propose));
         self.carry_out(now, tree, out);
     }
@@ -355,9 +378,16 @@ impl Replica {
     /// A role has begun: the tree shows in which ensemble.
     pub(crate) fn show_configuration(&mut self, tree: &mut Tree) {
         let Some(ensemble) = &mut self.ensemble else { return };
-        if let Some((text, version, time_ms)) = ensemble.configuration_to_show.take() {
-            tree.set_configuration(&text, version, time_ms);
+        let applied = self.positions.applied;
+        if let Some(shown) = ensemble.configuration_to_show.take_if(|shown| shown.behind <= applied) {
+            tree.set_configuration(&shown.text, shown.version, shown.time_ms);
         }
+    }
+
+    /// A reconfiguration is applied, which may be newer than what was to be shown.
+    pub(crate) fn note_reconfiguration(&mut self, zxid: Zxid) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        ensemble.configuration_to_show.take_if(|shown| shown.version <= zxid.into());
     }
 
     /// Whether this transaction may meet its own effects in the tree.
@@ -421,7 +451,7 @@ impl Replica {
             Effect::Revalidated { session, is_valid } => self.on_revalidated(now, session, is_valid, out),
             Effect::Leave(reason) => {
                 out.list.push(Output::Fact(Fact::RoleLeft { reason }));
-                self.cease_to_serve(out);
+                self.cease_to_serve(reason, out);
             }
             Effect::Send { link, bytes } => {
                 let bytes = begin + bytes.start..begin + bytes.end;
@@ -462,14 +492,18 @@ impl Replica {
             ensemble.fuzzy_until = self.positions.appended;
         }
         let configuration = ensemble.peer.configuration();
-        let shown = (configuration.to_string(), configuration.version(), now.wall_ms);
-        ensemble.configuration_to_show = Some(shown);
+        ensemble.configuration_to_show = Some(ToShow {
+            text: configuration.to_string(),
+            version: configuration.version(),
+            time_ms: now.wall_ms,
+            behind: if leads { Zxid::ZERO } else { self.positions.appended },
+        });
         out.apply = true;
         out.list.push(Output::Fact(Fact::RoleBegun { epoch, leader, leads }));
     }
 
     /// Nobody is served any more. What is on its way to the disk still gets there.
-    fn cease_to_serve(&mut self, out: &mut Outputs) {
+    fn cease_to_serve(&mut self, reason: Reason, out: &mut Outputs) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         ensemble.serving = Serving::Nobody;
         ensemble.settling = true;
@@ -478,12 +512,20 @@ impl Replica {
         self.sessions.forget_all();
         self.local.forget_all();
         self.queue.retain(|queued| matches!(queued, Queued::Txn { .. }));
+        let is_reconfigured = matches!(reason, Reason::Reconfigured { .. });
+        let answered = if is_reconfigured { self.positions.committed } else { Zxid::ZERO };
         for queued in &mut self.queue {
-            if let Queued::Txn { origin, .. } = queued {
+            if let Queued::Txn { zxid, origin, .. } = queued
+                && answered < *zxid
+            {
                 *origin = Origin::Server;
             }
         }
-        out.list.push(Output::CloseAll);
+        if self.positions.applied < answered {
+            ensemble.farewell = Some(answered);
+        } else {
+            out.list.push(Output::CloseAll);
+        }
         out.apply = true;
     }
 

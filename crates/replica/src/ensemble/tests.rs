@@ -48,7 +48,7 @@ impl Member {
             },
             read: ReadOptions { skip_acl: false, limits },
             audit: false,
-            reconfig: false,
+            reconfig: crate::ReconfigOptions::default(),
             member,
         };
         let start = peer::Start {

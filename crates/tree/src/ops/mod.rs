@@ -10,6 +10,7 @@ mod delete;
 mod delete_container;
 mod multi;
 mod quota_check;
+mod reconfig;
 mod set_acl;
 mod set_data;
 
@@ -41,6 +42,11 @@ pub enum WriteRequest<'a> {
     SetAcl(SetAclRequest<'a>),
     /// Opcode 14.
     Multi(MultiRequest<'a>),
+    /// Opcode 16, when it is known what it asks for.
+    Reconfig {
+        /// The new configuration.
+        text: &'a str,
+    },
     /// A session begins.
     CreateSession {
         /// Its timeout.
@@ -102,6 +108,9 @@ impl Pending {
             }
             WriteRequest::SetAcl(request) => {
                 (OpCode::SetAcl.code(), self.prepare_set_acl(tree, caller, header, request)?)
+            }
+            WriteRequest::Reconfig { text } => {
+                (OpCode::Reconfig.code(), self.prepare_reconfig(tree, caller, header, text)?)
             }
             WriteRequest::CreateSession { timeout_ms } => {
                 (OpCode::CreateSession.code(), Txn::CreateSession { timeout_ms })

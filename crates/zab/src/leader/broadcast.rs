@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, Member};
-use zabd_jute::{OpCode, ServerId, Zxid};
+use zabd_jute::{ConfigVersion, OpCode, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
@@ -184,14 +184,7 @@ impl Leader {
 
     /// This server, if it stays a voter where it is; otherwise the voter of the new configuration that has most.
     fn designated_leader(&self, zxid: Zxid, configuration: &Configuration) -> ServerId {
-        let stays = |id: ServerId| {
-            let (before, after) = (self.configuration.member(id), configuration.member(id));
-            after.is_some_and(|after| {
-                after.is_voter()
-                    && before.is_none_or(|before| before.quorum_addresses().eq(after.quorum_addresses()))
-            })
-        };
-        if stays(self.me) {
+        if is_still_voter(self.me, &self.configuration, configuration) {
             return self.me;
         }
         let candidates = self.learners.values().filter_map(|learner| {
@@ -202,19 +195,41 @@ impl Leader {
         candidates.max().map_or(self.me, |(_, server)| server)
     }
 
-    /// A newer configuration that this leader started with was agreed to by both quorums.
-    pub(super) fn activate_newest_configuration(&mut self, out: &mut Effects) {
-        let mut newest = self.next.take().unwrap_or_else(|| self.configuration.clone());
-        // Version 0 says only that nobody has numbered it; all such configurations look alike.
-        if self.reconfig && newest.version().0 == 0 {
-            newest = newest.with_version(self.epoch.first_zxid().into());
+    /// Version 0 says only that nobody has numbered a configuration, and all such look alike. Established together with
+    /// its leader, it gets the leader's first position for a version, above any that a joiner may come with.
+    pub(super) fn number_configuration(&mut self, out: &mut Effects) {
+        if self.reconfig && self.newest_configuration().version() == ConfigVersion::ZERO {
+            let numbered = self.newest_configuration().clone().with_version(self.epoch.first_zxid().into());
+            out.push(Effect::Persist(Durable::NextConfiguration(Box::new(numbered.clone()))));
+            self.next = Some(numbered);
         }
-        if newest != self.configuration {
+    }
+
+    fn newest_configuration(&self) -> &Configuration {
+        self.next.as_ref().unwrap_or(&self.configuration)
+    }
+
+    /// A newer configuration that this leader started with was agreed to by both quorums. Answers whether this server is
+    /// a voter in it where it was.
+    pub(super) fn activate_newest_configuration(&mut self, out: &mut Effects) -> bool {
+        let before = self.configuration.clone();
+        if let Some(newest) = self.next.take_if(|newest| before.version() < newest.version()) {
             self.configuration = newest;
             out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
         }
+        self.next = None;
         self.rules.clear();
         self.rules.push_back((Zxid::ZERO, Quorums::new(&self.configuration, None)));
+        before == self.configuration || is_still_voter(self.me, &before, &self.configuration)
+    }
+
+    /// What another leader began to change is committed now, and this server does not lead under it: whoever is in step
+    /// is told to hold it, and somebody else is elected.
+    pub(super) fn dismiss(&mut self, out: &mut Effects) {
+        let in_step = self.learners.iter().filter(|(_, learner)| learner.stage == Stage::InStep);
+        let links: Vec<_> = in_step.map(|(link, _)| *link).collect();
+        out.tell_learners(links, &FromLeader::UpToDate);
+        self.leave(Reason::LeaderReconfigured, out);
     }
 
     /// A learner's client asks. A sync needs no transaction: it is answered behind the commit of everything
@@ -274,4 +289,12 @@ impl Leader {
             self.leave(Reason::HandedOver, out);
         }
     }
+}
+
+/// Whether a server is a voter in a configuration, and was not somewhere else in the one before.
+pub(crate) fn is_still_voter(server: ServerId, before: &Configuration, after: &Configuration) -> bool {
+    let was_at = before.member(server).map(Member::quorum_addresses);
+    after.member(server).is_some_and(|member| {
+        member.is_voter() && was_at.is_none_or(|was_at| was_at.eq(member.quorum_addresses()))
+    })
 }

@@ -34,6 +34,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
+pub(crate) use self::broadcast::is_still_voter;
 use self::link::{Learner, Stage};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
 use crate::history::History;
@@ -241,6 +242,15 @@ impl Leader {
         self.epoch
     }
 
+    /// Whether followers that are in step, and this server, are a quorum of another configuration: what is committed
+    /// under it goes on being committed. Observers that it makes voters are not asked, since they log nothing yet.
+    pub fn has_synced_quorum_of(&self, now: Instant, configuration: &Configuration) -> bool {
+        let is_synced = |learner: &Learner| {
+            learner.is_follower() && learner.stage >= Stage::InStep && now <= learner.patience
+        };
+        self.is_quorum(&Quorums::new(configuration, None), true, is_synced)
+    }
+
     /// Whether a quorum backs this leader.
     pub fn is_established(&self) -> bool {
         self.phase == Phase::Broadcasting
@@ -384,8 +394,13 @@ impl Leader {
         quorums.is_quorum(|id| (counts_itself && id == self.me) || has_learner(id))
     }
 
-    /// The configuration of which learners are told.
-    fn newest_configuration(&self) -> &Configuration {
+    /// The configuration that a learner is to hold when it may serve. While a leader is being established that is the
+    /// newest one, to which both quorums agree then; later only the committed one. (Java's leader tells of one that is
+    /// only proposed, and a learner that comes at that moment holds what may never be committed.)
+    fn configuration_to_hold(&self) -> &Configuration {
+        if self.phase == Phase::Broadcasting {
+            return &self.configuration;
+        }
         self.next.as_ref().unwrap_or(&self.configuration)
     }
 

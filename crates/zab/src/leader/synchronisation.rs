@@ -33,6 +33,7 @@ impl Leader {
     pub(super) fn begin_synchronisation(&mut self, now: Instant, out: &mut Effects) {
         self.phase = Phase::Synchronising;
         self.deadline = now.after_ms(self.timing.init_ms());
+        self.number_configuration(out);
         out.push(Effect::Persist(Durable::Current(self.epoch)));
         self.examine_waiting(now, out);
     }
@@ -154,7 +155,7 @@ impl Leader {
     /// NEWLEADER, and whatever is proposed and not committed behind it. `upto` is where the learner's log ends
     /// when it acknowledges.
     fn send_new_leader(&mut self, now: Instant, link: LinkId, upto: Zxid, out: &mut Effects) {
-        let config = Some(Cow::Owned(self.newest_configuration().to_string()));
+        let config = Some(Cow::Owned(self.configuration_to_hold().to_string()));
         out.tell_learner(link, &FromLeader::NewLeader { zxid: self.epoch.first_zxid(), config });
         let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
         learner.stage = Stage::Synchronising;
@@ -197,11 +198,15 @@ impl Leader {
         }
         assert_eq!(self.synced, self.history.last(), "a leader's own history is durable before it leads");
         self.phase = Phase::Broadcasting;
-        self.activate_newest_configuration(out);
+        let leads_on = self.activate_newest_configuration(out);
         let last = self.history.last();
         self.proposed = Zxid::new(self.epoch, self.testing.initial_counter);
         self.committed = self.proposed;
         out.push(Effect::Commit { upto: last });
+        if !leads_on {
+            self.dismiss(out);
+            return;
+        }
         out.push(Effect::Serve { epoch: self.epoch, leader: self.me });
         for (link, learner) in &mut self.learners {
             if learner.stage == Stage::InStep {

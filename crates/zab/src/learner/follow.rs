@@ -1,5 +1,7 @@
 //! Following: proposals are logged and acknowledged, commits applied, pings answered.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, Touch};
 use zabd_jute::txn::{Entry, Txn};
@@ -124,7 +126,7 @@ impl Learner {
 
     /// A reconfiguration is the one transaction that is looked into: its configuration is on disk before it is.
     pub(super) fn note_configuration(&mut self, zxid: Zxid, entry: &[u8], out: &mut Effects) {
-        if !is_reconfiguration(entry) {
+        if !self.reconfig || !is_reconfiguration(entry) {
             return;
         }
         let Ok(Entry { txn: Txn::SetData { data: Some(text), .. }, .. }) =
@@ -140,20 +142,49 @@ impl Learner {
     /// A reconfiguration is committed: it holds, and may have given somebody else the lead or this server
     /// another role.
     pub(super) fn activate(&mut self, zxid: Zxid, leader: ServerId, out: &mut Effects) {
-        while let Some((_, configuration)) = self.next.pop_front_if(|(seen, _)| *seen <= zxid) {
-            self.hold(configuration, out);
-        }
-        let votes = self.configuration.member(self.me).is_some_and(zabd_jute::quorum::Member::is_voter);
-        let has_role =
-            votes == (self.kind == LearnerKind::Follower) || self.configuration.member(self.me).is_none();
-        if leader != self.leader || !has_role {
+        self.activate_upto(zxid, out);
+        if self.reconfig && (leader != self.leader || !self.has_role()) {
             self.leave(Reason::Reconfigured { leader }, out);
         }
     }
 
-    pub(super) fn hold(&mut self, configuration: Configuration, out: &mut Effects) {
-        self.configuration = configuration;
-        out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
+    /// The configuration of NEWLEADER holds, unless a newer one does by now. One that was heard of earlier and is neither
+    /// that nor in flight in this epoch is in nobody's history any more, and is forgotten: a server that went on to ask
+    /// its voters would look for a leader among servers that never were members.
+    pub(super) fn activate_as_told(&mut self, out: &mut Effects) {
+        let told = self.epoch.first_zxid();
+        let (due, in_flight) = self.next.drain(..).partition::<VecDeque<_>, _>(|(seen, _)| *seen <= told);
+        self.next = in_flight;
+        let newest_due = due.iter().map(|(_, configuration)| configuration.version()).max();
+        if let Some((_, configuration)) = due.into_iter().find(|(seen, _)| *seen == told) {
+            self.hold(configuration, out);
+        }
+        if newest_due > Some(self.configuration.version()) && self.next.is_empty() {
+            out.push(Effect::Persist(Durable::NextConfiguration(Box::new(self.configuration.clone()))));
+        }
+    }
+
+    /// The newest of the configurations that were waiting for this position holds.
+    fn activate_upto(&mut self, zxid: Zxid, out: &mut Effects) {
+        let due = self.next.iter().filter(|(seen, _)| *seen <= zxid).map(|(_, configuration)| configuration);
+        let newest = due.max_by_key(|configuration| configuration.version()).cloned();
+        self.next.retain(|(seen, _)| zxid < *seen);
+        if let Some(newest) = newest {
+            self.hold(newest, out);
+        }
+    }
+
+    fn hold(&mut self, configuration: Configuration, out: &mut Effects) {
+        if self.configuration.version() < configuration.version() {
+            self.configuration = configuration;
+            out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
+        }
+    }
+
+    /// Whether what this server is, is what the configuration says. Who is in none of its lines follows without a vote.
+    pub(super) fn has_role(&self) -> bool {
+        let observes = self.configuration.member(self.me).is_some_and(|member| !member.is_voter());
+        observes == (self.kind == LearnerKind::Observer)
     }
 }
 

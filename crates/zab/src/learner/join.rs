@@ -8,12 +8,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo};
-use zabd_jute::{ConfigVersion, Epoch, Zxid};
+use zabd_jute::{Epoch, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::{ATTEMPTS_MAX, Learner, Phase};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
 use crate::history::History;
+use crate::leader::is_still_voter;
 
 impl Learner {
     pub(super) fn on_connected(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
@@ -265,9 +266,7 @@ impl Learner {
 
     /// A configuration that may come to hold; on disk before what it came with.
     pub(super) fn see_configuration(&mut self, zxid: Zxid, configuration: Configuration, out: &mut Effects) {
-        if configuration.version() <= self.configuration.version()
-            && self.configuration.version() != ConfigVersion::ZERO
-        {
+        if configuration.version() <= self.configuration.version() {
             return;
         }
         out.push(Effect::Persist(Durable::NextConfiguration(Box::new(configuration.clone()))));
@@ -278,9 +277,15 @@ impl Learner {
     fn on_up_to_date(&mut self, out: &mut Effects) {
         self.phase = Phase::Following;
         self.acknowledge_new_leader(out);
-        if let Some(place) = self.next.iter().position(|(zxid, _)| *zxid == self.epoch.first_zxid()) {
-            let (_, configuration) = self.next.remove(place).expect("it was just found");
-            self.hold(configuration, out);
+        let before = self.configuration.clone();
+        self.activate_as_told(out);
+        if before != self.configuration && !is_still_voter(self.leader, &before, &self.configuration) {
+            self.leave(Reason::LeaderReconfigured, out);
+            return;
+        }
+        if !self.has_role() {
+            self.leave(Reason::Reconfigured { leader: self.leader }, out);
+            return;
         }
         if is_on(Mutation::ProposalsBeforeUpToDateDropped) {
             self.waiting.clear();

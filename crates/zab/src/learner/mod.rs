@@ -53,6 +53,8 @@ pub struct Start {
     pub current: Epoch,
     /// The configuration that holds.
     pub configuration: Configuration,
+    /// A newer one that was heard of; its transaction may be in the log.
+    pub next: Option<Configuration>,
     /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
     pub reconfig: bool,
     /// Everything that this server has logged, all of it durable.
@@ -170,7 +172,7 @@ pub struct Learner {
     /// The leader's, once it has said so.
     epoch: Epoch,
     configuration: Configuration,
-    /// Configurations of proposals and of NEWLEADER that do not hold yet.
+    /// Configurations of proposals and of NEWLEADER that do not hold yet, by the position from which on they do.
     next: VecDeque<(Zxid, Configuration)>,
     /// Where the epoch's initial history ends, once it has all of that.
     initial_end: Zxid,
@@ -216,7 +218,7 @@ impl Learner {
             current: start.current,
             epoch: Epoch::ZERO,
             configuration: start.configuration,
-            next: VecDeque::new(),
+            next: start.next.into_iter().map(|next| (Zxid(next.version().0), next)).collect(),
             initial_end: last,
             history: start.history,
             committed: Zxid::ZERO,

@@ -20,9 +20,22 @@ pub struct Disk {
     pub base: Zxid,
     pub snapshot: Vec<Zxid>,
     pub log: Vec<(Zxid, Bytes)>,
+    /// The configuration that holds, and a newer one that was heard of.
+    pub configuration: Option<Configuration>,
+    pub next: Option<Configuration>,
 }
 
 impl Disk {
+    pub fn configuration(&self) -> &Configuration {
+        self.configuration.as_ref().expect("every server starts with one")
+    }
+
+    /// A configuration holds: what was heard of before is over.
+    pub fn hold(&mut self, configuration: Configuration) {
+        self.next.take_if(|next| next.version() <= configuration.version());
+        self.configuration = Some(configuration);
+    }
+
     pub fn last(&self) -> Zxid {
         self.log.last().map_or(self.base, |(zxid, _)| *zxid)
     }
@@ -68,7 +81,6 @@ pub enum Role {
 
 pub struct Server {
     pub id: ServerId,
-    pub kind: LearnerKind,
     pub disk: Disk,
     pub queue: VecDeque<DiskOperation>,
     pub role: Role,
@@ -85,11 +97,10 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(id: ServerId, kind: LearnerKind) -> Self {
+    pub fn new(id: ServerId, configuration: Configuration) -> Self {
         Self {
             id,
-            kind,
-            disk: Disk::default(),
+            disk: Disk { configuration: Some(configuration), ..Disk::default() },
             queue: VecDeque::new(),
             role: Role::Down,
             history: None,
@@ -119,7 +130,15 @@ impl Server {
         self.role = Role::Looking;
     }
 
-    pub fn lead(&mut self, now: Instant, configuration: &Configuration) {
+    /// What it is where it is not the leader; who is in no line follows without a vote.
+    fn kind(&self) -> LearnerKind {
+        match self.disk.configuration().member(self.id) {
+            Some(member) if !member.is_voter() => LearnerKind::Observer,
+            _ => LearnerKind::Follower,
+        }
+    }
+
+    pub fn lead(&mut self, now: Instant) {
         let start = leader::Start {
             testing: Testing::default(),
             me: self.id,
@@ -127,28 +146,29 @@ impl Server {
             limits: Limits::default(),
             accepted: self.disk.accepted,
             current: self.disk.current,
-            configuration: configuration.clone(),
-            next: None,
-            reconfig: false,
+            configuration: self.disk.configuration().clone(),
+            next: self.disk.next.clone(),
+            reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
         };
         self.committed = Zxid::ZERO;
         self.role = Role::Leading(Box::new(leader::Leader::new(now, start, &mut self.effects)));
     }
 
-    pub fn learn(&mut self, now: Instant, leader: ServerId, configuration: &Configuration) {
+    pub fn learn(&mut self, now: Instant, leader: ServerId) {
         let start = learner::Start {
             masters: Vec::new(),
             testing: Testing::default(),
             me: self.id,
             leader,
-            kind: self.kind,
+            kind: self.kind(),
             timing: TIMING,
             limits: Limits::default(),
             accepted: self.disk.accepted,
             current: self.disk.current,
-            configuration: configuration.clone(),
-            reconfig: false,
+            configuration: self.disk.configuration().clone(),
+            next: self.disk.next.clone(),
+            reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
             vouches: true,
             needs_snapshot: self.needs_snapshot,
@@ -204,7 +224,11 @@ impl Server {
                 match &what {
                     Durable::Accepted(epoch) => self.disk.accepted = *epoch,
                     Durable::Current(epoch) => self.disk.current = *epoch,
-                    Durable::Configuration(_) | Durable::NextConfiguration(_) => (),
+                    Durable::Configuration(configuration) => self.disk.hold((**configuration).clone()),
+                    Durable::NextConfiguration(next) => {
+                        let is_newer = self.disk.configuration().version() < next.version();
+                        self.disk.next = is_newer.then(|| (**next).clone());
+                    }
                 }
                 self.lead_step(now, leader::Input::Persisted(what.clone()));
                 self.learn_step(now, learner::Input::Persisted(what));

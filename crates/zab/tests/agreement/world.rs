@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, LearnerKind};
-use zabd_jute::{Epoch, ServerId, Writer, Zxid};
-use zabd_zab::effect::{Effect, Instant, LinkId, Reason};
+use zabd_jute::quorum::{Configuration, FromLeader, Member};
+use zabd_jute::txn::{Entry, Txn, TxnHeader};
+use zabd_jute::{Epoch, OpCode, ServerId, SessionId, Writer, Zxid};
+use zabd_zab::effect::{Durable, Effect, Instant, LinkId, Reason};
+use zabd_zab::quorum::Quorums;
 use zabd_zab::{leader, learner};
 
 use crate::server::{DiskOperation, Role, Server};
@@ -21,6 +23,9 @@ pub struct Tally {
     pub from_disk: usize,
     pub truncations: usize,
     pub snapshots: usize,
+    pub reconfigurations: usize,
+    /// Of them those by which a leader gave up the lead.
+    pub changes_of_leader: usize,
 }
 
 impl Tally {
@@ -30,6 +35,8 @@ impl Tally {
         self.from_disk += other.from_disk;
         self.truncations += other.truncations;
         self.snapshots += other.snapshots;
+        self.reconfigurations += other.reconfigurations;
+        self.changes_of_leader += other.changes_of_leader;
     }
 }
 
@@ -83,13 +90,13 @@ pub struct Plan {
     crash_percent: usize,
     break_percent: usize,
     decree_percent: usize,
+    reconfigure_percent: usize,
 }
 
 pub struct World {
     pub plan: Plan,
     dice: Dice,
     now: Instant,
-    configuration: Configuration,
     servers: Vec<Server>,
     links: BTreeMap<LinkId, Link>,
     next_link: u64,
@@ -109,18 +116,19 @@ impl World {
             crash_percent: dice.throw(8),
             break_percent: dice.throw(8),
             decree_percent: 1 + dice.throw(9),
+            reconfigure_percent: [0, 3, 10][dice.throw(3)],
         };
         let role = |id| if id <= voters { "participant" } else { "observer" };
         let lines = (1..=voters + observers).map(|id| format!("server.{id}=h{id}:1:2:{}", role(id)));
         let configuration = Configuration::parse(&lines.collect::<Vec<_>>().join("\n")).unwrap();
-        let kind = |id| if id <= voters { LearnerKind::Follower } else { LearnerKind::Observer };
-        let servers = (1..=voters + observers).map(|id| Server::new(ServerId(id as i64), kind(id))).collect();
+        let number = |id| ServerId(id as i64);
+        let servers =
+            (1..=voters + observers).map(|id| Server::new(number(id), configuration.clone())).collect();
         tell!("{voters} voters, {observers} observers");
         let mut world = Self {
             plan,
             dice,
             now: Instant(0),
-            configuration,
             servers,
             links: BTreeMap::new(),
             next_link: 1,
@@ -134,6 +142,9 @@ impl World {
 
     pub fn step(&mut self) {
         let server = self.dice.throw(self.servers.len());
+        if self.dice.chance(10) {
+            self.gossip(server);
+        }
         match self.dice.throw(100) {
             0..45 => self.deliver(),
             45..75 => self.work_disk(server),
@@ -149,6 +160,7 @@ impl World {
 
     /// Nothing breaks any more: a leader comes up and everybody is level with it.
     pub fn heal(&mut self) {
+        self.plan.reconfigure_percent = 0;
         let down: Vec<_> =
             (0..self.servers.len()).filter(|at| matches!(self.servers[*at].role, Role::Down)).collect();
         for at in down {
@@ -156,6 +168,7 @@ impl World {
         }
         for round in 0..60_000 {
             let server = round % self.servers.len();
+            self.gossip(server);
             match self.dice.throw(20) {
                 0..12 => self.deliver(),
                 12..17 => self.work_disk(server),
@@ -183,6 +196,10 @@ impl World {
     }
 
     pub fn assert_all_equal(&self) {
+        let configuration = self.servers[0].disk.configuration();
+        for server in &self.servers {
+            assert_eq!(server.disk.configuration(), configuration, "server {} has other members", server.id);
+        }
         for server in &self.servers {
             assert_eq!(server.shown(), self.truth, "server {} ends with another history", server.id);
         }
@@ -224,10 +241,49 @@ impl World {
             let Role::Leading(machine) = &server.role else { continue };
             if machine.is_established() && server.is_serving {
                 let zxid = machine.proposed().next();
-                let entry = entry(zxid, server.id);
-                server.lead_step(now, leader::Input::Propose { zxid, entry, configuration: None });
+                let configuration = self.changed_members(at, zxid);
+                let server = &mut self.servers[at];
+                let entry = match &configuration {
+                    Some(configuration) => reconfiguration(zxid, server.id, configuration),
+                    None => entry(zxid, server.id),
+                };
+                let configuration = configuration.map(Box::new);
+                server.lead_step(now, leader::Input::Propose { zxid, entry, configuration });
                 self.carry_out(at);
             }
+        }
+    }
+
+    /// Now and then one server is given another role, or none, if nothing of that kind is under way.
+    fn changed_members(&mut self, at: usize, zxid: Zxid) -> Option<Configuration> {
+        if !self.dice.chance(self.plan.reconfigure_percent) {
+            return None;
+        }
+        let server = &self.servers[at];
+        let Role::Leading(machine) = &server.role else { return None };
+        let is_persisting = |each: &DiskOperation| matches!(each, DiskOperation::Persist(_));
+        if server.disk.next.is_some() || server.queue.iter().any(is_persisting) {
+            return None;
+        }
+        // The leader itself more often than others: that is where most can go wrong.
+        let anybody = ServerId(self.dice.throw(self.servers.len()) as i64 + 1);
+        let id = if self.dice.chance(30) { server.id } else { anybody };
+        let mut members = server.disk.configuration().members().to_vec();
+        members.retain(|member| member.id() != id);
+        if let Some(role) = ["participant", "observer"].get(self.dice.throw(3)) {
+            members.push(Member::parse(id, &format!("h{id}:1:2:{role}")).unwrap());
+        }
+        let changed = Configuration::majority(zxid.into(), members);
+        machine.has_synced_quorum_of(self.now, &changed).then_some(changed)
+    }
+
+    /// A server that looks for a leader hears from somebody of a newer configuration, as it would in an election.
+    fn gossip(&mut self, at: usize) {
+        let other = self.dice.throw(self.servers.len());
+        let told = self.servers[other].disk.configuration().clone();
+        let server = &mut self.servers[at];
+        if matches!(server.role, Role::Looking) && server.disk.configuration().version() < told.version() {
+            server.disk.hold(told);
         }
     }
 
@@ -237,7 +293,7 @@ impl World {
             return;
         }
         tell!("{} is told to lead, with {:?}", self.servers[at].id, self.vote(at));
-        self.servers[at].lead(self.now, &self.configuration);
+        self.servers[at].lead(self.now);
         self.carry_out(at);
     }
 
@@ -246,12 +302,13 @@ impl World {
         (server.disk.current, server.disk.last())
     }
 
-    /// Whether some quorum of voters would elect it.
+    /// Whether some quorum of voters, as it knows them, would elect it.
     fn best_quorum_member(&self, at: usize) -> bool {
-        let is_voter = |other: &usize| self.servers[*other].kind == LearnerKind::Follower;
-        let voters: Vec<_> = (0..self.servers.len()).filter(is_voter).collect();
-        let behind = voters.iter().filter(|other| self.vote(**other) <= self.vote(at)).count();
-        is_voter(&at) && 2 * behind > voters.len()
+        let Server { id, disk, .. } = &self.servers[at];
+        let behind = self.servers.iter().enumerate().filter(|(other, _)| self.vote(*other) <= self.vote(at));
+        let quorums = Quorums::new(disk.configuration(), disk.next.as_ref());
+        quorums.committed().contains(*id)
+            && quorums.has_quorum(&behind.map(|(_, server)| server.id).collect())
     }
 
     /// A server that looks follows somebody who leads, or thinks so.
@@ -267,7 +324,7 @@ impl World {
         }
         let leader = leaders[self.dice.throw(leaders.len())];
         tell!("{} follows {}", self.servers[at].id, self.servers[leader].id);
-        self.servers[at].learn(self.now, ServerId(leader as i64 + 1), &self.configuration);
+        self.servers[at].learn(self.now, ServerId(leader as i64 + 1));
         self.carry_out(at);
     }
 
@@ -415,7 +472,13 @@ impl World {
             Effect::Append { zxid, entry } => {
                 self.servers[at].queue.push_back(DiskOperation::Append(zxid, entry));
             }
-            Effect::Persist(what) => self.servers[at].queue.push_back(DiskOperation::Persist(what)),
+            Effect::Persist(what) => {
+                if let (Durable::Configuration(held), Role::Leading(_)) = (&what, &self.servers[at].role) {
+                    tell!("{} holds {held}", self.servers[at].id);
+                    self.tally.reconfigurations += usize::from(Zxid(held.version().0).counter() != 0);
+                }
+                self.servers[at].queue.push_back(DiskOperation::Persist(what));
+            }
             Effect::Truncate { zxid } => {
                 self.tally.truncations += 1;
                 self.servers[at].queue.push_back(DiskOperation::Truncate(zxid));
@@ -433,6 +496,10 @@ impl World {
             }
             Effect::Leave(reason) => {
                 tell!("{} leaves: {reason:?}", self.servers[at].id);
+                let leads = matches!(self.servers[at].role, Role::Leading(_));
+                let is_reconfigured =
+                    matches!(reason, Reason::Reconfigured { .. } | Reason::LeaderReconfigured);
+                self.tally.changes_of_leader += usize::from(leads && is_reconfigured);
                 self.servers[at].needs_snapshot |= reason == Reason::CannotCut;
                 self.servers[at].leave();
             }
@@ -545,6 +612,17 @@ impl World {
 
 fn is_learning_over(server: &Server, id: LinkId) -> bool {
     matches!(&server.role, Role::Learning { link, .. } if *link == Some(id))
+}
+
+/// A record that says who the members are.
+fn reconfiguration(zxid: Zxid, by: ServerId, configuration: &Configuration) -> Bytes {
+    let text = configuration.to_string();
+    let header =
+        TxnHeader { session: SessionId(by.0), cxid: 0, zxid, time_ms: 0, kind: OpCode::Reconfig.code() };
+    let txn = Txn::SetData { path: "/zookeeper/config".into(), data: Some(text.as_bytes()), version: -1 };
+    let mut bytes = Vec::new();
+    Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut bytes));
+    bytes.into()
 }
 
 /// A record that says where it stands; what it means is nobody's business here.

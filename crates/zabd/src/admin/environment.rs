@@ -17,7 +17,7 @@ pub(super) fn conf(server: &Introspection) -> String {
         "clientPort={}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_bytes}\ndataLogDir={}\n\
          dataLogSize={log_bytes}\ntickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
          clientPortListenBacklog={}\nserverId={}\n",
-        server.address.port(),
+        server.address.lock().port(),
         directories.snapshots.display(),
         directories.logs.display(),
         config.tick_time_ms,

@@ -1,16 +1,21 @@
 //! The listening socket: who may come in at all, and to which I/O thread they go.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch;
+use zabd_jute::quorum::Address;
 
 use super::figures::ServerCounters;
 use super::io_thread::{IoThread, NewConnection};
+
+/// How often a port that cannot be opened is tried again.
+const OPEN_RETRY: Duration = Duration::from_secs(1);
 
 /// What the operator configured about the port.
 #[derive(Clone, Debug)]
@@ -64,10 +69,14 @@ impl Drop for Admission {
 /// Takes connections from one port.
 #[derive(Debug)]
 pub struct Acceptor {
-    listener: TcpListener,
+    /// Until it runs.
+    listener: Option<TcpListener>,
     options: ListenOptions,
     admitted: Arc<Admitted>,
     counters: Arc<ServerCounters>,
+    /// Where it is to listen, when that changes.
+    moves: Option<watch::Receiver<Option<Address>>>,
+    address: Arc<Mutex<SocketAddr>>,
 }
 
 impl Acceptor {
@@ -75,26 +84,54 @@ impl Acceptor {
     pub fn bind(options: ListenOptions, counters: Arc<ServerCounters>) -> Result<Self, ListenError> {
         let failed = |source| ListenError { address: options.address, source };
         let listener = open(&options).map_err(failed)?;
-        Ok(Self { listener, options, admitted: Arc::default(), counters })
+        // The port is a real one even if 0 was asked for.
+        let address = listener.local_addr().unwrap_or(options.address);
+        let address = Arc::new(Mutex::new(address));
+        Ok(Self {
+            listener: Some(listener),
+            options,
+            admitted: Arc::default(),
+            counters,
+            moves: None,
+            address,
+        })
     }
 
-    /// Where it listens; the port is a real one even if 0 was asked for.
-    pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or(self.options.address)
+    /// Listens somewhere else whenever it is told to.
+    #[must_use]
+    pub fn following(self, moves: watch::Receiver<Option<Address>>) -> Self {
+        Self { moves: Some(moves), ..self }
+    }
+
+    /// Where it listens at the moment.
+    pub fn address(&self) -> Arc<Mutex<SocketAddr>> {
+        self.address.clone()
     }
 
     /// Accepts for as long as the process lives, dealing connections in turn to the thread that this runs
     /// on, by way of `serve`, and to `others`. A connection that stays here is neither taken out of this
     /// thread's epoll and put into it again, nor does it wake another thread.
     pub async fn run(
-        self,
+        mut self,
         others: Vec<IoThread>,
         serve: impl Fn(tokio::net::TcpStream, SocketAddr, Admission),
     ) -> std::io::Result<()> {
-        let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
+        let listener = self.listener.take().expect("an acceptor runs once");
+        let mut listener = tokio::net::TcpListener::from_std(listener)?;
         let mut next = (0..=others.len()).cycle();
         loop {
-            match listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                wanted = next_move(&mut self.moves) => {
+                    if !targets(&wanted).await.contains(&self.address.lock()) {
+                        // The new address may be one that the old one is in the way of.
+                        drop(listener);
+                        listener = self.open_at(wanted).await?;
+                    }
+                    continue;
+                }
+            };
+            match accepted {
                 Ok((socket, address)) => {
                     let Some(admission) = self.admit(address.ip().to_canonical()) else {
                         self.counters.connections_rejected.fetch_add(1, Relaxed);
@@ -120,6 +157,26 @@ impl Acceptor {
         }
     }
 
+    /// Opens the port somewhere else, however long that takes, or wherever it is told to go meanwhile.
+    async fn open_at(&mut self, mut wanted: Address) -> std::io::Result<tokio::net::TcpListener> {
+        loop {
+            for address in targets(&wanted).await {
+                match open(&ListenOptions { address, ..self.options.clone() }) {
+                    Ok(listener) => {
+                        tracing::info!("Serving clients on {address} now; connections stay as they are");
+                        *self.address.lock() = address;
+                        return tokio::net::TcpListener::from_std(listener);
+                    }
+                    Err(error) => tracing::error!("Cannot serve clients on {address} yet: {error}"),
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(OPEN_RETRY) => (),
+                newer = next_move(&mut self.moves) => wanted = newer,
+            }
+        }
+    }
+
     fn admit(&self, address: IpAddr) -> Option<Admission> {
         let mut by_address = self.admitted.by_address.lock();
         let total: usize = if self.options.total_max > 0 { by_address.values().sum() } else { 0 };
@@ -135,6 +192,27 @@ impl Acceptor {
         by_address.insert(address, count + 1);
         Some(Admission { admitted: self.admitted.clone(), address })
     }
+}
+
+/// The next address to listen at; never, on a server that stays where it is.
+async fn next_move(moves: &mut Option<watch::Receiver<Option<Address>>>) -> Address {
+    loop {
+        let Some(receiver) = moves else { return std::future::pending().await };
+        if receiver.changed().await.is_err() {
+            *moves = None;
+        } else if let Some(address) = receiver.borrow_and_update().clone() {
+            return address;
+        }
+    }
+}
+
+/// What may be listened at; all of IPv6 includes all of IPv4, where there is IPv6.
+async fn targets(wanted: &Address) -> Vec<SocketAddr> {
+    let Address { host, port } = wanted;
+    if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
+        return vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()];
+    }
+    tokio::net::lookup_host((host.as_str(), *port)).await.map(Iterator::collect).unwrap_or_default()
 }
 
 fn open(options: &ListenOptions) -> std::io::Result<TcpListener> {
@@ -185,8 +263,8 @@ mod tests {
     #[test]
     fn a_port_in_use_is_named() {
         let acceptor = acceptor(0, 0);
-        let options = ListenOptions { address: acceptor.address(), ..acceptor.options.clone() };
+        let options = ListenOptions { address: *acceptor.address().lock(), ..acceptor.options.clone() };
         let error = Acceptor::bind(options, Arc::default()).unwrap_err();
-        assert!(error.to_string().contains(&acceptor.address().to_string()));
+        assert!(error.to_string().contains(&acceptor.address().lock().to_string()));
     }
 }

@@ -1,13 +1,16 @@
 //! The ports that other servers connect to.
 //!
 //! All are open from the start: a learner that finds its leader before that one knows that it leads waits in the
-//! replica, not in a retry.
+//! replica, not in a retry. When a reconfiguration moves this server they are closed and opened where its line says now;
+//! connections that stand are left alone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use zabd_jute::quorum::Address;
 
 use super::{Shared, Side, election, open_link};
@@ -31,9 +34,10 @@ pub struct PeerListenError {
 /// The open ports.
 #[derive(Debug)]
 pub struct PeerListener {
-    election: Vec<StdListener>,
-    quorum: Vec<StdListener>,
-    observers: Vec<StdListener>,
+    election: Vec<(Address, StdListener)>,
+    quorum: Vec<(Address, StdListener)>,
+    observers: Vec<(Address, StdListener)>,
+    on_all_ips: bool,
 }
 
 impl PeerListener {
@@ -46,29 +50,83 @@ impl PeerListener {
         on_all_ips: bool,
     ) -> Result<Self, PeerListenError> {
         let open = |addresses: &[Address]| -> Result<Vec<_>, _> {
-            addresses.iter().map(|each| bind(each, on_all_ips)).collect()
+            addresses.iter().map(|each| Ok((each.clone(), bind(each, on_all_ips)?))).collect()
         };
-        Ok(Self { election: open(election)?, quorum: open(quorum)?, observers: open(observers)? })
+        let (election, quorum, observers) = (open(election)?, open(quorum)?, open(observers)?);
+        Ok(Self { election, quorum, observers, on_all_ips })
     }
 
-    /// Accepts for as long as the process lives.
-    pub(super) fn run(self, shared: &Shared) {
-        for listener in self.election {
-            let shared = shared.clone();
-            tokio::spawn(accept(listener, move |socket| election::accept(shared.clone(), socket)));
+    /// Accepts for as long as this server is at these addresses.
+    pub(super) fn run(self, shared: &Shared) -> OpenPorts {
+        let begin = |(address, listener): (Address, StdListener), port: Port| {
+            let accepting = tokio::spawn(accept(shared.clone(), listener, port));
+            ((port, address), accepting)
+        };
+        let elections = self.election.into_iter().map(|each| begin(each, Port::Election));
+        let quorums = self.quorum.into_iter().map(|each| begin(each, Port::Quorum));
+        let observers = self.observers.into_iter().map(|each| begin(each, Port::Observers));
+        let accepting = elections.chain(quorums).chain(observers).collect();
+        OpenPorts { accepting, on_all_ips: self.on_all_ips }
+    }
+}
+
+/// What one of them is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Port {
+    Election,
+    Quorum,
+    Observers,
+}
+
+/// The ports that are open, by where they are.
+pub(super) struct OpenPorts {
+    accepting: BTreeMap<(Port, Address), JoinHandle<()>>,
+    on_all_ips: bool,
+}
+
+impl OpenPorts {
+    /// Closes what is not among these, then opens what is missing, however long that takes.
+    pub(super) async fn move_to(&mut self, shared: &Shared, ports: BTreeSet<(Port, Address)>) {
+        let gone = self.accepting.extract_if(.., |port, _| !ports.contains(port)).collect::<Vec<_>>();
+        for ((_, address), accepting) in gone {
+            tracing::info!("Not listening on {address} any more, as this server's own line says");
+            accepting.abort();
+            let _ = accepting.await;
         }
-        for listener in self.quorum {
-            let shared = shared.clone();
-            tokio::spawn(accept(listener, move |socket| open_link(&shared, socket, Side::Leader)));
-        }
-        for listener in self.observers {
-            let shared = shared.clone();
-            tokio::spawn(accept(listener, move |socket| open_link(&shared, socket, Side::ObserverMaster)));
+        let on_all_ips = self.on_all_ips;
+        for (port, address) in ports {
+            self.accepting.entry((port, address.clone())).or_insert_with(|| {
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    let listener = open_at(address, on_all_ips).await;
+                    accept(shared, listener, port).await;
+                })
+            });
         }
     }
 }
 
-async fn accept(listener: StdListener, mut each: impl FnMut(tokio::net::TcpStream)) {
+async fn open_at(address: Address, on_all_ips: bool) -> StdListener {
+    loop {
+        let (host, target) = (address.clone(), address.clone());
+        match tokio::task::spawn_blocking(move || try_bind(&target, on_all_ips)).await {
+            Ok(Ok(listener)) => {
+                tracing::info!("Listening on {address}, as this server's own line says");
+                return listener;
+            }
+            Ok(Err(error)) => tracing::error!("Cannot listen on {host} yet: {error}"),
+            Err(_) => (),
+        }
+        tokio::time::sleep(BIND_RETRY).await;
+    }
+}
+
+async fn accept(shared: Shared, listener: StdListener, port: Port) {
+    let each = |socket| match port {
+        Port::Election => election::accept(shared.clone(), socket),
+        Port::Quorum => open_link(&shared, socket, Side::Leader),
+        Port::Observers => open_link(&shared, socket, Side::ObserverMaster),
+    };
     let listener = TcpListener::from_std(listener).expect("a listening socket can be waited for");
     loop {
         match listener.accept().await {

@@ -23,7 +23,7 @@ mod listen;
 mod reader;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -31,9 +31,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
-use zabd_jute::quorum::Address;
+use zabd_jute::quorum::{Address, Configuration, Member};
 use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::Input;
 use zabd_storage::recovery::Directories;
@@ -44,6 +44,7 @@ use zabd_zab::{leader, links, peer};
 use crate::driver::Driver;
 use crate::snapshotter::{Image, Snapshotter};
 
+use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
 
 /// What one learner may have unsent before it is dropped: it would only fall further behind.
@@ -75,6 +76,7 @@ enum Command {
     DialLeader { addresses: Vec<Address> },
     DialObserverMaster { addresses: Vec<Address> },
     LookUp { link: LinkId, zxid: Zxid },
+    Listen { me: Member },
 }
 
 /// What waits for a quorum connection.
@@ -155,6 +157,9 @@ pub struct Quorum {
     images: Mutex<BTreeMap<LinkId, Image>>,
     next_id: AtomicU64,
     snapshotter: Snapshotter,
+    me: ServerId,
+    /// Where clients are served, if this server's line says so.
+    client_address: watch::Sender<Option<Address>>,
 }
 
 impl std::fmt::Debug for Command {
@@ -164,6 +169,7 @@ impl std::fmt::Debug for Command {
             Command::DialLeader { .. } => "DialLeader",
             Command::DialObserverMaster { .. } => "DialObserverMaster",
             Command::LookUp { .. } => "LookUp",
+            Command::Listen { .. } => "Listen",
         })
     }
 }
@@ -189,7 +195,11 @@ pub struct Start {
 
 impl Quorum {
     /// The way to a thread that is not running yet.
-    pub fn new(snapshotter: Snapshotter) -> (Arc<Self>, Start) {
+    pub fn new(
+        snapshotter: Snapshotter,
+        me: ServerId,
+        client_address: watch::Sender<Option<Address>>,
+    ) -> (Arc<Self>, Start) {
         let (sender, commands) = mpsc::unbounded_channel();
         let quorum = Self {
             commands: sender,
@@ -198,6 +208,8 @@ impl Quorum {
             images: Mutex::default(),
             next_id: AtomicU64::new(1),
             snapshotter,
+            me,
+            client_address,
         };
         (Arc::new(quorum), Start { commands })
     }
@@ -256,6 +268,16 @@ impl Quorum {
         }
     }
 
+    /// Another configuration holds: this server listens where its own line says. A server that is in none stays where
+    /// it is.
+    pub fn reconfigure(&self, configuration: &Configuration) {
+        let Some(me) = configuration.member(self.me) else { return };
+        self.command(Command::Listen { me: me.clone() });
+        if let Some(client) = me.client() {
+            self.client_address.send_replace(Some(client.clone()));
+        }
+    }
+
     fn carry_out_link(&self, output: links::Output) {
         match output {
             links::Output::Dial { peer, addresses } => self.command(Command::DialPeer { peer, addresses }),
@@ -295,7 +317,7 @@ impl Quorum {
 }
 
 async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::UnboundedReceiver<Command>) {
-    listener.run(&shared);
+    let mut ports = listener.run(&shared);
     // Whoever dials again has given up the dial before, which may be to an address that answers late.
     let mut dials: BTreeMap<ServerId, AbortHandle> = BTreeMap::new();
     let mut leader_dial: Option<AbortHandle> = None;
@@ -316,8 +338,22 @@ async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::Unbou
                 leader_dial.replace(dial).iter().for_each(AbortHandle::abort);
             }
             Command::LookUp { link, zxid } => drop(tokio::spawn(look_up(shared.clone(), link, zxid))),
+            Command::Listen { me } => {
+                let wanted = ports_of(&me, shared.options.observer_master_port);
+                ports.move_to(&shared, wanted).await;
+            }
         }
     }
+}
+
+/// Where a member listens; for observers only if it votes.
+fn ports_of(me: &Member, observer_master_port: Option<u16>) -> BTreeSet<(Port, Address)> {
+    let quorums: Vec<_> = me.quorum_addresses().collect();
+    let port = observer_master_port.filter(|_| me.is_voter());
+    let observers = port.into_iter().flat_map(|port| at_port(&quorums, port)).collect::<Vec<_>>();
+    let elections = me.election_addresses().map(|address| (Port::Election, address));
+    let quorums = quorums.into_iter().map(|address| (Port::Quorum, address));
+    elections.chain(quorums).chain(observers.into_iter().map(|address| (Port::Observers, address))).collect()
 }
 
 async fn dial_leader(shared: Shared, addresses: Vec<Address>) {

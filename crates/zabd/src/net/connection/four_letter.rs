@@ -119,7 +119,7 @@ mod tests {
             total_max: 0,
         };
         let acceptor = Acceptor::bind(listen, Arc::default()).unwrap();
-        let address = acceptor.address();
+        let address = *acceptor.address().lock();
         IoThread::start(0, service).unwrap().accept(acceptor, Vec::new());
         address
     }

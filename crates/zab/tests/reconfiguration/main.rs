@@ -1,0 +1,189 @@
+//! Members change, told as stories: what a leader says to whom, and what is written down before, line by line.
+//!
+//! The rule behind all of them: from the proposal on, quorums of both configurations are needed; a configuration is on
+//! disk wherever its proposal is; who leads when it holds is said together with the commit.
+
+mod stage;
+
+use stage::{LeaderStage, LearnerStage};
+
+/// Version 0 looks like every other version 0, so the first leader numbers it; whoever holds it holds the number.
+#[test]
+fn a_fresh_configuration_is_numbered_by_its_first_leader() {
+    let mut stage = LeaderStage::new("1 2 3", 0);
+    stage.follow(2);
+    stage.check(
+        "disk accepted 1
+         2 <- LEADERINFO 1
+         disk next [1 2 3] version 1:0
+         disk current 1
+         2 <- DIFF 0:0
+         2 <- NEWLEADER 1:0 [1 2 3] version 1:0
+         disk holds [1 2 3] version 1:0
+         commits 0:0
+         serves 1
+         2 <- UPTODATE",
+    );
+}
+
+/// 1, 2 and 3 are to become 1, 4 and 5. The old quorum alone decides nothing, nor does the new one.
+#[test]
+fn quorums_of_both_configurations_commit() {
+    let mut stage = LeaderStage::led("1 2 3", &[2, 3, 4, 5]);
+    stage.reconfigure("1 4 5");
+    stage.check(
+        "disk next [1 4 5] version 1:1
+         2 <- PROPOSAL 1:1
+         3 <- PROPOSAL 1:1
+         4 <- PROPOSAL 1:1
+         5 <- PROPOSAL 1:1
+         logs 1:1",
+    );
+    stage.synced();
+    stage.acknowledge(2);
+    stage.acknowledge(3);
+    stage.check("");
+    stage.propose();
+    stage.acknowledge(4);
+    stage.check(
+        "2 <- PROPOSAL 1:2
+         3 <- PROPOSAL 1:2
+         4 <- PROPOSAL 1:2
+         5 <- PROPOSAL 1:2
+         logs 1:2
+         2 <- COMMITANDACTIVATE 1:1 led by 1
+         3 <- COMMITANDACTIVATE 1:1 led by 1
+         4 <- COMMITANDACTIVATE 1:1 led by 1
+         5 <- COMMITANDACTIVATE 1:1 led by 1
+         commits 1:1
+         disk holds [1 4 5] version 1:1",
+    );
+}
+
+/// What was proposed while both counted needs both; 4 has it, and 5 and the leader have not.
+#[test]
+fn what_was_proposed_meanwhile_needs_both_quorums_too() {
+    let mut stage = LeaderStage::led("1 2 3", &[2, 3, 4, 5]);
+    stage.reconfigure("1 4 5");
+    stage.propose();
+    stage.synced();
+    stage.acknowledge_upto(4, 2);
+    stage.acknowledge_upto(2, 1);
+    stage.drain();
+    stage.acknowledge_upto(5, 2);
+    stage.check("");
+    stage.acknowledge_upto(3, 2);
+    stage.check(
+        "2 <- COMMIT 1:2
+         3 <- COMMIT 1:2
+         4 <- COMMIT 1:2
+         5 <- COMMIT 1:2
+         commits 1:2",
+    );
+}
+
+/// The follower that has most is named, everybody hears of it before the connections end, and no election is needed.
+#[test]
+fn a_leader_that_is_removed_names_its_successor() {
+    let mut stage = LeaderStage::led("1 2 3", &[2, 3]);
+    stage.reconfigure("2 3");
+    stage.synced();
+    stage.drain();
+    stage.acknowledge(2);
+    stage.check("");
+    stage.acknowledge(3);
+    stage.check(
+        "2 <- COMMITANDACTIVATE 1:1 led by 3
+         3 <- COMMITANDACTIVATE 1:1 led by 3
+         commits 1:1
+         disk holds [2 3] version 1:1
+         2 closed
+         3 closed
+         leaves Reconfigured { leader: ServerId(3) }",
+    );
+}
+
+/// A follower is back before the commit: it must not hold what may never be committed, and is sent the proposal anew.
+#[test]
+fn a_learner_that_comes_meanwhile_is_told_of_what_holds() {
+    let mut stage = LeaderStage::led("1 2 3", &[2]);
+    stage.reconfigure("1 2");
+    stage.drain();
+    stage.follow(3);
+    stage.check(
+        "3 <- LEADERINFO 1
+         3 <- DIFF 1:0
+         3 <- NEWLEADER 1:0 [1 2 3] version 1:0
+         3 <- PROPOSAL 1:1
+         3 <- UPTODATE",
+    );
+}
+
+/// A leader finds a reconfiguration in its log that nobody committed: it completes it, and is no voter any more.
+#[test]
+fn an_interrupted_reconfiguration_is_completed_by_the_next_leader() {
+    let mut stage = LeaderStage::with_next("1 2 3", "2 3 4", 7);
+    stage.follow(2);
+    stage.follow(4);
+    stage.check(
+        "disk accepted 1
+         2 <- LEADERINFO 1
+         disk current 1
+         2 <- DIFF 0:7
+         2 <- NEWLEADER 1:0 [2 3 4] version 0:7
+         4 <- LEADERINFO 1
+         4 <- DIFF 0:7
+         4 <- NEWLEADER 1:0 [2 3 4] version 0:7
+         disk holds [2 3 4] version 0:7
+         commits 0:7
+         2 <- UPTODATE
+         4 <- UPTODATE
+         2 closed
+         4 closed
+         leaves LeaderReconfigured",
+    );
+}
+
+/// A joiner is told by NEWLEADER who the members are, and holds it when it may serve.
+#[test]
+fn a_joiner_holds_what_newleader_says() {
+    let mut stage = LearnerStage::new(4, "1 2 3 4", None);
+    stage.synchronise("1 2 3", 1, 5);
+    stage.check(
+        "disk accepted 2
+         disk next [1 2 3] version 1:5
+         disk current 2
+         disk holds [1 2 3] version 1:5
+         serves 2
+         commits 0:0",
+    );
+}
+
+/// A joiner came as the observer that its own file says it is; who is in no line follows without a vote.
+#[test]
+fn whoever_has_another_role_takes_it_without_an_election() {
+    let mut stage = LearnerStage::new(4, "1 2 3 o4", None);
+    stage.synchronise("1 2 3", 1, 5);
+    stage.check(
+        "disk accepted 2
+         disk next [1 2 3] version 1:5
+         disk current 2
+         disk holds [1 2 3] version 1:5
+         closed
+         leaves Reconfigured { leader: ServerId(1) }",
+    );
+}
+
+/// What was proposed to this server alone is in nobody's history: its voters are not asked any more.
+#[test]
+fn what_came_to_nothing_is_forgotten() {
+    let mut stage = LearnerStage::new(2, "1 2 3", Some(("2 8 9", 1, 6)));
+    stage.synchronise("1 2 3", 0, 0);
+    stage.check(
+        "disk accepted 2
+         disk current 2
+         disk next [1 2 3] version 0:0
+         serves 2
+         commits 0:0",
+    );
+}

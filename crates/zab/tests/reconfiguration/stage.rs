@@ -1,0 +1,298 @@
+//! A leader, or a learner, alone with what it says.
+
+use bytes::Bytes;
+use zabd_jute::quorum::{
+    Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Role,
+};
+use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, Writer, Zxid};
+use zabd_zab::effect::{Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
+use zabd_zab::history::History;
+use zabd_zab::leader::{self, Leader};
+use zabd_zab::learner::{self, Learner};
+
+const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 10 };
+const NOW: Instant = Instant(0);
+
+fn zxid(epoch: i64, counter: u32) -> Zxid {
+    Zxid::new(Epoch(epoch), counter)
+}
+
+/// `1 2 o3`: two voters and an observer.
+fn configuration(members: &str, version: Zxid) -> Configuration {
+    let line = |word: &str| match word.strip_prefix('o') {
+        Some(id) => format!("server.{id}=h{id}:1:2:observer"),
+        None => format!("server.{word}=h{word}:1:2:participant"),
+    };
+    let lines: Vec<_> = members.split(' ').map(line).collect();
+    Configuration::parse(&lines.join("\n")).unwrap().with_version(version.into())
+}
+
+fn named(configuration: &Configuration) -> String {
+    let members = configuration.members().iter().map(|member| match member.role() {
+        Role::Participant => member.id().to_string(),
+        Role::Observer => format!("o{}", member.id()),
+    });
+    let members: Vec<_> = members.collect();
+    format!("[{}] version {}", members.join(" "), position(Zxid(configuration.version().0)))
+}
+
+fn position(zxid: Zxid) -> String {
+    format!("{}:{}", zxid.epoch().0, zxid.counter())
+}
+
+fn durable(what: &Durable) -> String {
+    match what {
+        Durable::Accepted(epoch) => format!("disk accepted {}", epoch.0),
+        Durable::Current(epoch) => format!("disk current {}", epoch.0),
+        Durable::NextConfiguration(next) => format!("disk next {}", named(next)),
+        Durable::Configuration(held) => format!("disk holds {}", named(held)),
+    }
+}
+
+/// Nothing of what is only to say that the leader lives.
+fn said(packet: &[u8]) -> Option<String> {
+    let packet = QuorumPacket::decode(&mut Reader::new(packet)).unwrap();
+    Some(match FromLeader::decode(&packet).unwrap().unwrap() {
+        FromLeader::Ping { .. } => return None,
+        FromLeader::LeaderInfo { epoch, .. } => format!("LEADERINFO {}", epoch.0),
+        FromLeader::Diff { zxid } => format!("DIFF {}", position(zxid)),
+        FromLeader::NewLeader { zxid, config } => {
+            let config = Configuration::parse(&config.unwrap()).unwrap();
+            format!("NEWLEADER {} {}", position(zxid), named(&config))
+        }
+        FromLeader::UpToDate => "UPTODATE".to_owned(),
+        FromLeader::Proposal { zxid, .. } => format!("PROPOSAL {}", position(zxid)),
+        FromLeader::Commit { zxid } => format!("COMMIT {}", position(zxid)),
+        FromLeader::CommitAndActivate { zxid, leader } => {
+            format!("COMMITANDACTIVATE {} led by {leader}", position(zxid))
+        }
+        other => panic!("{other:?} is not a part of these stories"),
+    })
+}
+
+fn compare(told: &[String], expected: &str) {
+    let expected: Vec<_> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(told, expected, "\n{}\n", told.join("\n"));
+}
+
+/// What both kinds tell of alike; nothing of what is said or asked.
+fn common(effect: &Effect) -> Option<String> {
+    Some(match effect {
+        Effect::Persist(what) => durable(what),
+        Effect::Append { zxid, .. } => format!("logs {}", position(*zxid)),
+        Effect::Commit { upto } => format!("commits {}", position(*upto)),
+        Effect::Serve { epoch, .. } => format!("serves {}", epoch.0),
+        Effect::Leave(reason) => format!("leaves {reason:?}"),
+        _ => return None,
+    })
+}
+
+/// Server 1 leads; its disk is quick.
+pub struct LeaderStage {
+    leader: Leader,
+    effects: Effects,
+    told: Vec<String>,
+    last: Zxid,
+}
+
+impl LeaderStage {
+    pub fn new(members: &str, version: i64) -> Self {
+        Self::start(configuration(members, Zxid(version)), None, Zxid::ZERO)
+    }
+
+    /// The newer configuration was proposed at the last position of the log, in epoch 0.
+    pub fn with_next(members: &str, next: &str, last: u32) -> Self {
+        let next = configuration(next, zxid(0, last));
+        Self::start(configuration(members, Zxid(1)), Some(next), zxid(0, last))
+    }
+
+    /// An established leader with these followers, of whom not all need be members.
+    pub fn led(members: &str, followers: &[i64]) -> Self {
+        let mut stage = Self::new(members, 0);
+        for id in followers {
+            stage.follow(*id);
+        }
+        stage.drain();
+        stage
+    }
+
+    fn start(configuration: Configuration, next: Option<Configuration>, last: Zxid) -> Self {
+        let mut effects = Effects::default();
+        let start = leader::Start {
+            me: ServerId(1),
+            timing: TIMING,
+            limits: Limits::default(),
+            accepted: Epoch(0),
+            current: Epoch(0),
+            configuration,
+            next,
+            reconfig: true,
+            history: History::new(last),
+            testing: Testing::default(),
+        };
+        let leader = Leader::new(NOW, start, &mut effects);
+        Self { leader, effects, told: Vec::new(), last }
+    }
+
+    fn step(&mut self, input: leader::Input) {
+        self.leader.step(NOW, input, &mut self.effects);
+        while !self.effects.list.is_empty() {
+            let effects = std::mem::take(&mut self.effects.list);
+            let bytes = std::mem::take(&mut self.effects.bytes);
+            for effect in effects {
+                self.carry_out(effect, &bytes);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, bytes: &[u8]) {
+        self.told.extend(common(&effect));
+        match effect {
+            Effect::Persist(what) => self.leader.step(NOW, leader::Input::Persisted(what), &mut self.effects),
+            Effect::Send { link, bytes: part } => {
+                let Some(packet) = said(&bytes[part]) else { return };
+                // Whoever is told of an epoch promises it, and what is sent is on disk at once.
+                self.told.push(format!("{} <- {packet}", link.0));
+                if packet.starts_with("LEADERINFO") {
+                    let last_zxid = self.last;
+                    self.say(link.0, &FromLearner::AckEpoch { last_zxid, current: Some(Epoch(0)) });
+                } else if packet.starts_with("NEWLEADER") {
+                    self.say(link.0, &FromLearner::Ack { zxid: zxid(1, 0) });
+                }
+            }
+            Effect::Close { link } => self.told.push(format!("{} closed", link.0)),
+            _ => (),
+        }
+    }
+
+    fn say(&mut self, from: u64, packet: &FromLearner<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut Writer::new(&mut bytes));
+        let input = leader::Input::Packet { link: LinkId(from), packet: bytes.into() };
+        self.leader.step(NOW, input, &mut self.effects);
+    }
+
+    /// A follower connects, whose history is what the leader began with.
+    pub fn follow(&mut self, id: i64) {
+        self.step(leader::Input::Accepted { link: LinkId(id as u64) });
+        let info = LearnerInfo {
+            server: ServerId(id),
+            protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
+            config_version: Some(ConfigVersion::ZERO),
+        };
+        self.say(
+            id as u64,
+            &FromLearner::Info { kind: LearnerKind::Follower, accepted: Epoch(0), info: Some(info) },
+        );
+        self.step(leader::Input::Closed { link: LinkId(u64::MAX) });
+    }
+
+    pub fn reconfigure(&mut self, members: &str) {
+        let zxid = self.leader.proposed().next();
+        let configuration = Some(Box::new(configuration(members, zxid)));
+        self.step(leader::Input::Propose { zxid, entry: Bytes::from_static(b"members"), configuration });
+    }
+
+    pub fn propose(&mut self) {
+        let zxid = self.leader.proposed().next();
+        self.step(leader::Input::Propose { zxid, entry: Bytes::from_static(b"x"), configuration: None });
+    }
+
+    /// The leader's own log has all that was proposed.
+    pub fn synced(&mut self) {
+        let upto = self.leader.proposed();
+        self.step(leader::Input::Synced { upto });
+    }
+
+    /// A follower's log has the first proposal.
+    pub fn acknowledge(&mut self, id: i64) {
+        self.acknowledge_upto(id, 1);
+    }
+
+    pub fn acknowledge_upto(&mut self, id: i64, counter: u32) {
+        self.say(id as u64, &FromLearner::Ack { zxid: zxid(1, counter) });
+        self.step(leader::Input::Closed { link: LinkId(u64::MAX) });
+    }
+
+    /// Forgets what was told so far.
+    pub fn drain(&mut self) {
+        self.told.clear();
+    }
+
+    /// Holds what was told since the last time against what is expected.
+    pub fn check(&mut self, expected: &str) {
+        compare(&std::mem::take(&mut self.told), expected);
+    }
+}
+
+/// A server that follows server 1, with an empty log; its disk is quick.
+pub struct LearnerStage {
+    learner: Learner,
+    effects: Effects,
+    told: Vec<String>,
+}
+
+impl LearnerStage {
+    pub fn new(me: i64, members: &str, next: Option<(&str, i64, u32)>) -> Self {
+        let held = configuration(members, Zxid::ZERO);
+        let observes = held.member(ServerId(me)).is_some_and(|member| !member.is_voter());
+        let mut effects = Effects::default();
+        let start = learner::Start {
+            me: ServerId(me),
+            leader: ServerId(1),
+            kind: if observes { LearnerKind::Observer } else { LearnerKind::Follower },
+            timing: TIMING,
+            limits: Limits::default(),
+            accepted: Epoch(1),
+            current: Epoch(1),
+            configuration: held,
+            next: next.map(|(members, epoch, counter)| configuration(members, zxid(epoch, counter))),
+            reconfig: true,
+            history: History::new(Zxid::ZERO),
+            vouches: true,
+            needs_snapshot: false,
+            masters: Vec::new(),
+            testing: Testing::default(),
+        };
+        let learner = Learner::new(NOW, start, &mut effects);
+        let mut stage = Self { learner, effects, told: Vec::new() };
+        stage.step(learner::Input::Connected { link: LinkId(1) });
+        stage
+    }
+
+    fn step(&mut self, input: learner::Input) {
+        self.learner.step(NOW, input, &mut self.effects);
+        while !self.effects.list.is_empty() {
+            for effect in std::mem::take(&mut self.effects.list) {
+                self.told.extend(common(&effect));
+                match effect {
+                    Effect::Persist(what) => {
+                        self.learner.step(NOW, learner::Input::Persisted(what), &mut self.effects);
+                    }
+                    Effect::Close { .. } => self.told.push("closed".to_owned()),
+                    _ => (),
+                }
+            }
+        }
+    }
+
+    /// The leader of epoch 2 has no more than this server, and these members.
+    pub fn synchronise(&mut self, members: &str, epoch: i64, counter: u32) {
+        let config = configuration(members, zxid(epoch, counter)).to_string();
+        for packet in [
+            FromLeader::LeaderInfo { epoch: Epoch(2), protocol_version: LearnerInfo::PROTOCOL_VERSION },
+            FromLeader::Diff { zxid: Zxid::ZERO },
+            FromLeader::NewLeader { zxid: zxid(2, 0), config: Some(config.into()) },
+            FromLeader::UpToDate,
+        ] {
+            let mut bytes = Vec::new();
+            packet.encode(&mut Writer::new(&mut bytes));
+            self.step(learner::Input::Packet { packet: bytes.into() });
+        }
+    }
+
+    /// Holds what was told since the last time against what is expected.
+    pub fn check(&mut self, expected: &str) {
+        compare(&std::mem::take(&mut self.told), expected);
+    }
+}

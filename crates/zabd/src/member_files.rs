@@ -1,0 +1,136 @@
+//! Keeps the files that name the members of the ensemble in step with what the agreement says of them.
+//!
+//! Everything is written beside itself, made durable and renamed, and the file that says which one counts comes last: a
+//! crash leaves the members from before or those from after. A directory that cannot be written to does not end the
+//! server, as in Java: it goes on with what the others say, and finds it out from them at its next start.
+
+use std::io;
+use std::path::Path;
+
+use zabd_config::{ConfigFiles, dynamic_file, without_members};
+use zabd_jute::quorum::Configuration;
+use zabd_jute::{ConfigVersion, ServerId};
+use zabd_storage::disk::{Disk as _, DiskFile as _, RealDisk};
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct MemberFiles {
+    me: ServerId,
+    files: Option<ConfigFiles>,
+    held: ConfigVersion,
+}
+
+impl MemberFiles {
+    /// The files beside a zoo.cfg, if there is one, which names the members of version `held`.
+    pub fn new(me: ServerId, files: Option<ConfigFiles>, held: ConfigVersion) -> Self {
+        Self { me, files, held }
+    }
+
+    /// Members that may come to hold; unless they are newer than those that do, there are none.
+    pub fn propose(&mut self, next: &Configuration) {
+        let Some(files) = &self.files else { return };
+        let path = files.next();
+        let done = if self.held < next.version() {
+            replace(&path, dynamic_file(&next.to_string(), true).as_bytes())
+        } else {
+            remove(&path)
+        };
+        tell_failure(&path, done);
+    }
+
+    /// These members hold.
+    pub fn hold(&mut self, configuration: &Configuration) {
+        self.held = configuration.version();
+        let Some(files) = &self.files else { return };
+        let path = files.dynamic(self.held.0);
+        let names_client = configuration.member(self.me).is_some_and(|member| member.client().is_some());
+        let done = replace(&path, dynamic_file(&configuration.to_string(), false).as_bytes())
+            .and_then(|()| point_to(files.zoo_cfg(), &path, names_client))
+            .and_then(|()| remove(&files.next()));
+        tell_failure(&path, done);
+    }
+}
+
+/// Keeps what zoo.cfg was while it named the members itself: it is rewritten as soon as they have a version.
+pub fn back_up(files: &ConfigFiles) {
+    let path = files.backup();
+    let done = std::fs::read(files.zoo_cfg()).and_then(|bytes| replace(&path, &bytes));
+    tell_failure(&path, done);
+}
+
+fn point_to(zoo_cfg: &Path, dynamic_file: &Path, names_client: bool) -> io::Result<()> {
+    let before = std::fs::read(zoo_cfg)?;
+    replace(zoo_cfg, &without_members(&before, &dynamic_file.canonicalize()?, names_client))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let beside = Path::new(&name);
+    let mut file = RealDisk.create(beside)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    RealDisk.rename(beside, path)?;
+    RealDisk.sync_dir(directory(path))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match RealDisk.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| RealDisk.sync_dir(directory(path))),
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn tell_failure(path: &Path, done: io::Result<()>) {
+    if let Err(error) = done {
+        tracing::error!(
+            "Cannot write {}: {error}; at its next start this server does not know the newest members, and has to \
+             hear of them from the others",
+            path.display()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(text: &str) -> Configuration {
+        Configuration::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_files_follow_the_agreement() {
+        let dir = tempfile::tempdir().unwrap();
+        let zoo_cfg = dir.path().join("zoo.cfg");
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).ok();
+        std::fs::write(&zoo_cfg, "# here\nclientPort=1\nserver.1=a:1:2\n").unwrap();
+        let files = ConfigFiles::new(&zoo_cfg);
+        back_up(&files);
+        let mut members = MemberFiles::new(ServerId(1), Some(files), ConfigVersion::ZERO);
+
+        let numbered = configuration("server.1=a:1:2:participant\nversion=100000000");
+        members.propose(&numbered);
+        let next = "server.1=a:1:2:participant\nversion=100000000";
+        assert_eq!(read("zoo.cfg.dynamic.next").as_deref(), Some(next));
+        members.hold(&numbered);
+        assert_eq!(read("zoo.cfg.dynamic.next"), None);
+        assert_eq!(read("zoo.cfg.dynamic.100000000").as_deref(), Some("server.1=a:1:2:participant"));
+        let at = |version: &str| format!("dynamicConfigFile={}.dynamic.{version}\n", zoo_cfg.display());
+        assert_eq!(read("zoo.cfg"), Some(format!("# here\nclientPort=1\n{}", at("100000000"))));
+
+        let with_client = configuration("server.1=a:1:2:participant;3\nversion=100000004");
+        members.propose(&with_client);
+        members.hold(&with_client);
+        assert_eq!(read("zoo.cfg"), Some(format!("# here\n{}", at("100000004"))));
+
+        members.propose(&configuration("server.1=a:1:2:participant;3\nversion=100000005"));
+        members.propose(&with_client);
+        assert_eq!(read("zoo.cfg.dynamic.next"), None, "what was proposed is void");
+        assert_eq!(read("zoo.cfg.bak").as_deref(), Some("# here\nclientPort=1\nserver.1=a:1:2\n"));
+    }
+}
