@@ -106,7 +106,7 @@ fn replica(tree: &Tree, now_ms: i64) -> Replica {
         first_session: SessionId(0x0100_0000_0001_0000 + now_ms),
         check,
         read: ReadOptions { skip_acl: false, limits: LIMITS },
-        reconfig: false,
+        reconfig: zabd_replica::ReconfigOptions::default(),
         member: MemberOptions::default(),
         audit: true,
     };
