@@ -277,7 +277,7 @@ mod tests {
         // It ends with the process.
         std::thread::spawn(move || while floor.round().is_ok() {});
         let target = Target::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let (warm_up, window) = (Duration::ZERO, Duration::from_millis(50));
+        let (warm_up, window) = (Duration::ZERO, Duration::from_secs(1));
         let sessions = NewSessionsPlan { target, concurrency: 4, warm_up, window, ephemerals: 1 };
         assert!(0 < new_sessions::run(&sessions, &[]).unwrap().sessions);
         for op in [Op::Get, Op::Set, Op::Create] {

@@ -50,6 +50,9 @@ pub use listen::{PeerListenError, PeerListener};
 /// What one learner may have unsent before it is dropped: it would only fall further behind.
 const UNSENT_BYTES_MAX: usize = 64 << 20;
 
+/// How long what is left for the other side may take when a connection is closed.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
 /// What the operator configured about the ensemble's network.
 #[derive(Clone, Debug)]
 pub struct QuorumOptions {
@@ -99,9 +102,18 @@ pub(crate) struct Queue {
     arrived: Notify,
     /// Bytes of packets that are not written yet.
     unsent: AtomicUsize,
+    /// Whether the connection is to end.
+    closing: watch::Sender<bool>,
 }
 
 impl Queue {
+    /// Ends the connection after what waits. Nothing that still comes counts: a snapshot that was on its way when the
+    /// other side hung would be taken for the next leader's when it goes on.
+    fn close(&self) {
+        self.push(Item::Close);
+        self.closing.send_replace(true);
+    }
+
     fn push(&self, item: Item) {
         self.add(|items| items.push(item));
     }
@@ -109,8 +121,7 @@ impl Queue {
     fn push_bytes(&self, bytes: &[u8]) {
         let unsent = self.unsent.fetch_add(bytes.len(), Relaxed) + bytes.len();
         if UNSENT_BYTES_MAX < unsent {
-            // The writer finds out, and closes.
-            return self.push(Item::Close);
+            return self.close();
         }
         self.add(|items| match items.last_mut() {
             Some(Item::Bytes(waiting)) => waiting.extend_from_slice(bytes),
@@ -255,7 +266,7 @@ impl Quorum {
             }
             Effect::Close { link } => {
                 self.images.lock().remove(&link);
-                self.push(link, Item::Close);
+                self.queues.lock().get(&link).into_iter().for_each(|queue| queue.close());
             }
             Effect::Dial { leader } => self.command(Command::DialLeader { addresses: addresses(leader) }),
             Effect::DialObserverMaster { server } => {
@@ -380,21 +391,22 @@ pub(crate) fn open_link(shared: &Shared, socket: tokio::net::TcpStream, side: Si
     let _ = socket.set_nodelay(true);
     let (read_half, write_half) = socket.into_split();
     let queue = Arc::<Queue>::default();
+    let closed = queue.closing.subscribe();
     shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
-    tokio::spawn(writer::run(shared.clone(), link, write_half, queue));
+    tokio::spawn(writer::run(shared.clone(), link, write_half, queue, closed.clone()));
     match side {
         Side::Leader => shared.feed(peer::Input::Accepted { link }),
         Side::ObserverMaster => shared.feed(peer::Input::ObserverAccepted { link }),
         Side::Learner => shared.feed(peer::Input::Connected { link }),
     }
-    tokio::spawn(reader::run(shared.clone(), link, read_half, side));
+    tokio::spawn(reader::run(shared.clone(), link, read_half, side, closed));
 }
 
 /// The connection is gone, whichever direction found out.
 pub(crate) fn close_link(shared: &Shared, link: LinkId) {
     let queue = shared.quorum.queues.lock().remove(&link);
     if let Some(queue) = queue {
-        queue.push(Item::Close);
+        queue.close();
         shared.feed(peer::Input::Closed { link });
     }
 }

@@ -6,6 +6,8 @@
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::watch;
+use tokio::time::timeout;
 use zabd_jute::quorum::{FromLeader, PacketKind, QuorumPacket, SnapshotStream};
 use zabd_jute::txn::Entry;
 use zabd_jute::{Limits, Reader, Zxid};
@@ -16,7 +18,7 @@ use zabd_tree::Tree;
 use zabd_zab::effect::LinkId;
 use zabd_zab::peer;
 
-use super::{Shared, Side, close_link};
+use super::{FAREWELL_MAX, Shared, Side, close_link};
 use crate::log_writer::Received;
 
 /// How much memory reads share.
@@ -24,9 +26,24 @@ const READ_BYTES: usize = 64 << 10;
 /// How much one read takes at least.
 const READ_BYTES_MIN: usize = 8 << 10;
 
-pub(super) async fn run(shared: Shared, link: LinkId, mut socket: OwnedReadHalf, side: Side) {
-    if let Err(problem) = read(&shared, link, &mut socket, side).await {
-        tracing::warn!("Closing a connection on the quorum port: {problem}");
+pub(super) async fn run(
+    shared: Shared,
+    link: LinkId,
+    mut socket: OwnedReadHalf,
+    side: Side,
+    mut closed: watch::Receiver<bool>,
+) {
+    let closing = async { drop(closed.wait_for(|is_closed| *is_closed).await) };
+    let result = tokio::select! {
+        biased;
+        () = closing => None,
+        result = read(&shared, link, &mut socket, side) => Some(result),
+    };
+    match result {
+        // What is left unread would make the kernel throw away what is on its way to the other side.
+        None => drop(timeout(FAREWELL_MAX, tokio::io::copy(&mut socket, &mut tokio::io::sink())).await),
+        Some(Err(problem)) => tracing::warn!("Closing a connection on the quorum port: {problem}"),
+        Some(Ok(())) => (),
     }
     close_link(&shared, link);
 }

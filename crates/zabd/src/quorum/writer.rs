@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use zabd_jute::quorum::{FromLeader, SNAPSHOT_SIGNATURE};
 use zabd_jute::{Writer, Zxid};
 use zabd_storage::disk::RealDisk;
@@ -15,25 +16,43 @@ use zabd_storage::log::Records;
 use zabd_storage::snapshot;
 use zabd_zab::effect::LinkId;
 
-use super::{Item, Queue, QuorumOptions, Shared, close_link};
+use super::{FAREWELL_MAX, Item, Queue, QuorumOptions, Shared, close_link};
 
 /// How much is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
 
-pub(super) async fn run(shared: Shared, link: LinkId, mut socket: OwnedWriteHalf, queue: Arc<Queue>) {
+pub(super) async fn run(
+    shared: Shared,
+    link: LinkId,
+    mut socket: OwnedWriteHalf,
+    queue: Arc<Queue>,
+    mut closed: watch::Receiver<bool>,
+) {
+    let patience = async {
+        let _ = closed.wait_for(|is_closed| *is_closed).await;
+        tokio::time::sleep(FAREWELL_MAX).await;
+    };
+    tokio::select! {
+        () = carry(&shared, &mut socket, &queue) => (),
+        () = patience => tracing::debug!("A connection on the quorum port is closed before all was written"),
+    }
+    close_link(&shared, link);
+}
+
+/// Writes until the connection is to be closed, or is gone.
+async fn carry(shared: &Shared, socket: &mut OwnedWriteHalf, queue: &Queue) {
     let mut taken = Vec::new();
     loop {
         queue.take(&mut taken).await;
         for item in taken.drain(..) {
-            match write(&shared, &mut socket, item, &queue).await {
+            match write(shared, socket, item, queue).await {
                 Ok(true) => (),
                 Ok(false) => {
                     let _ = socket.shutdown().await;
-                    return close_link(&shared, link);
+                    return;
                 }
                 Err(problem) => {
-                    tracing::warn!("Closing a connection on the quorum port: {problem}");
-                    return close_link(&shared, link);
+                    return tracing::warn!("Closing a connection on the quorum port: {problem}");
                 }
             }
         }
