@@ -47,7 +47,7 @@ pub struct Tail {
 struct OpenFile {
     path: PathBuf,
     contents: Contents,
-    /// Behind it there are only zeros that take no room; they are not touched.
+    /// Behind it there are only zeros; they are not touched.
     data_end: usize,
     offset: usize,
     is_newest: bool,
