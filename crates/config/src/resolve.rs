@@ -465,7 +465,8 @@ impl Resolver {
             ("oraclePath", has("oraclePath")),
         ];
         for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
-            self.error(key, "this build's ensembles cannot do this yet", "leave it out");
+            let problem = format!("`{key}` asks for what this build's ensembles cannot do yet");
+            self.error(key, &problem, "leave it out");
         }
     }
 

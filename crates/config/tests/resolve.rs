@@ -236,7 +236,7 @@ fn a_member_needs_its_number_and_its_limits() {
         ("2\n", "initLimit=10\n", "syncLimit is not set"),
         ("7\n", limits, "My id 7 not in the peer list"),
         ("", limits, "serverid"),
-        ("2\n", "initLimit=10\nsyncLimit=5\nsslQuorum=true\n", "ensembles cannot do this yet"),
+        ("2\n", "initLimit=10\nsyncLimit=5\nsslQuorum=true\n", "`sslQuorum` asks for what"),
     ] {
         let errors = member(id, &format!("{MEMBERS}{lines}")).unwrap_err().to_string();
         assert!(errors.contains(message), "{lines}: {errors}");

@@ -240,8 +240,7 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-pub(super) const NO_PEERS: &str =
-    "a standalone server has no peers, and a member of an ensemble does without it yet";
+pub(super) const NO_PEERS: &str = "a lone server has no peers, and this build's members do without it";
 
 /// As in Java, what is not above 0 is none.
 fn observer_master_port(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {

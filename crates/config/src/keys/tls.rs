@@ -106,7 +106,7 @@ const SSL_QUORUM: Key = Key::file("sslQuorum", "false", "true")
         if !crate::key::strict(raw.key.name, raw.value)? {
             return Ok(None);
         }
-        not_served("remove `sslQuorum`; a standalone server has no peers to talk to")
+        not_served("remove `sslQuorum`: members of this build talk to each other in plain text only")
     });
 
 fn not_served(hint: &str) -> Verdict {

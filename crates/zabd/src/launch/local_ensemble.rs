@@ -4,11 +4,14 @@
 //! goes on where this one ended. Each line of a server's log carries its number. Ctrl-C reaches all of them, as they share
 //! a terminal; any other request to end is passed on.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How many servers: the fewest of which one may fail.
@@ -27,12 +30,24 @@ struct Place {
 
 /// Runs until all servers have ended.
 pub fn run() -> ExitCode {
-    match start() {
-        Ok(children) => wait(children),
+    match hold_directory().and_then(|held| Ok((held, start()?))) {
+        Ok((_held, children)) => wait(children),
         Err(error) => {
             eprintln!("cannot start an ensemble in ./{DATA_DIR}: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Another one in this directory would give the members of the first other ports.
+fn hold_directory() -> std::io::Result<File> {
+    std::fs::create_dir_all(DATA_DIR)?;
+    let held = File::create(Path::new(DATA_DIR).join("lock"))?;
+    match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(std::io::Error::other(
+            "one runs there already; end it, or start this one in another directory",
+        )),
+        _ => Ok(held),
     }
 }
 
