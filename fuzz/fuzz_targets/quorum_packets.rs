@@ -79,6 +79,10 @@ fn greeting(bytes: &[u8]) {
 fn configuration(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(configuration) = Configuration::parse(text) {
+        // As in Java, a version below 0 is printed as what cannot be read again.
+        if configuration.version().0 < 0 {
+            return;
+        }
         let text = configuration.to_string();
         let again = Configuration::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         // In what order Java prints two servers of one bucket depends on the order in which it read them.

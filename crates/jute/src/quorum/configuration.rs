@@ -183,9 +183,7 @@ impl<'t> Lines<'t> {
                 lines.weights.push((id, number(key, value, 10)?));
                 ("weight", id)
             } else if key == "version" {
-                // It is printed without a sign, and what has one could not be read again.
-                let text = if value.starts_with('-') { "" } else { value };
-                lines.version = ConfigVersion(number(key, text, 16)?);
+                lines.version = ConfigVersion(number(key, value, 16)?);
                 continue;
             } else {
                 return Err(ConfigurationError::UnknownKey { key: excerpt(key) });
