@@ -18,6 +18,8 @@ from .peer import LONG_MS, Peer, exists, frame, read, request as framed
 
 MIB = 1 << 20
 UNSENT_MAX = 64 * MIB
+# A buffer that grows is there twice, the new one with room ahead; what the allocator keeps comes on top.
+PEAK_MAX = 6 * UNSENT_MAX
 # Memory that was freed is kept for a second or two, and a busy machine needs its own time. Each thread keeps a page of a few
 # mebibytes at most for each size of block that it has used, whatever it was used for.
 SETTLE_SECONDS_MAX = 20
@@ -131,7 +133,7 @@ def test_replies_behind_a_write_are_bounded(watched):
     watched.forget_peak()
     peer = Peer(watched.port).hello(SHORT_MS).say(framed(1, wire.CREATE, wire.create_body("/a")) + several * 50)
     watched.await_connections(0)
-    assert watched.peak() < 4 * UNSENT_MAX
+    assert watched.peak() < PEAK_MAX
     assert peer.rest_bytes()[-1] == "closed"
     until(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
 
@@ -143,7 +145,7 @@ def test_a_small_request_does_not_ask_for_everything(watched):
     get = (wire.GET_DATA, Writer().ustring("/large-0").boolean(False).bytes)
     peer = Peer(watched.port).hello().say(framed(1, wire.MULTI_READ, wire.multi_body([get] * 40_000)))
     assert peer.until_pong() == [("reply", 1, -5, "zxid", ""), "in order"]
-    assert watched.peak() < 4 * UNSENT_MAX
+    assert watched.peak() < PEAK_MAX
 
 
 def test_events_that_nobody_reads_end_the_connection(watched):
@@ -162,7 +164,7 @@ def test_events_that_nobody_reads_end_the_connection(watched):
         for _ in range(100):
             assert writer.reply().err == 0
     watched.await_connections(1)
-    assert watched.peak() < 4 * UNSENT_MAX
+    assert watched.peak() < PEAK_MAX
     until(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
     again = wire.Session(watched.port, LONG_MS, watcher.session_id, watcher.password)
     assert again.session_id == watcher.session_id
@@ -202,7 +204,8 @@ def test_all_that_do_not_read_are_paused_together(watched):
     watched.await_connections(len(peers))
     for peer in peers[::15]:
         assert len(peer.until_pong()) == 121
-    assert watched.peak() < UNSENT_TOGETHER_MAX
+    # What is unsent, the buffers that it stands in, and what the machine adds: all of it would be 900 MB.
+    assert watched.peak() < 2 * UNSENT_TOGETHER_MAX
     for peer in peers:
         peer.close()
     until(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
