@@ -351,7 +351,8 @@ impl Disk for MemoryDisk {
 
     fn data_end(&self, path: &Path) -> io::Result<u64> {
         let state = self.state();
-        Ok(state.entries[state.find(path)?].current.data.len() as u64)
+        let data = &state.entries[state.find(path)?].current.data;
+        Ok(data.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

@@ -51,7 +51,7 @@ pub trait Disk: Clone + Send + 'static {
     fn read(&self, path: &Path) -> io::Result<Contents>;
     /// How long a file is, in bytes.
     fn length(&self, path: &Path) -> io::Result<u64>;
-    /// An offset behind which a file holds only zeros, told without looking at those that take no room; at most its length.
+    /// Where the last byte of a file that is not zero ends, found without looking at zeros that take no room.
     fn data_end(&self, path: &Path) -> io::Result<u64> {
         self.length(path)
     }

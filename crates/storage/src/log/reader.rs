@@ -136,13 +136,14 @@ impl<D: Disk> Records<D> {
         let data_end = self.disk.data_end(&path).map_err(io_error("read", &path))?;
         let contents = self.disk.read(&path).map_err(io_error("read", &path))?;
         let data_end = contents.len().min(data_end as usize);
-        let never_begun = data_end < HEADER.len() || contents[..data_end].iter().all(|byte| *byte == 0);
+        // A header ends with zeros of its own.
+        let never_begun = contents.len() < HEADER.len() || data_end == 0;
         if never_begun && is_newest {
             self.tail = Some(Tail { path, offset: 0 });
             return Ok(false);
         }
         // Version and database are not checked, as in Java.
-        if data_end < HEADER.len() || !contents.starts_with(&HEADER[..4]) {
+        if never_begun || !contents.starts_with(&HEADER[..4]) {
             return Err(LogError::NotALog { path });
         }
         self.open = Some(OpenFile { path, contents, data_end, offset: HEADER.len(), is_newest });
@@ -190,5 +191,5 @@ pub fn last_record<D: Disk>(disk: &D, dir: &Path, limits: Limits) -> Result<Opti
 pub(crate) fn holds_records<D: Disk>(disk: &D, path: &Path) -> bool {
     let Ok(contents) = disk.read(path) else { return true };
     let data_end = disk.data_end(path).map_or(contents.len(), |end| contents.len().min(end as usize));
-    contents[..data_end].get(HEADER.len()..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
+    HEADER.len() < data_end
 }

@@ -562,3 +562,25 @@ proptest::proptest! {
         while let Ok(Some(_)) = records.next_record() {}
     }
 }
+
+/// A file that was begun and got no record is no damage, neither as the newest nor before others, with room ahead or without.
+#[test]
+fn a_header_alone_is_a_log_without_records() {
+    for length in [HEADER.len() as u64, 1 << 16] {
+        let disk = empty_disk();
+        append(&mut log(&disk, 0), 1..=3).unwrap();
+        let begun = Path::new(DIR).join("log.4");
+        let mut file = disk.create(&begun).unwrap();
+        file.write_at(0, &HEADER).unwrap();
+        file.set_length(length).unwrap();
+        file.sync().unwrap();
+        disk.sync_dir(Path::new(DIR)).unwrap();
+        assert_eq!(recover(&disk), [1, 2, 3]);
+        assert!(disk.length(&begun).is_ok(), "nothing had to be cut off");
+        let next_epoch = Zxid(1 << 32 | 1);
+        let mut log = Log::new(disk.clone(), Path::new(DIR), Zxid(3), LogOptions::default());
+        log.append(next_epoch, &entry(next_epoch.0, 10)).unwrap();
+        log.sync().unwrap();
+        assert_eq!(recover(&disk), [1, 2, 3, next_epoch.0]);
+    }
+}
