@@ -131,9 +131,7 @@ impl Replica {
                 {
                     ensemble.learning.begin(session, conn, timeout_ms);
                 }
-                reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte.then_some(false));
-                out.send(conn, true);
-                out.list.push(Output::Established { conn, session, timeout_ms });
+                out.establish(conn, session, timeout_ms, has_read_only_byte.then_some(false));
             }
             Origin::Client { conn, xid, op, multi, audited, known_error } => {
                 if let Some(request) = audited {

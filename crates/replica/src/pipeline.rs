@@ -349,10 +349,7 @@ impl Replica {
         let session = request.session;
         let wrong_password = request.password != zabd_jute::client::password(session);
         if wrong_password || !self.sessions.is_alive(session) {
-            out.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password }));
-            crate::reply::refused(&mut out.bytes, request.has_read_only_byte.then_some(false));
-            out.send(conn, true);
-            out.list.push(Output::Close { conn });
+            out.refuse_session(conn, session, wrong_password, request.has_read_only_byte.then_some(false));
             return;
         }
         self.own(session, Owner::Here);
@@ -361,9 +358,7 @@ impl Replica {
             out.list.push(Output::Close { conn: old });
         }
         let read_only = request.has_read_only_byte.then_some(false);
-        crate::reply::connected(&mut out.bytes, session, timeout_ms, read_only);
-        out.send(conn, true);
-        out.list.push(Output::Established { conn, session, timeout_ms });
+        out.establish(conn, session, timeout_ms, read_only);
     }
 
     fn on_synced(&mut self, now: Now, tree: &Tree, upto: Zxid, out: &mut Outputs) {

@@ -3,6 +3,7 @@
 use zabd_jute::client::{ConnectResponse, ReplyHeader, WatcherEvent};
 use zabd_jute::{ErrorCode, Record, SessionId, Writer, Zxid};
 
+use crate::input::{ConnId, Fact, Output, Outputs};
 use crate::watches::EventKind;
 
 /// State `SyncConnected`; the others exist only inside clients.
@@ -43,16 +44,45 @@ pub(crate) fn event(out: &mut Vec<u8>, zxid: Zxid, kind: EventKind, path: &str) 
 }
 
 /// The answer to a connect request. `read_only` ends it exactly when the request ended so.
-pub(crate) fn connected(out: &mut Vec<u8>, session: SessionId, timeout_ms: i32, read_only: Option<bool>) {
+fn connected(out: &mut Vec<u8>, session: SessionId, timeout_ms: i32, read_only: Option<bool>) {
     let response =
         ConnectResponse { timeout_ms, session, password: zabd_jute::client::password(session), read_only };
     connect_frame(out, &response);
 }
 
 /// The answer to a connect request for a session that cannot be resumed: clients take it as *expired*.
-pub(crate) fn refused(out: &mut Vec<u8>, read_only: Option<bool>) {
+fn refused(out: &mut Vec<u8>, read_only: Option<bool>) {
     let response = ConnectResponse { timeout_ms: 0, session: SessionId::NONE, password: [0; 16], read_only };
     connect_frame(out, &response);
+}
+
+impl Outputs {
+    /// Answers a connect request for a session that goes on here, or begins.
+    pub(crate) fn establish(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        timeout_ms: i32,
+        read_only: Option<bool>,
+    ) {
+        connected(&mut self.bytes, session, timeout_ms, read_only);
+        self.send(conn, true);
+        self.list.push(Output::Established { conn, session, timeout_ms });
+    }
+
+    /// Answers one for a session that cannot be resumed, for the last time.
+    pub(crate) fn refuse_session(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        wrong_password: bool,
+        read_only: Option<bool>,
+    ) {
+        self.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password }));
+        refused(&mut self.bytes, read_only);
+        self.send(conn, true);
+        self.list.push(Output::Close { conn });
+    }
 }
 
 fn connect_frame(out: &mut Vec<u8>, response: &ConnectResponse) {

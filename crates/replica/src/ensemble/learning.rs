@@ -16,7 +16,7 @@ use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 use zabd_zab::effect::LinkId;
 
-use crate::input::{ConnId, Fact, Now, Output, Outputs, Request, SessionRequest};
+use crate::input::{ConnId, Now, Output, Outputs, Request, SessionRequest};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::write::multi_kinds;
 
@@ -222,19 +222,14 @@ impl Replica {
             None => return,
         };
         if !is_valid {
-            out.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password: false }));
-            crate::reply::refused(&mut out.bytes, has_read_only_byte.then_some(false));
-            out.send(conn, true);
-            out.list.push(Output::Close { conn });
+            out.refuse_session(conn, session, false, has_read_only_byte.then_some(false));
             return;
         }
         let before = self.learning().begin(session, conn, timeout_ms);
         if let Some(old) = before.filter(|old| *old != conn) {
             out.list.push(Output::Close { conn: old });
         }
-        crate::reply::connected(&mut out.bytes, session, timeout_ms, has_read_only_byte.then_some(false));
-        out.send(conn, true);
-        out.list.push(Output::Established { conn, session, timeout_ms });
+        out.establish(conn, session, timeout_ms, has_read_only_byte.then_some(false));
     }
 
     /// The oldest sync is answered: its turn comes behind everything that was committed before.

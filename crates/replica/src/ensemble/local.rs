@@ -56,10 +56,7 @@ impl Replica {
         } else {
             let wrong_password = request.password != zabd_jute::client::password(session);
             if wrong_password || !self.local.is_alive(session) {
-                out.list.push(Output::Fact(Fact::SessionRefused { conn, session, wrong_password }));
-                reply::refused(&mut out.bytes, read_only);
-                out.send(conn, true);
-                out.list.push(Output::Close { conn });
+                out.refuse_session(conn, session, wrong_password, read_only);
                 return;
             }
             let before = self.local.resume(now.monotonic_ms, session, timeout_ms, conn);
@@ -67,9 +64,7 @@ impl Replica {
                 out.list.push(Output::Close { conn: old });
             }
         }
-        reply::connected(&mut out.bytes, session, timeout_ms, read_only);
-        out.send(conn, true);
-        out.list.push(Output::Established { conn, session, timeout_ms });
+        out.establish(conn, session, timeout_ms, read_only);
     }
 
     /// A request of a session that is local to this server, unless it is a learner.
