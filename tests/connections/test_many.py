@@ -14,6 +14,7 @@ import pytest
 from harness import wire
 from harness.servers import Server, four_letter_word
 from harness.wire import Writer
+from harness.waiting import eventually
 
 from .crowd import Crowd
 
@@ -45,15 +46,6 @@ def descriptors(pid):
 def figures(port):
     lines = four_letter_word(port, "mntr").splitlines()
     return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
-
-
-def until(is_reached, seconds, what):
-    """Waits for something that comes in its own time."""
-    deadline = time.monotonic() + seconds
-    while not is_reached():
-        if deadline < time.monotonic():
-            pytest.fail(f"{what}: not within {seconds} s")
-        time.sleep(0.05)
 
 
 def framed(opcode, body):
@@ -96,7 +88,7 @@ def test_ten_thousand_idle_and_two_thousand_busy(server, kind, record_property):
 
         # Some fall silent: they are gone after their timeout and at most a tick, and nobody else is.
         idle.call("fall_silent", SILENT)
-        until(lambda: idle.call("silence").count(None) == 0, TIMEOUT_S + TICK_S + LATE_S, "silent clients are closed")
+        eventually(lambda: idle.call("silence").count(None) == 0, TIMEOUT_S + TICK_S + LATE_S, "silent clients are closed")
         silence = idle.call("silence")
         assert len(silence) == SILENT
         assert min(silence) > TIMEOUT_S - 0.1
@@ -108,10 +100,10 @@ def test_ten_thousand_idle_and_two_thousand_busy(server, kind, record_property):
         idle.call("close", IDLE)
         busy.call("close", BUSY)
         if kind == "zabd":
-            until(lambda: descriptors(pid) <= open_files, SETTLE_S_MAX, "descriptors are closed")
-        until(lambda: figures(port)["global_sessions"] == "1", TIMEOUT_S + TICK_S + LATE_S, "sessions expire")
+            eventually(lambda: descriptors(pid) <= open_files, SETTLE_S_MAX, "descriptors are closed")
+        eventually(lambda: figures(port)["global_sessions"] == "1", TIMEOUT_S + TICK_S + LATE_S, "sessions expire")
         if kind == "zabd":
-            until(lambda: figures(port) and status(pid, "VmRSS") - rss < RSS_LEFT_MAX, SETTLE_S_MAX, "memory is given back")
+            eventually(lambda: figures(port) and status(pid, "VmRSS") - rss < RSS_LEFT_MAX, SETTLE_S_MAX, "memory is given back")
         left = status(pid, "VmRSS") - rss
     owner.end()
     record_property("counted", (

@@ -12,6 +12,7 @@ import zlib
 import pytest
 from harness import wire
 from harness.servers import four_letter_word
+from harness.waiting import eventually
 
 from . import members
 
@@ -19,14 +20,6 @@ READ_ONLY = {"readonlymode.enabled": "true"}
 NOT_READ_ONLY, EPHEMERAL_ON_LOCAL_SESSION = -119, -120
 EPHEMERAL = 1
 SECONDS_MAX = 30
-
-
-def await_true(condition, what):
-    """Returns when the condition holds."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.02)
 
 
 def connect(port, session_id=0, password=bytes(16), read_only=True):
@@ -85,7 +78,7 @@ def test_a_member_without_a_quorum_is_read(tmp_path, kind):
             assert before.create("/e", flags=EPHEMERAL).err == EPHEMERAL_ON_LOCAL_SESSION
         ensemble.await_level()
         ensemble.members[2].kill()
-        await_true(lambda: word(ensemble, 1, "isro") == "ro", "reads without a leader")
+        eventually(lambda: word(ensemble, 1, "isro") == "ro", SECONDS_MAX, what="reads without a leader")
         report = word(ensemble, 1, "srvr")
         assert "Mode: read-only" in report and "READ-ONLY mode; serving only read-only clients\n" in report
         assert figure(ensemble, 1, "server_state") == "read-only"
@@ -204,7 +197,7 @@ def test_a_leader_may_leave_clients_to_others(tmp_path, kinds):
         for server in ensemble.members.values():
             server.start(wait=False)
         for _ in range(2):
-            await_true(lambda: len(followers()) == 2, "two followers")
+            eventually(lambda: len(followers()) == 2, SECONDS_MAX, what="two followers")
             (leader,) = set(ensemble.members) - set(followers())
             assert word(ensemble, leader, "srvr") == not_serving and word(ensemble, leader, "isro") == "null"
             assert connect(ensemble.members[leader].port)[1] is None
@@ -213,7 +206,7 @@ def test_a_leader_may_leave_clients_to_others(tmp_path, kinds):
                 assert session.create(f"/served-by-{number}").err in (0, -110)
                 session.end()
             ensemble.members[leader].kill()
-            await_true(lambda: len(followers()) == 1, "another leader")
+            eventually(lambda: len(followers()) == 1, SECONDS_MAX, what="another leader")
             ensemble.members[leader].start(wait=False)
     finally:
         ensemble.__exit__()

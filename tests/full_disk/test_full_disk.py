@@ -11,6 +11,7 @@ from harness import wire
 from harness.disk import Disk
 from harness.servers import Server, four_letter_word
 from harness.wire import Writer
+from harness.waiting import eventually
 
 NOT_READ_ONLY = -119
 NO_NODE = -101
@@ -33,14 +34,6 @@ def server(disk, tmp_path):
     server.kill()
 
 
-def until(is_so, what):
-    """Waits for what a server does in its own time."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 def read(session, path):
     """The data of a node; an error's number if there is none."""
     reply = session.call(wire.GET_DATA, Writer().ustring(path).boolean(False).bytes)
@@ -58,7 +51,7 @@ def until_session(server):
             return False
         return True
 
-    until(opened, "sessions are let in")
+    eventually(opened, what="sessions are let in")
     return sessions[0]
 
 
@@ -87,7 +80,7 @@ def write_that_finds_no_room(server, disk):
     waiting = wire.Session(server.port, 30_000)
     disk.fill()
     waiting.submit(wire.CREATE, wire.create_body("/waiting", bytes(1 << 16)))
-    until(lambda: "The log has no room: writes are refused" in server.log_text(), "the disk is full")
+    eventually(lambda: "The log has no room: writes are refused" in server.log_text(), what="the disk is full")
     return waiting
 
 
@@ -118,8 +111,8 @@ def test_writes_are_refused_until_there_is_room(server, disk):
 
     disk.free()
     assert waiting.reply().err == 0, "what waited went on by itself"
-    until(lambda: again.create("/later").err == 0, "writes are let in again")
-    until(lambda: read(again, "/silent") == NO_NODE, "overdue sessions end now")
+    eventually(lambda: again.create("/later").err == 0, what="writes are let in again")
+    eventually(lambda: read(again, "/silent") == NO_NODE, what="overdue sessions end now")
     create_all(again, range(50, 60))
     server.kill()
     server.start()
@@ -168,7 +161,7 @@ def test_a_start_that_owes_a_snapshot_serves_reads(server, disk):
     assert list(files.glob("snapshot.*")) == []
 
     disk.free()
-    until(lambda: back.create("/later").err == 0, "writes are let in")
+    eventually(lambda: back.create("/later").err == 0, what="writes are let in")
     assert len(list(files.glob("snapshot.*"))) == 1
     server.kill()
     del server.properties["snapshot.trust.empty"]
@@ -184,7 +177,7 @@ def test_a_fresh_server_waits_for_room(server, disk):
     assert four_letter_word(server.port, "ruok") == "imok"
     assert "No room to write the first snapshot" in server.log_text()
     disk.free()
-    until(lambda: list((server.data_dir / "version-2").glob("snapshot.*")), "the snapshot is there")
+    eventually(lambda: list((server.data_dir / "version-2").glob("snapshot.*")), what="the snapshot is there")
     client = until_session(server)
     create_all(client, range(1))
     server.kill()
@@ -209,7 +202,7 @@ def test_a_purge_needs_no_room(server, disk):
     server.config["autopurge.purgeInterval"] = 1
     server.config["autopurge.snapRetainCount"] = 3
     server.start()
-    until(lambda: len(list(files.glob("snapshot.*"))) == 3, "old snapshots are gone")
+    eventually(lambda: len(list(files.glob("snapshot.*"))) == 3, what="old snapshots are gone")
     back = wire.Session(server.port, 30_000, client.session_id, client.password)
     assert lost(back, range(count)) == []
-    until(lambda: back.create("/later").err == 0, "what was purged is room to write")
+    eventually(lambda: back.create("/later").err == 0, what="what was purged is room to write")

@@ -9,7 +9,7 @@ import pytest
 
 from harness import wire
 from harness.servers import SUPER_AUTH, Server, four_letter_word, free_port
-from operations.test_files import eventually
+from harness.waiting import eventually
 
 from . import replay
 from .canonical import Canonical

@@ -13,6 +13,7 @@ import pytest
 from harness import wire
 from harness.servers import Server, four_letter_word
 from harness.wire import Writer
+from harness.waiting import eventually
 
 from .peer import LONG_MS, Peer, exists, frame, read, request as framed
 
@@ -56,16 +57,7 @@ class Watched:
         return len([line for line in four_letter_word(self.port, "cons").splitlines() if line.strip()]) - 1
 
     def await_connections(self, count, seconds=30):
-        until(lambda: self.connections() == count, seconds, "connections end")
-
-
-def until(is_reached, seconds, what):
-    """Waits for something that comes in its own time."""
-    deadline = time.monotonic() + seconds
-    while not is_reached():
-        if deadline < time.monotonic():
-            pytest.fail(f"{what}: not within {seconds} s")
-        time.sleep(0.02)
+        eventually(lambda: self.connections() == count, seconds, "connections end")
 
 
 @pytest.fixture
@@ -135,7 +127,7 @@ def test_replies_behind_a_write_are_bounded(watched):
     watched.await_connections(0)
     assert watched.peak() < PEAK_MAX
     assert peer.rest_bytes()[-1] == "closed"
-    until(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
+    eventually(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
 
 
 def test_a_small_request_does_not_ask_for_everything(watched):
@@ -165,7 +157,7 @@ def test_events_that_nobody_reads_end_the_connection(watched):
             assert writer.reply().err == 0
     watched.await_connections(1)
     assert watched.peak() < PEAK_MAX
-    until(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
+    eventually(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
     again = wire.Session(watched.port, LONG_MS, watcher.session_id, watcher.password)
     assert again.session_id == watcher.session_id
     again.end()
@@ -200,7 +192,7 @@ def test_all_that_do_not_read_are_paused_together(watched):
     for peer in peers:
         peer.say(b"".join(read("/large-0", xid) for xid in range(1, 121)))
     assert Peer(watched.port).hello().say(exists("/")).until_pong()[-1] == "in order"
-    until(lambda: UNSENT_TOGETHER_MAX / 4 < watched.peak(), SETTLE_SECONDS_MAX, "more is untaken than kernels keep")
+    eventually(lambda: UNSENT_TOGETHER_MAX / 4 < watched.peak(), SETTLE_SECONDS_MAX, "more is untaken than kernels keep")
     watched.await_connections(len(peers))
     for peer in peers[::15]:
         assert len(peer.until_pong()) == 121
@@ -208,7 +200,7 @@ def test_all_that_do_not_read_are_paused_together(watched):
     assert watched.peak() < 2 * UNSENT_TOGETHER_MAX
     for peer in peers:
         peer.close()
-    until(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
+    eventually(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
 
 
 @with_config({"zabd.unsentMaxBytes": UNSENT_TOGETHER_MAX, "tickTime": 2000})
@@ -235,7 +227,7 @@ def test_events_that_many_do_not_read_end_some_connections(watched):
     watched.await_connections(2 + len(peers) - closed)
     for peer in peers:
         peer.close()
-    until(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
+    eventually(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
     reader.end()
     writer.end()
 
@@ -246,7 +238,7 @@ def test_whoever_is_silent_is_closed_whatever_waits_for_it(watched):
     peers = [Peer(watched.port) for _ in range(5)]
     for peer in peers:
         peer.say(frame(wire.connect_request(SHORT_MS)) + b"".join(read("/large-0", xid) for xid in range(1, 101)))
-    until(lambda: watched.connections() == 0, 10, "silent connections are closed")
+    eventually(lambda: watched.connections() == 0, 10, "silent connections are closed")
     assert "0" == dict(line.split("\t") for line in four_letter_word(watched.port, "mntr").splitlines())["zk_global_sessions"]
 
 
@@ -300,5 +292,5 @@ def test_whatever_was_sent_is_given_back(watched):
         sessions.append(peer)
     for peer in sessions:
         peer.close()
-    until(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= descriptors, 10, "descriptors are closed")
-    until(lambda: watched.rss() - watched.begin < 8 * MIB, SETTLE_SECONDS_MAX, "memory is given back")
+    eventually(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= descriptors, 10, "descriptors are closed")
+    eventually(lambda: watched.rss() - watched.begin < 8 * MIB, SETTLE_SECONDS_MAX, "memory is given back")

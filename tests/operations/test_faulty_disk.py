@@ -11,9 +11,10 @@ import pytest
 
 from harness import places, wire
 from harness.servers import Server
+from harness.waiting import eventually
 
 from .conftest import figures
-from .test_files import eventually, files
+from .test_files import files
 
 LONG_MS = 30_000
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness import wire
 from harness.servers import four_letter_word
+from harness.waiting import eventually
 from harness.wire import Writer
 
 from .conftest import figures
@@ -53,14 +54,6 @@ def write(session, count, size=10, batch=50):
 
 def set_body(size):
     return bytes(Writer().ustring("/").buffer(b"x" * size).int(-1).bytes)
-
-
-def eventually(condition, seconds=20):
-    """Waits for what a server does in its own time; gives what the condition gave last."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return value
 
 
 # --- When a file ends and the next begins ---------------------------------------------------------------------------

@@ -4,8 +4,8 @@ import pytest
 
 from harness import wire
 from harness.servers import Server, four_letter_word, free_port
+from harness.waiting import eventually
 
-from .test_files import eventually
 
 BOTH = pytest.mark.parametrize("each", ["java395", "X"])
 NOT_SERVING = "This ZooKeeper instance is not currently serving requests\n"

@@ -1,10 +1,9 @@
-"""A session with a method per operation, and waiting for what a server does in its own time.
+"""A session with a method per operation.
 
 Every method gives the `Reply`, so that a test reads `assert client.create("/a").err == OK`.
 """
 
 import struct
-import time
 
 from harness import wire
 from harness.wire import Reader, Writer
@@ -144,12 +143,3 @@ def multi_results(reply):
             reader.stat()
         elif kind == wire.SET_DATA:
             reader.stat()
-
-
-def eventually(question, seconds=WAIT_SECONDS_MAX):
-    """Asks until the answer is true; gives it. Waits no longer than it must, and fails when it never comes."""
-    deadline = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-    return answer

@@ -5,10 +5,11 @@ import re
 import pytest
 
 from harness import wire
+from harness.waiting import eventually
 from harness.wire import Writer
 
 from .client import (
-    ALL, CONTAINER, EPHEMERAL, OPEN, READ, SEQUENTIAL, TTL, TTL_SEQUENTIAL, data_body, eventually, path_and)
+    ALL, CONTAINER, EPHEMERAL, OPEN, READ, SEQUENTIAL, TTL, TTL_SEQUENTIAL, data_body, path_and)
 
 LOGGER = "Slf4jAuditLogger"
 PROPERTIES = {"audit.enable": "true", "extendedTypesEnabled": "true"}

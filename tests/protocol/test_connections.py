@@ -9,9 +9,10 @@ import pytest
 
 from harness import wire
 from harness.servers import four_letter_bytes, four_letter_word
+from harness.waiting import eventually
 from harness.wire import Connection, Reader, Writer, connect_request
 
-from .client import BAD_VERSION, OK, Client, eventually, path_watch
+from .client import BAD_VERSION, OK, Client, path_watch
 
 FRAME_MAX = 0xFFFFF
 

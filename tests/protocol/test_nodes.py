@@ -6,9 +6,10 @@ import pytest
 
 from harness import wire
 from harness.servers import Server
+from harness.waiting import eventually
 
 from .client import (
-    CONTAINER, EPHEMERAL, EPHEMERAL_SEQUENTIAL, NO_NODE, NODE_EXISTS, OK, SEQUENTIAL, TTL, TTL_SEQUENTIAL, created_path, eventually)
+    CONTAINER, EPHEMERAL, EPHEMERAL_SEQUENTIAL, NO_NODE, NODE_EXISTS, OK, SEQUENTIAL, TTL, TTL_SEQUENTIAL, created_path)
 from .conftest import House
 
 

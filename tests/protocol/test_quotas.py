@@ -6,9 +6,10 @@ import pytest
 
 from harness import wire
 from harness.servers import Server
+from harness.waiting import eventually
 
 from .client import (
-    ALL, BAD_VERSION, MARSHALLING, NO_AUTH, OK, QUOTA_EXCEEDED, data_body, eventually, multi_results)
+    ALL, BAD_VERSION, MARSHALLING, NO_AUTH, OK, QUOTA_EXCEEDED, data_body, multi_results)
 from .conftest import House, numbers
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from harness import wire
 from harness.servers import SUPER_AUTH, ServerFailed
+from harness.waiting import eventually
 from harness.wire import Writer
 
 from .client import (
     ADMIN, ALL, AUTH_FAILED, BAD_ARGUMENTS, CREATE, DELETE, INVALID_ACL, MARSHALLING, NO_AUTH, OK, OPEN, READ, REQUIRE_AUTH, WRITE,
-    eventually, multi_results)
+    multi_results)
 
 DIGEST = "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E="
 IPV4, IPV6 = "127.0.0.1", "::1"

@@ -7,8 +7,9 @@ import pytest
 
 from harness import wire
 from harness.servers import Server, four_letter_word
+from harness.waiting import eventually
 
-from .client import EPHEMERAL, NO_NODE, OK, Client, eventually
+from .client import EPHEMERAL, NO_NODE, OK, Client
 from .conftest import House
 
 TICK_MS = 200

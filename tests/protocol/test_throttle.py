@@ -4,24 +4,17 @@
 keeps its place in the pipeline until then.
 """
 
-import time
 
 import pytest
 
 from harness import wire
+from harness.waiting import eventually
 
-from .client import NO_NODE, OK, THROTTLED, WAIT_SECONDS_MAX, data_body, path_watch
+from .client import NO_NODE, OK, THROTTLED, data_body, path_watch
 
 
 def slow(delay_ms, **properties):
     return {"flushDelay": delay_ms, "maxWriteQueuePollTime": delay_ms, **properties}
-
-
-def wait_until(holds, what):
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def written_in_turns(house):
@@ -75,7 +68,7 @@ def test_what_is_left_behind_is_dropped_or_done_as_configured(house_of, drops):
     hasty.submit(wire.CREATE, wire.create_body("/hasty"))
     hasty.close()
     figure = "stale_requests_dropped" if drops else "stale_requests"
-    wait_until(lambda: house.figure(figure) == 1, figure)
+    eventually(lambda: house.figure(figure) == 1, what=figure)
     assert busy.reply().err == OK
     assert busy.set("/busy", b"y").err == OK
     assert busy.exists("/hasty").err == (NO_NODE if drops else OK)
@@ -90,7 +83,7 @@ def test_what_is_older_than_its_session_may_be_is_dropped(house_of):
     waits = house.figure("request_throttle_wait_count")
     for number, client in enumerate(busy):
         client.submit(wire.CREATE, wire.create_body(f"/{number}"))
-    wait_until(lambda: house.figure("request_throttle_wait_count") > waits, "one of them waits")
+    eventually(lambda: house.figure("request_throttle_wait_count") > waits, what="one of them waits")
     hasty.submit(wire.CREATE, wire.create_body("/hasty"))
     assert hasty.is_closed()
     assert house.figure("stale_requests_dropped") == 1

@@ -3,11 +3,12 @@
 import pytest
 
 from harness import wire
+from harness.waiting import eventually
 from harness.wire import Writer
 
 from .client import (
     ALL, CHILDREN_CHANGED, CREATED, DATA_CHANGED, DELETED, EPHEMERAL, NO_AUTH, NO_NODE, NO_WATCHER, OK, OPEN, READ, WRITE,
-    data_body, eventually, path_and, path_watch)
+    data_body, path_and, path_watch)
 
 CHILD_TYPE, DATA_TYPE, ANY_TYPE, PERSISTENT_TYPE, RECURSIVE_TYPE = 1, 2, 3, 4, 5
 PERSISTENT_MODE, RECURSIVE_MODE = 0, 1

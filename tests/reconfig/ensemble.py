@@ -1,10 +1,10 @@
 """Ensembles whose members change while they run, and what their files and `/zookeeper/config` must say then."""
 
 import re
-import time
 
 from harness import wire
 from harness.servers import Server, four_letter_word, free_port
+from harness.waiting import eventually
 
 SECONDS_MAX = 40
 
@@ -99,7 +99,7 @@ class Ensemble:
 
     def leader(self):
         """Who leads; waits until somebody does."""
-        return until(lambda: next((number for number in self.members if self.mode(number) == "leader"), None), "a leader")
+        return eventually(lambda: next((number for number in self.members if self.mode(number) == "leader"), None), SECONDS_MAX, what="a leader")
 
     def session(self, number=None):
         """A session of the super user, with this member or with one that serves."""
@@ -112,7 +112,7 @@ class Ensemble:
                 except (OSError, wire.Closed):
                     continue
             return None
-        return until(connect, "a session")
+        return eventually(connect, SECONDS_MAX, what="a session")
 
     def reconfig(self, joining=(), leaving=(), members=None, through=None):
         """Asks until it is answered with success, as an operator would; gives the new text."""
@@ -129,14 +129,14 @@ class Ensemble:
                 return None  # The joiner is not in step yet, or the last one is not over.
             assert reply.err == 0, reply.err
             return reply.reader().buffer().decode()
-        return until(ask, "an answer to the reconfiguration")
+        return eventually(ask, SECONDS_MAX, what="an answer to the reconfiguration")
 
     def assert_agreed(self, numbers, text=None):
         """All members show the same text, name these servers, and keep them in the same files."""
         def agreed():
             texts = {number: shown(self.session(number)) for number in numbers}
             return texts if len(set(texts.values())) == 1 and text in (None, *texts.values()) else None
-        texts = until(agreed, f"one configuration: {text}")
+        texts = eventually(agreed, SECONDS_MAX, what=f"one configuration: {text}")
         (shown_text,) = set(texts.values())
         lines = [f"server.{number}={self.line(number)}" for number in sorted(numbers)]
         *servers, version = shown_text.split("\n")
@@ -144,7 +144,7 @@ class Ensemble:
         version = version.removeprefix("version=")
         for number in numbers:
             directory = self.members[number].directory
-            until(lambda: not (directory / "zoo.cfg.dynamic.next").exists(), "the end of zoo.cfg.dynamic.next")
+            eventually(lambda: not (directory / "zoo.cfg.dynamic.next").exists(), SECONDS_MAX, what="the end of zoo.cfg.dynamic.next")
             dynamic = directory / f"zoo.cfg.dynamic.{version}"
             assert dynamic.read_text() == "\n".join(sorted(lines))
             zoo_cfg = (directory / "zoo.cfg").read_text().splitlines()
@@ -153,17 +153,6 @@ class Ensemble:
             assert not [key for key in keys if key.startswith("server.") or key in ("clientPort", "clientPortAddress")]
             assert (directory / "zoo.cfg.bak").exists()
         return shown_text
-
-
-def until(ask, what):
-    """The first answer that is one."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while time.monotonic() < deadline:
-        answer = ask()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"waited in vain for {what}")
 
 
 def reconfig(session, joining, leaving, members, version=-1):

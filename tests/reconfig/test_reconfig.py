@@ -11,8 +11,9 @@ import pytest
 from ensemble.members import Writer
 from harness import dump, places, wire
 from harness.servers import JAVA_OPTIONS
+from harness.waiting import eventually
 
-from .ensemble import Ensemble, reconfig, shown, until
+from .ensemble import SECONDS_MAX, Ensemble, reconfig, shown
 
 
 @pytest.fixture(name="write_through")
@@ -35,7 +36,7 @@ def write_through_fixture():
 def await_progress(writer, count=5):
     """Returns when so many more writes were acknowledged."""
     goal = len(writer.gaps) + count
-    until(lambda: len(writer.gaps) >= goal or writer.failure, "acknowledged writes")
+    eventually(lambda: len(writer.gaps) >= goal or writer.failure, SECONDS_MAX, what="acknowledged writes")
     assert not writer.failure, writer.failure
 
 
@@ -81,7 +82,7 @@ def test_roles_and_ports_change(tmp_path, write_through):
             ensemble.roles[follower] = role
             text = ensemble.reconfig(joining=[follower])
             ensemble.assert_agreed(ensemble.members, text)
-            until(lambda: ensemble.mode(follower) == mode, mode)
+            eventually(lambda: ensemble.mode(follower) == mode, SECONDS_MAX, what=mode)
             await_progress(writer)
         leader = ensemble.leader()
         for number in [each for each in ensemble.members if each != leader] + [leader]:
@@ -120,7 +121,7 @@ def test_with_java(tmp_path, write_through):
             await_progress(writer)
         ensemble.join(4, role="observer")
         for kind in ("zabd", "java395"):
-            until(lambda: hand_lead_to(ensemble, kind), f"{kind} as leader")
+            eventually(lambda: hand_lead_to(ensemble, kind), SECONDS_MAX, what=f"{kind} as leader")
             for role in ("participant", "observer"):
                 ensemble.roles[4] = role
                 text = ensemble.reconfig(joining=[4])
@@ -139,7 +140,7 @@ def hand_lead_to(ensemble, kind):
     if ensemble.kinds[leader] == kind:
         return True
     ensemble.members[leader].stop()
-    until(lambda: ensemble.leader() != leader, "another leader")
+    eventually(lambda: ensemble.leader() != leader, SECONDS_MAX, what="another leader")
     ensemble.members[leader].start()
     return False
 
@@ -199,7 +200,7 @@ def test_kazoo_and_zkcli(tmp_path, kind):
         new, stat = client.reconfig(joining=None, leaving=str(leaver), new_members=None)
         assert f"server.{leaver}=" not in new.decode() and new != data
         assert (stat.version, stat.mzxid) == (-1, int(new.decode().rsplit("=", 1)[1], 16))
-        until(lambda: events, "the event")
+        eventually(lambda: events, SECONDS_MAX, what="the event")
         assert [(event.type, event.path) for event in events] == [("CHANGED", "/zookeeper/config")]
         client.stop()
         client.close()
