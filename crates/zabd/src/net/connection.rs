@@ -9,8 +9,13 @@
 //! tree's shared lock, many per hold; writes, and reads behind an unanswered request, are collected and
 //! submitted together. Buffers are lent by the thread and given back as soon as nothing is left in
 //! them, so an idle connection holds none.
+//!
+//! Here is how a turn goes; what a frame asks for is in `frames`, who the client is in `authentication`, words instead of
+//! frames in `four_letter`, and waiting for a place in the pipeline in `in_line`.
 
+mod authentication;
 mod four_letter;
+mod frames;
 mod in_line;
 
 use std::cell::RefCell;
@@ -23,28 +28,24 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use parking_lot::RwLockReadGuard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use zabd_jute::client::{
-    AuthPacket, ConnectRequest, FourLetterWord, ReplyHeader, RequestHeader, SaslRequest,
-};
-use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId, Writer, Zxid};
-use zabd_replica::auth::{AuthOptions, AuthRefused, authenticate, initial_identities};
-use zabd_replica::read::{self, Read, ReadOptions, Served};
+use zabd_jute::client::{FourLetterWord, ReplyHeader};
+use zabd_jute::{OpCode, Record, SessionId, Writer, Zxid};
+use zabd_replica::auth::{AuthOptions, initial_identities};
+use zabd_replica::read::ReadOptions;
 use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::Identities;
-use zabd_replica::{Input, Request, SessionRequest, SessionTimeouts};
-use zabd_tree::Tree;
+use zabd_replica::{Input, SessionTimeouts};
 
 use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
-use super::figures::{Responses, Sent, ServerCounters, Summary};
+use super::figures::{Responses, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::large_requests::{Held, LargeRequests};
-use super::request_throttle::{Admitted, Line, Place, RequestThrottle};
+use super::request_throttle::{Line, Place, RequestThrottle};
 use super::throttle::ConnectionThrottle;
-use crate::driver::{Driver, shown, wall_ms};
+use crate::driver::{Driver, wall_ms};
 
 /// How much one read takes from a socket.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -52,10 +53,6 @@ const CHUNK_BYTES: usize = 64 << 10;
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
-/// Nobody is so many people; each identity is compared with each entry of an access list.
-const IDENTITIES_MAX: usize = 1000;
-/// What their names may add up to, in bytes.
-const IDENTITY_BYTES_MAX: usize = 256 << 10;
 /// How much small requests in a row share.
 const SHARED_BYTES: usize = 4 << 10;
 /// Buffers above this size are freed, not kept for reuse.
@@ -335,283 +332,9 @@ impl Connection {
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
     }
 
-    /// Works off what stands in `bytes`; returns how much of it is done.
-    fn work_off(&mut self, bytes: &[u8]) -> usize {
-        let service = self.service.clone();
-        let now_ms = service.driver.clock.monotonic_ms();
-        self.client.counters.heard_ms.store(now_ms, Relaxed);
-        let mut turn =
-            Turn { service: &service, bytes, at: 0, now_ms, tree: None, shared: Shared::default() };
-        while self.may_go_on() && self.work_off_frame(&mut turn) {}
-        let done = turn.at;
-        drop(turn);
-        self.submit(&service, now_ms);
-        done
-    }
-
-    fn submit(&mut self, service: &Service, now_ms: i64) {
-        let end_ms = if self.phase == Phase::Open {
-            service.options.timeouts.bucket_end_ms(now_ms, self.timeout_ms)
-        } else {
-            self.bucket_end_ms
-        };
-        let is_news = end_ms != std::mem::replace(&mut self.bucket_end_ms, end_ms);
-        if !self.batch.is_empty() {
-            service.counters.in_flight.fetch_add(self.batch.len() as i64, Relaxed);
-            service.driver.feed(self.batch.drain(..));
-        } else if is_news {
-            service.driver.touch(self.session);
-        }
-    }
-
-    /// One frame, or the first four letters; false if there is not a whole one.
-    fn work_off_frame(&mut self, turn: &mut Turn<'_>) -> bool {
-        let rest = &turn.bytes[turn.at..];
-        let Some(head) = rest.first_chunk::<4>() else { return false };
-        if self.phase == Phase::First {
-            if let Some(word) = FourLetterWord::from_bytes(*head) {
-                return self.answer_word(turn, word);
-            }
-            self.phase = Phase::Handshake;
-        }
-        let length = i32::from_be_bytes(*head);
-        let Some(length) =
-            usize::try_from(length).ok().filter(|l| *l <= self.service.options.frame_bytes_max)
-        else {
-            tracing::warn!(
-                "Len error. A message from {} with advertised length of {length} is either a malformed message or \
-                 too large to process (length is greater than jute.maxbuffer={})",
-                shown(self.client.address),
-                self.service.options.frame_bytes_max
-            );
-            self.phase = Phase::Closing;
-            return false;
-        };
-        let Some(frame) = rest.get(4..4 + length) else { return false };
-        let start = turn.at + 4;
-        let Ok(admitted) = self.admit(turn, start + length, frame) else { return false };
-        turn.at = start + length;
-        self.tally.received += 1;
-        self.tally.received_bytes += 4 + length as u64;
-        if self.phase == Phase::Handshake {
-            self.on_connect(turn, frame, admitted);
-        } else {
-            self.on_frame(turn, start, frame, admitted);
-        }
-        true
-    }
-
-    fn on_connect(&mut self, turn: &mut Turn<'_>, frame: &[u8], admitted: Option<Admitted>) {
-        let Ok(request) = ConnectRequest::from_bytes(frame) else {
-            self.close_malformed("the connect request is malformed");
-            return;
-        };
-        if !turn.service.throttle.admit(turn.now_ms, request.session != SessionId::NONE) {
-            turn.service.counters.connections_rejected.fetch_add(1, Relaxed);
-            self.phase = Phase::Closing;
-            return;
-        }
-        self.phase = Phase::Connecting;
-        let counters = &turn.service.counters;
-        counters.connect_requests.fetch_add(1, Relaxed);
-        counters.token_deficit.lock().add(turn.service.throttle.deficit());
-        if request.session == SessionId::NONE {
-            let place = admitted.and_then(|admitted| admitted.place);
-            self.asked_for_session = Some(Asked { came_ms: turn.now_ms, _place: place });
-        } else {
-            counters.resumptions.fetch_add(1, Relaxed);
-        }
-        let request = SessionRequest {
-            last_zxid_seen: request.last_zxid_seen,
-            timeout_ms: request.timeout_ms,
-            session: request.session,
-            password: request.password.unwrap_or_default().to_vec(),
-            has_read_only_byte: request.read_only.is_some(),
-            takes_read_only: request.read_only == Some(true),
-        };
-        turn.service.driver.connect(self.client.id, request);
-    }
-
-    fn on_frame(&mut self, turn: &mut Turn<'_>, start: usize, frame: &[u8], admitted: Option<Admitted>) {
-        let Ok(header) = RequestHeader::from_bytes(frame) else {
-            self.close_malformed("a request has no header");
-            return;
-        };
-        let Ok(held) = turn.service.large_requests.take(frame.len()) else {
-            self.close_malformed("large requests in flight exceed largeRequestMaxBytes");
-            return;
-        };
-        let body = &frame[8..];
-        self.tally.last = Some((header.op, header.xid));
-        if header.op == OpCode::Auth.code() {
-            self.on_auth(header, body);
-        } else if header.op == OpCode::Sasl.code() {
-            self.on_sasl(header, body);
-        } else if !self.is_authenticated() {
-            self.refuse(header, ErrorCode::SessionClosedRequireAuth);
-        } else if self.needs_pipeline(header.op) || admitted.as_ref().is_some_and(|it| it.is_refused) {
-            self.defer(turn, header, (held, admitted), start + 8, body.len());
-        } else {
-            self.serve(turn, header, body);
-        }
-    }
-
-    /// Whether a request cannot be served here and now. A sync of a member of an ensemble waits for its leader.
-    fn needs_pipeline(&self, op: i32) -> bool {
-        read::is_write(op)
-            || !self.unanswered.is_empty()
-            || (op == OpCode::Sync.code() && self.service.driver.is_member())
-    }
-
-    /// Puts a request into the batch for the driver.
-    fn defer(
-        &mut self,
-        turn: &mut Turn<'_>,
-        header: RequestHeader,
-        (held, admitted): (Option<Held>, Option<Admitted>),
-        start: usize,
-        length: usize,
-    ) {
-        // What follows is decided behind the driver's lock, which comes before the tree's.
-        turn.tree = None;
-        let is_refused = admitted.as_ref().is_some_and(|admitted| admitted.is_refused);
-        let is_update = read::is_write(header.op) && !is_refused;
-        let weight = match OpCode::from_code(header.op) {
-            _ if is_update || is_refused => 0,
-            Some(op) if has_long_reply(op) => self.reads_max,
-            _ => 1,
-        };
-        let place = admitted.and_then(|admitted| admitted.place);
-        let came_ms = turn.now_ms;
-        self.unanswered.push_back(Unanswered { came_ms, is_update, weight, _held: held, _place: place });
-        self.reads_waiting += weight;
-        if self.batch.capacity() == 0 {
-            self.batch = BATCH.take();
-        }
-        let (conn, session, RequestHeader { xid, op }) = (self.client.id, self.session, header);
-        self.batch.push(if is_refused {
-            Input::Refuse { conn, session, xid, error: ErrorCode::ThrottledOp }
-        } else {
-            let body = turn.shared.part(turn.bytes, start, length);
-            Input::Request(Request { conn, session, xid, op, body, identities: self.identities.clone() })
-        });
-    }
-
-    /// Serves a read here and now.
-    fn serve(&mut self, turn: &mut Turn<'_>, header: RequestHeader, body: &[u8]) {
-        if turn.tree.is_none() {
-            turn.tree = Some(turn.service.driver.tree());
-            // Whatever the tree shows from now on, its events are in the mailbox.
-            self.collect_mail();
-            if self.phase != Phase::Open {
-                return;
-            }
-        }
-        let tree = turn.tree.as_deref().expect("the tree was just locked");
-        let mut watches = read::touches_watches(header.op, body).then(|| turn.service.driver.watches());
-        let read = Read {
-            conn: self.client.id,
-            session: self.session,
-            xid: header.xid,
-            op: header.op,
-            body,
-            identities: &self.identities,
-        };
-        let options = &turn.service.options.read;
-        let begin = self.out.len();
-        let served =
-            read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.traffic, &mut self.out);
-        self.tally.reads += 1;
-        self.tally.sent += 1;
-        let sent = if header.op == OpCode::Ping.code() { Sent::Pong } else { Sent::Answer };
-        self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, sent);
-        self.tally.zxid = tree.last_zxid().0;
-        if served == Served::AnsweredForTheLastTime {
-            self.phase = Phase::Closing;
-        }
-    }
-
-    /// Authentication is answered at once and overtakes what is in the pipeline, as in Java.
-    fn on_auth(&mut self, header: RequestHeader, body: &[u8]) {
-        let Ok(packet) = AuthPacket::decode(&mut self.reader(body)) else {
-            self.close_malformed("an auth packet is malformed");
-            return;
-        };
-        let ensemble_name = (packet.scheme.as_deref() == Some("ensemble"))
-            .then(|| packet.auth.is_some_and(|name| !name.is_empty()));
-        let address = self.client.address.ip().to_canonical().to_string();
-        match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
-            Ok(identities) if is_too_much(&identities) => {
-                let scheme = packet.scheme.as_deref().unwrap_or_default().escape_debug();
-                tracing::warn!("Authentication failed for scheme: {scheme}: too many identities");
-                self.refuse(header, ErrorCode::AuthFailed);
-            }
-            Ok(identities) => {
-                if let Some(is_given) = ensemble_name {
-                    self.count_ensemble_name(is_given);
-                }
-                tracing::info!(
-                    "Session {}: auth success for scheme {} and address {}",
-                    self.session,
-                    packet.scheme.as_deref().unwrap_or_default().escape_debug(),
-                    shown(self.client.address)
-                );
-                self.identities = identities;
-                let mut watches = self.service.driver.watches();
-                watches.authenticate(self.client.id, self.identities.clone());
-                drop(watches);
-                self.answer_at_once(header.xid, 0, |_| ());
-            }
-            Err(AuthRefused::WrongEnsemble) => {
-                self.service.counters.ensemble_names.unknown.fetch_add(1, Relaxed);
-                self.phase = Phase::Closing;
-            }
-            Err(refused) => {
-                let scheme = packet.scheme.as_deref().unwrap_or("null").escape_debug();
-                if refused == AuthRefused::UnknownScheme {
-                    tracing::warn!("No authentication provider for scheme: {scheme}");
-                } else {
-                    tracing::warn!("Authentication failed for scheme: {scheme}: {refused}");
-                }
-                self.refuse(header, ErrorCode::AuthFailed);
-            }
-        }
-    }
-
-    /// A name that was believed was compared, or there was nothing to compare.
-    fn count_ensemble_name(&self, is_given: bool) {
-        let configured = self.service.options.auth.ensemble_names.as_ref();
-        let is_compared = is_given && configured.is_some_and(|names| !names.is_empty());
-        let judged = &self.service.counters.ensemble_names;
-        if is_compared { &judged.known } else { &judged.skipped }.fetch_add(1, Relaxed);
-    }
-
-    /// Without a SASL configuration the answer is a null token and the connection goes on.
-    fn on_sasl(&mut self, header: RequestHeader, body: &[u8]) {
-        if !SaslRequest::decode(&mut self.reader(body)).is_ok_and(|packet| packet.token.is_some()) {
-            self.close_malformed("a SASL packet is malformed");
-            return;
-        }
-        self.answer_at_once(header.xid, 0, |w| w.buffer(None));
-    }
-
     /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
     fn close_malformed(&mut self, what: &str) {
         tracing::warn!("Closing the connection from {}: {what}", self.client.address);
-        self.phase = Phase::Closing;
-    }
-
-    fn reader<'b>(&self, body: &'b [u8]) -> Reader<'b> {
-        Reader::with_limits(body, self.service.options.read.limits)
-    }
-
-    fn is_authenticated(&self) -> bool {
-        let schemes = &self.service.options.enforced_schemes;
-        schemes.is_empty() || self.identities.iter().any(|id| schemes.iter().any(|s| s == id.scheme()))
-    }
-
-    fn refuse(&mut self, header: RequestHeader, error: ErrorCode) {
-        self.answer_at_once(header.xid, error.code(), |_| ());
         self.phase = Phase::Closing;
     }
 
@@ -845,18 +568,6 @@ impl Drop for Connection {
     }
 }
 
-/// One run over a chunk of bytes.
-struct Turn<'t> {
-    service: &'t Service,
-    bytes: &'t [u8],
-    at: usize,
-    now_ms: i64,
-    /// Locked with the first read, until something else comes.
-    tree: Option<RwLockReadGuard<'t, Tree>>,
-    /// A copy of a part of the chunk, which the requests for the driver share.
-    shared: Shared,
-}
-
 /// A copy of a part of a chunk.
 #[derive(Debug, Default)]
 struct Shared {
@@ -883,18 +594,6 @@ fn forget_sent(out: &mut Vec<u8>, sent: &mut usize) {
         out.drain(..*sent);
         *sent = 0;
     }
-}
-
-/// Whether somebody claims to be more people than anybody is, or has a longer name than anybody.
-fn is_too_much(identities: &Identities) -> bool {
-    let length = |id: &zabd_jute::Id<'_>| id.id.as_deref().map_or(0, str::len);
-    identities.len() > IDENTITIES_MAX || identities.iter().map(length).sum::<usize>() > IDENTITY_BYTES_MAX
-}
-
-/// Whether a reply may be longer than the largest znode.
-fn has_long_reply(op: OpCode) -> bool {
-    use OpCode as Op;
-    matches!(op, Op::GetChildren | Op::GetChildren2 | Op::GetEphemerals | Op::MultiRead)
 }
 
 #[cfg(test)]

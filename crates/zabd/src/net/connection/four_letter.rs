@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use zabd_jute::client::FourLetterWord;
 
-use super::{Connection, Phase, Turn};
+use super::frames::Turn;
+use super::{Connection, Phase};
 
 impl Connection {
     pub(super) fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {

@@ -7,7 +7,8 @@ use zabd_jute::client::{ConnectRequest, RequestHeader};
 use zabd_jute::{OpCode, Record as _, SessionId};
 
 use super::super::request_throttle::{Admitted, InLine, Line};
-use super::{CHUNK_BYTES, Connection, Phase, Turn};
+use super::frames::Turn;
+use super::{CHUNK_BYTES, Connection, Phase};
 
 /// The frame has to wait.
 #[derive(Debug)]

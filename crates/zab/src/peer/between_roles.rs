@@ -1,0 +1,139 @@
+//! From the end of a role to the next one: settling, looking for a leader, and taking the role that was decided.
+
+use zabd_jute::quorum::{LearnerKind, PeerState, Role};
+use zabd_jute::{ServerId, Zxid};
+
+use super::{Caller, EARLY_VOTE_MS, Peer, State};
+use crate::effect::{Effect, Effects, Instant, Reason};
+use crate::election::{self, Answers, Begin, Elected, Vote};
+use crate::leader::{self, Leader};
+use crate::learner::{self, Learner};
+use crate::observers::ObserverMaster;
+
+impl Peer {
+    /// The disk is done: what this server has is known, and it may vote.
+    pub(super) fn on_settled(&mut self, now: Instant, last: Zxid, out: &mut Effects) {
+        let State::Settling(reason) = &self.state else { return };
+        let history = self.history.as_ref().expect("no role has the history");
+        assert_eq!(history.last(), last, "what is in memory is not what is on disk");
+        match *reason {
+            Some(Reason::Reconfigured { leader }) => self.take_role_without_election(now, leader, out),
+            _ => self.look(now),
+        }
+    }
+
+    pub(super) fn look(&mut self, now: Instant) {
+        self.state = State::Looking;
+        let last_elected = self.answers.take().map(|answers| answers.elected());
+        let begin = Begin {
+            last_zxid: self.last_zxid(),
+            epoch: self.current,
+            role: if self.is_observer() { Role::Observer } else { Role::Participant },
+            standing: self.standing,
+            committed: self.configuration.clone(),
+            last_seen: self.next.clone(),
+            adopts_configs: self.reconfig,
+            last_elected,
+        };
+        self.election.step(now, election::Input::Begin(Box::new(begin)), &mut self.election_outputs);
+        let fresh = std::mem::take(&mut self.early).into_iter();
+        let fresh = fresh.filter(|(_, (came, _))| now <= came.after_ms(EARLY_VOTE_MS));
+        self.delivered.extend(fresh.map(|(from, (_, content))| (from, content)));
+    }
+
+    fn last_zxid(&self) -> Zxid {
+        self.history.as_ref().expect("no role has the history").last()
+    }
+
+    pub(super) fn is_observer(&self) -> bool {
+        self.configuration.member(self.me).is_some_and(|member| !member.is_voter())
+    }
+
+    /// A reconfiguration has named the leader.
+    fn take_role_without_election(&mut self, now: Instant, leader: ServerId, out: &mut Effects) {
+        let round = self.answers.as_ref().map_or(0, |answers| answers.elected().round);
+        let vote = Vote { epoch: self.current, zxid: self.last_zxid(), leader };
+        let role = match leader == self.me {
+            true => PeerState::Leading,
+            false if self.is_observer() => PeerState::Observing,
+            false => PeerState::Following,
+        };
+        self.take_role(now, role, Elected { vote, round }, true, out);
+    }
+
+    pub(super) fn take_role(
+        &mut self,
+        now: Instant,
+        role: PeerState,
+        elected: Elected,
+        has_voice: bool,
+        out: &mut Effects,
+    ) {
+        let (committed, next) = (&self.configuration, self.next.as_ref());
+        self.answers = Some(Answers::new(self.me, role, elected, committed, next));
+        let history = self.history.take().expect("no role has the history");
+        let observing_callers = std::mem::take(&mut self.observing_callers);
+        if role == PeerState::Leading {
+            out.list.extend(observing_callers.into_keys().map(|link| Effect::Close { link }));
+            let start = leader::Start {
+                me: self.me,
+                timing: self.timing,
+                limits: self.limits,
+                accepted: self.accepted,
+                current: self.current,
+                configuration: self.configuration.clone(),
+                next: self.next.clone(),
+                reconfig: self.reconfig,
+                history,
+                testing: self.testing,
+            };
+            let mut leader = Leader::new(now, start, out);
+            for (link, Caller { said, .. }) in std::mem::take(&mut self.callers) {
+                leader.step(now, leader::Input::Accepted { link }, out);
+                let packets = said.into_iter().map(|packet| leader::Input::Packet { link, packet });
+                packets.for_each(|input| leader.step(now, input, out));
+            }
+            self.state = State::Leading(Box::new(leader));
+            return;
+        }
+        let misled = std::mem::take(&mut self.callers).into_keys();
+        misled.for_each(|link| out.push(Effect::Close { link }));
+        let kind = if role == PeerState::Observing { LearnerKind::Observer } else { LearnerKind::Follower };
+        let start = learner::Start {
+            me: self.me,
+            leader: elected.vote.leader,
+            kind,
+            timing: self.timing,
+            limits: self.limits,
+            accepted: self.accepted,
+            current: self.current,
+            configuration: self.configuration.clone(),
+            next: self.next.clone(),
+            reconfig: self.reconfig,
+            history,
+            vouches: has_voice,
+            needs_snapshot: self.needs_snapshot,
+            testing: self.testing,
+            masters: if kind == LearnerKind::Observer {
+                self.masters(elected.vote.leader)
+            } else {
+                Vec::new()
+            },
+        };
+        let machine = Box::new(Learner::new(now, start, out));
+        let serves = self.observer_masters && kind == LearnerKind::Follower;
+        let mut observers =
+            serves.then(|| Box::new(ObserverMaster::new(now, self.me, self.timing, self.limits)));
+        for (link, said) in observing_callers {
+            let Some(observers) = &mut observers else {
+                out.push(Effect::Close { link });
+                continue;
+            };
+            observers.accept(now, link);
+            for packet in said {
+                observers.on_packet(now, link, &packet, &machine, out);
+            }
+        }
+        self.state = State::Learning { machine, link: None, observers };
+    }
+}

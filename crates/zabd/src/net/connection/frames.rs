@@ -1,0 +1,247 @@
+//! What a client asks for, frame by frame: the handshake, reads that are served here and now under one hold of the tree's
+//! lock, and everything else, collected for one hold of the driver's.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::RwLockReadGuard;
+use zabd_jute::client::{ConnectRequest, FourLetterWord, RequestHeader};
+use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId};
+use zabd_replica::read::{self, Read, Served};
+use zabd_replica::{Input, Request, SessionRequest};
+use zabd_tree::Tree;
+
+use super::{Asked, BATCH, Connection, Phase, Service, Shared, Unanswered};
+use crate::driver::shown;
+use crate::net::figures::Sent;
+use crate::net::large_requests::Held;
+use crate::net::request_throttle::Admitted;
+
+/// One run over a chunk of bytes.
+pub(super) struct Turn<'t> {
+    pub(super) service: &'t Service,
+    pub(super) bytes: &'t [u8],
+    pub(super) at: usize,
+    pub(super) now_ms: i64,
+    /// Locked with the first read, until something else comes.
+    pub(super) tree: Option<RwLockReadGuard<'t, Tree>>,
+    /// A copy of a part of the chunk, which the requests for the driver share.
+    pub(super) shared: Shared,
+}
+
+impl Connection {
+    /// Works off what stands in `bytes`; returns how much of it is done.
+    pub(super) fn work_off(&mut self, bytes: &[u8]) -> usize {
+        let service = self.service.clone();
+        let now_ms = service.driver.clock.monotonic_ms();
+        self.client.counters.heard_ms.store(now_ms, Relaxed);
+        let mut turn =
+            Turn { service: &service, bytes, at: 0, now_ms, tree: None, shared: Shared::default() };
+        while self.may_go_on() && self.work_off_frame(&mut turn) {}
+        let done = turn.at;
+        drop(turn);
+        self.submit(&service, now_ms);
+        done
+    }
+
+    pub(super) fn submit(&mut self, service: &Service, now_ms: i64) {
+        let end_ms = if self.phase == Phase::Open {
+            service.options.timeouts.bucket_end_ms(now_ms, self.timeout_ms)
+        } else {
+            self.bucket_end_ms
+        };
+        let is_news = end_ms != std::mem::replace(&mut self.bucket_end_ms, end_ms);
+        if !self.batch.is_empty() {
+            service.counters.in_flight.fetch_add(self.batch.len() as i64, Relaxed);
+            service.driver.feed(self.batch.drain(..));
+        } else if is_news {
+            service.driver.touch(self.session);
+        }
+    }
+
+    /// One frame, or the first four letters; false if there is not a whole one.
+    fn work_off_frame(&mut self, turn: &mut Turn<'_>) -> bool {
+        let rest = &turn.bytes[turn.at..];
+        let Some(head) = rest.first_chunk::<4>() else { return false };
+        if self.phase == Phase::First {
+            if let Some(word) = FourLetterWord::from_bytes(*head) {
+                return self.answer_word(turn, word);
+            }
+            self.phase = Phase::Handshake;
+        }
+        let length = i32::from_be_bytes(*head);
+        let Some(length) =
+            usize::try_from(length).ok().filter(|l| *l <= self.service.options.frame_bytes_max)
+        else {
+            tracing::warn!(
+                "Len error. A message from {} with advertised length of {length} is either a malformed message or \
+                 too large to process (length is greater than jute.maxbuffer={})",
+                shown(self.client.address),
+                self.service.options.frame_bytes_max
+            );
+            self.phase = Phase::Closing;
+            return false;
+        };
+        let Some(frame) = rest.get(4..4 + length) else { return false };
+        let start = turn.at + 4;
+        let Ok(admitted) = self.admit(turn, start + length, frame) else { return false };
+        turn.at = start + length;
+        self.tally.received += 1;
+        self.tally.received_bytes += 4 + length as u64;
+        if self.phase == Phase::Handshake {
+            self.on_connect(turn, frame, admitted);
+        } else {
+            self.on_frame(turn, start, frame, admitted);
+        }
+        true
+    }
+
+    fn on_connect(&mut self, turn: &mut Turn<'_>, frame: &[u8], admitted: Option<Admitted>) {
+        let Ok(request) = ConnectRequest::from_bytes(frame) else {
+            self.close_malformed("the connect request is malformed");
+            return;
+        };
+        if !turn.service.throttle.admit(turn.now_ms, request.session != SessionId::NONE) {
+            turn.service.counters.connections_rejected.fetch_add(1, Relaxed);
+            self.phase = Phase::Closing;
+            return;
+        }
+        self.phase = Phase::Connecting;
+        let counters = &turn.service.counters;
+        counters.connect_requests.fetch_add(1, Relaxed);
+        counters.token_deficit.lock().add(turn.service.throttle.deficit());
+        if request.session == SessionId::NONE {
+            let place = admitted.and_then(|admitted| admitted.place);
+            self.asked_for_session = Some(Asked { came_ms: turn.now_ms, _place: place });
+        } else {
+            counters.resumptions.fetch_add(1, Relaxed);
+        }
+        let request = SessionRequest {
+            last_zxid_seen: request.last_zxid_seen,
+            timeout_ms: request.timeout_ms,
+            session: request.session,
+            password: request.password.unwrap_or_default().to_vec(),
+            has_read_only_byte: request.read_only.is_some(),
+            takes_read_only: request.read_only == Some(true),
+        };
+        turn.service.driver.connect(self.client.id, request);
+    }
+
+    fn on_frame(&mut self, turn: &mut Turn<'_>, start: usize, frame: &[u8], admitted: Option<Admitted>) {
+        let Ok(header) = RequestHeader::from_bytes(frame) else {
+            self.close_malformed("a request has no header");
+            return;
+        };
+        let Ok(held) = turn.service.large_requests.take(frame.len()) else {
+            self.close_malformed("large requests in flight exceed largeRequestMaxBytes");
+            return;
+        };
+        let body = &frame[8..];
+        self.tally.last = Some((header.op, header.xid));
+        if header.op == OpCode::Auth.code() {
+            self.on_auth(header, body);
+        } else if header.op == OpCode::Sasl.code() {
+            self.on_sasl(header, body);
+        } else if !self.is_authenticated() {
+            self.refuse(header, ErrorCode::SessionClosedRequireAuth);
+        } else if self.needs_pipeline(header.op) || admitted.as_ref().is_some_and(|it| it.is_refused) {
+            self.defer(turn, header, (held, admitted), start + 8, body.len());
+        } else {
+            self.serve(turn, header, body);
+        }
+    }
+
+    /// Whether a request cannot be served here and now. A sync of a member of an ensemble waits for its leader.
+    pub(super) fn needs_pipeline(&self, op: i32) -> bool {
+        read::is_write(op)
+            || !self.unanswered.is_empty()
+            || (op == OpCode::Sync.code() && self.service.driver.is_member())
+    }
+
+    /// Puts a request into the batch for the driver.
+    fn defer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        header: RequestHeader,
+        (held, admitted): (Option<Held>, Option<Admitted>),
+        start: usize,
+        length: usize,
+    ) {
+        // What follows is decided behind the driver's lock, which comes before the tree's.
+        turn.tree = None;
+        let is_refused = admitted.as_ref().is_some_and(|admitted| admitted.is_refused);
+        let is_update = read::is_write(header.op) && !is_refused;
+        let weight = match OpCode::from_code(header.op) {
+            _ if is_update || is_refused => 0,
+            Some(op) if has_long_reply(op) => self.reads_max,
+            _ => 1,
+        };
+        let place = admitted.and_then(|admitted| admitted.place);
+        let came_ms = turn.now_ms;
+        self.unanswered.push_back(Unanswered { came_ms, is_update, weight, _held: held, _place: place });
+        self.reads_waiting += weight;
+        if self.batch.capacity() == 0 {
+            self.batch = BATCH.take();
+        }
+        let (conn, session, RequestHeader { xid, op }) = (self.client.id, self.session, header);
+        self.batch.push(if is_refused {
+            Input::Refuse { conn, session, xid, error: ErrorCode::ThrottledOp }
+        } else {
+            let body = turn.shared.part(turn.bytes, start, length);
+            Input::Request(Request { conn, session, xid, op, body, identities: self.identities.clone() })
+        });
+    }
+
+    /// Serves a read here and now.
+    fn serve(&mut self, turn: &mut Turn<'_>, header: RequestHeader, body: &[u8]) {
+        if turn.tree.is_none() {
+            turn.tree = Some(turn.service.driver.tree());
+            // Whatever the tree shows from now on, its events are in the mailbox.
+            self.collect_mail();
+            if self.phase != Phase::Open {
+                return;
+            }
+        }
+        let tree = turn.tree.as_deref().expect("the tree was just locked");
+        let mut watches = read::touches_watches(header.op, body).then(|| turn.service.driver.watches());
+        let read = Read {
+            conn: self.client.id,
+            session: self.session,
+            xid: header.xid,
+            op: header.op,
+            body,
+            identities: &self.identities,
+        };
+        let options = &turn.service.options.read;
+        let begin = self.out.len();
+        let served =
+            read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.traffic, &mut self.out);
+        self.tally.reads += 1;
+        self.tally.sent += 1;
+        let sent = if header.op == OpCode::Ping.code() { Sent::Pong } else { Sent::Answer };
+        self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, sent);
+        self.tally.zxid = tree.last_zxid().0;
+        if served == Served::AnsweredForTheLastTime {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    pub(super) fn reader<'b>(&self, body: &'b [u8]) -> Reader<'b> {
+        Reader::with_limits(body, self.service.options.read.limits)
+    }
+
+    pub(super) fn is_authenticated(&self) -> bool {
+        let schemes = &self.service.options.enforced_schemes;
+        schemes.is_empty() || self.identities.iter().any(|id| schemes.iter().any(|s| s == id.scheme()))
+    }
+
+    pub(super) fn refuse(&mut self, header: RequestHeader, error: ErrorCode) {
+        self.answer_at_once(header.xid, error.code(), |_| ());
+        self.phase = Phase::Closing;
+    }
+}
+
+/// Whether a reply may be longer than the largest znode.
+fn has_long_reply(op: OpCode) -> bool {
+    use OpCode as Op;
+    matches!(op, Op::GetChildren | Op::GetChildren2 | Op::GetEphemerals | Op::MultiRead)
+}
