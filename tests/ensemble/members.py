@@ -91,6 +91,14 @@ class Ensemble:
         if self.network:
             self.network.close()
 
+    def cut_off(self, number, ways):
+        """Holds back what comes `to` a member, what comes `from` it, or `both`, until the network heals."""
+        for other in self.others(number):
+            if ways != "from":
+                self.network.hold(other, number)
+            if ways != "to":
+                self.network.hold(number, other)
+
     def pause(self, number):
         """A member hangs: its connections stand, nothing is answered."""
         self.members[number].pause()

@@ -99,11 +99,7 @@ def test_a_leader_without_its_followers_steps_down(tmp_path, write_through, ways
         writers = write_through(ensemble)
         await_progress(writers)
         lone = ensemble.leader()
-        for other in ensemble.others(lone):
-            if ways != "from":
-                ensemble.network.hold(other, lone)
-            if ways != "to":
-                ensemble.network.hold(lone, other)
+        ensemble.cut_off(lone, ways)
         ensemble.leader(among=ensemble.others(lone))
         await_progress(writers)
         deadline = time.monotonic() + 10
@@ -124,11 +120,7 @@ def test_a_follower_that_is_cut_off_disturbs_nobody(tmp_path, write_through, way
         await_progress(writers)
         leader = ensemble.leader()
         lone = ensemble.others(leader)[0]
-        for other in ensemble.others(lone):
-            if ways != "from":
-                ensemble.network.hold(other, lone)
-            if ways != "to":
-                ensemble.network.hold(lone, other)
+        ensemble.cut_off(lone, ways)
         time.sleep(2 * BRISK["tickTime"] * BRISK["syncLimit"] / 1000)
         await_progress(writers)
         ensemble.network.heal()
