@@ -425,6 +425,18 @@ impl Resolver {
                 );
                 self.error("dataDir", &format!("My id {id} not in the peer list"), &hint);
             }
+            // A larger one would reach into the byte that marks the owner of a node with a time to live.
+            Some(id) if self.draft.config.extended_types_enabled && id > ID_MAX_WITH_EXTENDED_TYPES => {
+                let text = format!(
+                    "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than \
+                     {ID_MAX_WITH_EXTENDED_TYPES}"
+                );
+                self.error(
+                    "extendedTypesEnabled",
+                    &text,
+                    &format!("give member {id} a smaller number, or leave it out"),
+                );
+            }
             Some(_) => (),
         }
         self.refuse_what_members_cannot_do();
@@ -544,6 +556,9 @@ impl Resolver {
         });
     }
 }
+
+/// As in Java's `EphemeralType.validateServerId`.
+const ID_MAX_WITH_EXTENDED_TYPES: i64 = 254;
 
 /// A dynamic file's version is what stands behind the last dot of its name, if that is a hexadecimal number.
 fn version_of(path: &str) -> Option<i64> {

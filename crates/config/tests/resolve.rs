@@ -196,6 +196,25 @@ fn member(id: &'static str, lines: &str) -> Result<Config, zabd_config::ConfigEr
 }
 
 #[test]
+fn extended_types_limit_the_number_of_a_member() {
+    let start = |id: &'static str, enabled: bool| {
+        let number = id.trim();
+        let text = format!(
+            "server.{number}=a:2888:3888\nserver.1=b:2888:3888\ninitLimit=10\nsyncLimit=5\nextendedTypesEnabled={enabled}\n"
+        );
+        member(id, &text).map(|config| config.ensemble.map(|ensemble| ensemble.myid))
+    };
+    assert_eq!(start("255\n", false).unwrap(), Some(255));
+    assert_eq!(start("254\n", true).unwrap(), Some(254));
+    let refused = start("255\n", true).unwrap_err().to_string();
+    assert!(
+        refused
+            .contains("extendedTypesEnabled is true but Server ID is too large. Cannot be larger than 254"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn several_servers_are_an_ensemble() {
     let limits = "initLimit=10\nsyncLimit=5\n";
     let config = member("2\n", &format!("{MEMBERS}{limits}")).unwrap();
