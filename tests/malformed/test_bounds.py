@@ -232,6 +232,54 @@ def test_events_that_many_do_not_read_end_some_connections(watched):
     writer.end()
 
 
+INCOMPLETE_TOGETHER_MAX = 32 * MIB
+
+
+@with_config({"zabd.incompleteMaxBytes": INCOMPLETE_TOGETHER_MAX, "tickTime": 2000})
+def test_requests_that_have_come_in_part_share_a_bound(watched):
+    """Two hundred clients send nearly all of a megabyte; those that began first go. Who completes a request is not concerned."""
+    honest = wire.Session(watched.port, LONG_MS)
+    assert honest.create("/honest").err == 0
+    whole = framed(7, wire.SET_DATA, Writer().ustring("/honest").buffer(b"x" * 900_000).int(-1).bytes)
+    watched.begin = watched.rss()
+    watched.forget_peak()
+    peers = []
+    for number in range(200):
+        peers.append(Peer(watched.port).hello().say(whole[:800_000]))
+        if number % 10 == 0:
+            assert honest.call(wire.SET_DATA, whole[12:]).err == 0
+    assert Peer(watched.port).hello().say(exists("/")).until_pong()[-1] == "in order"
+    # One that grows is there twice.
+    assert watched.peak() < 3 * INCOMPLETE_TOGETHER_MAX
+    closed = watched.server.log_text().count("all clients together have more than zabd.incompleteMaxBytes")
+    assert 150 < closed < 190
+    for peer in peers[:100:10]:
+        assert peer.rest_bytes() == [b"", "closed"]
+    for peer in peers[-5:]:
+        assert peer.say(whole[800_000:]).answer()[-1][:3] == ("reply", 7, 0)
+    for peer in peers:
+        peer.close()
+    eventually(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
+    assert honest.call(wire.SET_DATA, whole[12:]).err == 0
+    honest.end()
+
+
+@with_config({"tickTime": 2000})
+def test_a_large_request_leaves_no_room_behind(watched):
+    """Two hundred clients send a megabyte and a few bytes of the next request: only those are kept."""
+    writer = wire.Session(watched.port, LONG_MS)
+    assert writer.create("/large").err == 0
+    whole = framed(7, wire.SET_DATA, Writer().ustring("/large").buffer(b"x" * 900_000).int(-1).bytes)
+    watched.begin = watched.rss()
+    peers = [Peer(watched.port).hello() for _ in range(200)]
+    for peer in peers:
+        assert peer.say(whole + whole[:20]).answer()[-1][:3] == ("reply", 7, 0)
+    eventually(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
+    for peer in peers[::20]:
+        assert peer.say(whole[20:]).answer()[-1][:3] == ("reply", 7, 0)
+    writer.end()
+
+
 def test_whoever_is_silent_is_closed_whatever_waits_for_it(watched):
     """The replies of a client that neither reads nor says anything do not keep its connection."""
     large_nodes(watched.port, 1)

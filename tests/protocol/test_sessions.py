@@ -1,6 +1,7 @@
 """How long sessions live, what ends with them, and what survives a restart."""
 
 import re
+import struct
 import time
 
 import pytest
@@ -56,6 +57,17 @@ def test_any_request_keeps_a_session_alive(quick, keep):
         keep(client)
         time.sleep(0.1)
     assert client.ping().err == OK
+
+
+def test_a_request_that_never_becomes_whole_keeps_nothing_alive(quick):
+    client = quick.client(timeout_ms=1000)
+    client.send(struct.pack(">i", 100_000))
+    end = time.monotonic() + 10
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while time.monotonic() < end:
+            client.send(b"x")
+            time.sleep(0.05)
+    eventually(lambda: f"Expiring session 0x{client.session_id:x}, timeout of 1000ms exceeded" in quick.log())
 
 
 def test_a_session_whose_creation_took_long_gets_its_full_timeout(house_of):

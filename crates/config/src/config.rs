@@ -139,6 +139,8 @@ pub struct Config {
     pub large_request_max_bytes: u32,
     /// Bytes of replies and events that all clients together may leave untaken.
     pub unsent_bytes_max: usize,
+    /// Requests that have come only in part, of all clients together.
+    pub incomplete_bytes_max: usize,
 
     /// Whether quotas are enforced rather than only reported.
     pub enforce_quota: bool,
@@ -487,6 +489,7 @@ impl Config {
             large_request_threshold_bytes: None,
             large_request_max_bytes: 100 * 1024 * 1024,
             unsent_bytes_max: 512 << 20,
+            incomplete_bytes_max: 512 << 20,
             enforce_quota: false,
             extended_types_enabled: false,
             emulate_353_ttl: false,

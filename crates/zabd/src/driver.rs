@@ -519,7 +519,7 @@ pub(crate) mod tests {
         };
         let replica = Replica::new(clock.now(), &tree, options);
         let watches = Watches::new(HashSeed::with_seed(1), false);
-        Driver::new(replica, tree, watches, clock, Arc::default(), Registry::new(usize::MAX))
+        Driver::new(replica, tree, watches, clock, Arc::default(), Registry::new(usize::MAX, usize::MAX))
     }
 
     fn connect(conn: u64) -> Input {

@@ -133,7 +133,7 @@ impl Server {
             );
         }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
-        let registry = Registry::new(config.unsent_bytes_max);
+        let registry = Registry::new(config.unsent_bytes_max, config.incomplete_bytes_max);
         let driver = Arc::new(Driver::new(replica, tree, watches, clock, counters.clone(), registry));
 
         let target = snapshot_target(&config, &directories);

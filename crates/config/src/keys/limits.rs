@@ -47,6 +47,12 @@ pub(super) const SECTION: Section = Section {
             .doc("Replies and events that all clients together may leave untaken. Above half of it, sockets with anything \
                   unsent are not read; above it, the connections for which most is kept are closed. Java has no limit.")
             .long(1 << 20, |d, v| d.config.unsent_bytes_max = v as usize),
+        Key::own("zabd.incompleteMaxBytes", "536870912", "1073741824")
+            .class(Class::B)
+            .unit("bytes")
+            .doc("Requests of all clients together that have come only in part. Above it, connections are closed, those first \
+                  that have kept most for longest. Java has no limit.")
+            .long(1 << 20, |d, v| d.config.incomplete_bytes_max = v as usize),
         Key::prefixed("request_throttle_max_requests", "0", "500")
             .aliases(&["requestThrottleLimit"])
             .unit("requests")

@@ -19,52 +19,40 @@
 //! one reply), and memory may be twice the sum, since buffers grow by doubling.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicIsize, AtomicUsize};
 
+use super::budget::Budget;
 use super::client::{Client, Clients};
 
 /// See the module's description.
 #[derive(Debug)]
 pub struct Backlog {
-    bytes_max: usize,
-    /// The sum over all clients. Below zero for a moment, when a client takes what was posted before that is added.
-    bytes: AtomicIsize,
-    /// Above this, clients are closed. At least `bytes_max`; higher while what closed ones kept is still on its way back.
-    close_at: AtomicUsize,
+    budget: Budget,
 }
 
 impl Backlog {
     /// All clients may keep so much.
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes: AtomicIsize::new(0), close_at: AtomicUsize::new(bytes_max) }
+        Self { budget: Budget::new(bytes_max) }
     }
 
     /// How much there is.
     pub fn bytes(&self) -> usize {
-        self.bytes.load(Relaxed).max(0) as usize
+        self.budget.bytes()
     }
 
     /// Whether only those are read who have taken everything.
     pub fn is_pressing(&self) -> bool {
-        self.bytes() > self.bytes_max / 2
+        self.bytes() > self.budget.bytes_max / 2
     }
 
     /// What is kept for clients has become more, or less.
     pub fn add(&self, change: isize) {
-        self.bytes.fetch_add(change, Relaxed);
+        self.budget.add(change);
     }
 
     /// Whether clients must be closed: to be asked after something was added, without any client's lock.
     pub fn is_too_much(&self) -> bool {
-        let bytes = self.bytes();
-        if bytes <= self.bytes_max {
-            if self.close_at.load(Relaxed) != self.bytes_max {
-                self.close_at.store(self.bytes_max, Relaxed);
-            }
-            return false;
-        }
-        bytes > self.close_at.load(Relaxed)
+        self.budget.is_too_much()
     }
 
     /// Closes those for whom most is kept; yields who must be woken.
@@ -73,24 +61,17 @@ impl Backlog {
         let mut kept: Vec<_> =
             clients.iter().filter_map(|client| Some((client.kept_bytes()?, client))).collect();
         kept.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        let mut left: usize = kept.iter().map(|(bytes, _)| bytes).sum();
         let mut to_wake = Vec::new();
-        for (bytes, client) in kept {
-            if left <= self.bytes_max / 4 * 3 {
-                break;
-            }
+        for (bytes, client) in self.budget.worst(kept) {
             tracing::warn!(
                 "Closing the connection from {}: it has not taken {bytes} bytes, and all clients together have more than \
                  zabd.unsentMaxBytes={} to take",
                 client.address,
-                self.bytes_max,
+                self.budget.bytes_max,
             );
-            left -= bytes;
             to_wake.extend(client.give_up(self));
         }
-        // The output buffers of those that were closed are freed by their own threads. Until then the next look waits for
-        // this much more: to look at all clients for every mail would cost more than the mail.
-        self.close_at.store(self.bytes() + self.bytes_max / 8, Relaxed);
+        self.budget.note_closed();
         to_wake
     }
 }
@@ -114,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_largest_are_closed_until_three_quarters_are_left() {
-        let registry = Registry::new(1000);
+        let registry = Registry::new(1000, usize::MAX);
         let [small, large, larger] = [(); 3].map(|()| client(&registry));
         post(&registry, &small, 200);
         post(&registry, &large, 300);
@@ -136,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_a_client_keeps_is_counted_until_it_has_taken_it_or_is_gone() {
-        let registry = Registry::new(1000);
+        let registry = Registry::new(1000, usize::MAX);
         let [reading, gone] = [(); 2].map(|()| client(&registry));
         post(&registry, &reading, 100);
         post(&registry, &gone, 50);
@@ -157,7 +138,7 @@ mod tests {
     /// Nobody is closed for what those keep that are closed already.
     #[test]
     fn what_is_on_its_way_back_closes_nobody_else() {
-        let registry = Registry::new(1000);
+        let registry = Registry::new(1000, usize::MAX);
         let [slow, other] = [(); 2].map(|()| client(&registry));
         post(&registry, &slow, 900);
         slow.take_mail(&mut Vec::new()).unwrap();
@@ -173,6 +154,7 @@ mod tests {
         assert_eq!(other.kept_bytes(), Some(326));
         registry.remove(slow.id);
         assert!(!registry.backlog.is_too_much());
-        assert_eq!(registry.backlog.close_at.load(Relaxed), 1000);
+        post(&registry, &other, 1000 - 326 + 1);
+        assert!(registry.backlog.is_too_much(), "the bound is the old one again");
     }
 }

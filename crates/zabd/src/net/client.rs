@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -14,6 +14,7 @@ use zabd_replica::ConnId;
 
 use super::backlog::Backlog;
 use super::figures::ConnectionCounters;
+use super::half_frames::HalfFrames;
 use super::io_thread::ReadyList;
 
 /// A client that does not read gets this much kept for it before its connection is closed. Java keeps
@@ -53,6 +54,10 @@ pub struct Client {
     mail: Mutex<Mail>,
     /// Bytes that have left the mailbox, and that the client has not taken.
     unsent: AtomicUsize,
+    /// Bytes that a request takes which has come only in part.
+    half_frame: AtomicUsize,
+    /// When that request began, monotonic milliseconds; means nothing if there is none.
+    half_frame_since_ms: AtomicI64,
     /// Whether the task has been told of its mail and has not looked yet.
     told: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -68,6 +73,8 @@ impl Client {
             counters: ConnectionCounters::new(now_ms),
             mail: Mutex::default(),
             unsent: AtomicUsize::new(0),
+            half_frame: AtomicUsize::new(0),
+            half_frame_since_ms: AtomicI64::new(now_ms),
             told: AtomicBool::new(false),
             waker: Mutex::new(None),
             home,
@@ -194,6 +201,28 @@ impl Client {
             backlog.add(bytes as isize - before as isize);
         }
     }
+
+    /// The task says what a request takes that has come only in part, and since when; true if that is more than before.
+    pub fn set_half_frame(&self, bytes: usize, since_ms: i64, half_frames: &HalfFrames) -> bool {
+        // Nobody else writes them.
+        let before = self.half_frame.load(Ordering::Relaxed);
+        if before == 0 && bytes == 0 {
+            return false;
+        }
+        self.half_frame_since_ms.store(since_ms, Ordering::Relaxed);
+        if before != bytes {
+            self.half_frame.store(bytes, Ordering::Relaxed);
+            half_frames.add(bytes as isize - before as isize);
+        }
+        before < bytes
+    }
+
+    /// What a request takes that has come only in part, and since when; nothing if the connection is about to be closed.
+    pub fn half_frame(&self) -> Option<(usize, i64)> {
+        let bytes = self.half_frame.load(Ordering::Relaxed);
+        (bytes > 0 && !self.mail.lock().abort)
+            .then(|| (bytes, self.half_frame_since_ms.load(Ordering::Relaxed)))
+    }
 }
 
 /// All client connections by their number.
@@ -202,6 +231,8 @@ pub struct Registry {
     slots: RwLock<Slots>,
     /// What they have not taken yet.
     pub backlog: Backlog,
+    /// What has come of them only in part.
+    pub half_frames: HalfFrames,
 }
 
 #[derive(Debug, Default)]
@@ -231,9 +262,14 @@ impl Clients<'_> {
 }
 
 impl Registry {
-    /// No connection yet; all of them together may leave `unsent_bytes_max` untaken.
-    pub fn new(unsent_bytes_max: usize) -> Self {
-        Self { slots: RwLock::default(), backlog: Backlog::new(unsent_bytes_max) }
+    /// No connection yet; all of them together may leave `unsent_bytes_max` untaken, and have begun requests of
+    /// `incomplete_bytes_max`.
+    pub fn new(unsent_bytes_max: usize, incomplete_bytes_max: usize) -> Self {
+        Self {
+            slots: RwLock::default(),
+            backlog: Backlog::new(unsent_bytes_max),
+            half_frames: HalfFrames::new(incomplete_bytes_max),
+        }
     }
 
     /// Locks it for a few lookups.
@@ -269,6 +305,7 @@ impl Registry {
         let unsent = client.unsent.swap(0, Ordering::Relaxed);
         let kept = std::mem::take(&mut mail.bytes).len() + unsent;
         self.backlog.add(-(kept as isize));
+        self.half_frames.add(-(client.half_frame.swap(0, Ordering::Relaxed) as isize));
     }
 
     /// How many connections there are.
@@ -283,7 +320,7 @@ mod tests {
     use super::*;
 
     fn registry() -> Registry {
-        Registry::new(usize::MAX)
+        Registry::new(usize::MAX, usize::MAX)
     }
 
     fn client(registry: &Registry) -> Arc<Client> {
@@ -293,7 +330,7 @@ mod tests {
 
     #[test]
     fn numbers_are_not_reused() {
-        let registry = Registry::new(usize::MAX);
+        let registry = Registry::new(usize::MAX, usize::MAX);
         let first = client(&registry);
         registry.remove(first.id);
         let second = client(&registry);

@@ -141,6 +141,8 @@ pub struct Connection {
     bucket_end_ms: i64,
     /// Bytes of a frame that is not complete, or that may not be worked off yet.
     input: Vec<u8>,
+    /// When the first of them came.
+    frame_since_ms: i64,
     out: Vec<u8>,
     out_sent: usize,
     /// Whether it ends without sending what is unsent.
@@ -224,6 +226,7 @@ impl Connection {
             timeout_ms: 0,
             bucket_end_ms: 0,
             input: Vec::new(),
+            frame_since_ms: now_ms,
             out: Vec::new(),
             out_sent: 0,
             is_aborted: false,
@@ -363,6 +366,7 @@ impl Connection {
             let filled = buffer.filled();
             if self.input.is_empty() {
                 let done = self.work_off(filled);
+                self.frame_since_ms = self.client.counters.heard_ms.load(Relaxed);
                 self.input.extend_from_slice(&filled[done..]);
                 self.note_received(filled.len() - done);
             } else {
@@ -380,6 +384,10 @@ impl Connection {
         let done = self.work_off(&input);
         input.drain(..done);
         if !input.is_empty() {
+            if input.capacity() / 4 > input.len().max(CHUNK_BYTES) {
+                // Of a large request that is done, with some bytes of the next.
+                input.shrink_to(CHUNK_BYTES);
+            }
             self.input = input;
         }
         if let Some(line) = &mut self.line {
@@ -387,9 +395,20 @@ impl Connection {
         }
     }
 
-    /// Says what is left unsent at the end of a turn.
-    fn settle(&self) {
-        let registry = &self.service.driver.registry;
+    /// Says what is kept for the client at the end of a turn.
+    fn settle(&mut self) {
+        let service = self.service.clone();
+        let registry = &service.driver.registry;
+        if self.phase == Phase::Closing {
+            self.input = Vec::new();
+        }
+        let half_frame = if self.may_go_on() { self.input.capacity() } else { 0 };
+        let is_more = self.client.set_half_frame(half_frame, self.frame_since_ms, &registry.half_frames);
+        if is_more && registry.half_frames.is_too_much() {
+            let now_ms = service.driver.clock.monotonic_ms();
+            let to_wake = registry.half_frames.close_worst(&registry.lock(), now_ms);
+            to_wake.into_iter().for_each(Client::wake);
+        }
         self.client.set_unsent(self.unsent(), &registry.backlog);
         if self.unsent() > 0 && registry.backlog.is_too_much() {
             let to_wake = registry.backlog.close_largest(&registry.lock());
@@ -419,7 +438,7 @@ impl Connection {
         let service = self.service.clone();
         let now_ms = service.driver.clock.monotonic_ms();
         self.client.counters.heard_ms.store(now_ms, Relaxed);
-        self.submit(&service, now_ms);
+        self.submit(&service, now_ms, true);
     }
 
     fn borrow_buffer(&mut self) {

@@ -6,9 +6,11 @@
 
 mod acceptor;
 mod backlog;
+mod budget;
 mod client;
 mod connection;
 mod figures;
+mod half_frames;
 mod io_thread;
 mod large_requests;
 mod request_throttle;

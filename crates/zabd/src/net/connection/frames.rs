@@ -39,12 +39,18 @@ impl Connection {
         while self.may_go_on() && self.work_off_frame(&mut turn) {}
         let done = turn.at;
         drop(turn);
-        self.submit(&service, now_ms);
+        if done > 0 {
+            self.frame_since_ms = now_ms;
+        }
+        // A request says that its client is alive when it is whole, as in Java: who sends one for ever is not. What is
+        // not looked at because this server is not ready for it may be whole.
+        let is_sign_of_life = done > 0 || !self.may_go_on();
+        self.submit(&service, now_ms, is_sign_of_life);
         done
     }
 
-    pub(super) fn submit(&mut self, service: &Service, now_ms: i64) {
-        let end_ms = if self.phase == Phase::Open {
+    pub(super) fn submit(&mut self, service: &Service, now_ms: i64, is_sign_of_life: bool) {
+        let end_ms = if self.phase == Phase::Open && is_sign_of_life {
             service.options.timeouts.bucket_end_ms(now_ms, self.timeout_ms)
         } else {
             self.bucket_end_ms
