@@ -70,6 +70,17 @@ def test_a_request_that_never_becomes_whole_keeps_nothing_alive(quick):
     eventually(lambda: f"Expiring session 0x{client.session_id:x}, timeout of 1000ms exceeded" in quick.log())
 
 
+def test_a_session_that_takes_long_to_begin_has_its_own_time_for_it(house_of):
+    """Without a session, a connection is closed after half a second."""
+    house = house_of(config={"tickTime": 100, "maxSessionTimeout": 10_000},
+                     properties={"flushDelay": 2500, "maxWriteQueuePollTime": 2500, "nio.sessionlessCnxnTimeout": 500})
+    house.client(timeout_ms=10_000)
+    start = time.monotonic()
+    client = house.client(timeout_ms=10_000)
+    assert client.timeout_ms == 10_000 and client.exists("/").err == OK
+    assert time.monotonic() - start > 1.5, "the creation was to take long"
+
+
 def test_a_session_whose_creation_took_long_gets_its_full_timeout(house_of):
     """The delay makes the log sync what comes soon after another sync only when it is over."""
     house = house_of(config={"tickTime": 100, "maxSessionTimeout": 10_000},

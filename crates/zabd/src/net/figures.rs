@@ -40,7 +40,7 @@ pub struct ConnectionCounters {
     pub heard_ms: AtomicI64,
     /// Its session, 0 before there is one.
     pub session: AtomicI64,
-    /// The negotiated timeout, 0 before there is a session.
+    /// What was negotiated, 0 before it has asked for a session.
     pub timeout_ms: AtomicI64,
     /// The rest.
     pub figures: Mutex<ConnectionFigures>,

@@ -129,6 +129,9 @@ impl Connection {
             has_read_only_byte: request.read_only.is_some(),
             takes_read_only: request.read_only == Some(true),
         };
+        // From now on it may be silent for as long as its session, which may take its time to begin.
+        let timeout_ms = turn.service.options.timeouts.negotiate(request.timeout_ms);
+        self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
         turn.service.driver.connect(self.client.id, request);
     }
 
