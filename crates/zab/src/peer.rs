@@ -409,7 +409,12 @@ impl Peer {
         if let State::Leading(leader) = &mut self.state {
             leader.step(now, leader::Input::Closed { link }, out);
         }
-        self.learn_over(now, link, learner::Input::Closed, out);
+        if let State::Learning { machine, link: own, .. } = &mut self.state
+            && *own == Some(link)
+        {
+            *own = None; // It may dial again.
+            machine.step(now, learner::Input::Closed, out);
+        }
     }
 
     fn on_persisted(&mut self, now: Instant, what: Durable, out: &mut Effects) {

@@ -43,10 +43,15 @@ impl Lone {
 
     /// What server 1 is told when it looks for a leader and votes for this one.
     fn ask(&mut self, round: i64) -> Vec<(PeerState, ServerId)> {
+        self.hear_vote(round, ServerId(3), Zxid(0x1_0000_0005))
+    }
+
+    /// What server 1 is told when it looks for a leader and votes so.
+    fn hear_vote(&mut self, round: i64, leader: ServerId, zxid: Zxid) -> Vec<(PeerState, ServerId)> {
         let vote = Notification {
             state: PeerState::Looking,
-            leader: ServerId(3),
-            zxid: Zxid(0x1_0000_0005),
+            leader,
+            zxid,
             round,
             epoch: Epoch(1),
             version: Notification::VERSION,
@@ -67,6 +72,12 @@ impl Lone {
     }
 }
 
+impl Lone {
+    fn dials(&self) -> bool {
+        self.out.list.iter().any(|effect| matches!(effect, Effect::Dial { leader: FRIEND }))
+    }
+}
+
 /// A leader whose disk is full gives its place up and cannot vote before the disk has taken what was asked of it. Whoever
 /// looked meanwhile was told that it leads, joined it, and waited for `initLimit`, again and again.
 #[test]
@@ -82,4 +93,33 @@ fn who_has_left_its_role_and_waits_for_the_disk_does_not_answer_for_it() {
     assert_eq!(lone.ask(2), [], "it leads no more, and does not know yet what to vote for");
     lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
     assert_eq!(lone.peer.state(), PeerState::Leading, "the vote that came meanwhile is taken up");
+}
+
+/// Something in between may take connections for a leader that does not listen yet, and end them. A follower that turned to an
+/// election each time began thousands in a second; a leader of Java ends none while it hears anything.
+#[test]
+fn a_connection_that_ends_before_the_leader_speaks_is_tried_again() {
+    let mut lone = Lone::new();
+    lone.hear_vote(1, FRIEND, Zxid(0x1_0000_0009));
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert_eq!(lone.peer.state(), PeerState::Following);
+    for attempt in 1..=5 {
+        assert!(lone.dials(), "attempt {attempt}");
+        let link = LinkId(attempt);
+        lone.step(Input::Connected { link });
+        lone.out.clear();
+        lone.step(Input::Closed { link });
+        assert!(!lone.dials(), "not at once");
+        lone.now = lone.now.after_ms(100);
+        if attempt < 5 {
+            assert_eq!(lone.peer.state(), PeerState::Following);
+            lone.step(Input::Timer);
+        }
+    }
+    assert_eq!(
+        lone.peer.state(),
+        PeerState::Looking,
+        "it is given up after as many attempts as one that refuses"
+    );
 }

@@ -50,6 +50,19 @@ impl Learner {
         self.deadline = now.after_ms(self.timing.connect_delay_ms);
     }
 
+    /// The connection is gone. If the leader has not said a word on it, it counts as one that could not be made: something in
+    /// between may take connections for a leader that does not listen yet. To turn to an election at once would begin thousands in a
+    /// second, and Java's leader-to-be ends its own only when it hears nothing for a while.
+    pub(super) fn on_closed(&mut self, now: Instant, out: &mut Effects) {
+        if self.phase == Phase::Introduced {
+            self.link = None;
+            self.phase = Phase::Dialling;
+            self.on_connect_failed(now, out);
+        } else {
+            self.leave(Reason::LeaderLost, out);
+        }
+    }
+
     /// The next follower, round after round: they serve observers only when they are in step themselves. Then the leader,
     /// which Java's observers never turn to.
     fn on_master_refused(&mut self, now: Instant, out: &mut Effects) {

@@ -316,7 +316,7 @@ impl Learner {
                 self.deadline = now.after_ms(self.patience_ms());
                 self.on_snapshot_received(out);
             }
-            Input::Closed => self.leave(Reason::LeaderLost, out),
+            Input::Closed => self.on_closed(now, out),
             Input::Synced { upto } => self.acknowledge(upto, out),
             Input::Persisted(what) => self.on_persisted(now, &what, out),
             Input::Rebased { last } => self.on_rebased(now, last, out),
