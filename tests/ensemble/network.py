@@ -9,6 +9,8 @@ is closed, nothing more arrives, and what was held arrives late when the hold en
 connections at once. `slow` makes every chunk late, `narrow` lets only so many bytes a second through.
 
 A member tells others on the election port at which address it can be called back; the proxy puts its own there.
+
+Whoever wants to know what leaders say to learners sets `listener` before anybody dials.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from collections import defaultdict
 from harness.servers import free_port
 
 CHUNK_BYTES = 16 << 10
+REFUSED_SECONDS_MAX = 0.5
 # The forms of the first message on the election port that carry an address.
 WITH_ADDRESS = (-65536, -65535)
 INITIAL_HEAD = struct.Struct(">qqi")
@@ -42,6 +45,9 @@ class Network:
         """`ports` maps every member to its own (quorum port, election port)."""
         self.ports = ports
         self.proxies = {}
+        # `listener(learner, leader)` gives, for a new connection to a quorum port, what takes the leader's bytes, on this thread and
+        # before they go on.
+        self.listener = None
         self.listening = []
         for a in ports:
             for b in ports:
@@ -136,20 +142,33 @@ class Network:
             first = await self._initial_message(a, b, reader) if is_election else b""
             await self.directions[a, b].is_open.wait()
             await self.directions[b, a].is_open.wait()
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", target)
+            there_reader, there_writer = await self._dial(target, 0 if is_election else REFUSED_SECONDS_MAX)
             ends.append(there_writer)
             for end in ends:
                 end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             there_writer.write(first)
+            heard = self.listener(a, b) if self.listener and not is_election else None
             await asyncio.gather(
                 self._pump(self.directions[a, b], reader, there_writer),
-                self._pump(self.directions[b, a], there_reader, writer))
+                self._pump(self.directions[b, a], there_reader, writer, heard))
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self.connections[a, b].discard(task)
             for end in ends:
                 end.transport.abort()
+
+    async def _dial(self, port, seconds):
+        """A leader of Java listens some time after it was elected, and refuses learners until then. A proxy that has taken a
+        connection cannot refuse it any more, so it is patient instead."""
+        until = self.loop.time() + seconds
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                if until <= self.loop.time():
+                    raise
+                await asyncio.sleep(0.01)
 
     async def _initial_message(self, a, b, reader):
         """The first message of a connection to the election port, with an address at which b finds a."""
@@ -160,10 +179,10 @@ class Network:
         address = f"127.0.0.1:{self.proxies[b, a][1]}".encode()
         return INITIAL_HEAD.pack(version, server, len(address)) + address
 
-    async def _pump(self, direction, reader, writer):
+    async def _pump(self, direction, reader, writer, heard=None):
         """Carries one way; an end or an error of one side is told to the other."""
         due = asyncio.Queue(maxsize=64)
-        taking = asyncio.create_task(self._take(direction, reader, due))
+        taking = asyncio.create_task(self._take(direction, reader, due, heard))
         try:
             while chunk := await self._next_due(direction, due):
                 writer.write(chunk)
@@ -180,13 +199,15 @@ class Network:
         await direction.is_open.wait()
         return chunk
 
-    async def _take(self, direction, reader, due):
+    async def _take(self, direction, reader, due, heard):
         chunk = b"begin"
         while chunk:
             try:
                 chunk = await reader.read(CHUNK_BYTES)
             except OSError:
                 chunk = b""
+            if heard:
+                heard(chunk)
             await due.put((self.loop.time() + direction.delay_s, chunk))
             if direction.bytes_per_s:
                 await asyncio.sleep(len(chunk) / direction.bytes_per_s)
