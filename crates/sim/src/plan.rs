@@ -129,20 +129,21 @@ impl Plan {
         let dice = &mut Dice::new(seed);
         let voters = *dice.pick(&[3, 3, 3, 5]);
         let is_weighted = dice.chance(150);
+        let is_long = dice.chance(100);
         let mut plan = Self {
             voters,
             observers: dice.throw(2),
             weights: if is_weighted { dice.pick::<&str>(&WEIGHTS[voters / 5]) } else { "" },
             clients: 2 + dice.throw(4),
-            trouble_ms: 5_000 + dice.throw(20_000) as i64,
+            trouble_ms: if is_long { dice.ms(5_000, 20_000) } else { dice.ms(1_500, 5_000) },
             network_ms_max: *dice.pick(&[1, 5, 20]),
             disk_ms_max: *dice.pick(&[1, 5, 30]),
             kept: *dice.pick(&[0, 3, 500]),
             snapshot_every: *dice.pick(&[20, 100, 100_000]),
             faults: Vec::new(),
         };
-        if !dice.chance(120) {
-            plan.draw_faults(dice);
+        if !dice.chance(80) {
+            plan.draw_faults(if is_long { 1 } else { 4 }, dice);
         }
         plan
     }
@@ -158,9 +159,11 @@ impl Plan {
         self.voters + self.observers
     }
 
-    fn draw_faults(&mut self, dice: &mut Dice) {
+    /// Short worlds are as full of trouble as long ones: what is found is found where things go wrong, and the time
+    /// between them costs as much.
+    fn draw_faults(&mut self, density: usize, dice: &mut Dice) {
         let servers = self.servers();
-        let mut often = |most: usize| dice.throw(most + 1);
+        let mut often = |most: usize| dice.throw(density * most + 1);
         let (crash, disk, rare, pause, breaks, cut) =
             (often(12), often(3), often(3), often(4), often(20), often(8));
         let (down_ms_max, cut_ms_max) = (*dice.pick(&[200, 1000]), *dice.pick(&[300, 1500]));

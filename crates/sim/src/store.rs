@@ -309,7 +309,7 @@ fn recover(
     let logged = replayed.iter().map(|(zxid, _)| *zxid).collect();
     let newest = replayed.len().saturating_sub(kept);
     let before = if newest == 0 { first } else { replayed[newest - 1].0 };
-    let mut history = History::new(before);
+    let mut history = History::on_disk(first, before);
     for (zxid, entry) in replayed.drain(newest..) {
         history.push(zxid, entry);
     }

@@ -262,7 +262,10 @@ impl Past {
             }
             txn => assert!(is_alive, "{txn:?} happens at {zxid} in session {session}, which is over"),
         }
-        if cxid != 0 && !matches!(entry.txn, Txn::Error { .. }) {
+        // As in Java, a session ends wherever its client has gone meanwhile. Only one that goes on with a session which it
+        // has closed can tell.
+        let may_be_late = cxid == 0 || matches!(entry.txn, Txn::Error { .. } | Txn::CloseSession { .. });
+        if !may_be_late {
             let before = self.newest.insert(session, cxid).unwrap_or(0);
             assert!(before < cxid, "request {cxid} of {session} comes at {zxid}, behind request {before}");
         }

@@ -1,6 +1,6 @@
 //! What seeds have found, each as the smallest world that shows it.
 
-use zabd_sim::plan::Plan;
+use zabd_sim::plan::{Fault, Plan};
 use zabd_sim::world::World;
 
 /// Nothing goes wrong, only slowly.
@@ -23,4 +23,53 @@ fn calm(seed: u64) -> Plan {
 #[test]
 fn a_write_behind_a_sync_is_answered() {
     (0..10).for_each(|seed| World::with(seed, calm(seed), false).run());
+}
+
+/// A member was given a leader's snapshot, which held transactions that it had never logged. Its older log stayed; when it
+/// led, it found there where a learner's log ended, and sent that what came behind its snapshot, and nothing of the hole.
+#[test]
+fn a_leader_sends_no_log_with_a_hole() {
+    for seed in 0..10 {
+        let plan = Plan {
+            voters: 3,
+            observers: 1,
+            weights: "",
+            clients: 5,
+            trouble_ms: 4500,
+            network_ms_max: 5,
+            disk_ms_max: 1,
+            kept: 500,
+            snapshot_every: 20,
+            faults: vec![
+                (2380, Fault::Pause { at: 2, for_ms: 594 }),
+                (2500, Fault::Pause { at: 3, for_ms: 1278 }),
+                (3280, Fault::Pause { at: 1, for_ms: 2392 }),
+            ],
+        };
+        World::with(seed, plan, false).run();
+    }
+}
+
+/// A learner took clients while it still replayed what its leader had sent first, without a word to those who watched.
+#[test]
+fn watches_are_not_set_before_everything_is_replayed() {
+    for seed in 571..581 {
+        let plan = Plan {
+            voters: 3,
+            observers: 1,
+            weights: "",
+            clients: 3,
+            trouble_ms: 2760,
+            network_ms_max: 1,
+            disk_ms_max: 30,
+            kept: 500,
+            snapshot_every: 20,
+            faults: vec![
+                (60, Fault::Breaks { which: 973 }),
+                (740, Fault::Pause { at: 2, for_ms: 1634 }),
+                (940, Fault::Pause { at: 2, for_ms: 380 }),
+            ],
+        };
+        World::with(seed, plan, false).run();
+    }
 }

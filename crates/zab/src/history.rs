@@ -1,7 +1,10 @@
 //! The newest part of the log, in memory: what most learners lack when they come back.
 //!
 //! It holds transactions one behind the other: committed ones, then those that are proposed or logged and
-//! not known to be committed. Whoever asks for more than is here is served from the log on disk.
+//! not known to be committed. Whoever asks for more than is here is served from the log on disk, as far as that is
+//! known to be whole: behind the snapshot that the process began with. What a log holds before a snapshot need not lead to
+//! it. A leader's snapshot may have taken the place of what this server never had, and the first record of an epoch does
+//! not show what was before it.
 //!
 //! A position *belongs to the history* if a server whose log ends there has a prefix of this log. That is so
 //! for every transaction in it. The first position of an epoch (counter 0) is no transaction; a server whose
@@ -37,12 +40,20 @@ pub struct History {
     bytes: usize,
     /// The position before the first entry; everything up to here is only on disk.
     before: Zxid,
+    /// From here on the log on disk is whole; at most `before`.
+    whole_from: Zxid,
 }
 
 impl History {
     /// Nothing in memory, everything up to `last` on disk.
     pub fn new(last: Zxid) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, before: last }
+        Self::on_disk(last, last)
+    }
+
+    /// Nothing in memory, everything from a snapshot at `base` up to `last` in the log on disk.
+    pub fn on_disk(base: Zxid, last: Zxid) -> Self {
+        assert!(base <= last, "a log goes on behind its snapshot");
+        Self { entries: VecDeque::new(), bytes: 0, before: last, whole_from: base }
     }
 
     /// The last position, in memory or on disk.
@@ -81,6 +92,7 @@ impl History {
         }
         if self.entries.is_empty() {
             self.before = last;
+            self.whole_from = self.whole_from.min(last);
         }
     }
 
@@ -104,6 +116,9 @@ impl History {
         if self.last() < zxid {
             return Membership::Ahead;
         }
+        if zxid < self.whole_from {
+            return Membership::OutOfReach;
+        }
         if zxid < self.before {
             return Membership::OnDiskOrNowhere;
         }
@@ -121,8 +136,10 @@ pub enum Membership {
     No,
     /// It is behind the end.
     Ahead,
-    /// It is older than what is in memory.
+    /// It is older than what is in memory; if the log on disk holds it, all that is behind it is there or in memory.
     OnDiskOrNowhere,
+    /// It is so old that the log on disk need not lead from there to here, even if it holds it.
+    OutOfReach,
 }
 
 #[cfg(test)]
@@ -136,7 +153,7 @@ mod tests {
     }
 
     fn history(before: Zxid, positions: &[Zxid]) -> History {
-        let mut history = History::new(before);
+        let mut history = History::on_disk(at(1, 5), before);
         for zxid in positions {
             history.push(*zxid, Bytes::from_static(b"x"));
         }
@@ -158,7 +175,9 @@ mod tests {
             (at(3, 2), Membership::Ahead),
             (at(4, 0), Membership::Ahead),
             (at(1, 6), Membership::OnDiskOrNowhere),
-            (at(1, 0), Membership::OnDiskOrNowhere),
+            (at(1, 5), Membership::OnDiskOrNowhere),
+            (at(1, 4), Membership::OutOfReach),
+            (at(1, 0), Membership::OutOfReach),
         ] {
             assert_eq!(history.holds(zxid), expected, "{zxid}");
         }

@@ -33,7 +33,7 @@ fn from_leader(packet: &FromLeader<'_>) -> Bytes {
 
 impl Follower {
     fn joining() -> Self {
-        let mut history = History::new(at(1, 7));
+        let mut history = History::on_disk(at(1, 2), at(1, 7));
         (8..=10).for_each(|counter| history.push(at(1, counter), Bytes::from_static(b"entry")));
         let mut out = Effects::default();
         let start = Start {
@@ -225,6 +225,13 @@ fn what_is_older_than_memory_comes_from_the_log() {
     let told = follower.told();
     assert!(told[1].starts_with("SendLog"), "{told:?}");
     assert_eq!((told.len(), &told[2]), (9, &format!("2 <- PROPOSAL {}", at(1, 8))));
+}
+
+#[test]
+fn what_is_older_than_a_whole_log_comes_as_a_snapshot() {
+    let mut follower = Follower::serving();
+    let told = follower.come_with(OBSERVER, 4, at(1, 1));
+    assert!(told.last().unwrap().starts_with("TakeSnapshot"), "{told:?}");
 }
 
 #[test]

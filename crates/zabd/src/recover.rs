@@ -77,7 +77,7 @@ pub fn recover<D: Disk>(
     let has_snapshot = loaded.is_some();
     let mut tree = loaded.unwrap_or_else(|| Tree::new(tree_options));
     let replay_begin = Instant::now();
-    let mut newest = Newest { before: tree.last_zxid(), entries: VecDeque::new(), most: reading.newest_max };
+    let mut newest = Newest::behind(tree.last_zxid(), reading.newest_max);
     let Replay { replayed, digest_mismatches } = replay(disk, &directories, &mut tree, limits, &mut newest)?;
     let is_empty = !has_snapshot && replayed == 0;
     if !is_empty {
@@ -145,7 +145,7 @@ pub fn replay_behind<D: Disk>(
     mut tree: Tree,
     limits: Limits,
 ) -> Result<Tree, RecoveryError> {
-    let mut nothing = Newest { before: tree.last_zxid(), entries: VecDeque::new(), most: 0 };
+    let mut nothing = Newest::behind(tree.last_zxid(), 0);
     let Replay { replayed, .. } = replay(disk, directories, &mut tree, limits, &mut nothing)?;
     tracing::info!(
         "Took a snapshot with {} znodes from the leader, and {replayed} transactions from the log behind it, up to zxid {}",
@@ -219,12 +219,17 @@ fn tell_cut(cut: &Cut) {
 
 /// The end of the log, as far as it is kept.
 struct Newest {
+    base: Zxid,
     before: Zxid,
     entries: VecDeque<(Zxid, Bytes)>,
     most: usize,
 }
 
 impl Newest {
+    fn behind(base: Zxid, most: usize) -> Self {
+        Self { base, before: base, entries: VecDeque::new(), most }
+    }
+
     fn add(&mut self, zxid: Zxid, entry: &[u8]) {
         if self.most == 0 {
             self.before = zxid;
@@ -239,7 +244,7 @@ impl Newest {
     }
 
     fn into_history(self) -> History {
-        let mut history = History::new(self.before);
+        let mut history = History::on_disk(self.base, self.before);
         for (zxid, entry) in self.entries {
             history.push(zxid, entry);
         }

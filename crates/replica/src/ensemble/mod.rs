@@ -199,7 +199,9 @@ impl Replica {
             Serving::Leading => {
                 self.options.member.leader_serves || ensemble.peer.configuration().members().len() == 1
             }
-            Serving::Learning | Serving::ReadOnly => true,
+            // What the leader has sent first is replayed, as at a start, and tells no watch of anything.
+            Serving::Learning => ensemble.fuzzy_until <= self.positions.applied,
+            Serving::ReadOnly => true,
         }
     }
 

@@ -9,6 +9,8 @@ mod trouble;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::fmt;
+use std::ops::AddAssign;
 
 use bytes::Bytes;
 use zabd_jute::quorum::Configuration;
@@ -104,11 +106,38 @@ pub struct World {
     blocked: BTreeMap<(usize, usize), i64>,
     truth: Truth,
     is_healing: bool,
+    crashes: usize,
+    reigns: usize,
+    narrates: bool,
+}
+
+/// How much happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
     /// How often servers crashed.
     pub crashes: usize,
     /// How often somebody began to lead.
     pub reigns: usize,
-    narrates: bool,
+    /// Transactions that were shown.
+    pub shown: usize,
+    /// Answers that clients were given.
+    pub told: usize,
+}
+
+impl AddAssign for Figures {
+    fn add_assign(&mut self, more: Self) {
+        self.crashes += more.crashes;
+        self.reigns += more.reigns;
+        self.shown += more.shown;
+        self.told += more.told;
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { crashes, reigns, shown, told } = self;
+        write!(f, "{crashes} crashes, {reigns} reigns, {shown} transactions, {told} answers")
+    }
 }
 
 impl World {
@@ -165,9 +194,10 @@ impl World {
         self.truth.assert_told(&self.clients, last);
     }
 
-    /// How many transactions were shown, and how many answers given.
-    pub fn figures(&self) -> (usize, usize) {
-        (self.truth.len(), self.clients.iter().map(|client| client.told().count()).sum())
+    /// How much happened so far.
+    pub fn figures(&self) -> Figures {
+        let told = self.clients.iter().map(|client| client.told().count()).sum();
+        Figures { crashes: self.crashes, reigns: self.reigns, shown: self.truth.len(), told }
     }
 
     fn at(&mut self, delay_ms: i64, event: Event) {

@@ -1,5 +1,7 @@
 //! Servers: inputs, what follows from them, and their disks.
 
+use std::ops::Bound;
+
 use bytes::Bytes;
 use zabd_jute::Writer;
 use zabd_jute::quorum::FromLeader;
@@ -168,7 +170,9 @@ impl World {
             return;
         }
         let last = running.tree.last_zxid();
-        for zxid in running.logged.range(..=last).filter(|zxid| running.seen < **zxid) {
+        // Nothing, if its past was cut.
+        let unseen = (Bound::Excluded(running.seen.min(last)), Bound::Included(last));
+        for zxid in running.logged.range(unseen) {
             self.truth.show(*zxid);
         }
         running.seen = last;

@@ -124,7 +124,7 @@ impl Server {
         let log = &self.disk.log;
         let from = log.len().saturating_sub(kept);
         let before = if from == 0 { self.disk.base } else { log[from - 1].0 };
-        let mut history = History::new(before);
+        let mut history = History::on_disk(self.disk.base, before);
         log[from..].iter().for_each(|(zxid, entry)| history.push(*zxid, entry.clone()));
         self.history = Some(history);
         self.role = Role::Looking;
