@@ -115,9 +115,9 @@ pub struct Pending {
 /// Java's figures on outstanding change records: one for each znode that a transaction changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Planned.
+    /// Planned, those of a multi that failed included.
     pub queued: u64,
-    /// Applied, and forgotten here.
+    /// Applied, and forgotten here: less than planned in the end, when multis failed, as in Java.
     pub removed: u64,
 }
 

@@ -4,8 +4,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, SubTxn, Txn, TxnHeader};
-use zabd_jute::{Acl, OpCode, Record, SessionId, StatPersisted, Writer, Zxid};
-use zabd_tree::{LoadError, Tree, TreeOptions};
+use zabd_jute::{Acl, ErrorCode, OpCode, Record, SessionId, StatPersisted, Writer, Zxid};
+use zabd_tree::{Caller, CheckOptions, LoadError, Owner, Pending, Tree, TreeOptions, WriteRequest};
 
 const OPTIONS: TreeOptions = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
 const CONTAINER: i64 = i64::MIN;
@@ -77,6 +77,14 @@ fn ages_may_overflow() {
     let stat = StatPersisted { mtime_ms: i64::MIN, ephemeral_owner: CONTAINER, ..StatPersisted::default() };
     let tree = load(&body(&[("", stat), ("/container", stat)])).expect("the body is one");
     assert_eq!(tree.reap_candidates(1_700_000_000_000, 1), Vec::<String>::new());
+    let ttl = StatPersisted { ephemeral_owner: Owner::Ttl { ttl_ms: 1 }.stored(), ..stat };
+    let tree = load(&body(&[("", stat), ("/ttl", ttl)])).expect("the body is one");
+    let header =
+        TxnHeader { session: SessionId::NONE, cxid: 0, zxid: Zxid(1), time_ms: 1_700_000_000_000, kind: 0 };
+    let caller = Caller { session: SessionId::NONE, ids: &[], no_ephemerals: None };
+    let reap = WriteRequest::DeleteContainer { path: "/ttl".into() };
+    let (_, txn) = Pending::new(CheckOptions::default()).prepare(&tree, &caller, &header, reap);
+    assert_eq!(txn, Txn::Error { code: ErrorCode::BadVersion.code() });
 }
 
 /// Paths that are none among those that are, and the special ones.

@@ -27,7 +27,8 @@ impl Pending {
         }
         let is_outdated = match tree.owner(&node.stat) {
             Owner::Container => true,
-            Owner::Ttl { ttl_ms } => header.time_ms - node.stat.mtime_ms > ttl_ms,
+            // Times in a file may be anything, and Java's numbers wrap around.
+            Owner::Ttl { ttl_ms } => header.time_ms.wrapping_sub(node.stat.mtime_ms) > ttl_ms,
             Owner::Nobody | Owner::Session(_) => false,
         };
         if !is_outdated {
