@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -264,6 +265,26 @@ def test_above_the_limit_of_requests_in_flight_nothing_is_refused(house_of):
             client.submit(wire.SET_DATA, Writer().ustring("/zookeeper/quota").buffer(b"%d" % number).int(-1).bytes)
     for client in clients:
         assert [client.reply().err for _ in range(500)] == [OK] * 500
+
+
+def test_requests_are_in_flight_although_their_client_is_gone(house_of):
+    """Clients that come and go would otherwise fill the server's memory while its disk is busy."""
+    slow = {"flushDelay": 2000, "maxWriteQueuePollTime": 2000, "flushTransactionsMaxBatchSize": 100_000}
+    house = house_of(properties={"globalOutstandingLimit": 10, **slow})
+    observer = house.client(timeout_ms=20_000)
+    assert observer.create("/all").err == OK
+    with ThreadPoolExecutor(10) as together:
+        clients = list(together.map(lambda _: house.client(timeout_ms=20_000), range(10)))
+    for number, client in enumerate(clients):
+        client.submit_together([(wire.CREATE, wire.create_body(f"/all/{number}-{at}")) for at in range(8)])
+        eventually(lambda: house.figure("outstanding_requests") > number)
+        client.close()
+    assert house.figure("outstanding_requests") >= 10
+    # Each of them may have one more than the others leave room for.
+    assert observer.set("/all", b"").err == OK
+    done = len(observer.names("/all"))
+    assert 10 <= done < 40, done
+    eventually(lambda: house.figure("outstanding_requests") == 0)
 
 
 def large(client, path, size):

@@ -281,6 +281,11 @@ impl Replica {
     }
 
     /// Queues what needs no commit; if nothing stands before it, its turn has come.
+    /// How much stands in the queue, whoever waits for it.
+    pub fn queue_length(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(crate) fn enqueue(&mut self, queued: Queued, out: &mut Outputs) {
         self.queue.push_back(queued);
         out.apply |= self.queue.len() == 1;

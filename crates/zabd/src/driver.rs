@@ -17,7 +17,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -112,6 +112,8 @@ pub struct Driver {
     quota_log: QuotaLog,
     /// The way to other servers, if there are any.
     quorum: OnceLock<Arc<Quorum>>,
+    /// How much stood in the replica's queue after the last round.
+    queued: AtomicUsize,
     /// How often the tree was replaced by another one.
     trees_replaced: AtomicU64,
 }
@@ -152,6 +154,7 @@ impl Driver {
             counters,
             quota_log: QuotaLog::default(),
             quorum: OnceLock::new(),
+            queued: AtomicUsize::new(0),
             trees_replaced: AtomicU64::new(0),
         }
     }
@@ -174,6 +177,12 @@ impl Driver {
     /// Whether this server has a role: always, if it is alone.
     pub fn is_serving(&self) -> bool {
         !self.is_member() || self.inspect(Replica::is_serving)
+    }
+
+    /// How many requests are in the pipeline, those included whose connections are gone.
+    pub fn in_flight(&self) -> i64 {
+        let queued = i64::try_from(self.queued.load(Relaxed)).unwrap_or(i64::MAX);
+        self.counters.in_flight.load(Relaxed).max(queued)
     }
 
     /// Begins a snapshot of the tree as it is now.
@@ -313,6 +322,7 @@ impl Driver {
                 self.step(core, [Input::Applied]);
             }
         }
+        self.queued.store(core.replica.queue_length(), Relaxed);
     }
 
     fn step(&self, core: &mut Core, inputs: impl IntoIterator<Item = Input>) {

@@ -63,7 +63,7 @@ fn figures(server: &Introspection) -> String {
         server.counters.received.load(Relaxed),
         server.counters.sent.load(Relaxed),
         server.driver.registry.len(),
-        server.counters.in_flight.load(Relaxed).max(0),
+        server.driver.in_flight(),
         tree.last_zxid(),
         mode,
         shown_node_count(tree.node_count()),

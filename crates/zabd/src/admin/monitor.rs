@@ -87,7 +87,7 @@ fn gauges(lines: &mut Lines, server: &Introspection) {
     lines.add("packets_received", server.counters.received.load(Relaxed));
     lines.add("packets_sent", server.counters.sent.load(Relaxed));
     lines.add("num_alive_connections", server.driver.registry.len());
-    lines.add("outstanding_requests", server.counters.in_flight.load(Relaxed).max(0));
+    lines.add("outstanding_requests", server.driver.in_flight());
     lines.add("uptime", server.since.elapsed().as_millis());
     {
         let tree = server.driver.tree();

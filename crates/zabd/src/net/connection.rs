@@ -275,8 +275,7 @@ impl Connection {
     /// The server has enough in flight, and this connection a share of it.
     fn is_throttled(&self) -> bool {
         let own = !self.unanswered.is_empty();
-        own && self.service.counters.in_flight.load(Relaxed) + self.batch.len() as i64
-            > self.service.options.in_flight_max
+        own && self.service.driver.in_flight() + self.batch.len() as i64 > self.service.options.in_flight_max
     }
 
     /// Takes what others left for this connection.

@@ -68,7 +68,7 @@ pub struct ServerCounters {
     pub received_bytes: AtomicU64,
     /// Frames to clients.
     pub sent: AtomicU64,
-    /// Requests in the pipeline.
+    /// Requests in the pipeline whose connections are there.
     pub in_flight: AtomicI64,
     /// Connections refused because there were too many.
     pub connections_rejected: AtomicU64,
