@@ -75,13 +75,16 @@ impl Server {
     }
 
     fn carry_out(&mut self, out: &mut Outputs) {
-        let mut begin = 0;
+        let mut last = 0..0;
         for output in out.list.drain(..) {
             match output {
                 Output::Append { zxid, entry } => self.log.push((zxid, entry)),
                 Output::Send { conn, end, .. } => {
-                    self.sent.entry(conn.0).or_default().extend_from_slice(&out.bytes[begin..end]);
-                    begin = end;
+                    last = last.end..end;
+                    self.sent.entry(conn.0).or_default().extend_from_slice(&out.bytes[last.clone()]);
+                }
+                Output::Again { conn } => {
+                    self.sent.entry(conn.0).or_default().extend_from_slice(&out.bytes[last.clone()]);
                 }
                 Output::Established { conn, session, .. } => {
                     self.watches.connect(conn, session, identities());

@@ -140,6 +140,11 @@ pub enum Output {
         /// Where the bytes end; they begin where those before them end.
         end: usize,
     },
+    /// Send the bytes of the last [`Output::Send`], an event, to somebody else too.
+    Again {
+        /// To whom.
+        conn: ConnId,
+    },
     /// The connection's session is established: its identities may set watches, its requests count.
     Established {
         /// The connection.
@@ -255,8 +260,11 @@ impl Outputs {
 }
 
 impl EventSink for Outputs {
-    fn event(&mut self, conn: ConnId, zxid: Zxid, kind: EventKind, path: &str) {
+    /// However many hear of it, it is encoded once: a long path with very many watchers would not fit into memory.
+    fn event(&mut self, mut hearers: impl Iterator<Item = ConnId>, zxid: Zxid, kind: EventKind, path: &str) {
+        let Some(first) = hearers.next() else { return };
         crate::reply::event(&mut self.bytes, zxid, kind, path);
-        self.send(conn, false);
+        self.send(first, false);
+        self.list.extend(hearers.map(|conn| Output::Again { conn }));
     }
 }

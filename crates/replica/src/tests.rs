@@ -83,13 +83,16 @@ impl Alone {
 
     fn lines(&mut self, out: &mut Outputs) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut begin = 0;
+        let mut last = 0..0;
         for output in out.list.drain(..) {
             match output {
                 Output::Append { zxid, .. } => self.appended.push(zxid),
                 Output::Send { conn, end, .. } => {
-                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[begin..end])));
-                    begin = end;
+                    last = last.end..end;
+                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[last.clone()])));
+                }
+                Output::Again { conn } => {
+                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[last.clone()])));
                 }
                 Output::Established { conn, session, .. } => {
                     self.watches.connect(conn, session, identities());
@@ -340,6 +343,34 @@ fn what_is_larger_than_javas_default_is_served_if_that_is_allowed() {
     assert!(touches_watches(OpCode::Exists.code(), &read(&long_path, true)));
     alone.ask(1, session, 4, OpCode::Exists, read(&long_path, true));
     assert_eq!(alone.watches.total(), 1);
+}
+
+/// A path of a megabyte that ten thousand watch would otherwise take ten gigabytes at once.
+#[test]
+fn an_event_is_encoded_once_however_many_hear_of_it() {
+    let mut alone = Alone::new();
+    let path = format!("/{}", "a".repeat(10_000));
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create(&path, 0));
+    alone.sync();
+    for conn in 2..100 {
+        let session = alone.connect(conn);
+        assert_eq!(alone.ask(conn, session, 1, OpCode::Exists, read(&path, true)).len(), 1);
+    }
+    let mut out = Outputs::default();
+    alone.ask(1, session, 2, OpCode::SetData, set(&path, b""));
+    let upto = *alone.appended.last().expect("it was appended");
+    let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };
+    alone.replica.step(now, &alone.tree, Input::Synced { upto }, &mut out);
+    alone.replica.apply(&mut alone.tree, &mut alone.watches, 9, &mut out);
+    assert!(out.bytes.len() < 2 * path.len(), "{} bytes", out.bytes.len());
+    let heard = alone.lines(&mut out);
+    assert_eq!(heard.len(), 99);
+    let event = heard[0].split_once(' ').expect("somebody hears it").1;
+    for (line, conn) in heard.iter().zip(2..100) {
+        assert_eq!(*line, format!("{conn} {event}"));
+    }
+    assert_eq!(heard[98], "1 <- 2 zxid=101 err=0 +68");
 }
 
 #[test]

@@ -111,8 +111,8 @@ pub enum EventKind {
 
 /// Where events go.
 pub trait EventSink {
-    /// `conn` hears of `kind` at `path`; `zxid` is the transaction's, −1 for one that it missed.
-    fn event(&mut self, conn: ConnId, zxid: Zxid, kind: EventKind, path: &str);
+    /// All of `hearers` hear of `kind` at `path`; `zxid` is the transaction's.
+    fn event(&mut self, hearers: impl Iterator<Item = ConnId>, zxid: Zxid, kind: EventKind, path: &str);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -396,12 +396,10 @@ impl Watches {
         told: &mut Vec<ConnId>,
         sink: &mut impl EventSink,
     ) {
-        for conn in told.drain(..) {
-            let client = &self.clients[&conn];
-            if acl.is_empty() || allows(acl, perms::READ, &client.identities, self.skip_acl) {
-                sink.event(conn, zxid, kind, path);
-            }
-        }
+        let may_know = |conn: &ConnId| {
+            acl.is_empty() || allows(acl, perms::READ, &self.clients[conn].identities, self.skip_acl)
+        };
+        sink.event(told.drain(..).filter(may_know), zxid, kind, path);
         self.told = std::mem::take(told);
     }
 

@@ -6,9 +6,9 @@ use super::*;
 struct Heard(Vec<(u64, EventKind, String)>);
 
 impl EventSink for Heard {
-    fn event(&mut self, conn: ConnId, zxid: Zxid, kind: EventKind, path: &str) {
+    fn event(&mut self, hearers: impl Iterator<Item = ConnId>, zxid: Zxid, kind: EventKind, path: &str) {
         assert_eq!(zxid, Zxid(7));
-        self.0.push((conn.0, kind, path.to_owned()));
+        self.0.extend(hearers.map(|conn| (conn.0, kind, path.to_owned())));
     }
 }
 

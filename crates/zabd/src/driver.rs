@@ -360,15 +360,22 @@ impl Driver {
         let mut mailed = std::mem::take(mailed);
         let clients = self.registry.lock();
         let mut log = self.log.batch();
-        let mut begin = 0;
+        let mut last = 0..0;
         let mut responses = Responses::default();
         let mut kept = 0;
         for output in outputs.list.drain(..) {
             match output {
                 Output::Append { zxid, entry } => log.push(zxid, entry),
-                Output::Send { conn, answers, end } => {
-                    let bytes = &outputs.bytes[begin..end];
-                    begin = end;
+                Output::Send { .. } | Output::Again { .. } => {
+                    let (conn, answers) = match output {
+                        Output::Send { conn, answers, end } => {
+                            last = last.end..end;
+                            (conn, answers)
+                        }
+                        Output::Again { conn } => (conn, false),
+                        _ => unreachable!("just seen"),
+                    };
+                    let bytes = &outputs.bytes[last.clone()];
                     let Some(client) = clients.get(conn) else {
                         self.counters.stale_replies.fetch_add(u64::from(answers), Relaxed);
                         continue;

@@ -116,7 +116,7 @@ impl Member {
     }
 
     fn carry_out(&mut self, out: &mut Outputs, inbox: &mut VecDeque<Input>, lines: &mut Vec<String>) {
-        let mut begin = 0;
+        let mut last = 0..0;
         for output in out.list.drain(..) {
             match output {
                 Output::Append { zxid, entry } => {
@@ -124,8 +124,11 @@ impl Member {
                     inbox.push_back(Input::Synced { upto: zxid });
                 }
                 Output::Send { conn, end, .. } => {
-                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[begin..end])));
-                    begin = end;
+                    last = last.end..end;
+                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[last.clone()])));
+                }
+                Output::Again { conn } => {
+                    lines.push(format!("{} <- {}", conn.0, say(&out.bytes[last.clone()])));
                 }
                 Output::Established { conn, session, .. } => {
                     self.watches.connect(conn, session, identities());

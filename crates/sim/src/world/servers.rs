@@ -184,7 +184,7 @@ impl World {
         let list = std::mem::take(&mut running.outputs.list);
         let bytes = std::mem::take(&mut running.outputs.bytes);
         let packets = Bytes::from(std::mem::take(&mut running.outputs.packets));
-        let mut begin = 0;
+        let mut last = 0..0;
         for output in list {
             match output {
                 Output::Append { zxid, entry } => {
@@ -194,9 +194,10 @@ impl World {
                     running.operations.push_back(Operation::Append(zxid, entry));
                 }
                 Output::Send { conn, answers, end } => {
-                    self.answer(at, conn, answers, &bytes[begin..end]);
-                    begin = end;
+                    last = last.end..end;
+                    self.answer(at, conn, answers, &bytes[last.clone()]);
                 }
+                Output::Again { conn } => self.answer(at, conn, false, &bytes[last.clone()]),
                 Output::Established { conn, session, .. } => {
                     let running = self.servers[at].running.as_mut().expect("it was just alive");
                     running.watches.connect(conn, session, identities().into());
