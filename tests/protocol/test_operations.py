@@ -109,6 +109,27 @@ def test_each_create_answers_in_its_form(client, home):
         assert stat["dataLength"] == 4
 
 
+@pytest.mark.parametrize("opcode", [wire.CREATE, wire.CREATE2, wire.CREATE_CONTAINER])
+def test_a_containers_flags_make_a_parent_however_they_are_sent(house_of, opcode):
+    """aiozk and Go's client ask so; what is written must be read back as it was meant, by the next request and by the next start."""
+    house = house_of()
+    client = house.client()
+    client.create("/p")
+    for number in range(5):
+        created(client, opcode, f"/p/c{number}", CONTAINER)
+        created(client, wire.CREATE2, f"/p/c{number}/child", 0)
+        client.set(f"/p/c{number}", b"other")
+    path, _ = created(client, wire.CREATE, "/p/s-", SEQUENTIAL)
+    assert path == "/p/s-0000000005"
+    before = [client.stat(f"/p{rest}") for rest in ("", "/c0", "/c4", "/c4/child")]
+    assert (before[0]["cversion"], before[0]["numChildren"]) == (6, 6)
+    assert [(stat["cversion"], stat["numChildren"], stat["version"], stat["ephemeralOwner"]) for stat in before[1:3]] == [(1, 1, 1, 0)] * 2
+    house.server.kill()
+    house.server.start()
+    again = house.client()
+    assert [again.stat(f"/p{rest}") for rest in ("", "/c0", "/c4", "/c4/child")] == before
+
+
 def test_null_data_is_not_empty_data(client, home):
     for number, data in enumerate((None, b"", b"x")):
         client.create(f"{home}/{number}", data)

@@ -229,6 +229,30 @@ impl<'a> Txn<'a> {
         })
     }
 
+    /// Whether a body of type `kind` is read as this kind of transaction.
+    fn is_of_type(&self, kind: i32) -> bool {
+        let Some(op) = OpCode::from_code(kind) else { return false };
+        match self {
+            Txn::CreateSession { .. } => op == OpCode::CreateSession,
+            Txn::CloseSession { .. } => op == OpCode::CloseSession,
+            Txn::Error { .. } => op == OpCode::Error,
+            Txn::Create(create) => match create.kind {
+                CreateKind::Plain { .. } => matches!(op, OpCode::Create | OpCode::Create2),
+                CreateKind::Container => op == OpCode::CreateContainer,
+                CreateKind::Ttl { .. } => op == OpCode::CreateTtl,
+            },
+            Txn::Delete { .. } => matches!(op, OpCode::Delete | OpCode::DeleteContainer),
+            Txn::SetData { .. } => matches!(op, OpCode::SetData | OpCode::Reconfig),
+            Txn::SetAcl { .. } => op == OpCode::SetAcl,
+            Txn::Check { .. } => op == OpCode::Check,
+            Txn::Multi(_) => op == OpCode::Multi,
+        }
+    }
+
+    fn assert_reads_back_as(&self, kind: i32) {
+        assert!(self.is_of_type(kind), "a transaction of type {kind} would not be read back as {self:?}");
+    }
+
     /// Appends the body; its type goes into the header.
     pub fn encode(&self, w: &mut Writer<'_>) {
         match self {
@@ -301,6 +325,7 @@ impl<'a> SubTxn<'a> {
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
+        self.txn.assert_reads_back_as(self.kind);
         w.int(self.kind);
         let length = w.reserve_int();
         self.txn.encode(w);
@@ -320,7 +345,11 @@ impl<'a> Entry<'a> {
     }
 
     /// Appends header, body and digest.
+    ///
+    /// # Panics
+    /// If the header names a type whose body is read in another shape: such a record would be read back as something else.
     pub fn encode(&self, w: &mut Writer<'_>) {
+        self.txn.assert_reads_back_as(self.header.kind);
         self.header.encode(w);
         self.txn.encode(w);
         if let Some(digest) = self.digest {

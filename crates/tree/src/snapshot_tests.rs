@@ -2,7 +2,7 @@
 
 use zabd_jute::client::{CreateRequest, CreateTtlRequest, DeleteRequest, SetAclRequest, SetDataRequest};
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnDigest, TxnHeader};
-use zabd_jute::{Acl, Id, OpCode};
+use zabd_jute::{Acl, Id, OpCode, Reader, Writer};
 
 use super::*;
 use crate::acl::Caller;
@@ -50,10 +50,12 @@ impl World {
         };
         let request = match self.below(10) {
             0..5 => {
+                // Any pair of the two, as clients send them: what contradicts itself becomes an error.
                 let flags = self.below(7) as i32;
-                let op = match flags {
-                    4 => OpCode::CreateContainer,
-                    5 | 6 => OpCode::CreateTtl,
+                let op = match self.below(6) {
+                    0 => OpCode::CreateContainer,
+                    1 => OpCode::CreateTtl,
+                    2 | 3 => OpCode::Create2,
                     _ => OpCode::Create,
                 };
                 let ttl_ms = if flags > 4 { 1000 } else { -1 };
@@ -80,7 +82,9 @@ impl World {
         let (kind, txn) = self.pending.prepare(&self.tree, &caller, &header, request);
         header.kind = kind;
         let digest = TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest(&self.tree) };
-        self.tree.apply(&Entry { header, txn, digest: Some(digest) }, &mut ());
+        let mut logged = Vec::new();
+        Entry { header, txn, digest: Some(digest) }.encode(&mut Writer::new(&mut logged));
+        self.tree.apply(&Entry::decode(&mut Reader::new(&logged)).unwrap(), &mut ());
         self.pending.applied(header.zxid);
     }
 }

@@ -92,12 +92,9 @@ impl Pending {
             WriteRequest::Create { op, request } => {
                 create::check_opcode(op, request.create.flags, self.options.extended_types)?;
                 let (kind, txn) = self.prepare_create(tree, caller, header, request)?;
-                // Create and create2 differ in their reply alone; all servers read the older type.
-                let _ = kind;
-                let logged = match op {
-                    OpCode::Create2 => OpCode::Create2,
-                    _ => kind,
-                };
+                // Create and create2 differ in their reply alone. The type decides how the body is read back, so the
+                // second may stand only where the first would.
+                let logged = if kind == OpCode::Create && op == OpCode::Create2 { op } else { kind };
                 (logged.code(), txn)
             }
             WriteRequest::Delete(request) => {
