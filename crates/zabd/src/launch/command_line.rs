@@ -16,8 +16,13 @@ pub enum Request {
         config: Box<Result<Config, ConfigErrors>>,
         /// Nothing was said at all: whoever tries zabd for the first time wants to know more.
         is_development: bool,
+        /// Whether the server ends when nothing more can come on its standard input.
+        ends_with_input: bool,
     },
 }
+
+/// What stands behind `ensemble` where that starts one of its servers: nobody needs to write it.
+pub const MEMBER: &str = "--member";
 
 const HELP: &str = "\
 zabd serves ZooKeeper's clients.
@@ -51,15 +56,21 @@ pub fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> 
         Some("--version" | "version") => Request::Say(format!("zabd {}", env!("CARGO_PKG_VERSION"))),
         Some("ensemble") => match words.get(1).map(String::as_str) {
             None => Request::LocalEnsemble,
+            Some(MEMBER) => start(&words[2..], environment, true),
             Some("--help" | "-h" | "help") => Request::Say(ENSEMBLE_HELP.to_owned()),
             Some(word) => Request::Refuse(format!("Invalid argument: {word}\n\n{ENSEMBLE_HELP}")),
         },
-        _ => match CommandLine::parse(words.iter().cloned()) {
-            Err(errors) => Request::Refuse(errors.to_string()),
-            Ok(command) => Request::Start {
-                is_development: command.start == Start::Development,
-                config: Box::new(load(&command, environment)),
-            },
+        _ => start(words, environment, false),
+    }
+}
+
+fn start(words: &[String], environment: &dyn Fn(&str) -> Option<String>, ends_with_input: bool) -> Request {
+    match CommandLine::parse(words.iter().cloned()) {
+        Err(errors) => Request::Refuse(errors.to_string()),
+        Ok(command) => Request::Start {
+            is_development: command.start == Start::Development,
+            config: Box::new(load(&command, environment)),
+            ends_with_input,
         },
     }
 }
@@ -121,7 +132,9 @@ mod tests {
     #[test]
     fn an_ensemble_takes_no_further_words() {
         assert!(matches!(request(&["ensemble"]), Request::LocalEnsemble));
-        assert!(matches!(request(&["ensemble", "--help"]), Request::Say(text) if text.contains("zabd ensemble")));
+        assert!(
+            matches!(request(&["ensemble", "--help"]), Request::Say(text) if text.contains("zabd ensemble"))
+        );
         let Request::Refuse(said) = request(&["ensemble", "foo"]) else { panic!("foo means something") };
         assert!(said.starts_with("Invalid argument: foo\n"), "{said}");
     }
