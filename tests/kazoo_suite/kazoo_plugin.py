@@ -43,7 +43,6 @@ class OurServer(common.ManagedZooKeeper):
             properties = dict(
                 word.removeprefix("-Dzookeeper.").split("=", 1) for word in self.java_system_properties)
             if self.peers:
-                entries.pop(os.environ["ZABD_KAZOO_LEAVES_OUT"], None)
                 entries.update({"initLimit": 4, "syncLimit": 2, **self.members()})
                 properties["readonlymode.enabled"] = "true"
             self.server = Server(KIND, self.working_path, port=self.client_port, config=entries, properties=properties)

@@ -45,8 +45,6 @@ def run_tests(kind, select, workers, log, size=1):
             "PYTHONPATH": str(HERE),
             "ZABD_KAZOO_SERVER": kind,
             "ZABD_KAZOO_SIZE": str(size),
-            # kazoo asks for it always; only tests of reconfigurations use it.
-            "ZABD_KAZOO_LEAVES_OUT": "" if any("Reconfig" in name for name in select) else "reconfigEnabled",
             "ZABD_KAZOO_OUTCOMES": str(outcomes),
             "TMPDIR": directory,
         }
