@@ -12,7 +12,7 @@ from .network import Network
 LEVEL_SECONDS_MAX = 60
 # A leader that ends is heard of as an exception in Java; a tree that is another is not to be heard of at all.
 COMPLAINT = re.compile(r"(?i)digests? .*not match|digest mismatch|panicked")
-SESSION_MS = 20_000
+SESSION_MS = 60_000
 # A member that hangs is left for another one then.
 PATIENCE_SECONDS = 1
 WRITES_PER_CREATE = 10
@@ -35,7 +35,8 @@ class Ensemble:
         `with` starts them all, unless that is left to whoever says that they are not started.
         """
         self.directory, self.is_started = directory, is_started
-        self.config = {"initLimit": 10, "syncLimit": 5, "tickTime": 500, **(config or {})}
+        # Sessions of writers that have ended outlive the comparison of trees.
+        self.config = {"initLimit": 10, "syncLimit": 5, "tickTime": 500, "maxSessionTimeout": 60_000, **(config or {})}
         self.properties, self.own_hosts = properties or {}, own_hosts
         self.data_dirs = data_dirs or {}
         self.ports = {number: (free_port(), free_port(), free_port()) for number in kinds_by_id(kinds)}
@@ -129,6 +130,30 @@ class Ensemble:
                     return number
             time.sleep(0.01)
         raise AssertionError("nobody leads")
+
+    def lead_by(self, number, meanwhile=None):
+        """Lets one of three lead, whatever their numbers: of the others one lacks what is written without it, and the other is away.
+
+        `meanwhile` returns when something was written; by default it is written here.
+        """
+        if self.leader() == number:
+            return
+        behind, away = sorted(self.others(number), key=lambda other: other != self.leader())
+        self.members[behind].kill()
+        self.leader(among=(number, away))
+        (meanwhile or self._write_through_two)(number)
+        self.members[away].kill()
+        # A leader notices some time later that it is alone; only then the two can agree.
+        self.members[behind].start()
+        assert self.leader() == number
+        self.members[away].start(wait=False)
+        self.await_serving()
+
+    def _write_through_two(self, number):
+        """What one member shows, a quorum has."""
+        deadline = time.monotonic() + LEVEL_SECONDS_MAX
+        self.members[number].await_serving()
+        self.write_something(self.members[number].port, deadline)
 
     def await_level(self):
         """Returns when all running members show the same zxid, and it stays."""

@@ -21,7 +21,7 @@ WRITERS = 4
 
 
 class Storm:
-    """Hurts an ensemble of zabd with a network of its own."""
+    """Hurts an ensemble with a network of its own."""
 
     def __init__(self, ensemble, seed):
         self.ensemble, self.random = ensemble, random.Random(seed)
@@ -111,11 +111,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--size", type=int, default=5)
+    parser.add_argument("--kinds", help="instead of so many of zabd: zabd,java38,java395 or the like")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="storm-")
     print(f"seed {arguments.seed}, directories and logs in {directory}", flush=True)
-    with members.Ensemble(["zabd"] * arguments.size, Path(directory), has_network=True, config=BRISK) as ensemble:
+    kinds = arguments.kinds.split(",") if arguments.kinds else ["zabd"] * arguments.size
+    with members.Ensemble(kinds, Path(directory), has_network=True, config=BRISK) as ensemble:
         writers = [members.Writer(ensemble, number) for number in range(WRITERS)]
         for writer in writers:
             writer.start()

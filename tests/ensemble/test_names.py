@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import wire
+from harness.waiting import eventually
 
 from . import members
 
@@ -143,6 +144,22 @@ def test_a_port_that_is_taken_is_tried_again(tmp_path):
             server = ensemble.members[1].start(wait=False)
             assert server.process.wait(20) != 0
         assert f"cannot listen for other servers on 127.0.0.1:{quorum}" in server.log_text()
+
+
+def test_a_port_that_is_taken_is_tried_as_often_as_is_told(tmp_path):
+    """Once, or until it is free: after more than the three attempts that are made else."""
+    with members.Ensemble(["zabd"] * 3, tmp_path, config=BRISK, is_started=False) as ensemble:
+        first, second, third = ensemble.members.values()
+        first.properties["electionPortBindRetry"], second.properties["electionPortBindRetry"] = 1, 0
+        with socket.create_server(("127.0.0.1", ensemble.ports[1][2])), socket.create_server(("127.0.0.1", ensemble.ports[2][2])):
+            for server in (first, second, third):
+                server.start(wait=False)
+            assert first.process.wait(20) != 0
+            eventually(lambda: second.log_text().count("Cannot listen on") >= 4, what="a fourth attempt")
+            first.kill()
+        first.start(wait=False)
+        ensemble.await_serving()
+        write(ensemble, 2, "/at-last")
 
 
 @pytest.mark.parametrize("everywhere", [True, False])

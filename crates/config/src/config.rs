@@ -33,6 +33,8 @@ pub struct EnsembleConfig {
     pub sync_limit_ticks: u32,
     /// How long a connection on the election port may take to be made.
     pub connect_timeout_ms: u32,
+    /// How often a port for other servers is tried that is taken, a second apart; for ever if there is no end.
+    pub bind_attempts_max: Option<u32>,
     /// Pause between two attempts of a learner to reach its leader.
     pub leader_connect_delay_ms: u32,
     /// First and longest pause in an election.

@@ -451,6 +451,7 @@ impl Resolver {
             init_limit_ticks: init,
             sync_limit_ticks: sync,
             connect_timeout_ms: self.draft.connect_timeout_ms,
+            bind_attempts_max: self.draft.bind_attempts_max,
             leader_connect_delay_ms: self.draft.leader_connect_delay_ms,
             notification_interval_ms: self.draft.notification_interval_ms,
             listen_on_all_ips: self.draft.listen_on_all_ips,

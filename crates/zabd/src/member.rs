@@ -88,7 +88,8 @@ impl Member {
         let quorums: Vec<_> = me.quorum_addresses().collect();
         let port = ensemble.observer_master_port.filter(|_| me.is_voter());
         let observers: Vec<_> = port.iter().flat_map(|port| at_port(&quorums, *port)).collect();
-        let listener = PeerListener::bind(&elections, &quorums, &observers, ensemble.listen_on_all_ips)
+        let (attempts_max, on_all_ips) = (ensemble.bind_attempts_max, ensemble.listen_on_all_ips);
+        let listener = PeerListener::bind(&elections, &quorums, &observers, on_all_ips, attempts_max)
             .map_err(|listen| MemberError::Listen { listen, myid: ensemble.myid })?;
         let client_address = watch::Sender::new(me.client().cloned());
         let is_reconfigurable = config.reconfig_enabled;

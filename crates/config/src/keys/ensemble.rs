@@ -133,8 +133,12 @@ pub(super) const SECTION: Section = Section {
             .no_effect(NO_PEERS),
         Key::prefixed("electionPortBindRetry", "3", "0")
             .unit("attempts")
-            .doc("Attempts to bind the election port, a second apart; 0 never gives up.")
-            .no_effect(NO_PEERS),
+            .doc("Attempts to bind a port for other servers, a second apart; 0 never gives up.")
+            .in_ensemble()
+            .int(i32::MIN as i64, |d, v| {
+                // Java goes back to its default when it is told a number below 0.
+                d.bind_attempts_max = if v < 0 { Some(3) } else { Some(v as u32).filter(|attempts| *attempts > 0) };
+            }),
         Key::prefixed("fastleader.minNotificationInterval", "200", "100")
             .unit("milliseconds")
             .doc("First pause in an election.")

@@ -17,8 +17,7 @@ use super::{Shared, Side, election, open_link};
 
 /// How many connections the kernel keeps waiting.
 const BACKLOG: i32 = 128;
-/// How often a port in use is tried again, and how long in between: a server that is replaced may just be ending.
-const BIND_ATTEMPTS_MAX: u32 = 3;
+/// How long until a port in use is tried again: a server that is replaced may just be ending.
 const BIND_RETRY: Duration = Duration::from_secs(1);
 
 /// A port for other servers cannot be opened.
@@ -42,15 +41,17 @@ pub struct PeerListener {
 
 impl PeerListener {
     /// Opens the ports of this server's own line: at its addresses, or at all that this machine has. A name of
-    /// its own that does not resolve is no reason not to listen: in a pod, it may come to resolve later.
+    /// its own that does not resolve is no reason not to listen: in a pod, it may come to resolve later. A port that is taken is
+    /// tried so often (`electionPortBindRetry`), or for ever.
     pub fn bind(
         election: &[Address],
         quorum: &[Address],
         observers: &[Address],
         on_all_ips: bool,
+        attempts_max: Option<u32>,
     ) -> Result<Self, PeerListenError> {
         let open = |addresses: &[Address]| -> Result<Vec<_>, _> {
-            addresses.iter().map(|each| Ok((each.clone(), bind(each, on_all_ips)?))).collect()
+            addresses.iter().map(|each| Ok((each.clone(), bind(each, on_all_ips, attempts_max)?))).collect()
         };
         let (election, quorum, observers) = (open(election)?, open(quorum)?, open(observers)?);
         Ok(Self { election, quorum, observers, on_all_ips })
@@ -140,12 +141,16 @@ async fn accept(shared: Shared, listener: StdListener, port: Port) {
     }
 }
 
-fn bind(address: &Address, on_all_ips: bool) -> Result<StdListener, PeerListenError> {
+fn bind(
+    address: &Address,
+    on_all_ips: bool,
+    attempts_max: Option<u32>,
+) -> Result<StdListener, PeerListenError> {
     let mut attempt = 1;
     loop {
         match try_bind(address, on_all_ips) {
             Ok(listener) => return Ok(listener),
-            Err(source) if attempt >= BIND_ATTEMPTS_MAX => {
+            Err(source) if attempts_max.is_some_and(|most| attempt >= most) => {
                 return Err(PeerListenError { address: address.clone(), source });
             }
             Err(error) => tracing::warn!("Cannot listen on {address} yet: {error}"),
