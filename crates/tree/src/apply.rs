@@ -247,9 +247,9 @@ impl Tree {
 
     fn create(&mut self, header: &TxnHeader, create: &CreateTxn<'_>, effects: &mut impl Effects) -> OpResult {
         let missing = OpResult::Error { code: ErrorCode::NoNode.code() };
-        let Some(parent_path) = path::parent(&create.path) else { return missing };
+        let Some((parent_path, name)) = path::split(&create.path) else { return missing };
         let Some(parent) = self.nodes.resolve(parent_path) else { return missing };
-        if let Some(existing) = self.nodes.resolve(&create.path) {
+        if let Some(existing) = self.nodes.child(parent, name) {
             self.recreate(header, create, parent, existing);
             return OpResult::Error { code: ErrorCode::NodeExists.code() };
         }

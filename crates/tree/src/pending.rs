@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
 
 use crate::acl::AuthSchemes;
@@ -174,12 +175,11 @@ impl Pending {
     pub fn applied(&mut self, zxid: Zxid) {
         while let Some((_, path)) = self.changed.pop_front_if(|(changed, _)| *changed <= zxid) {
             self.changes.removed += 1;
-            if let Some(record) = self.records.get(&path).filter(|record| record.zxid <= zxid) {
-                let session = record.node.as_ref().map(|node| SessionId(node.stat.ephemeral_owner));
-                self.records.remove(&path);
-                if let Some(session) = session {
-                    self.forget_ephemeral(session, &path);
-                }
+            let EntryRef::Occupied(record) = self.records.entry_ref(&*path) else { continue };
+            if record.get().zxid <= zxid
+                && let Some(node) = record.remove().node
+            {
+                self.forget_ephemeral(SessionId(node.stat.ephemeral_owner), &path);
             }
         }
         if self.changed.is_empty() {
@@ -248,8 +248,15 @@ impl Pending {
                 undo.ephemerals.push((session, path.into(), PlannedTo::Go));
             }
         }
-        let path: Arc<str> = path.into();
-        let replaced = self.records.insert(path.clone(), Record { zxid, node: after });
+        let record = Record { zxid, node: after };
+        let (path, replaced) = match self.records.entry_ref(path) {
+            // A parent gets many children in a row, and has its path once.
+            EntryRef::Occupied(mut known) => {
+                let replaced = known.insert(record);
+                (known.key().clone(), Some(replaced))
+            }
+            EntryRef::Vacant(new) => (new.insert_entry(record).key().clone(), None),
+        };
         if let Some(undo) = &mut self.undo {
             undo.records.push((path.clone(), replaced));
         }

@@ -13,7 +13,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -47,13 +47,18 @@ const ROOM_CHECKS_PER_SNAPSHOT: usize = 5;
 /// Batches smaller than this are those of few clients, which would only wait for themselves.
 const LINGER_BATCH_MIN: usize = 5;
 
-/// Less than a sync takes; with the timer's slack about twice as long.
-const LINGER: Duration = Duration::from_micros(60);
+/// If no record comes for so long, none will; with the timer's slack it is 50 µs more.
+const LINGER_FIRST: Duration = Duration::from_micros(200);
+
+/// If one does, the rest has so long: a millisecond in all.
+const LINGER_THEN: Duration = Duration::from_micros(750);
 
 /// Records on their way to the log, in order.
 #[derive(Debug, Default)]
 pub struct LogQueue {
     waiting: Mutex<Vec<Record>>,
+    /// How many records the writer is to be woken for; changes only under the lock of `waiting`.
+    wanted: AtomicUsize,
     /// Whether the writer is to come back without a record; changes only under the lock of `waiting`.
     is_nudged: AtomicBool,
     arrived: Condvar,
@@ -125,6 +130,26 @@ impl LogQueue {
         self.waiting.lock().len()
     }
 
+    /// Waits until as many records wait as were `wanted`, or for as long as `patience` says, piece by piece; a piece
+    /// without a record is the last one. A nudge ends it, too, and yields true.
+    #[must_use = "whoever nudged has work for the writer"]
+    fn fill(&self, wanted: usize, patience: &[Duration]) -> bool {
+        let mut waiting = self.waiting.lock();
+        self.wanted.store(wanted, Relaxed);
+        for piece in patience {
+            let before = waiting.len();
+            if wanted <= before || self.is_nudged.load(Relaxed) {
+                break;
+            }
+            let has_timed_out = self.arrived.wait_for(&mut waiting, *piece).timed_out();
+            if has_timed_out && waiting.len() == before {
+                break;
+            }
+        }
+        self.wanted.store(0, Relaxed);
+        self.is_nudged.swap(false, Relaxed)
+    }
+
     /// Moves everything that waits into `taken`, waiting for the first record up to `patience`.
     fn take(&self, taken: &mut Vec<Record>, most: usize, patience: Duration) {
         let mut waiting = self.waiting.lock();
@@ -159,8 +184,12 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        if self.waiting.take().is_some() {
-            self.queue.arrived.notify_one();
+        if let Some((waiting, _)) = self.waiting.take() {
+            let is_enough = self.queue.wanted.load(Relaxed) <= waiting.len();
+            drop(waiting);
+            if is_enough {
+                self.queue.arrived.notify_one();
+            }
         }
     }
 }
@@ -326,11 +355,19 @@ impl LogWriter {
         }
     }
 
-    /// Lets a batch fill that has only begun: the clients whose requests made up the one before have
-    /// just been answered and are about to ask again. Whoever is alone never waits.
+    /// Lets a batch become as large as the one before: the clients whose requests made that one up have just been
+    /// answered and are about to ask again, and each sync costs the processor as much as dozens of requests. Whoever is
+    /// alone never waits, and nobody waits for clients that do not come.
     fn linger(&self, previous: usize) {
-        if previous >= LINGER_BATCH_MIN && self.driver.log.len() < previous / 2 {
-            std::thread::sleep(LINGER);
+        if previous < LINGER_BATCH_MIN {
+            return;
+        }
+        // A nudge may be as old as the batch before; one that comes again has waited for long enough.
+        for _ in 0..2 {
+            if !self.driver.log.fill(previous, &[LINGER_FIRST, LINGER_THEN]) {
+                break;
+            }
+            self.driver.work_off_all();
         }
     }
 
@@ -578,6 +615,45 @@ mod tests {
         let mut batch = begun(&queue);
         gather(&queue, &mut batch, options(delay, LONG, 100), flushed);
         assert_eq!(batch.len(), 1);
+    }
+
+    /// A writer that waited for many, in vain, is woken by one the next time.
+    #[test]
+    fn nobody_waits_for_records_that_do_not_come() {
+        let queue = LogQueue::default();
+        let mut batch = Vec::new();
+        let begin = Instant::now();
+        assert!(!queue.fill(100, &[LINGER_FIRST, LONG]));
+        std::thread::scope(|scope| {
+            scope.spawn(|| push(&queue, 1));
+            queue.take(&mut batch, 1, LONG);
+        });
+        assert_eq!(batch.len(), 1);
+        assert!(begin.elapsed() < LONG);
+    }
+
+    #[test]
+    fn a_batch_fills_until_it_is_as_large_as_was_wanted() {
+        let queue = LogQueue::default();
+        let begin = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (1..=3).for_each(|zxid| push(&queue, zxid)));
+            assert!(!queue.fill(3, &[LONG]));
+            assert_eq!(queue.len(), 3);
+        });
+        assert!(begin.elapsed() < LONG);
+    }
+
+    #[test]
+    fn whoever_has_other_work_for_the_writer_finds_it_awake_while_a_batch_fills() {
+        let queue = LogQueue::default();
+        let begin = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| queue.nudge());
+            assert!(queue.fill(3, &[LONG]));
+        });
+        assert!(!queue.fill(3, &[LINGER_FIRST]), "a nudge counts once");
+        assert!(begin.elapsed() < LONG);
     }
 
     #[test]

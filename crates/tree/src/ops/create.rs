@@ -42,12 +42,14 @@ impl Pending {
         if let Some(error) = caller.no_ephemerals.filter(|_| mode.is_ephemeral()) {
             return Err(error);
         }
-        let parent_path = parent_of(&create.path)?.to_owned();
+        // The whole path begins with it, whatever number is appended.
+        let parent_length = parent_of(&create.path)?.len();
         let data_length = create.data.map_or(0, <[u8]>::len);
         let room = self.acl_room(create.path.len() + data_length);
         let acl = acl::fix_up(create.acl.as_deref(), caller, self.options.schemes, room)?;
-        let parent = self.get(tree, &parent_path).ok_or(ErrorCode::NoNode)?;
-        let parent_acl = Pending::acl(tree, &parent_path, &parent);
+        let parent_path = &create.path[..parent_length];
+        let parent = self.get(tree, parent_path).ok_or(ErrorCode::NoNode)?;
+        let parent_acl = Pending::acl(tree, parent_path, &parent);
         acl::check(parent_acl, perms::CREATE, caller, self.options.skip_acl)?;
         let final_path = if mode.is_sequential() {
             Cow::Owned(format!("{}{:010}", create.path, parent.stat.cversion))
@@ -92,7 +94,8 @@ impl Pending {
             data_length,
             acl: PlannedAcl::new(&acl),
         };
-        self.plan(tree, header.zxid, canonical(&parent_path), Some(&parent), Some(raised));
+        let parent_path = canonical(&final_path[..parent_length]);
+        self.plan(tree, header.zxid, parent_path, Some(&parent), Some(raised));
         self.plan(tree, header.zxid, &final_path, None, Some(node));
         if mode.is_ephemeral() {
             self.plan_ephemeral(caller.session, &final_path);

@@ -171,7 +171,8 @@ impl Client {
 
     /// Moves the bytes to the end of `out` and takes the rest; the task looks here before it sleeps.
     pub fn take_mail(&self, out: &mut Vec<u8>) -> Option<Mail> {
-        if !self.told.swap(false, Ordering::AcqRel) {
+        // Nearly always there is none, and to look is cheaper than to swap.
+        if !self.told.load(Ordering::Acquire) || !self.told.swap(false, Ordering::AcqRel) {
             return None;
         }
         let mut mail = self.mail.lock();
