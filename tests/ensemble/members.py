@@ -248,6 +248,7 @@ class Writer(threading.Thread):
         self.ensemble, self.number, self.payload = ensemble, number, payload
         self.path = f"/writer-{number}"
         self.session_id, self.password = 0, bytes(16)
+        self.session = None
         self.asked = self.acknowledged = 0
         self.last_zxid = 0
         self.is_ready = False
@@ -269,13 +270,14 @@ class Writer(threading.Thread):
         ports = [server.port for server in self.ensemble.members.values()]
         port = ports[(self.number + self.asked) % len(ports)]
         try:
-            session = PatientSession(port, SESSION_MS, self.session_id, self.password, self.last_zxid)
+            xid = self.session.xid if self.session else 0
+            session = PatientSession(port, SESSION_MS, self.session_id, self.password, self.last_zxid, xid)
         except (OSError, wire.Closed):
             time.sleep(0.005)
             self.asked += 1
             return
         assert session.session_id, f"the session 0x{self.session_id:x} is gone"
-        self.session_id, self.password = session.session_id, session.password
+        self.session_id, self.password, self.session = session.session_id, session.password, session
         try:
             if not self.is_ready:
                 create(session, self.path, 0)

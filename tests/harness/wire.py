@@ -195,9 +195,13 @@ def connect_request(timeout_ms=10_000, session_id=0, password=bytes(16), last_zx
 
 
 class Session(Connection):
-    """A connection with a session: numbers requests, keeps events apart from replies."""
+    """A connection with a session: numbers requests, keeps events apart from replies.
 
-    def __init__(self, port, timeout_ms=10_000, session_id=0, password=bytes(16), last_zxid=0):
+    A session that goes on over another connection goes on counting behind `xid`, as clients do: a server may still have to hear
+    of a transaction that it was asked for elsewhere, and knows its own clients' by session and number.
+    """
+
+    def __init__(self, port, timeout_ms=10_000, session_id=0, password=bytes(16), last_zxid=0, xid=0):
         super().__init__(port)
         self.send_frame(connect_request(timeout_ms, session_id, password, last_zxid))
         frame = self.frame()
@@ -206,7 +210,7 @@ class Session(Connection):
         reader = Reader(frame, 4)
         assert reader.int() == 0, "protocol version"
         self.timeout_ms, self.session_id, self.password = reader.int(), reader.long(), reader.buffer()
-        self.xid = 0
+        self.xid = xid
         self.events = []
 
     def submit(self, opcode, body=b"", xid=None):
