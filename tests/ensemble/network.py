@@ -23,6 +23,7 @@ from harness.servers import free_port
 
 CHUNK_BYTES = 16 << 10
 REFUSED_SECONDS_MAX = 0.5
+RECEIVED_BYTES_MAX = 64 << 10
 # The forms of the first message on the election port that carry an address.
 WITH_ADDRESS = (-65536, -65535)
 INITIAL_HEAD = struct.Struct(">qqi")
@@ -164,11 +165,23 @@ class Network:
         until = self.loop.time() + seconds
         while True:
             try:
-                return await asyncio.open_connection("127.0.0.1", port)
+                return await asyncio.open_connection(sock=await self._connected(port))
             except ConnectionRefusedError:
                 if until <= self.loop.time():
                     raise
                 await asyncio.sleep(0.01)
+
+    async def _connected(self, target):
+        """A connection that holds little, as what stands in front of a slow link does."""
+        there = socket.socket()
+        there.setblocking(False)
+        there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES_MAX)
+        try:
+            await self.loop.sock_connect(there, ("127.0.0.1", target))
+        except BaseException:
+            there.close()
+            raise
+        return there
 
     async def _initial_message(self, a, b, reader):
         """The first message of a connection to the election port, with an address at which b finds a."""

@@ -6,9 +6,11 @@ import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 from harness import places
 from harness.servers import die_with_parent, four_letter_word, free_port
+from harness.waiting import eventually
 
 # The first command may have to build.
 SECONDS_MAX = 300
@@ -74,3 +76,29 @@ def test_a_log_that_nobody_reads_stops_nobody(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+def children_of(process):
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_local_ensemble_ends_with_whoever_started_it(tmp_path):
+    """However that ends: servers that nobody knows of would hold their ports and their data."""
+    log = tmp_path / "log"
+    with open(log, "w") as out:
+        process = subprocess.Popen([str(places.ZABD), "ensemble"], cwd=tmp_path, stdout=out, preexec_fn=die_with_parent)
+    try:
+        eventually(lambda: log.read_text().count("Serving clients on") == 3, 60, "three servers run")
+        servers = children_of(process)
+        assert len(servers) == 3
+    finally:
+        process.kill()
+        process.wait()
+    eventually(lambda: not any(map(runs, servers)), 60, "the servers end")

@@ -30,6 +30,8 @@ pub enum Source {
     },
     /// A flag or positional argument of the command line.
     Argument,
+    /// Nowhere: it goes with a start by port and directory.
+    Implied,
 }
 
 impl Source {
@@ -47,6 +49,7 @@ impl fmt::Display for Source {
             Source::Property(key) => write!(f, "-D{key}"),
             Source::Environment { variable, key } => write!(f, "{variable} -D{key}"),
             Source::Argument => f.write_str("command line"),
+            Source::Implied => f.write_str("as always without a file"),
         }
     }
 }

@@ -85,7 +85,10 @@ impl Sources {
         let names = ["clientPort", "dataDir", "tickTime", "maxClientCnxns"];
         let all = names.into_iter().zip(words.iter().map(String::as_str));
         // In this form Java has no limit per address.
-        self.pairs([("maxClientCnxns", "0")].into_iter().chain(all))
+        let mut sources = self.pairs([("maxClientCnxns", "0")]);
+        let implied = sources.settings.last_mut().expect("it was just added");
+        implied.source = Source::Implied;
+        sources.pairs(all)
     }
 
     /// Understands all of it. `read` is asked for `dynamicConfigFile`, for what was to follow it, and for

@@ -485,6 +485,9 @@ fn command_lines_are_javas() {
 fn port_and_directory_has_its_own_defaults() {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let resolve = |words: &[String]| World::default().resolve(Sources::new().port_and_directory(words));
+    let echo: Vec<_> =
+        resolve(&["1".into(), "d".into()]).unwrap().effective.iter().map(ToString::to_string).collect();
+    assert!(echo.contains(&"maxClientCnxns=0 (as always without a file)".to_owned()), "{echo:?}");
     let config = resolve(&words(&["2181", "/data"])).unwrap();
     assert_eq!((config.max_client_cnxns_per_ip, config.tick_time_ms), (0, 3000));
     let config = resolve(&words(&["2181", "/data", "2000", "7"])).unwrap();

@@ -22,6 +22,19 @@ use crate::links;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 
+/// One attempt to connect to a leader or an observer master, never used again while the process runs: how it went may
+/// be heard when another one is under way, perhaps to another server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u64);
+
+impl DialId {
+    /// The next attempt.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 /// Milliseconds since some moment in the past; never steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(pub i64);
@@ -124,11 +137,15 @@ pub enum Effect {
     Dial {
         /// Whose.
         leader: ServerId,
+        /// Which attempt it is.
+        dial: DialId,
     },
     /// Connect to a follower's port for observers; answered in the same way.
     DialObserverMaster {
         /// Whose.
         server: ServerId,
+        /// Which attempt it is.
+        dial: DialId,
     },
     /// Send a part of [`Effects::bytes`].
     Send {

@@ -367,6 +367,14 @@ impl ObserverMaster {
         }
     }
 
+    /// Something of what an observer lacks is on its way: nothing can be heard of it before it has heard all of that.
+    pub(crate) fn on_sent(&mut self, now: Instant, link: LinkId) {
+        let patience = now.after_ms(self.timing.init_ms());
+        if let Some(observer) = self.observers.get_mut(&link).filter(|each| each.stage < Stage::Serving) {
+            observer.patience = patience;
+        }
+    }
+
     /// The leader has answered something that was passed on.
     pub(crate) fn answer(&self, link: LinkId, answer: Answer, out: &mut Effects) {
         if self.has(link) {

@@ -5,7 +5,7 @@ use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, Lea
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Writer, Zxid};
 
 use super::{Answer, ObserverMaster};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
 use crate::history::History;
 use crate::learner::{Input, Learner, Start};
 
@@ -52,6 +52,7 @@ impl Follower {
             vouches: true,
             needs_snapshot: false,
             masters: Vec::new(),
+            dial: DialId(1),
             testing: Testing::default(),
         };
         let learner = Learner::new(NOW, start, &mut out);
@@ -65,7 +66,7 @@ impl Follower {
     }
 
     fn serve(&mut self) {
-        self.step(Input::Connected { link: LEADER });
+        self.step(Input::Connected { dial: DialId(1), link: LEADER });
         self.hear(&FromLeader::LeaderInfo { epoch: Epoch(2), protocol_version: 0x10000 });
         self.step(Input::Persisted(Durable::Accepted(Epoch(2))));
         self.hear(&FromLeader::Diff { zxid: at(1, 10) });

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, Notification, PeerState, Touch};
 use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
 use crate::election::{self, Answers, Decision, Election, Standing};
 use crate::history::History;
 use crate::leader::{self, Leader};
@@ -101,17 +101,27 @@ pub enum Input {
     },
     /// The connection to the leader stands.
     Connected {
+        /// Which attempt it comes of.
+        dial: DialId,
         /// The connection.
         link: LinkId,
     },
     /// It could not be made.
-    ConnectFailed,
+    ConnectFailed {
+        /// Which attempt has failed.
+        dial: DialId,
+    },
     /// One whole packet came over a quorum connection.
     Packet {
         /// Which.
         link: LinkId,
         /// Its bytes.
         packet: Bytes,
+    },
+    /// A part of a packet or of a snapshot came over a quorum connection, or is being worked on.
+    Heard {
+        /// Which connection.
+        link: LinkId,
     },
     /// A whole snapshot came over the connection to the leader, and is on disk under no name yet.
     SnapshotReceived {
@@ -162,7 +172,6 @@ enum State {
     Leading(Box<Leader>),
     Learning {
         machine: Box<Learner>,
-        link: Option<LinkId>,
         /// Of a follower that serves observers.
         observers: Option<Box<ObserverMaster>>,
     },
@@ -194,6 +203,8 @@ pub struct Peer {
     testing: Testing,
     /// How many observer masters this server has gone through.
     masters_tried: usize,
+    /// The next attempt to reach a leader.
+    next_dial: DialId,
     state: State,
     /// While no role has it.
     history: Option<History>,
@@ -230,6 +241,7 @@ impl Peer {
             observer_masters: start.observer_masters,
             testing: start.testing,
             masters_tried: 0,
+            next_dial: DialId(1),
             state: State::Settling(None),
             history: Some(start.history),
             election: Election::new(start.me, start.election_timing),
@@ -339,11 +351,16 @@ impl Peer {
                     observers.answer(link, answer, out);
                 }
             }
-            Input::Connected { link } => self.on_connected(now, link, out),
-            Input::ConnectFailed => self.learn(now, learner::Input::ConnectFailed, out),
+            Input::Connected { dial, link } => match &mut self.state {
+                State::Learning { machine, .. } => {
+                    machine.step(now, learner::Input::Connected { dial, link }, out);
+                }
+                _ => out.push(Effect::Close { link }),
+            },
+            Input::ConnectFailed { dial } => self.learn(now, learner::Input::ConnectFailed { dial }, out),
             Input::Packet { link, packet } => match &mut self.state {
                 State::Leading(leader) => leader.step(now, leader::Input::Packet { link, packet }, out),
-                State::Learning { machine, link: own, .. } if *own == Some(link) => {
+                State::Learning { machine, .. } if machine.link() == Some(link) => {
                     machine.step(now, learner::Input::Packet { packet }, out);
                 }
                 State::Learning { machine, observers: Some(observers), .. } if observers.has(link) => {
@@ -357,6 +374,7 @@ impl Peer {
                     }
                 }
             },
+            Input::Heard { link } => self.learn_over(now, link, learner::Input::Heard, out),
             Input::SnapshotReceived { link } => {
                 self.learn_over(now, link, learner::Input::SnapshotReceived, out);
             }
@@ -385,18 +403,8 @@ impl Peer {
     }
 
     fn learn_over(&mut self, now: Instant, link: LinkId, input: learner::Input, out: &mut Effects) {
-        if matches!(&self.state, State::Learning { link: own, .. } if *own == Some(link)) {
+        if matches!(&self.state, State::Learning { machine, .. } if machine.link() == Some(link)) {
             self.learn(now, input, out);
-        }
-    }
-
-    fn on_connected(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
-        match &mut self.state {
-            State::Learning { machine, link: own, .. } if own.is_none() => {
-                *own = Some(link);
-                machine.step(now, learner::Input::Connected { link }, out);
-            }
-            _ => out.push(Effect::Close { link }),
         }
     }
 
@@ -409,12 +417,7 @@ impl Peer {
         if let State::Leading(leader) = &mut self.state {
             leader.step(now, leader::Input::Closed { link }, out);
         }
-        if let State::Learning { machine, link: own, .. } = &mut self.state
-            && *own == Some(link)
-        {
-            *own = None; // It may dial again.
-            machine.step(now, learner::Input::Closed, out);
-        }
+        self.learn_over(now, link, learner::Input::Closed, out);
     }
 
     fn on_persisted(&mut self, now: Instant, what: Durable, out: &mut Effects) {
@@ -587,6 +590,7 @@ impl Peer {
                 let reason = *reason;
                 if let State::Learning { machine, observers, .. } = &mut self.state {
                     self.masters_tried += 1 + machine.attempts() as usize;
+                    self.next_dial = machine.dial().next();
                     if let Some(observers) = observers {
                         observers.close_all(out);
                     }

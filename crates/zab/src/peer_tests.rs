@@ -74,7 +74,7 @@ impl Lone {
 
 impl Lone {
     fn dials(&self) -> bool {
-        self.out.list.iter().any(|effect| matches!(effect, Effect::Dial { leader: FRIEND }))
+        self.out.list.iter().any(|effect| matches!(effect, Effect::Dial { leader: FRIEND, .. }))
     }
 }
 
@@ -107,7 +107,7 @@ fn a_connection_that_ends_before_the_leader_speaks_is_tried_again() {
     for attempt in 1..=5 {
         assert!(lone.dials(), "attempt {attempt}");
         let link = LinkId(attempt);
-        lone.step(Input::Connected { link });
+        lone.step(Input::Connected { dial: DialId(attempt), link });
         lone.out.clear();
         lone.step(Input::Closed { link });
         assert!(!lone.dials(), "not at once");

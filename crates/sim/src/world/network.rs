@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use zabd_jute::quorum::{FromLeader, InitialMessage};
 use zabd_jute::{ServerId, Zxid};
-use zabd_zab::effect::LinkId;
+use zabd_zab::effect::{DialId, LinkId};
 use zabd_zab::{links, peer};
 
 use super::{End, Event, Kind, Link, Message, World};
@@ -57,15 +57,15 @@ impl World {
         self.feed_links(at, links::Input::Dialled { peer, conn: links::ConnId(link) });
     }
 
-    pub(super) fn dial_quorum(&mut self, at: usize, leader: i64) {
+    pub(super) fn dial_quorum(&mut self, at: usize, leader: i64, dial: DialId) {
         let target = leader as usize - 1;
         if !self.can_reach(at, target) {
-            self.feed_peer(at, peer::Input::ConnectFailed);
+            self.feed_peer(at, peer::Input::ConnectFailed { dial });
             return;
         }
         let link = self.connect(Kind::Quorum, [self.end_of(at), self.end_of(target)]);
         self.feed_peer(target, peer::Input::Accepted { link: LinkId(link) });
-        self.feed_peer(at, peer::Input::Connected { link: LinkId(link) });
+        self.feed_peer(at, peer::Input::Connected { dial, link: LinkId(link) });
     }
 
     /// Which end of the link is this server's, in this life.

@@ -4,7 +4,6 @@ use zabd_storage::disk::{Crash, MemoryDisk};
 
 use super::{End, Event, World, tell};
 use crate::plan::Fault;
-use crate::server::Durable;
 use crate::store::rot;
 
 /// How long after a start that failed the next is tried, in milliseconds.
@@ -34,24 +33,8 @@ impl World {
             Fault::Emptied { at, down_ms } => {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
-                    self.empty(at);
-                }
-            }
-            Fault::PowerFails { kind, down_ms } => {
-                tell!(self, "the power fails");
-                for at in 0..self.servers.len() {
-                    let down_ms = self.dice.ms(down_ms / 2, down_ms);
-                    self.crash(at, kind, down_ms);
-                }
-            }
-            Fault::OneIsLeft { at, down_ms } => {
-                if at < self.plan.voters && self.can_be_spared(at) && self.has_all(at) {
-                    tell!(self, "only {} is left", at + 1);
-                    self.crash(at, Crash::LosesUnsynced, 3 * down_ms);
-                    for other in (0..self.plan.voters).filter(|other| *other != at) {
-                        self.crash(other, Crash::KeepsUnsynced, down_ms);
-                        self.empty(other);
-                    }
+                    tell!(self, "{} loses its disk", at + 1);
+                    self.servers[at].disk = MemoryDisk::default();
                 }
             }
             Fault::Rots { at, place, down_ms } => {
@@ -89,17 +72,6 @@ impl World {
         }
     }
 
-    fn empty(&mut self, at: usize) {
-        tell!(self, "{} loses its disk", at + 1);
-        self.servers[at].disk = MemoryDisk::default();
-        self.servers[at].durable = Durable::default();
-    }
-
-    /// Whether all that was ever shown is durable there.
-    fn has_all(&self, at: usize) -> bool {
-        self.truth.newest() <= self.servers[at].durable.last
-    }
-
     /// Whether the others have all that this server ever acknowledged, and can go on with it: each voter serves in the
     /// newest epoch, and so has been brought level since it was spared itself.
     fn can_be_spared(&self, at: usize) -> bool {
@@ -118,7 +90,7 @@ impl World {
             return;
         }
         let now = self.now(at);
-        let started = self.servers[at].start(now, &self.configuration, self.plan.kept, &self.truth);
+        let started = self.servers[at].start(now, &self.configuration, self.plan.kept);
         if let Err(error) = started {
             tell!(self, "{} does not start: {error:?}", at + 1);
             self.at(START_AGAIN_MS, Event::Start { at });

@@ -45,6 +45,8 @@ pub(super) struct Learner {
     pub(super) has_promised: bool,
     /// Its log holds everything up to here. Counts only from [`Stage::InStep`] on.
     pub(super) acked: Zxid,
+    /// Since when what it lacks has been leaving for it.
+    pub(super) sending_since: Option<Instant>,
     /// Since when it owes an acknowledgement.
     pub(super) owes_since: Option<Instant>,
 }
@@ -61,6 +63,7 @@ impl Learner {
             needs_snapshot: false,
             has_promised: false,
             acked: Zxid::ZERO,
+            sending_since: None,
             owes_since: None,
         }
     }

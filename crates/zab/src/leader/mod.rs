@@ -80,6 +80,12 @@ pub enum Input {
         /// Its bytes.
         packet: Bytes,
     },
+    /// A part of what a learner lacks has left for it, or is being prepared: nothing can be heard of a learner that has not
+    /// heard everything.
+    Sent {
+        /// Over which connection.
+        link: LinkId,
+    },
     /// A connection is gone.
     Closed {
         /// Which.
@@ -277,6 +283,7 @@ impl Leader {
                 self.learners.insert(link, Learner::new(patience));
             }
             Input::Packet { link, packet } => self.on_packet(now, link, &packet, out),
+            Input::Sent { link } => self.on_sent(now, link),
             Input::Closed { link } => self.forget(link, out),
             Input::Synced { upto } => {
                 assert!(self.synced <= upto, "durability was taken back");
@@ -434,3 +441,6 @@ impl Leader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,6 +169,24 @@ impl Leader {
         }
     }
 
+    /// Something of what a learner lacks is on its way. While that goes on it counts as heard, and a reign that cannot
+    /// begin without it has time: how long a snapshot takes is a matter of its size and the network, not of ticks. What has
+    /// left may still be in buffers on the way, and must be checked and written where it arrives: it is given as long again
+    /// for that, beside `initLimit`.
+    pub(super) fn on_sent(&mut self, now: Instant, link: LinkId) {
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        if !(Stage::Examined..Stage::InStep).contains(&learner.stage) {
+            return;
+        }
+        let since = *learner.sending_since.get_or_insert(now);
+        let patience = now.after_ms(self.timing.init_ms() + now.0 - since.0);
+        learner.patience = learner.patience.max(patience);
+        let server = learner.server.expect("who is examined has said who it is");
+        if self.phase == Phase::Synchronising && self.quorums().counts(server) {
+            self.deadline = self.deadline.max(patience);
+        }
+    }
+
     /// A learner has the initial history on disk.
     pub(super) fn on_new_leader_acked(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
         let learner = self.learners.get_mut(&link).expect("the learner was just looked at");

@@ -12,17 +12,18 @@ use zabd_jute::{Epoch, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::{ATTEMPTS_MAX, Learner, Phase};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason};
 use crate::history::History;
 use crate::leader::is_still_voter;
 
 impl Learner {
-    pub(super) fn on_connected(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
-        if self.phase != Phase::Dialling {
+    pub(super) fn on_connected(&mut self, now: Instant, dial: DialId, link: LinkId, out: &mut Effects) {
+        if self.phase != Phase::Dialling || self.dial != dial {
             out.push(Effect::Close { link });
             return;
         }
         self.link = Some(link);
+        self.connected_at = now;
         self.phase = Phase::Introduced;
         self.deadline = now.after_ms(self.timing.init_ms());
         let info = LearnerInfo {
@@ -34,10 +35,29 @@ impl Learner {
         out.tell_leader(link, &packet);
     }
 
-    pub(super) fn on_connect_failed(&mut self, now: Instant, out: &mut Effects) {
-        if self.phase != Phase::Dialling {
+    pub(super) fn on_connect_failed(&mut self, now: Instant, dial: DialId, out: &mut Effects) {
+        if self.phase == Phase::Dialling && self.dial == dial {
+            self.on_attempt_failed(now, out);
+        }
+    }
+
+    /// The connection is gone. Who closes at once has not listened, and has said nothing about who leads: something in between
+    /// may take connections for a leader that is not there yet. That is an attempt that failed, as if nobody had answered. To
+    /// turn to an election at once would begin thousands in a second, and Java's leader-to-be ends its own only when it hears
+    /// nothing for a while. Who takes longer knows that it does not lead; then it is asked anew who does.
+    pub(super) fn on_closed(&mut self, now: Instant, out: &mut Effects) {
+        let listened_until = self.connected_at.after_ms(self.timing.connect_delay_ms);
+        if self.phase != Phase::Introduced || listened_until < now {
+            self.leave(Reason::LeaderLost, out);
             return;
         }
+        self.link = None;
+        self.phase = Phase::Dialling;
+        self.deadline = self.dial_until;
+        self.on_attempt_failed(now, out);
+    }
+
+    fn on_attempt_failed(&mut self, now: Instant, out: &mut Effects) {
         self.attempts += 1;
         if self.asks_masters {
             self.on_master_refused(now, out);
@@ -50,19 +70,6 @@ impl Learner {
         self.deadline = now.after_ms(self.timing.connect_delay_ms);
     }
 
-    /// The connection is gone. If the leader has not said a word on it, it counts as one that could not be made: something in
-    /// between may take connections for a leader that does not listen yet. To turn to an election at once would begin thousands in a
-    /// second, and Java's leader-to-be ends its own only when it hears nothing for a while.
-    pub(super) fn on_closed(&mut self, now: Instant, out: &mut Effects) {
-        if self.phase == Phase::Introduced {
-            self.link = None;
-            self.phase = Phase::Dialling;
-            self.on_connect_failed(now, out);
-        } else {
-            self.leave(Reason::LeaderLost, out);
-        }
-    }
-
     /// The next follower, round after round: they serve observers only when they are in step themselves. Then the leader,
     /// which Java's observers never turn to.
     fn on_master_refused(&mut self, now: Instant, out: &mut Effects) {
@@ -73,7 +80,7 @@ impl Learner {
             self.deadline = now.after_ms(self.timing.connect_delay_ms);
             return;
         }
-        self.dial(out);
+        self.connect_again(out);
     }
 
     pub(super) fn on_join(&mut self, packet: &Bytes, decoded: FromLeader<'_>, out: &mut Effects) {

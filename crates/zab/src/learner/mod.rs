@@ -31,7 +31,7 @@ use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, Quo
 use zabd_jute::{Epoch, Limits, Reader, Record as _, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
 use crate::history::History;
 
 /// What a learner starts with.
@@ -65,6 +65,8 @@ pub struct Start {
     pub needs_snapshot: bool,
     /// Followers that an observer asks before it asks the leader, in this order.
     pub masters: Vec<ServerId>,
+    /// Its first attempt to connect.
+    pub dial: DialId,
     /// What only tests ask for.
     pub testing: Testing,
 }
@@ -74,16 +76,23 @@ pub struct Start {
 pub enum Input {
     /// The connection to the leader stands.
     Connected {
+        /// Which attempt it comes of.
+        dial: DialId,
         /// The connection.
         link: LinkId,
     },
     /// It could not be made.
-    ConnectFailed,
+    ConnectFailed {
+        /// Which attempt has failed.
+        dial: DialId,
+    },
     /// The leader sent one whole packet.
     Packet {
         /// Its bytes.
         packet: Bytes,
     },
+    /// A part of something that is not whole yet has come from the leader, or this server is at work on what has come.
+    Heard,
     /// The whole stream behind SNAP has come, up to its signature, and is on disk under no name yet.
     SnapshotReceived,
     /// The connection is gone.
@@ -156,12 +165,17 @@ pub struct Learner {
     masters: Vec<ServerId>,
     testing: Testing,
     phase: Phase,
+    /// How many attempts to connect have failed.
     attempts: u32,
+    /// The newest attempt.
+    dial: DialId,
     /// Whether one of them is asked, and not the leader.
     asks_masters: bool,
     /// From then on it is the leader.
     masters_until: Instant,
     link: Option<LinkId>,
+    /// Since when it has that.
+    connected_at: Instant,
     /// When the leader counts as gone; while dialling, when the next attempt is due.
     deadline: Instant,
     /// When dialling is given up.
@@ -211,7 +225,9 @@ impl Learner {
             testing: start.testing,
             phase: Phase::Dialling,
             attempts: 0,
+            dial: start.dial,
             link: None,
+            connected_at: now,
             deadline: now.after_ms(start.timing.init_ms()),
             dial_until: now.after_ms(start.timing.init_ms()),
             accepted: start.accepted,
@@ -229,17 +245,33 @@ impl Learner {
             base: Zxid::ZERO,
             owed: VecDeque::new(),
         };
-        learner.dial(out);
+        learner.connect(out);
         learner
     }
 
-    pub(super) fn dial(&self, out: &mut Effects) {
+    fn connect(&self, out: &mut Effects) {
+        let dial = self.dial;
         out.push(if self.asks_masters {
             let server = self.masters[self.attempts as usize % self.masters.len()];
-            Effect::DialObserverMaster { server }
+            Effect::DialObserverMaster { server, dial }
         } else {
-            Effect::Dial { leader: self.leader }
+            Effect::Dial { leader: self.leader, dial }
         });
+    }
+
+    pub(super) fn connect_again(&mut self, out: &mut Effects) {
+        self.dial = self.dial.next();
+        self.connect(out);
+    }
+
+    /// The connection to the leader, while there is one.
+    pub fn link(&self) -> Option<LinkId> {
+        self.link
+    }
+
+    /// The newest attempt to connect.
+    pub(crate) fn dial(&self) -> DialId {
+        self.dial
     }
 
     /// Whom it follows.
@@ -257,7 +289,7 @@ impl Learner {
         self.epoch
     }
 
-    /// How many servers were dialled in vain.
+    /// How many attempts to connect were in vain.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -306,12 +338,13 @@ impl Learner {
             return;
         }
         match input {
-            Input::Connected { link } => self.on_connected(now, link, out),
-            Input::ConnectFailed => self.on_connect_failed(now, out),
+            Input::Connected { dial, link } => self.on_connected(now, dial, link, out),
+            Input::ConnectFailed { dial } => self.on_connect_failed(now, dial, out),
             Input::Packet { packet } => {
                 self.deadline = now.after_ms(self.patience_ms());
                 self.on_packet(packet, out);
             }
+            Input::Heard => self.deadline = now.after_ms(self.patience_ms()),
             Input::SnapshotReceived => {
                 self.deadline = now.after_ms(self.patience_ms());
                 self.on_snapshot_received(out);
@@ -336,7 +369,7 @@ impl Learner {
         match self.phase {
             Phase::Dialling if now < self.dial_until => {
                 self.deadline = self.dial_until;
-                self.dial(out);
+                self.connect_again(out);
             }
             Phase::Dialling => self.leave(Reason::LeaderUnreachable, out),
             // The disk is at work and the leader waits: only the leader's silence counts.
@@ -400,3 +433,6 @@ impl Learner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,7 @@ impl Peer {
             history,
             vouches: has_voice,
             needs_snapshot: self.needs_snapshot,
+            dial: self.next_dial,
             testing: self.testing,
             masters: if kind == LearnerKind::Observer {
                 self.masters(elected.vote.leader)
@@ -134,6 +135,6 @@ impl Peer {
                 observers.on_packet(now, link, &packet, &machine, out);
             }
         }
-        self.state = State::Learning { machine, link: None, observers };
+        self.state = State::Learning { machine, observers };
     }
 }

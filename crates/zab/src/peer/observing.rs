@@ -32,6 +32,7 @@ impl Peer {
                 leader::Input::SnapshotBegun { link, zxid } => {
                     observers.on_snapshot_begun(link, zxid, machine, out);
                 }
+                leader::Input::Sent { link } => observers.on_sent(now, link),
                 leader::Input::SnapshotFailed { link } => observers.on_snapshot_failed(link, out),
                 _ => (),
             },

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, LearnerKind};
 use zabd_jute::{Epoch, Limits, ServerId, Zxid};
-use zabd_zab::effect::{Durable, Effects, Instant, LinkId, Testing, Timing};
+use zabd_zab::effect::{DialId, Durable, Effects, Instant, LinkId, Testing, Timing};
 use zabd_zab::history::History;
 use zabd_zab::{leader, learner};
 
@@ -158,6 +158,7 @@ impl Server {
     pub fn learn(&mut self, now: Instant, leader: ServerId) {
         let start = learner::Start {
             masters: Vec::new(),
+            dial: DialId(1),
             testing: Testing::default(),
             me: self.id,
             leader,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, Member};
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{Epoch, OpCode, ServerId, SessionId, Writer, Zxid};
-use zabd_zab::effect::{Durable, Effect, Instant, LinkId, Reason};
+use zabd_zab::effect::{DialId, Durable, Effect, Instant, LinkId, Reason};
 use zabd_zab::quorum::Quorums;
 use zabd_zab::{leader, learner};
 
@@ -446,7 +446,7 @@ impl World {
             tell!("{}: {effect:?}", self.servers[at].id);
         }
         match effect {
-            Effect::Dial { leader } => self.dial(at, leader.0 as usize - 1),
+            Effect::Dial { leader, dial } => self.dial(at, leader.0 as usize - 1, dial),
             Effect::DialObserverMaster { .. } => unreachable!("nobody here has a port for observers"),
             Effect::Send { link, bytes: part } => self.send(link, at, Message::Packet(bytes.slice(part))),
             Effect::SendLog { link, after, upto } => {
@@ -519,10 +519,10 @@ impl World {
         if server.is_serving { server.committed.min(server.disk.last()) } else { server.disk.last() }
     }
 
-    fn dial(&mut self, at: usize, leader: usize) {
+    fn dial(&mut self, at: usize, leader: usize, dial: DialId) {
         let now = self.now;
         if !matches!(self.servers[leader].role, Role::Leading(_)) {
-            self.servers[at].learn_step(now, learner::Input::ConnectFailed);
+            self.servers[at].learn_step(now, learner::Input::ConnectFailed { dial });
             return;
         }
         let id = LinkId(self.next_link);
@@ -542,7 +542,7 @@ impl World {
         if let Role::Learning { link, .. } = &mut self.servers[at].role {
             *link = Some(id);
         }
-        self.servers[at].learn_step(now, learner::Input::Connected { link: id });
+        self.servers[at].learn_step(now, learner::Input::Connected { dial, link: id });
     }
 
     fn send(&mut self, link: LinkId, at: usize, message: Message) {

@@ -5,7 +5,7 @@ use zabd_jute::quorum::{
     Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Role,
 };
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, Writer, Zxid};
-use zabd_zab::effect::{Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
+use zabd_zab::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
 use zabd_zab::history::History;
 use zabd_zab::leader::{self, Leader};
 use zabd_zab::learner::{self, Learner};
@@ -252,11 +252,12 @@ impl LearnerStage {
             vouches: true,
             needs_snapshot: false,
             masters: Vec::new(),
+            dial: DialId(1),
             testing: Testing::default(),
         };
         let learner = Learner::new(NOW, start, &mut effects);
         let mut stage = Self { learner, effects, told: Vec::new() };
-        stage.step(learner::Input::Connected { link: LinkId(1) });
+        stage.step(learner::Input::Connected { dial: DialId(1), link: LinkId(1) });
         stage
     }
 

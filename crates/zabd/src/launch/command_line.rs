@@ -16,8 +16,13 @@ pub enum Request {
         config: Box<Result<Config, ConfigErrors>>,
         /// Nothing was said at all: whoever tries zabd for the first time wants to know more.
         is_development: bool,
+        /// Whether the server ends when nothing more can come on its standard input.
+        ends_with_input: bool,
     },
 }
+
+/// What stands behind `ensemble` where that starts one of its servers: nobody needs to write it.
+pub const MEMBER: &str = "--member";
 
 const HELP: &str = "\
 zabd serves ZooKeeper's clients.
@@ -36,18 +41,36 @@ SERVER_JVMFLAGS and JVMFLAGS are read for -D words. zoo.cfg wins over -D.
   --help      this text
   --version   the version";
 
+const ENSEMBLE_HELP: &str = "\
+Usage:
+  zabd ensemble
+
+Runs three servers on this machine that replicate each other, for a first try. They take the ports from 2181, 2888 and 3888 on
+if those are free, else any; their data and a zoo.cfg for each are in ./data/ensemble, and the next start goes on with them.
+Ctrl-C ends all three. There is nothing to configure: to run a member of your own, start `zabd <zoo.cfg>` with server.N lines.";
+
 /// Sorts the words; `environment` answers for one variable.
 pub fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> Request {
     match words.first().map(String::as_str) {
         Some("--help" | "-h" | "help") => Request::Say(HELP.to_owned()),
         Some("--version" | "version") => Request::Say(format!("zabd {}", env!("CARGO_PKG_VERSION"))),
-        Some("ensemble") if words.len() == 1 => Request::LocalEnsemble,
-        _ => match CommandLine::parse(words.iter().cloned()) {
-            Err(errors) => Request::Refuse(errors.to_string()),
-            Ok(command) => Request::Start {
-                is_development: command.start == Start::Development,
-                config: Box::new(load(&command, environment)),
-            },
+        Some("ensemble") => match words.get(1).map(String::as_str) {
+            None => Request::LocalEnsemble,
+            Some(MEMBER) => start(&words[2..], environment, true),
+            Some("--help" | "-h" | "help") => Request::Say(ENSEMBLE_HELP.to_owned()),
+            Some(word) => Request::Refuse(format!("Invalid argument: {word}\n\n{ENSEMBLE_HELP}")),
+        },
+        _ => start(words, environment, false),
+    }
+}
+
+fn start(words: &[String], environment: &dyn Fn(&str) -> Option<String>, ends_with_input: bool) -> Request {
+    match CommandLine::parse(words.iter().cloned()) {
+        Err(errors) => Request::Refuse(errors.to_string()),
+        Ok(command) => Request::Start {
+            is_development: command.start == Start::Development,
+            config: Box::new(load(&command, environment)),
+            ends_with_input,
         },
     }
 }
@@ -109,7 +132,11 @@ mod tests {
     #[test]
     fn an_ensemble_takes_no_further_words() {
         assert!(matches!(request(&["ensemble"]), Request::LocalEnsemble));
-        assert!(!matches!(request(&["ensemble", "5"]), Request::LocalEnsemble));
+        assert!(
+            matches!(request(&["ensemble", "--help"]), Request::Say(text) if text.contains("zabd ensemble"))
+        );
+        let Request::Refuse(said) = request(&["ensemble", "foo"]) else { panic!("foo means something") };
+        assert!(said.starts_with("Invalid argument: foo\n"), "{said}");
     }
 
     #[test]

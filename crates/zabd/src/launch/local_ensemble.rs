@@ -2,17 +2,20 @@
 //!
 //! Ports are the usual ones if they are free, else whatever is; data is kept below `./data/ensemble`, so that the next start
 //! goes on where this one ended. Each line of a server's log carries its number. Ctrl-C reaches all of them, as they share
-//! a terminal; any other request to end is passed on.
+//! a terminal; any other request to end is passed on. Each server's input is a pipe whose other end is here, and it ends with
+//! that: so none outlives this process, even if it is killed.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::command_line::MEMBER;
 
 /// How many servers: the fewest of which one may fail.
 const SERVERS: u16 = 3;
@@ -26,6 +29,14 @@ struct Place {
     quorum: u16,
     election: u16,
     dir: PathBuf,
+}
+
+/// A server that runs.
+struct Running {
+    number: u16,
+    child: Child,
+    /// While it is there, the server runs on.
+    _lifeline: ChildStdin,
 }
 
 /// Runs until all servers have ended.
@@ -51,7 +62,7 @@ fn hold_directory() -> std::io::Result<File> {
     }
 }
 
-fn start() -> std::io::Result<Vec<(u16, Child)>> {
+fn start() -> std::io::Result<Vec<Running>> {
     let places: Vec<_> = (1..=SERVERS).map(place).collect::<Result<_, _>>()?;
     for place in &places {
         std::fs::create_dir_all(&place.dir)?;
@@ -60,7 +71,7 @@ fn start() -> std::io::Result<Vec<(u16, Child)>> {
     }
     println!("{}", greeting(&places));
     let program = std::env::current_exe()?;
-    places.iter().map(|place| Ok((place.number, spawn(&program, place)?))).collect()
+    places.iter().map(|place| spawn(&program, place)).collect()
 }
 
 fn place(number: u16) -> std::io::Result<Place> {
@@ -110,12 +121,14 @@ fn greeting(places: &[Place]) -> String {
     )
 }
 
-fn spawn(program: &Path, place: &Place) -> std::io::Result<Child> {
+fn spawn(program: &Path, place: &Place) -> std::io::Result<Running> {
     let mut child = Command::new(program)
+        .args(["ensemble", MEMBER])
         .arg(absolute(&place.dir.join("zoo.cfg")))
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
+    let lifeline = child.stdin.take().expect("its input was asked for");
     let log = child.stdout.take().expect("its output was asked for");
     let number = place.number;
     std::thread::spawn(move || {
@@ -123,11 +136,11 @@ fn spawn(program: &Path, place: &Place) -> std::io::Result<Child> {
             println!("[{number}] {line}");
         }
     });
-    Ok(child)
+    Ok(Running { number, child, _lifeline: lifeline })
 }
 
-fn wait(children: Vec<(u16, Child)>) -> ExitCode {
-    let pids: Vec<_> = children.iter().map(|(_, child)| Pid::from_child(child)).collect();
+fn wait(children: Vec<Running>) -> ExitCode {
+    let pids: Vec<_> = children.iter().map(|running| Pid::from_child(&running.child)).collect();
     let passed_on = super::signals::on_request(move || {
         for pid in &pids {
             // One that has ended already needs no telling.
@@ -138,7 +151,7 @@ fn wait(children: Vec<(u16, Child)>) -> ExitCode {
         eprintln!("signals reach only this process: {error}");
     }
     let mut is_fine = true;
-    for (number, mut child) in children {
+    for Running { number, mut child, _lifeline } in children {
         let ended = child.wait().map(|status| status.to_string());
         let text = ended.unwrap_or_else(|error| error.to_string());
         is_fine &= text == "exit status: 0";

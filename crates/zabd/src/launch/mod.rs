@@ -28,8 +28,8 @@ pub fn run() -> ExitCode {
             ExitCode::from(zabd_config::ExitCode::InvalidInvocation as u8)
         }
         Request::LocalEnsemble => local_ensemble::run(),
-        Request::Start { config, is_development } => match *config {
-            Ok(config) => serve(config, is_development),
+        Request::Start { config, is_development, ends_with_input } => match *config {
+            Ok(config) => serve(config, is_development, ends_with_input),
             Err(errors) => refuse(&errors),
         },
     }
@@ -40,7 +40,7 @@ fn refuse(errors: &ConfigErrors) -> ExitCode {
     ExitCode::from(errors.exit_code() as u8)
 }
 
-fn serve(config: Config, is_development: bool) -> ExitCode {
+fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCode {
     let _lines = logging::begin(config.log, config.myid);
     log_panics();
     raise_open_files_limit();
@@ -72,6 +72,9 @@ fn serve(config: Config, is_development: bool) -> ExitCode {
     }
     if let Err(error) = signals::stop_on_request(&server) {
         tracing::warn!("Signals will end the process at once: {error}");
+    }
+    if ends_with_input && let Err(error) = signals::stop_with_input(&server) {
+        tracing::warn!("This server will outlive whoever started it: {error}");
     }
     let stopped = server.wait();
     audit("serverStop", Outcome::Invoked);

@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT end the server in an orderly way.
+//! Signals: SIGTERM and SIGINT end the server in an orderly way, and so does the end of its input, for one that must not
+//! outlive whoever started it.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,6 +12,17 @@ pub fn stop_on_request(server: &Server) -> std::io::Result<()> {
         tracing::info!("Asked to stop");
         server.stop();
     })
+}
+
+/// Ends the server when nothing more can come on its standard input: whoever held the other end is gone, however it ended.
+pub fn stop_with_input(server: &Server) -> std::io::Result<()> {
+    let server = server.clone();
+    let wait = move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        tracing::info!("Whoever started this server is gone");
+        server.stop();
+    };
+    std::thread::Builder::new().name("Input".into()).spawn(wait).map(drop)
 }
 
 /// Waits for a signal on a thread of its own, and does this.

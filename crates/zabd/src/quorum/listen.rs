@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use zabd_jute::quorum::Address;
+use zabd_zab::peer::Input;
 
 use super::{Shared, Side, election, open_link};
 
@@ -125,8 +126,10 @@ async fn open_at(address: Address, on_all_ips: bool) -> StdListener {
 async fn accept(shared: Shared, listener: StdListener, port: Port) {
     let each = |socket| match port {
         Port::Election => election::accept(shared.clone(), socket),
-        Port::Quorum => open_link(&shared, socket, Side::Leader),
-        Port::Observers => open_link(&shared, socket, Side::ObserverMaster),
+        Port::Quorum => open_link(&shared, socket, Side::Leader, |link| Input::Accepted { link }),
+        Port::Observers => {
+            open_link(&shared, socket, Side::ObserverMaster, |link| Input::ObserverAccepted { link });
+        }
     };
     let listener = TcpListener::from_std(listener).expect("a listening socket can be waited for");
     loop {

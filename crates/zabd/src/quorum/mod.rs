@@ -15,8 +15,9 @@
 //! name that does not resolve yet is a peer that is not there yet.
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`] and
-//! [`writer`] (a quorum connection's two directions).
+//! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long).
 
+mod alive;
 mod dial;
 mod election;
 mod listen;
@@ -38,7 +39,7 @@ use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::Input;
 use zabd_storage::recovery::Directories;
 use zabd_tree::TreeOptions;
-use zabd_zab::effect::{Effect, LinkId};
+use zabd_zab::effect::{DialId, Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
 use crate::driver::Driver;
@@ -49,6 +50,10 @@ pub use listen::{PeerListenError, PeerListener};
 
 /// What one learner may have unsent before it is dropped: it would only fall further behind.
 const UNSENT_BYTES_MAX: usize = 64 << 20;
+
+/// How much the kernel takes of what it cannot send yet: what it has taken says how far the other side is.
+#[cfg(target_os = "linux")]
+const UNSENT_IN_KERNEL_BYTES_MAX: u32 = 256 << 10;
 
 /// How long what is left for the other side may take when a connection is closed.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
@@ -76,8 +81,8 @@ pub fn at_port(addresses: &[Address], port: u16) -> impl Iterator<Item = Address
 /// Something for the thread.
 enum Command {
     DialPeer { peer: ServerId, addresses: Vec<Address> },
-    DialLeader { addresses: Vec<Address> },
-    DialObserverMaster { addresses: Vec<Address> },
+    DialLeader { addresses: Vec<Address>, dial: DialId },
+    DialObserverMaster { addresses: Vec<Address>, dial: DialId },
     LookUp { link: LinkId, zxid: Zxid },
     Listen { me: Member },
 }
@@ -268,9 +273,11 @@ impl Quorum {
                 self.images.lock().remove(&link);
                 self.queues.lock().get(&link).into_iter().for_each(|queue| queue.close());
             }
-            Effect::Dial { leader } => self.command(Command::DialLeader { addresses: addresses(leader) }),
-            Effect::DialObserverMaster { server } => {
-                self.command(Command::DialObserverMaster { addresses: addresses(server) });
+            Effect::Dial { leader, dial } => {
+                self.command(Command::DialLeader { addresses: addresses(leader), dial });
+            }
+            Effect::DialObserverMaster { server, dial } => {
+                self.command(Command::DialObserverMaster { addresses: addresses(server), dial });
             }
             Effect::LookUp { link, zxid } => self.command(Command::LookUp { link, zxid }),
             Effect::TakeSnapshot { link } => self.snapshotter.request_for(link),
@@ -338,15 +345,15 @@ async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::Unbou
                 let dial = tokio::spawn(election::dial(shared.clone(), peer, addresses)).abort_handle();
                 dials.insert(peer, dial).iter().for_each(AbortHandle::abort);
             }
-            Command::DialLeader { addresses } => {
-                let dial = tokio::spawn(dial_leader(shared.clone(), addresses)).abort_handle();
-                leader_dial.replace(dial).iter().for_each(AbortHandle::abort);
+            Command::DialLeader { addresses, dial } => {
+                let dialling = tokio::spawn(dial_leader(shared.clone(), addresses, dial)).abort_handle();
+                leader_dial.replace(dialling).iter().for_each(AbortHandle::abort);
             }
-            Command::DialObserverMaster { addresses } => {
+            Command::DialObserverMaster { addresses, dial } => {
                 let port = shared.options.observer_master_port.expect("only a member that has one dials it");
                 let addresses = at_port(&addresses, port).collect();
-                let dial = tokio::spawn(dial_leader(shared.clone(), addresses)).abort_handle();
-                leader_dial.replace(dial).iter().for_each(AbortHandle::abort);
+                let dialling = tokio::spawn(dial_leader(shared.clone(), addresses, dial)).abort_handle();
+                leader_dial.replace(dialling).iter().for_each(AbortHandle::abort);
             }
             Command::LookUp { link, zxid } => drop(tokio::spawn(look_up(shared.clone(), link, zxid))),
             Command::Listen { me } => {
@@ -367,10 +374,12 @@ fn ports_of(me: &Member, observer_master_port: Option<u16>) -> BTreeSet<(Port, A
     elections.chain(quorums).chain(observers.into_iter().map(|address| (Port::Observers, address))).collect()
 }
 
-async fn dial_leader(shared: Shared, addresses: Vec<Address>) {
+async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId) {
     match dial::first_that_answers(addresses, shared.options.connect_timeout).await {
-        Some(socket) => open_link(&shared, socket, Side::Learner),
-        None => shared.feed(peer::Input::ConnectFailed),
+        Some(socket) => {
+            open_link(&shared, socket, Side::Learner, |link| peer::Input::Connected { dial, link });
+        }
+        None => shared.feed(peer::Input::ConnectFailed { dial }),
     }
 }
 
@@ -386,19 +395,22 @@ pub(crate) enum Side {
 }
 
 /// A quorum connection stands: its queue is there before the replica hears of it.
-pub(crate) fn open_link(shared: &Shared, socket: tokio::net::TcpStream, side: Side) {
+pub(crate) fn open_link(
+    shared: &Shared,
+    socket: tokio::net::TcpStream,
+    side: Side,
+    says: impl FnOnce(LinkId) -> peer::Input,
+) {
     let link = LinkId(shared.quorum.new_id());
     let _ = socket.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_IN_KERNEL_BYTES_MAX);
     let (read_half, write_half) = socket.into_split();
     let queue = Arc::<Queue>::default();
     let closed = queue.closing.subscribe();
     shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
-    tokio::spawn(writer::run(shared.clone(), link, write_half, queue, closed.clone()));
-    match side {
-        Side::Leader => shared.feed(peer::Input::Accepted { link }),
-        Side::ObserverMaster => shared.feed(peer::Input::ObserverAccepted { link }),
-        Side::Learner => shared.feed(peer::Input::Connected { link }),
-    }
+    tokio::spawn(writer::run(shared.clone(), link, write_half, side, queue, closed.clone()));
+    shared.feed(says(link));
     tokio::spawn(reader::run(shared.clone(), link, read_half, side, closed));
 }
 

@@ -18,6 +18,7 @@ use zabd_tree::Tree;
 use zabd_zab::effect::LinkId;
 use zabd_zab::peer;
 
+use super::alive::Alive;
 use super::{FAREWELL_MAX, Shared, Side, close_link};
 use crate::log_writer::Received;
 
@@ -51,13 +52,18 @@ pub(super) async fn run(
 async fn read(shared: &Shared, link: LinkId, socket: &mut OwnedReadHalf, side: Side) -> Result<(), String> {
     let mut bytes = BytesMut::with_capacity(READ_BYTES);
     let mut inputs = Vec::new();
+    let mut alive = Alive::new(shared, link, side);
     loop {
         let snap = take_packets(shared, link, &mut bytes, side, &mut inputs)?;
-        if !inputs.is_empty() {
+        if inputs.is_empty() {
+            if side == Side::Learner {
+                alive.note();
+            }
+        } else {
             shared.driver.feed(inputs.drain(..));
         }
         if let Some(zxid) = snap {
-            receive(shared, socket, &mut bytes, zxid).await?;
+            receive(shared, socket, &mut bytes, zxid, &mut alive).await?;
             shared.feed(peer::Input::SnapshotReceived { link });
             continue;
         }
@@ -130,6 +136,7 @@ async fn receive(
     socket: &mut OwnedReadHalf,
     bytes: &mut BytesMut,
     zxid: Zxid,
+    alive: &mut Alive<'_>,
 ) -> Result<(), String> {
     let dir = shared.options.directories.snapshots.clone();
     let begun = blocking(move || SnapshotWriter::begin(RealDisk, &dir, zxid, Compression::None)).await?;
@@ -139,7 +146,8 @@ async fn receive(
         let taken = stream.take(bytes).map_err(|error| error.to_string())?;
         let body = bytes.split_to(taken.stream);
         let body = body.freeze().slice(..taken.body);
-        writer = blocking(move || writer.write(&body).map(|()| writer))
+        writer = alive
+            .during(blocking(move || writer.write(&body).map(|()| writer)))
             .await?
             .map_err(|error| crate::launch::with_causes(&error))?;
         if taken.is_complete {
@@ -148,7 +156,7 @@ async fn receive(
         bytes.reserve(1 << 20);
         match socket.read_buf(bytes).await {
             Ok(0) => return Err("the leader's snapshot ends early".to_owned()),
-            Ok(_) => (),
+            Ok(_) => alive.note(),
             Err(error) => return Err(error.to_string()),
         }
     }
@@ -161,7 +169,7 @@ async fn receive(
             .map_err(|error| format!("the leader's snapshot at {zxid} is none: {error}"))?;
         Ok(Received { image, tree })
     });
-    shared.driver.log.receive(received.await??);
+    shared.driver.log.receive(alive.during(received).await??);
     Ok(())
 }
 

@@ -16,7 +16,8 @@ use zabd_storage::log::Records;
 use zabd_storage::snapshot;
 use zabd_zab::effect::LinkId;
 
-use super::{FAREWELL_MAX, Item, Queue, QuorumOptions, Shared, close_link};
+use super::alive::Alive;
+use super::{FAREWELL_MAX, Item, Queue, QuorumOptions, Shared, Side, close_link};
 
 /// How much is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
@@ -24,7 +25,8 @@ const WRITE_BYTES: usize = 256 << 10;
 pub(super) async fn run(
     shared: Shared,
     link: LinkId,
-    mut socket: OwnedWriteHalf,
+    socket: OwnedWriteHalf,
+    side: Side,
     queue: Arc<Queue>,
     mut closed: watch::Receiver<bool>,
 ) {
@@ -32,23 +34,45 @@ pub(super) async fn run(
         let _ = closed.wait_for(|is_closed| *is_closed).await;
         tokio::time::sleep(FAREWELL_MAX).await;
     };
+    let mut out = Outgoing { socket, alive: Alive::new(&shared, link, side) };
     tokio::select! {
-        () = carry(&shared, &mut socket, &queue) => (),
+        () = carry(&shared, &mut out, &queue) => (),
         () = patience => tracing::debug!("A connection on the quorum port is closed before all was written"),
     }
     close_link(&shared, link);
 }
 
+/// The way out, and what is said of it while something long leaves.
+struct Outgoing<'a> {
+    socket: OwnedWriteHalf,
+    alive: Alive<'a>,
+}
+
+impl Outgoing<'_> {
+    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+        while !bytes.is_empty() {
+            let written = self.socket.write(bytes).await.map_err(|error| error.to_string())?;
+            if written == 0 {
+                return Err("nothing more can be written".to_owned());
+            }
+            bytes = &bytes[written..];
+            self.alive.note();
+        }
+        Ok(())
+    }
+}
+
 /// Writes until the connection is to be closed, or is gone.
-async fn carry(shared: &Shared, socket: &mut OwnedWriteHalf, queue: &Queue) {
+async fn carry(shared: &Shared, out: &mut Outgoing<'_>, queue: &Queue) {
     let mut taken = Vec::new();
     loop {
         queue.take(&mut taken).await;
         for item in taken.drain(..) {
-            match write(shared, socket, item, queue).await {
+            out.alive.begin();
+            match write(shared, out, item, queue).await {
                 Ok(true) => (),
                 Ok(false) => {
-                    let _ = socket.shutdown().await;
+                    let _ = out.socket.shutdown().await;
                     return;
                 }
                 Err(problem) => {
@@ -60,42 +84,33 @@ async fn carry(shared: &Shared, socket: &mut OwnedWriteHalf, queue: &Queue) {
 }
 
 /// One thing; false if the connection is to be closed.
-async fn write(
-    shared: &Shared,
-    socket: &mut OwnedWriteHalf,
-    item: Item,
-    queue: &Queue,
-) -> Result<bool, String> {
+async fn write(shared: &Shared, out: &mut Outgoing<'_>, item: Item, queue: &Queue) -> Result<bool, String> {
     match item {
         Item::Close => return Ok(false),
         Item::Bytes(bytes) => {
-            socket.write_all(&bytes).await.map_err(|error| error.to_string())?;
+            out.write(&bytes).await?;
             queue.note_sent(bytes.len());
         }
         Item::Log(after, upto) => {
-            write_log(shared, socket, after, upto).await?;
+            write_log(shared, out, after, upto).await?;
         }
         Item::Image(image) => {
-            let path = image.whole().await.ok_or("the snapshot for a learner could not be written")?;
-            let loaded = tokio::task::spawn_blocking(move || snapshot::load(&RealDisk, &path)).await;
-            let loaded = loaded.map_err(|error| error.to_string())?;
+            let path = out.alive.during(image.whole()).await;
+            let path = path.ok_or("the snapshot for a learner could not be written")?;
+            let loading = tokio::task::spawn_blocking(move || snapshot::load(&RealDisk, &path));
+            let loaded = out.alive.during(loading).await.map_err(|error| error.to_string())?;
             let loaded = loaded.map_err(|error| crate::launch::with_causes(&error))?;
             for chunk in loaded.body().chunks(WRITE_BYTES) {
-                socket.write_all(chunk).await.map_err(|error| error.to_string())?;
+                out.write(chunk).await?;
             }
-            socket.write_all(SNAPSHOT_SIGNATURE).await.map_err(|error| error.to_string())?;
+            out.write(SNAPSHOT_SIGNATURE).await?;
         }
     }
     Ok(true)
 }
 
 /// Records out of the log, each as a proposal and its commit.
-async fn write_log(
-    shared: &Shared,
-    socket: &mut OwnedWriteHalf,
-    after: Zxid,
-    upto: Zxid,
-) -> Result<(), String> {
+async fn write_log(shared: &Shared, out: &mut Outgoing<'_>, after: Zxid, upto: Zxid) -> Result<(), String> {
     let options = shared.options.clone();
     let (chunks, mut read) = mpsc::channel::<Result<Vec<u8>, String>>(4);
     let reading = tokio::task::spawn_blocking(move || {
@@ -104,7 +119,7 @@ async fn write_log(
         }
     });
     while let Some(chunk) = read.recv().await {
-        socket.write_all(&chunk?).await.map_err(|error| error.to_string())?;
+        out.write(&chunk?).await?;
     }
     reading.await.map_err(|error| error.to_string())
 }

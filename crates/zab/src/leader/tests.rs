@@ -1,0 +1,156 @@
+//! A leader whose learners take long to get what they lack.
+
+use zabd_jute::quorum::{Configuration, FromLearner, LearnerInfo, LearnerKind};
+use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, Writer, Zxid};
+
+use super::{Input, Leader, Start};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::history::History;
+
+const TIMING: Timing = Timing { tick_ms: 1000, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 };
+const LAST: Zxid = Zxid(0x1_0000_0005);
+
+/// Server 1 of three, which leads in epoch 2 if somebody follows.
+struct Stage {
+    leader: Leader,
+    now: Instant,
+    out: Effects,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let members = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant";
+        let mut out = Effects::default();
+        let start = Start {
+            me: ServerId(1),
+            timing: TIMING,
+            limits: Limits::default(),
+            accepted: Epoch(1),
+            current: Epoch(1),
+            configuration: Configuration::parse(members).unwrap(),
+            next: None,
+            reconfig: false,
+            history: History::new(LAST),
+            testing: Testing::default(),
+        };
+        Self { leader: Leader::new(Instant(0), start, &mut out), now: Instant(0), out }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.leader.step(self.now, input, &mut self.out);
+    }
+
+    fn say(&mut self, from: i64, packet: &FromLearner<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut Writer::new(&mut bytes));
+        self.step(Input::Packet { link: LinkId(from as u64), packet: bytes.into() });
+    }
+
+    /// A server whose history ends there connects and promises the epoch.
+    fn follow(&mut self, id: i64, last_zxid: Zxid) {
+        self.step(Input::Accepted { link: LinkId(id as u64) });
+        let info = LearnerInfo {
+            server: ServerId(id),
+            protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
+            config_version: Some(ConfigVersion::ZERO),
+        };
+        let kind = LearnerKind::Follower;
+        self.say(id, &FromLearner::Info { kind, accepted: Epoch(0), info: Some(info) });
+        self.step(Input::Persisted(Durable::Accepted(Epoch(2))));
+        self.say(id, &FromLearner::AckEpoch { last_zxid, current: Some(Epoch(0)) });
+    }
+
+    /// A server without anything is to get a snapshot.
+    fn send_snapshot(&mut self, id: i64) {
+        self.follow(id, Zxid::ZERO);
+        let link = LinkId(id as u64);
+        assert!(self.has(&Effect::TakeSnapshot { link }));
+        self.step(Input::SnapshotBegun { link, zxid: LAST });
+        self.out.clear();
+    }
+
+    /// Timers for so long, while a part of the snapshot leaves now and then, or not; ends with the reign.
+    fn wait(&mut self, ms: i64, sending: Option<u64>) {
+        let until = self.now.after_ms(ms);
+        while self.now < until && !self.has(&Effect::Leave(Reason::NoQuorumInTime)) {
+            self.now = self.leader.next_timer();
+            self.step(Input::Timer);
+            if let Some(link) = sending {
+                self.step(Input::Sent { link: LinkId(link) });
+            }
+        }
+    }
+
+    /// Nothing leaves for so many ticks; server 2 answers.
+    fn be_silent(&mut self, ticks: usize) {
+        for _ in 0..ticks {
+            self.say(2, &FromLearner::Ping { zxid: LAST, touched: Vec::new() });
+            self.wait(TIMING.tick_ms, None);
+        }
+    }
+
+    /// Whether something was asked for since the last time.
+    fn has(&self, wanted: &Effect) -> bool {
+        let wanted = format!("{wanted:?}");
+        self.out.list.iter().any(|effect| format!("{effect:?}") == wanted)
+    }
+}
+
+/// The only follower there is takes many times `initLimit` to get the snapshot: the reign begins then.
+#[test]
+fn a_reign_that_needs_a_learner_waits_while_its_snapshot_leaves() {
+    let mut stage = Stage::new();
+    stage.send_snapshot(2);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.wait(10 * TIMING.init_ms(), Some(2));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert!(stage.leader.is_established());
+}
+
+#[test]
+fn a_reign_that_needs_a_learner_does_not_wait_for_one_that_takes_nothing() {
+    let mut stage = Stage::new();
+    stage.send_snapshot(2);
+    stage.wait(TIMING.init_ms() + 1, None);
+    assert!(stage.has(&Effect::Leave(Reason::NoQuorumInTime)));
+}
+
+/// An established leader goes on sending, and drops whoever takes nothing, or is silent when it has everything.
+#[test]
+fn a_learner_lives_while_its_snapshot_leaves() {
+    let mut stage = Stage::new();
+    stage.follow(2, LAST);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert!(stage.leader.is_established());
+    stage.send_snapshot(3);
+    // Server 2 answers all the time.
+    for _ in 0..50 {
+        stage.say(2, &FromLearner::Ping { zxid: LAST, touched: Vec::new() });
+        stage.wait(TIMING.tick_ms, Some(3));
+    }
+    let dropped = Effect::Close { link: LinkId(3) };
+    assert!(!stage.has(&dropped));
+    // It has as long again, and `initLimit`.
+    stage.be_silent(45);
+    assert!(!stage.has(&dropped));
+    stage.be_silent(20);
+    assert!(stage.has(&dropped) && !stage.has(&Effect::Close { link: LinkId(2) }));
+}
+
+/// What leaves for somebody who is in step may only fill a buffer on the way to a server that hangs.
+#[test]
+fn what_is_sent_to_a_learner_in_step_says_nothing_about_it() {
+    let mut stage = Stage::new();
+    stage.follow(2, LAST);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.out.clear();
+    let until = stage.now.after_ms(TIMING.sync_ms() + 2 * TIMING.tick_ms);
+    while stage.now < until && !stage.has(&Effect::Leave(Reason::QuorumLost)) {
+        stage.now = stage.leader.next_timer();
+        stage.step(Input::Sent { link: LinkId(2) });
+        stage.step(Input::Timer);
+    }
+    assert!(stage.has(&Effect::Close { link: LinkId(2) }) && stage.has(&Effect::Leave(Reason::QuorumLost)));
+}

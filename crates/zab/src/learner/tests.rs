@@ -1,0 +1,172 @@
+//! A learner and its connection: attempts that fail in one way or another, and a leader that takes long.
+
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, LearnerKind};
+use zabd_jute::{Epoch, Limits, ServerId, Writer, Zxid};
+
+use super::{Input, Learner, Start};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
+use crate::history::History;
+
+const TIMING: Timing = Timing { tick_ms: 1000, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 };
+const LEADER: ServerId = ServerId(3);
+
+/// Server 4, which has nothing, and what it asks for.
+struct Stage {
+    learner: Learner,
+    now: Instant,
+    out: Effects,
+}
+
+impl Stage {
+    fn follower() -> Self {
+        Self::new(LearnerKind::Follower, Vec::new())
+    }
+
+    fn observer(masters: &[i64]) -> Self {
+        Self::new(LearnerKind::Observer, masters.iter().copied().map(ServerId).collect())
+    }
+
+    fn new(kind: LearnerKind, masters: Vec<ServerId>) -> Self {
+        let mut out = Effects::default();
+        let start = Start {
+            me: ServerId(4),
+            leader: LEADER,
+            kind,
+            timing: TIMING,
+            limits: Limits::default(),
+            accepted: Epoch(0),
+            current: Epoch(0),
+            configuration: Configuration::parse("server.3=a:1:2:participant").unwrap(),
+            next: None,
+            reconfig: false,
+            history: History::new(Zxid::ZERO),
+            vouches: true,
+            needs_snapshot: false,
+            masters,
+            dial: DialId(1),
+            testing: Testing::default(),
+        };
+        let learner = Learner::new(Instant(0), start, &mut out);
+        Self { learner, now: Instant(0), out }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.learner.step(self.now, input, &mut self.out);
+    }
+
+    fn hear(&mut self, packet: &FromLeader<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut Writer::new(&mut bytes));
+        self.step(Input::Packet { packet: Bytes::from(bytes) });
+    }
+
+    /// What was asked for since the last time, nothing of what is said.
+    fn asked(&mut self) -> Vec<String> {
+        let asked = self.out.list.drain(..).filter(|effect| !matches!(effect, Effect::Send { .. }));
+        asked.map(|effect| format!("{effect:?}")).collect()
+    }
+
+    fn accepted_and_closed(&mut self, dial: u64) {
+        self.step(Input::Connected { dial: DialId(dial), link: LinkId(dial) });
+        self.now = self.now.after_ms(1);
+        self.step(Input::Closed);
+    }
+}
+
+fn dialled(server: ServerId, dial: u64) -> String {
+    format!("{:?}", Effect::Dial { leader: server, dial: DialId(dial) })
+}
+
+/// A proxy without a server behind it does that, and a port that is open before its server is ready.
+#[test]
+fn who_closes_at_once_is_tried_as_often_as_who_does_not_answer() {
+    let mut stage = Stage::follower();
+    for dial in 1..=5 {
+        assert_eq!(stage.asked(), [dialled(LEADER, dial)]);
+        stage.accepted_and_closed(dial);
+        if dial < 5 {
+            assert_eq!(stage.asked(), Vec::<String>::new(), "not before its time");
+            assert_eq!(stage.learner.link(), None);
+            assert_eq!(stage.learner.next_timer(), stage.now.after_ms(TIMING.connect_delay_ms));
+            stage.now = stage.learner.next_timer();
+            stage.step(Input::Timer);
+        }
+    }
+    assert_eq!(stage.asked(), ["Leave(LeaderUnreachable)"]);
+}
+
+/// Who held the connection for a while has found out that it does not lead: somebody else does.
+#[test]
+fn who_closes_later_is_left() {
+    let mut stage = Stage::follower();
+    stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+    stage.asked();
+    stage.now = Instant(TIMING.connect_delay_ms + 1);
+    stage.step(Input::Closed);
+    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderLost)"]);
+}
+
+#[test]
+fn who_closes_behind_its_first_word_is_left() {
+    let mut stage = Stage::follower();
+    stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+    stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(1), protocol_version: 0x10000 });
+    stage.asked();
+    stage.step(Input::Closed);
+    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderLost)"]);
+}
+
+#[test]
+fn a_master_that_closes_at_once_is_followed_by_the_next() {
+    let mut stage = Stage::observer(&[1, 2]);
+    let master = |server, dial| {
+        let dialled = Effect::DialObserverMaster { server: ServerId(server), dial: DialId(dial) };
+        format!("{dialled:?}")
+    };
+    assert_eq!(stage.asked(), [master(1, 1)]);
+    stage.accepted_and_closed(1);
+    assert_eq!(stage.asked(), [master(2, 2)], "at once: it is another server");
+    stage.accepted_and_closed(2);
+    assert_eq!(stage.asked(), Vec::<String>::new(), "all were asked");
+    stage.now = stage.now.after_ms(TIMING.sync_ms());
+    stage.step(Input::Timer);
+    assert_eq!(stage.asked(), [master(1, 3)]);
+    stage.accepted_and_closed(3);
+    assert_eq!(stage.asked(), [dialled(LEADER, 4)], "none of them serves observers");
+}
+
+#[test]
+fn what_comes_of_an_earlier_attempt_is_nothing_to_a_later_one() {
+    let mut stage = Stage::follower();
+    stage.step(Input::ConnectFailed { dial: DialId(1) });
+    stage.now = stage.learner.next_timer();
+    stage.step(Input::Timer);
+    stage.asked();
+    stage.step(Input::Connected { dial: DialId(1), link: LinkId(7) });
+    assert_eq!(stage.asked(), ["Close { link: LinkId(7) }"]);
+    stage.step(Input::ConnectFailed { dial: DialId(1) });
+    assert_eq!(stage.learner.attempts(), 1);
+    stage.step(Input::Connected { dial: DialId(2), link: LinkId(8) });
+    assert_eq!(stage.learner.link(), Some(LinkId(8)));
+}
+
+/// A snapshot over a slow link takes many times `initLimit`.
+#[test]
+fn a_leader_lives_while_its_snapshot_comes() {
+    let mut stage = Stage::follower();
+    stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+    stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(1), protocol_version: 0x10000 });
+    stage.step(Input::Persisted(Durable::Accepted(Epoch(1))));
+    stage.hear(&FromLeader::Snap { zxid: Zxid(0x1_0000_0000) });
+    stage.asked();
+    for _ in 0..10 {
+        stage.now = stage.now.after_ms(TIMING.init_ms() - 1);
+        stage.step(Input::Timer);
+        stage.step(Input::Heard);
+    }
+    assert_eq!(stage.asked(), Vec::<String>::new());
+    stage.now = stage.now.after_ms(TIMING.init_ms());
+    stage.step(Input::Timer);
+    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderLost)"], "nothing more came");
+}
