@@ -57,6 +57,15 @@ pub enum Fault {
         /// For how long it is down.
         down_ms: i64,
     },
+    /// The same with one of its log files.
+    LogRots {
+        /// Which.
+        at: usize,
+        /// Where in all that they hold, in thousandths.
+        place: usize,
+        /// For how long it is down.
+        down_ms: i64,
+    },
     /// A server does nothing, and then everything at once.
     Pause {
         /// Which.
@@ -187,10 +196,13 @@ impl Plan {
                 }
             }
             if dice.chance(rare) {
-                match dice.throw(3) {
+                match dice.throw(4) {
                     // A quorum by weight may have one server in common with another, and lives on its memory.
                     0 if self.weights.is_empty() => add(Fault::Emptied { at, down_ms }),
                     1 if self.weights.is_empty() => add(Fault::Rots { at, place: dice.throw(1000), down_ms }),
+                    2 if self.weights.is_empty() => {
+                        add(Fault::LogRots { at, place: dice.throw(1000), down_ms });
+                    }
                     _ => add(Fault::ClockJumps { at, by_ms: dice.ms(-100_000, 100_000) }),
                 }
             }
@@ -222,12 +234,21 @@ mod tests {
 
     #[test]
     fn every_kind_of_world_is_drawn() {
-        let plans: Vec<_> = (0..300).map(Plan::draw).collect();
+        let plans: Vec<_> = (0..600).map(Plan::draw).collect();
         let faults = || plans.iter().flat_map(|plan| plan.faults.iter().map(|(_, fault)| fault));
         let count = |kind: &str| faults().filter(|fault| format!("{fault:?}").starts_with(kind)).count();
-        for kind in
-            ["Crash", "DiskFails", "DiskFull", "Emptied", "Rots", "Pause", "ClockJumps", "Breaks", "Cut"]
-        {
+        for kind in [
+            "Crash",
+            "DiskFails",
+            "DiskFull",
+            "Emptied",
+            "Rots",
+            "LogRots",
+            "Pause",
+            "ClockJumps",
+            "Breaks",
+            "Cut",
+        ] {
             assert!(count(kind) > 50, "{kind}: {}", count(kind));
         }
         assert!(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use zabd_jute::quorum::Configuration;
+use zabd_jute::quorum::{Configuration, PeerState};
 use zabd_jute::{Limits, ServerId, SessionId, Zxid};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
@@ -53,6 +53,8 @@ pub struct Running {
     pub logged: BTreeSet<Zxid>,
     /// What it was seen to show, so far.
     pub seen: Zxid,
+    /// What was last told of it: what it is, and whom it takes for the leader.
+    pub stood: Option<(PeerState, Option<ServerId>)>,
     /// Inputs that wait for the step in progress to end.
     pub inbox: VecDeque<Input>,
     /// Whether a step is in progress.
@@ -152,6 +154,7 @@ impl Server {
             images: BTreeMap::new(),
             logged: logged.into_iter().collect(),
             seen: Zxid::ZERO,
+            stood: None,
             inbox: VecDeque::new(),
             is_stepping: false,
             outputs: Outputs::default(),

@@ -24,8 +24,13 @@ pub fn failure(seed: u64, plan: &Plan) -> Option<String> {
     live(seed, plan).err()
 }
 
-/// A plan of which no fault can be spared, as far as so many lives show: halves are left out first, single ones last.
+/// A plan of which no fault can be spared, as far as so many lives show.
 pub fn shrink(seed: u64, plan: &Plan) -> Plan {
+    shrink_while(plan, |fewer| failure(seed, fewer).is_some())
+}
+
+/// The same for whatever fails: halves are left out first, single faults last.
+fn shrink_while(plan: &Plan, fails: impl Fn(&Plan) -> bool) -> Plan {
     let mut left = plan.clone();
     let mut runs = 0;
     let mut size = left.faults.len().div_ceil(2);
@@ -36,7 +41,7 @@ pub fn shrink(seed: u64, plan: &Plan) -> Plan {
             let mut fewer = left.clone();
             fewer.faults.drain(from..(from + size).min(left.faults.len()));
             runs += 1;
-            if failure(seed, &fewer).is_some() {
+            if fails(&fewer) {
                 left = fewer;
             } else {
                 from += size;
@@ -48,4 +53,27 @@ pub fn shrink(seed: u64, plan: &Plan) -> Plan {
         size = (size / 2).max(1);
     }
     left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Fault;
+
+    /// Wherever those that matter stand among those that do not.
+    #[test]
+    fn only_faults_that_matter_are_left() {
+        let matters = |(_, fault): &&(i64, Fault)| matches!(fault, Fault::Pause { .. });
+        for (first, second) in [(0, 99), (0, 1), (49, 50), (7, 70)] {
+            let fault = |at: i64| {
+                let is_one = at == first || at == second;
+                let harmless = Fault::Breaks { which: 0 };
+                (at, if is_one { Fault::Pause { at: 0, for_ms: 1 } } else { harmless })
+            };
+            let plan = Plan { faults: (0..100).map(fault).collect(), ..Plan::draw(0) };
+            let left = shrink_while(&plan, |fewer| fewer.faults.iter().filter(matters).count() == 2);
+            let times: Vec<_> = left.faults.iter().map(|(at_ms, _)| *at_ms).collect();
+            assert_eq!(times, [first, second]);
+        }
+    }
 }

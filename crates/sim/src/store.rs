@@ -10,6 +10,7 @@ use zabd_jute::{Epoch, Limits, Reader, Zxid};
 use zabd_storage::damage;
 use zabd_storage::disk::{Disk, DiskFile, MemoryDisk};
 use zabd_storage::epochs::{self, EpochError, EpochFile};
+use zabd_storage::layout;
 use zabd_storage::log::{Log, LogError, LogOptions, Records, settle};
 use zabd_storage::rebase::{self, Epochs, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
@@ -24,6 +25,9 @@ use crate::dice::Dice;
 
 /// How trees are kept in this world.
 pub const TREE: TreeOptions = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
+
+/// Where a start puts everything, below what it is given.
+const DIRECTORY: &str = "/data/version-2";
 
 /// One operation of a disk, in the order in which they were asked for.
 #[derive(Debug)]
@@ -250,18 +254,31 @@ pub fn image_of(tree: &mut Tree) -> (Zxid, Vec<u8>) {
 }
 
 /// One bit of the newest snapshot is another from now on; false if there is none but that of the empty beginning.
-pub fn rot(disk: &MemoryDisk, place: usize) -> bool {
-    let dir = Path::new("/data/version-2");
-    let Ok(snapshots) = zabd_storage::layout::snapshots(disk, dir) else { return false };
+pub fn rot_snapshot(disk: &MemoryDisk, place: usize) -> bool {
+    let Ok(snapshots) = layout::snapshots(disk, Path::new(DIRECTORY)) else { return false };
     let Some(newest) = snapshots.last().filter(|file| file.zxid != Zxid::ZERO) else { return false };
-    let bytes = disk.read(&newest.path).expect("a file that was just listed is there").to_vec();
-    let at = place * (bytes.len() - 1) / 1000;
-    let bit = 1 << Dice::new(place as u64).throw(8);
-    let mut file = disk.open(&newest.path).expect("a file that was just read is there");
-    file.write_at(at as u64, &[bytes[at] ^ bit])
-        .and_then(|()| file.sync())
-        .expect("a disk that rots can be written to");
+    rot(disk, &newest.path, place, place as u64);
     true
+}
+
+/// One bit of the log, wherever it may be, is another from now on; false if there is none.
+pub fn rot_log(disk: &MemoryDisk, place: usize) -> bool {
+    let Ok(logs) = layout::logs(disk, Path::new(DIRECTORY)) else { return false };
+    let which = place * logs.len() / 1000;
+    let Some(file) = logs.get(which) else { return false };
+    rot(disk, &file.path, (place * logs.len()) % 1000, place as u64);
+    true
+}
+
+fn rot(disk: &MemoryDisk, path: &Path, place: usize, seed: u64) {
+    let bytes = disk.read(path).expect("a file that was just listed is there").to_vec();
+    // A file that a crash has left empty has nothing that could rot.
+    let Some(last) = bytes.len().checked_sub(1) else { return };
+    let at = place * last / 1000;
+    let bit = 1 << Dice::new(seed).throw(8);
+    let mut file = disk.open(path).expect("a file that was just read is there");
+    let rots = file.write_at(at as u64, &[bytes[at] ^ bit]).and_then(|()| file.sync());
+    rots.expect("a disk that rots can be written to");
 }
 
 fn recover(

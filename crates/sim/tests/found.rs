@@ -2,6 +2,7 @@
 
 use zabd_sim::plan::{Fault, Plan};
 use zabd_sim::world::World;
+use zabd_storage::disk::Crash;
 
 /// Nothing goes wrong, only slowly.
 fn calm(seed: u64) -> Plan {
@@ -69,6 +70,29 @@ fn watches_are_not_set_before_everything_is_replayed() {
                 (740, Fault::Pause { at: 2, for_ms: 1634 }),
                 (940, Fault::Pause { at: 2, for_ms: 380 }),
             ],
+        };
+        World::with(seed, plan, false).run();
+    }
+}
+
+/// An empty server joined an epoch of which its leader, having crashed, knew nothing any more. It went on voting as one
+/// without anything, so the same leader was elected again, and turned away whoever had seen more than it: for ever, if there
+/// was no quorum without that one.
+#[test]
+fn an_empty_server_that_has_joined_an_epoch_votes_for_it() {
+    for seed in 1_025_850..1_025_870 {
+        let crash = Fault::Crash { at: 1, kind: Crash::LosesUnsynced, down_ms: 53 };
+        let plan = Plan {
+            voters: 3,
+            observers: 1,
+            weights: "group.1=1:2:3\nweight.3=0\n",
+            clients: 5,
+            trouble_ms: 1713,
+            network_ms_max: 5,
+            disk_ms_max: 30,
+            kept: 500,
+            snapshot_every: 100,
+            faults: vec![(60, crash)],
         };
         World::with(seed, plan, false).run();
     }

@@ -47,7 +47,21 @@ impl World {
             };
             running.feed(now, input);
         }
+        if self.narrates {
+            self.tell_change(at);
+        }
         self.schedule(at);
+    }
+
+    /// Whom a server votes for is not seen from outside, whom it follows is.
+    fn tell_change(&mut self, at: usize) {
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        let status = running.replica.ensemble_status().expect("it is a member");
+        let stands = (status.state, status.leader);
+        if running.stood.replace(stands) != Some(stands) {
+            let of = status.leader.map_or_else(String::new, |leader| format!(", and {leader} leads"));
+            tell!(self, "{} is {:?}{of}", at + 1, status.state);
+        }
     }
 
     pub(super) fn schedule(&mut self, at: usize) {

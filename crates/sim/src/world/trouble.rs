@@ -4,7 +4,7 @@ use zabd_storage::disk::{Crash, MemoryDisk};
 
 use super::{End, Event, World, tell};
 use crate::plan::Fault;
-use crate::store::rot;
+use crate::store::{rot_log, rot_snapshot};
 
 /// How long after a start that failed the next is tried, in milliseconds.
 const START_AGAIN_MS: i64 = 200;
@@ -40,8 +40,15 @@ impl World {
             Fault::Rots { at, place, down_ms } => {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
-                    let rots = rot(&self.servers[at].disk, place);
+                    let rots = rot_snapshot(&self.servers[at].disk, place);
                     tell!(self, "the newest snapshot of {} rots: {rots}", at + 1);
+                }
+            }
+            Fault::LogRots { at, place, down_ms } => {
+                if self.can_be_spared(at) {
+                    self.crash(at, Crash::KeepsUnsynced, down_ms);
+                    let rots = rot_log(&self.servers[at].disk, place);
+                    tell!(self, "the log of {} rots: {rots}", at + 1);
                 }
             }
             Fault::Pause { at, for_ms } => {

@@ -1,11 +1,11 @@
 //! From the end of a role to the next one: settling, looking for a leader, and taking the role that was decided.
 
 use zabd_jute::quorum::{LearnerKind, PeerState, Role};
-use zabd_jute::{ServerId, Zxid};
+use zabd_jute::{Epoch, ServerId, Zxid};
 
 use super::{Caller, EARLY_VOTE_MS, Peer, State};
 use crate::effect::{Effect, Effects, Instant, Reason};
-use crate::election::{self, Answers, Begin, Elected, Vote};
+use crate::election::{self, Answers, Begin, Elected, Standing, Vote};
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::observers::ObserverMaster;
@@ -16,6 +16,10 @@ impl Peer {
         let State::Settling(reason) = &self.state else { return };
         let history = self.history.as_ref().expect("no role has the history");
         assert_eq!(history.last(), last, "what is in memory is not what is on disk");
+        // An epoch that it has joined, if only the beginning of one, is something to testify to, as after a start.
+        if self.standing == Standing::Empty && (Epoch::ZERO, Zxid::ZERO) < (self.current, last) {
+            self.standing = Standing::Voter;
+        }
         match *reason {
             Some(Reason::Reconfigured { leader }) => self.take_role_without_election(now, leader, out),
             _ => self.look(now),

@@ -27,7 +27,7 @@ fn run(seed: u64) -> Tally {
     world.tally
 }
 
-/// `AGREEMENT_SEED=n` runs one seed and prints what happens; `AGREEMENT_SEEDS=n` so many from 0.
+/// `AGREEMENT_SEED=n` runs one seed and prints what happens; `AGREEMENT_SEEDS=n` so many from `AGREEMENT_FROM` on.
 #[test]
 fn leaders_and_learners_agree_whatever_happens() {
     #[expect(clippy::disallowed_methods, reason = "a test is started by a person")]
@@ -38,7 +38,8 @@ fn leaders_and_learners_agree_whatever_happens() {
         return;
     }
     let mut all = Tally::default();
-    for seed in 0..number("AGREEMENT_SEEDS").unwrap_or(400) {
+    let from = number("AGREEMENT_FROM").unwrap_or(0);
+    for seed in from..from + number("AGREEMENT_SEEDS").unwrap_or(400) {
         match std::panic::catch_unwind(|| run(seed)) {
             Ok(tally) => all.add(&tally),
             Err(panic) => {
