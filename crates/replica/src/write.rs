@@ -27,7 +27,10 @@ impl Replica {
         let Request { conn, session, xid, op, .. } = *request;
         if self.suspended {
             let error = ErrorCode::NotReadOnly;
-            if self.is_awaited_by(conn) {
+            if conn == ConnId::NOBODY {
+                // Who asked is at a learner, which hears only of transactions; a quorum of others can commit this one.
+                self.propose_failure(now, tree, request, error, out);
+            } else if self.is_awaited_by(conn) {
                 self.enqueue(Queued::Refused { conn, xid, error }, out);
             } else {
                 // What others wait for may not be logged for hours, and would hold up this client's reads.

@@ -15,8 +15,8 @@
 //! than this follower knows to be committed, because it heard of it elsewhere. It waits then until the follower has
 //! caught up; Java's follower would tell it to forget what is committed.
 //!
-//! Everybody is sent away when the follower loses its role, and when a reconfiguration is activated: what holds from then
-//! on is told in the next NEWLEADER.
+//! A reconfiguration is passed on as the leader would tell it, INFORMANDACTIVATE, together with who leads from now on.
+//! Everybody is sent away when the follower loses its role.
 //!
 //! Java's `ObserverMaster` and `LearnerHandler`.
 
@@ -159,11 +159,15 @@ impl ObserverMaster {
                 self.on_packet(now, link, &packet, follower, out);
             }
         }
-        if self.configuration != version {
-            self.configuration = version;
-            self.close_all(out);
-        }
         let upto = follower.committed();
+        let mut activated = None;
+        if std::mem::replace(&mut self.configuration, version) != version {
+            activated = Some(Zxid(version.0)).filter(|zxid| self.relayed < *zxid && *zxid <= upto);
+            if activated.is_none() {
+                // It came in another way than as a transaction; what holds is told in the next NEWLEADER.
+                self.close_all(out);
+            }
+        }
         if upto <= self.relayed {
             return;
         }
@@ -172,7 +176,12 @@ impl ObserverMaster {
         if !links.is_empty() {
             let newer = follower.history().behind(self.relayed);
             for logged in newer.take_while(|logged| logged.zxid <= upto) {
-                let inform = FromLeader::Inform { zxid: logged.zxid, txn: &logged.entry };
+                let (zxid, txn) = (logged.zxid, &logged.entry);
+                let inform = if activated == Some(zxid) {
+                    FromLeader::InformAndActivate { zxid, leader: follower.leader(), txn }
+                } else {
+                    FromLeader::Inform { zxid, txn }
+                };
                 out.tell_learners(links.iter().copied(), &inform);
             }
         }

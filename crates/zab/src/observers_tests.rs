@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
-use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Writer, Zxid};
+use zabd_jute::txn::{Entry, Txn, TxnHeader};
+use zabd_jute::{
+    ConfigVersion, Epoch, Limits, OpCode, Reader, Record as _, ServerId, SessionId, Writer, Zxid,
+};
 
 use super::{Answer, ObserverMaster};
 use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
@@ -47,7 +50,7 @@ impl Follower {
             configuration: Configuration::parse("server.1=a:1:2:participant\nserver.4=d:1:2:observer")
                 .unwrap(),
             next: None,
-            reconfig: false,
+            reconfig: true,
             history,
             vouches: true,
             needs_snapshot: false,
@@ -146,6 +149,9 @@ fn name(packet: &FromLeader<'_>) -> String {
         FromLeader::Proposal { zxid, .. } => format!("PROPOSAL {zxid}"),
         FromLeader::Commit { zxid } => format!("COMMIT {zxid}"),
         FromLeader::Inform { zxid, .. } => format!("INFORM {zxid}"),
+        FromLeader::InformAndActivate { zxid, leader, .. } => {
+            format!("INFORMANDACTIVATE {zxid} led by {leader}")
+        }
         FromLeader::Ping { zxid } => format!("PING {zxid}"),
         FromLeader::Sync => "SYNC".to_owned(),
         FromLeader::Revalidate { is_valid, .. } => format!("REVALIDATE {is_valid}"),
@@ -179,6 +185,30 @@ fn an_observer_gets_what_it_lacks_then_what_is_committed() {
     assert_eq!(follower.told(), ["2 <- UPTODATE"]);
     follower.master.on_timer(Instant(500), &mut follower.out);
     assert_eq!(follower.told(), lines(&["PING @"], &[at(2, 1)]));
+}
+
+/// The observer may be another one's or none afterwards; it is told so as the leader would tell it, and not sent away.
+#[test]
+fn a_reconfiguration_is_passed_on_with_its_leader() {
+    let mut follower = Follower::serving();
+    follower.come_with(OBSERVER, 4, at(1, 10));
+    follower.say(OBSERVER, &FromLearner::Ack { zxid: at(2, 0) });
+    follower.told();
+    let zxid = at(2, 1);
+    let members = "server.1=a:1:2:participant\nserver.4=d:1:2:observer\nserver.5=e:1:2:observer";
+    let configuration = Configuration::parse(members).unwrap().with_version(zxid.into());
+    let kind = OpCode::Reconfig.code();
+    let header = TxnHeader { session: SessionId(1), cxid: 1, zxid, time_ms: 1, kind };
+    let text = configuration.to_string();
+    let txn = Txn::SetData { path: "/zookeeper/config".into(), data: Some(text.as_bytes()), version: -1 };
+    let mut entry = Vec::new();
+    Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
+    follower.hear(&FromLeader::Proposal { zxid, txn: &entry });
+    assert_eq!(follower.told(), Vec::<String>::new());
+    follower.hear(&FromLeader::CommitAndActivate { zxid, leader: ServerId(3) });
+    assert_eq!(follower.told(), [format!("2 <- INFORMANDACTIVATE {zxid} led by 3")]);
+    follower.commit(2);
+    assert_eq!(follower.told(), lines(&["INFORM @"], &[at(2, 2)]));
 }
 
 /// It comes from a follower that had heard more than this one.

@@ -91,6 +91,22 @@ impl Member {
         member
     }
 
+    /// A learner forwards a create.
+    fn forwarded(&mut self, session: SessionId, path: &str, flags: i32) {
+        let body = create(path, flags);
+        let authinfo = Some(Vec::new());
+        let forwarded = Forwarded { session, cxid: 1, op: OpCode::Create.code(), body: &body, authinfo };
+        let mut packet = Vec::new();
+        FromLearner::Request(forwarded).encode(&mut Writer::new(&mut packet));
+        let (now, mut out) = (self.now(), Outputs::default());
+        self.replica.on_forwarded(now, &self.tree, LinkId(9), &packet.into(), &mut out);
+        let (mut inbox, mut lines) = (VecDeque::new(), Vec::new());
+        self.carry_out(&mut out, &mut inbox, &mut lines);
+        for input in inbox {
+            self.feed(input);
+        }
+    }
+
     /// One input and what follows from it, as lines.
     fn feed(&mut self, input: Input) -> Vec<String> {
         let mut lines = Vec::new();
@@ -330,26 +346,30 @@ fn a_leader_takes_unknown_sessions_for_local_ones_of_others() {
         (elsewhere, "/e", EPHEMERAL, OpCode::Error),
         (own, "/b", 0, OpCode::Error),
     ] {
-        let body = create(path, flags);
-        let forwarded = Forwarded {
-            session,
-            cxid: 1,
-            op: OpCode::Create.code(),
-            body: &body,
-            authinfo: Some(Vec::new()),
-        };
-        let mut packet = Vec::new();
-        FromLearner::Request(forwarded).encode(&mut Writer::new(&mut packet));
-        let (now, mut out) = (member.now(), Outputs::default());
-        member.replica.on_forwarded(now, &member.tree, LinkId(9), &packet.into(), &mut out);
-        let (mut inbox, mut lines) = (VecDeque::new(), Vec::new());
-        member.carry_out(&mut out, &mut inbox, &mut lines);
-        for input in inbox {
-            member.feed(input);
-        }
+        member.forwarded(session, path, flags);
         assert_eq!(member.take_logged(), [(expected, session)], "{path}");
         assert_eq!(member.tree.node(path).is_some(), expected == OpCode::Create, "{path}");
     }
+}
+
+/// A learner hears of transactions only: a refusal of its client's write is one, with the error that a client of the leader
+/// gets at once. A leader that cannot log lets another lead; this one had no room before it led.
+#[test]
+fn a_leader_without_room_refuses_what_a_learner_forwards() {
+    let options = MemberOptions { local_sessions: LocalSessions::On, ..MemberOptions::default() };
+    let mut member = Member::new(ALONE, tree(), options);
+    member.feed(Input::DiskFull);
+    while !member.replica.is_serving() {
+        member.wait(100);
+        assert!(member.now_ms < 10_000, "the only voter leads");
+    }
+    member.logged.clear();
+    assert!(member.replica.is_suspended());
+    member.forwarded(SessionId(0x0200_0000_0000_0001), "/a", 0);
+    assert!(member.tree.node("/a").is_none());
+    let entry = member.logged.pop().expect("the refusal is a transaction");
+    let entry = Entry::decode(&mut Reader::new(&entry)).unwrap();
+    assert_eq!(entry.txn, Txn::Error { code: ErrorCode::NotReadOnly.code() });
 }
 
 fn replay(tree: &mut Tree, zxid: i64, session: SessionId, kind: OpCode, txn: Txn<'_>) {
