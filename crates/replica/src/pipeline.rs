@@ -400,6 +400,10 @@ impl Replica {
             return;
         }
         for (session, timeout_ms) in self.sessions.overdue(now.monotonic_ms) {
+            if is_on(Mutation::ExpiryChecksOwner) && self.check_owner(session, Owner::Here).is_err() {
+                self.sessions.close(session);
+                continue;
+            }
             out.list.push(Output::Fact(Fact::SessionExpired { session, timeout_ms }));
             self.propose_expiry(now, tree, session, out);
         }

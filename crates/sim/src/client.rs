@@ -124,12 +124,17 @@ pub struct Client {
     pub refused: Vec<SessionId>,
     /// The sync that it has just asked for, and about what.
     synced: Option<(Moment, String)>,
+    /// Until when it only reads and synchronises, and stays where it is.
+    rests_until_ms: i64,
     xid: i32,
     counter: u64,
 }
 
 /// Requests in flight per client.
 const IN_FLIGHT_MAX: usize = 4;
+/// How long a client only reads and synchronises now and then, in milliseconds: for longer than its session may be silent,
+/// so that whoever ends sessions must have been told of reads.
+const REST_MS: i64 = 3000;
 
 impl Client {
     /// A client without a session.
@@ -146,6 +151,7 @@ impl Client {
             unanswered: Vec::new(),
             refused: Vec::new(),
             synced: None,
+            rests_until_ms: 0,
             xid: 0,
             counter: 0,
         }
@@ -160,8 +166,8 @@ impl Client {
     }
 
     /// Goes away from its server without a word, to look for another.
-    pub fn wants_to_move(&self, dice: &mut Dice) -> bool {
-        self.standing == Standing::Connected && dice.chance(8)
+    pub fn wants_to_move(&self, dice: &mut Dice, now_ms: i64) -> bool {
+        self.standing == Standing::Connected && self.rests_until_ms <= now_ms && dice.chance(8)
     }
 
     /// The next thing to ask for, if it may ask now.
@@ -182,7 +188,14 @@ impl Client {
             flags,
         };
         let read = |path: &str, watch| PathWatchRequest { path: path.to_owned().into(), watch }.to_bytes();
-        let choice = if behind_sync.is_some() { 100 } else { dice.throw(100) };
+        if dice.chance(2) {
+            self.rests_until_ms = at.0 + REST_MS;
+        }
+        let choice = match behind_sync {
+            Some(_) => 100,
+            None if at.0 < self.rests_until_ms => *dice.pick(&[62, 69, 90, 91, 92]),
+            None => dice.throw(100),
+        };
         let (op, path, body) = match choice {
             0..28 => {
                 let body =

@@ -2,11 +2,11 @@
 //!
 //! A world is an ensemble of real replicas (pipeline, tree, sessions, watches, elections and agreement), each with the
 //! real log and snapshots on a disk in memory, and clients that ask them for things. Time is a number, the network a
-//! queue of messages per connection, a disk operation an event; the seed decides how long each takes. What goes wrong is
-//! a list that is drawn from the seed beforehand ([`plan`]): crashes, disks that fail, fill up, rot or are lost, pauses,
-//! jumping clocks, connections that break, and whoever does not hear whom, in one direction or both. Nothing else is
-//! random, so a seed repeats its world exactly, and a world that fails can be lived again with fewer faults until none can
-//! be spared ([`shrink`]).
+//! queue of messages per connection, a disk operation an event, and so is a bite of what is applied or of a snapshot that
+//! is taken; the seed decides how long each takes. What goes wrong is a list that is drawn from the seed beforehand
+//! ([`plan`]): crashes, failures of power, disks that fail, fill up, rot or are lost, pauses, jumping clocks, connections
+//! that break, and whoever does not hear whom, in one direction or both. Nothing else is random, so a seed repeats its world
+//! exactly, and a world that fails can be lived again with fewer faults until none can be spared ([`shrink`]).
 //!
 //! Checkers watch from outside, and know nothing of how servers agree. What they check, and what of Apache's TLA+
 //! specification of Zab (`zookeeper-specifications`, its invariants in capitals) can be seen from there:
@@ -15,15 +15,16 @@
 //! | --- | --- |
 //! | one server leads an epoch (LEADERSHIP) | `Truth::lead` |
 //! | one transaction per position, whoever proposes it (INTEGRITY, PRIMARY INTEGRITY) | `Truth::propose` |
-//! | servers at one position show the same tree, by digest (AGREEMENT, TOTAL ORDER) | `Truth::show_tree` |
+//! | servers at one position show the same tree, by digest and sessions (AGREEMENT, TOTAL ORDER) | `Truth::show_tree` |
 //! | all that was ever shown makes, replayed alone, the tree that all servers end with, with the digest that each record states on the way (PREFIX CONSISTENCY, LOCAL and GLOBAL PRIMARY ORDER, COMMITTED LOG DURABILITY) | `Truth::replay` |
+//! | a start finds what the disk reported to be durable before a crash, and nothing that was not handed to it; where somebody showed a tree at that position, the same | `Durable::assert_found`, `Truth::assert_found` |
 //! | no acknowledged write is lost, done twice, or out of the order in which clients were told | `Truth::assert_writes` |
 //! | what was answered is linearizable, by answers and times alone: writes, and reads behind a sync | [`linear`] |
 //! | a session's requests happen in its order, and none behind its end | `Past::live` |
 //! | reads are what the sequence says at their position, stat included, and positions never go back | `assert_read`, [`client`] |
 //! | a client hears of the first change behind each watch, before it sees it, and of nothing else | `assert_events` |
 //! | ephemerals go with their session, and neither sooner nor later | `Past::live` |
-//! | a session ends once, whoever is told of its end was told the truth, and none expires in a world without faults | `Past::live`, [`world`] |
+//! | a session ends once, whoever is told of its end was told the truth, none expires in a world without faults, and all do when clients fall silent | `Past::live`, [`world`] |
 //! | numbered names are unique and ascend; half of a multi never happens; a parent's cversion counts its children | `Past::live` |
 //! | when nothing is broken any more, somebody leads everybody, and all are level | [`world`] |
 //!

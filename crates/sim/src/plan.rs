@@ -47,6 +47,20 @@ pub enum Fault {
         /// For how long it is down.
         down_ms: i64,
     },
+    /// The power fails: all servers crash at once.
+    PowerFails {
+        /// What the disks keep.
+        kind: Crash,
+        /// For how long they are down at most.
+        down_ms: i64,
+    },
+    /// All voters but one come back with empty disks, and that one later, if it has all that was ever shown.
+    OneIsLeft {
+        /// Which.
+        at: usize,
+        /// For how long the others are down.
+        down_ms: i64,
+    },
     /// A server ends, and a bit of its newest snapshot is another when it comes back. If it does not start on that,
     /// somebody empties it, as its message says.
     Rots {
@@ -174,7 +188,7 @@ impl Plan {
         let servers = self.servers();
         let mut often = |most: usize| dice.throw(density * most + 1);
         let (crash, disk, rare, pause, breaks, cut) =
-            (often(12), often(3), often(3), often(4), often(20), often(8));
+            (often(12), often(3), often(4), often(4), often(20), often(8));
         let (down_ms_max, cut_ms_max) = (*dice.pick(&[200, 1000]), *dice.pick(&[300, 1500]));
         let kinds = [Crash::KeepsUnsynced, Crash::LosesUnsynced, Crash::LosesUnsyncedData];
         for at_ms in (DECISION_MS..self.trouble_ms).step_by(DECISION_MS as usize) {
@@ -196,13 +210,15 @@ impl Plan {
                 }
             }
             if dice.chance(rare) {
-                match dice.throw(4) {
+                match dice.throw(6) {
                     // A quorum by weight may have one server in common with another, and lives on its memory.
                     0 if self.weights.is_empty() => add(Fault::Emptied { at, down_ms }),
                     1 if self.weights.is_empty() => add(Fault::Rots { at, place: dice.throw(1000), down_ms }),
                     2 if self.weights.is_empty() => {
                         add(Fault::LogRots { at, place: dice.throw(1000), down_ms });
                     }
+                    3 if self.weights.is_empty() => add(Fault::OneIsLeft { at, down_ms }),
+                    4 => add(Fault::PowerFails { kind, down_ms }),
                     _ => add(Fault::ClockJumps { at, by_ms: dice.ms(-100_000, 100_000) }),
                 }
             }
@@ -242,6 +258,8 @@ mod tests {
             "DiskFails",
             "DiskFull",
             "Emptied",
+            "OneIsLeft",
+            "PowerFails",
             "Rots",
             "LogRots",
             "Pause",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zabd_jute::quorum::{Configuration, PeerState};
-use zabd_jute::{Limits, ServerId, SessionId, Zxid};
+use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
 use zabd_replica::{
@@ -11,11 +11,13 @@ use zabd_replica::{
     SessionTimeouts,
 };
 use zabd_storage::disk::{Crash, MemoryDisk};
+use zabd_storage::rebase::Epochs;
 use zabd_tree::{AuthSchemes, CheckOptions, Tree};
-use zabd_zab::effect::{LinkId, Testing, Timing};
+use zabd_zab::effect::{self, LinkId, Testing, Timing};
 use zabd_zab::{election, peer};
 
 use crate::store::{Found, Operation, Store, StoreError};
+use crate::truth::Truth;
 
 /// How long sessions may be silent here.
 pub const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 100, min_ms: 200, max_ms: 4000 };
@@ -57,10 +59,65 @@ pub struct Running {
     pub stood: Option<(PeerState, Option<ServerId>)>,
     /// Inputs that wait for the step in progress to end.
     pub inbox: VecDeque<Input>,
+    /// Whether an event is on its way that applies the next bite.
+    pub is_applying: bool,
     /// Whether a step is in progress.
     pub is_stepping: bool,
     /// Scratch.
     pub outputs: Outputs,
+}
+
+/// What a server's disk has reported to be durable. The next start finds it, whatever the crash, unless it says that
+/// something was lost, or somebody took the disk away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Durable {
+    /// The end of its history.
+    pub last: Zxid,
+    /// The newest position that a start may find.
+    pub most: Zxid,
+    /// What it has promised.
+    pub accepted: Epoch,
+    /// What it has joined.
+    pub current: Epoch,
+}
+
+impl Durable {
+    /// Its history is to end elsewhere; while the disk is at it, it may end at either.
+    pub fn begin_rebase(&mut self, last: Zxid) {
+        (self.last, self.most) = (self.last.min(last), self.most.max(last));
+    }
+
+    /// Its history ends here.
+    pub fn end_at(&mut self, last: Zxid) {
+        (self.last, self.most) = (last, last);
+    }
+
+    /// A small thing was written.
+    pub fn note(&mut self, what: &effect::Durable) {
+        match what {
+            effect::Durable::Accepted(epoch) => self.accepted = *epoch,
+            effect::Durable::Current(epoch) => self.current = *epoch,
+            effect::Durable::Configuration(_) | effect::Durable::NextConfiguration(_) => (),
+        }
+    }
+
+    /// Holds what a start finds against it.
+    fn assert_found(&mut self, id: ServerId, found: &Found) {
+        let last = found.tree.last_zxid();
+        if found.has_lost {
+            self.end_at(last);
+        }
+        let Epochs { accepted, current } = found.epochs;
+        assert!(self.last <= last, "{id} had all up to {} on its disk, and starts at {last}", self.last);
+        assert!(
+            last <= self.most,
+            "{id} starts at {last}, and its disk was given nothing behind {}",
+            self.most
+        );
+        assert!(self.accepted <= accepted, "{id} has promised {}, and remembers {accepted}", self.accepted);
+        assert!(self.current <= current, "{id} has joined {}, and remembers {current}", self.current);
+        *self = Self { last, most: last, accepted, current };
+    }
 }
 
 /// One server over all its lives.
@@ -74,6 +131,8 @@ pub struct Server {
     pub running: Option<Box<Running>>,
     /// While it is down.
     pub disk: MemoryDisk,
+    /// What that has promised to keep.
+    pub durable: Durable,
     /// When it is woken next.
     pub wakes_at: i64,
     /// How far its clock of the time of day is ahead of the world's.
@@ -106,6 +165,7 @@ impl Server {
             life: 0,
             running: None,
             disk: MemoryDisk::default(),
+            durable: Durable::default(),
             wakes_at: i64::MAX,
             clock_ms: 0,
             paused_until: 0,
@@ -114,10 +174,18 @@ impl Server {
     }
 
     /// Starts it on its disk.
-    pub fn start(&mut self, now: Now, configuration: &Configuration, kept: usize) -> Result<(), StoreError> {
+    pub fn start(
+        &mut self,
+        now: Now,
+        configuration: &Configuration,
+        kept: usize,
+        truth: &Truth,
+    ) -> Result<(), StoreError> {
         self.life += 1;
         self.wakes_at = i64::MAX;
         let (store, found) = Store::start(self.disk.clone(), kept)?;
+        self.durable.assert_found(self.id, &found);
+        truth.assert_found(self.id.0 as usize, &found.tree, &found.history);
         let Found { tree, history, epochs, logged, has_lost } = found;
         let is_empty = tree.last_zxid() == Zxid::ZERO && epochs.current.0 == 0;
         let start = peer::Start {
@@ -156,6 +224,7 @@ impl Server {
             seen: Zxid::ZERO,
             stood: None,
             inbox: VecDeque::new(),
+            is_applying: false,
             is_stepping: false,
             outputs: Outputs::default(),
         }));
@@ -169,17 +238,13 @@ impl Running {
         self.replica.step(now, &self.tree, input, &mut self.outputs);
     }
 
-    /// Works off a bite of what is committed; true if there is more.
-    pub fn apply(&mut self, now: Now) -> bool {
-        if !std::mem::take(&mut self.outputs.apply) {
-            return false;
-        }
+    /// Works off a bite of what is committed.
+    pub fn apply(&mut self, now: Now) {
         let more = self.replica.apply(&mut self.tree, &mut self.watches, APPLIED_MAX, &mut self.outputs);
         self.outputs.apply = more;
         if !more {
             self.replica.step(now, &self.tree, Input::Applied, &mut self.outputs);
         }
-        true
     }
 
     /// When it wants to be woken.

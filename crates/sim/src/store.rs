@@ -113,7 +113,12 @@ pub struct Store {
     directories: Directories,
     log: Log<MemoryDisk>,
     image: Option<SealedSnapshot<MemoryDisk>>,
+    /// A snapshot that is being written, bite by bite.
+    snapshot: Option<(SnapshotWriter<MemoryDisk>, SnapshotTrailer)>,
 }
+
+/// Znodes per bite of a snapshot: few, so that much changes in between.
+const BITE_NODES: usize = 4;
 
 fn options() -> LogOptions {
     LogOptions { prealloc_bytes: 0, ..LogOptions::default() }
@@ -141,10 +146,13 @@ impl Store {
         let last = tree.last_zxid();
         let epochs = rebase::settle_epochs(&disk, &directories.snapshots, last)?;
         let log = Log::new(disk.clone(), &directories.logs, last, options());
-        let mut store = Self { disk, directories, log, image: None };
+        let mut store = Self { disk, directories, log, image: None, snapshot: None };
         if snapshots_to_try(&store.disk, &store.directories, false)?.is_empty() {
             let mut empty = Tree::new(TREE);
-            store.snapshot(&mut empty)?;
+            store.begin_snapshot(&mut empty)?;
+            while store.is_taking_snapshot() {
+                store.go_on_with_snapshot(&mut empty)?;
+            }
         }
         Ok((store, Found { tree, history, epochs, logged, has_lost }))
     }
@@ -209,16 +217,48 @@ impl Store {
         Ok(tree)
     }
 
-    /// Writes a snapshot of a tree that shows only what is committed.
-    pub fn snapshot(&mut self, tree: &mut Tree) -> Result<(), StoreError> {
-        let (zxid, body) = image_of(tree);
-        let digest = Some((zxid, tree.digest()));
+    /// Begins a snapshot of a tree that shows only what is committed.
+    pub fn begin_snapshot(&mut self, tree: &mut Tree) -> Result<(), StoreError> {
+        let head = tree.begin_snapshot();
+        let trailer = SnapshotTrailer { digest: Some((head.zxid, tree.digest())), last_zxid: None };
         let dir = &self.directories.snapshots;
-        let mut writer = SnapshotWriter::begin(self.disk.clone(), dir, zxid, Compression::None)?;
-        writer.write(&body)?;
-        writer.finish(SnapshotTrailer { digest, last_zxid: None })?;
+        let begun = SnapshotWriter::begin(self.disk.clone(), dir, head.zxid, Compression::None);
+        if begun.is_err() {
+            tree.abandon_snapshot();
+        }
+        self.snapshot = Some((begun?, trailer));
         self.log.roll();
         Ok(())
+    }
+
+    /// Whether one was begun that is not finished.
+    pub fn is_taking_snapshot(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// The next bite; what is written into the tree meanwhile does not show.
+    pub fn go_on_with_snapshot(&mut self, tree: &mut Tree) -> Result<(), StoreError> {
+        let Some((mut writer, trailer)) = self.snapshot.take() else { return Ok(()) };
+        let mut bite = Vec::new();
+        let has_more = tree.snapshot_chunk(&mut bite, BITE_NODES);
+        let written = writer.write(&bite);
+        if has_more && written.is_err() {
+            tree.abandon_snapshot();
+        }
+        written?;
+        if has_more {
+            self.snapshot = Some((writer, trailer));
+        } else {
+            writer.finish(trailer)?;
+        }
+        Ok(())
+    }
+
+    /// The tree is needed for something else, or is another from now on.
+    pub fn abandon_snapshot(&mut self, tree: &mut Tree) {
+        if self.snapshot.take().is_some() {
+            tree.abandon_snapshot();
+        }
     }
 
     /// How many records came since the last snapshot.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{Epoch, OpCode, Reader, Record, SessionId, Zxid};
 use zabd_tree::{Change, Effects, OpResult, Tree};
+use zabd_zab::history::History;
 
 use crate::client::{Asked, Client, Heard, Told, Word};
 use crate::linear::{NEVER, Operation, What, unexplained};
@@ -24,12 +25,25 @@ pub struct Truth {
     proposed: BTreeMap<Zxid, Bytes>,
     /// The positions that were ever shown.
     shown: BTreeSet<Zxid>,
-    /// The digest of the tree behind a position.
-    digests: BTreeMap<Zxid, u64>,
+    /// The tree behind a position.
+    looks: BTreeMap<Zxid, Look>,
     /// Who led when.
     leaders: BTreeMap<Epoch, usize>,
     /// Sessions that are over.
     ended: BTreeSet<SessionId>,
+}
+
+/// What a tree is told by: its digest, and its sessions, which are not in that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Look {
+    digest: u64,
+    sessions: Vec<(SessionId, i32)>,
+}
+
+impl Look {
+    fn at(tree: &Tree) -> Self {
+        Self { digest: tree.digest(), sessions: tree.sessions().collect() }
+    }
 }
 
 /// What the replay shows of the past.
@@ -65,6 +79,27 @@ impl Truth {
         self.leaders.last_key_value().map_or(Epoch::ZERO, |(epoch, _)| *epoch)
     }
 
+    /// The newest position that was ever shown.
+    pub fn newest(&self) -> Zxid {
+        self.shown.last().copied().unwrap_or(Zxid::ZERO)
+    }
+
+    /// A server starts on this: it holds nothing but what was proposed, and where somebody showed a tree it has the same.
+    pub fn assert_found(&self, server: usize, tree: &Tree, history: &History) {
+        for logged in history.behind(history.before()) {
+            let proposed = self.proposed.get(&logged.zxid);
+            assert_eq!(
+                proposed,
+                Some(&logged.entry),
+                "server {server} starts with a strange {}",
+                logged.zxid
+            );
+        }
+        let (zxid, found) = (tree.last_zxid(), Look::at(tree));
+        let shown = self.looks.get(&zxid).unwrap_or(&found);
+        assert_eq!(*shown, found, "server {server} starts with another tree at {zxid}");
+    }
+
     /// A server that serves shows a transaction.
     pub fn show(&mut self, zxid: Zxid) {
         if self.shown.insert(zxid) {
@@ -92,9 +127,9 @@ impl Truth {
 
     /// A server that serves shows this tree.
     pub fn show_tree(&mut self, server: usize, tree: &Tree) {
-        let (zxid, digest) = (tree.last_zxid(), tree.digest());
-        let before = *self.digests.entry(zxid).or_insert(digest);
-        assert_eq!(before, digest, "server {server} shows another tree at {zxid}");
+        let (zxid, look) = (tree.last_zxid(), Look::at(tree));
+        let before = self.looks.entry(zxid).or_insert_with(|| look.clone());
+        assert_eq!(*before, look, "server {server} shows another tree at {zxid}");
     }
 
     /// How many transactions were shown.
@@ -144,8 +179,8 @@ impl Truth {
         }
         reads.for_each(|read| assert_read(&tree, read));
         assert_eq!(
-            tree.digest(),
-            last.digest(),
+            Look::at(&tree),
+            Look::at(last),
             "the servers end with another tree than what was shown makes"
         );
         let expected = first_cversion + past.below_root;

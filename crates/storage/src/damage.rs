@@ -22,6 +22,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::layout::{self, NamedFile};
 use crate::recovery::{Directories, RecoveryError, directory_error};
 use zabd_jute::Zxid;
+use zabd_mutation::{Mutation, is_on};
 
 /// The file beside the snapshots that says that something was lost.
 pub const LOST: &str = "lost-data";
@@ -38,7 +39,7 @@ fn marker(directories: &Directories) -> PathBuf {
 
 /// Whether the server lost something that it has not fetched yet.
 pub fn remembers_loss<D: Disk>(disk: &D, directories: &Directories) -> bool {
-    disk.length(&marker(directories)).is_ok()
+    disk.length(&marker(directories)).is_ok() && !is_on(Mutation::DamageForgotten)
 }
 
 /// Remembers that something was lost, `why` for people, and moves all logs and snapshots out of the way. Gives the

@@ -131,7 +131,7 @@ fn cut_log<D: Disk>(disk: &D, log_dir: &Path, last: Zxid, limits: Limits) -> Res
     let mut records = Records::after(disk.clone(), log_dir, Zxid(newest.zxid.0 - 1), limits)?;
     let mut end = None;
     while let Some(record) = records.next_record()? {
-        if last < record.zxid {
+        if last < record.zxid || is_on(Mutation::CutTakesOneMore) && last == record.zxid {
             end = Some(Tail { path: record.path.to_owned(), offset: record.offset });
             break;
         }
@@ -159,6 +159,13 @@ pub fn adopt<D: Disk>(
     if brings_epoch {
         epochs::prepare(disk, snapshot_dir, EpochFile::Current, epoch_number(zxid.epoch()))?;
     }
+    if brings_epoch && is_on(Mutation::AdoptJoinsFirst) {
+        epochs::commit(disk, snapshot_dir, EpochFile::Current)?;
+    }
+    let mut image = Some(image);
+    if is_on(Mutation::AdoptPublishesFirst) {
+        image.take().map(SealedSnapshot::publish).transpose()?;
+    }
     let newest = log::last_record(disk, log_dir, limits)?;
     let is_other = newest.is_some_and(|newest| zxid < newest && newest.epoch() < epoch);
     if is_other && !is_on(Mutation::AdoptKeepsRecords) {
@@ -169,8 +176,8 @@ pub fn adopt<D: Disk>(
         disk.remove(&snapshot.path).map_err(failed("remove", &snapshot.path))?;
         disk.sync_dir(snapshot_dir).map_err(failed("remove a snapshot from", snapshot_dir))?;
     }
-    image.publish()?;
-    if brings_epoch {
+    image.map(SealedSnapshot::publish).transpose()?;
+    if brings_epoch && !is_on(Mutation::AdoptJoinsFirst) {
         epochs::commit(disk, snapshot_dir, EpochFile::Current)?;
     }
     // From an older snapshot no log leads to the image. If that were damaged one day, a start would take the older one and
@@ -207,6 +214,9 @@ pub fn settle_epochs<D: Disk>(disk: &D, dir: &Path, last: Zxid) -> Result<Epochs
             accepted: Epoch(i64::from(promised)),
             current: Epoch(i64::from(settled)),
         });
+    }
+    if is_on(Mutation::JoinedBeforePromised) {
+        epochs::write(disk, dir, EpochFile::Current, settled)?;
     }
     // The promise first: a server that ends in between has promised what it has.
     if accepted != Some(promised) {

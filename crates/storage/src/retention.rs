@@ -10,6 +10,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use zabd_mutation::{Mutation, is_on};
+
 use crate::disk::Disk;
 use crate::layout::{self, NamedFile};
 use crate::recovery::{Directories, RecoveryError, directory_error};
@@ -30,6 +32,7 @@ pub fn superfluous<D: Disk>(
     let whole = snapshots.iter().rev().filter(|file| snapshot::looks_whole(disk, &file.path));
     let Some(oldest) = whole.take(retained.max(RETAINED_MIN)).last() else { return Ok(Vec::new()) };
     let needed_log = logs.iter().rev().find(|log| log.zxid <= oldest.zxid).map(|log| log.zxid);
+    let needed_log = needed_log.filter(|_| !is_on(Mutation::PurgeTakesNeededLog));
     let is_old = |file: &&NamedFile| file.zxid < oldest.zxid;
     let old_snapshots = snapshots.iter().filter(is_old);
     let old_logs = logs.iter().filter(is_old).filter(|log| Some(log.zxid) != needed_log);

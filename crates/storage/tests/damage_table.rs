@@ -150,7 +150,7 @@ fn found(outcome: Result<Vec<i64>, impl std::fmt::Display>) -> Found {
 }
 
 #[test]
-fn every_damage_has_its_outcome() {
+pub(crate) fn every_damage_has_its_outcome() {
     for Row { what, damage, after, zabd: expected, java_3_8_0, java_3_9_5 } in table() {
         let disk = disk();
         damage(&disk);

@@ -87,7 +87,7 @@ fn start(disk: &MemoryDisk) -> (u8, Zxid, Zxid, Epochs) {
 }
 
 #[test]
-fn a_log_is_cut_and_so_are_snapshots_behind_it() {
+pub(crate) fn a_log_is_cut_and_so_are_snapshots_behind_it() {
     let (disk, directories) = member(11);
     assert!(cut(&disk, &directories, at(1, 5), Limits::default()).unwrap());
     let epochs = Epochs { accepted: Epoch(4), current: Epoch(1) };
@@ -107,7 +107,7 @@ fn nothing_is_cut_where_the_past_does_not_end_exactly() {
 }
 
 #[test]
-fn a_cut_that_is_stopped_leaves_the_past_or_a_part_of_it() {
+pub(crate) fn a_cut_that_is_stopped_leaves_the_past_or_a_part_of_it() {
     for stop in 0.. {
         let (disk, directories) = member(11);
         disk.plan_faults([(stop, Fault::Stop)]);
@@ -126,8 +126,10 @@ fn a_cut_that_is_stopped_leaves_the_past_or_a_part_of_it() {
 
 /// The leader's image is older than what this server has, of its epoch, or newer and given the epoch's first position.
 #[test]
-fn an_adoption_that_is_stopped_leaves_one_past_or_the_other() {
-    for (zxid, epoch) in [(at(1, 6), 4), (at(1, 11), 4), (at(1, 20), 4), (at(4, 0), 4), (at(4, 7), 4)] {
+pub(crate) fn an_adoption_that_is_stopped_leaves_one_past_or_the_other() {
+    for (zxid, epoch) in
+        [(at(1, 6), 4), (at(1, 9), 4), (at(1, 11), 4), (at(1, 20), 4), (at(4, 0), 4), (at(4, 7), 4)]
+    {
         for stop in 0.. {
             let (disk, directories) = member(11);
             let leader = image(&disk, &directories.snapshots, zxid, b'L');
@@ -208,6 +210,36 @@ fn epochs_are_brought_up_to_the_history_and_no_further() {
             "{accepted:?} {current:?} {tmp:?} {last}"
         );
         assert_eq!(settle_epochs(&disk.after(Crash::LosesUnsynced), &dir, last).unwrap(), epochs);
+    }
+}
+
+/// Java starts on no directory whose `currentEpoch` is above its `acceptedEpoch`.
+#[test]
+pub(crate) fn epochs_that_are_settled_halfway_are_ones_to_start_on() {
+    for (accepted, current) in [(None, None), (Some(2), None), (None, Some(2)), (Some(2), Some(1))] {
+        for stop in 0.. {
+            let disk = MemoryDisk::default();
+            let dir = directories(&disk).snapshots;
+            for (file, epoch) in [(EpochFile::Accepted, accepted), (EpochFile::Current, current)] {
+                if let Some(epoch) = epoch {
+                    epochs::write(&disk, &dir, file, epoch).unwrap();
+                }
+            }
+            disk.plan_faults([(stop, Fault::Stop)]);
+            let outcome = settle_epochs(&disk, &dir, at(3, 5));
+            for crash in CRASHES {
+                let left = disk.after(crash);
+                let read = |file| epochs::read(&left, &dir, file).unwrap();
+                let (promised, joined) = (read(EpochFile::Accepted), read(EpochFile::Current));
+                assert!(promised.is_none() || joined <= promised, "{promised:?}, {joined:?}");
+                let settled = settle_epochs(&left, &dir, at(3, 5)).unwrap();
+                assert_eq!((settled.accepted.0, settled.current.0), (3, 3), "stop at {stop}, {crash:?}");
+            }
+            if outcome.is_ok() {
+                assert!(stop > 4, "there was something to stop at");
+                break;
+            }
+        }
     }
 }
 

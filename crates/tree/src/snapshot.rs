@@ -81,8 +81,9 @@ impl Tree {
         assert!(self.snapshot.is_none(), "one snapshot at a time");
         let mut opening = Vec::new();
         let mut w = Writer::new(&mut opening);
-        w.count(self.sessions.len());
-        for (session, timeout_ms) in &self.sessions {
+        let left_out = usize::from(is_on(Mutation::SnapshotWithoutSessions)).min(self.sessions.len());
+        w.count(self.sessions.len() - left_out);
+        for (session, timeout_ms) in self.sessions.iter().skip(left_out) {
             w.session(*session);
             w.int(*timeout_ms);
         }
@@ -155,7 +156,7 @@ impl Tree {
     /// Keeps a znode that is about to change or to go, if a running snapshot still needs it.
     pub(crate) fn save_for_snapshot(&mut self, id: NodeId, goes: bool) {
         let Some(progress) = &mut self.snapshot else { return };
-        if progress.is_done(id) {
+        if progress.is_done(id) || is_on(Mutation::SnapshotNotFrozen) {
             return;
         }
         let node = self.nodes.get(id);

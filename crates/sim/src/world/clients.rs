@@ -20,7 +20,7 @@ impl World {
         if self.is_healing {
             return;
         }
-        if self.clients[number].wants_to_move(&mut self.dice) {
+        if self.clients[number].wants_to_move(&mut self.dice, self.now_ms) {
             let conn = self.clients[number].conn.expect("who is connected has a connection");
             self.clients[number].lose();
             self.close(conn, 0);

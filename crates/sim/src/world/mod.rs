@@ -37,6 +37,8 @@ use tell;
 const SESSION_MS: i32 = 1500;
 /// How long a healed world may take to be level.
 const HEALING_MS: i64 = 60_000;
+/// How many events one millisecond may have.
+const AT_ONCE_MAX: usize = 20_000;
 
 /// Who is at one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,7 @@ enum Event {
     Deliver { link: u64, to: usize },
     Disk { at: usize, life: u64 },
     Wake { at: usize, life: u64 },
+    Apply { at: usize, life: u64 },
     DialElection { at: usize, life: u64, peer: i64 },
     DialQuorum { at: usize, life: u64, leader: i64, dial: DialId },
     Act { client: usize },
@@ -97,6 +100,8 @@ pub struct World {
     dice: Dice,
     now_ms: i64,
     order: u64,
+    /// How many events this millisecond had so far.
+    at_once: usize,
     events: BinaryHeap<Reverse<(i64, u64, Event)>>,
     configuration: Configuration,
     servers: Vec<Server>,
@@ -158,6 +163,7 @@ impl World {
             dice,
             now_ms: 0,
             order: 0,
+            at_once: 0,
             events: BinaryHeap::new(),
             configuration: Configuration::parse(&text).expect("the world's configuration is one"),
             servers: (1..=count).map(|id| Server::new(ServerId(id as i64))).collect(),
@@ -220,6 +226,7 @@ impl World {
             },
             Event::Disk { at, .. }
             | Event::Wake { at, .. }
+            | Event::Apply { at, .. }
             | Event::DialElection { at, .. }
             | Event::DialQuorum { at, .. } => Some(*at),
             Event::Act { .. } | Event::Fault(_) | Event::Room { .. } | Event::Start { .. } => None,
@@ -228,6 +235,8 @@ impl World {
 
     fn step(&mut self) {
         let Reverse((at_ms, _, event)) = self.events.pop().expect("something always happens");
+        self.at_once = if at_ms == self.now_ms { self.at_once + 1 } else { 0 };
+        assert!(self.at_once < AT_ONCE_MAX, "time stands still: {event:?}, {}", self.state());
         self.now_ms = at_ms;
         let paused_until = self.doer(&event).map_or(0, |at| self.servers[at].paused_until);
         if at_ms < paused_until {
@@ -238,6 +247,7 @@ impl World {
             Event::Deliver { link, to } => self.deliver(link, to),
             Event::Disk { at, life } if self.is_alive(at, life) => self.work_disk(at),
             Event::Wake { at, life } if self.is_alive(at, life) => self.wake(at),
+            Event::Apply { at, life } if self.is_alive(at, life) => self.apply(at),
             Event::DialElection { at, life, peer } if self.is_alive(at, life) => self.dial_election(at, peer),
             Event::DialQuorum { at, life, leader, dial } if self.is_alive(at, life) => {
                 self.dial_quorum(at, leader, dial);
@@ -309,6 +319,8 @@ impl World {
         let running: Option<Vec<_>> = self.servers.iter().map(|server| server.running.as_deref()).collect();
         let Some(running) = running else { return false };
         let ends = |each: &&Running| (each.tree.last_zxid().0 & 0xffff_ffff, each.tree.digest());
+        // Clients are silent, so all sessions end.
+        let is_deserted = running.iter().all(|each| each.tree.sessions().next().is_none());
         let serves = |each: &&Running| each.replica.is_serving() && each.operations.is_empty();
         let is_silent = self.clients.iter().all(|client| client.asked.is_empty());
         // Who was told that its session is over was told the truth, at the latest when silent sessions have expired.
@@ -320,6 +332,7 @@ impl World {
         let digest = running.first().map(|each| ends(each).1);
         is_silent
             && is_over
+            && is_deserted
             && is_led
             && running.iter().all(|each| serves(each) && Some(ends(each).1) == digest)
     }

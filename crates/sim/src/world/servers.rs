@@ -10,11 +10,15 @@ use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
 use super::{Event, Message, World, identities, tell};
+use crate::server::Server;
 use crate::store::{Operation, StoreError, image_of};
 use zabd_jute::Zxid;
 
 /// How often a full disk is tried again.
 const FULL_AGAIN_MS: i64 = 20;
+
+/// How many inputs may follow from one.
+const TURNS_MAX: usize = 100_000;
 
 impl World {
     pub(super) fn feed_links(&mut self, at: usize, input: links::Input) {
@@ -29,16 +33,30 @@ impl World {
     pub(super) fn feed(&mut self, at: usize, input: Input) {
         let Some(running) = self.servers[at].running.as_mut() else { return };
         running.inbox.push_back(input);
-        if std::mem::replace(&mut running.is_stepping, true) {
-            return;
+        if !std::mem::replace(&mut running.is_stepping, true) {
+            self.go_on(at);
         }
+    }
+
+    /// A bite of what is committed; other inputs come between it and the next.
+    pub(super) fn apply(&mut self, at: usize) {
         let now = self.now(at);
-        loop {
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        running.is_applying = false;
+        running.is_stepping = true;
+        running.apply(now);
+        self.go_on(at);
+    }
+
+    fn go_on(&mut self, at: usize) {
+        let now = self.now(at);
+        for turn in 0.. {
+            assert!(turn < TURNS_MAX, "server {} comes to no end", at + 1);
             self.carry_out(at);
             self.watch(at);
             // The disk may have refused what it was asked for.
             let Some(running) = self.servers[at].running.as_mut() else { return };
-            if running.apply(now) || !running.outputs.list.is_empty() {
+            if !running.outputs.list.is_empty() {
                 continue;
             }
             let Some(input) = running.inbox.pop_front() else {
@@ -69,8 +87,11 @@ impl World {
         let life = server.life;
         let running = server.running.as_mut().expect("it was just alive");
         let wakes_at = running.next_wake().max(self.now_ms + 1);
-        let begins_disk = !running.disk_is_busy && !running.operations.is_empty();
+        let begins_disk =
+            !running.disk_is_busy && (!running.operations.is_empty() || running.store.is_taking_snapshot());
         running.disk_is_busy |= begins_disk;
+        let begins_apply = running.outputs.apply && !running.is_applying;
+        running.is_applying |= begins_apply;
         if wakes_at < server.wakes_at || server.wakes_at <= self.now_ms {
             server.wakes_at = wakes_at;
             let delay_ms = wakes_at.min(self.now_ms + 10_000) - self.now_ms;
@@ -79,6 +100,10 @@ impl World {
         if begins_disk {
             let delay_ms = self.dice.ms(0, self.plan.disk_ms_max);
             self.at(delay_ms, Event::Disk { at, life });
+        }
+        if begins_apply {
+            let delay_ms = self.dice.ms(0, self.plan.network_ms_max / 4);
+            self.at(delay_ms, Event::Apply { at, life });
         }
     }
 
@@ -97,13 +122,15 @@ impl World {
     }
 
     fn work_disk_once(&mut self, at: usize) -> Result<(), StoreError> {
-        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        let Server { running, durable, .. } = &mut self.servers[at];
+        let running = running.as_mut().expect("it was just alive");
         if !running.is_full {
             let mut batch = Vec::new();
             while let Some(Operation::Append(..)) = running.operations.front() {
                 let Some(Operation::Append(zxid, entry)) = running.operations.pop_front() else {
                     unreachable!("just seen")
                 };
+                durable.most = zxid;
                 batch.push((zxid, entry));
             }
             running.store.append(&batch)?;
@@ -114,31 +141,43 @@ impl World {
         match running.operations.pop_front() {
             Some(Operation::Persist(what)) => {
                 running.store.persist(&what)?;
+                durable.note(&what);
                 self.feed_peer(at, peer::Input::Persisted(what));
             }
             Some(Operation::Truncate(last)) => {
+                running.store.abandon_snapshot(&mut running.tree);
+                let before = *durable;
+                durable.begin_rebase(last);
                 if let Some(tree) = running.store.truncate(last)? {
                     running.tree = tree;
                     running.logged.retain(|zxid| *zxid <= last);
+                    durable.end_at(last);
+                } else {
+                    *durable = before;
                 }
                 let last = running.tree.last_zxid();
                 self.feed_peer(at, peer::Input::Rebased { last });
             }
             Some(Operation::Adopt(zxid, epoch)) => {
+                running.store.abandon_snapshot(&mut running.tree);
+                durable.begin_rebase(zxid);
                 running.tree = running.store.adopt(zxid, epoch)?;
                 running.logged.clear();
                 let last = running.tree.last_zxid();
+                durable.end_at(last);
                 tell!(self, "{} has its leader's snapshot at {last}", at + 1);
                 self.feed_peer(at, peer::Input::Rebased { last });
             }
-            Some(Operation::Append(..)) | None => (),
+            Some(Operation::Append(..)) => (),
+            None => self.consider_snapshot(at)?,
         }
         Ok(())
     }
 
     /// A full disk is tried again until there is room; the replica is told of the beginning and of the end.
     fn sync_log(&mut self, at: usize) -> Result<(), StoreError> {
-        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        let Server { running, durable, .. } = &mut self.servers[at];
+        let running = running.as_mut().expect("it was just alive");
         match running.store.sync() {
             Err(StoreError::Full) => {
                 running.disk_is_busy = true;
@@ -153,6 +192,7 @@ impl World {
             }
             Err(error) => Err(error),
             Ok(upto) => {
+                durable.last = upto;
                 if std::mem::replace(&mut running.is_full, false) {
                     self.feed(at, Input::DiskHasRoom);
                 }
@@ -165,16 +205,18 @@ impl World {
     fn consider_snapshot(&mut self, at: usize) -> Result<(), StoreError> {
         let every = self.plan.snapshot_every;
         let Some(running) = self.servers[at].running.as_mut() else { return Ok(()) };
-        if running.replica.is_serving()
-            && running.operations.is_empty()
-            && running.store.since_snapshot() >= every
-        {
-            return match running.store.snapshot(&mut running.tree) {
-                Err(StoreError::Full) => Ok(()),
-                outcome => outcome,
-            };
+        let store = &mut running.store;
+        let taken = if store.is_taking_snapshot() {
+            store.go_on_with_snapshot(&mut running.tree)
+        } else if running.replica.is_serving() && store.since_snapshot() >= every {
+            store.begin_snapshot(&mut running.tree)
+        } else {
+            Ok(())
+        };
+        match taken {
+            Err(StoreError::Full) => Ok(()),
+            outcome => outcome,
         }
-        Ok(())
     }
 
     /// The checkers look at a server that serves.
@@ -276,6 +318,7 @@ impl World {
             }
             Effect::TakeSnapshot { link } => {
                 let running = self.servers[at].running.as_mut().expect("it was just alive");
+                running.store.abandon_snapshot(&mut running.tree);
                 let (zxid, image) = image_of(&mut running.tree);
                 running.images.insert(link, image);
                 self.feed_peer(at, peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid }));

@@ -1,9 +1,11 @@
 //! What goes wrong, and when servers start again.
 
+use zabd_jute::Zxid;
 use zabd_storage::disk::{Crash, MemoryDisk};
 
 use super::{End, Event, World, tell};
 use crate::plan::Fault;
+use crate::server::Durable;
 use crate::store::{rot_log, rot_snapshot};
 
 /// How long after a start that failed the next is tried, in milliseconds.
@@ -33,8 +35,24 @@ impl World {
             Fault::Emptied { at, down_ms } => {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
-                    tell!(self, "{} loses its disk", at + 1);
-                    self.servers[at].disk = MemoryDisk::default();
+                    self.empty(at);
+                }
+            }
+            Fault::PowerFails { kind, down_ms } => {
+                tell!(self, "the power fails");
+                for at in 0..self.servers.len() {
+                    let down_ms = self.dice.ms(down_ms / 2, down_ms);
+                    self.crash(at, kind, down_ms);
+                }
+            }
+            Fault::OneIsLeft { at, down_ms } => {
+                if at < self.plan.voters && self.can_be_spared(at) && self.has_all(at) {
+                    tell!(self, "only {} is left", at + 1);
+                    self.crash(at, Crash::LosesUnsynced, 3 * down_ms);
+                    for other in (0..self.plan.voters).filter(|other| *other != at) {
+                        self.crash(other, Crash::KeepsUnsynced, down_ms);
+                        self.empty(other);
+                    }
                 }
             }
             Fault::Rots { at, place, down_ms } => {
@@ -48,6 +66,8 @@ impl World {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
                     let rots = rot_log(&self.servers[at].disk, place);
+                    // What rots in the last records may look as if they had never been written whole.
+                    self.servers[at].durable.last = Zxid::ZERO;
                     tell!(self, "the log of {} rots: {rots}", at + 1);
                 }
             }
@@ -79,6 +99,17 @@ impl World {
         }
     }
 
+    fn empty(&mut self, at: usize) {
+        tell!(self, "{} loses its disk", at + 1);
+        self.servers[at].disk = MemoryDisk::default();
+        self.servers[at].durable = Durable::default();
+    }
+
+    /// Whether all that was ever shown is durable there.
+    fn has_all(&self, at: usize) -> bool {
+        self.truth.newest() <= self.servers[at].durable.last
+    }
+
     /// Whether the others have all that this server ever acknowledged, and can go on with it: each voter serves in the
     /// newest epoch, and so has been brought level since it was spared itself.
     fn can_be_spared(&self, at: usize) -> bool {
@@ -97,7 +128,7 @@ impl World {
             return;
         }
         let now = self.now(at);
-        let started = self.servers[at].start(now, &self.configuration, self.plan.kept);
+        let started = self.servers[at].start(now, &self.configuration, self.plan.kept, &self.truth);
         if let Err(error) = started {
             tell!(self, "{} does not start: {error:?}", at + 1);
             self.at(START_AGAIN_MS, Event::Start { at });

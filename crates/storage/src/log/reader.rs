@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::frame::{FRAME_BEFORE, Frame, HEADER, frame_at, frame_bytes};
 use super::torn::{Ending, ending};
@@ -157,6 +158,7 @@ impl<D: Disk> Records<D> {
         match ending(file.rest(), offset, self.entry_bytes_max) {
             Ending::Torn if file.is_newest => self.tail = Some(Tail { path: file.path, offset }),
             Ending::Clean | Ending::Torn => (),
+            Ending::Damaged(_) if is_on(Mutation::DamageTakenForEnd) => (),
             Ending::Damaged(what) => return Err(LogError::Corrupt { path: file.path, offset, what }),
         }
         Ok(())

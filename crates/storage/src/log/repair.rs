@@ -11,6 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use super::frame::frame_bytes;
 use super::torn::{whole_records, without_zeros_behind};
@@ -35,7 +36,7 @@ pub struct Cut {
 /// read durable, and cuts off what a crash left. Returns what was cut off, which is worth a log line.
 pub fn settle<D: Disk>(disk: &D, records: Records<D>) -> Result<Option<Cut>, LogError> {
     let (newest, tail, entry_bytes_max) = records.into_ends();
-    let Some(tail) = tail else {
+    let Some(tail) = tail.filter(|_| !is_on(Mutation::TornTailStays)) else {
         newest.map_or(Ok(()), |path| sync(disk, &path))?;
         return Ok(None);
     };

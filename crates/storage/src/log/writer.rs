@@ -279,7 +279,7 @@ fn begin_file<D: Disk>(
     let begun = (|| {
         let mut file = disk.create(&temporary)?;
         file.write_at(0, &HEADER)?;
-        if options.force_sync {
+        if options.force_sync && !is_on(Mutation::LogHeaderNotSynced) {
             file.sync()?;
         }
         disk.rename(&temporary, &path)?;

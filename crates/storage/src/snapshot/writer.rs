@@ -50,7 +50,8 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Begins `snapshot.<zxid>` in `dir`.
     pub fn begin(disk: D, dir: &Path, zxid: Zxid, compression: Compression) -> Result<Self, SnapshotError> {
         let name = layout::snapshot_name(zxid, compression.extension());
-        let temporary = dir.join(layout::temporary_name(&name));
+        let in_place = is_on(Mutation::SnapshotInPlace);
+        let temporary = if in_place { dir.join(&name) } else { dir.join(layout::temporary_name(&name)) };
         let created = disk.create(&temporary);
         let file = created.map_err(|source| SnapshotError::Io {
             action: "create",
@@ -169,6 +170,12 @@ impl<D: Disk> SealedSnapshot<D> {
         writer.finished = true;
         writer.disk.sync_dir(&writer.dir).map_err(|source| writer.failed("name", source))?;
         Ok(path)
+    }
+}
+
+impl<D: Disk> std::fmt::Debug for SnapshotWriter<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotWriter").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -226,6 +226,7 @@ impl Looking {
         } else {
             ballots.is_leading(leader)
         };
+        let leader_agrees = leader_agrees || is_on(Mutation::LeaderClaimBelieved);
         (leader_agrees && self.quorums.has_quorum(&electing)).then_some(electing)
     }
 

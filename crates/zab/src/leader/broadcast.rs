@@ -55,7 +55,8 @@ impl Leader {
     fn propose_configuration(&mut self, zxid: Zxid, configuration: Configuration, out: &mut Effects) {
         assert!(self.reconfiguring.is_none(), "one reconfiguration at a time");
         out.push(Effect::Persist(Durable::NextConfiguration(Box::new(configuration.clone()))));
-        let quorums = Quorums::new(&self.configuration, Some(&configuration));
+        let both = Some(&configuration).filter(|_| !is_on(Mutation::ChangedByOneQuorum));
+        let quorums = Quorums::new(&self.configuration, both);
         self.rules.push_back((zxid, quorums));
         self.next = Some(configuration.clone());
         self.reconfiguring = Some((zxid, configuration));

@@ -6,6 +6,8 @@
 
 mod captures;
 mod faults;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod net;
 mod node;
 mod script;

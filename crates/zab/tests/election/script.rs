@@ -33,7 +33,7 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/election");
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test may rewrite what it expects")]
-fn stories_end_as_they_are_told() {
+pub(crate) fn stories_end_as_they_are_told() {
     let rewrites = std::env::var_os("ZABD_REWRITE").is_some();
     let mut differences = String::new();
     let stories = stories();

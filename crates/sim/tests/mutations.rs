@@ -1,0 +1,100 @@
+//! The bugs that whole ensembles must find, and within how many seeds, from 0 on.
+//!
+//! Most are found by the worlds that [`Plan::draw`] makes. Where a rare order of events is needed, a plan of its own makes
+//! that likely. Each seed that finds a mutation is lived once more without it, and then nothing may be wrong.
+#![cfg(feature = "mutations")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use zabd_mutation::Mutation::{self, *};
+use zabd_mutation::Suite;
+use zabd_sim::plan::{Fault, Plan};
+use zabd_sim::shrink::failure;
+use zabd_storage::disk::Crash;
+
+/// One mutation, the number of seeds within which it must be found, and what they make.
+type Hunt = (Mutation, u64, fn(u64) -> Plan);
+
+const HUNTED: &[Hunt] = &[
+    (SnapshotMislabelled, 20, replaced),
+    (EmptyMajorityElected, 100, Plan::draw),
+    (LargerIdWins, 100, Plan::draw),
+    (LeaderStaysWithoutQuorum, 100, Plan::draw),
+    (VoteBeforeSettled, 100, Plan::draw),
+    (EventLost, 100, Plan::draw),
+    (SessionExpiredTwice, 100, Plan::draw),
+    (OwnerCheckSkipped, 500, Plan::draw),
+    (ClosingSessionAccepted, 100, Plan::draw),
+    (SessionsForgotten, 100, Plan::draw),
+    (ExpiryChecksOwner, 100, Plan::draw),
+    (TouchesIgnored, 20, calm),
+    (SyncAnsweredLocally, 20, calm),
+    (ClientAheadAccepted, 100, Plan::draw),
+    (ReadOvertakesWrite, 100, Plan::draw),
+    (EphemeralsStay, 100, Plan::draw),
+    (CversionOffByOne, 100, Plan::draw),
+    (MultiNotAtomic, 100, Plan::draw),
+    (DigestIgnored, 100, Plan::draw),
+    (LogNotSynced, 100, Plan::draw),
+    (SnapshotNamedAhead, 100, Plan::draw),
+    (SnapshotWithoutSessions, 100, Plan::draw),
+    (SnapshotNotFrozen, 100, Plan::draw),
+    (DamageForgotten, 20, replaced),
+];
+
+/// Nothing goes wrong for long enough that a session would expire of which nobody told the leader. Disks are slower than the
+/// network, so that learners show later what their leader has answered.
+fn calm(seed: u64) -> Plan {
+    Plan { clients: 5, trouble_ms: 15_000, network_ms_max: 5, disk_ms_max: 30, ..Plan::draw(seed) }.calm()
+}
+
+/// One server after the other loses its disk, is given a leader's snapshot, which is the only one that it has, and finds
+/// that damaged. What is committed takes its time to be applied, and leaders have their history on disk only.
+fn replaced(seed: u64) -> Plan {
+    let plan =
+        Plan { voters: 3, weights: "", clients: 5, trouble_ms: 8000, network_ms_max: 20, ..Plan::draw(seed) };
+    let mut faults = vec![(400, Fault::PowerFails { kind: Crash::KeepsUnsynced, down_ms: 50 })];
+    for (turn, at_ms) in (1500..plan.trouble_ms).step_by(1600).enumerate() {
+        let (at, place) = (turn % 3, seed as usize * 97 % 1000);
+        faults.push((at_ms, Fault::Emptied { at, down_ms: 50 }));
+        faults.push((at_ms + 800, Fault::Rots { at, place, down_ms: 50 }));
+    }
+    Plan { disk_ms_max: 5, kept: 0, snapshot_every: 100_000, faults, ..plan }
+}
+
+/// The first seed that finds it, and what is wrong there.
+fn hunt(&(mutation, seeds, plan): &Hunt) -> Option<(u64, String)> {
+    let dies_of = |seed| zabd_mutation::with(mutation, || failure(seed, &plan(seed)));
+    (0..seeds).find_map(|seed| dies_of(seed).map(|why| (seed, why)))
+}
+
+#[test]
+fn known_bugs_of_ensembles_are_found() {
+    let listed: Vec<_> = HUNTED.iter().map(|(mutation, ..)| *mutation).collect();
+    assert_eq!(listed, Suite::Ensembles.mutations(), "each is hunted, once");
+    for (mutation, seeds, _) in HUNTED {
+        zabd_mutation::assert_documented(*mutation, &format!("{seeds} seeds"));
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(hunted) = HUNTED.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (mutation, seeds, plan) = hunted;
+            let what = match hunt(hunted) {
+                None => Some(format!("{mutation:?} survives {seeds} seeds")),
+                Some((seed, why)) => {
+                    println!("{mutation:?}: seed {seed}: {}", why.lines().next().unwrap_or_default());
+                    failure(seed, &plan(seed))
+                        .map(|why| format!("seed {seed} fails without {mutation:?}: {why}"))
+                }
+            };
+            wrong.lock().expect("what panics is caught").extend(what);
+        }
+    };
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
+    std::panic::set_hook(hook);
+    let wrong = wrong.into_inner().expect("what panics is caught");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
