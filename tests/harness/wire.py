@@ -123,8 +123,8 @@ class Closed(AssertionError):
 class Connection:
     """One TCP connection that carries frames."""
 
-    def __init__(self, port, timeout=20):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=20, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
 
@@ -201,8 +201,8 @@ class Session(Connection):
     of a transaction that it was asked for elsewhere, and knows its own clients' by session and number.
     """
 
-    def __init__(self, port, timeout_ms=10_000, session_id=0, password=bytes(16), last_zxid=0, xid=0):
-        super().__init__(port)
+    def __init__(self, port, timeout_ms=10_000, session_id=0, password=bytes(16), last_zxid=0, xid=0, host="127.0.0.1"):
+        super().__init__(port, host=host)
         self.send_frame(connect_request(timeout_ms, session_id, password, last_zxid))
         frame = self.frame()
         if frame is None:

@@ -8,6 +8,7 @@ import pytest
 
 from harness import wire
 from harness.servers import four_letter_word
+from harness.snapshots import node, write_snapshot
 from harness.waiting import eventually
 from harness.wire import Writer
 
@@ -316,3 +317,51 @@ def test_logs_without_a_snapshot_are_refused_unless_they_are_trusted(start, ends
     server.start()
     shown = re.search(r"Zxid: (0x[0-9a-f]+)", four_letter_word(server.port, "srvr")).group(1)
     assert int(shown, 16) == last
+
+
+# --- States that take very long to bring about ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ["java395 X", "X java395", "X X"])
+def test_a_counter_of_children_ends_at_its_largest_value(start, kind, route, tmp_path):
+    """Behind 2³¹−1 nothing is numbered any more, and a server that reads the log of another has the same tree."""
+    first, second = (kind if each == "X" else each for each in route.split())
+    write_snapshot(tmp_path / "data", 0x10, [node("/n", cversion=2**31 - 2)])
+    server = start(first, data_dir=tmp_path / "data")
+    session = wire.Session(server.port, LONG_MS)
+    made = [session.create("/n/s-", flags=2) for _ in range(3)]
+    made.append(session.create("/n/named"))
+    assert [reply.err for reply in made] == [0, 0, -110, 0]
+    assert [reply.reader().ustring() for reply in made[:2]] == ["/n/s-2147483646", "/n/s-2147483647"]
+    before = shown(session, "/n")
+    # Java's clients see both what came and what went: twice the counter, less the children.
+    assert (before["cversion"], before["pzxid"]) == (2 * (2**31 - 1) - 3 - 2**32, made[0].zxid)
+    server.kill()
+    server = start(second, data_dir=tmp_path / "data")
+    assert shown(wire.Session(server.port, LONG_MS), "/n") == before
+    if "java395" not in (first, kind):
+        assert figures(server)["digest_mismatches_count"] == "0"
+
+
+def shown(session, path):
+    return session.call(wire.EXISTS, Writer().ustring(path).boolean(False).bytes).reader().stat()
+
+
+def test_a_list_that_a_snapshot_lacks_lets_nobody_in(start, only_zabd, tmp_path):
+    write_snapshot(tmp_path / "data", 0x10, [node("/n", acl=7)])
+    session = wire.Session(start("zabd", data_dir=tmp_path / "data").port, LONG_MS)
+    get = Writer().ustring("/n").boolean(False).bytes
+    assert session.call(wire.GET_DATA, get).err == -102
+    assert session.create("/n/below").err == -102
+
+
+def test_a_hole_behind_the_newest_snapshot_is_refused(start, ends, only_zabd, tmp_path):
+    write_snapshot(tmp_path / "data", 0x10, [])
+    server = start("zabd", data_dir=tmp_path / "data")
+    wire.Session(server.port, LONG_MS)
+    server.kill()
+    for path in files(server, "snapshot"):
+        path.unlink()
+    write_snapshot(tmp_path / "data", 0xE, [])
+    ended = ends("zabd", server.directory / "zoo.cfg")
+    assert ended.status != 0 and "the transactions from 0xf on are missing" in ended.out + ended.err

@@ -270,6 +270,15 @@ def test_port_and_directory(start_with, tmp_path, of_kind, each):
 
 
 @BOTH
+def test_directories_are_shown_from_the_root(start_with, tmp_path, of_kind, each):
+    port = free_port()
+    words = [f"-Dzookeeper.{WORDS}=*", "-Dzookeeper.admin.enableServer=false", port, "./data"]
+    server = start_with(of_kind(each), port, *words)
+    shown = conf(server)
+    assert {shown["dataDir"], shown["dataLogDir"]} == {f"{server.directory}/./data/version-2"}
+
+
+@BOTH
 def test_properties_count_with_their_prefix_and_zoo_cfg_beats_them(cfg, start_with, of_kind, each):
     path = cfg(f"{WORDS}=isro")
     port = port_of(path)

@@ -13,7 +13,7 @@ from harness.servers import four_letter_bytes, four_letter_word
 from harness.waiting import eventually
 from harness.wire import Connection, Reader, Writer, connect_request
 
-from .client import BAD_VERSION, OK, Client, path_watch
+from .client import BAD_VERSION, NO_AUTH, OK, Client, path_and, path_watch
 
 FRAME_MAX = 0xFFFFF
 
@@ -49,6 +49,12 @@ def test_a_frame_may_be_as_long_as_jute_maxbuffer(client, home):
 @pytest.mark.parametrize("length", [-1, -(1 << 31), FRAME_MAX + 1, (1 << 31) - 1])
 def test_a_bad_length_closes_at_once(house, length):
     assert closes(house.port, struct.pack(">i", length))
+
+
+def test_a_request_for_a_session_is_short(house, only_zabd):
+    request = bytes(connect_request())
+    assert len(answer(house.port, request + bytes((64 << 10) - len(request)))) == 4 + 37
+    assert closes(house.port, struct.pack(">i", (64 << 10) + 1))
 
 
 def test_a_reply_may_be_longer_than_a_request(client, home):
@@ -364,6 +370,37 @@ def test_a_session_that_cannot_be_resumed_is_refused_with_zeros(house, client, w
         rf"Incorrect password from \S+ for session 0x{session_id:x}" if what == "password"
         else rf"Invalid session 0x{session_id:x} for client \S+, probably expired")
     eventually(lambda: re.search(said, house.log()))
+
+
+def test_an_address_of_ipv6_is_written_in_eight_groups(house_of):
+    house = house_of(config={"clientPortAddress": "::"}, properties={"audit.enable": "true"})
+    client = house.client(host="::1")
+    assert client.create("/v6").err == OK
+    if house.kind != "java38":
+        reader = client.call(wire.WHO_AM_I).reader()
+        assert reader.vector(lambda: (reader.ustring(), reader.ustring())) == [("ip", "0:0:0:0:0:0:0:1")]
+    port = client.socket.getsockname()[1]
+    for word in ("cons", "stat"):
+        assert f" /[0:0:0:0:0:0:0:1]:{port}[1](" in four_letter_word(house.port, word), word
+    line = eventually(lambda: re.search("user=.*znode=/v6.*", house.log()))[0]
+    assert line.split("\t")[:2] == ["user=0:0:0:0:0:0:0:1", "ip=0:0:0:0:0:0:0:1"]
+    entries = (("::1", OK), ("0:0:0:0:0:0:0:1", OK), ("::2", NO_AUTH))
+    for number, (entry, expected) in enumerate(entries):
+        assert client.create(f"/acl-{number}", acl=((31, "ip", entry),)).err == OK
+        assert client.get(f"/acl-{number}").err == expected, entry
+
+
+def test_a_refused_update_is_no_operation_to_operators(house, client, home):
+    def shown():
+        return re.search(rf"sid=0x{client.session_id:x},lop=(\w+)", four_letter_word(house.port, "cons"))[1]
+
+    for ask, word in (
+        (lambda: client.delete(f"{home}/none"), "NA"), (lambda: client.get(f"{home}/none"), "GETD"),
+        (lambda: client.create(home), "NA"), (lambda: client.set(home, b""), "SETD"),
+        (lambda: client.call(wire.MULTI, wire.multi_body([(wire.DELETE, path_and(f"{home}/none", -1))])), "MULT"),
+    ):
+        ask()
+        assert shown() == word
 
 
 def test_four_letter_words_need_no_session(house):

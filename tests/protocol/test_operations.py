@@ -289,8 +289,9 @@ def test_ephemerals_of_the_session_are_listed_by_prefix(client, other, home):
     paths = [f"{home}/{name}" for name in ("a", "ab", "b")]
     for path in paths:
         client.create(path, flags=EPHEMERAL)
-    for everything in (None, "", " ", "/", " / "):
+    for everything in (None, "", " ", "/", " / ", "\x1f/\t\0"):
         assert listed(client, everything) == paths
+    assert listed(client, "\u2003") == [], "Java trims ASCII only"
     assert listed(client, f"{home}/a") == paths[:2]
     assert listed(client, f"{home}/b/") == [] == listed(other, None)
 

@@ -9,7 +9,7 @@ from harness.servers import Server
 from harness.waiting import eventually
 
 from .client import (
-    ALL, BAD_VERSION, MARSHALLING, NO_AUTH, OK, QUOTA_EXCEEDED, data_body, multi_results)
+    ALL, BAD_VERSION, CONTAINER, MARSHALLING, NO_AUTH, OK, QUOTA_EXCEEDED, data_body, multi_results)
 from .conftest import House, numbers
 
 
@@ -21,6 +21,18 @@ def set_quota(client, path, limits):
         client.create(at)
     assert client.create(f"{at}/zookeeper_limits", None if limits is None else limits.encode()).err == OK
     assert client.create(f"{at}/zookeeper_stats", b"count=0,bytes=0").err == OK
+
+
+def test_a_usage_node_is_answered_as_it_was_asked_for(house):
+    client = house.client()
+    client.create("/asked", b"1234")
+    assert client.create("/zookeeper/quota/asked").err == OK
+    for opcode in (wire.CREATE2, wire.CREATE_CONTAINER):
+        flags = CONTAINER if opcode == wire.CREATE_CONTAINER else 0
+        reader = client.create("/zookeeper/quota/asked/zookeeper_stats", b"x", flags=flags, opcode=opcode).reader()
+        assert reader.ustring() and reader.stat()["dataLength"] == 1
+        assert usage(client, "/asked").startswith("count=1,bytes=4")
+        client.delete("/zookeeper/quota/asked/zookeeper_stats")
 
 
 def usage(client, path):

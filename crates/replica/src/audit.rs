@@ -198,7 +198,8 @@ fn users(identities: &[Id<'static>]) -> String {
         "digest" => id.id().split(':').next().unwrap_or("").to_owned(),
         _ => id.id().to_owned(),
     };
-    let names: Vec<String> = identities.iter().map(name).filter(|name| !name.trim().is_empty()).collect();
+    let names: Vec<String> =
+        identities.iter().map(name).filter(|name| !name.trim_matches(|c| c <= ' ').is_empty()).collect();
     names.join(",")
 }
 

@@ -286,7 +286,8 @@ impl<'s, 'a> Server<'s, 'a> {
     fn get_ephemerals(&mut self) -> Result<(), Refusal> {
         let request: GetEphemeralsRequest = self.decode()?;
         let prefix = request.prefix.unwrap_or_default();
-        let all = matches!(prefix.trim(), "" | "/");
+        // Java's `String.trim` takes everything up to the space, control characters too, and no other space.
+        let all = matches!(prefix.trim_matches(|c| c <= ' '), "" | "/");
         let mut paths = self.tree.ephemerals(self.read.session);
         paths.retain(|path| all || path.starts_with(&*prefix));
         self.answer(|w| w.vector(&paths, |w, path| w.ustring(path)))

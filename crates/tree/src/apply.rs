@@ -107,6 +107,14 @@ pub struct DigestMismatch {
     pub actual: u64,
 }
 
+/// What becomes of a counter of children when a record says `recorded`; nothing, if it stays, and its zxid with it. It only
+/// rises: over a fuzzy snapshot it may be ahead, and behind 2³¹−1 the next number is a smaller one. Java's
+/// `DataTree.createNode`; every member must do the same with the same record.
+pub(crate) fn raised_cversion(before: i32, recorded: i32) -> Option<i32> {
+    let recorded = if recorded == -1 { before.wrapping_add(1) } else { recorded };
+    (recorded > before).then_some(recorded)
+}
+
 /// The tree's digest behind a record, if the record says it in the way that this tree counts it.
 fn stated_digest(entry: &Entry<'_>) -> Option<u64> {
     entry.digest.filter(|digest| digest.version == TxnDigest::VERSION).map(|digest| digest.tree)
@@ -270,13 +278,15 @@ impl Tree {
             ..StatPersisted::default()
         };
         let id = self.attach(parent, &create.path, create.data, &create.acl, stat);
+        // As it was asked for: what follows may write the text of a quota's usage over it.
+        let stat = self.stat_of(id);
         self.count_usage(&create.path, 1, create.data.map_or(0, <[u8]>::len) as i64);
         effects.change(Change::Created {
             path: &create.path,
             acl: self.acls.list(self.nodes.get(id).acl),
             parent_acl: self.acls.list(self.nodes.get(parent).acl),
         });
-        OpResult::Created { stat: self.stat_of(id) }
+        OpResult::Created { stat }
     }
 
     /// A replayed creation of a znode that a fuzzy snapshot has already: the snapshot may have its
@@ -289,11 +299,9 @@ impl Tree {
     }
 
     fn raise_cversion(&mut self, zxid: Zxid, parent: NodeId, cversion: i32) {
-        let before = self.nodes.get(parent).stat.cversion;
-        let cversion = if cversion == -1 { before.wrapping_add(1) } else { cversion };
-        if cversion > before || cversion == before.wrapping_add(1) {
+        if let Some(raised) = raised_cversion(self.nodes.get(parent).stat.cversion, cversion) {
             self.change_stat(parent, |stat| {
-                stat.cversion = cversion;
+                stat.cversion = raised;
                 stat.pzxid = zxid;
             });
         }

@@ -89,6 +89,32 @@ impl World {
     }
 }
 
+/// Behind 2³¹−1 the counter of children stays, and with it the zxid of its last change, whatever a record says. The digest
+/// in the record is that of the tree behind it: `World::apply` compares it.
+#[test]
+fn a_counter_of_children_ends_at_its_largest_value() {
+    let mut world = World::new(1);
+    world.tree.change_stat(NodeId::ROOT, |stat| stat.cversion = i32::MAX - 1);
+    let mut create = |name: &str, flags| {
+        let create = CreateRequest { path: name.into(), data: None, acl: Some(vec![Acl::open()]), flags };
+        let request = CreateTtlRequest { create, ttl_ms: -1 };
+        world.apply(SessionId(1), WriteRequest::Create { op: OpCode::Create, request });
+        let stat = world.tree.node("/").unwrap().persisted();
+        (stat.cversion, stat.pzxid, world.tree.node(name).is_some() || flags == 2)
+    };
+    assert_eq!(create("/n-", 2), (i32::MAX, Zxid(1), true));
+    assert_eq!(create("/n-", 2), (i32::MAX, Zxid(1), true));
+    assert_eq!(create("/named", 0), (i32::MAX, Zxid(1), true));
+    assert_eq!(create("/n-", 2), (i32::MAX, Zxid(1), true));
+    let mut names: Vec<_> = world.tree.node("/").unwrap().child_names().map(str::to_owned).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["n-2147483646", "n-2147483647", "named", "zookeeper"],
+        "the last numbered one was there"
+    );
+}
+
 /// Everything that a client, or another server, could tell.
 fn describe(tree: &Tree) -> String {
     let mut lines = vec![format!("{:?} {:?}", tree.digest(), tree.sessions().collect::<Vec<_>>())];

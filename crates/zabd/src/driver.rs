@@ -15,7 +15,6 @@
 //!   is let go, and a connection empties its mailbox after it has taken that lock: it can never send
 //!   what a change shows before the change's event.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
@@ -30,6 +29,7 @@ use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, peer};
 
 use crate::log_writer::{LogQueue, Operation};
+use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::quorum::Quorum;
 use crate::quota_log::QuotaLog;
@@ -452,11 +452,6 @@ impl Driver {
         }
         core.mailed = mailed;
     }
-}
-
-/// As Java prints an address that nobody looked up.
-pub fn shown(address: SocketAddr) -> String {
-    format!("/{}", SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
 impl Driver {

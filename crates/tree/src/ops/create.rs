@@ -8,6 +8,7 @@ use zabd_mutation::{Mutation, is_on};
 
 use super::{canonical, parent_of};
 use crate::acl::{self, Caller};
+use crate::apply::raised_cversion;
 use crate::owner::{Owner, TTL_MS_MAX};
 use crate::pending::{Pending, Planned, PlannedAcl, planned_crc};
 use crate::tree::Tree;
@@ -73,12 +74,15 @@ impl Pending {
             }
             _ => (OpCode::Create, CreateKind::Plain { ephemeral: false }, Owner::Nobody),
         };
-        let mut raised = parent.clone();
-        raised.stat.cversion =
+        let parent_cversion =
             parent.stat.cversion.wrapping_add(1 + i32::from(is_on(Mutation::CversionOffByOne)));
-        raised.stat.pzxid = header.zxid;
+        let mut raised = parent.clone();
+        // What applying will make of it. Java counts on here, and then finds another digest than it logged.
+        if let Some(cversion) = raised_cversion(parent.stat.cversion, parent_cversion) {
+            raised.stat.cversion = cversion;
+            raised.stat.pzxid = header.zxid;
+        }
         raised.num_children += 1;
-        let parent_cversion = raised.stat.cversion;
         let node = Planned {
             stat: StatPersisted {
                 czxid: header.zxid,

@@ -7,6 +7,7 @@ use zabd_jute::OpCode;
 
 use super::VERSION;
 use crate::introspect::{Introspection, READ_ONLY};
+use crate::net::java_address::shown;
 use crate::net::{Client, Summary};
 
 /// The server without its connections.
@@ -81,8 +82,8 @@ fn line(server: &Introspection, client: &Client, brief: bool) -> String {
     // A connection that has a session waits for requests: interest in reading.
     let interest = u8::from(session != 0);
     let mut text = format!(
-        " /{}[{interest}](queued={},recved={},sent={}",
-        address(client),
+        " {}[{interest}](queued={},recved={},sent={}",
+        shown(client.address),
         figures.outstanding,
         figures.received,
         figures.sent
@@ -111,11 +112,6 @@ fn line(server: &Introspection, client: &Client, brief: bool) -> String {
     }
     text.push_str(")\n");
     text
-}
-
-/// The other end as Java prints it: IPv4 as such also on a dual-stack socket.
-pub(super) fn address(client: &Client) -> std::net::SocketAddr {
-    std::net::SocketAddr::new(client.address.ip().to_canonical(), client.address.port())
 }
 
 /// `Request.op2String` of the Java server.

@@ -1,6 +1,7 @@
 //! `conf`, `envi` and `dirs`: how the server was started, and where.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use zabd_config::Config;
 use zabd_storage::disk::RealDisk;
@@ -18,8 +19,8 @@ pub(super) fn conf(server: &Introspection) -> String {
          dataLogSize={log_bytes}\ntickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
          clientPortListenBacklog={}\nserverId={}\n",
         server.address.lock().port(),
-        directories.snapshots.display(),
-        directories.logs.display(),
+        absolute(&directories.snapshots).display(),
+        absolute(&directories.logs).display(),
         config.tick_time_ms,
         config.max_client_cnxns_per_ip,
         config.session_timeout_ms_min,
@@ -27,6 +28,11 @@ pub(super) fn conf(server: &Introspection) -> String {
         config.client_port_listen_backlog,
         Config::REPORTED_SERVER_ID,
     )
+}
+
+/// `File.getAbsolutePath`: nothing is resolved, not even a dot.
+fn absolute(path: &Path) -> PathBuf {
+    std::env::current_dir().map_or_else(|_| path.to_owned(), |here| here.join(path))
 }
 
 /// Whether this server takes writes; what clients ask that look for one which does.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::clients::address;
 use super::date::java_date;
 use crate::introspect::Introspection;
+use crate::net::java_address::shown;
 use zabd_replica::{Replica, Serving, SessionBucket};
 
 /// Sessions, ephemerals, connections.
@@ -87,7 +87,7 @@ fn connections(server: &Introspection) -> Vec<(i64, Vec<String>)> {
         };
         let end_ms = ((client.counters.heard_ms.load(Relaxed) + timeout_ms) / 10_000 + 1) * 10_000;
         let session = client.counters.session.load(Relaxed);
-        let line = format!("ip: /{} sessionId: {session:#x}", address(client));
+        let line = format!("ip: {} sessionId: {session:#x}", shown(client.address));
         buckets.entry(end_ms).or_default().push(line);
     }
     buckets.into_iter().collect()

@@ -34,6 +34,8 @@ pub struct Mail {
     pub answers: u32,
     /// The zxid in the last of the answers.
     pub zxid: i64,
+    /// Whether the last of the answers is an error.
+    pub is_error: bool,
     /// The session that the connection asked for, with its timeout in milliseconds.
     pub session: Option<(SessionId, i32)>,
     /// The connection ends when the bytes are sent.
@@ -102,6 +104,7 @@ impl Client {
             mail.answers += 1;
             // Length and xid come before it.
             mail.zxid = bytes.get(8..16).and_then(|b| b.try_into().ok()).map_or(0, i64::from_be_bytes);
+            mail.is_error = bytes.get(16..20).is_some_and(|error| error != [0; 4]);
         }
         drop(mail);
         self.tell()
@@ -187,6 +190,7 @@ impl Client {
             frames: std::mem::take(&mut mail.frames),
             answers: std::mem::take(&mut mail.answers),
             zxid: mail.zxid,
+            is_error: mail.is_error,
             session: mail.session.take(),
             close: mail.close,
             abort: mail.abort,

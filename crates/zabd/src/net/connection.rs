@@ -42,6 +42,7 @@ use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
 use super::figures::{Responses, ServerCounters, Summary};
 use super::io_thread::ReadyList;
+use super::java_address;
 use super::large_requests::{Held, LargeRequests};
 use super::request_throttle::{Line, Place, RequestThrottle};
 use super::throttle::ConnectionThrottle;
@@ -53,6 +54,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
+/// What operators are shown in the place of a refused update.
+const NO_OP: i32 = 0;
 /// How much small requests in a row share.
 const SHARED_BYTES: usize = 4 << 10;
 /// Buffers above this size are freed, not kept for reuse.
@@ -199,6 +202,8 @@ struct Tally {
     pipeline: Summary,
     responses: Responses,
     last: Option<(i32, i32)>,
+    /// Whether an update was refused behind that: Java forgets what it was.
+    is_refused: bool,
     /// Of the last answer.
     zxid: i64,
 }
@@ -221,7 +226,7 @@ impl Connection {
             client,
             _admission: admission,
             phase: Phase::First,
-            identities: initial_identities(&address.ip().to_canonical().to_string()),
+            identities: initial_identities(&java_address::host(address)),
             session: SessionId::NONE,
             timeout_ms: 0,
             bucket_end_ms: 0,
@@ -284,7 +289,8 @@ impl Connection {
         self.tally.sent += u64::from(mail.frames);
         if mail.answers > 0 {
             self.tally.zxid = mail.zxid;
-            self.count_answers(mail.answers as usize);
+            let was_update = self.count_answers(mail.answers as usize);
+            self.tally.is_refused = was_update && mail.is_error;
         }
         if let Some((session, timeout_ms)) = mail.session {
             self.establish(session, timeout_ms);
@@ -314,11 +320,13 @@ impl Connection {
         self.phase = Phase::Open;
     }
 
-    fn count_answers(&mut self, answers: usize) {
+    /// Whether the last of the answers is that of an update.
+    fn count_answers(&mut self, answers: usize) -> bool {
         let answered = answers.min(self.unanswered.len());
         if answered == 0 {
-            return;
+            return false;
         }
+        let was_update = self.unanswered[answered - 1].is_update;
         let now_ms = self.service.driver.clock.monotonic_ms();
         let mut latency = self.service.counters.latency.lock();
         for Unanswered { came_ms, is_update, weight, .. } in self.unanswered.drain(..answered) {
@@ -332,6 +340,7 @@ impl Connection {
             self.unanswered.shrink_to(KEPT_UNANSWERED_MAX);
         }
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
+        was_update
     }
 
     /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
@@ -490,6 +499,9 @@ impl Connection {
             figures.last_cxid = i64::from(xid);
             figures.last_response_ms = wall_ms();
             figures.last_latency_ms = tally.pipeline.max;
+        }
+        if tally.is_refused {
+            figures.last_op = NO_OP;
         }
     }
 

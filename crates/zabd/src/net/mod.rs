@@ -12,6 +12,7 @@ mod connection;
 mod figures;
 mod half_frames;
 mod io_thread;
+pub mod java_address;
 mod large_requests;
 mod request_throttle;
 mod throttle;

@@ -8,7 +8,7 @@ use zabd_replica::auth::{AuthRefused, authenticate};
 use zabd_replica::watches::Identities;
 
 use super::{Connection, Phase};
-use crate::driver::shown;
+use crate::net::java_address::{self, shown};
 
 /// Nobody is so many people; each identity is compared with each entry of an access list.
 const IDENTITIES_MAX: usize = 1000;
@@ -24,7 +24,7 @@ impl Connection {
         };
         let ensemble_name = (packet.scheme.as_deref() == Some("ensemble"))
             .then(|| packet.auth.is_some_and(|name| !name.is_empty()));
-        let address = self.client.address.ip().to_canonical().to_string();
+        let address = java_address::host(self.client.address);
         match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
             Ok(identities) if is_too_much(&identities) => {
                 let scheme = packet.scheme.as_deref().unwrap_or_default().escape_debug();

@@ -11,8 +11,8 @@ use zabd_replica::{Input, Request, SessionRequest};
 use zabd_tree::Tree;
 
 use super::{Asked, BATCH, Connection, Phase, Service, Shared, Unanswered};
-use crate::driver::shown;
 use crate::net::figures::Sent;
+use crate::net::java_address::shown;
 use crate::net::large_requests::Held;
 use crate::net::request_throttle::Admitted;
 
@@ -27,6 +27,10 @@ pub(super) struct Turn<'t> {
     /// A copy of a part of the chunk, which the requests for the driver share.
     pub(super) shared: Shared,
 }
+
+/// How long a request for a session may be, in bytes. Java takes what `jute.maxbuffer` allows, a megabyte, from whoever
+/// connects. The request has 28 bytes, a password, of which nobody sends more than the 16 that a server gave it, and a flag.
+const CONNECT_BYTES_MAX: usize = 64 << 10;
 
 impl Connection {
     /// Works off what stands in `bytes`; returns how much of it is done.
@@ -75,14 +79,17 @@ impl Connection {
             self.phase = Phase::Handshake;
         }
         let length = i32::from_be_bytes(*head);
-        let Some(length) =
-            usize::try_from(length).ok().filter(|l| *l <= self.service.options.frame_bytes_max)
-        else {
+        let configured_max = self.service.options.frame_bytes_max;
+        let length_max = match self.phase {
+            Phase::Handshake => configured_max.min(CONNECT_BYTES_MAX),
+            _ => configured_max,
+        };
+        let Some(length) = usize::try_from(length).ok().filter(|l| *l <= length_max) else {
             tracing::warn!(
                 "Len error. A message from {} with advertised length of {length} is either a malformed message or \
-                 too large to process (length is greater than jute.maxbuffer={})",
+                 too large to process (length is greater than jute.maxbuffer={configured_max}, or, of a request for a \
+                 session, than {CONNECT_BYTES_MAX})",
                 shown(self.client.address),
-                self.service.options.frame_bytes_max
             );
             self.phase = Phase::Closing;
             return false;
@@ -146,6 +153,7 @@ impl Connection {
         };
         let body = &frame[8..];
         self.tally.last = Some((header.op, header.xid));
+        self.tally.is_refused = false;
         if header.op == OpCode::Auth.code() {
             self.on_auth(header, body);
         } else if header.op == OpCode::Sasl.code() {
