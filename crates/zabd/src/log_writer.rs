@@ -5,6 +5,7 @@
 //!
 //! - *no room*: the batch stays, the replica refuses new writes, and the append is tried again until
 //!   there is room; nothing that was proposed is lost, nothing is acknowledged early;
+//! - *no descriptor for the next file*: likewise;
 //! - *a failed sync*: the process ends. After it the page cache can no longer be trusted to hold what
 //!   it claims to, so trying again may acknowledge what is not there.
 //!
@@ -478,12 +479,9 @@ impl LogWriter {
         loop {
             let begin = Instant::now();
             match self.log.sync() {
-                Err(LogError::NoSpace { path, .. }) => {
+                Err(error @ (LogError::NoSpace { .. } | LogError::NoDescriptor { .. })) => {
                     if !is_full {
-                        tracing::error!(
-                            "No room to append to {}: free some space on its disk",
-                            path.display()
-                        );
+                        tracing::error!("Writes wait: {error}");
                         self.driver.feed([Input::DiskFull]);
                     }
                     is_full = true;

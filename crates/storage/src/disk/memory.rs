@@ -197,6 +197,8 @@ struct State {
     stopped: bool,
     sync_fails: bool,
     room: Option<usize>,
+    /// How many more files can be opened; `None` for any number.
+    opens: Option<usize>,
 }
 
 /// See the module's description. Clones are the same disk.
@@ -238,6 +240,11 @@ impl MemoryDisk {
     /// How many bytes still fit; `None` for any number.
     pub fn set_room(&self, room: Option<usize>) {
         self.state().room = room;
+    }
+
+    /// How many more files and directories can be opened, until the process has too many open; `None` for any number.
+    pub fn set_opens(&self, opens: Option<usize>) {
+        self.state().opens = opens;
     }
 
     /// Whether all syncs fail from now on.
@@ -283,6 +290,17 @@ impl State {
         }
     }
 
+    fn open(&mut self) -> io::Result<()> {
+        match &mut self.opens {
+            None => Ok(()),
+            Some(0) => Err(rustix::io::Errno::MFILE.into()),
+            Some(opens) => {
+                *opens -= 1;
+                Ok(())
+            }
+        }
+    }
+
     fn fault(&mut self) -> Option<Fault> {
         let fault = self.faults.get(&self.operations).copied();
         self.operations += 1;
@@ -321,6 +339,7 @@ impl Disk for MemoryDisk {
     fn create(&self, path: &Path) -> io::Result<MemoryFile> {
         let mut state = self.state();
         state.begin()?;
+        state.open()?;
         state.dirs.extend(path.ancestors().skip(1).map(Path::to_owned));
         let entry = if let Ok(entry) = state.find(path) {
             state.release(entry);
@@ -336,11 +355,14 @@ impl Disk for MemoryDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<MemoryFile> {
-        Ok(MemoryFile { disk: self.clone(), entry: self.state().find(path)? })
+        let mut state = self.state();
+        state.open()?;
+        Ok(MemoryFile { disk: self.clone(), entry: state.find(path)? })
     }
 
     fn read(&self, path: &Path) -> io::Result<Contents> {
-        let state = self.state();
+        let mut state = self.state();
+        state.open()?;
         Ok(Contents::Owned(state.entries[state.find(path)?].current.bytes()))
     }
 
@@ -356,7 +378,8 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.open()?;
         if !state.dirs.contains(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -387,6 +410,7 @@ impl Disk for MemoryDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.begin()?;
+        state.open()?;
         if state.sync_fails {
             return Err(io::Error::other("the disk failed"));
         }

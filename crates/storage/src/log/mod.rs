@@ -39,6 +39,14 @@ pub enum LogError {
         /// What the system said.
         source: io::Error,
     },
+    /// No file can be opened for what waits; nothing of it may be acknowledged, and trying again may succeed.
+    #[error("no file descriptor is free to open {}", path.display())]
+    NoDescriptor {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Reading or writing failed.
     #[error("cannot {action} {}", path.display())]
     Io {

@@ -281,6 +281,28 @@ fn a_full_disk_is_survived() {
     }
 }
 
+/// Wherever the beginning of a file lacks a descriptor, it is done again when there are some.
+#[test]
+fn too_many_open_files_are_survived() {
+    let attempt = |opens| {
+        let disk = empty_disk();
+        append(&mut log(&disk, 0), 1..=1).unwrap();
+        let mut log = log(&disk, 1);
+        disk.set_opens(Some(opens));
+        let refused = append(&mut log, 2..=4);
+        disk.set_opens(None);
+        if refused.is_err() {
+            assert!(matches!(refused, Err(LogError::NoDescriptor { .. })), "{refused:?}");
+            assert_eq!(recover(&disk.after(Crash::KeepsUnsynced)), [1], "nothing else was promised");
+            assert_eq!(log.sync().unwrap(), Zxid(4));
+        }
+        assert_eq!(read(&disk, 0).unwrap().0, [1, 2, 3, 4], "{opens} descriptors");
+        refused.is_err()
+    };
+    let needed = (0..20).find(|opens| !attempt(*opens)).expect("a file takes few descriptors");
+    assert!(needed >= 3, "the earlier life's file, the new one and the directory: {needed}");
+}
+
 #[test]
 fn a_failed_sync_is_the_end() {
     let disk = empty_disk();

@@ -22,7 +22,7 @@ use super::frame::{Frame, HEADER, first_frame_bytes, frame_at, frame_bytes, put_
 use super::repair::keep_copy;
 use super::torn::{UNSYNCED_BYTES_MAX, without_zeros_behind};
 use super::{LogError, Tail, io_error};
-use crate::disk::{Disk, DiskFile, is_full};
+use crate::disk::{Disk, DiskFile, is_full, is_out_of_descriptors};
 use crate::layout;
 
 /// Java takes more room when less than this is left, in bytes.
@@ -136,7 +136,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Makes every appended record durable; returns the last zxid that may be acknowledged. After
-    /// [`LogError::NoSpace`] nothing is lost, and calling again tries again.
+    /// [`LogError::NoSpace`] and [`LogError::NoDescriptor`] nothing is lost, and calling again tries again.
     pub fn sync(&mut self) -> Result<Zxid, LogError> {
         if self.is_poisoned {
             return Err(LogError::Poisoned);
@@ -144,7 +144,7 @@ impl<D: Disk> Log<D> {
         let Some(first) = self.first else { return Ok(self.last) };
         let outcome = self.sync_buffer(first);
         if let Err(error) = outcome {
-            self.is_poisoned = !matches!(error, LogError::NoSpace { .. });
+            self.is_poisoned = !matches!(error, LogError::NoSpace { .. } | LogError::NoDescriptor { .. });
             return Err(error);
         }
         self.first = None;
@@ -189,7 +189,8 @@ impl<D: Disk> Log<D> {
     /// take for one batch.
     fn sync_buffer(&mut self, first: Zxid) -> Result<(), LogError> {
         if self.open.is_none() {
-            let begun = begin_file(&self.disk, &self.dir, first, self.options, self.is_settled)?;
+            let begun = begin_file(&self.disk, &self.dir, first, self.options, self.is_settled);
+            let begun = begun.map_err(|error| without_descriptor(error, &self.dir))?;
             self.open = Some(begun);
             self.is_settled = true;
         }
@@ -299,6 +300,18 @@ fn begin_file<D: Disk>(
     }
     let length = HEADER.len() as u64;
     Ok(Open { file, path, position: length, length })
+}
+
+/// Only opening a file asks for a descriptor, and each step of beginning a file may be done again.
+fn without_descriptor(error: LogError, dir: &Path) -> LogError {
+    match error {
+        LogError::Io { source, .. } | LogError::SyncFailed { source, .. }
+            if is_out_of_descriptors(&source) =>
+        {
+            LogError::NoDescriptor { path: dir.to_owned(), source }
+        }
+        error => error,
+    }
 }
 
 /// What an earlier process wrote and did not sync was read back from the page cache; it must be durable

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,9 +14,13 @@ use zabd_jute::quorum::Address;
 
 use super::figures::ServerCounters;
 use super::io_thread::{IoThread, NewConnection};
+use super::java_address;
 
 /// How often a port that cannot be opened is tried again.
 const OPEN_RETRY: Duration = Duration::from_secs(1);
+
+/// So many descriptors are left for logs, snapshots and other members when clients take all others.
+const DESCRIPTORS_KEPT: u64 = 32;
 
 /// What the operator configured about the port.
 #[derive(Clone, Debug)]
@@ -119,6 +124,7 @@ impl Acceptor {
         let listener = self.listener.take().expect("an acceptor runs once");
         let mut listener = tokio::net::TcpListener::from_std(listener)?;
         let mut next = (0..=others.len()).cycle();
+        let mut is_short = false;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -133,10 +139,19 @@ impl Acceptor {
             };
             match accepted {
                 Ok((socket, address)) => {
+                    let was_short = std::mem::replace(&mut is_short, is_among_the_last(&socket));
+                    if is_short {
+                        if !was_short {
+                            tracing::warn!(
+                                "Too many open files: new connections are closed, for the last descriptors are kept for \
+                                 logs and snapshots; hint: raise the limit of open files (`ulimit -n`, `LimitNOFILE`)"
+                            );
+                        }
+                        self.reject(&socket);
+                        continue;
+                    }
                     let Some(admission) = self.admit(address.ip().to_canonical()) else {
-                        self.counters.connections_rejected.fetch_add(1, Relaxed);
-                        // Closed at once, without waiting for what the client may still send.
-                        let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+                        self.reject(&socket);
                         continue;
                     };
                     match next.next().and_then(|thread| others.get(thread)) {
@@ -177,6 +192,12 @@ impl Acceptor {
         }
     }
 
+    /// Closed at once, without waiting for what the client may still send.
+    fn reject(&self, socket: &tokio::net::TcpStream) {
+        self.counters.connections_rejected.fetch_add(1, Relaxed);
+        let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+    }
+
     fn admit(&self, address: IpAddr) -> Option<Admission> {
         let mut by_address = self.admitted.by_address.lock();
         let total: usize = if self.options.total_max > 0 { by_address.values().sum() } else { 0 };
@@ -186,12 +207,23 @@ impl Acceptor {
         }
         let count = by_address.get(&address).copied().unwrap_or(0);
         if self.options.per_address_max > 0 && count >= self.options.per_address_max {
-            tracing::warn!("Too many connections from /{address} - max is {}", self.options.per_address_max);
+            tracing::warn!(
+                "Too many connections from /{} - max is {}",
+                java_address::host((address, 0).into()),
+                self.options.per_address_max
+            );
             return None;
         }
         by_address.insert(address, count + 1);
         Some(Admission { admitted: self.admitted.clone(), address })
     }
+}
+
+/// Whether a descriptor is one of the last that this process may have; the lowest that is free is always given. Of a small
+/// limit, as nobody would set for a server, a quarter is kept.
+fn is_among_the_last(descriptor: &impl AsRawFd) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.is_some_and(|limit| descriptor.as_raw_fd() as u64 >= limit - DESCRIPTORS_KEPT.min(limit / 4))
 }
 
 /// The next address to listen at; never, on a server that stays where it is.
