@@ -13,7 +13,7 @@ from . import tables
 ROWS = tables.rows()
 # Sections of the manual whose keys belong to features of docs/compatibility/ensemble.md.
 OF_FEATURES = ("Ensemble", "TLS")
-RUST_TEST = re.compile(r"#\[test\]\s+(?:(?:#\[.*\]|//.*)\s+)*fn (\w+)")
+RUST_TEST = re.compile(r"#\[test\]\s+(?:(?:#\[.*\]|//.*)\s+)*(?:pub(?:\(\w+\))? )?fn (\w+)")
 
 
 @functools.cache
