@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests .deps/venv/bin/python -m ensemble.times --kinds zabd,java38
 
-Three servers with `tickTime=2000`, `initLimit=10`, `syncLimit=5`, on one machine and one disk; Java warm from the rounds before, as an
-operator's is. One client writes, one write after the other, through a follower; when that fails it tries all members in
+Three servers with `tickTime=2000`, `initLimit=10`, `syncLimit=5`, on one machine and one disk; Java with its own defaults and 2 GiB, warm
+from the rounds before, as an operator's is. One client writes, one write after the other, through a follower; when that fails it tries all members in
 turn without a pause worth mentioning. What is measured ends with an acknowledged write.
 """
 
@@ -19,10 +19,23 @@ from harness import wire
 
 from . import members
 
+JAVA_OPTIONS = ["-Xmx2g"]
 CONFIG = {"tickTime": 2000, "initLimit": 10, "syncLimit": 5}
 SET = bytes(wire.Writer().ustring("/written").buffer(bytes(100)).int(-1).bytes)
 ZNODES_PER_PARENT = 1000
 MULTI = 500
+
+
+class Timed(members.Ensemble):
+    """Three of a kind, started as an operator would."""
+
+    def __init__(self, kind, directory, is_started=True):
+        super().__init__([kind] * 3, directory, config=CONFIG, is_started=is_started)
+
+    def member(self, number, kind):
+        server = super().member(number, kind)
+        server.java_options = JAVA_OPTIONS
+        return server
 
 
 class Client:
@@ -78,7 +91,7 @@ def gap(ensemble, client, end):
 
 def first_write(kind, directory):
     """From the start of three empty servers to the first write."""
-    with members.Ensemble([kind] * 3, directory, config=CONFIG, is_started=False) as ensemble:
+    with Timed(kind, directory, is_started=False) as ensemble:
         begin = time.monotonic()
         for server in ensemble.members.values():
             server.start(wait=False)
@@ -102,7 +115,7 @@ def fill(ensemble, znodes):
 def restarts(kind, directory, znodes, turns):
     """From the start of a follower that was killed, and has missed a little, until it serves."""
     took = []
-    with members.Ensemble([kind] * 3, directory, config=CONFIG) as ensemble:
+    with Timed(kind, directory) as ensemble:
         fill(ensemble, znodes)
         follower = ensemble.others(ensemble.leader())[0]
         client = Client(ensemble)
@@ -124,7 +137,7 @@ def measure(kind, folder, arguments):
     rows = {}
     ends = {"killed": lambda server: server.kill(), "told": lambda server: server.stop()}
     for name in ends.keys() & set(arguments.rows):
-        with members.Ensemble([kind] * 3, folder / f"{kind}-{name}", config=CONFIG) as ensemble:
+        with Timed(kind, folder / f"{kind}-{name}") as ensemble:
             client = Client(ensemble)
             rows[name] = [gap(ensemble, client, ends[name]) for _ in range(arguments.turns)]
     if "first" in arguments.rows:

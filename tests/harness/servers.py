@@ -92,6 +92,7 @@ class Server:
         }
         self.properties = {"DigestAuthenticationProvider.superDigest": SUPER_DIGEST, **(properties or {})}
         self.environment = {}
+        self.java_options = JAVA_OPTIONS
         self.process = None
 
     @property
@@ -122,7 +123,7 @@ class Server:
             return [str(places.ZABD), *defines, str(config_path)]
         classpath = places.JAVA38_CLASSPATH if self.kind == "java38" else places.JAVA395_CLASSPATH
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-        return ["java", *JAVA_OPTIONS, "-Dfile.encoding=UTF-8", "-cp", classpath, *defines, main, str(config_path)]
+        return ["java", *self.java_options, "-Dfile.encoding=UTF-8", "-cp", classpath, *defines, main, str(config_path)]
 
     def start(self, wait=True):
         """Starts the process, and waits until it answers."""
