@@ -28,6 +28,15 @@ const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, con
 /// How many queued items are applied per bite: few, so that much happens in between.
 const APPLIED_MAX: usize = 3;
 
+/// A tree for a learner.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// As a stream.
+    pub body: Vec<u8>,
+    /// The transactions in it that nobody has shown yet: with it they come to those who never log them.
+    pub unshown: Vec<Zxid>,
+}
+
 /// A server's life, from a start to a crash.
 #[derive(Debug)]
 pub struct Running {
@@ -50,9 +59,11 @@ pub struct Running {
     /// Unanswered requests of each client's connection.
     pub unanswered: BTreeMap<ConnId, usize>,
     /// Images that were taken for learners and not sent yet.
-    pub images: BTreeMap<LinkId, Vec<u8>>,
-    /// Every transaction in its log that is not covered by an image of somebody else's.
+    pub images: BTreeMap<LinkId, Image>,
+    /// Every transaction in its log, and those in an image of somebody else's that nobody had shown yet.
     pub logged: BTreeSet<Zxid>,
+    /// Those in an image that has come and is not adopted yet.
+    pub received: Vec<Zxid>,
     /// What it was seen to show, so far.
     pub seen: Zxid,
     /// What was last told of it: what it is, and whom it takes for the leader.
@@ -133,6 +144,8 @@ pub struct Server {
     pub disk: MemoryDisk,
     /// What that has promised to keep.
     pub durable: Durable,
+    /// What [`Image::unshown`] said of the image that is the base of its disk.
+    pub covered: Vec<Zxid>,
     /// When it is woken next.
     pub wakes_at: i64,
     /// How far its clock of the time of day is ahead of the world's.
@@ -166,6 +179,7 @@ impl Server {
             running: None,
             disk: MemoryDisk::default(),
             durable: Durable::default(),
+            covered: Vec::new(),
             wakes_at: i64::MAX,
             clock_ms: 0,
             paused_until: 0,
@@ -187,6 +201,12 @@ impl Server {
         self.durable.assert_found(self.id, &found);
         truth.assert_found(self.id.0 as usize, &found.tree, &found.history);
         let Found { tree, history, epochs, logged, has_lost } = found;
+        // What was set aside is not the base any more.
+        if has_lost {
+            self.covered.clear();
+        }
+        let covered =
+            self.covered.iter().copied().filter(|zxid| *zxid <= tree.last_zxid()).collect::<Vec<_>>();
         let is_empty = tree.last_zxid() == Zxid::ZERO && epochs.current.0 == 0;
         let start = peer::Start {
             me: self.id,
@@ -220,7 +240,8 @@ impl Server {
             has_lost,
             unanswered: BTreeMap::new(),
             images: BTreeMap::new(),
-            logged: logged.into_iter().collect(),
+            logged: logged.into_iter().chain(covered).collect(),
+            received: Vec::new(),
             seen: Zxid::ZERO,
             stood: None,
             inbox: VecDeque::new(),

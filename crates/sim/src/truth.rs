@@ -111,6 +111,11 @@ impl Truth {
         }
     }
 
+    /// Whether somebody has shown this transaction.
+    pub fn has_shown(&self, zxid: Zxid) -> bool {
+        self.shown.contains(&zxid)
+    }
+
     /// What was proposed for a request, for people.
     pub fn proposals(&self, session: SessionId, xid: i32) -> Vec<Zxid> {
         let is_its = |zxid: &Zxid| {

@@ -97,3 +97,55 @@ fn an_empty_server_that_has_joined_an_epoch_votes_for_it() {
         World::with(seed, plan, false).run();
     }
 }
+
+/// The checker's own: transactions that were never committed while their leader reigned, came to others with its snapshot, and
+/// to everybody else with theirs. Nobody who had logged them ever showed them, so they were missed in what was shown.
+#[test]
+fn what_comes_with_snapshots_only_is_shown_too() {
+    let plan = Plan {
+        voters: 3,
+        observers: 0,
+        weights: "",
+        clients: 5,
+        trouble_ms: 4840,
+        network_ms_max: 5,
+        disk_ms_max: 30,
+        kept: 0,
+        snapshot_every: 20,
+        faults: vec![
+            (300, Fault::Breaks { which: 108 }),
+            (600, Fault::Breaks { which: 497 }),
+            (640, Fault::Cut { from: 0, to: 1, both: false, for_ms: 129 }),
+            (680, Fault::Crash { at: 0, kind: Crash::KeepsUnsynced, down_ms: 198 }),
+            (1360, Fault::Breaks { which: 482 }),
+            (1640, Fault::Crash { at: 1, kind: Crash::LosesUnsynced, down_ms: 78 }),
+            (
+                1960,
+                Fault::Crash {
+                    at: 1,
+                    kind: Crash::Scatters { seed: 16_214_183_757_971_931_193 },
+                    down_ms: 41,
+                },
+            ),
+            (2300, Fault::Breaks { which: 126 }),
+            (2740, Fault::Cut { from: 1, to: 2, both: false, for_ms: 1372 }),
+            (3740, Fault::DiskFull { at: 0, bytes: 270, for_ms: 1546 }),
+            (3840, Fault::Breaks { which: 136 }),
+            (3880, Fault::Crash { at: 2, kind: Crash::KeepsUnsynced, down_ms: 39 }),
+            (3980, Fault::Breaks { which: 991 }),
+            (4000, Fault::Crash { at: 1, kind: Crash::KeepsUnsynced, down_ms: 28 }),
+            (4200, Fault::Breaks { which: 94 }),
+            (4380, Fault::Crash { at: 0, kind: Crash::KeepsUnsynced, down_ms: 155 }),
+            (4400, Fault::Breaks { which: 932 }),
+            (
+                4680,
+                Fault::Crash {
+                    at: 1,
+                    kind: Crash::Scatters { seed: 13_462_251_183_937_478_857 },
+                    down_ms: 54,
+                },
+            ),
+        ],
+    };
+    World::with(1_117_559, plan, false).run();
+}

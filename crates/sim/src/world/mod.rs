@@ -21,7 +21,7 @@ use zabd_zab::effect::DialId;
 use crate::client::{Asking, Client};
 use crate::dice::Dice;
 use crate::plan::Plan;
-use crate::server::{Running, Server};
+use crate::server::{Image, Running, Server};
 use crate::truth::Truth;
 
 macro_rules! tell {
@@ -57,7 +57,7 @@ enum Kind {
 #[derive(Clone, Debug)]
 enum Message {
     Bytes(Bytes),
-    Image(Vec<u8>),
+    Image(Image),
     Connect(SessionRequest),
     Ask(Asking),
     /// The other end has closed.

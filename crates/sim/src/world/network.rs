@@ -9,6 +9,7 @@ use zabd_zab::effect::{DialId, LinkId};
 use zabd_zab::{links, peer};
 
 use super::{End, Event, Kind, Link, Message, World};
+use crate::server::Image;
 
 impl World {
     pub(super) fn is_alive(&self, at: usize, life: u64) -> bool {
@@ -170,9 +171,10 @@ impl World {
                 }
                 self.feed_peer(at, peer::Input::Packet { link, packet });
             }
-            Message::Image(body) => {
+            Message::Image(Image { body, unshown }) => {
                 let zxid = self.links[&id].snap.expect("an image follows its announcement");
                 let running = self.servers[at].running.as_mut().expect("it was just alive");
+                running.received = unshown;
                 match running.store.receive(&body, zxid) {
                     Ok(()) => self.feed_peer(at, peer::Input::SnapshotReceived { link }),
                     Err(error) => self.die(at, &error),

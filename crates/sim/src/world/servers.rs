@@ -10,7 +10,7 @@ use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
 use super::{Event, Message, World, identities, tell};
-use crate::server::Server;
+use crate::server::{Image, Server};
 use crate::store::{Operation, StoreError, image_of};
 use zabd_jute::Zxid;
 
@@ -162,9 +162,11 @@ impl World {
                 running.store.abandon_snapshot(&mut running.tree);
                 durable.begin_rebase(zxid);
                 running.tree = running.store.adopt(zxid, epoch)?;
-                running.logged.clear();
+                let covered = std::mem::take(&mut running.received);
+                running.logged = covered.iter().copied().collect();
                 let last = running.tree.last_zxid();
                 durable.end_at(last);
+                self.servers[at].covered = covered;
                 tell!(self, "{} has its leader's snapshot at {last}", at + 1);
                 self.feed_peer(at, peer::Input::Rebased { last });
             }
@@ -319,7 +321,10 @@ impl World {
             Effect::TakeSnapshot { link } => {
                 let running = self.servers[at].running.as_mut().expect("it was just alive");
                 running.store.abandon_snapshot(&mut running.tree);
-                let (zxid, image) = image_of(&mut running.tree);
+                let (zxid, body) = image_of(&mut running.tree);
+                let unshown =
+                    running.logged.range(..=zxid).copied().filter(|zxid| !self.truth.has_shown(*zxid));
+                let image = Image { body, unshown: unshown.collect() };
                 running.images.insert(link, image);
                 self.feed_peer(at, peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid }));
             }

@@ -103,6 +103,7 @@ impl World {
         tell!(self, "{} loses its disk", at + 1);
         self.servers[at].disk = MemoryDisk::default();
         self.servers[at].durable = Durable::default();
+        self.servers[at].covered.clear();
     }
 
     /// Whether all that was ever shown is durable there.
