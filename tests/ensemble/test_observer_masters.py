@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from harness.servers import free_port
+from harness.waiting import eventually
+from reconfig.ensemble import reconfig, shown
 
 from . import members
 from .members import await_progress, finish
@@ -106,3 +108,25 @@ def assert_answered(ensemble):
     assert other.call(members.wire.SYNC, members.wire.Writer().ustring(path).bytes).err == 0
     assert other.call(members.wire.EXISTS, exists).err == -101
     other.end()
+
+
+def test_observers_hear_of_a_reconfiguration_from_their_masters(tmp_path):
+    """Neither of them is sent away for it: one more member is told to those who are there."""
+    port = free_port()
+    config = {"observerMasterPort": port, "reconfigEnabled": "true"}
+    kinds = ["zabd", "zabd", "zabd", "zabd", "java395"]
+    with members.Ensemble(kinds, tmp_path, observers=OBSERVERS, config=config, own_hosts=True) as ensemble:
+        ensemble.await_serving()
+        leader = ensemble.leader()
+        await_masters(ensemble, port, [number for number in VOTERS if number != leader])
+        elections = [ensemble.members[number].log_text().count("LOOKING") for number in OBSERVERS]
+        session = members.wire.Session(ensemble.members[leader].port)
+        session.auth("digest", "super:test")
+        line = f"server.6=127.0.0.6:{free_port()}:{free_port()}:observer;127.0.0.6:{free_port()}"
+        assert reconfig(session, line, None, None).err == 0
+        session.end()
+        for number in OBSERVERS:
+            port_of = ensemble.members[number].port
+            eventually(lambda port=port_of: line in shown(members.wire.Session(port)), SECONDS_MAX, what="the new member")
+        assert [ensemble.members[number].log_text().count("LOOKING") for number in OBSERVERS] == elections
+        assert_served(ensemble)
