@@ -44,6 +44,10 @@ def refused(server, normaliser):
     return [f"{word}: {re.sub('(Received|Sent): [0-9]+', 'X', str(mask(word, text)))}" for word, text in answers]
 
 
+# What zabd adds to Java's figures.
+FIGURES_OF_ZABD = ["zk_zabd_log_disk_free_bytes", "zk_zabd_writes_refused"]
+
+
 def mntr_keys(server):
     """The names of all figures, while every kind of thing was done once."""
     sessions = populate(server.port)

@@ -99,6 +99,8 @@ pub enum Input {
     },
     /// The log has no room; what was handed over stays there until there is some.
     DiskFull,
+    /// It has had none for so long that whoever waits should hear of it.
+    DiskStaysFull,
     /// The log has room again.
     DiskHasRoom,
     /// Time has passed: sessions may have expired.

@@ -9,7 +9,7 @@
 //!            applied ≤ committed ≤ synced ≤ appended        (alone: committed = synced)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::{ErrorCode, SessionId, Zxid};
@@ -89,6 +89,16 @@ pub(crate) enum Origin {
     Connect { conn: ConnId, timeout_ms: i32, has_read_only_byte: bool },
     /// Nobody: an expiry, the reaper, or a part of a larger change.
     Server,
+}
+
+impl Origin {
+    /// Where the answer goes.
+    fn conn(&self) -> Option<ConnId> {
+        match self {
+            Origin::Client { conn, .. } | Origin::Connect { conn, .. } => Some(*conn),
+            Origin::Server => None,
+        }
+    }
 }
 
 /// What stands in the queue.
@@ -236,6 +246,7 @@ impl Replica {
             Input::Touch { session } => self.on_touch(now, session),
             Input::Synced { upto } => self.on_synced(now, tree, upto, out),
             Input::DiskFull => self.on_disk_full(now, tree, out),
+            Input::DiskStaysFull => self.on_disk_stays_full(out),
             Input::DiskHasRoom => self.on_disk_has_room(out),
             Input::Tick => self.on_tick(now, tree, out),
             Input::Reap { path } => self.propose_reap(now, tree, path, out),
@@ -294,13 +305,10 @@ impl Replica {
     /// Whether a request of this connection stands in the queue, whose answer must come first.
     pub(crate) fn is_awaited_by(&self, conn: ConnId) -> bool {
         self.queue.iter().any(|queued| match queued {
-            Queued::Txn {
-                origin: Origin::Client { conn: waiting, .. } | Origin::Connect { conn: waiting, .. },
-                ..
+            Queued::Txn { origin, .. } => origin.conn() == Some(conn),
+            Queued::Read(Request { conn: waiting, .. }) | Queued::Refused { conn: waiting, .. } => {
+                *waiting == conn
             }
-            | Queued::Read(Request { conn: waiting, .. })
-            | Queued::Refused { conn: waiting, .. } => *waiting == conn,
-            Queued::Txn { origin: Origin::Server, .. } => false,
         })
     }
 
@@ -384,6 +392,25 @@ impl Replica {
             out.list.push(Output::Fact(Fact::WritesSuspended));
             self.give_up_the_lead(now, tree, out);
         }
+    }
+
+    /// What was handed to the log stays there: it may be in the file already for whoever reads it after a crash, so nobody
+    /// can say that it failed. A connection that closes says just that, and its client goes on reading on another one.
+    /// In an ensemble it is the leader's end that says so.
+    fn on_disk_stays_full(&mut self, out: &mut Outputs) {
+        if !self.suspended || self.ensemble.is_some() {
+            return;
+        }
+        let waiting: BTreeSet<ConnId> = self
+            .queue
+            .iter()
+            .filter_map(|queued| match queued {
+                Queued::Txn { zxid, .. } if *zxid <= self.positions.synced => None,
+                Queued::Txn { origin, .. } => origin.conn(),
+                Queued::Read(_) | Queued::Refused { .. } => None,
+            })
+            .collect();
+        out.list.extend(waiting.into_iter().map(|conn| Output::Close { conn }));
     }
 
     fn on_disk_has_room(&mut self, out: &mut Outputs) {

@@ -599,6 +599,26 @@ fn without_room_writes_are_refused_and_reads_go_on() {
     assert_eq!(alone.facts, [Fact::WritesSuspended, Fact::WritesResumed]);
 }
 
+#[test]
+fn whoever_waits_for_room_for_long_loses_the_connection_and_not_the_write() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.connect(2);
+    alone.ask(1, session, 1, OpCode::Create, create("/a", 0));
+    alone.ask(1, session, 2, OpCode::Create, create("/b", 0));
+    assert!(alone.feed(Input::DiskStaysFull).is_empty(), "it has room");
+    alone.feed(Input::DiskFull);
+    assert_eq!(alone.feed(Input::DiskStaysFull), ["1 closed"], "once, and nobody who does not wait");
+    alone.feed(Input::DiskHasRoom);
+    alone.sync();
+    assert!(
+        ["/a", "/b"].iter().all(|path| alone.tree.node(path).is_some()),
+        "what was handed to the log is written"
+    );
+    alone.ask(1, session, 3, OpCode::Create, create("/c", 0));
+    assert_eq!(alone.sync(), ["1 <- 3 zxid=5 err=0 +6"], "the session lives");
+}
+
 fn multi(ops: Vec<MultiOp<'_>>) -> Vec<u8> {
     MultiRequest { ops }.to_bytes()
 }

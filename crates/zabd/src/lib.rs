@@ -3,8 +3,10 @@
 //! The program is [`run`]; what else is offered here is for the fuzz targets, which run a part of it.
 
 mod admin;
+mod alarm;
 mod audit;
 mod driver;
+mod free_space;
 mod introspect;
 mod launch;
 mod log_writer;

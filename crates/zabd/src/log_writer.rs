@@ -4,7 +4,8 @@
 //! What happens when the disk does not play along:
 //!
 //! - *no room*: the batch stays, the replica refuses new writes, and the append is tried again until
-//!   there is room; nothing that was proposed is lost, nothing is acknowledged early;
+//!   there is room; nothing that was proposed is lost, nothing is acknowledged early. Who waits for the batch loses
+//!   the connection after some seconds, for only the log can tell what becomes of it;
 //! - *no descriptor for the next file*: likewise;
 //! - *a failed sync*: the process ends. After it the page cache can no longer be trusted to hold what
 //!   it claims to, so trying again may acknowledge what is not there.
@@ -31,7 +32,10 @@ use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::Durable;
 use zabd_zab::peer;
 
+use crate::alarm::Alarm;
 use crate::driver::Driver;
+use crate::free_space;
+use crate::launch::with_causes;
 use crate::member_files::MemberFiles;
 use crate::net::Summary;
 use crate::percentiles::Percentiles;
@@ -41,6 +45,9 @@ use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 
 /// How often a full disk is tried again.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// After so many checks whoever waits hears of it: until then a purge may have made room.
+const ROOM_CHECKS_PATIENCE: u32 = 15;
 
 /// A snapshot fills what room there is before it fails, so it is tried less often.
 const ROOM_CHECKS_PER_SNAPSHOT: usize = 5;
@@ -338,6 +345,7 @@ impl LogWriter {
 
     /// Writes what is owed, however long the disk is full.
     fn write_owed(&self, owed: &OwedSnapshot) -> Result<(), SnapshotError> {
+        let mut alarm = Alarm::begun(Instant::now());
         loop {
             // It has just been tried.
             for _ in 0..ROOM_CHECKS_PER_SNAPSHOT {
@@ -345,7 +353,10 @@ impl LogWriter {
                 self.driver.work_off_all();
             }
             match self.snapshotter.write_first() {
-                Err(error) if error.is_full() => (),
+                Err(error) if error.is_full() => alarm.ring(Instant::now(), || {
+                    let free = free_space::in_words(&self.base.directories.snapshots);
+                    tracing::error!("Only reads are served: {}; {free}", with_causes(&error));
+                }),
                 Err(error) => return Err(error),
                 Ok(()) => {
                     forget_initialize(&owed.initialize);
@@ -475,21 +486,27 @@ impl LogWriter {
         if self.log.is_synced() {
             return Ok(self.log.last());
         }
-        let mut is_full = false;
+        let mut alarm = Alarm::default();
+        let mut failed = 0;
         loop {
             let begin = Instant::now();
             match self.log.sync() {
                 Err(error @ (LogError::NoSpace { .. } | LogError::NoDescriptor { .. })) => {
-                    if !is_full {
-                        tracing::error!("Writes wait: {error}");
-                        self.driver.feed([Input::DiskFull]);
+                    alarm.ring(begin, || {
+                        let free = free_space::in_words(&self.base.directories.logs);
+                        tracing::error!("Writes wait: {error}; {free}");
+                    });
+                    match failed {
+                        0 => self.driver.feed([Input::DiskFull]),
+                        ROOM_CHECKS_PATIENCE => self.driver.feed([Input::DiskStaysFull]),
+                        _ => (),
                     }
-                    is_full = true;
+                    failed += 1;
                     std::thread::sleep(ROOM_CHECK_INTERVAL);
                 }
                 Ok(upto) => {
                     self.count_sync(begin.elapsed());
-                    if is_full {
+                    if failed != 0 {
                         self.driver.feed([Input::DiskHasRoom]);
                     }
                     return Ok(upto);

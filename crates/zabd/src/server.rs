@@ -28,6 +28,7 @@ use zabd_storage::snapshot::{Compression, SnapshotError};
 use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
 
 use crate::driver::{Clock, Driver, wall_ms};
+use crate::free_space;
 use crate::introspect::Introspection;
 use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
@@ -139,6 +140,7 @@ impl Server {
         let target = snapshot_target(&config, &directories);
         let snapshot_figures = Arc::new(SnapshotFigures::default());
         let owed = write_first(needs_snapshot, &driver, &target, &snapshot_figures, initialize)?;
+        free_space::warn_if_little(&directories.logs);
         let stop = Arc::new(StopSignal::default());
         let snapshotter = Snapshotter::start(driver.clone(), target, snapshot_figures.clone())?;
         let log_figures = Arc::new(Mutex::new(LogFigures::default()));
@@ -297,9 +299,8 @@ fn write_first(
         }
         Err(error) if error.is_full() => {
             tracing::error!(
-                "No room to write the first snapshot, so that only reads are served: free some space on the disk \
-                 of {}",
-                target.dir.display()
+                "No room to write the first snapshot, so that only reads are served; hint: free some space: {}",
+                free_space::in_words(&target.dir)
             );
             driver.feed([Input::DiskFull]);
             Ok(Some(OwedSnapshot { initialize }))

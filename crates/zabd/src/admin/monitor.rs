@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::VERSION;
 use super::clients::{average, shown_node_count};
 use super::metrics::{Figure, METRICS};
+use crate::free_space;
 use crate::introspect::Introspection;
 use crate::net::Summary;
 use crate::percentiles::Percentiles;
@@ -47,7 +48,16 @@ pub(super) fn mntr(server: &Introspection) -> String {
         }
     }
     by_namespace(&mut lines, server);
+    of_zabd(&mut lines, server);
     lines.0
+}
+
+/// What Java does not have: its server ends when the disk is full.
+fn of_zabd(lines: &mut Lines, server: &Introspection) {
+    lines.add("zabd_writes_refused", u8::from(server.driver.inspect(zabd_replica::Replica::is_suspended)));
+    if let Some(bytes) = free_space::bytes(&server.directories.logs) {
+        lines.add("zabd_log_disk_free_bytes", bytes);
+    }
 }
 
 fn by_namespace(lines: &mut Lines, server: &Introspection) {

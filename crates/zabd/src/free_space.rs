@@ -1,0 +1,28 @@
+//! How much room a disk has left for this process.
+
+use std::path::Path;
+
+/// With less than this the disk counts as full at a start, in bytes: some batches of writes.
+const LITTLE_BYTES: u64 = 1 << 20;
+
+/// In bytes; `None` if the system does not say.
+pub fn bytes(dir: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(dir).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// For a log line.
+pub fn in_words(dir: &Path) -> String {
+    let free = bytes(dir).map_or_else(|| "an unknown number of".to_owned(), |bytes| bytes.to_string());
+    format!("{free} bytes are free for {}", dir.display())
+}
+
+/// At a start nothing is written that would find out.
+pub fn warn_if_little(dir: &Path) {
+    if bytes(dir).is_some_and(|free| free < LITTLE_BYTES) {
+        tracing::warn!(
+            "The disk of the log is almost full, and writes are refused when it is; hint: free some space: {}",
+            in_words(dir)
+        );
+    }
+}
