@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from harness import wire
+
 from . import members
 from .members import await_progress, finish
 
@@ -74,6 +76,24 @@ def test_an_empty_member_does_not_outvote_data(tmp_path):
             ensemble.members[number].await_serving()
         for nodes in ensemble.trees().values():
             assert "/precious" in {node["path"] for node in nodes}
+
+
+def test_the_first_snapshot_tells_the_members(tmp_path):
+    """Where a Java server takes over what never got another snapshot, and leads, it shows what is in this one."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        for server in ensemble.members.values():
+            server.kill()
+        config = wire.Writer().ustring("/zookeeper/config").boolean(False).bytes
+        texts = set()
+        for number, server in ensemble.members.items():
+            ensemble.members[number] = ensemble.member(number, "java395")
+            ensemble.members[number].start(wait=False)
+        ensemble.await_serving()
+        for server in ensemble.members.values():
+            session = wire.Session(server.port)
+            texts.add(session.call(wire.GET_DATA, config).reader().buffer())
+            session.end()
+        assert len(texts) == 1 and texts.pop().count(b"server.") == 3
 
 
 def test_an_observer_follows(tmp_path, write_through):

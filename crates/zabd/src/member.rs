@@ -12,7 +12,7 @@ use zabd_replica::{Input, Replica, Serving};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::rebase::{RebaseError, settle_epochs};
 use zabd_storage::recovery::Directories;
-use zabd_tree::TreeOptions;
+use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::{Testing, Timing};
 use zabd_zab::election::{self, Standing};
 use zabd_zab::history::History;
@@ -117,6 +117,12 @@ impl Member {
     /// The number in the high byte of its session ids.
     pub fn session_server_id(&self) -> u8 {
         self.config.myid as u8
+    }
+
+    /// Who the members are stands in the first snapshot already: a Java server that goes on from that one, and has nothing
+    /// to fetch, shows what it finds there.
+    pub fn show_configuration(&self, tree: &mut Tree, wall_ms: i64) {
+        tree.set_configuration(&self.configuration.to_string(), self.configuration.version(), wall_ms);
     }
 
     /// Whether a leader can come to be without this server.
