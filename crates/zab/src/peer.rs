@@ -39,8 +39,8 @@ use crate::observers::{self, ObserverMaster};
 const EARLY_VOTE_MS: i64 = 500;
 /// How many learners may wait for this server to find out that it leads.
 const CALLERS_MAX: usize = 64;
-/// How long they may wait while it follows somebody else: a reconfiguration names the next leader to all at once, and
-/// some hear it sooner than the one who is named.
+/// How long they may wait while it looks for a leader, which may be for ever; and while it follows somebody else, if members
+/// may change: a reconfiguration names the next leader to all at once, and some hear it sooner than the one who is named.
 const CALLER_PATIENCE_MS: i64 = 1000;
 
 /// What a server of an ensemble starts with.
@@ -458,18 +458,28 @@ impl Peer {
         self.election.step(now, election::Input::Timer, &mut self.election_outputs);
     }
 
-    /// Who called a server that follows somebody else looks elsewhere.
+    /// Who called a server that does not lead looks elsewhere.
     fn dismiss_callers(&mut self, now: Instant, out: &mut Effects) {
-        if self.next_dismissal().is_some_and(|due| due <= now) {
-            let is_due = |caller: &Caller| caller.since.after_ms(CALLER_PATIENCE_MS) <= now;
-            let due = self.callers.extract_if(.., |_, caller| is_due(caller));
-            due.for_each(|(link, _)| out.push(Effect::Close { link }));
-        }
+        let Some(patience_ms) = self.caller_patience_ms() else { return };
+        let is_due = |caller: &Caller| caller.since.after_ms(patience_ms) <= now;
+        let due = self.callers.extract_if(.., |_, caller| is_due(caller));
+        due.for_each(|(link, _)| out.push(Effect::Close { link }));
     }
 
     fn next_dismissal(&self) -> Option<Instant> {
-        let callers = self.callers.values().filter(|_| matches!(self.state, State::Learning { .. }));
-        callers.map(|caller| caller.since.after_ms(CALLER_PATIENCE_MS)).min()
+        let patience_ms = self.caller_patience_ms()?;
+        self.callers.values().map(|caller| caller.since.after_ms(patience_ms)).min()
+    }
+
+    /// Longer than a learner takes for the time in which nobody has listened to it: who is closed sooner tries again.
+    fn caller_patience_ms(&self) -> Option<i64> {
+        let listened_ms = 2 * self.timing.connect_delay_ms;
+        match self.state {
+            State::Learning { .. } if !self.reconfig => Some(listened_ms),
+            State::Learning { .. } | State::Looking => Some(listened_ms.max(CALLER_PATIENCE_MS)),
+            // How long the disk takes says nothing about who leads next.
+            State::Settling(_) | State::Leading(_) | State::Retired => None,
+        }
     }
 
     // --- What follows from a step ---

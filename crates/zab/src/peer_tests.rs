@@ -123,3 +123,43 @@ fn a_connection_that_ends_before_the_leader_speaks_is_tried_again() {
         "it is given up after as many attempts as one that refuses"
     );
 }
+
+impl Lone {
+    /// When a learner that calls now is sent away.
+    fn dismisses_a_caller_after_ms(&mut self) -> Option<i64> {
+        const CALLER: LinkId = LinkId(99);
+        let called = self.now;
+        self.step(Input::Accepted { link: CALLER });
+        self.step(Input::Packet { link: CALLER, packet: Bytes::from_static(b"who leads?") });
+        while self.now < called.after_ms(5000) {
+            self.out.clear();
+            self.now = self.now.after_ms(1);
+            self.step(Input::Timer);
+            if self.out.list.iter().any(|effect| matches!(effect, Effect::Close { link: CALLER })) {
+                return Some(self.now.0 - called.0);
+            }
+        }
+        None
+    }
+}
+
+/// Two servers of an ensemble that starts may be elected, each by a quorum. Who joins the one that has turned to the other
+/// meanwhile must hear soon that it does not lead, or it is no server for as long.
+#[test]
+fn who_calls_a_follower_is_sent_away_as_soon_as_it_knows_that_it_was_heard() {
+    let mut lone = Lone::new();
+    lone.hear_vote(1, FRIEND, Zxid(0x1_0000_0009));
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert_eq!(lone.peer.state(), PeerState::Following);
+    lone.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+    assert_eq!(lone.dismisses_a_caller_after_ms(), Some(200));
+}
+
+/// It may look for ever: for as long as it cannot do without the one that calls.
+#[test]
+fn who_calls_a_server_that_looks_for_a_leader_is_sent_away_in_the_end() {
+    let mut lone = Lone::new();
+    assert_eq!(lone.peer.state(), PeerState::Looking);
+    assert_eq!(lone.dismisses_a_caller_after_ms(), Some(CALLER_PATIENCE_MS));
+}

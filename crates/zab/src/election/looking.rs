@@ -15,8 +15,10 @@
 //! - Later only who can be heard, that is, has a link. Those have had their links for long, and a server
 //!   without one is not there: it is most likely the leader whose crash made this election necessary.
 //!
-//! A voter needs no waiting for when it agreed in this round, when it abstains, or when it has a leader and so
-//! does not vote. When everybody has been heard the decision is made at once.
+//! A voter needs no waiting for when it agreed in this round, when it abstains since it lost its data, or when it has a
+//! leader and so does not vote. One that abstains since it has no data yet votes as soon as it has heard everybody, perhaps
+//! for somebody else: two of three that start without data would otherwise decide before the third has spoken. When everybody
+//! has been heard the decision is made at once.
 //!
 //! Java lets everything that arrives meanwhile fall, except better votes, and starts its 200 ms anew with each;
 //! here what arrives counts, and the end of the wait is fixed when the quorum is there.
@@ -276,7 +278,7 @@ impl Looking {
     fn is_settled(&self, voter: ServerId, reference: &Ballot) -> bool {
         self.heard.get(&voter).is_some_and(|heard| {
             let is_looking = heard.ballot.state == PeerState::Looking;
-            !is_looking || heard.abstains() || heard.ballot.is_same(reference)
+            !is_looking || heard.will_not_vote() || heard.ballot.is_same(reference)
         })
     }
 

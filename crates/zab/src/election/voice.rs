@@ -70,6 +70,12 @@ impl Heard {
     pub fn abstains(&self) -> bool {
         self.ballot.vote.zxid == ABSTENTION
     }
+
+    /// Whether it abstains for good, not only until it has heard everybody. Java's servers without data abstain in their
+    /// real rounds.
+    pub fn will_not_vote(&self) -> bool {
+        self.abstains() && self.ballot.round != ROUND_WHEN_EMPTY
+    }
 }
 
 /// What the others say together.
@@ -95,7 +101,6 @@ pub(super) fn chorus(
             return Chorus::Discord;
         }
         if heard.abstains() {
-            // Java's servers without data abstain in their real rounds.
             if heard.ballot.round <= ROUND_WHEN_LOST {
                 return Chorus::Discord;
             }

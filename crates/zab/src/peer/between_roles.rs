@@ -28,6 +28,7 @@ impl Peer {
 
     pub(super) fn look(&mut self, now: Instant) {
         self.state = State::Looking;
+        self.callers.values_mut().for_each(|caller| caller.since = now);
         let last_elected = self.answers.take().map(|answers| answers.elected());
         let begin = Begin {
             last_zxid: self.last_zxid(),
