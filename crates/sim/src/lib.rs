@@ -17,7 +17,7 @@
 //! | one transaction per position, whoever proposes it (INTEGRITY, PRIMARY INTEGRITY) | `Truth::propose` |
 //! | servers at one position show the same tree, by digest and sessions (AGREEMENT, TOTAL ORDER) | `Truth::show_tree` |
 //! | all that was ever shown makes, replayed alone, the tree that all servers end with, with the digest that each record states on the way (PREFIX CONSISTENCY, LOCAL and GLOBAL PRIMARY ORDER, COMMITTED LOG DURABILITY) | `Truth::replay` |
-//! | a start finds what the disk reported to be durable before a crash, and nothing that was not handed to it; where somebody showed a tree at that position, the same | `Durable::assert_found`, `Truth::assert_found` |
+//! | a start finds what the disk reported to be durable before a crash, and nothing that was not handed to it; it misses something, and says so, only where something has rotted; where somebody showed a tree at that position, the same | `Durable::assert_found`, `Truth::assert_found` |
 //! | no acknowledged write is lost, done twice, or out of the order in which clients were told | `Truth::assert_writes` |
 //! | what was answered is linearizable, by answers and times alone: writes, and reads behind a sync | [`linear`] |
 //! | a session's requests happen in its order, and none behind its end | `Past::live` |

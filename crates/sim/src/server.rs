@@ -90,6 +90,8 @@ pub struct Durable {
     pub accepted: Epoch,
     /// What it has joined.
     pub current: Epoch,
+    /// Some of it rotted, and what a start lost by that has not come back.
+    pub rots: bool,
 }
 
 impl Durable {
@@ -116,6 +118,7 @@ impl Durable {
     fn assert_found(&mut self, id: ServerId, found: &Found) {
         let last = found.tree.last_zxid();
         if found.has_lost {
+            assert!(self.rots, "{id} starts with a loss, and nothing of its disk has rotted since the last");
             self.end_at(last);
         }
         let Epochs { accepted, current } = found.epochs;
@@ -127,7 +130,7 @@ impl Durable {
         );
         assert!(self.accepted <= accepted, "{id} has promised {}, and remembers {accepted}", self.accepted);
         assert!(self.current <= current, "{id} has joined {}, and remembers {current}", self.current);
-        *self = Self { last, most: last, accepted, current };
+        *self = Self { last, most: last, accepted, current, ..*self };
     }
 }
 

@@ -149,3 +149,27 @@ fn what_comes_with_snapshots_only_is_shown_too() {
     };
     World::with(1_117_559, plan, false).run();
 }
+
+/// The disk's own: files that were set aside never stayed there for good, and came back with the next failure of power. The
+/// server fetched everything again, or did not start on that mixture.
+#[test]
+fn what_was_set_aside_does_not_come_back() {
+    for seed in 5_000_697..5_000_700 {
+        let plan = Plan {
+            voters: 3,
+            observers: 0,
+            weights: "",
+            clients: 2,
+            trouble_ms: 4823,
+            network_ms_max: 1,
+            disk_ms_max: 5,
+            kept: 3,
+            snapshot_every: 100_000,
+            faults: vec![
+                (2400, Fault::LogRots { at: 0, place: 95, down_ms: 195 }),
+                (3020, Fault::Crash { at: 0, kind: Crash::LosesUnsynced, down_ms: 132 }),
+            ],
+        };
+        World::with(seed, plan, false).run();
+    }
+}

@@ -286,10 +286,13 @@ impl World {
                 }
                 tell!(self, "{} {} epoch {epoch}", at + 1, if *leads { "leads" } else { "joins" });
                 let running = self.servers[at].running.as_mut().expect("it was just alive");
-                if std::mem::replace(&mut running.has_lost, false)
-                    && let Err(error) = running.store.forget_loss()
-                {
-                    tell!(self, "{} remembers what is no loss any more: {error:?}", at + 1);
+                if std::mem::replace(&mut running.has_lost, false) {
+                    match running.store.forget_loss() {
+                        Ok(()) => self.servers[at].durable.rots = false,
+                        Err(error) => {
+                            tell!(self, "{} remembers what is no loss any more: {error:?}", at + 1);
+                        }
+                    }
                 }
             }
             Fact::SessionExpired { session, .. } => {

@@ -1,6 +1,5 @@
 //! What goes wrong, and when servers start again.
 
-use zabd_jute::Zxid;
 use zabd_storage::disk::{Crash, MemoryDisk};
 
 use super::{End, Event, World, tell};
@@ -59,6 +58,7 @@ impl World {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
                     let rots = rot_snapshot(&self.servers[at].disk, place);
+                    self.servers[at].durable.rots |= rots;
                     tell!(self, "the newest snapshot of {} rots: {rots}", at + 1);
                 }
             }
@@ -66,8 +66,7 @@ impl World {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
                     let rots = rot_log(&self.servers[at].disk, place);
-                    // What rots in the last records may look as if they had never been written whole.
-                    self.servers[at].durable.last = Zxid::ZERO;
+                    self.servers[at].durable.rots |= rots;
                     tell!(self, "the log of {} rots: {rots}", at + 1);
                 }
             }

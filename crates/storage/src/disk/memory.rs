@@ -168,7 +168,8 @@ impl Random {
     }
 }
 
-/// Names that changed in one step, and what they refer to then.
+/// Names that changed in one step, and what they refer to then. Each is durable when its directory was synced: of a file
+/// that moves from one to another, a crash may leave both names, or none.
 type NameChange = Vec<(PathBuf, Option<usize>)>;
 
 fn rename_all(names: &mut BTreeMap<PathBuf, usize>, change: &NameChange) {
@@ -415,10 +416,11 @@ impl Disk for MemoryDisk {
             return Err(io::Error::other("the disk failed"));
         }
         let state = &mut *state;
-        let is_inside = |change: &NameChange| change.iter().all(|(path, _)| path.parent() == Some(dir));
-        for change in state.unsynced_names.extract_if(.., |change| is_inside(change)) {
-            rename_all(&mut state.durable_names, &change);
+        for change in &mut state.unsynced_names {
+            let inside = change.extract_if(.., |(path, _)| path.parent() == Some(dir)).collect();
+            rename_all(&mut state.durable_names, &inside);
         }
+        state.unsynced_names.retain(|change| !change.is_empty());
         Ok(())
     }
 }
@@ -510,6 +512,26 @@ mod tests {
         disk.remove(Path::new("/d/f")).unwrap();
         assert_eq!(read(&disk.after(Crash::LosesUnsynced)).unwrap(), b"synced");
         assert_eq!(read(&disk.after(Crash::LosesUnsyncedData)), None);
+    }
+
+    #[test]
+    fn a_file_has_moved_when_both_directories_are_synced() {
+        for first in ["/d", "/e"] {
+            let disk = disk();
+            disk.create(Path::new("/d/f")).unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            disk.create_dir(Path::new("/e")).unwrap();
+            disk.rename(Path::new("/d/f"), Path::new("/e/f")).unwrap();
+            let names = || {
+                let after = disk.after(Crash::LosesUnsynced);
+                ["/d/f", "/e/f"].map(|path| after.length(Path::new(path)).is_ok())
+            };
+            assert_eq!(names(), [true, false]);
+            disk.sync_dir(Path::new(first)).unwrap();
+            assert_eq!(names(), if first == "/d" { [false, false] } else { [true, true] });
+            disk.sync_dir(Path::new(if first == "/d" { "/e" } else { "/d" })).unwrap();
+            assert_eq!(names(), [false, true]);
+        }
     }
 
     #[test]
