@@ -5,6 +5,7 @@ end, and a restart of everybody finds the members as they are.
 """
 
 import subprocess
+import threading
 
 import pytest
 
@@ -71,6 +72,46 @@ def test_one_grows_to_five_and_shrinks_to_one(tmp_path, write_through):
             ensemble.assert_agreed(ensemble.members, text)
             await_progress(writer)
         finish(ensemble, writer)
+
+
+class Newcomer(threading.Thread):
+    """A client that connects to a member, again and again; `refused` counts how often it was turned away."""
+
+    def __init__(self, port):
+        super().__init__()
+        self.port, self.ends, self.served, self.refused = port, threading.Event(), 0, 0
+
+    def run(self):
+        while not self.ends.is_set():
+            try:
+                wire.Session(self.port).close()
+                self.served += 1
+            except (OSError, wire.Closed):
+                self.refused += 1
+
+
+def test_who_comes_between_two_leaders_is_served(tmp_path):
+    """The leader leaves; for a moment nobody serves. Whoever connects to a member that stays waits for that moment to pass."""
+    with Ensemble(tmp_path, dict.fromkeys(range(1, 5), "zabd"), running=[1, 2, 3, 4]) as ensemble:
+        for _ in range(2):
+            leader = ensemble.leader()
+            newcomers = [Newcomer(ensemble.ports[number][0]) for number in ensemble.members if number != leader]
+            for newcomer in newcomers:
+                newcomer.start()
+            try:
+                for newcomer in newcomers:
+                    eventually(lambda: newcomer.served, SECONDS_MAX, what="a first session")
+                ensemble.reconfig(leaving=[leader], through=ensemble.another(leader))
+                for newcomer in newcomers:
+                    served = newcomer.served
+                    eventually(lambda: newcomer.served > served + 1, SECONDS_MAX, what="a session under the next leader")
+            finally:
+                for newcomer in newcomers:
+                    newcomer.ends.set()
+                for newcomer in newcomers:
+                    newcomer.join()
+            ensemble.end(leader)
+            assert [newcomer.refused for newcomer in newcomers] == [0] * len(newcomers)
 
 
 def test_roles_and_ports_change(tmp_path, write_through):

@@ -91,7 +91,7 @@ impl Server {
                     self.sessions.insert(conn.0, session);
                 }
                 Output::Close { .. } | Output::Fact(_) => (),
-                Output::CloseAll | Output::Ensemble(_) => unreachable!("this server is alone"),
+                Output::CloseAll { .. } | Output::Ensemble(_) => unreachable!("this server is alone"),
             }
         }
         out.bytes.clear();

@@ -1,5 +1,7 @@
 //! What goes into a replica and what comes out of it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use zabd_jute::{ErrorCode, SessionId, Zxid};
 use zabd_tree::QuotaExcess;
@@ -44,6 +46,20 @@ pub struct SessionRequest {
     pub has_read_only_byte: bool,
     /// The client would take a server without a quorum.
     pub takes_read_only: bool,
+}
+
+impl SessionRequest {
+    /// Of a client that is known to have seen nothing that this server has not.
+    pub(crate) fn for_a_new_one(timeout_ms: i32, has_read_only_byte: bool) -> Self {
+        Self {
+            last_zxid_seen: Zxid::ZERO,
+            timeout_ms,
+            session: SessionId::NONE,
+            password: Vec::new(),
+            has_read_only_byte,
+            takes_read_only: false,
+        }
+    }
 }
 
 /// One request of an established session, as it came off the wire.
@@ -161,8 +177,11 @@ pub enum Output {
         /// Which one.
         conn: ConnId,
     },
-    /// Close all connections of clients.
-    CloseAll,
+    /// Close the connections of all clients that have asked for a session, but for those.
+    CloseAll {
+        /// Whose sessions are still to begin.
+        but: BTreeSet<ConnId>,
+    },
     /// What the agreement among servers asks for: everything that concerns other servers, the disk apart from
     /// appends, and snapshots. A send's bytes are a part of [`Outputs::packets`].
     Ensemble(zabd_zab::effect::Effect),

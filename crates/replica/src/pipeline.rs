@@ -312,7 +312,7 @@ impl Replica {
         })
     }
 
-    fn on_connect(
+    pub(crate) fn on_connect(
         &mut self,
         now: Now,
         tree: &Tree,
@@ -321,7 +321,9 @@ impl Replica {
         out: &mut Outputs,
     ) {
         if !self.serves(tree, request) {
-            out.list.push(Output::Close { conn });
+            if !self.hold(now, conn, request) {
+                out.list.push(Output::Close { conn });
+            }
             return;
         }
         if request.last_zxid_seen > self.positions.applied && !is_on(Mutation::ClientAheadAccepted) {
@@ -336,7 +338,7 @@ impl Replica {
             self.connect_locally(now, conn, request, timeout_ms, out);
         } else if request.session == SessionId::NONE {
             if self.is_learning() {
-                self.forward_new_session(conn, timeout_ms, request.has_read_only_byte);
+                self.forward_new_session(conn, request, timeout_ms);
                 self.carry_out(now, tree, out);
                 return;
             }

@@ -99,7 +99,7 @@ impl Alone {
                 }
                 Output::Close { conn } => lines.push(format!("{} closed", conn.0)),
                 Output::Fact(fact) => self.facts.push(fact),
-                Output::CloseAll | Output::Ensemble(_) => unreachable!("this server is alone"),
+                Output::CloseAll { .. } | Output::Ensemble(_) => unreachable!("this server is alone"),
             }
         }
         out.bytes.clear();

@@ -330,6 +330,9 @@ impl Driver {
         let Core { replica, outputs, .. } = core;
         let tree = self.tree.read();
         for input in inputs {
+            if let Input::Connect { conn, .. } = &input {
+                self.registry.lock().get(*conn).into_iter().for_each(|client| client.note_asked());
+            }
             replica.step(now, &tree, input, outputs);
         }
         drop(tree);
@@ -400,8 +403,10 @@ impl Driver {
                         mailed.extend(client.post_close());
                     }
                 }
-                Output::CloseAll => {
-                    mailed.extend(clients.iter().filter_map(Client::post_close));
+                Output::CloseAll { but } => {
+                    let asked = clients.iter().filter(|client| client.has_asked());
+                    let others = asked.filter(|client| !but.contains(&client.id));
+                    mailed.extend(others.filter_map(Client::post_close));
                 }
                 Output::Ensemble(Effect::Persist(what)) => {
                     if let Durable::Configuration(configuration) = &what {

@@ -32,7 +32,7 @@ struct Local {
 pub(super) struct Connecting {
     conn: ConnId,
     timeout_ms: i32,
-    has_read_only_byte: bool,
+    request: SessionRequest,
 }
 
 /// Who has brought a session.
@@ -95,6 +95,16 @@ impl Learning {
     pub(crate) fn begin(&mut self, session: SessionId, conn: ConnId, timeout_ms: i32) -> Option<ConnId> {
         self.touched.insert(session, timeout_ms);
         self.sessions.insert(session, Local { conn, timeout_ms }).map(|before| before.conn)
+    }
+
+    /// The connect requests of which nothing was heard.
+    pub(super) fn into_connecting(self) -> impl Iterator<Item = (ConnId, SessionRequest)> {
+        let brought = self.revalidating.into_values().flatten().filter_map(|bringer| match bringer {
+            Bringer::Client(connecting) => Some(connecting),
+            Bringer::Observer { .. } => None,
+        });
+        let all = self.connecting.into_values().chain(brought);
+        all.map(|connecting| (connecting.conn, connecting.request))
     }
 
     /// A session was created somewhere: every learner vouches for it once.
@@ -184,9 +194,9 @@ impl Replica {
     }
 
     /// A client wants a new session.
-    pub(crate) fn forward_new_session(&mut self, conn: ConnId, timeout_ms: i32, has_read_only_byte: bool) {
+    pub(crate) fn forward_new_session(&mut self, conn: ConnId, request: &SessionRequest, timeout_ms: i32) {
         let session = self.sessions.new_id();
-        let connecting = Connecting { conn, timeout_ms, has_read_only_byte };
+        let connecting = Connecting { conn, timeout_ms, request: request.clone() };
         self.learning().connecting.insert(session, connecting);
         let body = timeout_ms.to_be_bytes();
         let op = OpCode::CreateSession.code();
@@ -196,7 +206,7 @@ impl Replica {
 
     /// A client brings a session, with the right password.
     pub(crate) fn forward_revalidation(&mut self, conn: ConnId, request: &SessionRequest, timeout_ms: i32) {
-        let connecting = Connecting { conn, timeout_ms, has_read_only_byte: request.has_read_only_byte };
+        let connecting = Connecting { conn, timeout_ms, request: request.clone() };
         self.learning()
             .revalidating
             .entry(request.session)
@@ -213,7 +223,7 @@ impl Replica {
         if waiting.is_empty() {
             revalidating.remove(&session);
         }
-        let Connecting { conn, timeout_ms, has_read_only_byte } = match bringer {
+        let Connecting { conn, timeout_ms, request } = match bringer {
             Some(Bringer::Client(connecting)) => connecting,
             Some(Bringer::Observer { link, timeout_ms }) => {
                 self.answer_revalidation(now, link, session, timeout_ms, is_valid);
@@ -221,6 +231,7 @@ impl Replica {
             }
             None => return,
         };
+        let has_read_only_byte = request.has_read_only_byte;
         if !is_valid {
             out.refuse_session(conn, session, false, has_read_only_byte.then_some(false));
             return;
@@ -293,7 +304,8 @@ impl Replica {
             let Some(connecting) = learning.connecting.remove(&header.session) else {
                 return (Origin::Server, None);
             };
-            let Connecting { conn, timeout_ms, has_read_only_byte } = connecting;
+            let Connecting { conn, timeout_ms, request } = connecting;
+            let has_read_only_byte = request.has_read_only_byte;
             return (Origin::Connect { conn, timeout_ms, has_read_only_byte }, None);
         }
         let own = learning.sessions.get(&header.session).map(|local| local.conn);
@@ -328,6 +340,7 @@ impl Replica {
     /// A connection is gone: nobody waits for its answers.
     pub(crate) fn forget_waiting(&mut self, conn: ConnId, session: SessionId) {
         let Some(ensemble) = &mut self.ensemble else { return };
+        ensemble.held.forget(conn);
         let learning = &mut ensemble.learning;
         learning.waiting.remove(&conn);
         if learning.sessions.get(&session).is_some_and(|local| local.conn == conn) {

@@ -12,8 +12,10 @@
 //!
 //! In reading order: this file (the role and what agreement asks for), [`leading`] (requests of learners, owners of
 //! sessions), [`learning`] (what waits for the leader), [`local`] (sessions that no other server knows), [`read_only`]
-//! (a server that finds no leader), [`relaying`] (what a follower passes on for its observers).
+//! (a server that finds no leader), [`relaying`] (what a follower passes on for its observers), [`holding`] (clients that
+//! come between two roles).
 
+mod holding;
 mod leading;
 mod learning;
 mod local;
@@ -32,6 +34,7 @@ use zabd_tree::{Pending, Tree};
 use zabd_zab::effect::{Effect, Effects, Instant, Reason};
 use zabd_zab::{leader, peer};
 
+use self::holding::Held;
 use self::learning::Learning;
 use crate::input::{Fact, Input, Now, Output, Outputs, SessionRequest};
 use crate::pipeline::{Origin, Positions, Queued, Replica};
@@ -108,6 +111,7 @@ pub(crate) struct Ensemble {
     /// A reconfiguration has ended the role: whoever asked for what is committed up to here is answered before all
     /// connections are closed.
     farewell: Option<Zxid>,
+    held: Held,
     pub(crate) owners: BTreeMap<SessionId, Owner>,
     pub(crate) learning: Learning,
     figures: QuorumFigures,
@@ -176,6 +180,7 @@ impl Replica {
             fuzzy_until: tree.last_zxid(),
             configuration_to_show: None,
             farewell: None,
+            held: Held::default(),
             owners: BTreeMap::new(),
             learning: Learning::default(),
             figures: QuorumFigures::default(),
@@ -272,7 +277,7 @@ impl Replica {
         let ensemble = self.ensemble.as_ref()?;
         let timer_ms = ensemble.peer.next_timer().map(|instant| instant.0);
         let read_only_ms = ensemble.read_only_from.filter(|_| ensemble.serving == Serving::Nobody);
-        [timer_ms, read_only_ms].into_iter().flatten().min()
+        [timer_ms, read_only_ms, ensemble.held.due_ms()].into_iter().flatten().min()
     }
 
     /// Whether a transaction may be proposed now.
@@ -299,6 +304,7 @@ impl Replica {
         out.apply |= self.ensemble.as_ref().is_some_and(|ensemble| ensemble.settling);
         self.consider_read_only(now, out);
         self.end_dead_sessions(now, tree, out);
+        self.consider_held(now, tree, out);
     }
 
     pub(super) fn tell_peer(&mut self, now: Now, input: peer::Input) {
@@ -330,12 +336,19 @@ impl Replica {
         self.carry_out(now, tree, out);
     }
 
-    /// The tree shows what may be shown: a server between two roles goes on from here.
+    /// The tree shows what may be shown.
     pub(crate) fn on_applied(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
+        self.consider_settled(now, tree, out);
+        self.consider_held(now, tree, out);
+    }
+
+    /// A server between two roles goes on when it has settled.
+    fn consider_settled(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
         let Some(ensemble) = self.ensemble.as_mut().filter(|ensemble| ensemble.settling) else { return };
         if ensemble.farewell.take_if(|upto| *upto <= self.positions.applied).is_some() {
-            out.list.push(Output::CloseAll);
+            self.close_all(out);
         }
+        let Some(ensemble) = &self.ensemble else { return };
         let is_busy = ensemble.disk_operations > 0 || self.positions.synced < self.positions.appended;
         if is_busy && !is_on(Mutation::VoteBeforeSettled) {
             return;
@@ -346,6 +359,7 @@ impl Replica {
             out.apply = true;
             return;
         }
+        let ensemble = self.ensemble.as_mut().expect("it is there");
         ensemble.settling = false;
         ensemble.fuzzy_until = tree.last_zxid();
         let last = tree.last_zxid();
@@ -453,7 +467,7 @@ impl Replica {
             Effect::Revalidated { session, is_valid } => self.on_revalidated(now, session, is_valid, out),
             Effect::Leave(reason) => {
                 out.list.push(Output::Fact(Fact::RoleLeft { reason }));
-                self.cease_to_serve(reason, out);
+                self.cease_to_serve(now, reason, out);
             }
             Effect::Send { link, bytes } => {
                 let bytes = begin + bytes.start..begin + bytes.end;
@@ -505,11 +519,14 @@ impl Replica {
     }
 
     /// Nobody is served any more. What is on its way to the disk still gets there.
-    fn cease_to_serve(&mut self, reason: Reason, out: &mut Outputs) {
+    fn cease_to_serve(&mut self, now: Now, reason: Reason, out: &mut Outputs) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         ensemble.serving = Serving::Nobody;
         ensemble.settling = true;
-        ensemble.learning = Learning::default();
+        ensemble.held.begin(now, reason);
+        for (conn, request) in std::mem::take(&mut ensemble.learning).into_connecting() {
+            ensemble.held.take(now, conn, request);
+        }
         ensemble.owners.clear();
         self.sessions.forget_all();
         self.local.forget_all();
@@ -519,14 +536,16 @@ impl Replica {
         for queued in &mut self.queue {
             if let Queued::Txn { zxid, origin, .. } = queued
                 && answered < *zxid
+                && let Origin::Connect { conn, timeout_ms, has_read_only_byte } =
+                    std::mem::replace(origin, Origin::Server)
             {
-                *origin = Origin::Server;
+                ensemble.held.take(now, conn, SessionRequest::for_a_new_one(timeout_ms, has_read_only_byte));
             }
         }
         if self.positions.applied < answered {
             ensemble.farewell = Some(answered);
         } else {
-            out.list.push(Output::CloseAll);
+            self.close_all(out);
         }
         out.apply = true;
     }

@@ -59,7 +59,7 @@ impl Replica {
         ensemble.serving = Serving::Nobody;
         self.local.forget_all();
         self.queue.clear();
-        out.list.push(Output::CloseAll);
+        self.close_all(out);
     }
 
     /// A request of a session that has begun without a leader.

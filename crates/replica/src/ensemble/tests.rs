@@ -8,9 +8,9 @@ use zabd_jute::quorum::{Configuration, FromLearner, Request as Forwarded};
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
 use zabd_jute::{Acl, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
 use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
-use zabd_zab::effect::{Effect, LinkId, Testing, Timing};
+use zabd_zab::effect::{Effect, LinkId, Reason, Testing, Timing};
 use zabd_zab::history::History;
-use zabd_zab::{election, peer};
+use zabd_zab::{election, leader, peer};
 
 use super::{LocalSessions, MemberOptions};
 use crate::read::ReadOptions;
@@ -33,6 +33,8 @@ struct Member {
     now_ms: i64,
     logged: Vec<Bytes>,
     facts: Vec<Fact>,
+    /// What the disk has not reported, while it is slow with all but appends.
+    unreported: Option<Vec<Input>>,
 }
 
 impl Member {
@@ -75,6 +77,7 @@ impl Member {
             now_ms: 0,
             logged: Vec::new(),
             facts: Vec::new(),
+            unreported: None,
         };
         member.feed(Input::Applied);
         member
@@ -150,10 +153,18 @@ impl Member {
                     self.watches.connect(conn, session, identities());
                 }
                 Output::Close { conn } => lines.push(format!("{} closed", conn.0)),
-                Output::CloseAll => lines.push("all closed".to_owned()),
+                Output::CloseAll { but } if but.is_empty() => lines.push("all closed".to_owned()),
+                Output::CloseAll { but } => {
+                    let but: Vec<_> = but.iter().map(|conn| conn.0).collect();
+                    lines.push(format!("all closed but {but:?}"));
+                }
                 Output::Fact(fact) => self.facts.push(fact),
                 Output::Ensemble(Effect::Persist(what)) => {
-                    inbox.push_back(Input::Peer(Box::new(peer::Input::Persisted(what))));
+                    let report = Input::Peer(Box::new(peer::Input::Persisted(what)));
+                    match &mut self.unreported {
+                        Some(unreported) => unreported.push(report),
+                        None => inbox.push_back(report),
+                    }
                 }
                 Output::Ensemble(_) => (),
             }
@@ -394,4 +405,36 @@ fn a_new_leader_removes_ephemerals_that_nobody_owns() {
     assert!(member.facts.contains(&Fact::DeadSession { session: dead }));
     assert!(member.tree.node("/dead").is_none() && member.tree.node("/alive").is_some());
     assert_eq!(member.tree.sessions_with_ephemerals().collect::<Vec<_>>(), [alive]);
+}
+
+/// Who comes between two roles is not turned away, and who goes meanwhile is not served.
+#[test]
+fn who_comes_between_two_roles_is_served_in_the_next() {
+    let mut member = Member::leading(tree(), LocalSessions::Off);
+    let session = member.connect(1, false, "connected");
+    member.unreported = Some(Vec::new());
+    let end_of_role = peer::Input::Leader(leader::Input::NoRoom);
+    assert_eq!(member.feed(Input::Peer(Box::new(end_of_role))), ["all closed"]);
+    assert!(!member.replica.is_serving());
+    for (conn, session) in [(2, session), (3, SessionId::NONE), (4, session)] {
+        assert_eq!(member.connect_as(conn, session, false), [""; 0]);
+    }
+    member.feed(Input::Gone { conn: ConnId(4), session: SessionId::NONE });
+    assert_eq!(member.wait(100), [""; 0]);
+    let unreported = member.unreported.take().unwrap();
+    let mut lines: Vec<_> = unreported.into_iter().flat_map(|report| member.feed(report)).collect();
+    lines.extend(member.wait(1));
+    assert_eq!(lines, ["2 <- connected", "3 <- connected"]);
+    assert!(member.replica.is_serving());
+}
+
+#[test]
+fn nobody_is_held_for_long() {
+    let mut member = Member::new(OF_THREE, tree(), MemberOptions::default());
+    let now = member.now();
+    member.replica.ensemble.as_mut().unwrap().held.begin(now, Reason::LeaderLost);
+    assert_eq!(member.connect_as(1, SessionId::NONE, true), [""; 0]);
+    assert_eq!(member.wait(499), [""; 0]);
+    assert_eq!(member.wait(1), ["1 closed"]);
+    assert_eq!(member.connect_as(2, SessionId::NONE, true), ["2 closed"]);
 }

@@ -1,7 +1,7 @@
 //! Clients: they come, ask, are answered, and go.
 
 use bytes::Bytes;
-use zabd_jute::OpCode;
+use zabd_jute::{OpCode, SessionId};
 use zabd_replica::read::{self, Read, Served};
 use zabd_replica::traffic::Traffic;
 use zabd_replica::{ConnId, Input, Request, SessionRequest};
@@ -104,11 +104,9 @@ impl World {
     pub(super) fn forget_client(&mut self, at: usize, conn: ConnId) {
         let running = self.servers[at].running.as_mut().expect("it was just alive");
         running.unanswered.remove(&conn);
-        let session = running.watches.session(conn);
+        let session = running.watches.session(conn).unwrap_or(SessionId::NONE);
         running.watches.disconnect(conn);
-        if let Some(session) = session {
-            self.feed(at, Input::Gone { conn, session });
-        }
+        self.feed(at, Input::Gone { conn, session });
     }
 
     /// As a connection does: it serves a read that stands behind nothing, and hands over everything else.

@@ -261,9 +261,10 @@ impl World {
                     running.watches.connect(conn, session, identities().into());
                 }
                 Output::Close { conn } => self.close_client(at, conn),
-                Output::CloseAll => {
+                Output::CloseAll { but } => {
                     let running = self.servers[at].running.as_ref().expect("it was just alive");
-                    let conns: Vec<_> = running.unanswered.keys().copied().collect();
+                    let conns: Vec<_> =
+                        running.unanswered.keys().copied().filter(|conn| !but.contains(conn)).collect();
                     for conn in conns {
                         self.close_client(at, conn);
                     }

@@ -60,6 +60,8 @@ pub struct Client {
     half_frame: AtomicUsize,
     /// When that request began, monotonic milliseconds; means nothing if there is none.
     half_frame_since_ms: AtomicI64,
+    /// Whether the replica has heard of it: before that, no role of this server's has anything to do with it.
+    has_asked: AtomicBool,
     /// Whether the task has been told of its mail and has not looked yet.
     told: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -77,10 +79,21 @@ impl Client {
             unsent: AtomicUsize::new(0),
             half_frame: AtomicUsize::new(0),
             half_frame_since_ms: AtomicI64::new(now_ms),
+            has_asked: AtomicBool::new(false),
             told: AtomicBool::new(false),
             waker: Mutex::new(None),
             home,
         }
+    }
+
+    /// The replica hears that the client wants a session.
+    pub fn note_asked(&self) {
+        self.has_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Relaxed)
     }
 
     /// Leaves framed bytes; yields the client if its task must be woken. By how much what is kept has changed is

@@ -590,7 +590,7 @@ impl Future for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.service.driver.watches().disconnect(self.client.id);
-        if self.service.driver.is_member() && self.session != SessionId::NONE {
+        if self.service.driver.is_member() {
             self.service.driver.feed([Input::Gone { conn: self.client.id, session: self.session }]);
         }
         self.service.driver.registry.remove(self.client.id);
