@@ -133,6 +133,9 @@ impl Replica {
                 }
                 out.establish(conn, session, timeout_ms, has_read_only_byte.then_some(false));
             }
+            Origin::Client { conn, .. } if is_refused_as_moved(&entry.txn) => {
+                self.leave_to_another(conn, entry.header.session, out);
+            }
             Origin::Client { conn, xid, op, multi, audited, known_error } => {
                 if let Some(request) = audited {
                     let events = audit::events(&request, &entry.txn, self.options.read.limits);
@@ -174,6 +177,26 @@ impl Replica {
 }
 
 impl Replica {
+    /// The session's client is at another server, or comes from one: what was refused there may have had the number of a
+    /// request that is under way here, and will be done. As in Java no answer is right, and the connection ends.
+    fn leave_to_another(&mut self, conn: ConnId, session: SessionId, out: &mut Outputs) {
+        self.forget_waiting(conn, session);
+        for queued in &mut self.queue {
+            if let Queued::Txn { origin, .. } = queued
+                && matches!(origin, Origin::Client { conn: waiting, .. } if *waiting == conn)
+            {
+                *origin = Origin::Server;
+            }
+        }
+        self.queue.retain(|queued| match queued {
+            Queued::Read(Request { conn: waiting, .. }) | Queued::Refused { conn: waiting, .. } => {
+                *waiting != conn
+            }
+            Queued::Txn { .. } => true,
+        });
+        out.list.push(Output::Close { conn });
+    }
+
     /// A session is over; yields the connection that carried it here.
     fn end_session(&mut self, session: SessionId) -> Option<ConnId> {
         if let Some(ensemble) = &mut self.ensemble {
@@ -188,6 +211,10 @@ impl Replica {
 
 fn header(xid: i32, zxid: Zxid, err: i32) -> zabd_jute::client::ReplyHeader {
     zabd_jute::client::ReplyHeader { xid, zxid, err }
+}
+
+fn is_refused_as_moved(txn: &Txn<'_>) -> bool {
+    matches!(txn, Txn::Error { code } if *code == ErrorCode::SessionMoved.code())
 }
 
 /// Whether the ephemerals that a transaction deletes go with their session.

@@ -117,6 +117,12 @@ impl Learning {
         self.touched.insert(session, local.timeout_ms);
         true
     }
+
+    /// The same of a request. What still comes over a connection that the client has left for another is nobody's: it would be
+    /// done behind what the client has asked for since, and may have the number of that.
+    fn touch_from(&mut self, session: SessionId, conn: ConnId) -> bool {
+        self.sessions.get(&session).is_some_and(|local| local.conn == conn) && self.touch(session)
+    }
 }
 
 impl Replica {
@@ -132,7 +138,7 @@ impl Replica {
     /// A request that a connection could not serve by itself.
     pub(crate) fn on_request_as_learner(&mut self, now: Now, request: Request, out: &mut Outputs) {
         let is_local = self.touch_local(now, request.session);
-        if !is_local && !self.learning().touch(request.session) {
+        if !is_local && !self.learning().touch_from(request.session, request.conn) {
             return;
         }
         let op = OpCode::from_code(request.op);
@@ -351,5 +357,19 @@ impl Replica {
     pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
         let touched = std::mem::take(&mut self.learning().touched);
         touched.into_iter().map(|(session, timeout_ms)| Touch { session, timeout_ms }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_over_a_connection_that_the_client_has_left_are_nobodys() {
+        let (session, mut learning) = (SessionId(1), Learning::default());
+        learning.begin(session, ConnId(1), 4000);
+        assert!(learning.touch_from(session, ConnId(1)));
+        assert_eq!(learning.begin(session, ConnId(2), 4000), Some(ConnId(1)));
+        assert!(!learning.touch_from(session, ConnId(1)) && learning.touch_from(session, ConnId(2)));
     }
 }

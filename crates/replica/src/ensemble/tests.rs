@@ -172,6 +172,24 @@ impl Member {
         out.bytes.clear();
     }
 
+    /// The leader of this learner has proposed and committed it.
+    fn commit(&mut self, header: TxnHeader, txn: Txn<'_>) -> Vec<String> {
+        let mut entry = Vec::new();
+        Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
+        let zxid = header.zxid;
+        let mut out = Outputs { apply: true, ..Outputs::default() };
+        self.replica.enqueue_proposal(zxid, entry.into(), &mut out);
+        self.replica.positions.synced = zxid;
+        self.replica.positions.committed = zxid;
+        let (mut inbox, mut lines) = (VecDeque::new(), Vec::new());
+        while out.apply {
+            out.apply = self.replica.apply(&mut self.tree, &mut self.watches, 2, &mut out);
+            self.carry_out(&mut out, &mut inbox, &mut lines);
+        }
+        assert!(inbox.is_empty(), "a learner logs nothing of its own");
+        lines
+    }
+
     /// Lets time pass; what is due happens on the way.
     fn wait(&mut self, ms: i64) -> Vec<String> {
         let end_ms = self.now_ms + ms;
@@ -437,4 +455,31 @@ fn nobody_is_held_for_long() {
     assert_eq!(member.wait(499), [""; 0]);
     assert_eq!(member.wait(1), ["1 closed"]);
     assert_eq!(member.connect_as(2, SessionId::NONE, true), ["2 closed"]);
+}
+
+/// A session comes from another server, where its client had asked for something under a number that it uses here again. That
+/// is refused when it comes late, and this server cannot tell whose refusal it is: it answers neither with it.
+#[test]
+fn a_refusal_of_another_servers_request_is_no_answer_here() {
+    let mut member = Member::new(OF_THREE, tree(), MemberOptions::default());
+    let ensemble = member.replica.ensemble.as_mut().unwrap();
+    (ensemble.serving, ensemble.settling) = (super::Serving::Learning, false);
+    let [moved, other] = [SessionId(0x0200_0000_0000_0001), SessionId(0x0200_0000_0000_0002)];
+    for (session, conn) in [(moved, 1), (other, 2)] {
+        member.replica.learning().begin(session, ConnId(conn), 4000);
+        assert_eq!(member.ask(conn, session, OpCode::SetData, Vec::new()), [""; 0]);
+        assert_eq!(member.ask(conn, session, OpCode::Exists, b"\0\0\0\x01/\0".to_vec()), [""; 0]);
+    }
+    let header = |session, zxid: i64, kind: OpCode| TxnHeader {
+        session,
+        cxid: 7,
+        zxid: Zxid(1 << 32 | zxid),
+        time_ms: 1,
+        kind: kind.code(),
+    };
+    let refused = Txn::Error { code: ErrorCode::SessionMoved.code() };
+    assert_eq!(member.commit(header(moved, 1, OpCode::Error), refused), ["1 closed"]);
+    let set = || Txn::SetData { path: "/".into(), data: None, version: 1 };
+    assert_eq!(member.commit(header(moved, 2, OpCode::SetData), set()), [""; 0], "nobody waits any more");
+    assert_eq!(member.commit(header(other, 3, OpCode::SetData), set()).len(), 2, "nobody else is disturbed");
 }

@@ -12,7 +12,7 @@ use zabd_jute::{ConfigVersion, OpCode, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
-use super::{Leader, Phase};
+use super::{Asked, Leader, Phase};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
 use crate::quorum::Quorums;
 
@@ -91,7 +91,7 @@ impl Leader {
             let Some(upto) = self.newest_committable() else { break };
             self.commit(now, upto, out);
         }
-        self.answer_syncs(out);
+        self.answer_asked(out);
         self.consider_hand_over(out);
     }
 
@@ -237,16 +237,25 @@ impl Leader {
     /// that was proposed when it came.
     pub(super) fn on_request(&mut self, link: LinkId, op: i32, packet: &Bytes, out: &mut Effects) {
         if op == OpCode::Sync.code() {
-            self.syncs.push_back((self.proposed, link));
-            self.answer_syncs(out);
+            self.answer_behind_commits(link, Asked::Sync, out);
         } else if self.phase == Phase::Broadcasting && !self.is_handing_over {
             out.push(Effect::Request { link, packet: packet.clone() });
         }
     }
 
-    fn answer_syncs(&mut self, out: &mut Effects) {
-        while let Some((_, link)) = self.syncs.pop_front_if(|(upto, _)| *upto <= self.committed) {
-            out.tell_learner(link, &FromLeader::Sync);
+    /// What a learner has asked for is answered behind the commit of everything that is proposed by now.
+    pub(super) fn answer_behind_commits(&mut self, link: LinkId, asked: Asked, out: &mut Effects) {
+        self.asked.push_back((self.proposed, link, asked));
+        self.answer_asked(out);
+    }
+
+    fn answer_asked(&mut self, out: &mut Effects) {
+        while let Some((_, link, asked)) = self.asked.pop_front_if(|(upto, ..)| *upto <= self.committed) {
+            let answer = match asked {
+                Asked::Sync => FromLeader::Sync,
+                Asked::Revalidation { session, is_valid } => FromLeader::Revalidate { session, is_valid },
+            };
+            out.tell_learner(link, &answer);
         }
     }
 

@@ -31,7 +31,7 @@ mod synchronisation;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, QuorumPacket};
+use zabd_jute::quorum::{Configuration, FromLearner, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
 pub(crate) use self::broadcast::is_still_voter;
@@ -160,6 +160,16 @@ enum Phase {
     Left,
 }
 
+/// What is answered behind the commit of everything that was proposed before.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// A `sync` of a client.
+    Sync,
+    /// A session came to the learner from elsewhere. Its client may number requests anew, and the learner knows transactions
+    /// for its clients by session and number: those that were asked for elsewhere have to come first.
+    Revalidation { session: SessionId, is_valid: bool },
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Leader {
@@ -192,8 +202,8 @@ pub struct Leader {
     proposed: Zxid,
     /// The newest own record that is durable; what this server acknowledges.
     synced: Zxid,
-    /// Syncs of learners, and the position that must be committed before each is answered.
-    syncs: VecDeque<(Zxid, LinkId)>,
+    /// What learners have asked for, and the position that must be committed before each is answered.
+    asked: VecDeque<(Zxid, LinkId, Asked)>,
     /// The configuration of a proposed reconfiguration, until it is committed.
     reconfiguring: Option<(Zxid, Configuration)>,
     is_handing_over: bool,
@@ -225,7 +235,7 @@ impl Leader {
             committed: Zxid::ZERO,
             proposed: last,
             synced: last,
-            syncs: VecDeque::new(),
+            asked: VecDeque::new(),
             reconfiguring: None,
             is_handing_over: false,
         };
@@ -299,7 +309,7 @@ impl Leader {
             }
             Input::Revalidated { link, session, is_valid } => {
                 if self.learners.contains_key(&link) {
-                    out.tell_learner(link, &FromLeader::Revalidate { session, is_valid });
+                    self.answer_behind_commits(link, Asked::Revalidation { session, is_valid }, out);
                 }
             }
             Input::HandOver => {
@@ -372,7 +382,7 @@ impl Leader {
 
     fn forget(&mut self, link: LinkId, out: &mut Effects) {
         if self.learners.remove(&link).is_some() {
-            self.syncs.retain(|(_, asker)| *asker != link);
+            self.asked.retain(|(_, asker, _)| *asker != link);
             out.push(Effect::LearnerGone { link });
         }
     }

@@ -1,7 +1,8 @@
 //! A leader whose learners take long to get what they lack.
 
-use zabd_jute::quorum::{Configuration, FromLearner, LearnerInfo, LearnerKind};
-use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, Writer, Zxid};
+use bytes::Bytes;
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
+use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
 use super::{Input, Leader, Start};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
@@ -89,6 +90,19 @@ impl Stage {
         }
     }
 
+    /// What was sent since the last time.
+    fn sent(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        for effect in &self.out.list {
+            if let Effect::Send { bytes, .. } = effect {
+                let packet = QuorumPacket::decode(&mut Reader::new(&self.out.bytes[bytes.clone()])).unwrap();
+                said.push(format!("{:?}", FromLeader::decode(&packet).unwrap().unwrap()));
+            }
+        }
+        self.out.clear();
+        said
+    }
+
     /// Whether something was asked for since the last time.
     fn has(&self, wanted: &Effect) -> bool {
         let wanted = format!("{wanted:?}");
@@ -153,4 +167,26 @@ fn what_is_sent_to_a_learner_in_step_says_nothing_about_it() {
         stage.step(Input::Timer);
     }
     assert!(stage.has(&Effect::Close { link: LinkId(2) }) && stage.has(&Effect::Leave(Reason::QuorumLost)));
+}
+
+/// A learner knows transactions for its clients by session and number, and a client that comes from elsewhere may number its
+/// requests anew: what it has asked for elsewhere is committed before the learner hears that the session is its own.
+#[test]
+fn a_session_that_moves_comes_behind_what_was_proposed() {
+    let mut stage = Stage::new();
+    stage.follow(2, LAST);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    let zxid = Epoch(2).first_zxid().next();
+    let (link, entry) = (LinkId(2), Bytes::from_static(&[0; 40]));
+    stage.step(Input::Propose { zxid, entry, configuration: None });
+    stage.out.clear();
+    stage.step(Input::Revalidated { link, session: SessionId(7), is_valid: true });
+    assert_eq!(stage.sent(), [""; 0]);
+    stage.step(Input::Synced { upto: zxid });
+    stage.say(2, &FromLearner::Ack { zxid });
+    let revalidated = FromLeader::Revalidate { session: SessionId(7), is_valid: true };
+    assert_eq!(stage.sent(), [format!("{:?}", FromLeader::Commit { zxid }), format!("{revalidated:?}")]);
+    stage.step(Input::Revalidated { link, session: SessionId(8), is_valid: false });
+    assert_eq!(stage.sent().len(), 1, "nothing is in flight");
 }
