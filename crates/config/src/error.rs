@@ -34,13 +34,15 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every mistake of one configuration, in the order of the file. Never empty.
+/// Every mistake of one configuration, in the order of the file: never empty. Then what is merely odd, which may be the
+/// mistake behind a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", lines(.0))]
-pub struct ConfigErrors(pub(crate) Vec<ConfigError>);
+#[error("{}", lines(.0, .1))]
+pub struct ConfigErrors(pub(crate) Vec<ConfigError>, pub(crate) Vec<Warning>);
 
-fn lines(errors: &[ConfigError]) -> String {
-    errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("\n")
+fn lines(errors: &[ConfigError], warnings: &[Warning]) -> String {
+    let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
+    errors.iter().map(ConfigError::to_string).chain(warnings).collect::<Vec<_>>().join("\n")
 }
 
 impl ConfigErrors {
@@ -56,7 +58,8 @@ impl ConfigErrors {
 
     /// A mistake in the words of the command line itself.
     pub(crate) fn invocation(message: String, hint: &str) -> Self {
-        ConfigErrors(vec![ConfigError { source: None, key: None, message, hint: Some(hint.to_owned()) }])
+        let error = ConfigError { source: None, key: None, message, hint: Some(hint.to_owned()) };
+        ConfigErrors(vec![error], Vec::new())
     }
 }
 

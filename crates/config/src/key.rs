@@ -77,7 +77,7 @@ pub struct Key {
     pub doc: &'static str,
     /// Whether its value must not be shown.
     pub secret: bool,
-    /// Values that a key without effect takes without a warning; empty stands for its default.
+    /// Values that a key without effect takes without a warning, because they ask for what the server does.
     pub(crate) silent: &'static [&'static str],
     /// Keys that must be set too for the example to mean anything.
     pub(crate) needs: &'static [(&'static str, &'static str)],

@@ -131,11 +131,18 @@ fn file(mut sources: Sources, path: &Path) -> Sources {
     match read_file(path) {
         Ok(bytes) => sources.file(&name, &bytes),
         Err(error) => {
-            let message = match error.kind() {
-                io::ErrorKind::NotFound => format!("Error processing {name}: file is missing"),
-                _ => format!("Error processing {name}: {error}"),
+            let (problem, hint) = match error.kind() {
+                io::ErrorKind::NotFound => ("file is missing".to_owned(), USAGE.to_owned()),
+                io::ErrorKind::PermissionDenied => (
+                    error.to_string(),
+                    format!(
+                        "let the user of this process read it (`namei -l {name}` shows who may), or start as another"
+                    ),
+                ),
+                io::ErrorKind::IsADirectory => (error.to_string(), USAGE.to_owned()),
+                _ => (error.to_string(), "check the file and its disk".to_owned()),
             };
-            words_are_missing(&mut sources, message, USAGE);
+            words_are_missing(&mut sources, format!("Error processing {name}: {problem}"), &hint);
             sources
         }
     }

@@ -71,7 +71,8 @@ pub fn manual() -> String {
     }
     text.push_str(
         "\n## Keys\n\nThe class says how close a key is to Java: **a** behaves identically, **b** is honoured by a mechanism \
-         of zabd's own, **c** is a detail of the Java server. The last column says what a standalone server does with it.\n",
+         of zabd's own, **c** is a detail of the Java server. The last column says what zabd does with it, \
+         alone and as a member of an ensemble; where the two differ it names them.\n",
     );
     for section in SECTIONS {
         let _ = writeln!(text, "\n### {}\n\n{}\n", section.title, section.intro);
@@ -110,7 +111,7 @@ fn row(key: &Key) -> String {
     let here = match key.honour {
         Honour::Same => "same".to_owned(),
         Honour::Differently(how) => how.to_owned(),
-        Honour::InEnsemble => "same, on a member of an ensemble".to_owned(),
+        Honour::InEnsemble => "same on a member of an ensemble; no use for a standalone server".to_owned(),
         Honour::NoEffect(why) => format!("no effect: {why}"),
         Honour::Refused(when) => format!("refused: {when}"),
     };

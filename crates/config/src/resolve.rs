@@ -33,7 +33,14 @@ pub(crate) fn resolve(
     config_file: Option<String>,
     read: ReadFile<'_>,
 ) -> Result<Config, ConfigErrors> {
-    let mut resolver = Resolver { draft: Draft::new(), last: BTreeMap::new(), errors, warnings, config_file };
+    let mut resolver = Resolver {
+        draft: Draft::new(),
+        last: BTreeMap::new(),
+        errors,
+        warnings,
+        config_file,
+        has_unusable_myid: false,
+    };
     resolver.collect(settings);
     resolver.apply();
     resolver.check_directories();
@@ -55,6 +62,8 @@ struct Resolver {
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
     config_file: Option<String>,
+    /// There is a file that should name this server, and that has been said.
+    has_unusable_myid: bool,
 }
 
 impl Resolver {
@@ -106,6 +115,8 @@ impl Resolver {
             let source = Some(setting.source.clone());
             match key.apply(&mut self.draft, name, &setting.value) {
                 Ok(None) => (),
+                // What is used instead has no effect either.
+                Ok(Some(_)) if setting.value.is_empty() && matches!(key.honour, Honour::NoEffect(_)) => (),
                 Ok(Some(message)) => self.warnings.push(Warning { source, message }),
                 Err(problem) => {
                     let (message, hint) = said(key, name, &setting.value, problem);
@@ -119,12 +130,7 @@ impl Resolver {
                 }
             }
             let Honour::NoEffect(why) = key.honour else { continue };
-            let value = setting.value.as_str();
-            let is_silent = match key.silent {
-                [] => value.is_empty() || value.eq_ignore_ascii_case(key.default),
-                silent => silent.contains(&value),
-            };
-            if !is_silent {
+            if !is_done_anyway(key, &setting.value) {
                 idle.entry(why).or_default().push(format!("{name} ({})", setting.source));
             }
         }
@@ -304,6 +310,7 @@ impl Resolver {
             let hint = "its first line must be one decimal number; a standalone server needs no such file";
             let source = Some(Source::WholeFile(path.to_string_lossy().into()));
             self.errors.push(ConfigError { source, key: None, message, hint: Some(hint.to_owned()) });
+            self.has_unusable_myid = true;
         }
     }
 
@@ -402,7 +409,7 @@ impl Resolver {
     fn check_ensemble(&mut self, membership: &Membership) {
         let limits = (self.draft.init_limit, self.draft.sync_limit);
         for (key, limit) in [("initLimit", limits.0), ("syncLimit", limits.1)] {
-            if limit.is_none_or(|ticks| ticks == 0) {
+            if limit.is_none_or(|ticks| ticks == 0) && !self.is_blamed(key) {
                 self.error(
                     key,
                     &format!("{key} is not set"),
@@ -413,6 +420,7 @@ impl Resolver {
         let myid = self.draft.config.myid;
         let path = self.draft.config.data_dir.join("myid");
         match myid {
+            None if self.has_unusable_myid => (),
             None => {
                 let hint =
                     format!("write this server's number among the `server.N` lines into {}", path.display());
@@ -467,15 +475,9 @@ impl Resolver {
 
     /// Asking for it and not getting it would be found out when it matters.
     fn refuse_what_members_cannot_do(&mut self) {
-        let is_set = |name: &str, values: &[&str]| {
-            let setting = self.last.get(name).map(|(_, setting)| setting.value.trim().to_ascii_lowercase());
-            setting.is_some_and(|value| values.contains(&value.as_str()))
-        };
-        let has = |name: &str| self.last.contains_key(name);
         let asked = [
-            ("sslQuorum", is_set("sslQuorum", &["true"])),
             ("quorum.auth.enableSasl", self.draft.quorum_sasl_enabled),
-            ("oraclePath", has("oraclePath")),
+            ("oraclePath", self.last.contains_key("oraclePath")),
         ];
         for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
             let problem = format!("`{key}` asks for what this build's ensembles cannot do yet");
@@ -536,12 +538,17 @@ impl Resolver {
                 Some(_) => (1, None, 0),
                 None => (2, None, 0),
             });
-            return Err(ConfigErrors(self.errors));
+            return Err(ConfigErrors(self.errors, self.warnings));
         }
         let mut config = self.draft.config;
         config.warnings = self.warnings;
         config.assert_valid();
         Ok(config)
+    }
+
+    /// Whether something is wrong with a key already.
+    fn is_blamed(&self, key: &str) -> bool {
+        self.errors.iter().any(|error| error.key.as_deref() == Some(key))
     }
 
     fn place(&self, key: &str) -> Option<Source> {
@@ -556,6 +563,12 @@ impl Resolver {
             hint: Some(hint.to_owned()),
         });
     }
+}
+
+/// Whether the value of a key without effect asks for what the server does in any case: a default may be what it does
+/// not do, but to leave out what is left out by default is to do it.
+fn is_done_anyway(key: &Key, value: &str) -> bool {
+    key.silent.contains(&value) || (key.default == "false" && value.eq_ignore_ascii_case("false"))
 }
 
 /// As in Java's `EphemeralType.validateServerId`.

@@ -122,7 +122,8 @@ fn javas_validation_messages_are_kept() {
     ] {
         let errors = file(text).expect_err(text).to_string();
         assert!(errors.contains(message), "{text}: {errors}");
-        assert!(errors.lines().all(|line| line.contains("; hint: ")), "{errors}");
+        let mut mistakes = errors.lines().filter(|line| !line.starts_with("warning: "));
+        assert!(mistakes.all(|line| line.contains("; hint: ")), "{errors}");
     }
 }
 
@@ -163,6 +164,37 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
         assert!(errors.contains(message), "{lines}: {errors}");
         assert!(errors.starts_with("zoo.cfg:"), "{errors}");
     }
+}
+
+/// Somebody who writes a default down means it, so that it is told that there is nothing to it.
+#[test]
+fn what_has_no_effect_is_told_whatever_its_value() {
+    for line in [
+        "admin.serverPort=8080",
+        "ssl.clientAuth=need",
+        "metricsProvider.httpPort=7000",
+        "quorum.auth.kerberos.servicePrincipal=zkquorum/localhost",
+    ] {
+        let told = warnings(&with(line));
+        assert!(
+            matches!(&told[..], [one] if one.contains(line.split('=').next().unwrap())),
+            "{line}: {told:?}"
+        );
+    }
+    for line in ["admin.enableServer=false", "admin.forceHttps=false", "quorum.auth.enableSasl=false"] {
+        assert_eq!(warnings(&with(line)), Vec::<String>::new(), "{line}");
+    }
+}
+
+#[test]
+fn odd_keys_are_told_beside_mistakes() {
+    let errors = errors("tickTiem=2000\nsnapCount=many");
+    let lines: Vec<_> = errors.lines().collect();
+    assert!(lines[0].contains("snapCount=many is not a number"), "{errors}");
+    assert!(
+        lines[1].starts_with("warning: zoo.cfg:") && lines[1].contains("did you mean `tickTime`?"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -256,10 +288,18 @@ fn a_member_needs_its_number_and_its_limits() {
         ("2\n", "initLimit=10\n", "syncLimit is not set"),
         ("7\n", limits, "My id 7 not in the peer list"),
         ("", limits, "serverid"),
-        ("2\n", "initLimit=10\nsyncLimit=5\nsslQuorum=true\n", "`sslQuorum` asks for what"),
+        ("one\n", limits, "serverid one is not a number"),
+        ("2\n", "initLimit=10\nsyncLimit=abc\n", "syncLimit=abc is not a number"),
+        ("2\n", "initLimit=10\nsyncLimit=5\nsslQuorum=true\n", "sslQuorum=true asks for TLS"),
+        (
+            "2\n",
+            "initLimit=10\nsyncLimit=5\nquorum.auth.enableSasl=true\n",
+            "`quorum.auth.enableSasl` asks for what",
+        ),
     ] {
-        let errors = member(id, &format!("{MEMBERS}{lines}")).unwrap_err().to_string();
-        assert!(errors.contains(message), "{lines}: {errors}");
+        let errors = member(id, &format!("{MEMBERS}{lines}")).unwrap_err();
+        assert_eq!(errors.iter().count(), 1, "{lines}: told once: {errors}");
+        assert!(errors.to_string().contains(message), "{lines}: {errors}");
     }
     let missing =
         file(&format!("dataDir=/data\nclientPort=2181\n{MEMBERS}{limits}")).unwrap_err().to_string();

@@ -17,6 +17,7 @@ use zabd_storage::snapshot;
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::history::History;
 
+use crate::admin::shown_node_count;
 use crate::net::Summary;
 
 /// What stood on the disk.
@@ -91,7 +92,7 @@ pub fn recover<D: Disk>(
     }
     tracing::info!(
         "Recovered {} znodes and {} sessions up to zxid {} in {}ms, {replayed} transactions of them from the log",
-        tree.node_count(),
+        shown_node_count(tree.node_count()),
         tree.sessions().count(),
         tree.last_zxid(),
         begin.elapsed().as_millis()
@@ -121,7 +122,10 @@ fn load_snapshot<D: Disk>(
         match loaded {
             Ok(tree) => {
                 let (path, took) = (candidate.path.display(), begin.elapsed().as_millis());
-                tracing::info!("Read snapshot {path} with {} znodes in {took}ms", tree.node_count());
+                tracing::info!(
+                    "Read snapshot {path} with {} znodes in {took}ms",
+                    shown_node_count(tree.node_count())
+                );
                 return Ok(Some(tree));
             }
             Err(problem) => {
@@ -149,7 +153,7 @@ pub fn replay_behind<D: Disk>(
     let Replay { replayed, .. } = replay(disk, directories, &mut tree, limits, &mut nothing)?;
     tracing::info!(
         "Took a snapshot with {} znodes from the leader, and {replayed} transactions from the log behind it, up to zxid {}",
-        tree.node_count(),
+        shown_node_count(tree.node_count()),
         tree.last_zxid()
     );
     Ok(tree)
@@ -173,11 +177,13 @@ fn replay<D: Disk>(
     let mut replayed = 0;
     let mut digest_mismatches = 0;
     while let Some(position) = records.next_record()? {
+        let upto = tree.last_zxid();
         let mut reader = Reader::with_limits(position.entry, limits);
         let entry = decode(&mut reader).map_err(|what| LogError::Corrupt {
             path: position.path.to_owned(),
             offset: position.offset,
             what,
+            upto,
         })?;
         let outcome = tree.replay(&entry);
         replayed += u64::from(!outcome.skipped);

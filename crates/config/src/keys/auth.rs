@@ -136,30 +136,30 @@ pub(super) const SECTION: Section = Section {
             .no_effect(super::tls::NO_TLS),
         Key::file("quorum.auth.enableSasl", "false", "true")
             .doc("Servers authenticate each other by SASL.")
-            .no_effect(super::ensemble::NO_PEERS)
+            .no_effect(NO_SASL_AMONG_SERVERS)
             .strict_bool(|d, v| d.quorum_sasl_enabled = v),
         Key::file("quorum.auth.learnerRequireSasl", "false", "true")
             .needs(&[("quorum.auth.enableSasl", "true")])
             .doc("This server authenticates itself to the leader.")
-            .no_effect(super::ensemble::NO_PEERS)
+            .no_effect(NO_SASL_AMONG_SERVERS)
             .strict_bool(|d, v| d.quorum_sasl_learner_required = v),
         Key::file("quorum.auth.serverRequireSasl", "false", "true")
             .needs(&[("quorum.auth.enableSasl", "true"), ("quorum.auth.learnerRequireSasl", "true")])
             .doc("This server refuses peers that do not.")
-            .no_effect(super::ensemble::NO_PEERS)
+            .no_effect(NO_SASL_AMONG_SERVERS)
             .strict_bool(|d, v| d.quorum_sasl_server_required = v),
         Key::file("quorum.auth.learner.saslLoginContext", "QuorumLearner", "Learner")
             .class(Class::B)
             .doc("Section of the JAAS file for the learner.")
-            .no_effect(super::ensemble::NO_PEERS),
+            .no_effect(NO_SASL_AMONG_SERVERS),
         Key::file("quorum.auth.server.saslLoginContext", "QuorumServer", "Leader")
             .class(Class::B)
             .doc("Section of the JAAS file for the leader.")
-            .no_effect(super::ensemble::NO_PEERS),
+            .no_effect(NO_SASL_AMONG_SERVERS),
         Key::file("quorum.auth.kerberos.servicePrincipal", "zkquorum/localhost", "zk/_HOST")
             .class(Class::B)
             .doc("Principal of the servers; `_HOST` is the peer's host.")
-            .no_effect(super::ensemble::NO_PEERS),
+            .no_effect(NO_SASL_AMONG_SERVERS),
         Key::prefixed("sasl.client", "true", "false")
             .class(Class::B)
             .doc("Whether the shell authenticates by SASL.")
@@ -226,6 +226,9 @@ fn digest_alg(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     };
     Ok(None)
 }
+
+const NO_SASL_AMONG_SERVERS: &str = "servers do not authenticate each other in this build: a standalone server has no peers, \
+                                     and a member with `quorum.auth.enableSasl=true` is refused";
 
 fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     let class = raw.value.strip_prefix("org.apache.zookeeper.server.auth.").unwrap_or(raw.value);

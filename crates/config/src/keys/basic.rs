@@ -52,7 +52,7 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("db.autocreate", "true", "false")
             .doc("Start with an empty data directory even without the file `initialize` in `dataDir` or `dataLogDir`; the file \
                   goes when it has been used.")
-            .differently("with `false` a standalone server without data ends the start; Java's starts and serves nobody")
+            .differently("with `false` a standalone server without data ends the start, where Java's starts and serves nobody; a member without data does not vote before a leader has given it some, as in Java")
             .lenient_bool(|d, v| d.config.db_autocreate = v),
         Key::own("zabd.log.level", "INFO", "DEBUG")
             .aliases(&["console.threshold", "root.logger"])

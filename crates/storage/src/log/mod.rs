@@ -90,8 +90,9 @@ pub enum LogError {
     },
     /// A record is damaged in a way that no crash explains.
     #[error(
-        "{}: {what} at offset {offset}; transactions would be lost: restore the file from a copy, \
-         or this server from its peers", path.display()
+        "{}: {what} at offset {offset}; everything up to zxid {upto} is whole without it, and what was written behind that may \
+         be lost: restore the file from a copy, or this server from its peers (docs/operating.md, \"A damaged log\", tells what \
+         to do with neither)", path.display()
     )]
     Corrupt {
         /// Which file.
@@ -100,6 +101,8 @@ pub enum LogError {
         offset: u64,
         /// What is wrong.
         what: &'static str,
+        /// What the snapshot and the records before it hold together.
+        upto: Zxid,
     },
     /// Transactions are missing.
     #[error(

@@ -159,7 +159,9 @@ impl<D: Disk> Records<D> {
             Ending::Torn if file.is_newest => self.tail = Some(Tail { path: file.path, offset }),
             Ending::Clean | Ending::Torn => (),
             Ending::Damaged(_) if is_on(Mutation::DamageTakenForEnd) => (),
-            Ending::Damaged(what) => return Err(LogError::Corrupt { path: file.path, offset, what }),
+            Ending::Damaged(what) => {
+                return Err(LogError::Corrupt { path: file.path, offset, what, upto: self.last() });
+            }
         }
         Ok(())
     }

@@ -214,6 +214,31 @@ fn damage_before_the_tail_is_named() {
     }
 }
 
+/// What docs/operating.md tells an operator who has neither a copy nor peers.
+#[test]
+fn a_log_without_its_damaged_part_is_whole_up_to_what_was_said() {
+    let disk = empty_disk();
+    let mut log = log(&disk, 0);
+    append(&mut log, 1..=3).unwrap();
+    log.roll();
+    append(&mut log, 4..=6).unwrap();
+    let (first, later) = (Path::new(DIR).join("log.1"), Path::new(DIR).join("log.4"));
+    let offset = (HEADER.len() + FRAME_BEFORE + 42 + 1) as u64;
+    disk.open(&first).unwrap().write_at(offset + 20, &[0x77]).unwrap();
+    for (after, said) in [(0, 1), (1, 1), (2, 2)] {
+        let error = read(&disk, after).unwrap_err();
+        assert!(
+            matches!(error, LogError::Corrupt { upto, .. } if upto == Zxid(said)),
+            "behind {after}: {error}"
+        );
+    }
+    disk.open(&first).unwrap().set_length(offset).unwrap();
+    disk.remove(&later).unwrap();
+    assert_eq!(recover(&disk), [1]);
+    append(&mut self::log(&disk, 1), 2..=3).unwrap();
+    assert_eq!(read(&disk, 0).unwrap().0, [1, 2, 3]);
+}
+
 #[test]
 fn missing_transactions_are_named() {
     let disk = empty_disk();

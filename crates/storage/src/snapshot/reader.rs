@@ -103,7 +103,7 @@ fn split(contents: &[u8]) -> Result<(Range<usize>, SnapshotTrailer), Broken> {
             return Ok((HEADER.len()..seal, trailer));
         }
     }
-    Err((contents.len(), "no seal matches the content before the end"))
+    Err((contents.len(), "the checksum at the end does not match the content"))
 }
 
 /// The checksum of a stream up to one seal after the other.

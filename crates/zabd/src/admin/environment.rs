@@ -58,7 +58,8 @@ fn sizes(server: &Introspection) -> (u64, u64) {
 /// The process's surroundings; what belongs to a Java machine has no value.
 pub(super) fn envi() -> String {
     let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
-    let variable = |name: &str| std::env::var(name).ok();
+    let users = read("/etc/passwd").unwrap_or_default();
+    let user = user_of(&users, rustix::process::getuid().as_raw());
     let none = || "<NA>".to_owned();
     let host = read("/proc/sys/kernel/hostname").unwrap_or_else(none);
     let release = read("/proc/sys/kernel/osrelease").unwrap_or_else(none);
@@ -77,8 +78,8 @@ pub(super) fn envi() -> String {
         ("os.name", "Linux".to_owned()),
         ("os.arch", std::env::consts::ARCH.replace("x86_64", "amd64")),
         ("os.version", release),
-        ("user.name", variable("USER").unwrap_or_else(|| "?".to_owned())),
-        ("user.home", variable("HOME").unwrap_or_else(|| "?".to_owned())),
+        ("user.name", user.map_or_else(|| "?".to_owned(), |(name, _)| name.to_owned())),
+        ("user.home", user.map_or_else(|| "?".to_owned(), |(_, home)| home.to_owned())),
         ("user.dir", directory),
         ("os.memory.free", format!("{}MB", memory("MemAvailable:"))),
         ("os.memory.max", format!("{}MB", memory("MemTotal:"))),
@@ -91,6 +92,17 @@ pub(super) fn envi() -> String {
     text
 }
 
+/// Name and home of a user, from the lines of `/etc/passwd`: as Java, whatever the environment says.
+fn user_of(users: &str, uid: u32) -> Option<(&str, &str)> {
+    users.lines().find_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        match fields[..] {
+            [name, _, number, _, _, home, ..] if number.parse() == Ok(uid) => Some((name, home)),
+            _ => None,
+        }
+    })
+}
+
 fn memory_mb(meminfo: &str, key: &str) -> u64 {
     let line = meminfo.lines().find_map(|line| line.strip_prefix(key));
     let kb = line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse::<u64>().ok());
@@ -100,6 +112,15 @@ fn memory_mb(meminfo: &str, key: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_is_known_by_its_number() {
+        let users =
+            "root:x:0:0:root:/root:/bin/bash\nzk:x:104:109::/var/lib/zookeeper:/usr/sbin/nologin\nodd\n";
+        assert_eq!(user_of(users, 0), Some(("root", "/root")));
+        assert_eq!(user_of(users, 104), Some(("zk", "/var/lib/zookeeper")));
+        assert_eq!(user_of(users, 10), None);
+    }
 
     #[test]
     fn memory_is_read_in_megabytes() {

@@ -17,6 +17,7 @@ use zabd_jute::client::FourLetterWord as Word;
 
 use crate::introspect::Introspection;
 
+pub use clients::shown_node_count;
 pub use date::log_date;
 
 /// What a server of this version says that it is: the protocol's version, then our own.

@@ -1,5 +1,7 @@
 //! What the words behind the program's name ask for.
 
+use std::fmt::Write as _;
+
 use zabd_config::{CommandLine, Config, ConfigErrors, Start, load};
 
 /// What to do.
@@ -60,8 +62,24 @@ pub fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> 
             Some("--help" | "-h" | "help") => Request::Say(ENSEMBLE_HELP.to_owned()),
             Some(word) => Request::Refuse(format!("Invalid argument: {word}\n\n{ENSEMBLE_HELP}")),
         },
+        Some("server") if words[1..].iter().any(|word| word == "--help" || word == "-h") => {
+            Request::Say(keys())
+        }
         _ => start(words, environment, false),
     }
+}
+
+/// Every key, section by section.
+fn keys() -> String {
+    let mut text = "Usage:\n  zabd server [--config zoo.cfg] [--key value ...]\n".to_owned();
+    for section in zabd_config::SECTIONS {
+        let _ = write!(text, "\n{}:\n", section.title);
+        for key in section.keys {
+            let _ = writeln!(text, "  --{} ({})\n      {}", key.name, key.default, key.doc);
+        }
+    }
+    text.push_str("\nWhat each does here, and how values are found: docs/configuration.md");
+    text
 }
 
 fn start(words: &[String], environment: &dyn Fn(&str) -> Option<String>, ends_with_input: bool) -> Request {
@@ -142,6 +160,9 @@ mod tests {
     #[test]
     fn help_and_version_are_said() {
         assert!(matches!(request(&["--help"]), Request::Say(text) if text.contains("Usage")));
+        assert!(
+            matches!(request(&["server", "--help"]), Request::Say(text) if text.contains("--clientPort ("))
+        );
         assert!(matches!(request(&["--version"]), Request::Say(text) if text.starts_with("zabd ")));
     }
 }

@@ -5,6 +5,7 @@ mod greeting;
 mod local_ensemble;
 mod signals;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use command_line::Request;
@@ -60,7 +61,10 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
     let server = match Server::start(config) {
         Ok(server) => server,
         Err(error) => {
-            eprintln!("{}", error.text());
+            // Where both are one screen, the log line is enough.
+            if !(std::io::stdout().is_terminal() && std::io::stderr().is_terminal()) {
+                eprintln!("{}", error.text());
+            }
             tracing::error!("{}, exiting abnormally: {}", javas_words(error.exit_code()), error.text());
             audit("serverStart", Outcome::Failure);
             return ExitCode::from(error.exit_code() as u8);
@@ -68,7 +72,8 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
     };
     audit("serverStart", Outcome::Success);
     if is_development {
-        println!("{}", greeting::text(server.address(), &data_dir));
+        let program = std::env::args().next().unwrap_or_else(|| "zabd".to_owned());
+        println!("{}", greeting::text(&program, server.address(), &data_dir));
     }
     if let Err(error) = signals::stop_on_request(&server) {
         tracing::warn!("Signals will end the process at once: {error}");

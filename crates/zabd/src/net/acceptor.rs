@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,6 +15,7 @@ use zabd_jute::quorum::Address;
 use super::figures::ServerCounters;
 use super::io_thread::{IoThread, NewConnection};
 use super::java_address;
+use crate::alarm::Alarm;
 
 /// How often a port that cannot be opened is tried again.
 const OPEN_RETRY: Duration = Duration::from_secs(1);
@@ -124,7 +125,7 @@ impl Acceptor {
         let listener = self.listener.take().expect("an acceptor runs once");
         let mut listener = tokio::net::TcpListener::from_std(listener)?;
         let mut next = (0..=others.len()).cycle();
-        let mut is_short = false;
+        let (mut shortage, mut failure) = (Alarm::default(), Alarm::default());
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -139,14 +140,13 @@ impl Acceptor {
             };
             match accepted {
                 Ok((socket, address)) => {
-                    let was_short = std::mem::replace(&mut is_short, is_among_the_last(&socket));
-                    if is_short {
-                        if !was_short {
+                    if is_among_the_last(&socket) {
+                        shortage.ring(Instant::now(), || {
                             tracing::warn!(
                                 "Too many open files: new connections are closed, for the last descriptors are kept for \
                                  logs and snapshots; hint: raise the limit of open files (`ulimit -n`, `LimitNOFILE`)"
                             );
-                        }
+                        });
                         self.reject(&socket);
                         continue;
                     }
@@ -165,7 +165,12 @@ impl Acceptor {
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: connections stay in the backlog until some are free.
-                    tracing::warn!("Cannot accept a connection: {error}");
+                    failure.ring(Instant::now(), || {
+                        tracing::warn!(
+                            "Cannot accept connections: {error}; hint: raise the limit of open files (`ulimit -n`, \
+                             `LimitNOFILE`)"
+                        );
+                    });
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }

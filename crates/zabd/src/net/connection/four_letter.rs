@@ -16,7 +16,12 @@ impl Connection {
         let rest = &turn.bytes[turn.at + 4..];
         let has_argument = word.has_argument() && self.service.four_letter.allows(word);
         let argument = match (has_argument, rest.first_chunk::<8>()) {
-            (true, None) => return false,
+            // As in Java, which looks once: what has not come with the word does not count.
+            (true, None) => {
+                turn.at = turn.bytes.len();
+                self.phase = Phase::Closing;
+                return true;
+            }
             (true, Some(mask)) => Some(u64::from_be_bytes(*mask)),
             (false, _) => None,
         };
@@ -136,6 +141,15 @@ mod tests {
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();
         text
+    }
+
+    #[test]
+    fn a_word_without_its_argument_is_not_waited_for() {
+        let (asked, _) = channel();
+        let (_, may_answer) = channel();
+        let address = serve(Arc::new(Stuck { asked, may_answer: Mutex::new(may_answer) }));
+        assert_eq!(answer(ask(address, "stmk")), "");
+        assert_eq!(answer(ask(address, "stmk\0\0\0\0\0\0\0\x05")), "stmk");
     }
 
     #[test]
