@@ -19,6 +19,8 @@ FEW = 20
 # More than a leader has in memory: Java 500 transactions, zabd at most 2,000.
 MORE_THAN_JAVA_KEEPS, MORE_THAN_ZABD_KEEPS = 700, 2300
 PIPELINED_MAX = 200
+# More than a leader lets wait for a learner in step, 64 MiB, in fewer transactions than it has in memory when they are short.
+LONG_BYTES, LONG_COUNT = 900_000, 80
 UNKNOWN = "/unknown-to-others"
 CONFIG = {"maxSessionTimeout": 120_000, "initLimit": 60}
 PAIRS = [("zabd", "java38"), ("zabd", "java395"), ("java38", "zabd"), ("java395", "zabd")]
@@ -158,6 +160,22 @@ def test_what_is_missing_is_sent(trio):
     trio.learner.kill()
     trio.forget()
     trio.come_back("SNAP")
+
+
+@pytest.mark.parametrize("trio", [("zabd", "zabd"), ("zabd", "java395")], indirect=True, ids="-leads-".join)
+def test_a_few_long_transactions_are_sent_out_of_the_log(trio):
+    """The learner has them at its first attempt."""
+    trio.learner.kill()
+    session = wire.Session(trio.ensemble.members[trio.ensemble.leader(among=(1, 2))].port, CONFIG["maxSessionTimeout"])
+    assert session.create("/long").err == 0
+    for number in range(LONG_COUNT):
+        body = wire.Writer().ustring("/long").buffer(bytes([number]) * LONG_BYTES).int(-1).bytes
+        assert session.call(wire.SET_DATA, body).err == 0
+    session.end()
+    before = len(trio.recorder.of(SUBJECT))
+    trio.learner.start()
+    trio.assert_synchronised(before, "DIFF", LONG_COUNT)
+    trio.assert_same_everywhere()
 
 
 @of_pairs

@@ -19,9 +19,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use zabd_jute::Zxid;
 
-/// As many entries as Java keeps at least, `commitLogCount`.
-const ENTRIES_MIN: usize = 500;
-/// What more may be kept, in bytes of entries.
+/// How many entries are kept that nobody needs any more; Java keeps 500 at least, `commitLogCount`.
+const ENTRIES_MAX: usize = 2000;
+/// How many bytes of them, which also bounds what a learner is sent out of memory in one step. What is larger is read
+/// from the log as fast as the learner takes it. More than an entry may be long: the newest always stays.
 const BYTES_MAX: usize = 8 << 20;
 
 /// One transaction.
@@ -37,7 +38,10 @@ pub struct Logged {
 #[derive(Debug, Default)]
 pub struct History {
     entries: VecDeque<Logged>,
-    bytes: usize,
+    /// How many of them, from the oldest on, are kept only for learners that come back.
+    spare: usize,
+    /// How long these are.
+    spare_bytes: usize,
     /// The position before the first entry; everything up to here is only on disk.
     before: Zxid,
     /// From here on the log on disk is whole; at most `before`.
@@ -53,7 +57,7 @@ impl History {
     /// Nothing in memory, everything from a snapshot at `base` up to `last` in the log on disk.
     pub fn on_disk(base: Zxid, last: Zxid) -> Self {
         assert!(base <= last, "a log goes on behind its snapshot");
-        Self { entries: VecDeque::new(), bytes: 0, before: last, whole_from: base }
+        Self { entries: VecDeque::new(), spare: 0, spare_bytes: 0, before: last, whole_from: base }
     }
 
     /// The last position, in memory or on disk.
@@ -70,17 +74,19 @@ impl History {
     pub fn push(&mut self, zxid: Zxid, entry: Bytes) {
         let last = self.last();
         assert!(last < zxid, "the history goes on behind {last}, not at {zxid}");
-        self.bytes += entry.len();
         self.entries.push_back(Logged { zxid, entry });
     }
 
-    /// Lets go of the oldest entries, but not of those behind `needed`.
+    /// Lets go of the oldest entries, but not of those behind `needed`; what goes is in the log on disk.
     pub fn trim(&mut self, needed: Zxid) {
-        while self.entries.len() > ENTRIES_MIN
-            && (self.bytes > BYTES_MAX || self.entries.len() > 4 * ENTRIES_MIN)
-            && let Some(oldest) = self.entries.pop_front_if(|oldest| oldest.zxid <= needed)
-        {
-            self.bytes -= oldest.entry.len();
+        while let Some(next) = self.entries.get(self.spare).filter(|next| next.zxid <= needed) {
+            self.spare += 1;
+            self.spare_bytes += next.entry.len();
+        }
+        while self.spare > ENTRIES_MAX || self.spare_bytes > BYTES_MAX {
+            let oldest = self.entries.pop_front().expect("what is spare is there");
+            self.spare -= 1;
+            self.spare_bytes -= oldest.entry.len();
             self.before = oldest.zxid;
         }
     }
@@ -88,7 +94,10 @@ impl History {
     /// Forgets what is behind `last`.
     pub fn truncate(&mut self, last: Zxid) {
         while let Some(newest) = self.entries.pop_back_if(|newest| last < newest.zxid) {
-            self.bytes -= newest.entry.len();
+            if self.entries.len() < self.spare {
+                self.spare -= 1;
+                self.spare_bytes -= newest.entry.len();
+            }
         }
         if self.entries.is_empty() {
             self.before = last;
@@ -200,11 +209,27 @@ mod tests {
         let mut history = History::new(Zxid::ZERO);
         for counter in 1..=5000 {
             history.push(at(0, counter), Bytes::from_static(b"x"));
-            history.trim(at(0, 1000));
+            history.trim(at(0, 3000));
         }
-        assert_eq!(history.before(), at(0, 1000), "nothing behind what is needed goes");
+        assert_eq!(history.before(), at(0, 1000), "nothing goes because of what is needed");
         history.trim(at(0, 5000));
-        assert_eq!(history.entries.len(), 4 * ENTRIES_MIN);
-        assert_eq!(history.bytes, 4 * ENTRIES_MIN);
+        assert_eq!((history.entries.len(), history.spare_bytes), (ENTRIES_MAX, ENTRIES_MAX));
+        history.truncate(at(0, 4000));
+        assert_eq!((history.spare, history.spare_bytes), (ENTRIES_MAX - 1000, ENTRIES_MAX - 1000));
+    }
+
+    #[test]
+    fn a_few_long_entries_are_as_much_as_many_short_ones() {
+        let mut history = History::new(Zxid::ZERO);
+        let megabyte = Bytes::from(vec![0; 1 << 20]);
+        for counter in 1..=100 {
+            history.push(at(0, counter), megabyte.clone());
+            history.trim(at(0, counter.saturating_sub(20)));
+        }
+        let kept: Vec<_> = history.behind(Zxid::ZERO).map(|logged| logged.zxid).collect();
+        assert_eq!((kept.len(), history.before()), (8 + 20, at(0, 72)), "8 MiB, and all that is needed");
+        history.trim(at(0, 100));
+        assert_eq!(history.before(), at(0, 92));
+        assert_eq!(history.holds(at(0, 50)), Membership::OnDiskOrNowhere);
     }
 }

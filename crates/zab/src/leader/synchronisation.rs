@@ -136,7 +136,6 @@ impl Leader {
         }
         let settled = self.settled();
         assert!(zxid <= settled.max(self.epoch.first_zxid()), "a snapshot holds what is not committed");
-        assert!(self.history.before() <= zxid, "the history does not reach back to the snapshot");
         let is_whole = self.phase == Phase::Broadcasting && zxid < self.epoch.first_zxid();
         let label = match is_whole {
             true => self.epoch.first_zxid(),
@@ -148,7 +147,12 @@ impl Leader {
             self.send_new_leader(now, link, settled.max(label), out);
         }
         out.push(Effect::SendSnapshot { link });
-        self.send_settled(link, label, settled, out);
+        let upto = self.history.before();
+        if zxid < upto {
+            // What the tree shows lags behind what is committed, and memory has let go of some of that.
+            out.push(Effect::SendLog { link, after: zxid, upto });
+        }
+        self.send_settled(link, label.max(upto), settled, out);
         self.send_new_leader(now, link, settled.max(label), out);
     }
 

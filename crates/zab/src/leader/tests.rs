@@ -152,6 +152,42 @@ fn a_learner_lives_while_its_snapshot_leaves() {
     assert!(stage.has(&dropped) && !stage.has(&Effect::Close { link: LinkId(2) }));
 }
 
+/// Whoever lacks much is sent it out of the log, not out of memory in one step, but never what this server's own disk lacks.
+#[test]
+fn what_is_long_comes_from_the_log_as_far_as_that_is_on_disk() {
+    let mut stage = Stage::new();
+    stage.follow(2, LAST);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.follow(3, LAST);
+    stage.say(3, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    let at = |counter| Zxid::new(Epoch(2), counter);
+    let megabyte = Bytes::from(vec![0; 1 << 20]);
+    for counter in 1..=100 {
+        stage.step(Input::Propose { zxid: at(counter), entry: megabyte.clone(), configuration: None });
+    }
+    stage.step(Input::Synced { upto: at(50) });
+    // The other two commit what is not on this server's disk.
+    stage.say(2, &FromLearner::Ack { zxid: at(60) });
+    stage.say(3, &FromLearner::Ack { zxid: at(60) });
+    stage.out.clear();
+    let link = LinkId(4);
+    stage.follow(4, at(1));
+    assert!(stage.has(&Effect::LookUp { link, zxid: at(1) }));
+    stage.step(Input::LookedUp { link, is_found: true });
+    assert!(
+        stage.has(&Effect::SendLog { link, after: at(1), upto: at(42) }),
+        "8 MiB and what is not on disk stay"
+    );
+    stage.step(Input::Synced { upto: at(100) });
+    stage.say(2, &FromLearner::Ack { zxid: at(100) });
+    let late = LinkId(5);
+    stage.follow(5, Zxid::ZERO);
+    // What the tree shows is older than what memory holds.
+    stage.step(Input::SnapshotBegun { link: late, zxid: at(70) });
+    assert!(stage.has(&Effect::SendLog { link: late, after: at(70), upto: at(92) }));
+}
+
 /// What leaves for somebody who is in step may only fill a buffer on the way to a server that hangs.
 #[test]
 fn what_is_sent_to_a_learner_in_step_says_nothing_about_it() {

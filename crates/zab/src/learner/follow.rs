@@ -82,7 +82,9 @@ impl Learner {
         self.committed = zxid;
         self.consider_serving(out);
         out.push(Effect::Commit { upto: zxid });
-        self.history.trim(zxid);
+        // What is owed is not on disk yet, from which whatever memory lets go of is read.
+        let on_disk = self.owed.front().map_or(zxid, |first| zxid.min(Zxid(first.0 - 1)));
+        self.history.trim(on_disk);
     }
 
     fn on_inform(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {

@@ -27,7 +27,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,6 +50,10 @@ pub use listen::{PeerListenError, PeerListener};
 
 /// What one learner may have unsent before it is dropped: it would only fall further behind.
 const UNSENT_BYTES_MAX: usize = 64 << 20;
+
+/// The same while what it lacked leaves out of a snapshot or the log, and until the queue is empty for the first time
+/// behind that: nothing new reaches it before, and if it were dropped, it would lack even more when it comes back.
+const UNSENT_BYTES_MAX_CATCHING_UP: usize = 256 << 20;
 
 /// How much the kernel takes of what it cannot send yet: what it has taken says how far the other side is.
 #[cfg(target_os = "linux")]
@@ -107,11 +111,19 @@ pub(crate) struct Queue {
     arrived: Notify,
     /// Bytes of packets that are not written yet.
     unsent: AtomicUsize,
+    /// A snapshot or a part of the log was in it, and it has not been empty since.
+    is_catching_up: AtomicBool,
     /// Whether the connection is to end.
     closing: watch::Sender<bool>,
+    /// The other side's address, for log lines.
+    peer: String,
 }
 
 impl Queue {
+    fn to(peer: String) -> Self {
+        Self { peer, ..Self::default() }
+    }
+
     /// Ends the connection after what waits. Nothing that still comes counts: a snapshot that was on its way when the
     /// other side hung would be taken for the next leader's when it goes on.
     fn close(&self) {
@@ -120,12 +132,25 @@ impl Queue {
     }
 
     fn push(&self, item: Item) {
-        self.add(|items| items.push(item));
+        let is_long = matches!(item, Item::Log(..) | Item::Image(_));
+        self.add(|items| {
+            items.push(item);
+            self.is_catching_up.fetch_or(is_long, Relaxed);
+        });
     }
 
     fn push_bytes(&self, bytes: &[u8]) {
         let unsent = self.unsent.fetch_add(bytes.len(), Relaxed) + bytes.len();
-        if UNSENT_BYTES_MAX < unsent {
+        let is_catching_up = self.is_catching_up.load(Relaxed);
+        let unsent_max = if is_catching_up { UNSENT_BYTES_MAX_CATCHING_UP } else { UNSENT_BYTES_MAX };
+        if unsent_max < unsent {
+            if !*self.closing.borrow() {
+                tracing::warn!(
+                    "Closing the connection to {} on the quorum port: {unsent} bytes wait for it, more than {unsent_max}; \
+                     it takes them more slowly than transactions come",
+                    self.peer
+                );
+            }
             return self.close();
         }
         self.add(|items| match items.last_mut() {
@@ -148,9 +173,13 @@ impl Queue {
     /// Everything that waits, at least one item.
     pub(crate) async fn take(&self, taken: &mut Vec<Item>) {
         loop {
-            std::mem::swap(&mut *self.items.lock(), taken);
-            if !taken.is_empty() {
-                return;
+            {
+                let mut items = self.items.lock();
+                std::mem::swap(&mut *items, taken);
+                if !taken.is_empty() {
+                    return;
+                }
+                self.is_catching_up.store(false, Relaxed);
             }
             self.arrived.notified().await;
         }
@@ -405,8 +434,8 @@ pub(crate) fn open_link(
     let _ = socket.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_IN_KERNEL_BYTES_MAX);
+    let queue = Arc::new(Queue::to(address_of(&socket)));
     let (read_half, write_half) = socket.into_split();
-    let queue = Arc::<Queue>::default();
     let closed = queue.closing.subscribe();
     shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
     tokio::spawn(writer::run(shared.clone(), link, write_half, side, queue, closed.clone()));
@@ -476,5 +505,23 @@ mod tests {
         let megabyte = vec![0; 1 << 20];
         (0..=UNSENT_BYTES_MAX >> 20).for_each(|_| queue.push_bytes(&megabyte));
         assert!(matches!(taken(&queue).last(), Some(Item::Close)));
+    }
+
+    #[test]
+    fn a_learner_that_is_sent_the_log_may_have_more_unsent_until_all_has_left() {
+        let queue = Queue::default();
+        let megabyte = vec![0; 1 << 20];
+        let is_closed = || *queue.closing.borrow();
+        queue.push(Item::Log(Zxid(1), Zxid(2)));
+        (0..UNSENT_BYTES_MAX_CATCHING_UP >> 20).for_each(|_| queue.push_bytes(&megabyte));
+        assert!(!is_closed());
+        assert_eq!(taken(&queue).len(), 2);
+        queue.note_sent(UNSENT_BYTES_MAX_CATCHING_UP);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut none = Vec::new();
+        let nothing = async { tokio::time::timeout(Duration::ZERO, queue.take(&mut none)).await };
+        runtime.block_on(nothing).unwrap_err();
+        (0..=UNSENT_BYTES_MAX >> 20).for_each(|_| queue.push_bytes(&megabyte));
+        assert!(is_closed());
     }
 }
