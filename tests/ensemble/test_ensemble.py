@@ -124,12 +124,13 @@ def test_mixed_with_java(tmp_path, write_through, kinds):
         finish(ensemble, writers)
 
 
-def test_java_is_replaced_and_comes_back(tmp_path, write_through):
+@pytest.mark.parametrize("java", ["java395", "java38"])
+def test_java_is_replaced_and_comes_back(tmp_path, write_through, java):
     """Member by member to zabd on Java's own files, and member by member back on zabd's, under load."""
-    with members.Ensemble(["java395"] * 3, tmp_path) as ensemble:
+    with members.Ensemble([java] * 3, tmp_path) as ensemble:
         writers = write_through(ensemble)
         await_progress(writers)
-        for kind in ("zabd", "java395"):
+        for kind in ("zabd", java):
             leader = ensemble.leader()
             for number in [each for each in ensemble.members if each != leader] + [leader]:
                 ensemble.replace(number, kind)

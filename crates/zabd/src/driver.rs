@@ -504,7 +504,7 @@ impl Driver {
             Fact::RoleLeft { reason } => tracing::warn!("LOOKING for a leader: {reason:?}"),
             Fact::DigestMismatch(mismatch) => {
                 tracing::error!(
-                    "Digests are not matching: {mismatch:?}; this server's tree differs from the leader's"
+                    "Digests are not matching: {mismatch:?}; this server's tree is not the one that the leader named"
                 );
             }
             Fact::WritesResumed => tracing::warn!("The log has room again: writes are accepted"),
