@@ -6,7 +6,7 @@
 //! that: so none outlives this process, even if it is killed.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
@@ -69,7 +69,7 @@ fn start() -> std::io::Result<Vec<Running>> {
         std::fs::write(place.dir.join("myid"), format!("{}\n", place.number))?;
         std::fs::write(place.dir.join("zoo.cfg"), zoo_cfg(place, &places))?;
     }
-    println!("{}", greeting(&places));
+    show(&greeting(&places));
     let program = std::env::current_exe()?;
     places.iter().map(|place| spawn(&program, place)).collect()
 }
@@ -133,10 +133,15 @@ fn spawn(program: &Path, place: &Place) -> std::io::Result<Running> {
     let number = place.number;
     std::thread::spawn(move || {
         for line in BufReader::new(log).lines().map_while(Result::ok) {
-            println!("[{number}] {line}");
+            show(&format!("[{number}] {line}"));
         }
     });
     Ok(Running { number, child, _lifeline: lifeline })
+}
+
+/// The servers run on when nobody reads any more, as behind `| head`.
+fn show(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn wait(children: Vec<Running>) -> ExitCode {
@@ -155,7 +160,7 @@ fn wait(children: Vec<Running>) -> ExitCode {
         let ended = child.wait().map(|status| status.to_string());
         let text = ended.unwrap_or_else(|error| error.to_string());
         is_fine &= text == "exit status: 0";
-        println!("[{number}] ended, {text}");
+        show(&format!("[{number}] ended, {text}"));
     }
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
