@@ -4,6 +4,7 @@ Java and zabd end with the same exit codes. What zabd says names the file, the l
 are kept where it has some.
 """
 
+import json
 import os
 import re
 import signal
@@ -100,6 +101,52 @@ def test_all_mistakes_are_told_at_once(ends, cfg, only_zabd):
         f"{path}:3: sslQuorum=true asks for TLS, which this build does not serve",
         "dataDir is not set",
     ]
+
+
+def json_lines(ended, level):
+    """The fields of the lines of this level; everything is on standard output, line by line."""
+    assert ended.err == ""
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    return [event["fields"] for event in events if event["level"] == level]
+
+
+@pytest.mark.parametrize("loud", ["INFO", "OFF"])
+def test_mistakes_are_lines_of_a_json_log(ends, cfg, only_zabd, loud):
+    """They are told however quiet the log is to be, since nothing else is."""
+    path = cfg("zabd.log.format=json", "tickTime=abc", "sslQuorum=true", "snapCuont=9", **{"zabd.log.level": loud}, dataDir=None)
+    ended = ends("zabd", "-Dzookeeper.snapCount=many", path)
+    assert ended.status == 2
+    *mistakes, closing = json_lines(ended, "ERROR")
+    assert closing == {"message": "Invalid config, exiting abnormally"}
+    assert all(mistake.pop("remedy") for mistake in mistakes)
+    assert mistakes == [
+        {"file": str(path), "line": 2, "key": "tickTime", "message": "tickTime=abc is not a number"},
+        {"file": str(path), "line": 3, "key": "sslQuorum",
+         "message": "sslQuorum=true asks for TLS, which this build does not serve"},
+        {"source": "-Dzookeeper.snapCount", "key": "snapCount", "message": "snapCount=many is not a number"},
+        {"key": "dataDir", "message": "dataDir is not set"},
+    ]
+    odd = {"file": str(path), "line": 4, "message": "nothing reads snapCuont; hint: did you mean `snapCount`?"}
+    assert (odd in json_lines(ended, "WARN")) == (loud == "INFO")
+
+
+def test_a_start_that_fails_is_a_line_of_a_json_log(ends, start, cfg, only_zabd):
+    server = start("zabd")
+    path = cfg("zabd.log.format=json", dataDir=server.data_dir)
+    ended = ends("zabd", path)
+    assert ended.status == 3
+    (mistake,) = json_lines(ended, "ERROR")
+    named, line, _ = line_of(path, "dataDir").rsplit(":", 2)
+    assert (mistake["file"], mistake["line"], mistake["key"]) == (named, int(line), "dataDir")
+    assert mistake["message"].startswith("Unable to access datadir, exiting abnormally: dataDir=")
+    assert mistake["remedy"] == "stop that server, or give this one directories of its own"
+
+
+def test_a_missing_file_is_told_as_the_properties_say(ends, tmp_path, only_zabd):
+    ended = ends("zabd", tmp_path / "none.cfg", environment={"JVMFLAGS": "-Dzabd.log.format=json"})
+    assert ended.status == 2
+    missing, _ = json_lines(ended, "ERROR")
+    assert missing["message"] == f"Error processing {tmp_path}/none.cfg: file is missing"
 
 
 @BOTH

@@ -4,6 +4,7 @@
 //! gathered and reported together. Each line says where, what and how to put it right:
 //! ``zoo.cfg:7: tickTime=abc is not a number; hint: milliseconds, for example `tickTime=2000` ``.
 
+use crate::config::{Config, LogConfig};
 use crate::exit_code::ExitCode;
 use crate::setting::Source;
 use std::fmt;
@@ -37,8 +38,12 @@ impl fmt::Display for ConfigError {
 /// Every mistake of one configuration, in the order of the file: never empty. Then what is merely odd, which may be the
 /// mistake behind a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", lines(.0, .1))]
-pub struct ConfigErrors(pub(crate) Vec<ConfigError>, pub(crate) Vec<Warning>);
+#[error("{}", lines(.errors, .warnings))]
+pub struct ConfigErrors {
+    pub(crate) errors: Vec<ConfigError>,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) log: LogConfig,
+}
 
 fn lines(errors: &[ConfigError], warnings: &[Warning]) -> String {
     let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
@@ -48,7 +53,17 @@ fn lines(errors: &[ConfigError], warnings: &[Warning]) -> String {
 impl ConfigErrors {
     /// The mistakes, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.0.iter()
+        self.errors.iter()
+    }
+
+    /// What is merely odd, one by one.
+    pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
+        self.warnings.iter()
+    }
+
+    /// How they are to be told: what was said about the log, as far as that is understood.
+    pub fn log(&self) -> LogConfig {
+        self.log
     }
 
     /// What the process ends with: Java's code for an invalid invocation.
@@ -59,7 +74,7 @@ impl ConfigErrors {
     /// A mistake in the words of the command line itself.
     pub(crate) fn invocation(message: String, hint: &str) -> Self {
         let error = ConfigError { source: None, key: None, message, hint: Some(hint.to_owned()) };
-        ConfigErrors(vec![error], Vec::new())
+        ConfigErrors { errors: vec![error], warnings: Vec::new(), log: Config::defaults().log }
     }
 }
 

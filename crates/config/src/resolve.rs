@@ -4,7 +4,7 @@
 //! operator everything. The order of the checks is the order of what they need: a value before the
 //! values that default to it, the members before the port that one of them may give.
 
-use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost};
+use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost, LogConfig};
 use crate::draft::Draft;
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::{Effective, shown};
@@ -33,14 +33,7 @@ pub(crate) fn resolve(
     config_file: Option<String>,
     read: ReadFile<'_>,
 ) -> Result<Config, ConfigErrors> {
-    let mut resolver = Resolver {
-        draft: Draft::new(),
-        last: BTreeMap::new(),
-        errors,
-        warnings,
-        config_file,
-        has_unusable_myid: false,
-    };
+    let mut resolver = Resolver::new(errors, warnings, config_file);
     resolver.collect(settings);
     resolver.apply();
     resolver.check_directories();
@@ -55,6 +48,14 @@ pub(crate) fn resolve(
     resolver.finish()
 }
 
+/// What `settings` say about the log, when no more can be understood.
+pub(crate) fn log_of(settings: Vec<Setting>) -> LogConfig {
+    let mut resolver = Resolver::new(Vec::new(), Vec::new(), None);
+    resolver.collect(settings);
+    resolver.apply();
+    resolver.draft.config.log
+}
+
 struct Resolver {
     draft: Draft,
     /// The last word on every key, by its name in the table (of a family, by its own name).
@@ -67,6 +68,11 @@ struct Resolver {
 }
 
 impl Resolver {
+    fn new(errors: Vec<ConfigError>, warnings: Vec<Warning>, config_file: Option<String>) -> Self {
+        let (draft, last) = (Draft::new(), BTreeMap::new());
+        Resolver { draft, last, errors, warnings, config_file, has_unusable_myid: false }
+    }
+
     /// Sorts settings by key; the later one replaces the earlier.
     fn collect(&mut self, settings: Vec<Setting>) {
         for setting in settings {
@@ -538,7 +544,8 @@ impl Resolver {
                 Some(_) => (1, None, 0),
                 None => (2, None, 0),
             });
-            return Err(ConfigErrors(self.errors, self.warnings));
+            let log = self.draft.config.log;
+            return Err(ConfigErrors { errors: self.errors, warnings: self.warnings, log });
         }
         let mut config = self.draft.config;
         config.warnings = self.warnings;

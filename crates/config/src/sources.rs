@@ -96,7 +96,7 @@ impl Sources {
     pub fn resolve(self, read: ReadFile<'_>) -> Result<Config, ConfigErrors> {
         let Sources { settings, errors, warnings, config_file, is_incomplete } = self;
         if is_incomplete {
-            return Err(ConfigErrors(errors, warnings));
+            return Err(ConfigErrors { errors, warnings, log: resolve::log_of(settings) });
         }
         resolve::resolve(settings, errors, warnings, config_file, read)
     }

@@ -140,6 +140,17 @@ impl StartError {
         StartError::Directory(config.blame(key, &problem, &hint))
     }
 
+    /// The key that is to blame, if one is.
+    pub fn mistake(&self) -> Option<&ConfigError> {
+        match self {
+            StartError::NoAddress(mistake)
+            | StartError::Listen(mistake)
+            | StartError::Directory(mistake)
+            | StartError::Member(MemberError::Members(mistake)) => Some(mistake),
+            _ => None,
+        }
+    }
+
     /// The text with everything that caused it.
     pub fn text(&self) -> String {
         with_causes(self)

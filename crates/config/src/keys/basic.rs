@@ -62,7 +62,9 @@ pub(super) const SECTION: Section = Section {
             .custom(log_level),
         Key::own("zabd.log.format", "java", "json")
             .class(Class::B)
-            .doc("Shape of a log line: `java`, the pattern of Java's `logback.xml`, or `json`, one object per line.")
+            .doc("Shape of a log line: `java`, the pattern of Java's `logback.xml`, or `json`, one object per line. Then \
+                  what is wrong with the configuration is told there too, one line for each mistake, with `file`, `line`, `key` \
+                  and `remedy` beside its message, and standard error stays empty.")
             .custom(log_format),
     ],
 };

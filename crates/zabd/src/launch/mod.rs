@@ -3,13 +3,13 @@
 mod command_line;
 mod greeting;
 mod local_ensemble;
+mod mistakes;
 mod signals;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use command_line::Request;
-use zabd_config::{Config, ConfigErrors};
+use zabd_config::Config;
 use zabd_replica::audit::{AuditEvent, Outcome};
 
 use crate::logging;
@@ -31,14 +31,9 @@ pub fn run() -> ExitCode {
         Request::LocalEnsemble => local_ensemble::run(),
         Request::Start { config, is_development, ends_with_input } => match *config {
             Ok(config) => serve(config, is_development, ends_with_input),
-            Err(errors) => refuse(&errors),
+            Err(errors) => mistakes::refuse(&errors),
         },
     }
-}
-
-fn refuse(errors: &ConfigErrors) -> ExitCode {
-    eprintln!("{errors}\nInvalid config, exiting abnormally");
-    ExitCode::from(errors.exit_code() as u8)
 }
 
 fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCode {
@@ -46,12 +41,12 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
     log_panics();
     raise_open_files_limit();
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        mistakes::warn(warning, config.log.format);
     }
     for setting in &config.effective {
         tracing::info!("{setting}");
     }
-    let data_dir = config.data_dir.clone();
+    let (data_dir, log) = (config.data_dir.clone(), config.log);
     let is_audited = config.audit_enabled;
     let audit = |operation, outcome| {
         if is_audited {
@@ -61,11 +56,7 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
     let server = match Server::start(config) {
         Ok(server) => server,
         Err(error) => {
-            // Where both are one screen, the log line is enough.
-            if !(std::io::stdout().is_terminal() && std::io::stderr().is_terminal()) {
-                eprintln!("{}", error.text());
-            }
-            tracing::error!("{}, exiting abnormally: {}", javas_words(error.exit_code()), error.text());
+            mistakes::tell_start_error(&error, log);
             audit("serverStart", Outcome::Failure);
             return ExitCode::from(error.exit_code() as u8);
         }
@@ -85,16 +76,6 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
     audit("serverStop", Outcome::Invoked);
     tracing::info!("Stopped: {stopped:?}");
     ExitCode::from(stopped.exit_code() as u8)
-}
-
-/// What Java's log says when a start ends with this code; operators look for it.
-fn javas_words(code: zabd_config::ExitCode) -> &'static str {
-    match code {
-        zabd_config::ExitCode::InvalidInvocation => "Invalid config",
-        zabd_config::ExitCode::UnableToAccessDataDir => "Unable to access datadir",
-        zabd_config::ExitCode::TxnlogErrorTakingSnapshot => "Severe unrecoverable error",
-        _ => "Unexpected exception",
-    }
 }
 
 /// A broken invariant ends the process, whichever thread found it: what goes on without a part of
