@@ -68,6 +68,53 @@ def test_a_level_hides_what_is_below_it(logged, key, level, shown):
     assert levels(logged(**{key: level})) == shown
 
 
+def live(port):
+    """A client that is asked and answered, gives its session up to another connection, and is watched when that goes."""
+    path = bytes(wire.Writer().ustring("/none").bytes)
+    first = wire.Session(port, 30_000)
+    assert first.create("/a\n", b"secret").err == -8
+    assert first.create("/a", b"secret").err == 0
+    # What comes behind a write waits for its turn with it.
+    asked = [first.submit(wire.SET_DATA, bytes(wire.Writer().ustring("/a").buffer(b"secret").int(-1).bytes))]
+    asked.append(first.submit(wire.EXISTS, path + b"\0"))
+    assert [first.reply().err for _ in asked] == [0, -101]
+    assert first.auth("digest", "me:secret").err == 0
+    second = wire.Session(port, 20_000, first.session_id, first.password)
+    assert first.frame() is None
+    second.end()
+    return first
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG", "TRACE"])
+def test_debug_tells_of_each_session_and_trace_of_each_request(start, only_zabd, level):
+    server = start("zabd", config={"zabd.log.level": level, "snapCount": 2})
+    session = live(server.port)
+    assert server.stop() == 0
+    lines = [LINE.fullmatch(line) for line in server.log_text().splitlines()]
+    assert not any("secret" in line["message"] for line in lines)
+    name, address = f"0x{session.session_id:x}", r"client /127\.0\.0\.1:\d+"
+    told = [line["message"] for line in lines if line["level"] == "DEBUG"]
+    for pattern in (
+            f"Accepted the connection of {address}",
+            f"Session {name} begins at {address}, with a timeout of 30000ms",
+            f"Session {name} goes on at {address}, with a timeout of 20000ms",
+            f"Closed the connection of {address}, which had session {name} and 0 requests unanswered, after \\d+ms: "
+            "the session goes on elsewhere",
+            f"Closed the connection of {address}, which had session {name} and 0 requests unanswered, after \\d+ms: "
+            "its client has closed the session",
+            "The next transaction begins a new log, and a snapshot is taken: .*"):
+        assert any(re.fullmatch(pattern, message) for message in told) == (level != "INFO"), (pattern, told)
+    traced = [line["message"] for line in lines if line["level"] == "TRACE"]
+    assert traced == [] if level != "TRACE" else [
+        f'Answered session={name} xid={xid} op="{op}"{path} zxid={zxid} result="{result}"' for xid, op, path, zxid, result in (
+            (1, "Create", ' path="/a\\n"', "0x2", "BadArguments"),
+            (2, "Create", ' path="/a"', "0x3", "Ok"),
+            (3, "SetData", ' path="/a"', "0x4", "Ok"),
+            (4, "Exists", ' path="/none"', "0x4", "NoNode"),
+            (-4, "Auth", "", "0x0", "Ok"),
+            (1, "CloseSession", "", "0x5", "Ok"))]
+
+
 def test_json_is_an_object_per_line(logged):
     events = [json.loads(line) for line in logged(zabd_log_format="json")]
     assert {event["level"] for event in events} == {"INFO", "WARN"}

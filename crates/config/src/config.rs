@@ -398,9 +398,9 @@ pub enum LogLevel {
     Warn,
     /// And the life of the server.
     Info,
-    /// And the life of a request.
+    /// And the life of sessions and connections.
     Debug,
-    /// And everything else.
+    /// And every request.
     Trace,
 }
 

@@ -63,4 +63,38 @@ impl ErrorCode {
     pub fn code(self) -> i32 {
         self as i32
     }
+
+    /// The error with this number, if there is one.
+    pub fn from_code(code: i32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|error| error.code() == code)
+    }
+
+    const ALL: &[Self] = &[
+        Self::SystemError,
+        Self::RuntimeInconsistency,
+        Self::DataInconsistency,
+        Self::MarshallingError,
+        Self::Unimplemented,
+        Self::BadArguments,
+        Self::UnknownSession,
+        Self::NewConfigNoQuorum,
+        Self::ReconfigInProgress,
+        Self::NoNode,
+        Self::NoAuth,
+        Self::BadVersion,
+        Self::NoChildrenForEphemerals,
+        Self::NodeExists,
+        Self::NotEmpty,
+        Self::SessionExpired,
+        Self::InvalidAcl,
+        Self::AuthFailed,
+        Self::SessionMoved,
+        Self::NotReadOnly,
+        Self::EphemeralOnLocalSession,
+        Self::NoWatcher,
+        Self::ReconfigDisabled,
+        Self::SessionClosedRequireAuth,
+        Self::QuotaExceeded,
+        Self::ThrottledOp,
+    ];
 }

@@ -476,6 +476,13 @@ impl LogWriter {
 
     fn roll(&mut self) -> Result<(), LogError> {
         self.sync()?;
+        let appended = self.log.appended_since_roll();
+        tracing::debug!(
+            "The next transaction begins a new log, and a snapshot is taken: the last one is {}, behind {} others of {} bytes",
+            self.log.last(),
+            appended.records,
+            appended.bytes
+        );
         self.log.roll();
         self.policy.draw();
         self.snapshotter.request();

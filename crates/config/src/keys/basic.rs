@@ -58,7 +58,9 @@ pub(super) const SECTION: Section = Section {
             .aliases(&["console.threshold", "root.logger"])
             .class(Class::B)
             .doc("Log events below this level are dropped: `OFF`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`. The \
-                  properties of Java's log configurations work too; of `root.logger` the first word counts.")
+                  properties of Java's log configurations work too; of `root.logger` the first word counts. At `DEBUG` connections, \
+                  sessions and log files are told of one by one, at `TRACE` every request: its session, xid, path, zxid and result, \
+                  never its data.")
             .custom(log_level),
         Key::own("zabd.log.format", "java", "json")
             .class(Class::B)

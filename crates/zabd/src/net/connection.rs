@@ -11,12 +11,13 @@
 //! them, so an idle connection holds none.
 //!
 //! Here is how a turn goes; what a frame asks for is in `frames`, who the client is in `authentication`, words instead of
-//! frames in `four_letter`, and waiting for a place in the pipeline in `in_line`.
+//! frames in `four_letter`, waiting for a place in the pipeline in `in_line`, and words for the log in `telling`.
 
 mod authentication;
 mod four_letter;
 mod frames;
 mod in_line;
+mod telling;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -38,6 +39,7 @@ use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::Identities;
 use zabd_replica::{Input, SessionTimeouts};
 
+use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
 use super::figures::{Responses, ServerCounters, Summary};
@@ -137,6 +139,8 @@ pub struct Connection {
     service: Arc<Service>,
     _admission: Admission,
     phase: Phase,
+    /// Why it is closing, if it is.
+    ending: Ending,
     identities: Identities,
     session: SessionId,
     timeout_ms: i32,
@@ -170,6 +174,7 @@ pub struct Connection {
     batch: Vec<Input>,
     tally: Tally,
     traffic: Traffic,
+    trace: Trace,
 }
 
 /// A connect request in the pipeline.
@@ -221,11 +226,13 @@ impl Connection {
         let largest = service.options.frame_bytes_max.max(1);
         let reads_max = ((UNSENT_BYTES_MAX - UNSENT_BYTES_PAUSE) / largest).max(1);
         let client = service.driver.registry.add(|id| Client::new(id, address, now_ms, home));
+        tracing::debug!("Accepted the connection of client {}", java_address::shown(address));
         Self {
             socket,
             client,
             _admission: admission,
             phase: Phase::First,
+            ending: Ending::default(),
             identities: initial_identities(&java_address::host(address)),
             session: SessionId::NONE,
             timeout_ms: 0,
@@ -246,6 +253,7 @@ impl Connection {
             batch: Vec::new(),
             tally: Tally::default(),
             traffic: Traffic::default(),
+            trace: telling::trace(),
             service,
         }
     }
@@ -285,7 +293,9 @@ impl Connection {
 
     /// Takes what others left for this connection.
     fn collect_mail(&mut self) {
+        let begin = self.out.len();
         let Some(mail) = self.client.take_mail(&mut self.out) else { return };
+        self.trace_mail(begin);
         self.tally.sent += u64::from(mail.frames);
         if mail.answers > 0 {
             self.tally.zxid = mail.zxid;
@@ -296,7 +306,7 @@ impl Connection {
             self.establish(session, timeout_ms);
         }
         if mail.close || mail.abort {
-            self.phase = Phase::Closing;
+            self.close(if mail.abort { Ending::Dropped } else { Ending::Replica });
         }
         self.is_aborted |= mail.abort;
     }
@@ -310,6 +320,7 @@ impl Connection {
         self.client.counters.session.store(session.0, Relaxed);
         self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
+        self.tell_established();
         if let Some(asked) = self.asked_for_session.take() {
             let took_ms = (now_ms - asked.came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
@@ -346,15 +357,24 @@ impl Connection {
     /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
     fn close_malformed(&mut self, what: &str) {
         tracing::warn!("Closing the connection from {}: {what}", self.client.address);
+        self.close(Ending::Refused);
+    }
+
+    /// Nothing more is taken from the client; what it is owed is still sent.
+    fn close(&mut self, ending: Ending) {
         self.phase = Phase::Closing;
+        self.ending = ending;
     }
 
     fn answer_at_once(&mut self, xid: i32, err: i32, body: impl FnOnce(&mut Writer<'_>)) {
+        let begin = self.out.len();
         let mut w = Writer::new(&mut self.out);
         let length = w.reserve_int();
         ReplyHeader { xid, zxid: Zxid::ZERO, err }.encode(&mut w);
         body(&mut w);
         w.fill_length(length);
+        let (op, _) = self.tally.last.unwrap_or_default();
+        self.trace_served(op, &[], begin);
         self.tally.sent += 1;
     }
 
@@ -364,7 +384,10 @@ impl Connection {
             let mut buffer = ReadBuf::new(chunk);
             match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                Poll::Ready(Err(_)) => {
+                    self.ending = Ending::Broken;
+                    return Poll::Ready(false);
+                }
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                     self.service.counters.clients_gone.fetch_add(1, Relaxed);
                     return Poll::Ready(false);
@@ -433,7 +456,10 @@ impl Connection {
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(sent)) if sent > 0 => self.out_sent += sent,
-                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Ready(_) => {
+                    self.ending = Ending::Broken;
+                    return Poll::Ready(false);
+                }
             }
         }
         self.out.clear();
@@ -589,6 +615,7 @@ impl Future for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.tell_closed();
         self.service.driver.watches().disconnect(self.client.id);
         if self.service.driver.is_member() {
             self.service.driver.feed([Input::Gone { conn: self.client.id, session: self.session }]);

@@ -435,6 +435,7 @@ pub(crate) fn open_link(
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_IN_KERNEL_BYTES_MAX);
     let queue = Arc::new(Queue::to(address_of(&socket)));
+    tracing::debug!("Connected with {} on the quorum port, as {side:?}", queue.peer);
     let (read_half, write_half) = socket.into_split();
     let closed = queue.closing.subscribe();
     shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
@@ -447,6 +448,7 @@ pub(crate) fn open_link(
 pub(crate) fn close_link(shared: &Shared, link: LinkId) {
     let queue = shared.quorum.queues.lock().remove(&link);
     if let Some(queue) = queue {
+        tracing::debug!("The connection with {} on the quorum port is closed", queue.peer);
         queue.close();
         shared.feed(peer::Input::Closed { link });
     }

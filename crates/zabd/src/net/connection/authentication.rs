@@ -7,7 +7,8 @@ use zabd_jute::{ErrorCode, Record};
 use zabd_replica::auth::{AuthRefused, authenticate};
 use zabd_replica::watches::Identities;
 
-use super::{Connection, Phase};
+use super::Connection;
+use super::telling::Ending;
 use crate::net::java_address::{self, shown};
 
 /// Nobody is so many people; each identity is compared with each entry of an access list.
@@ -49,7 +50,7 @@ impl Connection {
             }
             Err(AuthRefused::WrongEnsemble) => {
                 self.service.counters.ensemble_names.unknown.fetch_add(1, Relaxed);
-                self.phase = Phase::Closing;
+                self.close(Ending::Unauthenticated);
             }
             Err(refused) => {
                 let scheme = packet.scheme.as_deref().unwrap_or("null").escape_debug();

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use zabd_jute::client::FourLetterWord;
 
 use super::frames::Turn;
+use super::telling::Ending;
 use super::{Connection, Phase};
 
 impl Connection {
@@ -19,7 +20,7 @@ impl Connection {
             // As in Java, which looks once: what has not come with the word does not count.
             (true, None) => {
                 turn.at = turn.bytes.len();
-                self.phase = Phase::Closing;
+                self.close(Ending::Answered);
                 return true;
             }
             (true, Some(mask)) => Some(u64::from_be_bytes(*mask)),
@@ -53,7 +54,7 @@ impl Connection {
     fn say(&mut self, answer: &[u8]) {
         self.tally.sent += u64::from(!answer.is_empty());
         self.out.extend_from_slice(answer);
-        self.phase = Phase::Closing;
+        self.close(Ending::Answered);
     }
 }
 

@@ -10,6 +10,7 @@ use zabd_replica::read::{self, Read, Served};
 use zabd_replica::{Input, Request, SessionRequest};
 use zabd_tree::Tree;
 
+use super::telling::Ending;
 use super::{Asked, BATCH, Connection, Phase, Service, Shared, Unanswered};
 use crate::net::figures::Sent;
 use crate::net::java_address::shown;
@@ -91,7 +92,7 @@ impl Connection {
                  session, than {CONNECT_BYTES_MAX})",
                 shown(self.client.address),
             );
-            self.phase = Phase::Closing;
+            self.close(Ending::Refused);
             return false;
         };
         let Some(frame) = rest.get(4..4 + length) else { return false };
@@ -115,7 +116,7 @@ impl Connection {
         };
         if !turn.service.throttle.admit(turn.now_ms, request.session != SessionId::NONE) {
             turn.service.counters.connections_rejected.fetch_add(1, Relaxed);
-            self.phase = Phase::Closing;
+            self.close(Ending::NotLetIn);
             return;
         }
         self.phase = Phase::Connecting;
@@ -185,6 +186,7 @@ impl Connection {
     ) {
         // What follows is decided behind the driver's lock, which comes before the tree's.
         turn.tree = None;
+        self.trace_deferred(header, &turn.bytes[start..start + length]);
         let is_refused = admitted.as_ref().is_some_and(|admitted| admitted.is_refused);
         let is_update = read::is_write(header.op) && !is_refused;
         let weight = match OpCode::from_code(header.op) {
@@ -237,8 +239,9 @@ impl Connection {
         let sent = if header.op == OpCode::Ping.code() { Sent::Pong } else { Sent::Answer };
         self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, sent);
         self.tally.zxid = tree.last_zxid().0;
+        self.trace_served(header.op, body, begin);
         if served == Served::AnsweredForTheLastTime {
-            self.phase = Phase::Closing;
+            self.close(Ending::Replica);
         }
     }
 
@@ -253,7 +256,7 @@ impl Connection {
 
     pub(super) fn refuse(&mut self, header: RequestHeader, error: ErrorCode) {
         self.answer_at_once(header.xid, error.code(), |_| ());
-        self.phase = Phase::Closing;
+        self.close(Ending::Unauthenticated);
     }
 }
 

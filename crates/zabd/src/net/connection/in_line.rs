@@ -8,6 +8,7 @@ use zabd_jute::{OpCode, Record as _, SessionId};
 
 use super::super::request_throttle::{Admitted, InLine, Line};
 use super::frames::Turn;
+use super::telling::Ending;
 use super::{CHUNK_BYTES, Connection, Phase};
 
 /// The frame has to wait.
@@ -98,7 +99,7 @@ impl Connection {
                 tracing::warn!(
                     "Closing the connection from {address}: a request waited longer than its session may"
                 );
-                self.phase = Phase::Closing;
+                self.close(Ending::Refused);
                 false
             }
         }
