@@ -74,6 +74,8 @@ pub fn debian_class_path() -> String {
 pub struct Settings {
     /// Transactions between snapshots; Java's default if `None`.
     pub snap_count: Option<u32>,
+    /// `globalOutstandingLimit`, if not the default.
+    pub outstanding_max: Option<u32>,
 }
 
 /// Longer than any server takes to load a million znodes.
@@ -117,6 +119,9 @@ fn zoo_cfg(data_dir: &Path, port: u16, settings: Settings) -> String {
     );
     if let Some(snap_count) = settings.snap_count {
         writeln!(text, "snapCount={snap_count}").expect("writing to a string succeeds");
+    }
+    if let Some(outstanding_max) = settings.outstanding_max {
+        writeln!(text, "globalOutstandingLimit={outstanding_max}").expect("writing to a string succeeds");
     }
     text
 }
@@ -332,9 +337,16 @@ mod tests {
 
     #[test]
     fn both_servers_get_the_same_configuration() {
-        let text = zoo_cfg(Path::new("/data"), 23_000, Settings { snap_count: Some(7) });
-        for line in ["dataDir=/data", "clientPort=23000", "forceSync=yes", "maxClientCnxns=0", "snapCount=7"]
-        {
+        let text =
+            zoo_cfg(Path::new("/data"), 23_000, Settings { snap_count: Some(7), outstanding_max: Some(8) });
+        for line in [
+            "dataDir=/data",
+            "clientPort=23000",
+            "forceSync=yes",
+            "maxClientCnxns=0",
+            "snapCount=7",
+            "globalOutstandingLimit=8",
+        ] {
             assert!(text.lines().any(|it| it == line), "{line} is missing in {text}");
         }
         assert!(!zoo_cfg(Path::new("/data"), 1, Settings::default()).contains("snapCount"));

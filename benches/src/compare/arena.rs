@@ -84,11 +84,12 @@ impl Arena {
         kinds: &[Kind],
         keyspace: &Keyspace,
         value_bytes: usize,
+        settings: Settings,
     ) -> Self {
         let (mut servers, mut failed) = (Vec::new(), BTreeMap::new());
         for &kind in kinds {
             let prepare = || -> Result<Server, BenchError> {
-                let server = launcher.start(kind, &home.join(kind.name()), Settings::default())?;
+                let server = launcher.start(kind, &home.join(kind.name()), settings)?;
                 prefill::fill(&server.target, keyspace, value_bytes)?;
                 server.pause(true)?;
                 Ok(server)

@@ -141,7 +141,7 @@ impl Comparison {
         let keyspace = Keyspace::spread(self.effort.znodes_million);
         let home = self.home.join(format!("million-{}", kind.name()));
         self.say(&format!("filling {} with {} znodes", kind.name(), keyspace.znodes));
-        let settings = Settings { snap_count: Some(self.effort.snap_count) };
+        let settings = Settings { snap_count: Some(self.effort.snap_count), ..Settings::default() };
         let server = self.launcher.start(kind, &home, settings)?;
         prefill::fill(&server.target, &keyspace, self.value_bytes)?;
         std::thread::sleep(SETTLE);
@@ -197,7 +197,7 @@ impl Comparison {
     /// the snapshots is the same as in the rows that are scaled.
     fn scaled_settings(&self) -> Settings {
         let times = self.effort.znodes_million / self.effort.znodes;
-        Settings { snap_count: Some(SNAP_COUNT_DEFAULT * times as u32) }
+        Settings { snap_count: Some(SNAP_COUNT_DEFAULT * times as u32), ..Settings::default() }
     }
 
     /// A closed loop on a server that is alone, with the warm-up that its first figure needs.
