@@ -530,9 +530,16 @@ impl Replica {
         ensemble.owners.clear();
         self.sessions.forget_all();
         self.local.forget_all();
-        self.queue.retain(|queued| matches!(queued, Queued::Txn { .. }));
         let is_reconfigured = matches!(reason, Reason::Reconfigured { .. });
         let answered = if is_reconfigured { self.positions.committed } else { Zxid::ZERO };
+        let is_answered = |queued: &Queued| matches!(queued, Queued::Txn { zxid, .. } if *zxid <= answered);
+        // Reads in front of a write that is answered are answered too: a client is told in the order in which it asked.
+        let mut in_front = self.queue.iter().rposition(is_answered).unwrap_or(0);
+        self.queue.retain(|queued| {
+            let is_in_front = in_front > 0;
+            in_front = in_front.saturating_sub(1);
+            is_in_front || matches!(queued, Queued::Txn { .. })
+        });
         for queued in &mut self.queue {
             if let Queued::Txn { zxid, origin, .. } = queued
                 && answered < *zxid

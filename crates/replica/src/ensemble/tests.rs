@@ -94,6 +94,18 @@ impl Member {
         member
     }
 
+    /// One that follows, with two clients on connections of the same numbers.
+    fn learning() -> (Self, [SessionId; 2]) {
+        let mut member = Self::new(OF_THREE, tree(), MemberOptions::default());
+        let ensemble = member.replica.ensemble.as_mut().unwrap();
+        (ensemble.serving, ensemble.settling) = (super::Serving::Learning, false);
+        let sessions = [SessionId(0x0200_0000_0000_0001), SessionId(0x0200_0000_0000_0002)];
+        for (session, conn) in sessions.into_iter().zip(1..) {
+            member.replica.learning().begin(session, ConnId(conn), 4000);
+        }
+        (member, sessions)
+    }
+
     /// A learner forwards a create.
     fn forwarded(&mut self, session: SessionId, path: &str, flags: i32) {
         let body = create(path, flags);
@@ -172,15 +184,24 @@ impl Member {
         out.bytes.clear();
     }
 
-    /// The leader of this learner has proposed and committed it.
-    fn commit(&mut self, header: TxnHeader, txn: Txn<'_>) -> Vec<String> {
+    /// The leader of this learner has proposed it, and it is on the disk.
+    fn hear_proposal(&mut self, header: TxnHeader, txn: Txn<'_>) {
         let mut entry = Vec::new();
         Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
         let zxid = header.zxid;
-        let mut out = Outputs { apply: true, ..Outputs::default() };
-        self.replica.enqueue_proposal(zxid, entry.into(), &mut out);
+        self.replica.enqueue_proposal(zxid, entry.into(), &mut Outputs::default());
         self.replica.positions.synced = zxid;
-        self.replica.positions.committed = zxid;
+    }
+
+    /// The leader of this learner has proposed and committed it.
+    fn commit(&mut self, header: TxnHeader, txn: Txn<'_>) -> Vec<String> {
+        self.hear_proposal(header, txn);
+        self.replica.positions.committed = header.zxid;
+        self.apply(Outputs { apply: true, ..Outputs::default() })
+    }
+
+    /// Works off whatever has its turn now.
+    fn apply(&mut self, mut out: Outputs) -> Vec<String> {
         let (mut inbox, mut lines) = (VecDeque::new(), Vec::new());
         while out.apply {
             out.apply = self.replica.apply(&mut self.tree, &mut self.watches, 2, &mut out);
@@ -457,29 +478,50 @@ fn nobody_is_held_for_long() {
     assert_eq!(member.connect_as(2, SessionId::NONE, true), ["2 closed"]);
 }
 
+fn header(session: SessionId, counter: i64, kind: OpCode) -> TxnHeader {
+    TxnHeader { session, cxid: 7, zxid: Zxid(1 << 32 | counter), time_ms: 1, kind: kind.code() }
+}
+
+fn set() -> Txn<'static> {
+    Txn::SetData { path: "/".into(), data: None, version: 1 }
+}
+
 /// A session comes from another server, where its client had asked for something under a number that it uses here again. That
 /// is refused when it comes late, and this server cannot tell whose refusal it is: it answers neither with it.
 #[test]
 fn a_refusal_of_another_servers_request_is_no_answer_here() {
-    let mut member = Member::new(OF_THREE, tree(), MemberOptions::default());
-    let ensemble = member.replica.ensemble.as_mut().unwrap();
-    (ensemble.serving, ensemble.settling) = (super::Serving::Learning, false);
-    let [moved, other] = [SessionId(0x0200_0000_0000_0001), SessionId(0x0200_0000_0000_0002)];
+    let (mut member, [moved, other]) = Member::learning();
     for (session, conn) in [(moved, 1), (other, 2)] {
-        member.replica.learning().begin(session, ConnId(conn), 4000);
         assert_eq!(member.ask(conn, session, OpCode::SetData, Vec::new()), [""; 0]);
         assert_eq!(member.ask(conn, session, OpCode::Exists, b"\0\0\0\x01/\0".to_vec()), [""; 0]);
     }
-    let header = |session, zxid: i64, kind: OpCode| TxnHeader {
-        session,
-        cxid: 7,
-        zxid: Zxid(1 << 32 | zxid),
-        time_ms: 1,
-        kind: kind.code(),
-    };
     let refused = Txn::Error { code: ErrorCode::SessionMoved.code() };
     assert_eq!(member.commit(header(moved, 1, OpCode::Error), refused), ["1 closed"]);
-    let set = || Txn::SetData { path: "/".into(), data: None, version: 1 };
     assert_eq!(member.commit(header(moved, 2, OpCode::SetData), set()), [""; 0], "nobody waits any more");
     assert_eq!(member.commit(header(other, 3, OpCode::SetData), set()).len(), 2, "nobody else is disturbed");
+}
+
+/// Whoever is told of a write has been told of all that it asked for before: some clients end over an answer that is missing.
+/// What is behind the last write that is answered goes with the connection.
+#[test]
+fn reads_in_front_of_the_last_answered_write_are_answered_when_a_role_ends() {
+    let (mut member, sessions) = Member::learning();
+    for (session, conn) in sessions.into_iter().zip(1..) {
+        for (op, body) in [(OpCode::SetData, &b""[..]), (OpCode::Exists, b"\0\0\0\x02/a\0")].repeat(2) {
+            assert_eq!(member.ask(conn, session, op, body.to_vec()), [""; 0]);
+        }
+    }
+    for (session, counter) in sessions.into_iter().cycle().zip(1..=4) {
+        member.hear_proposal(header(session, counter, OpCode::SetData), set());
+    }
+    let (now, mut out) = (member.now(), Outputs::default());
+    member.replica.positions.committed = Zxid(1 << 32 | 3);
+    member.replica.cease_to_serve(now, Reason::Reconfigured { leader: ServerId(2) }, &mut out);
+    let answer = |conn, counter: i64, is_write| {
+        let end = if is_write { "err=0 +68" } else { "err=-101 +0" };
+        format!("{conn} <- 7 zxid={} {end}", 1_i64 << 32 | counter)
+    };
+    let answers = [(1, 1, true), (1, 1, false), (2, 2, true), (2, 2, false), (1, 3, true)];
+    assert_eq!(member.apply(out), answers.map(|(conn, counter, is_write)| answer(conn, counter, is_write)));
+    assert_eq!(member.feed(Input::Applied)[0], "all closed");
 }
