@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zabd_jute::quorum::Configuration;
-use zabd_jute::{ConfigVersion, ServerId};
+use zabd_jute::{ConfigVersion, ServerId, Zxid};
 
 /// The voters of one configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,10 +128,20 @@ impl Quorums {
         self.both().any(|voters| voters.counts(server))
     }
 
-    /// Whether `server` is fit to lead, given that somebody votes for it. As in Java, only the committed
-    /// configuration is asked, and without groups it has nothing against anybody.
+    /// Whether `server` is fit to lead, given that somebody votes for it. As in Java, the committed configuration is asked,
+    /// and without groups it has nothing against anybody; of a server that is new, the newer one.
     pub fn may_lead(&self, server: ServerId) -> bool {
-        self.committed.groups.is_none() || self.committed.counts(server)
+        self.committed.groups.is_none()
+            || self.committed.counts(server)
+            || !self.committed.contains(server) && self.counts(server)
+    }
+
+    /// Whether `server`, whose log ends with `last_zxid`, may stand for election: a voter of the committed configuration, or
+    /// one of the newer one that has logged the change.
+    pub fn may_stand(&self, server: ServerId, last_zxid: Zxid) -> bool {
+        let has_logged = |newer: &&Voters| newer.version <= last_zxid.into();
+        let newer = self.last_seen.as_ref().filter(has_logged);
+        self.committed.contains(server) || newer.is_some_and(|newer| newer.contains(server))
     }
 
     /// The voters of both, each once, in ascending order.
@@ -192,6 +202,20 @@ mod tests {
         let quorums = Quorums::new(&config("1 2 3 group.1=1:2:3 weight.3=0"), None);
         assert!(quorums.is_voter(ServerId(3)) && !quorums.counts(ServerId(3)));
         assert!(!quorums.may_lead(ServerId(3)) && quorums.may_lead(ServerId(1)));
+    }
+
+    #[test]
+    fn a_new_voter_stands_once_it_has_logged_that_it_is_one() {
+        let old = config("1 2 group.1=1:2 version=5");
+        let new = config("2 3 4 group.1=2:3:4 weight.4=0 version=9");
+        let quorums = Quorums::new(&old, Some(&new));
+        assert!(quorums.may_stand(ServerId(1), Zxid(0)) && quorums.may_stand(ServerId(3), Zxid(9)));
+        assert!(!quorums.may_stand(ServerId(3), Zxid(8)) && !quorums.may_stand(ServerId(5), Zxid(9)));
+        assert!(quorums.may_lead(ServerId(3)) && !quorums.may_lead(ServerId(4)));
+        assert!(
+            !Quorums::new(&new, Some(&old)).may_stand(ServerId(1), Zxid(9)),
+            "an older one does not matter"
+        );
     }
 
     #[test]

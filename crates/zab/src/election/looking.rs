@@ -20,6 +20,12 @@
 //! for somebody else: two of three that start without data would otherwise decide before the third has spoken. When everybody
 //! has been heard the decision is made at once.
 //!
+//! **Who stands.** While a reconfiguration is under way, the voters of the new configuration are asked too. One that is not a
+//! voter of the old one may have more than any of those: it has logged the change and what came behind it. What it has beyond
+//! them may be committed (the old configuration no longer counts if the change is), so it must not vote for less; therefore
+//! it stands itself. (Java's votes for nobody, with what it has: nobody is elected then, for ever.) As long as it has not
+//! logged the change, nothing was committed with its help, and it votes for anybody.
+//!
 //! Java lets everything that arrives meanwhile fall, except better votes, and starts its 200 ms anew with each;
 //! here what arrives counts, and the end of the wait is fixed when the quorum is there.
 
@@ -83,14 +89,18 @@ impl Looking {
         // A server without a vote has nothing to abstain from.
         let can_vote = role == Role::Participant && quorums.is_voter(me);
         let standing = if can_vote { standing } else { Standing::Voter };
+        // Without data there is no epoch either, whatever a file may say that survived.
+        let has = if standing == Standing::Voter {
+            known
+        } else {
+            Vote { epoch: Epoch::ZERO, zxid: Zxid::ZERO, leader: me }
+        };
         let own = match role {
+            Role::Participant if quorums.may_stand(me, last_zxid) => has,
+            // It counts, and keeps nobody from anything: see the module's description.
+            Role::Participant if quorums.is_voter(me) => Vote::NONE,
+            Role::Participant => Vote { leader: ServerId::NONE, ..has },
             Role::Observer => Vote::NONE,
-            Role::Participant => Vote {
-                // Without data there is no epoch either, whatever a file may say that survived.
-                epoch: if standing == Standing::Voter { epoch } else { Epoch::ZERO },
-                zxid: if standing == Standing::Voter { last_zxid } else { Zxid::ZERO },
-                leader: if quorums.committed().contains(me) { me } else { ServerId::NONE },
-            },
         };
         Self {
             me,

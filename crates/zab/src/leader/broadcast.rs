@@ -279,10 +279,12 @@ impl Leader {
         }
     }
 
-    /// Whether this server and the followers that were heard of lately are a quorum.
+    /// Whether this server and the followers that were heard of lately are a quorum. An observer that a change under way
+    /// makes a voter acknowledges nothing, so a leader that counted it would wait for it for ever. (Java's leader does;
+    /// once it is established anew, the observer's word has completed the change.)
     pub(super) fn has_live_quorum(&self, now: Instant) -> bool {
-        let is_live = |learner: &super::Learner| learner.stage >= Stage::InStep && now <= learner.patience;
-        is_on(Mutation::LeaderStaysWithoutQuorum) || self.is_quorum(self.quorums(), true, is_live)
+        let backs = self.is_quorum(self.quorums(), true, |learner| learner.is_live_follower(now));
+        backs || is_on(Mutation::LeaderStaysWithoutQuorum)
     }
 
     /// Leaves when everything is committed and a quorum without this server has all of it: then the next

@@ -118,14 +118,18 @@ impl Leader {
         learner.stage = Stage::Promised;
         learner.last_zxid = last_zxid;
         learner.needs_snapshot = last_zxid <= Zxid::ZERO && learner.accepted > Epoch::ZERO;
+        learner.is_ahead = current.is_some_and(|current| (current, last_zxid) > self.frozen);
+        let is_ahead = learner.is_ahead;
         if self.phase > Phase::CollectingHistories {
             self.examine(now, link, out);
             return;
         }
         // A promise that was made before, to this very epoch, is none to this leader; and a server that lost
         // what it had says −1 and vouches for nothing.
-        let Some(current) = current else { return };
-        if (current, last_zxid) > self.frozen && !is_on(Mutation::LongerHistoryLed) {
+        if current.is_none() {
+            return;
+        }
+        if is_ahead && !is_on(Mutation::LongerHistoryLed) {
             self.drop_learner(link, out);
             return;
         }

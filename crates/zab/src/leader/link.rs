@@ -43,6 +43,8 @@ pub(super) struct Learner {
     pub(super) needs_snapshot: bool,
     /// Its promise counts towards the quorum.
     pub(super) has_promised: bool,
+    /// It has seen more than this leader had when its reign began to be prepared.
+    pub(super) is_ahead: bool,
     /// Its log holds everything up to here. Counts only from [`Stage::InStep`] on.
     pub(super) acked: Zxid,
     /// Since when what it lacks has been leaving for it.
@@ -62,6 +64,7 @@ impl Learner {
             last_zxid: Zxid::ZERO,
             needs_snapshot: false,
             has_promised: false,
+            is_ahead: false,
             acked: Zxid::ZERO,
             sending_since: None,
             owes_since: None,
@@ -80,6 +83,11 @@ impl Learner {
     /// Whether it gets proposals and commits, rather than what is committed.
     pub(super) fn is_follower(&self) -> bool {
         self.kind == LearnerKind::Follower
+    }
+
+    /// Whether it acknowledges what is proposed, and was heard of lately.
+    pub(super) fn is_live_follower(&self, now: Instant) -> bool {
+        self.is_follower() && self.stage >= Stage::InStep && now <= self.patience
     }
 
     /// Whether new traffic goes to it.

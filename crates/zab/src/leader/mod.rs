@@ -261,10 +261,8 @@ impl Leader {
     /// Whether followers that are in step, and this server, are a quorum of another configuration: what is committed
     /// under it goes on being committed. Observers that it makes voters are not asked, since they log nothing yet.
     pub fn has_synced_quorum_of(&self, now: Instant, configuration: &Configuration) -> bool {
-        let is_synced = |learner: &Learner| {
-            learner.is_follower() && learner.stage >= Stage::InStep && now <= learner.patience
-        };
-        self.is_quorum(&Quorums::new(configuration, None), true, is_synced)
+        let quorums = Quorums::new(configuration, None);
+        self.is_quorum(&quorums, true, |learner| learner.is_live_follower(now))
     }
 
     /// Whether a quorum backs this leader.

@@ -68,13 +68,19 @@ impl Leader {
         }
     }
 
-    /// TRUNC: the learner's log goes on where this history ends. An epoch's first position is in no log, so
-    /// nobody can cut there; such a learner waits until the reign has begun and a snapshot covers what it has. It
-    /// was heard of after a quorum had promised without it, or it would have been turned away.
+    /// TRUNC: the learner's log goes on where this history ends. An epoch's first position is in no log, so nobody can cut
+    /// there. A learner of an older epoch gets the tree instead: the reign may not begin without it. One that is ahead of this
+    /// leader was heard of after a quorum had promised without it, or it would have been turned away: it waits until
+    /// the reign has begun and a snapshot covers what it has.
     fn cut(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
         let last = self.history.last();
         if last.counter() == 0 {
-            self.learners.get_mut(&link).expect("the learner was just looked at").stage = Stage::Promised;
+            let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
+            if learner.is_ahead {
+                learner.stage = Stage::Promised;
+            } else {
+                out.push(Effect::TakeSnapshot { link });
+            }
             return;
         }
         out.tell_learner(link, &FromLeader::Trunc { zxid: last });

@@ -11,6 +11,13 @@ use crate::history::History;
 const TIMING: Timing = Timing { tick_ms: 1000, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 };
 const LAST: Zxid = Zxid(0x1_0000_0005);
 
+/// Servers 1, 2, … in these roles.
+fn members(roles: &[&str], version: i64) -> Configuration {
+    let lines = roles.iter().zip(1..).map(|(role, id)| format!("server.{id}=h{id}:1:2:{role}"));
+    let members = Configuration::parse(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+    members.with_version(ConfigVersion(version))
+}
+
 /// Server 1 of three, which leads in epoch 2 if somebody follows.
 struct Stage {
     leader: Leader,
@@ -20,18 +27,21 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let members = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant";
+        Self::of(&["participant"; 3], Epoch(1), LAST)
+    }
+
+    fn of(roles: &[&str], current: Epoch, last: Zxid) -> Self {
         let mut out = Effects::default();
         let start = Start {
             me: ServerId(1),
             timing: TIMING,
             limits: Limits::default(),
             accepted: Epoch(1),
-            current: Epoch(1),
-            configuration: Configuration::parse(members).unwrap(),
+            current,
+            configuration: members(roles, 0),
             next: None,
             reconfig: false,
-            history: History::new(LAST),
+            history: History::new(last),
             testing: Testing::default(),
         };
         Self { leader: Leader::new(Instant(0), start, &mut out), now: Instant(0), out }
@@ -49,13 +59,16 @@ impl Stage {
 
     /// A server whose history ends there connects and promises the epoch.
     fn follow(&mut self, id: i64, last_zxid: Zxid) {
+        self.learn(LearnerKind::Follower, id, last_zxid);
+    }
+
+    fn learn(&mut self, kind: LearnerKind, id: i64, last_zxid: Zxid) {
         self.step(Input::Accepted { link: LinkId(id as u64) });
         let info = LearnerInfo {
             server: ServerId(id),
             protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
             config_version: Some(ConfigVersion::ZERO),
         };
-        let kind = LearnerKind::Follower;
         self.say(id, &FromLearner::Info { kind, accepted: Epoch(0), info: Some(info) });
         self.step(Input::Persisted(Durable::Accepted(Epoch(2))));
         self.say(id, &FromLearner::AckEpoch { last_zxid, current: Some(Epoch(0)) });
@@ -73,7 +86,8 @@ impl Stage {
     /// Timers for so long, while a part of the snapshot leaves now and then, or not; ends with the reign.
     fn wait(&mut self, ms: i64, sending: Option<u64>) {
         let until = self.now.after_ms(ms);
-        while self.now < until && !self.has(&Effect::Leave(Reason::NoQuorumInTime)) {
+        let has_left = |stage: &Self| stage.out.list.iter().any(|effect| matches!(effect, Effect::Leave(_)));
+        while self.now < until && !has_left(self) {
             self.now = self.leader.next_timer();
             self.step(Input::Timer);
             if let Some(link) = sending {
@@ -225,4 +239,44 @@ fn a_session_that_moves_comes_behind_what_was_proposed() {
     assert_eq!(stage.sent(), [format!("{:?}", FromLeader::Commit { zxid }), format!("{revalidated:?}")]);
     stage.step(Input::Revalidated { link, session: SessionId(8), is_valid: false });
     assert_eq!(stage.sent().len(), 1, "nothing is in flight");
+}
+
+/// The leader has had nothing since its epoch began, so nobody can cut where its history ends; the other two have something of
+/// an epoch before, and the reign cannot begin without one of them.
+#[test]
+fn who_has_an_older_tail_gets_the_tree_of_a_leader_without_a_tail() {
+    let empty = Epoch(1).first_zxid();
+    let mut stage = Stage::of(&["participant"; 3], Epoch(1), empty);
+    let link = LinkId(2);
+    stage.follow(2, Zxid(0x1_0000_008b));
+    assert!(stage.has(&Effect::TakeSnapshot { link }), "it was in epoch 0 when it last followed");
+    stage.step(Input::SnapshotBegun { link, zxid: empty });
+    let sent = stage.sent();
+    assert!(sent.contains(&format!("{:?}", FromLeader::Snap { zxid: empty })), "{sent:?}");
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert!(stage.leader.is_established());
+}
+
+/// Server 2 is an observer that becomes a voter. It acknowledges nothing, so the change would wait for it for ever.
+#[test]
+fn a_leader_does_not_live_by_observers_that_are_to_be_voters() {
+    let mut stage = Stage::of(&["participant", "observer"], Epoch(1), LAST);
+    stage.step(Input::Persisted(Durable::Accepted(Epoch(2))));
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    assert!(stage.leader.is_established());
+    stage.learn(LearnerKind::Observer, 2, LAST);
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.wait(TIMING.tick_ms, None);
+    let lost = Effect::Leave(Reason::QuorumLost);
+    assert!(!stage.has(&lost));
+    let zxid = Epoch(2).first_zxid().next();
+    let configuration = Some(Box::new(members(&["participant"; 2], zxid.0)));
+    stage.step(Input::Propose { zxid, entry: Bytes::from_static(&[0; 40]), configuration });
+    stage.step(Input::Synced { upto: zxid });
+    for _ in 0..2 {
+        stage.say(2, &FromLearner::Ping { zxid: LAST, touched: Vec::new() });
+        stage.wait(TIMING.tick_ms, None);
+    }
+    assert!(stage.has(&lost));
 }

@@ -208,6 +208,25 @@ impl Server {
         all
     }
 
+    /// What it is and has, for a story that ends badly.
+    pub fn described(&self) -> String {
+        let role = match &self.role {
+            Role::Down => "is down".to_owned(),
+            Role::Settling => "is settling".to_owned(),
+            Role::Looking => "is looking".to_owned(),
+            Role::Leading(machine) => format!("leads in epoch {}", machine.epoch()),
+            Role::Learning { link, .. } => format!("learns over {link:?}"),
+        };
+        let Self { id, disk, is_serving, committed, queue, needs_snapshot, .. } = self;
+        let Disk { accepted, current, .. } = disk;
+        let (last, held) = (disk.last(), disk.configuration());
+        let next = disk.next.as_ref().map_or("nothing".to_owned(), Configuration::to_string);
+        format!(
+            "\n{id} {role}, serves: {is_serving}, accepted {accepted}, current {current}, logged {last}, committed {committed}, \
+             queued {queue:?}, needs a snapshot: {needs_snapshot}; holds\n{held}\nnext is\n{next}"
+        )
+    }
+
     pub fn is_settled(&self) -> bool {
         matches!(self.role, Role::Settling) && self.queue.is_empty()
     }

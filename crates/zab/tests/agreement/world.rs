@@ -181,7 +181,8 @@ impl World {
                 return;
             }
         }
-        panic!("nobody leads although nothing is broken");
+        let servers: String = self.servers.iter().map(Server::described).collect();
+        panic!("nobody leads although nothing is broken:{servers}");
     }
 
     fn is_level(&self) -> bool {
@@ -305,10 +306,16 @@ impl World {
     /// Whether some quorum of voters, as it knows them, would elect it.
     fn best_quorum_member(&self, at: usize) -> bool {
         let Server { id, disk, .. } = &self.servers[at];
-        let behind = self.servers.iter().enumerate().filter(|(other, _)| self.vote(*other) <= self.vote(at));
+        let votes_for_it = |other: &usize| !self.stands(*other) || self.vote(*other) <= self.vote(at);
+        let voters = (0..self.servers.len()).filter(votes_for_it).map(|other| self.servers[other].id);
         let quorums = Quorums::new(disk.configuration(), disk.next.as_ref());
-        quorums.committed().contains(*id)
-            && quorums.has_quorum(&behind.map(|(_, server)| server.id).collect())
+        quorums.may_stand(*id, disk.last()) && quorums.has_quorum(&voters.collect())
+    }
+
+    /// Who does not stand for election votes for anybody.
+    fn stands(&self, at: usize) -> bool {
+        let Server { id, disk, .. } = &self.servers[at];
+        Quorums::new(disk.configuration(), disk.next.as_ref()).may_stand(*id, disk.last())
     }
 
     /// A server that looks follows somebody who leads, or thinks so.

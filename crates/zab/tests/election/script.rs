@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! config 1 2 3 observer=4 weight.3=0      who the servers are; `config of 5: …` is only what 5 believes
+//! next 1 2 5 version=9                    a newer configuration, which everybody has heard of
 //! has 1 zxid=0x11 epoch=1 [empty|lost]    what is on a server's disk
 //! gossip on                               newer configurations are taken from notifications
 //! start 1 2                               the processes start and look for a leader
@@ -90,6 +91,7 @@ fn play(told: &str) -> String {
 struct Stage {
     net: Net,
     config: Option<Configuration>,
+    next: Option<Configuration>,
     believed: BTreeMap<i64, Configuration>,
     delays: BTreeMap<(i64, i64), i64>,
     adopts_configs: bool,
@@ -101,6 +103,7 @@ impl Stage {
         Self {
             net: Net::new(),
             config: None,
+            next: None,
             believed: BTreeMap::new(),
             delays: BTreeMap::new(),
             adopts_configs: false,
@@ -120,6 +123,7 @@ impl Stage {
             ["config", "of", id, rest @ ..] => {
                 self.believed.insert(number(id.trim_end_matches(':')), config(rest));
             }
+            ["next", rest @ ..] => self.next = Some(config(rest)),
             ["config", rest @ ..] => self.config = Some(config(rest)),
             ["gossip", "on"] => self.adopts_configs = true,
             ["links"] => self.shows_links = true,
@@ -198,7 +202,7 @@ impl Stage {
                 standing: Standing::Voter,
                 role,
                 config,
-                last_seen: None,
+                last_seen: self.next.clone(),
                 adopts_configs: self.adopts_configs,
             };
             self.net.add(id, disk);
