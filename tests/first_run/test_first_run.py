@@ -95,7 +95,7 @@ def test_a_local_ensemble_ends_with_whoever_started_it(tmp_path):
     with open(log, "w") as out:
         process = subprocess.Popen([str(places.ZABD), "ensemble"], cwd=tmp_path, stdout=out, preexec_fn=die_with_parent)
     try:
-        eventually(lambda: log.read_text().count("Serving clients on") == 3, 60, "three servers run")
+        eventually(lambda: log.read_text().count("FOLLOWING") == 2, 60, "three servers run")
         servers = children_of(process)
         assert len(servers) == 3
     finally:

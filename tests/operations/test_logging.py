@@ -123,6 +123,11 @@ def test_json_is_an_object_per_line(logged):
     assert any(message.startswith("Serving clients on ") for message in messages)
     assert any("Closing the connection" in message for message in messages)
     assert {event["threadName"] for event in events} >= {"main", "Signals"}
+    assert not any("myid" in event for event in events), "it has none"
+
+
+def test_json_lines_have_the_number_of_the_server(logged):
+    assert {json.loads(line)["myid"] for line in logged(myid=7, zabd_log_format="json")} == {7}
 
 
 def test_a_closed_standard_output_stops_nobody(tmp_path, only_zabd):

@@ -1,5 +1,7 @@
 """What a member of an ensemble says as long as it has no quorum."""
 
+import re
+
 import pytest
 
 from harness import wire
@@ -57,3 +59,26 @@ def test_clients_are_closed_without_a_byte(lone, each):
     server = lone(each)
     with pytest.raises((wire.Closed, OSError)):
         wire.Session(server.port)
+
+
+def test_a_member_without_a_quorum_says_what_it_waits_for(tmp_path, only_zabd):
+    """One peer refuses, the name of another one does not resolve."""
+    refusing = f"127.0.0.1:{free_port()}:{free_port()}"
+    unknown = f"nosuch.invalid:{free_port()}:{free_port()}"
+    members = {"server.1": f"127.0.0.1:{free_port()}:{free_port()}", "server.2": refusing, "server.3": unknown}
+    server = Server("zabd", tmp_path / "lone", config={"initLimit": 10, "syncLimit": 5, **members})
+    server.data_dir.mkdir(parents=True)
+    (server.data_dir / "myid").write_text("1\n")
+    try:
+        server.start(wait=False)
+        (port, name) = (refusing.split(":")[2], unknown.split(":")[2])
+        for expected in (
+                "INFO .* LOOKING for a leader as server 1, among 3 voters",
+                f"WARN .* Cannot open channel to 2 at election address 127.0.0.1:{port}: Connection refused",
+                f"WARN .* Cannot open channel to 3 at election address nosuch.invalid:{name}: the name does not resolve",
+                "INFO .* Listening for clients on .*: they are served when there is a leader"):
+            assert eventually(lambda: re.search(expected, server.log_text())), expected
+        assert "Serving" not in server.log_text()
+        assert server.log_text().count("Cannot open channel to 2") <= 4, "not once for every attempt"
+    finally:
+        server.kill()

@@ -238,8 +238,8 @@ pub enum Fact {
         epoch: zabd_jute::Epoch,
         /// Who leads.
         leader: zabd_jute::ServerId,
-        /// Whether it is this server.
-        leads: bool,
+        /// Which role it is; never looking.
+        role: zabd_jute::quorum::PeerState,
     },
     /// There is no leader: clients that ask for no more may read from now on.
     ReadOnlyBegun,

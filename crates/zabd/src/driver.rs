@@ -33,6 +33,7 @@ use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::quorum::Quorum;
 use crate::quota_log::QuotaLog;
+use crate::roles::Roles;
 use crate::snapshotter::Image;
 
 /// How many queued items are worked off per hold of the tree's write lock: some tenths of a
@@ -116,6 +117,7 @@ pub struct Driver {
     queued: AtomicUsize,
     /// How often the tree was replaced by another one.
     trees_replaced: AtomicU64,
+    roles: Roles,
 }
 
 /// A snapshot that has begun.
@@ -156,11 +158,13 @@ impl Driver {
             quorum: OnceLock::new(),
             queued: AtomicUsize::new(0),
             trees_replaced: AtomicU64::new(0),
+            roles: Roles::default(),
         }
     }
 
     /// This server has peers from now on; nothing was fed before.
     pub fn join(&self, quorum: Arc<Quorum>) {
+        self.roles.begin(self.clock.monotonic_ms());
         assert!(self.quorum.set(quorum).is_ok(), "a server joins one ensemble");
     }
 
@@ -489,11 +493,8 @@ impl Driver {
             Fact::WritesSuspended => {
                 tracing::error!("The log has no room: writes are refused until there is some, reads go on");
             }
-            Fact::RoleBegun { epoch, leader, leads: true } => {
-                tracing::info!("LEADING in epoch {epoch} as server {leader}");
-            }
-            Fact::RoleBegun { epoch, leader, leads: false } => {
-                tracing::info!("FOLLOWING server {leader} in epoch {epoch}");
+            Fact::RoleBegun { epoch, leader, role } => {
+                self.roles.begun(self.clock.monotonic_ms(), *role, *leader, *epoch);
             }
             Fact::ReadOnlyBegun => {
                 tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
@@ -501,7 +502,7 @@ impl Driver {
             Fact::DeadSession { session } => {
                 tracing::warn!("Removing the ephemerals of session {session}, which is gone");
             }
-            Fact::RoleLeft { reason } => tracing::warn!("LOOKING for a leader: {reason:?}"),
+            Fact::RoleLeft { reason } => self.roles.left(self.clock.monotonic_ms(), *reason),
             Fact::DigestMismatch(mismatch) => {
                 tracing::error!(
                     "Digests are not matching: {mismatch:?}; this server's tree is not the one that the leader named"

@@ -20,6 +20,7 @@ mod quorum;
 mod quota_log;
 mod recover;
 mod repair;
+mod roles;
 mod server;
 mod snapshotter;
 mod start_error;

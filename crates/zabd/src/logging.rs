@@ -34,7 +34,13 @@ pub fn begin(config: LogConfig, myid: Option<i64>) -> WorkerGuard {
     let (writer, guard) = lines.finish(QuietOutput(std::io::stdout()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match config.format {
-        LogFormat::Json => builder.json().with_thread_names(true).init(),
+        LogFormat::Json => {
+            builder
+                .json()
+                .with_thread_names(true)
+                .map_event_format(|json| NumberedJson { json, myid })
+                .init();
+        }
         LogFormat::Java => builder.event_format(JavaPattern { myid }).init(),
     }
     guard
@@ -51,6 +57,32 @@ impl std::io::Write for QuietOutput {
     fn flush(&mut self) -> std::io::Result<()> {
         let _ = self.0.flush();
         Ok(())
+    }
+}
+
+/// A member's lines begin with its number, for a reader of the lines of all.
+struct NumberedJson<F> {
+    json: F,
+    myid: Option<i64>,
+}
+
+impl<S, N, F> FormatEvent<S, N> for NumberedJson<F>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(myid) = self.myid else { return self.json.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.json.format_event(context, Writer::new(&mut line), event)?;
+        let fields = line.strip_prefix('{').expect("a JSON line is an object");
+        write!(writer, "{{\"myid\":{myid},{fields}")
     }
 }
 

@@ -193,6 +193,8 @@ impl Member {
         if has_lost {
             forget_when_repaired(driver.clone(), directories.clone())?;
         }
+        let voters = self.configuration.voters().count();
+        tracing::info!("LOOKING for a leader as server {}, among {voters} voters", self.config.myid);
         let (quorum, start) = Quorum::new(snapshotter, ServerId(self.config.myid), self.client_address);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));

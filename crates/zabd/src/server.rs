@@ -198,7 +198,7 @@ impl Server {
         });
         let address = *acceptor.address().lock();
         spawn_io_threads(acceptor, &service)?;
-        tracing::info!("Serving clients on {address} after {}ms", began.elapsed().as_millis());
+        tell_started(&driver, address, began.elapsed());
         Ok(Self { address, driver, stop, _held: Arc::new(held) })
     }
 
@@ -224,6 +224,17 @@ impl Server {
 fn random() -> u64 {
     use std::hash::BuildHasher as _;
     std::hash::RandomState::new().hash_one(wall_ms())
+}
+
+fn tell_started(driver: &Driver, address: SocketAddr, took: Duration) {
+    let took_ms = took.as_millis();
+    if driver.is_member() {
+        tracing::info!(
+            "Listening for clients on {address} after {took_ms}ms: they are served when there is a leader"
+        );
+    } else {
+        tracing::info!("Serving clients on {address} after {took_ms}ms");
+    }
 }
 
 /// The ports first: whoever starts a second server by mistake must not touch its files.

@@ -485,7 +485,8 @@ impl Replica {
     fn begin_to_serve(&mut self, now: Now, tree: &Tree, epoch: Epoch, leader: ServerId, out: &mut Outputs) {
         self.end_read_only(out);
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
-        let leads = ensemble.peer.state() == PeerState::Leading;
+        let role = ensemble.peer.state();
+        let leads = role == PeerState::Leading;
         ensemble.epoch = epoch;
         ensemble.leader = Some(leader);
         ensemble.owners.clear();
@@ -515,7 +516,7 @@ impl Replica {
             behind: if leads { Zxid::ZERO } else { self.positions.appended },
         });
         out.apply = true;
-        out.list.push(Output::Fact(Fact::RoleBegun { epoch, leader, leads }));
+        out.list.push(Output::Fact(Fact::RoleBegun { epoch, leader, role }));
     }
 
     /// Nobody is served any more. What is on its way to the disk still gets there.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use zabd_jute::Writer;
-use zabd_jute::quorum::FromLeader;
+use zabd_jute::quorum::{FromLeader, PeerState};
 use zabd_replica::{Fact, Input, Output};
 use zabd_zab::effect::{Effect, LinkId};
 use zabd_zab::{leader, links, peer};
@@ -280,12 +280,13 @@ impl World {
             Fact::DigestMismatch(mismatch) => {
                 panic!("server {} is not what its leader is: {mismatch:?}", at + 1)
             }
-            Fact::RoleBegun { epoch, leads, .. } => {
-                if *leads {
+            Fact::RoleBegun { epoch, role, .. } => {
+                let leads = *role == PeerState::Leading;
+                if leads {
                     self.reigns += 1;
                     self.truth.lead(*epoch, at + 1);
                 }
-                tell!(self, "{} {} epoch {epoch}", at + 1, if *leads { "leads" } else { "joins" });
+                tell!(self, "{} {} epoch {epoch}", at + 1, if leads { "leads" } else { "joins" });
                 let running = self.servers[at].running.as_mut().expect("it was just alive");
                 if std::mem::replace(&mut running.has_lost, false) {
                     match running.store.forget_loss() {

@@ -5,8 +5,10 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -16,13 +18,28 @@ use zabd_jute::quorum::Address;
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A connection to the first of these that answers in time. A name that does not resolve is a peer that is not there
-/// (yet); that is no error.
-pub(super) async fn first_that_answers(addresses: Vec<Address>, patience: Duration) -> Option<TcpStream> {
-    first_of(addresses.into_iter().map(|address| async move {
-        let targets = resolve(&address, patience).await?;
-        first_of(targets.into_iter().map(|target| connect(target, patience))).await
-    }))
-    .await
+/// (yet). If none does: what is wrong with each.
+pub(super) async fn first_that_answers(
+    addresses: Vec<Address>,
+    patience: Duration,
+) -> Result<TcpStream, String> {
+    let problems = Arc::<Mutex<Vec<String>>>::default();
+    let first = first_of(addresses.into_iter().map(|address| {
+        let problems = problems.clone();
+        async move {
+            let targets = noted(resolve(&address, patience).await, &problems)?;
+            let attempts = targets.into_iter().map(|target| {
+                let (problems, host) = (problems.clone(), address.host.clone());
+                async move { noted(connect(&host, target, patience).await, &problems) }
+            });
+            first_of(attempts).await
+        }
+    }));
+    first.await.ok_or_else(|| std::mem::take(&mut *problems.lock()).join("; "))
+}
+
+fn noted<T>(attempt: Result<T, String>, problems: &Mutex<Vec<String>>) -> Option<T> {
+    attempt.map_err(|problem| problems.lock().push(problem)).ok()
 }
 
 /// What comes of the first attempt that succeeds; each begins when all before it have failed, or have had their time.
@@ -52,22 +69,23 @@ async fn succeeded<T: Send + 'static>(running: &mut JoinSet<Option<T>>) -> Optio
     None
 }
 
-async fn resolve(address: &Address, patience: Duration) -> Option<Vec<SocketAddr>> {
+async fn resolve(address: &Address, patience: Duration) -> Result<Vec<SocketAddr>, String> {
     match timeout(patience, tokio::net::lookup_host((address.host.as_str(), address.port))).await {
-        Ok(Ok(resolved)) => return Some(resolved.collect()),
-        Ok(Err(error)) => tracing::debug!("{address} does not resolve: {error}"),
-        Err(_) => tracing::debug!("{address} does not resolve within {patience:?}"),
+        Ok(Ok(resolved)) => Ok(resolved.collect()),
+        Ok(Err(error)) => Err(format!("{address}: the name does not resolve: {error}")),
+        Err(_) => Err(format!("{address}: the name does not resolve within {patience:?}")),
     }
-    None
 }
 
-async fn connect(target: SocketAddr, patience: Duration) -> Option<TcpStream> {
-    match timeout(patience, TcpStream::connect(target)).await {
-        Ok(Ok(socket)) => return Some(socket),
-        Ok(Err(error)) => tracing::debug!("Cannot connect to {target}: {error}"),
-        Err(_) => tracing::debug!("{target} does not answer within {patience:?}"),
-    }
-    None
+/// `host` is what was resolved to `target`; an operator knows it by that name.
+async fn connect(host: &str, target: SocketAddr, patience: Duration) -> Result<TcpStream, String> {
+    let problem = match timeout(patience, TcpStream::connect(target)).await {
+        Ok(Ok(socket)) => return Ok(socket),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {patience:?}"),
+    };
+    let is_literal = host.parse() == Ok(target.ip());
+    Err(if is_literal { format!("{target}: {problem}") } else { format!("{host}/{target}: {problem}") })
 }
 
 #[cfg(test)]

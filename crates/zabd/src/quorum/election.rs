@@ -1,6 +1,6 @@
 //! The election port's sockets: whole frames in, whole frames out. Which connection stays is for the links to decide.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,8 +26,16 @@ fn feed(shared: &Shared, input: Input) {
 /// Dials a peer; the links hear how it went.
 pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>) {
     match dialling::first_that_answers(addresses, shared.options.connect_timeout).await {
-        Some(socket) => open(&shared, socket, BytesMut::new(), |conn| Input::Dialled { peer, conn }),
-        None => feed(&shared, Input::DialFailed { peer }),
+        Ok(socket) => {
+            shared.troubles.forget(peer);
+            open(&shared, socket, BytesMut::new(), |conn| Input::Dialled { peer, conn });
+        }
+        Err(problem) => {
+            if shared.troubles.is_news(peer, &problem, Instant::now()) {
+                tracing::warn!("Cannot open channel to {peer} at election address {problem}");
+            }
+            feed(&shared, Input::DialFailed { peer });
+        }
     }
 }
 

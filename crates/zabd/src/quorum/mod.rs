@@ -15,13 +15,14 @@
 //! name that does not resolve yet is a peer that is not there yet.
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`] and
-//! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long).
+//! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached).
 
 mod alive;
 mod dial;
 mod election;
 mod listen;
 mod reader;
+mod trouble;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,6 +226,7 @@ pub(crate) struct Shared {
     pub(crate) driver: Arc<Driver>,
     pub(crate) quorum: Arc<Quorum>,
     pub(crate) options: Arc<QuorumOptions>,
+    troubles: Arc<trouble::Troubles>,
 }
 
 impl Shared {
@@ -267,7 +269,8 @@ impl Quorum {
         listener: PeerListener,
         options: QuorumOptions,
     ) -> std::io::Result<()> {
-        let shared = Shared { driver, quorum: self.clone(), options: Arc::new(options) };
+        let shared =
+            Shared { driver, quorum: self.clone(), options: Arc::new(options), troubles: Arc::default() };
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be made").block_on(serve(shared, listener, start.commands));
@@ -405,10 +408,13 @@ fn ports_of(me: &Member, observer_master_port: Option<u16>) -> BTreeSet<(Port, A
 
 async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId) {
     match dial::first_that_answers(addresses, shared.options.connect_timeout).await {
-        Some(socket) => {
+        Ok(socket) => {
             open_link(&shared, socket, Side::Learner, |link| peer::Input::Connected { dial, link });
         }
-        None => shared.feed(peer::Input::ConnectFailed { dial }),
+        Err(problem) => {
+            tracing::debug!("Cannot connect to the leader at {problem}");
+            shared.feed(peer::Input::ConnectFailed { dial });
+        }
     }
 }
 

@@ -1,0 +1,77 @@
+//! A member's roles in words: what it looks for, what keeps it from finding it, and what it becomes.
+//!
+//! An operator who sees no service reads these lines first, so each says what is waited for.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use zabd_jute::quorum::PeerState;
+use zabd_jute::{Epoch, ServerId};
+use zabd_zab::effect::Reason;
+
+/// Beside the moments since which a server has had no role.
+const HAS_ROLE: i64 = i64::MIN;
+
+/// Of a member: since when it has looked for a leader, in milliseconds of the server's own clock.
+#[derive(Debug)]
+pub struct Roles {
+    looking_since_ms: AtomicI64,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { looking_since_ms: AtomicI64::new(HAS_ROLE) }
+    }
+}
+
+impl Roles {
+    /// The first search begins.
+    pub fn begin(&self, now_ms: i64) {
+        self.looking_since_ms.store(now_ms, Relaxed);
+    }
+
+    /// Clients are served from now on.
+    pub fn begun(&self, now_ms: i64, role: PeerState, leader: ServerId, epoch: Epoch) {
+        let since_ms = self.looking_since_ms.swap(HAS_ROLE, Relaxed);
+        assert_ne!(since_ms, HAS_ROLE, "a role is left before another one begins");
+        let after = format!("after {}ms without a leader", now_ms - since_ms);
+        match role {
+            PeerState::Leading => tracing::info!("LEADING in epoch {epoch} as server {leader}, {after}"),
+            PeerState::Observing => tracing::info!("OBSERVING server {leader} in epoch {epoch}, {after}"),
+            PeerState::Following => tracing::info!("FOLLOWING server {leader} in epoch {epoch}, {after}"),
+            PeerState::Looking => unreachable!("who serves has a role"),
+        }
+    }
+
+    /// Nobody is served any more, or an attempt to get there has failed.
+    pub fn left(&self, now_ms: i64, reason: Reason) {
+        // An attempt that failed before anybody was served does not begin the search anew.
+        let _ = self.looking_since_ms.compare_exchange(HAS_ROLE, now_ms, Relaxed, Relaxed);
+        match reason {
+            Reason::HandedOver => tracing::info!("The others have everything, and elect another leader"),
+            Reason::Reconfigured { leader } => {
+                tracing::info!(
+                    "A reconfiguration gives this server another role, or the lead to server {leader}"
+                );
+            }
+            reason => tracing::warn!("LOOKING for a leader: {}", why(reason)),
+        }
+    }
+}
+
+fn why(reason: Reason) -> String {
+    let why = match reason {
+        Reason::NoQuorumInTime => "no quorum has joined this one in time",
+        Reason::QuorumLost => "this one and the followers that are in step are no quorum any more",
+        Reason::LeaderUnreachable => "the one that was elected does not answer on its quorum port",
+        Reason::LeaderLost => "the last one has closed the connection, or was silent for too long",
+        Reason::LeaderBroken(what) => return format!("the last one is not understood: {what}"),
+        Reason::StaleLeader => "the epoch of the last one is older than one that was promised to another",
+        Reason::ZxidsUsedUp => "the epoch's zxids are used up, and a new epoch begins new ones",
+        Reason::NewerEpochPromised => "a voter has promised a newer epoch than this one's",
+        Reason::LeaderReconfigured => "a reconfiguration has taken the lead from the last one",
+        Reason::NoRoom => "this one's log has no room",
+        Reason::CannotCut => "this one's log cannot be cut where the last one says; a snapshot is needed",
+        Reason::Reconfigured { .. } | Reason::HandedOver => unreachable!("nobody is looked for"),
+    };
+    why.to_owned()
+}
