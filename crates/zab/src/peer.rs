@@ -39,6 +39,8 @@ use crate::observers::{self, ObserverMaster};
 const EARLY_VOTE_MS: i64 = 500;
 /// How many learners may wait for this server to find out that it leads.
 const CALLERS_MAX: usize = 64;
+/// How long what they say may be: who they are takes far less.
+const CALLER_PACKET_BYTES_MAX: usize = 4096;
 /// How long they may wait while it looks for a leader, which may be for ever; and while it follows somebody else, if members
 /// may change: a reconfiguration names the next leader to all at once, and some hear it sooner than the one who is named.
 const CALLER_PATIENCE_MS: i64 = 1000;
@@ -366,13 +368,7 @@ impl Peer {
                 State::Learning { machine, observers: Some(observers), .. } if observers.has(link) => {
                     observers.on_packet(now, link, &packet, machine, out);
                 }
-                // Before it is answered, a learner says one thing only.
-                _ => {
-                    let callers = self.callers.get_mut(&link).map(|caller| &mut caller.said);
-                    if let Some(said) = callers.or_else(|| self.observing_callers.get_mut(&link)) {
-                        said.push(packet);
-                    }
-                }
+                _ => self.on_caller_packet(link, packet, out),
             },
             Input::Heard { link } => self.learn_over(now, link, learner::Input::Heard, out),
             Input::SnapshotReceived { link } => {
@@ -394,6 +390,19 @@ impl Peer {
             observers.follow(now, machine, out);
         }
         self.follow_up(now, begin, out);
+    }
+
+    /// Before it is answered, a learner says one thing only; what anybody else says would be kept for as long as nobody leads.
+    fn on_caller_packet(&mut self, link: LinkId, packet: Bytes, out: &mut Effects) {
+        let callers = self.callers.get_mut(&link).map(|caller| &mut caller.said);
+        let Some(said) = callers.or_else(|| self.observing_callers.get_mut(&link)) else { return };
+        if said.is_empty() && packet.len() <= CALLER_PACKET_BYTES_MAX {
+            said.push(packet);
+            return;
+        }
+        self.callers.remove(&link);
+        self.observing_callers.remove(&link);
+        out.push(Effect::Close { link });
     }
 
     fn learn(&mut self, now: Instant, input: learner::Input, out: &mut Effects) {

@@ -163,3 +163,24 @@ fn who_calls_a_server_that_looks_for_a_leader_is_sent_away_in_the_end() {
     assert_eq!(lone.peer.state(), PeerState::Looking);
     assert_eq!(lone.dismisses_a_caller_after_ms(), Some(CALLER_PATIENCE_MS));
 }
+
+/// While nobody leads, what callers say is kept: half a gigabyte of it, from a single connection that asked for writes.
+#[test]
+fn who_calls_a_server_that_looks_for_a_leader_says_one_short_thing() {
+    let mut lone = Lone::new();
+    let says = |lone: &mut Lone, link: u64, bytes: usize| {
+        lone.out.clear();
+        lone.step(Input::Packet { link: LinkId(link), packet: Bytes::from(vec![0; bytes]) });
+        lone.out
+            .list
+            .iter()
+            .any(|effect| matches!(effect, Effect::Close { link: closed } if closed.0 == link))
+    };
+    lone.step(Input::Accepted { link: LinkId(1) });
+    lone.step(Input::Accepted { link: LinkId(2) });
+    assert!(!says(&mut lone, 1, 100), "who it is");
+    assert!(says(&mut lone, 1, 100), "and more than that");
+    assert!(!says(&mut lone, 1, 100), "it is forgotten");
+    assert!(says(&mut lone, 2, CALLER_PACKET_BYTES_MAX + 1), "more than anybody's name takes");
+    assert!(lone.peer.callers.is_empty());
+}
