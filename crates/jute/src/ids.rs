@@ -59,6 +59,8 @@ pub struct Epoch(pub i64);
 impl Epoch {
     /// Before every leader.
     pub const ZERO: Epoch = Epoch(0);
+    /// The last one that a zxid has room for.
+    pub const LAST: Epoch = Epoch(i32::MAX as i64);
     /// What stands in the vote of a server that cannot be elected.
     pub const NONE: Epoch = Epoch(i64::MIN);
 

@@ -114,6 +114,8 @@ pub enum Reason {
     ZxidsUsedUp,
     /// A voter has promised a newer epoch than this leader's and cannot come back to it.
     NewerEpochPromised,
+    /// This server has promised the last epoch there is, and there is none left in which it could lead.
+    EpochsUsedUp,
     /// A reconfiguration gave this server another role, or the ensemble another leader.
     Reconfigured {
         /// Who leads now, so that no election is needed.

@@ -68,6 +68,13 @@ fn why(reason: Reason) -> String {
         Reason::StaleLeader => "the epoch of the last one is older than one that was promised to another",
         Reason::ZxidsUsedUp => "the epoch's zxids are used up, and a new epoch begins new ones",
         Reason::NewerEpochPromised => "a voter has promised a newer epoch than this one's",
+        Reason::EpochsUsedUp => {
+            return format!(
+                "this one has promised epoch {}, the last there is, and can lead nobody; hint: stop it, move its data \
+                 directories away, and start it to take its state from members whose acceptedEpoch is lower",
+                Epoch::LAST
+            );
+        }
         Reason::LeaderReconfigured => "a reconfiguration has taken the lead from the last one",
         Reason::NoRoom => "this one's log has no room",
         Reason::CannotCut => "this one's log cannot be cut where the last one says; a snapshot is needed",

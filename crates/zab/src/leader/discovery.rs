@@ -12,10 +12,12 @@
 //! Why the turned away matters: a leader is chosen for having the newest history of a quorum, but votes are
 //! words of a moment. Here a quorum has promised to follow nobody older, so what it has is all that can ever
 //! have been committed before this epoch; if none of it is newer than what this server has, this server has
-//! everything. Observers and joiners may raise the number; they count for nothing else.
+//! everything. Observers that are members may raise the number too: one that has promised more could not be led. It goes to
+//! disk, so a stranger who names the last one there is does not use up the epochs of an ensemble for good. (In Java
+//! whoever connects raises it.)
 
 use zabd_jute::quorum::{FromLeader, LearnerInfo, LearnerKind};
-use zabd_jute::{Epoch, Zxid};
+use zabd_jute::{Epoch, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
@@ -51,15 +53,28 @@ impl Leader {
         learner.accepted = accepted;
         learner.stage = Stage::Introduced;
         if self.phase == Phase::CollectingPromises {
-            self.epoch = self.epoch.max(accepted.next());
+            if self.is_member(info.server) {
+                if Epoch::LAST <= accepted {
+                    self.drop_learner(link, out);
+                    return;
+                }
+                self.epoch = self.epoch.max(accepted.next());
+            }
             self.consider_promises(now, out);
-        } else if self.epoch < accepted && self.committed_quorums().counts(info.server) {
+        } else if (self.epoch.next()..Epoch::LAST).contains(&accepted)
+            && self.committed_quorums().counts(info.server)
+        {
             // It keeps its promise to a leader that never came to reign, and can never follow this one. A new
             // epoch gives the voter back; Java's leader leaves it outside until somebody restarts something.
             self.leave(Reason::NewerEpochPromised, out);
         } else if self.phase > Phase::PromisingItself {
             self.tell_epoch(link, out);
         }
+    }
+
+    fn is_member(&self, server: ServerId) -> bool {
+        let known = [Some(&self.configuration), self.next.as_ref()];
+        known.into_iter().flatten().any(|configuration| configuration.member(server).is_some())
     }
 
     /// A learner that connects again has lost its old connection, whether that is known yet or not.

@@ -210,7 +210,7 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// A leader that has won an election and knows nobody yet.
+    /// A leader that has won an election and knows nobody yet. It leaves at once if no epoch is left for it.
     pub fn new(now: Instant, start: Start, out: &mut Effects) -> Self {
         let last = start.history.last();
         let quorums = Quorums::new(&start.configuration, start.next.as_ref());
@@ -239,7 +239,11 @@ impl Leader {
             reconfiguring: None,
             is_handing_over: false,
         };
-        leader.consider_promises(now, out);
+        if Epoch::LAST <= start.accepted {
+            leader.leave(Reason::EpochsUsedUp, out);
+        } else {
+            leader.consider_promises(now, out);
+        }
         leader
     }
 
@@ -283,6 +287,9 @@ impl Leader {
     /// Advances by one input, appending to `out` what must be done, in order.
     pub fn step(&mut self, now: Instant, input: Input, out: &mut Effects) {
         if self.phase == Phase::Left {
+            if let Input::Accepted { link } = input {
+                out.push(Effect::Close { link });
+            }
             return;
         }
         match input {

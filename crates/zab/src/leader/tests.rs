@@ -31,12 +31,16 @@ impl Stage {
     }
 
     fn of(roles: &[&str], current: Epoch, last: Zxid) -> Self {
+        Self::having_promised(Epoch(1), roles, current, last)
+    }
+
+    fn having_promised(accepted: Epoch, roles: &[&str], current: Epoch, last: Zxid) -> Self {
         let mut out = Effects::default();
         let start = Start {
             me: ServerId(1),
             timing: TIMING,
             limits: Limits::default(),
-            accepted: Epoch(1),
+            accepted,
             current,
             configuration: members(roles, 0),
             next: None,
@@ -279,4 +283,66 @@ fn a_leader_does_not_live_by_observers_that_are_to_be_voters() {
         stage.wait(TIMING.tick_ms, None);
     }
     assert!(stage.has(&lost));
+}
+
+impl Stage {
+    /// Somebody connects and says what it has promised.
+    fn introduce(&mut self, id: i64, kind: LearnerKind, accepted: Epoch) {
+        self.step(Input::Accepted { link: LinkId(id as u64) });
+        let info = LearnerInfo {
+            server: ServerId(id),
+            protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
+            config_version: Some(ConfigVersion::ZERO),
+        };
+        self.say(id, &FromLearner::Info { kind, accepted, info: Some(info) });
+    }
+}
+
+/// The number goes to disk. A stranger's packet made a leader promise an epoch whose zxids are negative: it was never again
+/// a member of its ensemble.
+#[test]
+fn who_is_no_member_does_not_raise_the_epoch() {
+    let mut stage = Stage::new();
+    stage.introduce(901, LearnerKind::Observer, Epoch(Epoch::LAST.0 - 1));
+    stage.introduce(902, LearnerKind::Follower, Epoch(70));
+    stage.introduce(2, LearnerKind::Follower, Epoch(6));
+    assert!(stage.has(&Effect::Persist(Durable::Accepted(Epoch(7)))));
+}
+
+/// Its promise counts for nothing, but it keeps it: under an older epoch it would stay outside, as it does under Java's leader
+/// if it comes too late.
+#[test]
+fn an_observer_that_is_a_member_raises_the_epoch() {
+    let mut stage = Stage::of(&["participant", "participant", "participant", "observer"], Epoch(1), LAST);
+    stage.introduce(4, LearnerKind::Observer, Epoch(6));
+    stage.introduce(2, LearnerKind::Follower, Epoch(1));
+    assert!(stage.has(&Effect::Persist(Durable::Accepted(Epoch(7)))));
+}
+
+#[test]
+fn an_epoch_that_none_can_follow_is_refused() {
+    let mut stage = Stage::new();
+    stage.introduce(2, LearnerKind::Follower, Epoch::LAST);
+    assert!(stage.has(&Effect::Close { link: LinkId(2) }));
+    stage.introduce(3, LearnerKind::Follower, Epoch(Epoch::LAST.0 - 1));
+    assert!(stage.has(&Effect::Persist(Durable::Accepted(Epoch::LAST))));
+    assert!(Epoch::ZERO.first_zxid() < Epoch::LAST.first_zxid());
+}
+
+/// Its epoch would have zxids below all others.
+#[test]
+fn who_has_promised_the_last_epoch_leads_nobody() {
+    let mut stage = Stage::having_promised(Epoch::LAST, &["participant"; 3], Epoch(1), LAST);
+    assert!(stage.has(&Effect::Leave(Reason::EpochsUsedUp)));
+    stage.step(Input::Accepted { link: LinkId(2) });
+    assert!(stage.has(&Effect::Close { link: LinkId(2) }));
+}
+
+/// A voter that has promised the last epoch cannot be given back by a newer one.
+#[test]
+fn no_reign_ends_for_the_last_epoch() {
+    let mut stage = Stage::new();
+    stage.follow(2, LAST);
+    stage.introduce(3, LearnerKind::Follower, Epoch::LAST);
+    assert!(!stage.has(&Effect::Leave(Reason::NewerEpochPromised)));
 }

@@ -143,6 +143,10 @@ impl Learner {
             self.leave(Reason::StaleLeader, out);
             return;
         }
+        if Epoch::LAST < epoch {
+            self.leave(Reason::LeaderBroken("its epoch is one that a zxid has no room for"), out);
+            return;
+        }
         self.epoch = epoch;
         if is_on(Mutation::PromiseNotWritten) {
             self.acknowledge_epoch(Some(self.current), out);
