@@ -45,6 +45,11 @@ const CALLER_PACKET_BYTES_MAX: usize = 4096;
 /// may change: a reconfiguration names the next leader to all at once, and some hear it sooner than the one who is named.
 const CALLER_PATIENCE_MS: i64 = 1000;
 
+/// How long a server that was turned away twice in a row waits; each further time twice as long, up to so long. The first time
+/// is part of elections.
+const REST_MS_MIN: i64 = 50;
+const REST_MS_MAX: i64 = 1000;
+
 /// What a server of an ensemble starts with.
 #[derive(Debug)]
 pub struct Start {
@@ -170,6 +175,8 @@ pub enum Input {
 enum State {
     /// The disk is finishing.
     Settling(Option<Reason>),
+    /// It was turned away again and again, and looks for nobody before then unless somebody else does.
+    Resting(Instant),
     Looking,
     Leading(Box<Leader>),
     Learning {
@@ -205,6 +212,8 @@ pub struct Peer {
     testing: Testing,
     /// How many observer masters this server has gone through.
     masters_tried: usize,
+    /// How often in a row it was turned away, or could not lead, before it served.
+    rejections: u32,
     /// The next attempt to reach a leader.
     next_dial: DialId,
     state: State,
@@ -243,6 +252,7 @@ impl Peer {
             observer_masters: start.observer_masters,
             testing: start.testing,
             masters_tried: 0,
+            rejections: 0,
             next_dial: DialId(1),
             state: State::Settling(None),
             history: Some(start.history),
@@ -264,7 +274,7 @@ impl Peer {
             State::Leading(_) => PeerState::Leading,
             State::Learning { .. } if self.is_observer() => PeerState::Observing,
             State::Learning { .. } => PeerState::Following,
-            State::Settling(_) | State::Looking | State::Retired => PeerState::Looking,
+            State::Settling(_) | State::Resting(_) | State::Looking | State::Retired => PeerState::Looking,
         }
     }
 
@@ -327,6 +337,7 @@ impl Peer {
                 let observers = observers.as_ref().and_then(|observers| observers.next_timer());
                 Some(observers.map_or(machine.next_timer(), |timer| timer.min(machine.next_timer())))
             }
+            State::Resting(until) => Some(*until),
             State::Settling(_) | State::Looking | State::Retired => None,
         };
         let (election, links) = (self.election.next_deadline(), self.links.next_deadline());
@@ -340,7 +351,7 @@ impl Peer {
             Input::Links(input) => self.links.step(now, input, &mut self.link_outputs),
             Input::Accepted { link } => match &mut self.state {
                 State::Leading(leader) => leader.step(now, leader::Input::Accepted { link }, out),
-                State::Settling(_) | State::Looking | State::Learning { .. }
+                State::Settling(_) | State::Resting(_) | State::Looking | State::Learning { .. }
                     if self.callers.len() < CALLERS_MAX =>
                 {
                     self.callers.insert(link, Caller { since: now, said: Vec::new() });
@@ -451,6 +462,7 @@ impl Peer {
 
     fn on_timer(&mut self, now: Instant, out: &mut Effects) {
         match &mut self.state {
+            State::Resting(until) if *until <= now => self.look(now),
             State::Leading(leader) if leader.next_timer() <= now => {
                 leader.step(now, leader::Input::Timer, out);
             }
@@ -485,7 +497,9 @@ impl Peer {
         let listened_ms = 2 * self.timing.connect_delay_ms;
         match self.state {
             State::Learning { .. } if !self.reconfig => Some(listened_ms),
-            State::Learning { .. } | State::Looking => Some(listened_ms.max(CALLER_PATIENCE_MS)),
+            State::Learning { .. } | State::Looking | State::Resting(_) => {
+                Some(listened_ms.max(CALLER_PATIENCE_MS))
+            }
             // How long the disk takes says nothing about who leads next.
             State::Settling(_) | State::Leading(_) | State::Retired => None,
         }
@@ -568,6 +582,9 @@ impl Peer {
 
     fn on_notification(&mut self, now: Instant, from: ServerId, content: &Bytes) {
         let Ok(notification) = Notification::decode(content) else { return };
+        if matches!(self.state, State::Resting(_)) && notification.state == PeerState::Looking {
+            self.look(now);
+        }
         if matches!(self.state, State::Looking) {
             let input = election::Input::Notification { from, notification: &notification };
             self.election.step(now, input, &mut self.election_outputs);
@@ -591,6 +608,7 @@ impl Peer {
                 // Whatever it came with, it now has what its leader has.
                 self.standing = Standing::Voter;
                 self.needs_snapshot = false;
+                self.rejections = 0;
                 let epoch = *epoch;
                 self.answers.iter_mut().for_each(|answers| answers.establish(epoch));
             }
@@ -607,6 +625,7 @@ impl Peer {
             }
             Effect::Leave(reason) => {
                 let reason = *reason;
+                self.rejections += u32::from(is_rejection(reason));
                 if let State::Learning { machine, observers, .. } = &mut self.state {
                     self.masters_tried += 1 + machine.attempts() as usize;
                     self.next_dial = machine.dial().next();
@@ -643,6 +662,12 @@ impl Peer {
         self.links.step(now, links::Input::Members(directory), &mut self.link_outputs);
         self.answers.iter_mut().for_each(|answers| answers.reconfigure(committed, next));
     }
+}
+
+/// Whether the next attempt may end in the same way at once.
+fn is_rejection(reason: Reason) -> bool {
+    use Reason::{EpochsUsedUp, LeaderBroken, LeaderLost, StaleLeader};
+    matches!(reason, StaleLeader | LeaderBroken(_) | LeaderLost | EpochsUsedUp)
 }
 
 #[cfg(test)]

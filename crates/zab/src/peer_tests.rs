@@ -184,3 +184,30 @@ fn who_calls_a_server_that_looks_for_a_leader_says_one_short_thing() {
     assert!(says(&mut lone, 2, CALLER_PACKET_BYTES_MAX + 1), "more than anybody's name takes");
     assert!(lone.peer.callers.is_empty());
 }
+
+/// A server whose promise is newer than its leader's epoch is told of it each time: thousands of times in a second.
+#[test]
+fn who_is_turned_away_again_and_again_rests_in_between() {
+    let mut lone = Lone::new();
+    let mut rests = Vec::new();
+    for dial in 1..=8 {
+        lone.hear_vote(dial, FRIEND, Zxid(0x1_0000_0009));
+        lone.now = lone.now.after_ms(1000);
+        lone.step(Input::Timer);
+        assert_eq!(lone.peer.state(), PeerState::Following);
+        lone.step(Input::Connected { dial: DialId(dial as u64), link: LinkId(dial as u64) });
+        let mut packet = Vec::new();
+        let stale = zabd_jute::quorum::FromLeader::LeaderInfo { epoch: Epoch(0), protocol_version: 0x10000 };
+        stale.encode(&mut zabd_jute::Writer::new(&mut packet));
+        lone.step(Input::Packet { link: LinkId(dial as u64), packet: packet.into() });
+        let began = lone.now;
+        lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
+        if let State::Resting(until) = lone.peer.state {
+            rests.push(until.0 - began.0);
+            lone.now = until;
+            lone.step(Input::Timer);
+        }
+        assert!(matches!(lone.peer.state, State::Looking));
+    }
+    assert_eq!(rests, [50, 100, 200, 400, 800, 1000, 1000]);
+}

@@ -3,7 +3,7 @@
 use zabd_jute::quorum::{LearnerKind, PeerState, Role};
 use zabd_jute::{Epoch, ServerId, Zxid};
 
-use super::{Caller, EARLY_VOTE_MS, Peer, State};
+use super::{Caller, EARLY_VOTE_MS, Peer, REST_MS_MAX, REST_MS_MIN, State};
 use crate::effect::{Effect, Effects, Instant, Reason};
 use crate::election::{self, Answers, Begin, Elected, Standing, Vote};
 use crate::leader::{self, Leader};
@@ -22,7 +22,17 @@ impl Peer {
         }
         match *reason {
             Some(Reason::Reconfigured { leader }) => self.take_role_without_election(now, leader, out),
-            _ => self.look(now),
+            _ => match self.rest_ms() {
+                0 => self.look(now),
+                ms => self.state = State::Resting(now.after_ms(ms)),
+            },
+        }
+    }
+
+    fn rest_ms(&self) -> i64 {
+        match self.rejections {
+            0 | 1 => 0,
+            more => REST_MS_MAX.min(REST_MS_MIN << (more - 2).min(10)),
         }
     }
 

@@ -12,7 +12,7 @@ impl Peer {
     pub(super) fn on_observer_accepted(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
         match &mut self.state {
             State::Learning { observers: Some(observers), .. } => observers.accept(now, link),
-            State::Settling(_) | State::Looking
+            State::Settling(_) | State::Resting(_) | State::Looking
                 if self.observer_masters && self.observing_callers.len() < CALLERS_MAX =>
             {
                 self.observing_callers.insert(link, Vec::new());
