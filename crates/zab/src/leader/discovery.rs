@@ -24,6 +24,9 @@ use super::link::Stage;
 use super::{Leader, Phase};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
 
+/// How long an established leader reigns, at least, before it makes way for a voter that has promised a newer epoch.
+pub(super) const REIGN_MS_MIN: i64 = 5000;
+
 impl Leader {
     /// A learner says who it is.
     pub(super) fn on_info(
@@ -63,6 +66,7 @@ impl Leader {
             self.consider_promises(now, out);
         } else if (self.epoch.next()..Epoch::LAST).contains(&accepted)
             && self.committed_quorums().counts(info.server)
+            && self.may_make_way(now)
         {
             // It keeps its promise to a leader that never came to reign, and can never follow this one. A new
             // epoch gives the voter back; Java's leader leaves it outside until somebody restarts something.
@@ -70,6 +74,12 @@ impl Leader {
         } else if self.phase > Phase::PromisingItself {
             self.tell_epoch(link, out);
         }
+    }
+
+    /// A reign has a quorum without the voter that asks for a newer one. It may end now and then, not each time: the voter may
+    /// be another server with a member's number. Who does not reign yet may need just this voter.
+    fn may_make_way(&self, now: Instant) -> bool {
+        self.established_at.is_none_or(|begin| begin.after_ms(REIGN_MS_MIN) <= now)
     }
 
     fn is_member(&self, server: ServerId) -> bool {

@@ -178,6 +178,8 @@ pub struct Leader {
     limits: Limits,
     reconfig: bool,
     phase: Phase,
+    /// When a quorum had its initial history.
+    established_at: Option<Instant>,
     /// When the phase must have come to an end.
     deadline: Instant,
     /// When learners are pinged next; twice per tick.
@@ -220,6 +222,7 @@ impl Leader {
             limits: start.limits,
             reconfig: start.reconfig,
             phase: Phase::CollectingPromises,
+            established_at: None,
             deadline: now.after_ms(start.timing.init_ms()),
             ping_at: now.after_ms(start.timing.tick_ms / 2),
             is_half_tick: true,

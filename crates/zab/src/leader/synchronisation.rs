@@ -226,6 +226,7 @@ impl Leader {
         }
         assert_eq!(self.synced, self.history.last(), "a leader's own history is durable before it leads");
         self.phase = Phase::Broadcasting;
+        self.established_at = Some(now);
         let leads_on = self.activate_newest_configuration(out);
         let last = self.history.last();
         self.proposed = Zxid::new(self.epoch, self.testing.initial_counter);

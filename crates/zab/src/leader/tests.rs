@@ -4,6 +4,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
+use super::discovery::REIGN_MS_MIN;
 use super::{Input, Leader, Start};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
 use crate::history::History;
@@ -345,4 +346,35 @@ fn no_reign_ends_for_the_last_epoch() {
     stage.follow(2, LAST);
     stage.introduce(3, LearnerKind::Follower, Epoch::LAST);
     assert!(!stage.has(&Effect::Leave(Reason::NewerEpochPromised)));
+}
+
+/// A voter whose promise is newer tries again, and is given back in the end; meanwhile it is told why it cannot come.
+#[test]
+fn an_established_reign_lasts_a_while_before_it_ends_for_a_newer_promise() {
+    let mut stage = Stage::new();
+    stage.follow(2, LAST);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    let left = Effect::Leave(Reason::NewerEpochPromised);
+    stage.out.clear();
+    stage.introduce(3, LearnerKind::Follower, Epoch(9));
+    let told = FromLeader::LeaderInfo { epoch: Epoch(2), protocol_version: LearnerInfo::PROTOCOL_VERSION };
+    assert_eq!(stage.sent(), [format!("{told:?}")]);
+    stage.step(Input::Closed { link: LinkId(3) });
+    stage.now = stage.now.after_ms(REIGN_MS_MIN - 1);
+    stage.introduce(3, LearnerKind::Follower, Epoch(9));
+    assert!(!stage.has(&left));
+    stage.step(Input::Closed { link: LinkId(3) });
+    stage.now = stage.now.after_ms(1);
+    stage.introduce(3, LearnerKind::Follower, Epoch(9));
+    assert!(stage.has(&left));
+}
+
+/// Who is only about to reign may need just this voter.
+#[test]
+fn who_does_not_reign_yet_makes_way_for_a_newer_promise_at_once() {
+    let mut stage = Stage::new();
+    stage.follow(2, LAST);
+    stage.introduce(3, LearnerKind::Follower, Epoch(9));
+    assert!(stage.has(&Effect::Leave(Reason::NewerEpochPromised)));
 }
