@@ -158,8 +158,11 @@ impl Learner {
         let (due, in_flight) = self.next.drain(..).partition::<VecDeque<_>, _>(|(seen, _)| *seen <= told);
         self.next = in_flight;
         let newest_due = due.iter().map(|(_, configuration)| configuration.version()).max();
-        if let Some((_, configuration)) = due.into_iter().find(|(seen, _)| *seen == told) {
-            self.hold(configuration, out);
+        // The first configuration that a leader numbers has the same position, and may have been heard of in an earlier life.
+        let as_told =
+            due.into_iter().filter(|(seen, _)| *seen == told).map(|(_, configuration)| configuration);
+        if let Some(newest) = as_told.max_by_key(Configuration::version) {
+            self.hold(newest, out);
         }
         if newest_due > Some(self.configuration.version()) && self.next.is_empty() {
             out.push(Effect::Persist(Durable::NextConfiguration(Box::new(self.configuration.clone()))));

@@ -187,3 +187,19 @@ fn what_came_to_nothing_is_forgotten() {
          commits 0:0",
     );
 }
+
+/// The leader numbered the configuration when its reign began, this server ended before it held that, and comes back after
+/// a change: both were told at the epoch's first position.
+#[test]
+fn of_what_was_told_in_one_epoch_the_newest_holds() {
+    let mut stage = LearnerStage::new(2, "1 2 3", Some(("1 2 3", 2, 0)));
+    stage.synchronise("1 2 3 o4", 2, 7);
+    stage.check(
+        "disk accepted 2
+         disk next [1 2 3 o4] version 2:7
+         disk current 2
+         disk holds [1 2 3 o4] version 2:7
+         serves 2
+         commits 0:0",
+    );
+}
