@@ -55,7 +55,8 @@ def zxids(log):
 def holes(version_2):
     """(last zxid before, first zxid behind) of every hole: within a log an epoch's counter goes on by one, and a new epoch's
     begins with one, but behind a leader's snapshot, which is there under the zxid that it holds."""
-    held = {int(path.suffix[1:], 16) for path in version_2.glob("snapshot.*")}
+    # A snapshot that is being written has one suffix more.
+    held = {int(path.suffix[1:], 16) for path in version_2.glob("snapshot.*") if path.suffix != ".tmp"}
     found = []
     for log in sorted(version_2.glob("log.*"), key=lambda path: int(path.suffix[1:], 16)):
         before = None

@@ -66,7 +66,8 @@ class Ensemble:
         server.data_dir.mkdir(parents=True, exist_ok=True)
         (server.data_dir / "myid").write_text(f"{number}\n")
         if kind != "zabd":
-            self.java_quorum_ports.add(self.ports[number][1])
+            reached_by = [self.network.address(other, number)[0] for other in self.ports] if self.network else []
+            self.java_quorum_ports.update([self.ports[number][1], *reached_by])
         return server
 
     def start(self):

@@ -2,7 +2,7 @@
 
 from harness.places import GOLDEN
 
-from . import java_log
+from . import java_log, members
 
 VERSION_2 = GOLDEN / "java-3.8.0" / "fuzzy" / "version-2"
 
@@ -29,6 +29,7 @@ def test_records_that_a_log_lacks_are_a_hole(tmp_path):
     without(log, range(3, 7), tmp_path / log.name)
     assert java_log.holes(tmp_path) == [(there[2], there[7])]
     (tmp_path / f"snapshot.{there[5]:x}").touch()
+    (tmp_path / f"snapshot.{there[6]:x}.tmp").touch()
     assert java_log.holes(tmp_path) == [(there[2], there[7])], "it ends within the hole"
     (tmp_path / f"snapshot.{there[6]:x}").touch()
     assert java_log.holes(tmp_path) == []
@@ -71,3 +72,15 @@ def test_a_role_ends_before_the_next_election():
     starts = "[main] INFO org.[...].QuorumPeerConfig - Reading configuration from: zoo.cfg"
     assert [java_log.is_ending_role(line, False) for line in (ends, looks, starts, "")] == [True, False, False, False]
     assert [java_log.is_ending_role(line, True) for line in (ends, looks, starts, "")] == [True, False, False, True]
+
+
+def test_a_snapshot_of_a_java_leader_is_known_behind_a_proxy(tmp_path):
+    """The stream that a Java leader sends holds more than it says, and the digests behind it prove nothing."""
+    log = (
+        "[...] Successfully connected to leader, using address: /127.0.0.1:{}\n"
+        "[...] Getting a snapshot from leader 0x2c0000003f\n"
+        "[...] Message:Digests are not matching. Value is Zxid. Value:188978561085\n")
+    with members.Ensemble(["java395", "zabd", "java395"], tmp_path, has_network=True, is_started=False) as ensemble:
+        quorum_port = {leader: ensemble.network.address(3, leader)[0] for leader in (1, 2)}
+        assert ensemble.complaints(log.format(quorum_port[1])) == []
+        assert len(ensemble.complaints(log.format(quorum_port[2]))) == 1
