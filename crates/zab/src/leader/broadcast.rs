@@ -97,8 +97,7 @@ impl Leader {
 
     /// The newest position that a quorum has, among those under one rule.
     fn newest_committable(&self) -> Option<Zxid> {
-        let first = self.committed.next();
-        let place = self.rules.partition_point(|(from, _)| *from <= first) - 1;
+        let place = self.rule_in_force();
         let end = self.rules.get(place + 1).map_or(self.proposed, |(from, _)| Zxid(from.0 - 1));
         let quorums = &self.rules[place].1;
         let numbers = self.learners.values().map(|learner| learner.acked).chain([self.synced]);
@@ -110,6 +109,12 @@ impl Leader {
                 is_on(Mutation::CommitWithoutQuorum) || self.is_quorum(quorums, counts_itself, has)
             })
             .max()
+    }
+
+    /// Which of the rules the next commit needs.
+    fn rule_in_force(&self) -> usize {
+        let first = self.committed.next();
+        self.rules.partition_point(|(from, _)| *from <= first) - 1
     }
 
     fn commit(&mut self, now: Instant, upto: Zxid, out: &mut Effects) {
@@ -279,12 +284,14 @@ impl Leader {
         }
     }
 
-    /// Whether this server and the followers that were heard of lately are a quorum. An observer that a change under way
-    /// makes a voter acknowledges nothing, so a leader that counted it would wait for it for ever. (Java's leader does;
-    /// once it is established anew, the observer's word has completed the change.)
+    /// Whether this server and the followers that were heard of lately can commit everything that is proposed. An observer
+    /// that a change under way makes a voter acknowledges nothing, so a leader that counted it would wait for it for ever.
+    /// So would one that waits for old voters, for what was proposed while they counted, when they do not follow any
+    /// more. (Java's leader does both; once it is established anew, the newest configuration alone decides.)
     pub(super) fn has_live_quorum(&self, now: Instant) -> bool {
-        let backs = self.is_quorum(self.quorums(), true, |learner| learner.is_live_follower(now));
-        backs || is_on(Mutation::LeaderStaysWithoutQuorum)
+        let backs = |quorums| self.is_quorum(quorums, true, |learner| learner.is_live_follower(now));
+        self.rules.iter().skip(self.rule_in_force()).all(|(_, quorums)| backs(quorums))
+            || is_on(Mutation::LeaderStaysWithoutQuorum)
     }
 
     /// Leaves when everything is committed and a quorum without this server has all of it: then the next

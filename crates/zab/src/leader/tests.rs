@@ -378,3 +378,26 @@ fn who_does_not_reign_yet_makes_way_for_a_newer_promise_at_once() {
     stage.introduce(3, LearnerKind::Follower, Epoch(9));
     assert!(stage.has(&Effect::Leave(Reason::NewerEpochPromised)));
 }
+
+/// A second transaction was proposed while the old voters counted. They become observers with the first, so nobody
+/// acknowledges the second any more: a leader that went on would never commit anything again.
+#[test]
+fn a_leader_does_not_wait_for_voters_that_are_none_any_more() {
+    let mut stage = Stage::of(&["participant"; 3], Epoch(1), LAST);
+    stage.follow(2, LAST);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    let change = Epoch(2).first_zxid().next();
+    let entry = Bytes::from_static(&[0; 40]);
+    let configuration = Some(Box::new(members(&["participant", "observer", "observer"], change.0)));
+    stage.step(Input::Propose { zxid: change, entry: entry.clone(), configuration });
+    stage.step(Input::Propose { zxid: change.next(), entry, configuration: None });
+    stage.step(Input::Synced { upto: change.next() });
+    stage.say(2, &FromLearner::Ack { zxid: change });
+    assert!(stage.has(&Effect::Commit { upto: change }));
+    stage.step(Input::Closed { link: LinkId(2) });
+    stage.learn(LearnerKind::Observer, 2, change);
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.wait(2 * TIMING.tick_ms, None);
+    assert!(stage.has(&Effect::Leave(Reason::QuorumLost)));
+}
