@@ -232,6 +232,13 @@ pub enum Fact {
     WritesSuspended,
     /// Writes are accepted again.
     WritesResumed,
+    /// This server does not count in the election yet.
+    Voiceless {
+        /// Whether it has lost what it had, and counts in none, rather than having no data.
+        has_lost: bool,
+        /// The voters that are not heard to look for a leader too.
+        unheard: Vec<zabd_jute::ServerId>,
+    },
     /// Clients are served from now on.
     RoleBegun {
         /// In which epoch.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, Touch};
 use zabd_jute::{Epoch, ServerId, SessionId, Writer, Zxid};
 
+use crate::election::Standing;
 use crate::links;
 
 /// A connection between a leader and a learner, never used again while the process runs.
@@ -264,6 +265,13 @@ pub enum Effect {
     },
     /// Something on the election port.
     Link(links::Output),
+    /// Nothing is to be done: this server looks for a leader and does not count. Told when it changes.
+    Voiceless {
+        /// Why.
+        standing: Standing,
+        /// The voters that are not heard to look for a leader too.
+        unheard: Vec<ServerId>,
+    },
     /// The role is over: nobody is served any more, every link is closed.
     Leave(Reason),
 }

@@ -574,6 +574,9 @@ impl Peer {
                     self.look(now);
                 }
             }
+            election::Output::Voiceless { standing, unheard } => {
+                out.push(Effect::Voiceless { standing, unheard });
+            }
             election::Output::Decided(Decision { elected, role, has_voice, .. }) => {
                 self.take_role(now, role, elected, has_voice, out);
             }

@@ -33,7 +33,7 @@ use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::quorum::Quorum;
 use crate::quota_log::QuotaLog;
-use crate::roles::Roles;
+use crate::roles::{Roles, tell_voiceless};
 use crate::snapshotter::Image;
 
 /// How many queued items are worked off per hold of the tree's write lock: some tenths of a
@@ -496,6 +496,7 @@ impl Driver {
             Fact::RoleBegun { epoch, leader, role } => {
                 self.roles.begun(self.clock.monotonic_ms(), *role, *leader, *epoch);
             }
+            Fact::Voiceless { has_lost, unheard } => tell_voiceless(*has_lost, unheard),
             Fact::ReadOnlyBegun => {
                 tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
             }

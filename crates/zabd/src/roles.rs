@@ -82,3 +82,17 @@ fn why(reason: Reason) -> String {
     };
     why.to_owned()
 }
+
+/// This server does not count in the election: it has lost what it had, or has no data and has not heard these voters.
+pub fn tell_voiceless(has_lost: bool, unheard: &[ServerId]) {
+    if has_lost {
+        tracing::warn!(
+            "This server has lost what it had and does not count in an election: the others must elect a leader"
+        );
+        return;
+    }
+    let unheard = unheard.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        "This server is empty and does not count in an election before it has heard voters {unheard} look for a leader too"
+    );
+}

@@ -32,6 +32,7 @@ use zabd_jute::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Pending, Tree};
 use zabd_zab::effect::{Effect, Effects, Instant, Reason};
+use zabd_zab::election::Standing;
 use zabd_zab::{leader, peer};
 
 use self::holding::Held;
@@ -465,6 +466,10 @@ impl Replica {
             }
             Effect::Synchronised => self.on_synchronised(now, out),
             Effect::Revalidated { session, is_valid } => self.on_revalidated(now, session, is_valid, out),
+            Effect::Voiceless { standing, unheard } => {
+                let has_lost = standing == Standing::Lost;
+                out.list.push(Output::Fact(Fact::Voiceless { has_lost, unheard }));
+            }
             Effect::Leave(reason) => {
                 out.list.push(Output::Fact(Fact::RoleLeft { reason }));
                 self.cease_to_serve(now, reason, out);

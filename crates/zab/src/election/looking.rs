@@ -76,6 +76,8 @@ pub(super) struct Looking {
     /// When the proposal is repeated.
     pub repeat_at: Instant,
     repeat_ms: i64,
+    /// Whom a server without a voice was said to wait for.
+    unheard: Option<Vec<ServerId>>,
     /// Set while a quorum repeats `proposal`: when the decision is made at the latest.
     pub decide_at: Option<Instant>,
 }
@@ -123,6 +125,7 @@ impl Looking {
             heard: BTreeMap::new(),
             repeat_at: now.after_ms(timing.repeat_ms_min),
             repeat_ms: timing.repeat_ms_min,
+            unheard: None,
             decide_at: None,
         }
     }
@@ -148,6 +151,24 @@ impl Looking {
         self.repeat_ms = (2 * self.repeat_ms).min(self.timing.repeat_ms_max);
         self.tell_all(now, out);
         out.push(Output::ConnectAll);
+        self.tell_of_silence(out);
+    }
+
+    /// Why nothing has come of it may be that this server does not count.
+    fn tell_of_silence(&mut self, out: &mut Vec<Output>) {
+        let is_unheard = |voter: &ServerId| !self.heard.get(voter).is_some_and(Heard::is_part_of_chorus);
+        let unheard = match self.standing {
+            Standing::Voter => return,
+            Standing::Empty => self.others().filter(is_unheard).collect::<Vec<_>>(),
+            Standing::Lost => Vec::new(),
+        };
+        if self.unheard.as_ref() == Some(&unheard) {
+            return;
+        }
+        self.unheard = Some(unheard.clone());
+        if self.standing == Standing::Lost || !unheard.is_empty() {
+            out.push(Output::Voiceless { standing: self.standing, unheard });
+        }
     }
 
     /// Somebody can be heard who could not: things may move again.

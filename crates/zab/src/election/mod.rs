@@ -120,6 +120,13 @@ pub enum Output {
         /// with this configuration, and maybe in another role.
         is_restart: bool,
     },
+    /// This server does not count; told after a while, and when it changes.
+    Voiceless {
+        /// Why.
+        standing: Standing,
+        /// If it has no data: the voters that it has to hear look for a leader too.
+        unheard: Vec<ServerId>,
+    },
     /// The election is over.
     Decided(Decision),
 }

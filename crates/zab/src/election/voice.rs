@@ -71,8 +71,14 @@ impl Heard {
         self.ballot.vote.zxid == ABSTENTION
     }
 
-    /// Whether it abstains for good, not only until it has heard everybody. Java's servers without data abstain in their
-    /// real rounds.
+    /// Whether it looks for a leader too, and what it says can be listened to.
+    pub fn is_part_of_chorus(&self) -> bool {
+        // Java's servers without data abstain in their real rounds.
+        let has_lost = self.abstains() && self.ballot.round <= ROUND_WHEN_LOST;
+        self.is_fresh && self.ballot.state == PeerState::Looking && !has_lost
+    }
+
+    /// Whether it abstains for good, not only until it has heard everybody.
     pub fn will_not_vote(&self) -> bool {
         self.abstains() && self.ballot.round != ROUND_WHEN_EMPTY
     }
@@ -96,14 +102,10 @@ pub(super) fn chorus(
 ) -> Chorus {
     let mut chorus = Chorus::Silence;
     for other in others {
-        let Some(heard) = heard.get(&other).filter(|heard| heard.is_fresh) else { return Chorus::Discord };
-        if heard.ballot.state != PeerState::Looking {
+        let Some(heard) = heard.get(&other).filter(|heard| heard.is_part_of_chorus()) else {
             return Chorus::Discord;
-        }
+        };
         if heard.abstains() {
-            if heard.ballot.round <= ROUND_WHEN_LOST {
-                return Chorus::Discord;
-            }
             continue;
         }
         match chorus {

@@ -515,6 +515,7 @@ impl World {
             | Effect::Touch(_)
             | Effect::LearnerGone { .. }
             | Effect::Synchronised
+            | Effect::Voiceless { .. }
             | Effect::Link(_)
             | Effect::Revalidated { .. } => (),
         }

@@ -63,6 +63,11 @@ pub enum Fact {
         version: ConfigVersion,
         is_restart: bool,
     },
+    /// A server without a voice says for whom it waits.
+    Voiceless {
+        server: i64,
+        unheard: Vec<ServerId>,
+    },
     LinkUp {
         server: i64,
         peer: i64,
@@ -429,6 +434,7 @@ impl Net {
             Output::Adopts { version, is_restart } => {
                 self.tell(Fact::Adopts { server: id, version, is_restart });
             }
+            Output::Voiceless { unheard } => self.tell(Fact::Voiceless { server: id, unheard }),
             Output::LinkUp(peer) => self.tell(Fact::LinkUp { server: id, peer: peer.0 }),
             Output::LinkDown(peer) => self.tell(Fact::LinkDown { server: id, peer: peer.0 }),
         }

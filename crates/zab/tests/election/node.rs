@@ -59,6 +59,7 @@ pub enum Output {
     Close { conn: ConnId },
     Decides(Decision),
     Adopts { version: ConfigVersion, is_restart: bool },
+    Voiceless { unheard: Vec<ServerId> },
     LinkUp(ServerId),
     LinkDown(ServerId),
 }
@@ -203,6 +204,7 @@ impl Node {
                 }
                 out.push(Output::Adopts { version: disk.config.version(), is_restart });
             }
+            election::Output::Voiceless { unheard, .. } => out.push(Output::Voiceless { unheard }),
             election::Output::Decided(decision) => {
                 let Decision { elected, role, .. } = decision;
                 let answers = Answers::new(self.me, role, elected, &disk.config, disk.last_seen.as_ref());

@@ -273,6 +273,16 @@ impl Stage {
                     let begins = if is_restart { " and begins anew" } else { "" };
                     (server, Vec::new(), format!("ADOPTS config {version}{begins}"))
                 }
+                Fact::Voiceless { server, unheard } => {
+                    let unheard: Vec<_> = unheard.iter().map(ServerId::to_string).collect();
+                    let (does, unheard) = ("DOES NOT COUNT", unheard.join(","));
+                    let text = if unheard.is_empty() {
+                        does.to_owned()
+                    } else {
+                        format!("{does} without {unheard}")
+                    };
+                    (server, Vec::new(), text)
+                }
                 Fact::LinkUp { server, peer } if self.shows_links => {
                     (server, Vec::new(), format!("hears {peer}"))
                 }
