@@ -1,18 +1,50 @@
-"""The figures of a member say what was proposed and committed, to a leader and to its followers."""
+"""The figures of a member say what was proposed and committed, to a leader and to its learners, and how they found each other."""
 
 from harness import wire
 from harness.servers import four_letter_word
+from harness.waiting import eventually
 
 from .members import Ensemble
 
-NAMES = ("proposal_count", "commit_count", "learner_proposal_received_count", "learner_commit_received_count")
+COUNTS = ("proposal_count", "commit_count", "learner_proposal_received_count", "learner_commit_received_count")
 WRITES = 20
+MEMBER = {"quorum_size", "peer_state"}
+BY_ROLE = {
+    "leader": MEMBER | {
+        "learners", "synced_followers", "synced_non_voting_followers", "synced_observers", "pending_syncs", "leader_uptime",
+        "last_proposal_size", "min_proposal_size", "max_proposal_size"},
+    "follower": MEMBER,
+    "observer": MEMBER | {"observer_master_id"},
+}
 
 
 def figures(server):
     lines = four_letter_word(server.port, "mntr").splitlines()
-    found = dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
-    return [int(float(found[name])) for name in NAMES]
+    return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
+
+
+def numbers(server, *names):
+    found = figures(server)
+    return [int(float(found[name])) for name in names]
+
+
+def await_numbers(server, expected, *names):
+    """A learner hears of a write some time after whoever has asked for it."""
+    eventually(lambda: numbers(server, *names) == expected, what=f"{names} {expected} of {server.port}")
+
+
+def shows_its_role(server):
+    """Every member shows what its role has, and nothing that another one has."""
+    found = figures(server)
+    role = found["server_state"]
+    assert found.keys() & set().union(*BY_ROLE.values()) == BY_ROLE[role]
+    assert found["peer_state"] == {"leader": "leading", "follower": "following", "observer": "observing"}[role] + " - broadcast"
+    return found
+
+
+def set_data(session):
+    body = bytes(wire.Writer().ustring("/node").buffer(b"x").int(-1).bytes)
+    assert [session.call(wire.SET_DATA, body).err for _ in range(WRITES)] == [0] * WRITES
 
 
 def test_members_count_what_is_proposed_and_committed(tmp_path):
@@ -24,13 +56,61 @@ def test_members_count_what_is_proposed_and_committed(tmp_path):
         assert session.create("/node").err == 0
         ensemble.await_level()
         for server in ensemble.members.values():
+            shows_its_role(server)
             assert four_letter_word(server.port, "srst") == "Server stats reset.\n"
-        body = bytes(wire.Writer().ustring("/node").buffer(b"x").int(-1).bytes)
-        assert [session.call(wire.SET_DATA, body).err for _ in range(WRITES)] == [0] * WRITES
+        set_data(session)
         ensemble.await_level()
-        found = {number: figures(server) for number, server in ensemble.members.items()}
+        found = {number: numbers(server, *COUNTS) for number, server in ensemble.members.items()}
         proposals = found[leader][0]
         # The comparison of positions begins a session and ends it.
         assert proposals == WRITES + 2
         for number, counts in found.items():
             assert counts == ([proposals, proposals, 0, 0] if number == leader else [0, 0, proposals, proposals]), found
+
+
+def test_each_role_has_its_figures(tmp_path, kind):
+    """A leader, a follower and an observer, from the first election on."""
+    with Ensemble([kind] * 3, tmp_path, observers={3}) as ensemble:
+        ensemble.await_level()
+        leader = ensemble.leader()
+        shown = {number: shows_its_role(server) for number, server in ensemble.members.items()}
+        assert [found["quorum_size"] for found in shown.values()] == ["2"] * 3
+        of_leader, of_follower, of_observer = (shown[number] for number in (leader, 3 - leader, 3))
+        names = ("learners", "synced_followers", "synced_non_voting_followers", "synced_observers", "pending_syncs")
+        assert [of_leader[name] for name in names] == ["2", "1", "0", "1", "0"]
+        assert of_observer["observer_master_id"] == str(leader)
+        # A machine that is busy may need more than one election.
+        for found, counted in (
+                (of_leader, ("looking_count", "cnt_election_time", "cnt_leader_unavailable_time", "cnt_unavailable_time")),
+                (of_follower, ("looking_count", "cnt_election_time", "cnt_follower_sync_time", "cnt_unavailable_time")),
+                (of_observer, ("looking_count", "cnt_observer_sync_time", "cnt_unavailable_time"))):
+            assert [name for name in counted if int(found[name]) < 1] == []
+        assert (of_observer["cnt_election_time"], of_observer["cnt_follower_sync_time"]) == ("0", "0")
+        brought = [int(of_leader[name]) for name in ("diff_count", "snap_count", "cnt_inflight_diff_count", "cnt_inflight_snap_count")]
+        assert brought[0] + brought[1] >= 2
+        assert brought[0] <= brought[2] <= 2 * brought[0] and brought[1] <= brought[3] <= 2 * brought[1]
+        of_the_work(ensemble, leader)
+
+
+def of_the_work(ensemble, leader):
+    """What writes do to the figures of each."""
+    session = wire.Session(ensemble.members[3].port, 30_000)
+    assert session.create("/node").err == 0
+    ensemble.await_level()
+    for server in ensemble.members.values():
+        assert four_letter_word(server.port, "srst") == "Server stats reset.\n"
+    set_data(session)
+    for expected, number in (
+            ([WRITES, WRITES, 0, 0, WRITES, 0, 0], leader),
+            ([0, 0, WRITES, WRITES, 0, WRITES, WRITES], 3 - leader),
+            ([0, 0, 0, WRITES, 0, 0, WRITES], 3)):
+        names = (*COUNTS, "cnt_quorum_ack_latency", "cnt_proposal_latency", "cnt_commit_propagation_latency")
+        await_numbers(ensemble.members[number], expected, *names)
+    for number in (leader, 3 - leader):
+        await_numbers(ensemble.members[number], [WRITES], "cnt_proposal_ack_creation_latency")
+    last, least, most = numbers(ensemble.members[leader], "last_proposal_size", "min_proposal_size", "max_proposal_size")
+    # Header, path, data, version and digest.
+    assert 60 < last < 100 and least <= last <= most
+    # Whoever asks about a session that lives elsewhere is counted by the leader.
+    wire.Session(ensemble.members[3 - leader].port, 30_000, session.session_id, session.password, xid=session.xid).end()
+    await_numbers(ensemble.members[leader], [1], "revalidate_count")

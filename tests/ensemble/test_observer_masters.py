@@ -13,6 +13,7 @@ from reconfig.ensemble import reconfig, shown
 
 from . import members
 from .members import await_progress, finish
+from .test_figures import figures
 
 VOTERS = (1, 2, 3)
 OBSERVERS = (4, 5)
@@ -46,6 +47,14 @@ def await_masters(ensemble, port, allowed):
         time.sleep(0.05)
 
 
+def tell_of_each_other(ensemble, port):
+    """Whether observers name their masters in their figures, and followers count their observers."""
+    shown = {number: figures(server) for number, server in ensemble.members.items()}
+    named = sorted(int(shown[number]["observer_master_id"]) for number in OBSERVERS)
+    counted = [number for number in VOTERS for _ in range(int(shown[number]["synced_observers"]))]
+    return masters(port) == named == counted
+
+
 @pytest.mark.parametrize(
     "kinds", [("zabd", "zabd", "zabd", "zabd", "java395"), ("java395", "java395", "java395", "zabd", "zabd")], ids="-".join)
 def test_followers_serve_observers(tmp_path, write_through, kinds):
@@ -59,6 +68,7 @@ def test_followers_serve_observers(tmp_path, write_through, kinds):
         followers = [number for number in VOTERS if number != leader]
         victim = await_masters(ensemble, port, followers)[0]
         assert_served(ensemble)
+        eventually(lambda: tell_of_each_other(ensemble, port), what="figures of observers and masters")
         ensemble.members[victim].kill()
         await_masters(ensemble, port, set(followers) - {victim})
         await_progress(writers)

@@ -232,12 +232,14 @@ pub enum Fact {
     WritesSuspended,
     /// Writes are accepted again.
     WritesResumed,
-    /// This server does not count in the election yet.
-    Voiceless {
-        /// Whether it has lost what it had, and counts in none, rather than having no data.
-        has_lost: bool,
-        /// The voters that are not heard to look for a leader too.
-        unheard: Vec<zabd_jute::ServerId>,
+    /// Agreement has come so far.
+    Agreement(zabd_zab::effect::Note),
+    /// A learner of this server is sent what it lacks.
+    BringsIntoStep {
+        /// Which.
+        server: zabd_jute::ServerId,
+        /// Whether that is a snapshot, and not only some transactions.
+        with_snapshot: bool,
     },
     /// Clients are served from now on.
     RoleBegun {
@@ -247,6 +249,8 @@ pub enum Fact {
         leader: zabd_jute::ServerId,
         /// Which role it is; never looking.
         role: zabd_jute::quorum::PeerState,
+        /// For how many milliseconds nobody was served.
+        after_ms: i64,
     },
     /// There is no leader: clients that ask for no more may read from now on.
     ReadOnlyBegun,

@@ -22,6 +22,7 @@ pub mod audit;
 pub mod auth;
 mod ensemble;
 mod input;
+pub mod percentiles;
 mod pipeline;
 pub mod read;
 mod reconfig;
@@ -36,7 +37,7 @@ mod in_flight_tests;
 #[cfg(test)]
 mod tests;
 
-pub use ensemble::{EnsembleStatus, LocalSessions, MemberOptions, QuorumFigures, Serving};
+pub use ensemble::{EnsembleStatus, LeaderGauges, LocalSessions, MemberOptions, QuorumFigures, Serving};
 pub use input::{ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Request, SessionRequest};
 pub use pipeline::{Positions, Replica, ReplicaOptions};
 pub use reconfig::ReconfigOptions;

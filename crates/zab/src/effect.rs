@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, Touch};
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, PeerState, Touch};
 use zabd_jute::{Epoch, ServerId, SessionId, Writer, Zxid};
 
 use crate::election::Standing;
@@ -265,15 +265,43 @@ pub enum Effect {
     },
     /// Something on the election port.
     Link(links::Output),
-    /// Nothing is to be done: this server looks for a leader and does not count. Told when it changes.
+    /// Nothing is to be done: something that operators want to know.
+    Note(Note),
+    /// The role is over: nobody is served any more, every link is closed.
+    Leave(Reason),
+}
+
+/// How far agreement has come, for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// This server looks for a leader and does not count. Told when it changes.
     Voiceless {
         /// Why.
         standing: Standing,
         /// The voters that are not heard to look for a leader too.
         unheard: Vec<ServerId>,
     },
-    /// The role is over: nobody is served any more, every link is closed.
-    Leave(Reason),
+    /// An election is over.
+    Elected {
+        /// Who leads.
+        leader: ServerId,
+        /// What this server is to become.
+        role: PeerState,
+    },
+    /// The leader has told its epoch, and sends what this server lacks.
+    Joins,
+    /// A leader has sent a learner what it lacks, or has it on its way.
+    BringsIntoStep {
+        /// The learner's connection.
+        link: LinkId,
+        /// The learner.
+        server: ServerId,
+    },
+    /// A learner of a leader has all of that on its disk.
+    InStep {
+        /// Its connection.
+        link: LinkId,
+    },
 }
 
 /// Effects and the bytes that they send. The caller keeps one and reuses it.

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
-use crate::effect::{Effect, Effects, Instant, LinkId, Timing};
+use crate::effect::{Effect, Effects, Instant, LinkId, Note, Timing};
 use crate::history::Membership;
 use crate::learner::Learner;
 
@@ -113,6 +113,11 @@ impl ObserverMaster {
     /// When [`ObserverMaster::on_timer`] is due, if nothing else happens.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         (!self.observers.is_empty()).then_some(self.ping_at)
+    }
+
+    /// How many get everything new.
+    pub(crate) fn in_step(&self) -> usize {
+        self.observers.values().filter(|observer| observer.stage >= Stage::Synchronising).count()
     }
 
     /// Somebody has connected to the port for observers.
@@ -317,6 +322,8 @@ impl ObserverMaster {
         out.tell_learner(link, &FromLeader::NewLeader { zxid: follower.epoch().first_zxid(), config });
         let observer = self.observers.get_mut(&link).expect("the observer was just looked at");
         observer.stage = Stage::Synchronising;
+        let server = observer.server.expect("who is examined has said who it is");
+        out.push(Effect::Note(Note::BringsIntoStep { link, server }));
     }
 
     fn is_examined(&self, link: LinkId) -> bool {

@@ -115,7 +115,7 @@ impl Follower {
         self.hear(&FromLeader::Commit { zxid: at(2, counter) });
     }
 
-    /// What was asked for since the last time, except for the disk and the tree.
+    /// What was asked for since the last time, except for the disk, the tree and operators.
     fn told(&mut self) -> Vec<String> {
         let mut said = Vec::new();
         for effect in &self.out.list {
@@ -129,8 +129,11 @@ impl Follower {
                         name(&FromLeader::decode(&packet).unwrap().unwrap())
                     ));
                 }
-                Effect::Append { .. } | Effect::Commit { .. } | Effect::Serve { .. } | Effect::Persist(_) => {
-                }
+                Effect::Append { .. }
+                | Effect::Commit { .. }
+                | Effect::Serve { .. }
+                | Effect::Persist(_)
+                | Effect::Note(_) => (),
                 other => said.push(format!("{other:?}")),
             }
         }

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, Notification, PeerState, Touch};
 use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 
-use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason, Testing, Timing};
 use crate::election::{self, Answers, Decision, Election, Standing};
 use crate::history::History;
 use crate::leader::{self, Leader};
@@ -276,6 +276,11 @@ impl Peer {
             State::Learning { .. } => PeerState::Following,
             State::Settling(_) | State::Resting(_) | State::Looking | State::Retired => PeerState::Looking,
         }
+    }
+
+    /// Whether it will look for a leader when it has settled.
+    pub fn is_to_look(&self) -> bool {
+        matches!(&self.state, State::Settling(reason) if !matches!(reason, Some(Reason::Reconfigured { .. })))
     }
 
     /// Whom it follows, or itself if it leads.
@@ -575,9 +580,10 @@ impl Peer {
                 }
             }
             election::Output::Voiceless { standing, unheard } => {
-                out.push(Effect::Voiceless { standing, unheard });
+                out.push(Effect::Note(Note::Voiceless { standing, unheard }));
             }
             election::Output::Decided(Decision { elected, role, has_voice, .. }) => {
+                out.push(Effect::Note(Note::Elected { leader: elected.vote.leader, role }));
                 self.take_role(now, role, elected, has_voice, out);
             }
         }

@@ -33,7 +33,7 @@ use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::quorum::Quorum;
 use crate::quota_log::QuotaLog;
-use crate::roles::{Roles, tell_voiceless};
+use crate::roles;
 use crate::snapshotter::Image;
 
 /// How many queued items are worked off per hold of the tree's write lock: some tenths of a
@@ -117,7 +117,6 @@ pub struct Driver {
     queued: AtomicUsize,
     /// How often the tree was replaced by another one.
     trees_replaced: AtomicU64,
-    roles: Roles,
 }
 
 /// A snapshot that has begun.
@@ -158,13 +157,11 @@ impl Driver {
             quorum: OnceLock::new(),
             queued: AtomicUsize::new(0),
             trees_replaced: AtomicU64::new(0),
-            roles: Roles::default(),
         }
     }
 
     /// This server has peers from now on; nothing was fed before.
     pub fn join(&self, quorum: Arc<Quorum>) {
-        self.roles.begin(self.clock.monotonic_ms());
         assert!(self.quorum.set(quorum).is_ok(), "a server joins one ensemble");
     }
 
@@ -430,6 +427,8 @@ impl Driver {
                 Output::Fact(fact) => {
                     let is_expiry = matches!(fact, Fact::SessionExpired { .. });
                     self.counters.sessions_expired.fetch_add(u64::from(is_expiry), Relaxed);
+                    let differs = matches!(fact, Fact::DigestMismatch(_));
+                    self.counters.digest_mismatches.fetch_add(u64::from(differs), Relaxed);
                     self.tell(&fact, &clients);
                 }
             }
@@ -493,17 +492,20 @@ impl Driver {
             Fact::WritesSuspended => {
                 tracing::error!("The log has no room: writes are refused until there is some, reads go on");
             }
-            Fact::RoleBegun { epoch, leader, role } => {
-                self.roles.begun(self.clock.monotonic_ms(), *role, *leader, *epoch);
+            Fact::RoleBegun { epoch, leader, role, after_ms } => {
+                roles::tell_begun(*role, *leader, *epoch, *after_ms);
             }
-            Fact::Voiceless { has_lost, unheard } => tell_voiceless(*has_lost, unheard),
+            Fact::Agreement(note) => roles::tell(note),
+            Fact::BringsIntoStep { server, with_snapshot } => {
+                roles::tell_into_step(*server, *with_snapshot);
+            }
             Fact::ReadOnlyBegun => {
                 tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
             }
             Fact::DeadSession { session } => {
                 tracing::warn!("Removing the ephemerals of session {session}, which is gone");
             }
-            Fact::RoleLeft { reason } => self.roles.left(self.clock.monotonic_ms(), *reason),
+            Fact::RoleLeft { reason } => roles::tell_left(*reason),
             Fact::DigestMismatch(mismatch) => {
                 tracing::error!(
                     "Digests are not matching: {mismatch:?}; this server's tree is not the one that the leader named"

@@ -61,6 +61,13 @@ impl Introspection {
         now.wall_ms - now.monotonic_ms + monotonic_ms
     }
 
+    /// How long clients have been served in this role, in milliseconds.
+    pub fn uptime_ms(&self) -> u64 {
+        let since_ms = self.driver.inspect(Replica::serving_since_ms);
+        let in_role_ms = since_ms.map(|since_ms| (self.driver.clock.monotonic_ms() - since_ms).max(0) as u64);
+        in_role_ms.unwrap_or_else(|| self.since.elapsed().as_millis() as u64)
+    }
+
     /// What this server is, in Java's words.
     pub fn mode(&self) -> &'static str {
         let Some(status) = self.driver.inspect(Replica::ensemble_status) else { return "standalone" };

@@ -15,7 +15,6 @@ mod member;
 mod member_files;
 mod memory;
 mod net;
-mod percentiles;
 mod quorum;
 mod quota_log;
 mod recover;

@@ -38,10 +38,10 @@ use crate::free_space;
 use crate::launch::with_causes;
 use crate::member_files::MemberFiles;
 use crate::net::Summary;
-use crate::percentiles::Percentiles;
 use crate::recover::{Reading, recover, replay_behind};
 use crate::server::forget_initialize;
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
+use zabd_replica::percentiles::Percentiles;
 
 /// How often a full disk is tried again.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(200);

@@ -2,59 +2,32 @@
 //!
 //! An operator who sees no service reads these lines first, so each says what is waited for.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-
 use zabd_jute::quorum::PeerState;
 use zabd_jute::{Epoch, ServerId};
-use zabd_zab::effect::Reason;
+use zabd_zab::effect::{Note, Reason};
+use zabd_zab::election::Standing;
 
-/// Beside the moments since which a server has had no role.
-const HAS_ROLE: i64 = i64::MIN;
-
-/// Of a member: since when it has looked for a leader, in milliseconds of the server's own clock.
-#[derive(Debug)]
-pub struct Roles {
-    looking_since_ms: AtomicI64,
-}
-
-impl Default for Roles {
-    fn default() -> Self {
-        Self { looking_since_ms: AtomicI64::new(HAS_ROLE) }
+/// Clients are served from now on.
+pub fn tell_begun(role: PeerState, leader: ServerId, epoch: Epoch, after_ms: i64) {
+    let after = format!("after {after_ms}ms without a leader");
+    match role {
+        PeerState::Leading => tracing::info!("LEADING in epoch {epoch} as server {leader}, {after}"),
+        PeerState::Observing => tracing::info!("OBSERVING server {leader} in epoch {epoch}, {after}"),
+        PeerState::Following => tracing::info!("FOLLOWING server {leader} in epoch {epoch}, {after}"),
+        PeerState::Looking => unreachable!("who serves has a role"),
     }
 }
 
-impl Roles {
-    /// The first search begins.
-    pub fn begin(&self, now_ms: i64) {
-        self.looking_since_ms.store(now_ms, Relaxed);
-    }
-
-    /// Clients are served from now on.
-    pub fn begun(&self, now_ms: i64, role: PeerState, leader: ServerId, epoch: Epoch) {
-        let since_ms = self.looking_since_ms.swap(HAS_ROLE, Relaxed);
-        assert_ne!(since_ms, HAS_ROLE, "a role is left before another one begins");
-        let after = format!("after {}ms without a leader", now_ms - since_ms);
-        match role {
-            PeerState::Leading => tracing::info!("LEADING in epoch {epoch} as server {leader}, {after}"),
-            PeerState::Observing => tracing::info!("OBSERVING server {leader} in epoch {epoch}, {after}"),
-            PeerState::Following => tracing::info!("FOLLOWING server {leader} in epoch {epoch}, {after}"),
-            PeerState::Looking => unreachable!("who serves has a role"),
+/// Nobody is served any more, or an attempt to get there has failed.
+pub fn tell_left(reason: Reason) {
+    match reason {
+        Reason::HandedOver => tracing::info!("The others have everything, and elect another leader"),
+        Reason::Reconfigured { leader } => {
+            tracing::info!(
+                "A reconfiguration gives this server another role, or the lead to server {leader}"
+            );
         }
-    }
-
-    /// Nobody is served any more, or an attempt to get there has failed.
-    pub fn left(&self, now_ms: i64, reason: Reason) {
-        // An attempt that failed before anybody was served does not begin the search anew.
-        let _ = self.looking_since_ms.compare_exchange(HAS_ROLE, now_ms, Relaxed, Relaxed);
-        match reason {
-            Reason::HandedOver => tracing::info!("The others have everything, and elect another leader"),
-            Reason::Reconfigured { leader } => {
-                tracing::info!(
-                    "A reconfiguration gives this server another role, or the lead to server {leader}"
-                );
-            }
-            reason => tracing::warn!("LOOKING for a leader: {}", why(reason)),
-        }
+        reason => tracing::warn!("LOOKING for a leader: {}", why(reason)),
     }
 }
 
@@ -83,16 +56,27 @@ fn why(reason: Reason) -> String {
     why.to_owned()
 }
 
-/// This server does not count in the election: it has lost what it had, or has no data and has not heard these voters.
-pub fn tell_voiceless(has_lost: bool, unheard: &[ServerId]) {
-    if has_lost {
-        tracing::warn!(
+/// How an election goes.
+pub fn tell(note: &Note) {
+    match note {
+        Note::Elected { leader, .. } => tracing::info!("Server {leader} is elected"),
+        Note::Voiceless { standing: Standing::Lost, .. } => tracing::warn!(
             "This server has lost what it had and does not count in an election: the others must elect a leader"
-        );
-        return;
+        ),
+        Note::Voiceless { unheard, .. } => {
+            let unheard = unheard.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                "This server is empty and does not count in an election before it has heard voters {unheard} look for a \
+                 leader too"
+            );
+        }
+        Note::Joins | Note::BringsIntoStep { .. } | Note::InStep { .. } => (),
     }
-    let unheard = unheard.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    tracing::warn!(
-        "This server is empty and does not count in an election before it has heard voters {unheard} look for a leader too"
-    );
+}
+
+/// A learner of this server is sent what it lacks.
+pub fn tell_into_step(server: ServerId, with_snapshot: bool) {
+    let what =
+        if with_snapshot { "a snapshot (SNAP)" } else { "the transactions that it lacks (DIFF or TRUNC)" };
+    tracing::info!("Synchronizing with learner {server}: it is sent {what}");
 }

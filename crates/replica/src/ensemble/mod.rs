@@ -13,8 +13,9 @@
 //! In reading order: this file (the role and what agreement asks for), [`leading`] (requests of learners, owners of
 //! sessions), [`learning`] (what waits for the leader), [`local`] (sessions that no other server knows), [`read_only`]
 //! (a server that finds no leader), [`relaying`] (what a follower passes on for its observers), [`holding`] (clients that
-//! come between two roles).
+//! come between two roles), [`figures`] (what operators ask).
 
+mod figures;
 mod holding;
 mod leading;
 mod learning;
@@ -32,15 +33,16 @@ use zabd_jute::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Pending, Tree};
 use zabd_zab::effect::{Effect, Effects, Instant, Reason};
-use zabd_zab::election::Standing;
 use zabd_zab::{leader, peer};
 
+use self::figures::Course;
 use self::holding::Held;
 use self::learning::Learning;
 use crate::input::{Fact, Input, Now, Output, Outputs, SessionRequest};
 use crate::pipeline::{Origin, Positions, Queued, Replica};
 use crate::session::Sessions;
 
+pub use figures::{LeaderGauges, QuorumFigures};
 pub(crate) use leading::Owner;
 
 /// Whom this server serves as.
@@ -115,20 +117,7 @@ pub(crate) struct Ensemble {
     held: Held,
     pub(crate) owners: BTreeMap<SessionId, Owner>,
     pub(crate) learning: Learning,
-    figures: QuorumFigures,
-}
-
-/// What operators ask about agreement, since the last `srst`; while somebody is served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QuorumFigures {
-    /// Transactions that this server proposed as a leader.
-    pub proposals: u64,
-    /// Transactions that it found committed as a leader.
-    pub commits: u64,
-    /// Proposals of a leader.
-    pub proposals_received: u64,
-    /// Transactions that a leader said were committed.
-    pub commits_received: u64,
+    course: Course,
 }
 
 /// The configuration in which a role has begun.
@@ -159,6 +148,10 @@ pub struct EnsembleStatus {
     pub leader: Option<ServerId>,
     /// The epoch in which it serves or last served.
     pub epoch: Epoch,
+    /// From whom a learner hears of transactions.
+    pub master: Option<ServerId>,
+    /// How many observers a follower has brought into step, if it has a port for them.
+    pub observers_in_step: Option<usize>,
 }
 
 impl Replica {
@@ -184,7 +177,7 @@ impl Replica {
             held: Held::default(),
             owners: BTreeMap::new(),
             learning: Learning::default(),
-            figures: QuorumFigures::default(),
+            course: Course::default(),
         }));
         self
     }
@@ -224,41 +217,9 @@ impl Replica {
             serving: ensemble.serving,
             leader: ensemble.peer.leader(),
             epoch: ensemble.epoch,
+            master: ensemble.peer.master(),
+            observers_in_step: ensemble.peer.observers_in_step(),
         })
-    }
-
-    /// What was proposed and committed; nothing, if this server is alone.
-    pub fn quorum_figures(&self) -> QuorumFigures {
-        self.ensemble.as_ref().map(|ensemble| ensemble.figures).unwrap_or_default()
-    }
-
-    /// Counts it from zero.
-    pub(crate) fn reset_quorum_figures(&mut self) {
-        if let Some(ensemble) = &mut self.ensemble {
-            ensemble.figures = QuorumFigures::default();
-        }
-    }
-
-    /// Counts what an effect of agreement says.
-    fn count_agreement(&mut self, effect: &Effect) {
-        let committed = self.positions.committed;
-        let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
-        let figures = &mut ensemble.figures;
-        match (effect, ensemble.serving) {
-            (Effect::Append { .. }, Serving::Leading) => figures.proposals += 1,
-            (Effect::Append { .. }, Serving::Learning) => figures.proposals_received += 1,
-            (Effect::Commit { upto }, serving) if committed < *upto => {
-                // The first of an epoch follows none.
-                let before = if committed.epoch() == upto.epoch() { committed.counter() } else { 0 };
-                let more = u64::from(upto.counter().saturating_sub(before));
-                match serving {
-                    Serving::Leading => figures.commits += more,
-                    Serving::Learning => figures.commits_received += more,
-                    Serving::Nobody | Serving::ReadOnly => (),
-                }
-            }
-            _ => (),
-        }
     }
 
     /// The configuration that holds, if this server is in an ensemble.
@@ -333,6 +294,8 @@ impl Replica {
 
     /// Every record up to here is durable.
     pub(crate) fn on_synced_in_ensemble(&mut self, now: Now, tree: &Tree, upto: Zxid, out: &mut Outputs) {
+        let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+        ensemble.course.synced(now, upto);
         self.tell_peer(now, peer::Input::Synced { upto });
         self.carry_out(now, tree, out);
     }
@@ -362,6 +325,9 @@ impl Replica {
         }
         let ensemble = self.ensemble.as_mut().expect("it is there");
         ensemble.settling = false;
+        if ensemble.peer.is_to_look() {
+            ensemble.course.looks(now);
+        }
         ensemble.fuzzy_until = tree.last_zxid();
         let last = tree.last_zxid();
         self.positions = Positions { appended: last, synced: last, committed: last, applied: last };
@@ -431,7 +397,7 @@ impl Replica {
     }
 
     fn carry_out_one(&mut self, now: Now, tree: &Tree, effect: Effect, begin: usize, out: &mut Outputs) {
-        self.count_agreement(&effect);
+        self.count_agreement(now, &effect);
         match effect {
             Effect::Append { zxid, entry } => {
                 if !self.is_leading() {
@@ -466,10 +432,7 @@ impl Replica {
             }
             Effect::Synchronised => self.on_synchronised(now, out),
             Effect::Revalidated { session, is_valid } => self.on_revalidated(now, session, is_valid, out),
-            Effect::Voiceless { standing, unheard } => {
-                let has_lost = standing == Standing::Lost;
-                out.list.push(Output::Fact(Fact::Voiceless { has_lost, unheard }));
-            }
+            Effect::Note(note) => self.note(now, note, out),
             Effect::Leave(reason) => {
                 out.list.push(Output::Fact(Fact::RoleLeft { reason }));
                 self.cease_to_serve(now, reason, out);
@@ -521,13 +484,15 @@ impl Replica {
             behind: if leads { Zxid::ZERO } else { self.positions.appended },
         });
         out.apply = true;
-        out.list.push(Output::Fact(Fact::RoleBegun { epoch, leader, role }));
+        let after_ms = ensemble.course.begins(now, role);
+        out.list.push(Output::Fact(Fact::RoleBegun { epoch, leader, role, after_ms }));
     }
 
     /// Nobody is served any more. What is on its way to the disk still gets there.
     fn cease_to_serve(&mut self, now: Now, reason: Reason, out: &mut Outputs) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         ensemble.serving = Serving::Nobody;
+        ensemble.course.ends(now);
         ensemble.settling = true;
         ensemble.held.begin(now, reason);
         for (conn, request) in std::mem::take(&mut ensemble.learning).into_connecting() {

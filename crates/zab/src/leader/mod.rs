@@ -170,6 +170,21 @@ enum Asked {
     Revalidation { session: SessionId, is_valid: bool },
 }
 
+/// What operators ask about a leader's learners.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Everybody who is connected.
+    pub learners: usize,
+    /// Followers that get everything new.
+    pub followers: usize,
+    /// Those of them that do not vote.
+    pub strangers: usize,
+    /// Observers that get everything new.
+    pub observers: usize,
+    /// Positions whose commit a `sync` of a learner's client waits for.
+    pub syncs: usize,
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Leader {
@@ -270,6 +285,29 @@ impl Leader {
     pub fn has_synced_quorum_of(&self, now: Instant, configuration: &Configuration) -> bool {
         let quorums = Quorums::new(configuration, None);
         self.is_quorum(&quorums, true, |learner| learner.is_live_follower(now))
+    }
+
+    /// Who follows and observes, for operators.
+    pub fn census(&self) -> Census {
+        let registered = || self.learners.values().filter(|learner| learner.is_registered());
+        let is_voter =
+            |learner: &&Learner| learner.server.is_some_and(|server| self.committed_quorums().counts(server));
+        let followers = registered().filter(|learner| learner.is_follower()).count();
+        let voters = registered().filter(|learner| learner.is_follower()).filter(is_voter).count();
+        let mut awaited: Vec<_> = self
+            .asked
+            .iter()
+            .filter(|(.., asked)| matches!(asked, Asked::Sync))
+            .map(|(upto, ..)| *upto)
+            .collect();
+        awaited.dedup();
+        Census {
+            learners: self.learners.len(),
+            followers,
+            strangers: followers - voters,
+            observers: registered().count() - followers,
+            syncs: awaited.len(),
+        }
     }
 
     /// Whether a quorum backs this leader.

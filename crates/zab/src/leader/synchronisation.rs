@@ -25,7 +25,7 @@ use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::{Leader, Phase};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Note};
 use crate::history::Membership;
 
 impl Leader {
@@ -170,6 +170,8 @@ impl Leader {
         let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
         learner.stage = Stage::Synchronising;
         learner.acked = upto;
+        let server = learner.server.expect("who is examined has said who it is");
+        out.push(Effect::Note(Note::BringsIntoStep { link, server }));
         if !learner.is_follower() || self.phase < Phase::Broadcasting {
             return;
         }
@@ -201,6 +203,7 @@ impl Leader {
     pub(super) fn on_new_leader_acked(&mut self, now: Instant, link: LinkId, out: &mut Effects) {
         let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
         learner.stage = Stage::InStep;
+        out.push(Effect::Note(Note::InStep { link }));
         learner.owes_since = learner.owes_since.map(|_| now);
         learner.patience = now.after_ms(self.timing.sync_ms());
         if self.phase == Phase::Broadcasting {

@@ -12,7 +12,7 @@ use zabd_jute::{Epoch, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::{ATTEMPTS_MAX, Learner, Phase};
-use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason};
 use crate::history::History;
 use crate::leader::is_still_voter;
 
@@ -161,6 +161,7 @@ impl Learner {
 
     fn acknowledge_epoch(&mut self, current: Option<Epoch>, out: &mut Effects) {
         self.phase = Phase::Promised;
+        out.push(Effect::Note(Note::Joins));
         let last_zxid = match (self.vouches, self.needs_snapshot) {
             (false, _) => Zxid(-1),
             (true, true) => Zxid::ZERO,

@@ -250,13 +250,21 @@ impl Learner {
     }
 
     fn connect(&self, out: &mut Effects) {
-        let dial = self.dial;
+        let (server, dial) = (self.master(), self.dial);
         out.push(if self.asks_masters {
-            let server = self.masters[self.attempts as usize % self.masters.len()];
             Effect::DialObserverMaster { server, dial }
         } else {
-            Effect::Dial { leader: self.leader, dial }
+            Effect::Dial { leader: server, dial }
         });
+    }
+
+    /// Whom it is connected to, or tries to be.
+    pub(crate) fn master(&self) -> ServerId {
+        if self.asks_masters {
+            self.masters[self.attempts as usize % self.masters.len()]
+        } else {
+            self.leader
+        }
     }
 
     pub(super) fn connect_again(&mut self, out: &mut Effects) {

@@ -21,6 +21,22 @@ impl Peer {
         }
     }
 
+    /// How many observers this follower has brought into step, if it has a port for them.
+    pub fn observers_in_step(&self) -> Option<usize> {
+        match &self.state {
+            State::Learning { observers: Some(observers), .. } => Some(observers.in_step()),
+            _ => None,
+        }
+    }
+
+    /// From whom a learner hears of transactions: its leader, or the follower that it observes.
+    pub fn master(&self) -> Option<ServerId> {
+        match &self.state {
+            State::Learning { machine, .. } => Some(machine.master()),
+            _ => None,
+        }
+    }
+
     /// What is for a leader is, in part, for whoever is in its place.
     pub(super) fn on_leader_input(&mut self, now: Instant, input: leader::Input, out: &mut Effects) {
         match (&mut self.state, input) {

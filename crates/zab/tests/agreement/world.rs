@@ -515,7 +515,7 @@ impl World {
             | Effect::Touch(_)
             | Effect::LearnerGone { .. }
             | Effect::Synchronised
-            | Effect::Voiceless { .. }
+            | Effect::Note(_)
             | Effect::Link(_)
             | Effect::Revalidated { .. } => (),
         }

@@ -1,9 +1,9 @@
 //! The counters and summaries that Java's default metrics provider prints, by name and kind, and where the
 //! value of each stands.
 //!
-//! Dashboards and alerts name them, so all are there. Those of a stage that zabd does not have, of TLS, and most
-//! of those of an ensemble stay at 0 (`NO_COUNTER`, `NO_BASIC`, `NO_ADVANCED`). Sets (one value per namespace)
-//! are not here: they print nothing while they are empty.
+//! Dashboards and alerts name them, so all are there. Those of a stage that zabd does not have, and of TLS, stay at 0
+//! (`NO_COUNTER`, `NO_BASIC`, `NO_ADVANCED`). Sets (one value per namespace or learner) are not here: they print nothing
+//! while they are empty.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -11,7 +11,7 @@ use zabd_replica::Replica;
 
 use crate::introspect::Introspection;
 use crate::net::{Summary, ThrottleFigures};
-use crate::percentiles::Percentiles;
+use zabd_replica::percentiles::Percentiles;
 
 /// What a metric prints, and from where.
 #[derive(Clone, Copy, Debug)]
@@ -43,18 +43,18 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("readlatency", Advanced(|s| s.counters.latency.lock().reads.clone())),
     ("updatelatency", Advanced(|s| s.counters.latency.lock().updates.clone())),
     ("propagation_latency", Advanced(|s| s.log.lock().answered_ms.clone())),
-    ("follower_sync_time", NO_BASIC),
-    ("observer_sync_time", NO_BASIC),
-    ("election_time", NO_BASIC),
-    ("looking_count", NO_COUNTER),
-    ("diff_count", NO_COUNTER),
-    ("snap_count", NO_COUNTER),
+    ("follower_sync_time", Basic(|s| s.driver.inspect(Replica::quorum_figures).follower_sync_ms)),
+    ("observer_sync_time", Basic(|s| s.driver.inspect(Replica::quorum_figures).observer_sync_ms)),
+    ("election_time", Basic(|s| s.driver.inspect(Replica::quorum_figures).election_ms)),
+    ("looking_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).searches)),
+    ("diff_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).differences)),
+    ("snap_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).snapshots)),
     ("commit_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).commits)),
     ("connection_request_count", Counter(|s| s.counters.connect_requests.load(Relaxed))),
     ("connection_token_deficit", Basic(|s| *s.counters.token_deficit.lock())),
     ("connection_rejected", Counter(|s| s.counters.connections_rejected.load(Relaxed))),
-    ("inflight_snap_count", NO_BASIC),
-    ("inflight_diff_count", NO_BASIC),
+    ("inflight_snap_count", Basic(|s| s.driver.inspect(Replica::quorum_figures).snapshots_underway)),
+    ("inflight_diff_count", Basic(|s| s.driver.inspect(Replica::quorum_figures).differences_underway)),
     ("bytes_received_count", Counter(|s| s.counters.received_bytes.load(Relaxed))),
     ("unrecoverable_error_count", NO_COUNTER),
     ("node_created_watch_count", Basic(|s| s.driver.watches().fired().created)),
@@ -80,13 +80,13 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("prep_process_time", NO_BASIC),
     ("proposal_process_time", NO_BASIC),
     ("close_session_prep_time", NO_ADVANCED),
-    ("revalidate_count", NO_COUNTER),
+    ("revalidate_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).revalidations)),
     ("connection_drop_count", Counter(|s| s.counters.clients_gone.load(Relaxed))),
     ("connection_revalidate_count", Counter(|s| s.counters.resumptions.load(Relaxed))),
     ("sessionless_connections_expired", Counter(|s| s.counters.sessionless_expired.load(Relaxed))),
     ("stale_sessions_expired", Counter(|s| s.counters.sessions_expired.load(Relaxed))),
-    ("unavailable_time", NO_BASIC),
-    ("leader_unavailable_time", NO_BASIC),
+    ("unavailable_time", Basic(|s| s.driver.inspect(Replica::quorum_figures).unavailable_ms)),
+    ("leader_unavailable_time", Basic(|s| s.driver.inspect(Replica::quorum_figures).leader_unavailable_ms)),
     ("requests_in_session_queue", NO_BASIC),
     ("pending_session_queue_size", NO_BASIC),
     ("reads_after_write_in_session_queue", NO_BASIC),
@@ -111,9 +111,12 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("om_commit_process_time_ms", NO_ADVANCED),
     ("read_final_proc_time_ms", NO_ADVANCED),
     ("write_final_proc_time_ms", NO_ADVANCED),
-    ("proposal_latency", NO_ADVANCED),
-    ("proposal_ack_creation_latency", NO_ADVANCED),
-    ("commit_propagation_latency", NO_ADVANCED),
+    ("proposal_latency", Advanced(|s| s.driver.inspect(Replica::quorum_figures).proposal_ms)),
+    (
+        "proposal_ack_creation_latency",
+        Advanced(|s| s.driver.inspect(Replica::quorum_figures).acknowledged_ms),
+    ),
+    ("commit_propagation_latency", Advanced(|s| s.driver.inspect(Replica::quorum_figures).commit_ms)),
     (
         "learner_proposal_received_count",
         Counter(|s| s.driver.inspect(Replica::quorum_figures).proposals_received),
@@ -132,7 +135,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("sync_processor_queue_flush_time_ms", Advanced(|s| s.log.lock().flush_ms.clone())),
     ("sync_process_time", Basic(|s| s.log.lock().process_ms)),
     ("sync_processor_batch_size", Basic(|s| s.log.lock().batch)),
-    ("quorum_ack_latency", NO_ADVANCED),
+    ("quorum_ack_latency", Advanced(|s| s.driver.inspect(Replica::quorum_figures).quorum_ms)),
     ("proposal_count", Counter(|s| s.driver.inspect(Replica::quorum_figures).proposals)),
     ("quit_leading_due_to_disloyal_voter", NO_COUNTER),
     ("stale_requests", Counter(|s| throttled(s, |f| f.stale.load(Relaxed)))),
@@ -142,7 +145,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("request_throttle_wait_count", Counter(|s| throttled(s, |f| f.stalls.load(Relaxed)))),
     ("large_requests_rejected", Counter(|s| s.large_requests.rejected())),
     ("netty_queued_buffer_capacity", NO_BASIC),
-    ("digest_mismatches_count", Counter(|s| s.start.lock().digest_mismatches)),
+    ("digest_mismatches_count", Counter(digest_mismatches)),
     ("learner_request_processor_queue_size", NO_BASIC),
     ("unsuccessful_handshake", NO_COUNTER),
     ("insecure_admin_count", NO_COUNTER),
@@ -155,6 +158,11 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("watch_bytes", Counter(|s| s.counters.responses.lock().event_bytes)),
     ("jvm_pause_time_ms", NO_ADVANCED),
 ];
+
+/// At the start, and since then beside the leader.
+fn digest_mismatches(server: &Introspection) -> u64 {
+    server.start.lock().digest_mismatches + server.counters.digest_mismatches.load(Relaxed)
+}
 
 /// Nothing waits while nothing is throttled.
 fn throttled<T: Default>(server: &Introspection, figure: fn(&ThrottleFigures) -> T) -> T {

@@ -3,13 +3,16 @@
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 
+use zabd_jute::quorum::PeerState;
+use zabd_replica::{Replica, Serving};
+
 use super::VERSION;
 use super::clients::{average, shown_node_count};
 use super::metrics::{Figure, METRICS};
 use crate::free_space;
 use crate::introspect::Introspection;
 use crate::net::Summary;
-use crate::percentiles::Percentiles;
+use zabd_replica::percentiles::Percentiles;
 
 /// Collects lines.
 struct Lines(String);
@@ -39,6 +42,7 @@ pub(super) fn mntr(server: &Introspection) -> String {
     let mut lines = Lines(String::new());
     lines.add("version", VERSION);
     lines.add("server_state", server.mode());
+    of_member(&mut lines, server);
     gauges(&mut lines, server);
     for (name, figure) in METRICS {
         match figure {
@@ -52,9 +56,53 @@ pub(super) fn mntr(server: &Introspection) -> String {
     lines.0
 }
 
+/// What only a member of an ensemble has, by its role.
+fn of_member(lines: &mut Lines, server: &Introspection) {
+    let (status, voters) = server.driver.inspect(|replica| {
+        let voters = replica.configuration().map_or(0, |configuration| configuration.voters().count());
+        (replica.ensemble_status(), voters)
+    });
+    // Without a leader Java's is another server, which knows nothing of an ensemble.
+    let Some(status) = status.filter(|status| status.serving != Serving::ReadOnly) else { return };
+    lines.add("quorum_size", voters);
+    match status.state {
+        PeerState::Leading => {
+            lines.add("peer_state", "leading - broadcast");
+            of_leader(lines, server);
+        }
+        PeerState::Following => {
+            lines.add("peer_state", "following - broadcast");
+            if let Some(observers) = status.observers_in_step {
+                lines.add("synced_observers", observers);
+            }
+        }
+        PeerState::Observing => {
+            lines.add("peer_state", "observing - broadcast");
+            lines.add("observer_master_id", status.master.map_or(-1, |server| server.0));
+        }
+        PeerState::Looking => (),
+    }
+}
+
+fn of_leader(lines: &mut Lines, server: &Introspection) {
+    let Some(gauges) = server.driver.inspect(Replica::leader_gauges) else { return };
+    let census = gauges.census;
+    lines.add("learners", census.learners);
+    lines.add("synced_followers", census.followers);
+    lines.add("synced_non_voting_followers", census.strangers);
+    lines.add("synced_observers", census.observers);
+    lines.add("pending_syncs", gauges.syncs);
+    lines.add("leader_uptime", server.uptime_ms());
+    let bytes = gauges.proposal_bytes.map(|(last, min, max)| [last, min, max].map(|bytes| bytes as i64));
+    let [last, min, max] = bytes.unwrap_or([-1; 3]);
+    lines.add("last_proposal_size", last);
+    lines.add("min_proposal_size", min);
+    lines.add("max_proposal_size", max);
+}
+
 /// What Java does not have: its server ends when the disk is full.
 fn of_zabd(lines: &mut Lines, server: &Introspection) {
-    lines.add("zabd_writes_refused", u8::from(server.driver.inspect(zabd_replica::Replica::is_suspended)));
+    lines.add("zabd_writes_refused", u8::from(server.driver.inspect(Replica::is_suspended)));
     if let Some(bytes) = free_space::bytes(&server.directories.logs) {
         lines.add("zabd_log_disk_free_bytes", bytes);
     }
@@ -98,7 +146,7 @@ fn gauges(lines: &mut Lines, server: &Introspection) {
     lines.add("packets_sent", server.counters.sent.load(Relaxed));
     lines.add("num_alive_connections", server.driver.registry.len());
     lines.add("outstanding_requests", server.driver.in_flight());
-    lines.add("uptime", server.since.elapsed().as_millis());
+    lines.add("uptime", server.uptime_ms());
     {
         let tree = server.driver.tree();
         lines.add("znode_count", shown_node_count(tree.node_count()));
@@ -107,7 +155,7 @@ fn gauges(lines: &mut Lines, server: &Introspection) {
         lines.add("approximate_data_size", shown_data_size(tree.data_size()));
     }
     lines.add("global_sessions", server.driver.tree().sessions().count());
-    lines.add("local_sessions", server.driver.inspect(zabd_replica::Replica::local_session_count));
+    lines.add("local_sessions", server.driver.inspect(Replica::local_session_count));
     lines.add("open_file_descriptor_count", open_files());
     lines.add(
         "max_file_descriptor_count",

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 pub use zabd_replica::traffic::Samples as Summary;
 use zabd_replica::traffic::Traffic;
 
-use crate::percentiles::Percentiles;
+use zabd_replica::percentiles::Percentiles;
 
 /// What one connection did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +84,8 @@ pub struct ServerCounters {
     pub sessionless_expired: AtomicU64,
     /// Sessions ended because their clients were silent.
     pub sessions_expired: AtomicU64,
+    /// Transactions behind which this server's tree was not what its leader's was.
+    pub digest_mismatches: AtomicU64,
     /// Answers whose connection was gone.
     pub stale_replies: AtomicU64,
     /// What became of ensemble names that clients sent.
@@ -192,6 +194,7 @@ impl ServerCounters {
             &self.clients_gone,
             &self.sessionless_expired,
             &self.sessions_expired,
+            &self.digest_mismatches,
             &self.stale_replies,
             &self.ensemble_names.known,
             &self.ensemble_names.unknown,

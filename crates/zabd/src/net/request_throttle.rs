@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use zabd_jute::OpCode;
 
-use crate::percentiles::Percentiles;
+use zabd_replica::percentiles::Percentiles;
 
 /// The settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

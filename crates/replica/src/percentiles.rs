@@ -4,7 +4,7 @@
 //! up to 255, and above that 128 for each power of two, so that a percentile is off by less than one in a
 //! hundred. Nearly all samples are latencies of a few milliseconds, and then the table is small.
 
-use crate::net::Summary;
+use crate::traffic::Samples as Summary;
 
 /// Values below this have a bucket each.
 const EXACT: u64 = 256;
