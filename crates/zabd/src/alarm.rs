@@ -1,10 +1,14 @@
 //! What is told at once, and then once a minute for as long as it lasts: whoever looks at a log later should find it, and
 //! nobody should find nothing else.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often it is told again.
 const PAUSE: Duration = Duration::from_mins(1);
+
+/// How many troubles are told apart.
+const TROUBLES_MAX: usize = 256;
 
 /// One trouble.
 #[derive(Debug, Default)]
@@ -20,10 +24,38 @@ impl Alarm {
 
     /// Tells it, unless that was less than a minute ago.
     pub fn ring(&mut self, now: Instant, tell: impl FnOnce()) {
-        if self.told.is_none_or(|told| now.saturating_duration_since(told) >= PAUSE) {
+        if self.is_due(now) {
             self.told = Some(now);
             tell();
         }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.told.is_none_or(|told| now.saturating_duration_since(told) >= PAUSE)
+    }
+}
+
+/// Troubles of many kinds, each told by itself. Strangers can make up any number of them: when there are too many, what is new
+/// waits until some of them are a minute old.
+#[derive(Debug)]
+pub struct Alarms<K>(BTreeMap<K, Alarm>);
+
+impl<K> Default for Alarms<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord> Alarms<K> {
+    /// Tells this one, unless that was less than a minute ago.
+    pub fn ring(&mut self, now: Instant, trouble: K, tell: impl FnOnce()) {
+        if self.0.len() >= TROUBLES_MAX && !self.0.contains_key(&trouble) {
+            self.0.retain(|_, alarm| !alarm.is_due(now));
+            if self.0.len() >= TROUBLES_MAX {
+                return;
+            }
+        }
+        self.0.entry(trouble).or_default().ring(now, tell);
     }
 }
 
@@ -43,5 +75,20 @@ mod tests {
         };
         assert_eq!(told_at(Alarm::default()), [0, 60, 120]);
         assert_eq!(told_at(Alarm::begun(begin)), [60, 120]);
+    }
+
+    #[test]
+    fn each_trouble_is_told_by_itself_and_there_are_only_so_many() {
+        let begin = Instant::now();
+        let mut alarms = Alarms::default();
+        let mut told = Vec::new();
+        for second in [0, 1, 60] {
+            for trouble in 0..=TROUBLES_MAX {
+                alarms.ring(begin + Duration::from_secs(second), trouble, || told.push((second, trouble)));
+            }
+        }
+        let firsts = (0..TROUBLES_MAX).map(|trouble| (0, trouble));
+        let again = (0..TROUBLES_MAX).map(|trouble| (60, trouble));
+        assert_eq!(told, firsts.chain(again).collect::<Vec<_>>());
     }
 }

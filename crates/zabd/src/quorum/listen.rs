@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -15,11 +15,15 @@ use zabd_jute::quorum::Address;
 use zabd_zab::peer::Input;
 
 use super::{Shared, Side, election, open_link};
+use crate::alarm::Alarms;
 
 /// How many connections the kernel keeps waiting.
 const BACKLOG: i32 = 128;
 /// How long until a port in use is tried again: a server that is replaced may just be ending.
 const BIND_RETRY: Duration = Duration::from_secs(1);
+
+/// How long until a connection is accepted again when that has failed; descriptors are used up, mostly.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A port for other servers cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -132,13 +136,18 @@ async fn accept(shared: Shared, listener: StdListener, port: Port) {
         }
     };
     let listener = TcpListener::from_std(listener).expect("a listening socket can be waited for");
+    let mut failures = Alarms::default();
     loop {
         match listener.accept().await {
             Ok((socket, _)) => each(socket),
             Err(error) => {
-                // Out of descriptors, mostly.
-                tracing::warn!("Cannot accept a connection of another server: {error}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                failures.ring(Instant::now(), error.raw_os_error(), || {
+                    tracing::warn!(
+                        "Cannot accept connections of other servers, trying again and again: {error}; hint: if descriptors \
+                         are used up, raise the limit of open files (`ulimit -n`, `LimitNOFILE`)"
+                    );
+                });
+                tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
     }
