@@ -20,6 +20,9 @@ use crate::acl_cache::AclCache;
 use crate::nodes::NodeId;
 use crate::tree::{Tree, TreeOptions};
 
+/// When a bite is large enough, whatever it has of znodes: nobody can use the tree meanwhile, and it is in memory twice.
+const BITE_BYTES_ENOUGH: usize = 1 << 20;
+
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotHead {
@@ -106,17 +109,19 @@ impl Tree {
         SnapshotHead { zxid, digest: self.options.digest.then_some(self.digest) }
     }
 
-    /// Appends the next part of the body: about `nodes_max` slots' worth. False when it is complete.
+    /// Appends the next part of the body: about `nodes_max` slots' worth, or a megabyte. False when it is complete.
     pub fn snapshot_chunk(&mut self, out: &mut Vec<u8>, nodes_max: usize) -> bool {
         let mut progress = self.snapshot.take().expect("a snapshot was begun");
+        let begin = out.len();
         out.append(&mut progress.opening);
         let end = progress.slots.min(progress.next.saturating_add(nodes_max as u32));
-        for slot in progress.next..end {
-            self.write_with_ancestors(&mut progress, NodeId(slot), out);
+        while progress.next < end && out.len() - begin < BITE_BYTES_ENOUGH {
+            let slot = NodeId(progress.next);
+            self.write_with_ancestors(&mut progress, slot, out);
+            progress.next += 1;
         }
-        progress.next = end;
         let mut left = nodes_max;
-        while end == progress.slots && left > 0 {
+        while progress.next == progress.slots && left > 0 && out.len() - begin < BITE_BYTES_ENOUGH {
             let Some((path, kept)) = progress.gone.pop_first() else {
                 Writer::new(out).ustring("/");
                 return false;

@@ -170,6 +170,37 @@ fn an_abandoned_snapshot_leaves_nothing_behind() {
     assert_eq!(describe(&Tree::load(&body, head.zxid, None, OPTIONS).unwrap()), expected);
 }
 
+/// The tree is held for each of them, and each is in memory beside the tree.
+#[test]
+fn a_bite_of_large_znodes_is_a_short_one() {
+    let mut world = World::new(3);
+    let data = vec![b'x'; BITE_BYTES_ENOUGH / 2];
+    for number in 0..8 {
+        let path = format!("/{number}").into();
+        let create = CreateRequest { path, data: Some(&data), acl: Some(vec![Acl::open()]), flags: 0 };
+        let request = CreateTtlRequest { create, ttl_ms: -1 };
+        world.apply(SessionId(1), WriteRequest::Create { op: OpCode::Create, request });
+    }
+    let expected = describe(&world.tree);
+    let head = world.tree.begin_snapshot();
+    // What goes before it is written is written at the end, in bites of the same kind.
+    for number in 0..8 {
+        let request = DeleteRequest { path: format!("/{number}").into(), version: -1 };
+        world.apply(SessionId(1), WriteRequest::Delete(request));
+    }
+    let (mut body, mut longest) = (Vec::new(), 0);
+    loop {
+        let begin = body.len();
+        let has_more = world.tree.snapshot_chunk(&mut body, 100);
+        longest = longest.max(body.len() - begin);
+        if !has_more {
+            break;
+        }
+    }
+    assert!(longest < 2 * BITE_BYTES_ENOUGH, "{longest} bytes");
+    assert_eq!(describe(&Tree::load(&body, head.zxid, None, OPTIONS).unwrap()), expected);
+}
+
 #[test]
 fn a_body_cut_anywhere_is_refused() {
     let mut world = World::new(9);

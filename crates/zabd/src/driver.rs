@@ -192,15 +192,18 @@ impl Driver {
         Begun { head: tree.begin_snapshot(), trees_replaced: self.trees_replaced() }
     }
 
-    /// Begins a snapshot for a learner, and tells the replica of its position before anything is applied behind it.
-    pub fn begin_snapshot_for(&self, link: LinkId, image: Image) -> Begun {
+    /// Begins a snapshot for learners, and tells the replica of its position before anything is applied behind it.
+    pub fn begin_snapshot_for(&self, images: Vec<(LinkId, Image)>) -> Begun {
         let mut core = self.core.lock();
         let begun = self.begin_snapshot();
         let quorum = self.quorum.get().expect("only a member has learners");
-        quorum.begin_image(link, image);
         let zxid = begun.head.zxid;
-        let input = peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid });
-        self.step(&mut core, [Input::Peer(Box::new(input))]);
+        let inputs = images.into_iter().map(|(link, image)| {
+            quorum.begin_image(link, image);
+            let input = peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid });
+            Input::Peer(Box::new(input))
+        });
+        self.step(&mut core, inputs);
         self.is_left.store(true, SeqCst);
         drop(core);
         self.work_off(ROUNDS_MAX);

@@ -3,7 +3,12 @@
 //! A snapshot is consistent at one zxid: the tree notes where it begins, and keeps what later changes
 //! would overwrite until it has been written. The tree is held for a bite of znodes at a time; the
 //! bytes go to the disk between the bites, at a pace that leaves the disk to the log.
+//!
+//! Learners that ask for a snapshot while one is being written share the next one, however many they are: it is written and
+//! checked once, and each of them is sent the same open file. They get it without compression, since it is read piece by
+//! piece while it leaves, whatever its size.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -14,14 +19,14 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::AppendedSinceRoll;
-use zabd_storage::snapshot::{Compression, SnapshotError, SnapshotTrailer, SnapshotWriter};
+use zabd_storage::snapshot::{Compression, SnapshotError, SnapshotFile, SnapshotTrailer, SnapshotWriter};
 use zabd_zab::effect::LinkId;
 
 use crate::driver::{Begun, Driver};
 use crate::launch::with_causes;
 use crate::net::Summary;
 
-/// Znodes per hold of the tree: well under a tenth of a millisecond.
+/// Znodes per hold of the tree: well under a tenth of a millisecond, unless they are large.
 const NODES_PER_HOLD: usize = 200;
 
 /// How fast a snapshot is written at most. The log shares the disk and must not wait for it.
@@ -95,16 +100,16 @@ enum Wish {
     First(Sender<Result<(), SnapshotError>>),
 }
 
-/// A snapshot that is being written for a learner.
+/// A snapshot that is being written for a learner, and perhaps for others.
 #[derive(Debug)]
 pub struct Image {
-    path: oneshot::Receiver<PathBuf>,
+    file: oneshot::Receiver<Arc<SnapshotFile>>,
 }
 
 impl Image {
-    /// Its path when it is whole; `None` if it could not be written.
-    pub async fn whole(self) -> Option<PathBuf> {
-        self.path.await.ok()
+    /// The file when it is whole; `None` if it could not be written.
+    pub async fn whole(self) -> Option<Arc<SnapshotFile>> {
+        self.file.await.ok()
     }
 }
 
@@ -175,14 +180,26 @@ fn run(
     wishes: &Receiver<Wish>,
     is_due: &AtomicBool,
 ) {
-    while let Ok(wish) = wishes.recv() {
+    let mut waiting = VecDeque::new();
+    while let Some(wish) = waiting.pop_front().or_else(|| wishes.recv().ok()) {
         let written = match wish {
             Wish::Due => {
                 is_due.store(false, Relaxed);
                 // What a member between two roles shows may never be agreed on.
                 if driver.is_serving() { write(driver, target, figures) } else { Ok(()) }
             }
-            Wish::For(link) => write_for(driver, target, figures, link),
+            Wish::For(link) => {
+                waiting.extend(wishes.try_iter());
+                let mut links = vec![link];
+                waiting.retain(|wish| match wish {
+                    Wish::For(link) => {
+                        links.push(*link);
+                        false
+                    }
+                    Wish::Due | Wish::First(_) => true,
+                });
+                write_for(driver, target, figures, links)
+            }
             Wish::First(outcome) => {
                 let _ = outcome.send(write(driver, target, figures));
                 Ok(())
@@ -196,20 +213,29 @@ fn run(
     }
 }
 
-/// Writes a snapshot for a learner, who is told of its position in one step with its beginning.
+/// Writes a snapshot for learners, who are told of its position in one step with its beginning.
 fn write_for(
     driver: &Driver,
     target: &SnapshotTarget,
     figures: &SnapshotFigures,
-    link: LinkId,
+    links: Vec<LinkId>,
 ) -> Result<(), SnapshotError> {
-    let (done, path) = oneshot::channel();
-    let begin = driver.begin_snapshot_for(link, Image { path });
-    match write_body(driver, target, &begin, Pace::AsFastAsPossible) {
+    let mut waiting = Vec::new();
+    let images = links.into_iter().map(|link| {
+        let (done, file) = oneshot::channel();
+        waiting.push(done);
+        (link, Image { file })
+    });
+    let begun = driver.begin_snapshot_for(images.collect());
+    let target = SnapshotTarget { compression: Compression::None, ..target.clone() };
+    match write_body(driver, &target, &begun, Pace::AsFastAsPossible) {
         Ok(Some(path)) => {
-            tracing::info!("Snapshot {} taken for a learner", path.display());
-            // The learner may be gone.
-            let _ = done.send(path);
+            let file = Arc::new(SnapshotFile::open(&path)?);
+            tracing::info!("Snapshot {} taken for {} learner(s)", path.display(), waiting.len());
+            for done in waiting {
+                // The learner may be gone.
+                let _ = done.send(Arc::clone(&file));
+            }
             Ok(())
         }
         Ok(None) => Ok(()),

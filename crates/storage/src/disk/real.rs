@@ -58,6 +58,16 @@ fn end_of_data(file: &File, from: u64, to: u64) -> io::Result<u64> {
     Ok(from)
 }
 
+impl RealDisk {
+    /// All there is in an open file.
+    pub(crate) fn contents(file: &File) -> io::Result<Contents> {
+        if file.metadata()?.len() == 0 {
+            return Ok(Contents::Owned(Vec::new()));
+        }
+        Mapped::new(file).map(Contents::Mapped)
+    }
+}
+
 impl Disk for RealDisk {
     type File = RealFile;
 
@@ -87,11 +97,7 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Contents> {
-        let file = File::open(path)?;
-        if file.metadata()?.len() == 0 {
-            return Ok(Contents::Owned(Vec::new()));
-        }
-        Mapped::new(&file).map(Contents::Mapped)
+        Self::contents(&File::open(path)?)
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {

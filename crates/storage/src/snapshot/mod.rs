@@ -9,6 +9,7 @@
 //!
 //! The checksums are those of the stream before compression. Follows Java's `FileSnap` and `SnapStream`.
 
+mod file;
 mod reader;
 mod snappy;
 mod writer;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 use zabd_jute::Zxid;
 
+pub use file::SnapshotFile;
 pub use reader::{LoadedSnapshot, load, looks_whole};
 pub use writer::{SealedSnapshot, SnapshotWriter};
 

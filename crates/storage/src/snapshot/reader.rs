@@ -69,19 +69,19 @@ fn compression_of(path: &Path) -> Compression {
     Compression::of_name(path.file_name().and_then(|name| name.to_str()).unwrap_or_default())
 }
 
-fn io_error(path: &Path, source: std::io::Error) -> SnapshotError {
+pub(super) fn io_error(path: &Path, source: std::io::Error) -> SnapshotError {
     SnapshotError::Io { action: "read", path: path.to_owned(), source }
 }
 
 /// Where a stream breaks, and how.
-type Broken = (usize, &'static str);
+pub(super) type Broken = (usize, &'static str);
 
-fn damaged(path: &Path, (offset, what): Broken) -> SnapshotError {
+pub(super) fn damaged(path: &Path, (offset, what): Broken) -> SnapshotError {
     SnapshotError::Damaged { path: path.to_owned(), offset: offset as u64, what }
 }
 
 /// Finds the body and reads what stands behind it.
-fn split(contents: &[u8]) -> Result<(Range<usize>, SnapshotTrailer), Broken> {
+pub(super) fn split(contents: &[u8]) -> Result<(Range<usize>, SnapshotTrailer), Broken> {
     if !contents.starts_with(&HEADER[..4]) {
         return Err((0, "no snapshot header"));
     }

@@ -297,7 +297,8 @@ impl Quorum {
             Effect::Send { link, bytes } => self.push_bytes(link, &packets[bytes]),
             Effect::SendLog { link, after, upto } => self.push(link, Item::Log(after, upto)),
             Effect::SendSnapshot { link } => {
-                if let Some(image) = self.images.lock().remove(&link) {
+                let image = self.images.lock().remove(&link);
+                if let Some(image) = image {
                     self.push(link, Item::Image(image));
                 }
             }
@@ -350,7 +351,11 @@ impl Quorum {
 
     /// A snapshot for a learner has begun; it can be sent when it is whole.
     pub fn begin_image(&self, link: LinkId, image: Image) {
-        self.images.lock().insert(link, image);
+        // Nobody would ever take the image of a connection that is gone, and its file would stay open.
+        let queues = self.queues.lock();
+        if queues.contains_key(&link) {
+            self.images.lock().insert(link, image);
+        }
     }
 
     fn push_bytes(&self, link: LinkId, bytes: &[u8]) {
@@ -453,6 +458,7 @@ pub(crate) fn open_link(
 /// The connection is gone, whichever direction found out.
 pub(crate) fn close_link(shared: &Shared, link: LinkId) {
     let queue = shared.quorum.queues.lock().remove(&link);
+    shared.quorum.images.lock().remove(&link);
     if let Some(queue) = queue {
         tracing::debug!("The connection with {} on the quorum port is closed", queue.peer);
         queue.close();

@@ -13,7 +13,7 @@ use zabd_jute::quorum::{FromLeader, SNAPSHOT_SIGNATURE};
 use zabd_jute::{Writer, Zxid};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::Records;
-use zabd_storage::snapshot;
+use zabd_storage::snapshot::SnapshotFile;
 use zabd_zab::effect::LinkId;
 
 use super::alive::Alive;
@@ -95,18 +95,27 @@ async fn write(shared: &Shared, out: &mut Outgoing<'_>, item: Item, queue: &Queu
             write_log(shared, out, after, upto).await?;
         }
         Item::Image(image) => {
-            let path = out.alive.during(image.whole()).await;
-            let path = path.ok_or("the snapshot for a learner could not be written")?;
-            let loading = tokio::task::spawn_blocking(move || snapshot::load(&RealDisk, &path));
-            let loaded = out.alive.during(loading).await.map_err(|error| error.to_string())?;
-            let loaded = loaded.map_err(|error| crate::launch::with_causes(&error))?;
-            for chunk in loaded.body().chunks(WRITE_BYTES) {
-                out.write(chunk).await?;
-            }
+            let file = out.alive.during(image.whole()).await;
+            let file = file.ok_or("the snapshot for a learner could not be written")?;
+            write_image(out, &file).await?;
             out.write(SNAPSHOT_SIGNATURE).await?;
         }
     }
     Ok(true)
+}
+
+/// A snapshot, of which there is one piece in memory at a time: the other side may take it slowly, or not at all.
+async fn write_image(out: &mut Outgoing<'_>, file: &Arc<SnapshotFile>) -> Result<(), String> {
+    let mut at = 0;
+    while at < file.body_bytes() {
+        let reading = Arc::clone(file);
+        let reading = tokio::task::spawn_blocking(move || reading.read(at, WRITE_BYTES));
+        let piece = out.alive.during(reading).await.map_err(|error| error.to_string())?;
+        let piece = piece.map_err(|error| crate::launch::with_causes(&error))?;
+        out.write(&piece).await?;
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// Records out of the log, each as a proposal and its commit.

@@ -1,0 +1,93 @@
+"""Whoever reaches the quorum port of a leader and does not behave as a server does: what that can cost, and what an operator reads."""
+
+import contextlib
+import re
+import socket
+import struct
+
+from harness import wire
+
+from . import members
+
+OBSERVER_INFO, LEADER_INFO, ACK_EPOCH, SNAP = 16, 17, 18, 15
+NODES, NODE_BYTES = 64, 1_000_000
+ROUNDS, STRANGERS = 4, 10
+# All of them together, and less than half of one snapshot.
+GROWTH_BYTES_MAX = 30_000_000
+
+
+def packet(kind, zxid, data):
+    """`QuorumPacket` without identities."""
+    return bytes(wire.Writer().int(kind).long(zxid).buffer(data).int(-1).bytes)
+
+
+def take(stranger, count):
+    """So many bytes, and no more."""
+    taken = b""
+    while len(taken) < count:
+        more = stranger.recv(count - len(taken))
+        assert more, "the connection was closed"
+        taken += more
+    return taken
+
+
+def take_packet(stranger):
+    """Kind, zxid and data of a packet without identities."""
+    kind, zxid, length = struct.unpack(">iqi", take(stranger, 16))
+    data = take(stranger, max(length, 0))
+    assert take(stranger, 4) == b"\xff" * 4
+    return kind, zxid, data
+
+
+def connect(port, patience=30):
+    """A connection that takes little before somebody reads."""
+    stranger = socket.socket()
+    stranger.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stranger.settimeout(patience)
+    stranger.connect(("127.0.0.1", port))
+    return stranger
+
+
+def ask_for_a_snapshot(port, number):
+    """An observer that has lost what it had."""
+    stranger = connect(port)
+    info = struct.pack(">qiq", number, 0x10000, 0)
+    stranger.sendall(packet(OBSERVER_INFO, 1 << 32, info))
+    kind, zxid, _ = take_packet(stranger)
+    assert kind == LEADER_INFO
+    stranger.sendall(packet(ACK_EPOCH, 0, struct.pack(">i", zxid >> 32)))
+    return stranger
+
+
+def resident_bytes(server):
+    """What the process holds in memory, files that it has mapped included."""
+    with open(f"/proc/{server.process.pid}/status") as status:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
+
+
+def test_learners_that_do_not_read_cost_a_leader_no_memory(tmp_path):
+    """Forty that ask for a snapshot of 64 MB and leave it at that; with each ten of them the tree is another one."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble, contextlib.ExitStack() as strangers:
+        leader = ensemble.leader()
+        server = ensemble.members[leader]
+        session = wire.Session(server.port, members.SESSION_MS)
+        for number in range(NODES):
+            assert session.create(f"/large-{number}", bytes(NODE_BYTES)).err == 0
+        before = resident_bytes(server)
+        for turn in range(ROUNDS):
+            assert session.create(f"/turn-{turn}", b"").err == 0
+            numbers = range(1000 + turn * STRANGERS, 1000 + (turn + 1) * STRANGERS)
+            asking = [strangers.enter_context(ask_for_a_snapshot(ensemble.ports[leader][1], each)) for each in numbers]
+            for stranger in asking:
+                assert take_packet(stranger)[0] == SNAP
+                # It has begun to leave.
+                take(stranger, 100_000)
+        grown = resident_bytes(server) - before
+        assert grown < GROWTH_BYTES_MAX, f"{grown} bytes more"
+        taken = [line for line in server.log_text().splitlines() if "taken for" in line]
+        assert ROUNDS <= len(taken) <= 3 * ROUNDS, taken
+        # A member comes back all the same.
+        other = ensemble.members[ensemble.others(leader)[0]]
+        other.kill()
+        other.start()
+        ensemble.assert_equal_trees()
