@@ -6,6 +6,7 @@ import socket
 import struct
 
 from harness import wire
+from harness.waiting import eventually
 
 from . import members
 
@@ -91,3 +92,31 @@ def test_learners_that_do_not_read_cost_a_leader_no_memory(tmp_path):
         other.kill()
         other.start()
         ensemble.assert_equal_trees()
+
+
+def test_whoever_is_refused_is_named_once(tmp_path):
+    """Somebody who speaks another protocol, and somebody who calls itself by the leader's number, again and again."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        leader = ensemble.leader()
+        server, port = ensemble.members[leader], ensemble.ports[leader][1]
+        addresses = []
+        double = packet(OBSERVER_INFO, 0, struct.pack(">qiq", leader, 0x10000, 0))
+        for said in [b"GET / HTTP/1.1\r\nHost: zabd\r\n\r\n", double] * 5:
+            with connect(port) as stranger:
+                addresses.append("%s:%d" % stranger.getsockname())
+                stranger.sendall(said)
+                with contextlib.suppress(ConnectionResetError):
+                    assert stranger.recv(1) == b""
+        session = wire.Session(server.port, members.SESSION_MS)
+        assert session.create("/goes-on", b"").err == 0
+        line = re.compile(r"WARN .*Closing the connection of (\S+) to the quorum port: (.*)")
+        # The log is written by a thread of its own.
+        eventually(lambda: len(line.findall(server.log_text())) >= 2, what="two lines")
+        named = line.findall(server.log_text())
+        assert [why for _, why in named] == [
+            "it announces a field of 774966538 bytes, and 2097150 are allowed; hint: jute.maxbuffer must be the same on all "
+            "servers, and nobody else must reach the quorum port",
+            "it calls itself by this server's own id; hint: two servers have the same myid, or the address of one stands at "
+            "the other's server.N line",
+        ], named
+        assert [who for who, _ in named] == addresses[:2], "each of them is told once, when it comes first"

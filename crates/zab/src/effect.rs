@@ -133,6 +133,47 @@ pub enum Reason {
     CannotCut,
 }
 
+/// Why somebody who has connected to the quorum port is turned away, in words for an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Refusal {
+    /// Before it is answered, a learner says one short thing.
+    #[error(
+        "it says more than who it is before anybody leads; hint: let only servers of this ensemble reach the quorum port"
+    )]
+    TooMuch,
+    /// Places for learners that find their leader early are limited.
+    #[error(
+        "too many wait for this server to lead already; hint: let only servers of this ensemble reach the quorum port"
+    )]
+    TooMany,
+    /// What it says is not what a learner says.
+    #[error(
+        "what it says is no learner's packet, or comes out of turn; hint: let only servers of this ensemble reach the quorum \
+         port"
+    )]
+    NoLearner,
+    /// Before 3.4 there was another handshake.
+    #[error("it speaks the protocol of releases before 3.4; hint: upgrade that server")]
+    OldProtocol,
+    /// It must not be led by somebody with an older configuration.
+    #[error(
+        "the configuration it holds is newer than this leader's; hint: compare the dynamic configuration files of both servers"
+    )]
+    NewerConfiguration,
+    /// Two servers have the same id.
+    #[error(
+        "it calls itself by this server's own id; hint: two servers have the same myid, or the address of one stands at the \
+         other's server.N line"
+    )]
+    OwnId,
+    /// No leader can have a newer one.
+    #[error(
+        "it has promised the last epoch there is; hint: move that server's data directories away and let it take its state \
+         from the others"
+    )]
+    LastEpoch,
+}
+
 /// What is to be done. See the module's description.
 #[derive(Debug)]
 pub enum Effect {
@@ -184,6 +225,13 @@ pub enum Effect {
     SendSnapshot {
         /// To whom.
         link: LinkId,
+    },
+    /// Tell an operator why a connection is about to be closed.
+    Refuse {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        why: Refusal,
     },
     /// Close a connection when everything before this has been sent.
     Close {
@@ -323,6 +371,11 @@ impl Effects {
     /// Adds one.
     pub fn push(&mut self, effect: Effect) {
         self.list.push(effect);
+    }
+
+    /// Turns somebody away.
+    pub(crate) fn refuse(&mut self, link: LinkId, why: Refusal) {
+        self.list.extend([Effect::Refuse { link, why }, Effect::Close { link }]);
     }
 
     /// Sends a packet to one learner.

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
-use crate::effect::{Effect, Effects, Instant, LinkId, Note, Timing};
+use crate::effect::{Effect, Effects, Instant, LinkId, Note, Refusal, Timing};
 use crate::history::Membership;
 use crate::learner::Learner;
 
@@ -249,7 +249,10 @@ impl ObserverMaster {
                 out.push(Effect::Revalidate { link, session, timeout_ms });
             }
             Some(Ok(None)) if stage == Stage::Serving => (),
-            _ => self.drop_observer(link, out),
+            _ => {
+                out.push(Effect::Refuse { link, why: Refusal::NoLearner });
+                self.drop_observer(link, out);
+            }
         }
     }
 

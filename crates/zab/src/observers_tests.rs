@@ -301,7 +301,8 @@ fn only_observers_are_served_each_once_and_while_they_are_heard() {
     let info = LearnerInfo { server: ServerId(2), protocol_version: Some(0x10000), config_version: None };
     let kind = LearnerKind::Follower;
     follower.say(LinkId(7), &FromLearner::Info { kind, accepted: Epoch(1), info: Some(info) });
-    assert_eq!(follower.told(), ["Close { link: LinkId(7) }"]);
+    let refused = ["Refuse { link: LinkId(7), why: NoLearner }", "Close { link: LinkId(7) }"];
+    assert_eq!(follower.told(), refused);
     follower.come_with(OBSERVER, 4, at(1, 10));
     follower.introduce(LinkId(8), 4);
     assert_eq!(follower.told(), ["Close { link: LinkId(2) }", "8 <- LEADERINFO 2"]);

@@ -27,7 +27,9 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, Notification, PeerState, Touch};
 use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 
-use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason, Testing, Timing};
+use crate::effect::{
+    DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason, Refusal, Testing, Timing,
+};
 use crate::election::{self, Answers, Decision, Election, Standing};
 use crate::history::History;
 use crate::leader::{self, Leader};
@@ -361,7 +363,8 @@ impl Peer {
                 {
                     self.callers.insert(link, Caller { since: now, said: Vec::new() });
                 }
-                _ => out.push(Effect::Close { link }),
+                State::Retired => out.push(Effect::Close { link }),
+                _ => out.refuse(link, Refusal::TooMany),
             },
             Input::ObserverAccepted { link } => self.on_observer_accepted(now, link, out),
             Input::ObserverAnswered { link, answer } => {
@@ -418,7 +421,7 @@ impl Peer {
         }
         self.callers.remove(&link);
         self.observing_callers.remove(&link);
-        out.push(Effect::Close { link });
+        out.refuse(link, Refusal::TooMuch);
     }
 
     fn learn(&mut self, now: Instant, input: learner::Input, out: &mut Effects) {

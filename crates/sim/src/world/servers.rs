@@ -339,6 +339,7 @@ impl World {
                     self.send_from(at, link.0, Message::Image(image));
                 }
             }
+            Effect::Refuse { link, why } => tell!(self, "{} refuses connection {}: {why}", at + 1, link.0),
             Effect::Close { link } => {
                 if let Some(end) = self.own_end(link.0, at) {
                     self.close(link.0, end);

@@ -22,7 +22,7 @@ use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::{Leader, Phase};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Refusal};
 
 /// How long an established leader reigns, at least, before it makes way for a voter that has promised a newer epoch.
 pub(super) const REIGN_MS_MIN: i64 = 5000;
@@ -38,17 +38,10 @@ impl Leader {
         info: Option<LearnerInfo>,
         out: &mut Effects,
     ) {
-        let config_version = self.config_version();
-        let is_first = self.learners[&link].stage == Stage::Unknown;
-        // Before 3.4 there was another handshake; a learner whose configuration is newer than this leader's must
-        // not be led by it.
-        let acceptable = info.filter(|info| {
-            info.protocol_version.is_some() && info.config_version.is_none_or(|its| its <= config_version)
-        });
-        let Some(info) = acceptable.filter(|info| is_first && info.server != self.me) else {
-            self.drop_learner(link, out);
-            return;
-        };
+        let Some(info) = info else { return self.refuse(link, Refusal::OldProtocol, out) };
+        if let Some(why) = self.objection(link, info) {
+            return self.refuse(link, why, out);
+        }
         self.drop_predecessor(link, info, out);
         let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
         learner.server = Some(info.server);
@@ -58,8 +51,7 @@ impl Leader {
         if self.phase == Phase::CollectingPromises {
             if self.is_member(info.server) {
                 if Epoch::LAST <= accepted {
-                    self.drop_learner(link, out);
-                    return;
+                    return self.refuse(link, Refusal::LastEpoch, out);
                 }
                 self.epoch = self.epoch.max(accepted.next());
             }
@@ -74,6 +66,20 @@ impl Leader {
         } else if self.phase > Phase::PromisingItself {
             self.tell_epoch(link, out);
         }
+    }
+
+    /// Why somebody who says that it is this learner cannot be led here. Before 3.4 there was another handshake; a learner
+    /// whose configuration is newer than this leader's must not be led by it.
+    fn objection(&self, link: LinkId, info: LearnerInfo) -> Option<Refusal> {
+        let config_version = self.config_version();
+        [
+            (info.protocol_version.is_none(), Refusal::OldProtocol),
+            (info.config_version.is_some_and(|its| config_version < its), Refusal::NewerConfiguration),
+            (self.learners[&link].stage != Stage::Unknown, Refusal::NoLearner),
+            (info.server == self.me, Refusal::OwnId),
+        ]
+        .into_iter()
+        .find_map(|(holds, why)| holds.then_some(why))
     }
 
     /// A reign has a quorum without the voter that asks for a newer one. It may end now and then, not each time: the voter may
@@ -137,8 +143,7 @@ impl Leader {
     ) {
         let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
         if learner.stage != Stage::Told {
-            self.drop_learner(link, out);
-            return;
+            return self.refuse(link, Refusal::NoLearner, out);
         }
         learner.stage = Stage::Promised;
         learner.last_zxid = last_zxid;

@@ -36,7 +36,7 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, Ses
 
 pub(crate) use self::broadcast::is_still_voter;
 use self::link::{Learner, Stage};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing};
 use crate::history::History;
 use crate::quorum::Quorums;
 
@@ -388,7 +388,7 @@ impl Leader {
         let mut reader = Reader::with_limits(packet, self.limits);
         let decoded = QuorumPacket::decode(&mut reader).ok().map(FromLearner::decode);
         let Some(Ok(decoded)) = decoded else {
-            self.drop_learner(link, out);
+            self.refuse(link, Refusal::NoLearner, out);
             return;
         };
         match decoded {
@@ -400,7 +400,7 @@ impl Leader {
             }
             Some(FromLearner::Ack { zxid }) => self.on_ack(now, link, zxid, out),
             // Nothing else is a learner's to say in the handshake; later, but before it is in step, it is ignored.
-            _ if learner.stage < Stage::Synchronising => self.drop_learner(link, out),
+            _ if learner.stage < Stage::Synchronising => self.refuse(link, Refusal::NoLearner, out),
             _ if learner.stage < Stage::InStep => (),
             Some(FromLearner::Ping { touched, .. }) => {
                 for touch in touched {
@@ -424,6 +424,12 @@ impl Leader {
             out.push(Effect::Close { link });
             self.forget(link, out);
         }
+    }
+
+    /// The same, and an operator hears why.
+    fn refuse(&mut self, link: LinkId, why: Refusal, out: &mut Effects) {
+        out.push(Effect::Refuse { link, why });
+        self.drop_learner(link, out);
     }
 
     fn forget(&mut self, link: LinkId, out: &mut Effects) {

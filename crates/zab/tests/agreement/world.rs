@@ -475,6 +475,9 @@ impl World {
                 image.retain(|zxid| *zxid <= upto);
                 self.send(link, at, Message::Snapshot(image));
             }
+            Effect::Refuse { link, why } => {
+                tell!("{} refuses connection {}: {why}", self.servers[at].id, link.0);
+            }
             Effect::Close { link } => self.close(link, at),
             Effect::Append { zxid, entry } => {
                 self.servers[at].queue.push_back(DiskOperation::Append(zxid, entry));

@@ -28,6 +28,11 @@ impl<'a> Alive<'a> {
         Self { shared, link, side, due: Instant::now() + EVERY }
     }
 
+    /// Of which.
+    pub(super) fn link(&self) -> LinkId {
+        self.link
+    }
+
     /// Something else begins.
     pub(super) fn begin(&mut self) {
         self.due = Instant::now() + EVERY;

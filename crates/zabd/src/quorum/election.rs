@@ -48,12 +48,8 @@ pub(super) fn accept(shared: Shared, socket: TcpStream) {
                 let InitialMessage { server, addresses, .. } = message;
                 open(&shared, socket, rest, |conn| Input::Introduced { conn, server, addresses });
             }
-            Ok(Err(problem)) => {
-                tracing::warn!("Closing the connection of {address} to the election port: {problem}");
-            }
-            Err(_) => tracing::warn!(
-                "Closing the connection of {address} to the election port: it does not say who it is"
-            ),
+            Ok(Err(problem)) => shared.quorum.complaints.tell("election", &address, &problem),
+            Err(_) => shared.quorum.complaints.tell("election", &address, "it does not say who it is"),
         }
     });
 }
@@ -93,10 +89,7 @@ async fn carry(
 ) {
     loop {
         if let Err(problem) = deliver(&shared, conn, &mut bytes) {
-            tracing::warn!(
-                "Closing the connection of {} to the election port: {problem}",
-                address_of(&socket)
-            );
+            shared.quorum.complaints.tell("election", &address_of(&socket), &problem);
             break;
         }
         tokio::select! {

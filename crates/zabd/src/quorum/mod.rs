@@ -15,9 +15,11 @@
 //! name that does not resolve yet is a peer that is not there yet.
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`] and
-//! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached).
+//! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached),
+//! [`complaints`] (why connections are closed).
 
 mod alive;
+mod complaints;
 mod dial;
 mod election;
 mod listen;
@@ -46,6 +48,7 @@ use zabd_zab::{leader, links, peer};
 use crate::driver::Driver;
 use crate::snapshotter::{Image, Snapshotter};
 
+use complaints::Complaints;
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
 
@@ -201,6 +204,7 @@ pub struct Quorum {
     queues: Mutex<BTreeMap<LinkId, Arc<Queue>>>,
     /// Snapshots that are being taken for learners.
     images: Mutex<BTreeMap<LinkId, Image>>,
+    complaints: Complaints,
     next_id: AtomicU64,
     snapshotter: Snapshotter,
     me: ServerId,
@@ -253,6 +257,7 @@ impl Quorum {
             peers: Mutex::default(),
             queues: Mutex::default(),
             images: Mutex::default(),
+            complaints: Complaints::default(),
             next_id: AtomicU64::new(1),
             snapshotter,
             me,
@@ -302,6 +307,7 @@ impl Quorum {
                     self.push(link, Item::Image(image));
                 }
             }
+            Effect::Refuse { link, why } => self.complain(link, &why),
             Effect::Close { link } => {
                 self.images.lock().remove(&link);
                 self.queues.lock().get(&link).into_iter().for_each(|queue| queue.close());
@@ -355,6 +361,14 @@ impl Quorum {
         let queues = self.queues.lock();
         if queues.contains_key(&link) {
             self.images.lock().insert(link, image);
+        }
+    }
+
+    /// Says why a connection on the quorum port is closed, of each machine once a minute.
+    fn complain(&self, link: LinkId, why: &(impl std::fmt::Display + ?Sized)) {
+        let queue = self.queues.lock().get(&link).cloned();
+        if let Some(queue) = queue {
+            self.complaints.tell("quorum", &queue.peer, why);
         }
     }
 

@@ -8,9 +8,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use zabd_jute::quorum::{FromLeader, PacketKind, QuorumPacket, SnapshotStream};
+use zabd_jute::quorum::{FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
 use zabd_jute::txn::Entry;
-use zabd_jute::{Limits, Reader, Zxid};
+use zabd_jute::{DecodeError, Limits, Reader, Zxid};
 use zabd_replica::Input;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
@@ -43,7 +43,7 @@ pub(super) async fn run(
     match result {
         // What is left unread would make the kernel throw away what is on its way to the other side.
         None => drop(timeout(FAREWELL_MAX, tokio::io::copy(&mut socket, &mut tokio::io::sink())).await),
-        Some(Err(problem)) => tracing::warn!("Closing a connection on the quorum port: {problem}"),
+        Some(Err(problem)) => shared.quorum.complain(link, &problem),
         Some(Ok(())) => (),
     }
     close_link(&shared, link);
@@ -88,7 +88,9 @@ fn take_packets(
     inputs: &mut Vec<Input>,
 ) -> Result<Option<Zxid>, String> {
     let limits = shared.options.limits;
-    while let Some(length) = QuorumPacket::length(bytes, limits).map_err(|error| error.to_string())? {
+    while let Some(length) =
+        QuorumPacket::length(bytes, limits).map_err(|error| undecodable(error, limits))?
+    {
         let packet = bytes.split_to(length).freeze();
         let snap = if side == Side::Learner { examine(&packet)? } else { None };
         inputs.push(Input::Peer(Box::new(peer::Input::Packet { link, packet })));
@@ -97,6 +99,17 @@ fn take_packets(
         }
     }
     Ok(None)
+}
+
+fn undecodable(error: PacketError, limits: Limits) -> String {
+    let PacketError::Undecodable(DecodeError::UnreasonableLength { length, .. }) = error else {
+        return crate::launch::with_causes(&error);
+    };
+    format!(
+        "it announces a field of {length} bytes, and {} are allowed; hint: jute.maxbuffer must be the same on all servers, and \
+         nobody else must reach the quorum port",
+        limits.field_bytes_max
+    )
 }
 
 /// Looks into what must be known before the packet is taken for what it says: whether a snapshot follows, and whether a

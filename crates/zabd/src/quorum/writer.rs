@@ -75,9 +75,7 @@ async fn carry(shared: &Shared, out: &mut Outgoing<'_>, queue: &Queue) {
                     let _ = out.socket.shutdown().await;
                     return;
                 }
-                Err(problem) => {
-                    return tracing::warn!("Closing a connection on the quorum port: {problem}");
-                }
+                Err(problem) => return shared.quorum.complain(out.alive.link(), &problem),
             }
         }
     }
