@@ -1,4 +1,6 @@
-"""What the log of a Java 3.8 follower may lack, or hold twice, and how it is known that this was its own doing.
+"""What Java's own mistakes leave in its files, and how it is known that they were its own.
+
+Java 3.8: a follower's log may lack something, or hold it twice.
 
 A follower's log writer acknowledges over the connection to its leader. When the leader goes, the end of the role may take that
 connection away in between: the writer ends over a null pointer, with everything that was still to be written, while the tree in
@@ -10,6 +12,10 @@ log is replayed on the tree to which the role's last commits are still being app
 of a record that two threads are at.
 
 ZOOKEEPER-4409 and 4712, mended in 3.9.3 and in no 3.8.
+
+Java 3.9.5: a follower that comes into step with a leader that reigns already logs that epoch's transactions first, and writes
+the epoch behind them (ZOOKEEPER-4643). Killed in between it does not start again. What it has logged is committed, so it has
+joined that epoch.
 """
 
 import re
@@ -18,6 +24,7 @@ import struct
 LOG_WRITER_ENDED = re.compile(
     r'Severe unrecoverable error, from thread : SyncThread:\d+\n'
     r'java\.lang\.NullPointerException: Cannot invoke "java\.net\.Socket\.isClosed\(\)" because "this\.learner\.sock" is null')
+EPOCH_LEFT_BEHIND = re.compile(r"The current epoch, [0-9a-f]+, is older than the last zxid, (\d+)")
 WRITTEN_AGAIN = re.compile(r"FileTxnLog - Current zxid (\d+) is <= (\d+) for ")
 DIGEST_AT = re.compile(r"(?:[Vv]alue:|on txn: -?\d+,-?\d+,)(\d+)")
 FILE_HEADER_BYTES = 16

@@ -1,4 +1,4 @@
-"""What a storm excuses Java 3.8.0 for is found in its files, and only that."""
+"""What a storm excuses Java for is found in its files and words, and only that."""
 
 from harness.places import GOLDEN
 
@@ -65,6 +65,12 @@ def test_a_doubt_counts_unless_its_record_was_written_twice():
         assert not java_log.is_written_twice(line.format(188978561072), log)
         assert not java_log.is_written_twice(line.format(188978561025), "")
     assert not java_log.is_written_twice("Digests are not matching: DigestMismatch { zxid: Zxid(188978561025) }", log)
+
+
+def test_an_epoch_that_was_not_written_is_known_by_its_words():
+    """As Java 3.9.5 said it in a storm."""
+    said = "Caused by: java.io.IOException: The current epoch, 45, is older than the last zxid, 300647710807\n"
+    assert int(java_log.EPOCH_LEFT_BEHIND.search(said).group(1)) >> 32 == 0x46
 
 
 def test_a_role_ends_before_the_next_election():
