@@ -220,7 +220,10 @@ impl Learner {
         self.committed = last;
         self.phase = Phase::Synchronising;
         self.deadline = now.after_ms(self.timing.init_ms());
-        while let Some(packet) = self.held.pop_front() {
+        // One of them may end the role; what is behind it would be logged without what is between.
+        while self.phase != Phase::Left
+            && let Some(packet) = self.held.pop_front()
+        {
             self.on_packet(packet, out);
         }
     }

@@ -1,4 +1,5 @@
-//! A learner and its connection: attempts that fail in one way or another, and a leader that takes long.
+//! A learner and its connection: attempts that fail in one way or another, a leader that takes long, and what comes behind
+//! the end of the role.
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, LearnerKind};
@@ -39,7 +40,7 @@ impl Stage {
             current: Epoch(0),
             configuration: Configuration::parse("server.3=a:1:2:participant").unwrap(),
             next: None,
-            reconfig: false,
+            reconfig: true,
             history: History::new(Zxid::ZERO),
             vouches: true,
             needs_snapshot: false,
@@ -59,6 +60,15 @@ impl Stage {
         let mut bytes = Vec::new();
         packet.encode(&mut Writer::new(&mut bytes));
         self.step(Input::Packet { packet: Bytes::from(bytes) });
+    }
+
+    /// A leader that is there sends its tree, which ends here.
+    fn hear_of_a_snapshot(&mut self, zxid: Zxid) {
+        self.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+        self.hear(&FromLeader::LeaderInfo { epoch: Epoch(1), protocol_version: 0x10000 });
+        self.step(Input::Persisted(Durable::Accepted(Epoch(1))));
+        self.hear(&FromLeader::Snap { zxid });
+        self.asked();
     }
 
     /// What was asked for since the last time, nothing of what is said.
@@ -155,11 +165,7 @@ fn what_comes_of_an_earlier_attempt_is_nothing_to_a_later_one() {
 #[test]
 fn a_leader_lives_while_its_snapshot_comes() {
     let mut stage = Stage::follower();
-    stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
-    stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(1), protocol_version: 0x10000 });
-    stage.step(Input::Persisted(Durable::Accepted(Epoch(1))));
-    stage.hear(&FromLeader::Snap { zxid: Zxid(0x1_0000_0000) });
-    stage.asked();
+    stage.hear_of_a_snapshot(Epoch(1).first_zxid());
     for _ in 0..10 {
         stage.now = stage.now.after_ms(TIMING.init_ms() - 1);
         stage.step(Input::Timer);
@@ -169,4 +175,24 @@ fn a_leader_lives_while_its_snapshot_comes() {
     stage.now = stage.now.after_ms(TIMING.init_ms());
     stage.step(Input::Timer);
     assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderLost)"], "nothing more came");
+}
+
+/// A reconfiguration among what came while the snapshot was adopted gives somebody else the lead. What is in front of it waits
+/// to be logged, and would be missing under what is behind it.
+#[test]
+fn what_was_held_behind_the_end_of_the_role_is_not_logged() {
+    let at = |counter| Zxid::new(Epoch(1), counter);
+    let mut stage = Stage::follower();
+    stage.hear_of_a_snapshot(at(5));
+    stage.step(Input::SnapshotReceived);
+    stage.asked();
+    stage.hear(&FromLeader::NewLeader { zxid: Epoch(1).first_zxid(), config: None });
+    stage.hear(&FromLeader::Proposal { zxid: at(6), txn: b"x" });
+    stage.hear(&FromLeader::CommitAndActivate { zxid: at(6), leader: ServerId(2) });
+    stage.hear(&FromLeader::Proposal { zxid: at(7), txn: b"x" });
+    assert_eq!(stage.asked(), [""; 0], "the snapshot is being adopted");
+    stage.step(Input::Rebased { last: at(5) });
+    let ended = ["Close { link: LinkId(1) }", "Leave(Reconfigured { leader: ServerId(2) })"];
+    assert_eq!(stage.asked(), [&["Persist(Current(Epoch(1)))"][..], &ended].concat());
+    assert_eq!(stage.learner.into_history().last(), at(5));
 }
