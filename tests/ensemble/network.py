@@ -71,6 +71,10 @@ class Network:
         """Nothing that a says reaches b."""
         self._call(self.directions[a, b].is_open.clear)
 
+    def release(self, a, b):
+        """What a says reaches b again; what was held arrives."""
+        self._call(self.directions[a, b].is_open.set)
+
     def split(self, *groups):
         """Nobody reaches anybody of another group; who is in several groups reaches all of these."""
         for a, b in self.directions:

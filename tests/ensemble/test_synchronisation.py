@@ -22,17 +22,20 @@ PIPELINED_MAX = 200
 # More than a leader lets wait for a learner in step, 64 MiB, in fewer transactions than it has in memory when they are short.
 LONG_BYTES, LONG_COUNT = 900_000, 80
 UNKNOWN = "/unknown-to-others"
+UNDER_WAY, BEHIND = "/under-way", "/behind"
 CONFIG = {"maxSessionTimeout": 120_000, "initLimit": 60}
+# A follower that is not heard counts as there for longer than the test takes.
+PATIENT = {"syncLimit": 120}
 PAIRS = [("zabd", "java38"), ("zabd", "java395"), ("java38", "zabd"), ("java395", "zabd")]
 
 
 class Trio:
     """Two members of the leader's kind, and the learner."""
 
-    def __init__(self, leading, learning, directory):
+    def __init__(self, leading, learning, directory, config=None):
         self.leading = leading
         self.ensemble = members.Ensemble(
-            [leading, leading, learning], directory, config=CONFIG, has_network=True)
+            [leading, leading, learning], directory, config={**CONFIG, **(config or {})}, has_network=True)
         self.recorder = Recorder(self.ensemble.network)
         self.learner = self.ensemble.members[SUBJECT]
 
@@ -95,10 +98,7 @@ class Trio:
         session = wire.Session(self.learner.port, CONFIG["maxSessionTimeout"])
         for other in (1, 2):
             self.ensemble.network.hold(SUBJECT, other)
-        for number in range(FEW):
-            session.submit(wire.CREATE, wire.create_body(f"{UNKNOWN}-{number}"))
-        last = f"{UNKNOWN}-{FEW - 1}".encode()
-        eventually(lambda: last in newest_log(self.learner), SECONDS_MAX, what="the proposals in the log")
+        submit(session, UNKNOWN, self.learner)
         self.learner.kill()
         for other in (1, 2):
             self.ensemble.network.cut(SUBJECT, other)
@@ -119,6 +119,14 @@ class Trio:
             assert not [node["path"] for node in nodes if node["path"].startswith(UNKNOWN)]
 
 
+def submit(session, prefix, server):
+    """A few creations, which are in a member's log; nobody waits for answers."""
+    for number in range(FEW):
+        session.submit(wire.CREATE, wire.create_body(f"{prefix}-{number}"))
+    last = f"{prefix}-{FEW - 1}".encode()
+    eventually(lambda: last in newest_log(server), SECONDS_MAX, what="the proposals in the log")
+
+
 def digests(server):
     """What a member has noted of its tree now and then, by zxid."""
     lines = four_letter_word(server.port, "hash").splitlines()
@@ -126,8 +134,8 @@ def digests(server):
 
 
 def newest_log(server):
-    logs = (server.data_dir / "version-2").glob("log.*")
-    return max(logs, key=lambda path: int(path.suffix[1:], 16)).read_bytes()
+    logs = sorted((server.data_dir / "version-2").glob("log.*"), key=lambda path: int(path.suffix[1:], 16))
+    return logs[-1].read_bytes() if logs else b""
 
 
 @pytest.fixture(name="trio")
@@ -206,3 +214,33 @@ def test_what_was_never_committed_is_cut_off(trio):
     trio.write(FEW)
     trio.come_back("SNAP")
     trio.assert_unknown()
+
+
+@pytest.mark.parametrize("learning", ["java38", "java395"])
+def test_who_comes_back_with_what_is_under_way_keeps_it(tmp_path, learning):
+    """Its leader goes on, and has what is newer. Nobody sends it what it has, nor tells it that this is committed: a follower of
+    Java ends over a commit that is not of the oldest proposal that it was sent."""
+    trio = Trio("zabd", learning, tmp_path, PATIENT)
+    with trio.ensemble:
+        if trio.ensemble.leader() == SUBJECT:
+            trio.learner.kill()
+            trio.ensemble.leader(among=(1, 2))
+            trio.learner.start()
+        leader, network = trio.ensemble.leader(), trio.ensemble.network
+        session = wire.Session(trio.ensemble.members[leader].port, CONFIG["maxSessionTimeout"])
+        for follower in trio.ensemble.others(leader):
+            network.hold(follower, leader)
+        submit(session, UNDER_WAY, trio.learner)
+        network.hold(leader, SUBJECT)
+        submit(session, BEHIND, trio.ensemble.members[leader])
+        before = len(trio.recorder.of(SUBJECT))
+        network.cut(SUBJECT, leader)
+        network.release(leader, SUBJECT)
+        network.release(SUBJECT, leader)
+        replies = [session.reply() for _ in range(2 * FEW)]
+        assert [reply.err for reply in replies] == [0] * (2 * FEW)
+        trio.assert_synchronised(before, "DIFF", 0)
+        assert trio.recorder.of(SUBJECT)[before].zxid == replies[FEW - 1].zxid, "it has all that was under way"
+        network.heal()
+        session.end()
+        trio.assert_same_everywhere()

@@ -76,6 +76,10 @@ mutations! {
         ProposalsBeforeUpToDateDropped,
         /// A change of configuration needs the old quorum only (ZOOKEEPER-1699).
         ChangedByOneQuorum,
+        /// A leader tells a follower of commits of what it came with.
+        KnownCommitsTold,
+        /// UPTODATE is sent to a follower that came with what is not committed yet.
+        UpToDateBeforeCommit,
     }
     /// `crates/zab/tests/election/mutations.rs`
     Election: {

@@ -91,6 +91,7 @@ impl Leader {
             let Some(upto) = self.newest_committable() else { break };
             self.commit(now, upto, out);
         }
+        self.let_serve(out);
         self.answer_asked(out);
         self.consider_hand_over(out);
     }
@@ -131,18 +132,18 @@ impl Leader {
         if upto <= self.committed {
             return;
         }
-        let registered = |is_follower: bool| {
+        let told = |is_follower: bool, zxid: Zxid| {
             let learners = self.learners.iter();
             let wanted =
-                learners.filter(move |(_, each)| each.is_registered() && each.is_follower() == is_follower);
+                learners.filter(move |(_, each)| each.is_told_of(zxid) && each.is_follower() == is_follower);
             wanted.map(|(link, _)| *link)
         };
-        let has_observers = registered(false).next().is_some();
+        let has_observers = told(false, upto).next().is_some();
         for logged in self.history.behind(self.committed).take_while(|logged| logged.zxid <= upto) {
-            out.tell_learners(registered(true), &FromLeader::Commit { zxid: logged.zxid });
+            out.tell_learners(told(true, logged.zxid), &FromLeader::Commit { zxid: logged.zxid });
             if has_observers {
                 let inform = FromLeader::Inform { zxid: logged.zxid, txn: &logged.entry };
-                out.tell_learners(registered(false), &inform);
+                out.tell_learners(told(false, logged.zxid), &inform);
             }
         }
         self.committed = upto;
@@ -161,7 +162,7 @@ impl Leader {
     ) {
         let leader = self.designated_leader(zxid, &configuration);
         let entry = self.history.entry(zxid).expect("an uncommitted proposal is in memory").clone();
-        for (link, learner) in self.learners.iter().filter(|(_, learner)| learner.is_registered()) {
+        for (link, learner) in self.learners.iter().filter(|(_, learner)| learner.is_told_of(zxid)) {
             if learner.is_follower() {
                 out.tell_learner(*link, &FromLeader::CommitAndActivate { zxid, leader });
             } else {
@@ -180,6 +181,11 @@ impl Leader {
             self.leave(Reason::Reconfigured { leader }, out);
         } else if !self.has_live_quorum(now) {
             self.leave(Reason::QuorumLost, out);
+        }
+        // Who came with the proposal is not told of its commit, and must hold what it makes: NEWLEADER will say.
+        let came_with = |(link, learner): (&LinkId, &super::Learner)| (zxid <= learner.tail).then_some(*link);
+        for link in self.learners.iter().filter_map(came_with).collect::<Vec<_>>() {
+            self.drop_learner(link, out);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use zabd_jute::quorum::LearnerKind;
 use zabd_jute::{Epoch, ServerId, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::effect::{Instant, Timing};
 
@@ -47,6 +48,9 @@ pub(super) struct Learner {
     pub(super) is_ahead: bool,
     /// Its log holds everything up to here. Counts only from [`Stage::InStep`] on.
     pub(super) acked: Zxid,
+    /// Where the log ended that it came with and keeps, if not all of that was committed: it is told of no commit up to here, and
+    /// serves when the last of them is.
+    pub(super) tail: Zxid,
     /// Since when what it lacks has been leaving for it.
     pub(super) sending_since: Option<Instant>,
     /// Since when it owes an acknowledgement.
@@ -66,6 +70,7 @@ impl Learner {
             has_promised: false,
             is_ahead: false,
             acked: Zxid::ZERO,
+            tail: Zxid::ZERO,
             sending_since: None,
             owes_since: None,
         }
@@ -88,6 +93,11 @@ impl Learner {
     /// Whether it acknowledges what is proposed, and was heard of lately.
     pub(super) fn is_live_follower(&self, now: Instant) -> bool {
         self.is_follower() && self.stage >= Stage::InStep && now <= self.patience
+    }
+
+    /// Whether the commit of what is there is news to it: a server of Java ends over one that it has no proposal for.
+    pub(super) fn is_told_of(&self, zxid: Zxid) -> bool {
+        self.is_registered() && (self.tail < zxid || is_on(Mutation::KnownCommitsTold))
     }
 
     /// Whether new traffic goes to it.

@@ -14,6 +14,12 @@
 //! anything of its epoch is given the epoch's first position, which covers all. Before that nobody may claim
 //! that position, and a learner that is ahead is told to cut, as Java's leader does.
 //!
+//! A learner that was led by this leader before comes with proposals that are still under way. It keeps them: its
+//! acknowledgement of NEWLEADER is one of them too. DIFF then names the last of them, none of their commits is
+//! sent, and UPTODATE, which says that all that it came with is committed, waits until that is so. (Java's leader
+//! has them cut off and sends them again; what a quorum counts on would be gone from a disk for a while, and Java's
+//! learner cuts badly where its log does not hold the place.)
+//!
 //! NEWLEADER is acknowledged when the learner has all of that on disk. A quorum of these acknowledgements
 //! makes the leader: its history is the epoch's initial history, and committed.
 
@@ -105,7 +111,11 @@ impl Leader {
     /// DIFF: what is behind `peer`, out of memory.
     fn send_difference(&mut self, now: Instant, link: LinkId, peer: Zxid, out: &mut Effects) {
         let settled = self.settled();
-        out.tell_learner(link, &FromLeader::Diff { zxid: settled });
+        let has_tail = self.phase == Phase::Broadcasting && settled < peer;
+        if has_tail {
+            self.learners.get_mut(&link).expect("the learner was just looked at").tail = peer;
+        }
+        out.tell_learner(link, &FromLeader::Diff { zxid: if has_tail { peer } else { settled } });
         self.send_settled(link, peer, settled, out);
         self.send_new_leader(now, link, settled.max(peer), out);
     }
@@ -207,14 +217,27 @@ impl Leader {
         learner.owes_since = learner.owes_since.map(|_| now);
         learner.patience = now.after_ms(self.timing.sync_ms());
         if self.phase == Phase::Broadcasting {
-            learner.stage = Stage::Serving;
-            out.tell_learner(link, &FromLeader::UpToDate);
+            self.let_serve(out);
             self.advance_commits(now, out);
         } else {
             if is_on(Mutation::UpToDateBeforeQuorum) {
                 out.tell_learner(link, &FromLeader::UpToDate);
             }
             self.consider_establishment(now, out);
+        }
+    }
+
+    /// Whoever is in step may serve as soon as all that it came with is committed.
+    pub(super) fn let_serve(&mut self, out: &mut Effects) {
+        if self.phase != Phase::Broadcasting {
+            return;
+        }
+        for (link, learner) in &mut self.learners {
+            let is_committed = learner.tail <= self.committed || is_on(Mutation::UpToDateBeforeCommit);
+            if learner.stage == Stage::InStep && is_committed {
+                learner.stage = Stage::Serving;
+                out.tell_learner(*link, &FromLeader::UpToDate);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! A leader whose learners take long to get what they lack.
+//! A leader whose learners take long to get what they lack, or come with what is not committed.
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
@@ -120,6 +120,59 @@ impl Stage {
         }
         self.out.clear();
         said
+    }
+
+    /// These follow from the start, and the reign begins.
+    fn reign_with(&mut self, followers: &[i64]) {
+        for id in followers {
+            self.follow(*id, LAST);
+        }
+        self.step(Input::Persisted(Durable::Current(Epoch(2))));
+        for id in followers {
+            self.say(*id, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+        }
+        assert!(self.leader.is_established());
+        self.out.clear();
+    }
+
+    /// Proposes so many.
+    fn propose(&mut self, count: u32) {
+        for _ in 0..count {
+            let zxid = self.leader.proposed().next();
+            self.step(Input::Propose { zxid, entry: Bytes::from_static(b"x"), configuration: None });
+        }
+    }
+
+    /// The leader's own disk has everything.
+    fn sync(&mut self) {
+        self.step(Input::Synced { upto: self.leader.proposed() });
+    }
+
+    /// Server `id`, whose link is gone, comes back over another one.
+    fn come_back(&mut self, id: i64, last_zxid: Zxid) {
+        self.step(Input::Closed { link: LinkId(id as u64) });
+        self.out.clear();
+        self.follow(id, last_zxid);
+    }
+
+    /// What one learner was told since the last time.
+    fn told(&mut self, id: i64) -> Vec<String> {
+        let bytes = std::mem::take(&mut self.out.bytes);
+        let told = self.out.list.drain(..).filter_map(|effect| match effect {
+            Effect::Send { link, bytes: part } if link == LinkId(id as u64) => {
+                let packet = QuorumPacket::decode(&mut Reader::new(&bytes[part])).unwrap();
+                Some(match FromLeader::decode(&packet).unwrap().unwrap() {
+                    FromLeader::Diff { zxid } => format!("DIFF {}", zxid.counter()),
+                    FromLeader::Proposal { zxid, .. } => format!("PROPOSAL {}", zxid.counter()),
+                    FromLeader::Commit { zxid } => format!("COMMIT {}", zxid.counter()),
+                    FromLeader::NewLeader { .. } => "NEWLEADER".into(),
+                    FromLeader::UpToDate => "UPTODATE".into(),
+                    other => format!("{other:?}"),
+                })
+            }
+            _ => None,
+        });
+        told.filter(|told| !told.starts_with("LeaderInfo")).collect()
     }
 
     /// Whether something was asked for since the last time.
@@ -400,4 +453,56 @@ fn a_leader_does_not_wait_for_voters_that_are_none_any_more() {
     stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
     stage.wait(2 * TIMING.tick_ms, None);
     assert!(stage.has(&Effect::Leave(Reason::QuorumLost)));
+}
+
+/// It was led by this leader a moment ago. Java's follower ends over a commit for which it was sent no proposal.
+#[test]
+fn who_comes_with_what_is_not_committed_keeps_it_and_hears_no_commit_of_it() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2, 3]);
+    stage.propose(4);
+    stage.sync();
+    stage.come_back(2, Zxid::new(Epoch(2), 3));
+    assert_eq!(stage.told(2), ["DIFF 3", "NEWLEADER", "PROPOSAL 4"]);
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert_eq!(stage.leader.committed().counter(), 3, "it has them on disk");
+    assert_eq!(stage.told(2), ["UPTODATE"]);
+    stage.say(2, &FromLearner::Ack { zxid: Zxid::new(Epoch(2), 4) });
+    assert_eq!(stage.told(2), ["COMMIT 4"]);
+}
+
+/// What others agree to meanwhile is the same to it; UPTODATE says that all that it has is committed.
+#[test]
+fn who_comes_with_what_is_not_committed_serves_when_it_is() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2, 3]);
+    stage.propose(3);
+    stage.come_back(2, Zxid::new(Epoch(2), 2));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert_eq!(stage.told(2), ["DIFF 2", "NEWLEADER", "PROPOSAL 3"]);
+    stage.say(3, &FromLearner::Ack { zxid: Zxid::new(Epoch(2), 1) });
+    assert_eq!((stage.leader.committed().counter(), stage.told(2)), (1, vec![]));
+    stage.say(3, &FromLearner::Ack { zxid: Zxid::new(Epoch(2), 3) });
+    assert_eq!((stage.leader.committed().counter(), stage.told(2)), (2, vec!["UPTODATE".to_owned()]));
+    stage.sync();
+    assert_eq!((stage.leader.committed().counter(), stage.told(2)), (3, vec!["COMMIT 3".to_owned()]));
+}
+
+/// Nobody tells it that the new members hold now: it comes anew, and NEWLEADER says so.
+#[test]
+fn who_comes_with_a_reconfiguration_comes_again_when_that_is_committed() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2, 3]);
+    let zxid = stage.leader.proposed().next();
+    let configuration = Some(Box::new(members(&["participant"; 3], zxid.0)));
+    stage.step(Input::Propose { zxid, entry: Bytes::from_static(b"x"), configuration });
+    stage.sync();
+    stage.come_back(2, zxid);
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert_eq!(stage.leader.committed(), zxid);
+    assert!(stage.has(&Effect::Close { link: LinkId(2) }));
+    assert_eq!(stage.told(2), ["DIFF 1", "NEWLEADER"]);
+    stage.come_back(2, zxid);
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert_eq!(stage.told(2), ["DIFF 1", "NEWLEADER", "UPTODATE"]);
 }

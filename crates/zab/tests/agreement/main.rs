@@ -7,8 +7,8 @@
 //! voters, observers and strangers meanwhile.
 //!
 //! Watched after every step, from outside: commits are one sequence; a leader that serves has everything
-//! that was ever committed; one leader per epoch; what a client could see was committed; the files on disk are
-//! ones that a server of Java starts on.
+//! that was ever committed; one leader per epoch; what a client could see was committed; commits come as a follower
+//! of Java takes them; the files on disk are ones that a server of Java starts on.
 
 #[cfg(feature = "mutations")]
 mod mutations;

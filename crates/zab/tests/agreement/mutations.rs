@@ -26,6 +26,8 @@ const HUNTED: &[(Mutation, u64)] = &[
     (JoiningForgotten, 100),
     (ProposalsBeforeUpToDateDropped, 100),
     (ChangedByOneQuorum, 3000),
+    (KnownCommitsTold, 100),
+    (UpToDateBeforeCommit, 4000),
 ];
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, Member};
+use zabd_jute::quorum::{Configuration, FromLeader, Member, QuorumPacket};
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
-use zabd_jute::{Epoch, OpCode, ServerId, SessionId, Writer, Zxid};
+use zabd_jute::{Epoch, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
 use zabd_zab::effect::{DialId, Durable, Effect, Instant, LinkId, Reason};
 use zabd_zab::quorum::Quorums;
 use zabd_zab::{leader, learner};
@@ -83,6 +83,23 @@ struct Link {
     to_learner: VecDeque<Message>,
     leader_is_open: bool,
     learner_is_open: bool,
+    /// What was proposed here, and whose commit was not sent yet.
+    pending: VecDeque<Zxid>,
+}
+
+impl Link {
+    /// A follower of Java ends over the commit of anything but the oldest proposal that it was sent on this connection.
+    fn watch(&mut self, packet: &Bytes) {
+        let mut reader = Reader::new(packet);
+        let packet = QuorumPacket::decode(&mut reader).expect("a leader's packet can be read");
+        match FromLeader::decode(&packet) {
+            Ok(Some(FromLeader::Proposal { zxid, .. })) => self.pending.push_back(zxid),
+            Ok(Some(FromLeader::Commit { zxid } | FromLeader::CommitAndActivate { zxid, .. })) => {
+                assert_eq!(self.pending.pop_front(), Some(zxid), "a commit is not the one that is due");
+            }
+            _ => (),
+        }
+    }
 }
 
 pub struct Plan {
@@ -547,6 +564,7 @@ impl World {
                 to_learner: VecDeque::new(),
                 leader_is_open: true,
                 learner_is_open: true,
+                pending: VecDeque::new(),
             },
         );
         self.servers[leader].lead_step(now, leader::Input::Accepted { link: id });
@@ -559,6 +577,9 @@ impl World {
     fn send(&mut self, link: LinkId, at: usize, message: Message) {
         let Some(link) = self.links.get_mut(&link) else { return };
         if link.leader == at && link.leader_is_open && link.learner_is_open {
+            if let Message::Packet(packet) = &message {
+                link.watch(packet);
+            }
             link.to_learner.push_back(message);
         } else if link.learner == at && link.learner_is_open && link.leader_is_open {
             link.to_leader.push_back(message);
