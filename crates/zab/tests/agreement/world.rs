@@ -108,6 +108,8 @@ pub struct Plan {
     break_percent: usize,
     decree_percent: usize,
     reconfigure_percent: usize,
+    /// How many members; a quorum before the change of one voter has a voter in common with any behind it.
+    changed_at_once: usize,
 }
 
 pub struct World {
@@ -134,6 +136,7 @@ impl World {
             break_percent: dice.throw(8),
             decree_percent: 1 + dice.throw(9),
             reconfigure_percent: [0, 3, 10][dice.throw(3)],
+            changed_at_once: if seed % 8 == 7 { 3 } else { 1 },
         };
         let role = |id| if id <= voters { "participant" } else { "observer" };
         let lines = (1..=voters + observers).map(|id| format!("server.{id}=h{id}:1:2:{}", role(id)));
@@ -272,7 +275,7 @@ impl World {
         }
     }
 
-    /// Now and then one server is given another role, or none, if nothing of that kind is under way.
+    /// Now and then servers are given another role, or none, if nothing of that kind is under way.
     fn changed_members(&mut self, at: usize, zxid: Zxid) -> Option<Configuration> {
         if !self.dice.chance(self.plan.reconfigure_percent) {
             return None;
@@ -283,13 +286,15 @@ impl World {
         if server.disk.next.is_some() || server.queue.iter().any(is_persisting) {
             return None;
         }
-        // The leader itself more often than others: that is where most can go wrong.
-        let anybody = ServerId(self.dice.throw(self.servers.len()) as i64 + 1);
-        let id = if self.dice.chance(30) { server.id } else { anybody };
         let mut members = server.disk.configuration().members().to_vec();
-        members.retain(|member| member.id() != id);
-        if let Some(role) = ["participant", "observer"].get(self.dice.throw(3)) {
-            members.push(Member::parse(id, &format!("h{id}:1:2:{role}")).unwrap());
+        for _ in 0..self.plan.changed_at_once {
+            // The leader itself more often than others: that is where most can go wrong.
+            let anybody = ServerId(self.dice.throw(self.servers.len()) as i64 + 1);
+            let id = if self.dice.chance(30) { server.id } else { anybody };
+            members.retain(|member| member.id() != id);
+            if let Some(role) = ["participant", "observer"].get(self.dice.throw(3)) {
+                members.push(Member::parse(id, &format!("h{id}:1:2:{role}")).unwrap());
+            }
         }
         let changed = Configuration::majority(zxid.into(), members);
         machine.has_synced_quorum_of(self.now, &changed).then_some(changed)
