@@ -44,7 +44,11 @@ pub(super) fn accept(shared: Shared, socket: TcpStream) {
     tokio::spawn(async move {
         let address = address_of(&socket);
         match timeout(INTRODUCTION_MAX, introduction(socket)).await {
-            Ok(Ok((socket, message, rest))) => {
+            // Of two servers that dial each other one gives up, and a probe only asks whether the port is open.
+            Ok(Ok(None)) => {
+                tracing::debug!("{address} ended a connection to the election port and said nothing");
+            }
+            Ok(Ok(Some((socket, message, rest)))) => {
                 let InitialMessage { server, addresses, .. } = message;
                 open(&shared, socket, rest, |conn| Input::Introduced { conn, server, addresses });
             }
@@ -54,15 +58,19 @@ pub(super) fn accept(shared: Shared, socket: TcpStream) {
     });
 }
 
-async fn introduction(mut socket: TcpStream) -> Result<(TcpStream, InitialMessage, BytesMut), String> {
+/// Who has dialled, and what came behind that; nothing if it ended without a word.
+async fn introduction(
+    mut socket: TcpStream,
+) -> Result<Option<(TcpStream, InitialMessage, BytesMut)>, String> {
     let mut bytes = BytesMut::new();
     loop {
         let read = socket.read_buf(&mut bytes).await.map_err(|error| error.to_string())?;
         match InitialMessage::decode_stream(&bytes).map_err(|error| error.to_string())? {
             Some((message, length)) => {
                 bytes.advance(length);
-                return Ok((socket, message, bytes));
+                return Ok(Some((socket, message, bytes)));
             }
+            None if read == 0 && bytes.is_empty() => return Ok(None),
             None if read == 0 => return Err("it ended before it said who it is".to_owned()),
             None => (),
         }
