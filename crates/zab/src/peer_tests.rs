@@ -48,7 +48,7 @@ impl Lone {
 
     /// What server 1 is told when it looks for a leader and votes so.
     fn hear_vote(&mut self, round: i64, leader: ServerId, zxid: Zxid) -> Vec<(PeerState, ServerId)> {
-        let vote = Notification {
+        self.hear(&Notification {
             state: PeerState::Looking,
             leader,
             zxid,
@@ -56,7 +56,11 @@ impl Lone {
             epoch: Epoch(1),
             version: Notification::VERSION,
             config: None,
-        };
+        })
+    }
+
+    /// What server 1 is told when it says so.
+    fn hear(&mut self, vote: &Notification<'_>) -> Vec<(PeerState, ServerId)> {
         let mut asked = Vec::new();
         vote.encode_frame(&mut asked).unwrap();
         self.step(Input::Links(links::Input::Written { conn: LINK }));
@@ -93,6 +97,31 @@ fn who_has_left_its_role_and_waits_for_the_disk_does_not_answer_for_it() {
     assert_eq!(lone.ask(2), [], "it leads no more, and does not know yet what to vote for");
     lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
     assert_eq!(lone.peer.state(), PeerState::Leading, "the vote that came meanwhile is taken up");
+}
+
+/// It takes the configuration from a vote that came meanwhile, and its own first vote comes back when it has. It answered that as
+/// it answers strangers, and its answer, and so on: for ever, without letting anybody else speak.
+#[test]
+fn who_learns_that_it_is_no_member_any_more_does_not_answer_itself() {
+    let mut lone = Lone::new();
+    lone.peer.reconfig = true;
+    lone.ask(1);
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    lone.step(Input::Leader(leader::Input::NoRoom));
+    let config = "server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nversion=100000006";
+    lone.hear(&Notification {
+        state: PeerState::Looking,
+        leader: FRIEND,
+        zxid: Zxid(0x1_0000_0006),
+        round: 2,
+        epoch: Epoch(1),
+        version: Notification::VERSION,
+        config: Some(config.into()),
+    });
+    lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
+    assert_eq!(lone.peer.configuration, Configuration::parse(config).unwrap());
+    assert_eq!(lone.peer.state(), PeerState::Looking);
 }
 
 /// Something in between may take connections for a leader that does not listen yet, and end them. A follower that turned to an

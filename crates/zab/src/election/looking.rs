@@ -187,8 +187,11 @@ impl Looking {
     ) -> Option<Decision> {
         let is_fresh = contacts.on_message(from);
         if !self.quorums.is_voter(from) {
-            let frame = frame(PeerState::Looking, self.last.vote, self.round, &self.config_text);
-            out.push(Output::Send { to: from, frame });
+            // One's own vote may come back when one is no voter any more, and an answer to that would, too.
+            if from != self.me {
+                let frame = frame(PeerState::Looking, self.last.vote, self.round, &self.config_text);
+                out.push(Output::Send { to: from, frame });
+            }
             return None;
         }
         let ballot = Ballot::of(notification);
