@@ -170,11 +170,22 @@ impl Client {
         self.standing == Standing::Connected && self.rests_until_ms <= now_ms && dice.chance(8)
     }
 
-    /// The next thing to ask for, if it may ask now.
-    pub fn ask(&mut self, dice: &mut Dice, at: Moment) -> Option<Asking> {
-        if self.standing != Standing::Connected || self.asked.len() >= IN_FLIGHT_MAX {
-            return None;
-        }
+    /// Whether it has somebody to ask, and few answers are missing.
+    pub fn may_ask(&self) -> bool {
+        self.standing == Standing::Connected && self.asked.len() < IN_FLIGHT_MAX
+    }
+
+    /// Asks for what somebody else thought of.
+    pub fn ask_for(&mut self, op: OpCode, body: &[u8], at: Moment) -> Asking {
+        self.xid += 1;
+        let (session, xid) = (self.session, self.xid);
+        let (path, value) = (String::new(), Vec::new());
+        self.asked.push_back(Asked { session, xid, op, path, value, watches: false, behind_sync: None, at });
+        Asking { xid, op: op.code(), body: body.to_vec() }
+    }
+
+    /// The next thing to ask for.
+    pub fn ask(&mut self, dice: &mut Dice, at: Moment) -> Asking {
         self.xid += 1;
         self.counter += 1;
         let value = format!("{}-{}", self.number, self.counter).into_bytes();
@@ -234,7 +245,7 @@ impl Client {
         let behind_sync = behind_sync.map(|(at, _)| at);
         let (session, xid) = (self.session, self.xid);
         self.asked.push_back(Asked { session, xid, op, path, value, watches, behind_sync, at });
-        Some(Asking { xid, op: op.code(), body })
+        Asking { xid, op: op.code(), body }
     }
 
     /// Bytes that came over the connection that counts: one frame or several.

@@ -5,16 +5,19 @@
 //! queue of messages per connection, a disk operation an event, and so is a bite of what is applied or of a snapshot that
 //! is taken; the seed decides how long each takes. What goes wrong is a list that is drawn from the seed beforehand
 //! ([`plan`]): crashes, failures of power, disks that fail, fill up, rot or are lost, pauses, jumping clocks, connections
-//! that break, and whoever does not hear whom, in one direction or both. Nothing else is random, so a seed repeats its world
-//! exactly, and a world that fails can be lived again with fewer faults until none can be spared ([`shrink`]).
+//! that break, and whoever does not hear whom, in one direction or both; in worlds that are drawn for it,
+//! members change too. Nothing else is random, so a seed repeats its world exactly, and a world that fails can be lived again with
+//! fewer faults until none can be spared ([`shrink`]).
 //!
 //! Checkers watch from outside, and know nothing of how servers agree. What they check, and what of Apache's TLA+
 //! specification of Zab (`zookeeper-specifications`, its invariants in capitals) can be seen from there:
 //!
 //! | what must hold | where |
 //! | --- | --- |
-//! | one server leads an epoch (LEADERSHIP) | `Truth::lead` |
-//! | one transaction per position, whoever proposes it (INTEGRITY, PRIMARY INTEGRITY) | `Truth::propose` |
+//! | one server leads an epoch, as soon as it says so to others (LEADERSHIP 1), and while it reigns (LEADERSHIP 2) | `Truth::lead`, `Truth::reign` |
+//! | one transaction per position, whoever proposes it, and none is shown that was not proposed (INTEGRITY) | `Truth::propose`, `Truth::show` |
+//! | who begins to propose has applied all that was shown of older epochs, and no more of them is shown afterwards (PRIMARY INTEGRITY) | `Truth::reign`, `Truth::show` |
+//! | who leads is a voter; a version has one set of members, and those hold in the end that were asked for last | [`world`], `Truth::hold`, `Truth::assert_members` |
 //! | servers at one position show the same tree, by digest and sessions (AGREEMENT, TOTAL ORDER) | `Truth::show_tree` |
 //! | all that was ever shown makes, replayed alone, the tree that all servers end with, with the digest that each record states on the way (PREFIX CONSISTENCY, LOCAL and GLOBAL PRIMARY ORDER, COMMITTED LOG DURABILITY) | `Truth::replay` |
 //! | a start finds what the disk reported to be durable before a crash, and nothing that was not handed to it; it misses something, and says so, only where something has rotted; where somebody showed a tree at that position, the same | `Durable::assert_found`, `Truth::assert_found` |

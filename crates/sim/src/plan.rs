@@ -2,7 +2,7 @@
 //!
 //! Everything that goes wrong is written down before the world begins, each with its end: so a failing world can be
 //! lived again without one of them, and what is left when none can be spared is why it fails ([`crate::shrink`]).
-//! A change of configuration will be one more kind of [`Fault`].
+//! Other members are one more kind of [`Fault`], in worlds that are drawn for it ([`Members`]).
 
 use std::fmt;
 
@@ -99,6 +99,21 @@ pub enum Fault {
         /// Decides which.
         which: usize,
     },
+    /// Somebody asks for other members.
+    Reconfigure(Change),
+    /// Where members cannot be changed by asking: so many new servers are written into everybody's file.
+    Grows {
+        /// One, or two, which are too many for a third to be restarted after the other: the old and the new voters
+        /// might decide apart.
+        by: usize,
+        /// Whether one is restarted after the other, or all are stopped first.
+        rolling: bool,
+    },
+    /// The last of them is stopped for good, and stands in no file any more.
+    Shrinks {
+        /// As there.
+        rolling: bool,
+    },
     /// Somebody does not hear somebody else.
     Cut {
         /// Who is not heard.
@@ -112,6 +127,51 @@ pub enum Fault {
     },
 }
 
+/// What members somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This server is to vote, whatever it was before.
+    Votes(usize),
+    /// It is to learn only.
+    Observes(usize),
+    /// It is to be no member.
+    Leaves(usize),
+    /// The first so many are to vote with these weights, and nobody else is to be a member.
+    Weighs {
+        /// How many.
+        voters: usize,
+        /// As in a plan.
+        weights: &'static str,
+    },
+}
+
+impl Change {
+    /// About this server, or about all of them.
+    fn draw(at: usize, servers: usize, is_weighted: bool, dice: &mut Dice) -> Self {
+        match dice.throw(10) {
+            0..7 if is_weighted => {
+                let voters = if servers < 5 { 3 } else { *dice.pick(&[3, 5]) };
+                let [some, others] = WEIGHTS[voters / 5];
+                Self::Weighs { voters, weights: dice.pick::<&str>(&[some, others, ""]) }
+            }
+            0..5 => Self::Votes(at),
+            5 | 6 => Self::Observes(at),
+            _ => Self::Leaves(at),
+        }
+    }
+}
+
+/// Whether a world has other members in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// They stay.
+    Stay,
+    /// One server becomes three, five, and fewer, by files and restarts.
+    ByFiles,
+    /// They are changed by asking for it.
+    ByRequests,
+}
+
 /// See the module's description.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -119,6 +179,10 @@ pub struct Plan {
     pub voters: usize,
     /// Servers that only learn.
     pub observers: usize,
+    /// Servers that are no members at first: if members can be changed, they run, and take themselves for observers.
+    pub strangers: usize,
+    /// Whether members can be changed by asking.
+    pub reconfig: bool,
     /// Who counts how much, as lines of a configuration; empty if everybody counts one.
     pub weights: &'static str,
     /// Clients.
@@ -147,15 +211,29 @@ const WEIGHTS: [[&str; 2]; 2] = [
 ];
 
 impl Plan {
-    /// The seed's plan.
+    /// The seed's plan, of a world whose members stay.
     pub fn draw(seed: u64) -> Self {
+        Self::draw_with(Members::Stay, seed)
+    }
+
+    /// The seed's plan.
+    pub fn draw_with(members: Members, seed: u64) -> Self {
         let dice = &mut Dice::new(seed);
-        let voters = *dice.pick(&[3, 3, 3, 5]);
-        let is_weighted = dice.chance(150);
+        let reconfig = members == Members::ByRequests;
+        let grows = members == Members::ByFiles || reconfig && dice.chance(300);
+        let voters = if grows { 1 } else { *dice.pick(&[3, 3, 3, 5]) };
+        let is_weighted = !grows && dice.chance(150);
         let is_long = dice.chance(100);
         let mut plan = Self {
             voters,
-            observers: dice.throw(2),
+            // One that learns has data which is worth no vote.
+            observers: if grows && !reconfig { 0 } else { dice.throw(2) },
+            strangers: match members {
+                Members::Stay => 0,
+                _ if grows => 4,
+                _ => dice.throw(3),
+            },
+            reconfig,
             weights: if is_weighted { dice.pick::<&str>(&WEIGHTS[voters / 5]) } else { "" },
             clients: 2 + dice.throw(4),
             trouble_ms: if is_long { dice.ms(5_000, 20_000) } else { dice.ms(1_500, 5_000) },
@@ -168,6 +246,12 @@ impl Plan {
         if !dice.chance(80) {
             plan.draw_faults(if is_long { 1 } else { 4 }, dice);
         }
+        if grows {
+            let changes = if reconfig { grow_and_move() } else { grow_and_shrink(dice) };
+            let step_ms = plan.trouble_ms / (changes.len() as i64 + 1);
+            plan.faults.extend((1..).map(|step| step * step_ms).zip(changes));
+            plan.faults.sort_by_key(|(at_ms, _)| *at_ms);
+        }
         plan
     }
 
@@ -179,7 +263,7 @@ impl Plan {
 
     /// How many servers there are.
     pub fn servers(&self) -> usize {
-        self.voters + self.observers
+        self.voters + self.observers + self.strangers
     }
 
     /// Short worlds are as full of trouble as long ones: what is found is found where things go wrong, and the time
@@ -189,6 +273,7 @@ impl Plan {
         let mut often = |most: usize| dice.throw(density * most + 1);
         let (crash, disk, rare, pause, breaks, cut) =
             (often(12), often(3), often(4), often(4), often(20), often(8));
+        let change = if self.reconfig { often(6) } else { 0 };
         let (down_ms_max, cut_ms_max) = (*dice.pick(&[200, 1000]), *dice.pick(&[300, 1500]));
         let kinds = [Crash::KeepsUnsynced, Crash::LosesUnsynced, Crash::LosesUnsyncedData];
         for at_ms in (DECISION_MS..self.trouble_ms).step_by(DECISION_MS as usize) {
@@ -222,6 +307,9 @@ impl Plan {
                     _ => add(Fault::ClockJumps { at, by_ms: dice.ms(-100_000, 100_000) }),
                 }
             }
+            if self.reconfig && dice.chance(change) {
+                add(Fault::Reconfigure(Change::draw(at, servers, !self.weights.is_empty(), dice)));
+            }
             if dice.chance(pause) {
                 add(Fault::Pause { at, for_ms: dice.ms(50, 2500) });
             }
@@ -234,6 +322,21 @@ impl Plan {
             }
         }
     }
+}
+
+/// One server becomes three, five, and another three.
+fn grow_and_move() -> Vec<Fault> {
+    use Change::{Leaves, Votes};
+    [Votes(1), Votes(2), Votes(3), Votes(4), Leaves(0), Leaves(2)].map(Fault::Reconfigure).to_vec()
+}
+
+/// The same by files; those that were there first stay.
+fn grow_and_shrink(dice: &mut Dice) -> Vec<Fault> {
+    let steps = *dice.pick::<&[usize]>(&[&[2, 2], &[1, 1, 2], &[2, 1, 1]]);
+    let mut changes: Vec<_> =
+        steps.iter().map(|by| Fault::Grows { by: *by, rolling: dice.chance(500) }).collect();
+    changes.extend((0..2).map(|_| Fault::Shrinks { rolling: dice.chance(500) }));
+    changes
 }
 
 impl fmt::Display for Plan {
@@ -250,7 +353,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_world_is_drawn() {
-        let plans: Vec<_> = (0..600).map(Plan::draw).collect();
+        let all = [Members::Stay, Members::ByFiles, Members::ByRequests];
+        let plans: Vec<_> =
+            all.iter().flat_map(|members| (0..200).map(|seed| Plan::draw_with(*members, seed))).collect();
         let faults = || plans.iter().flat_map(|plan| plan.faults.iter().map(|(_, fault)| fault));
         let count = |kind: &str| faults().filter(|fault| format!("{fault:?}").starts_with(kind)).count();
         for kind in [
@@ -262,6 +367,9 @@ mod tests {
             "PowerFails",
             "Rots",
             "LogRots",
+            "Reconfigure",
+            "Grows",
+            "Shrinks",
             "Pause",
             "ClockJumps",
             "Breaks",

@@ -149,6 +149,12 @@ pub struct Server {
     pub durable: Durable,
     /// What [`Image::unshown`] said of the image that is the base of its disk.
     pub covered: Vec<Zxid>,
+    /// Whether there is such a server already, or still.
+    pub is_deployed: bool,
+    /// The members that it knows, in a file that is none of its data.
+    pub configuration: Configuration,
+    /// Newer ones that may come to hold.
+    pub next: Option<Configuration>,
     /// When it is woken next.
     pub wakes_at: i64,
     /// How far its clock of the time of day is ahead of the world's.
@@ -159,25 +165,29 @@ pub struct Server {
     pub dies: Option<(Crash, i64)>,
 }
 
-fn options(id: ServerId, life: u64) -> ReplicaOptions {
+fn options(id: ServerId, life: u64, reconfig: bool) -> ReplicaOptions {
     let limits = Limits::default();
-    let check = CheckOptions { schemes: AuthSchemes::default(), ..CheckOptions::default() };
+    let check =
+        CheckOptions { schemes: AuthSchemes::default(), skip_acl: reconfig, ..CheckOptions::default() };
     ReplicaOptions {
         timeouts: TIMEOUTS,
         first_session: SessionId(id.0 << 56 | (life as i64) << 16),
         check,
         read: ReadOptions { skip_acl: false, limits },
         audit: false,
-        reconfig: ReconfigOptions::default(),
+        reconfig: ReconfigOptions { is_enabled: reconfig, ..ReconfigOptions::default() },
         member: MemberOptions::default(),
     }
 }
 
 impl Server {
     /// A server that was never started.
-    pub fn new(id: ServerId) -> Self {
+    pub fn new(id: ServerId, configuration: Configuration) -> Self {
         Self {
             id,
+            is_deployed: true,
+            configuration,
+            next: None,
             life: 0,
             running: None,
             disk: MemoryDisk::default(),
@@ -191,13 +201,7 @@ impl Server {
     }
 
     /// Starts it on its disk.
-    pub fn start(
-        &mut self,
-        now: Now,
-        configuration: &Configuration,
-        kept: usize,
-        truth: &Truth,
-    ) -> Result<(), StoreError> {
+    pub fn start(&mut self, now: Now, reconfig: bool, kept: usize, truth: &Truth) -> Result<(), StoreError> {
         self.life += 1;
         self.wakes_at = i64::MAX;
         let (store, found) = Store::start(self.disk.clone(), kept)?;
@@ -216,12 +220,12 @@ impl Server {
             timing: TIMING,
             election_timing: election::Timing { repeat_ms_min: 50, repeat_ms_max: 1000, finalize_ms: 50 },
             limits: Limits::default(),
-            reconfig: false,
+            reconfig,
             multi_address: false,
             accepted: epochs.accepted,
             current: epochs.current,
-            configuration: configuration.clone(),
-            next: None,
+            configuration: self.configuration.clone(),
+            next: self.next.clone(),
             observer_masters: false,
             testing: Testing::default(),
             history,
@@ -231,7 +235,8 @@ impl Server {
                 false => election::Standing::Voter,
             },
         };
-        let replica = Replica::new(now, &tree, options(self.id, self.life)).in_ensemble(&tree, start);
+        let options = options(self.id, self.life, reconfig);
+        let replica = Replica::new(now, &tree, options).in_ensemble(&tree, start);
         self.running = Some(Box::new(Running {
             replica,
             tree,

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
-use zabd_jute::{Epoch, OpCode, Reader, Record, SessionId, Zxid};
+use zabd_jute::{ConfigVersion, Epoch, OpCode, Reader, Record, SessionId, Zxid};
 use zabd_tree::{Change, Effects, OpResult, Tree};
 use zabd_zab::history::History;
 
@@ -27,10 +28,16 @@ pub struct Truth {
     shown: BTreeSet<Zxid>,
     /// The tree behind a position.
     looks: BTreeMap<Zxid, Look>,
-    /// Who led when.
+    /// Who led when, or was about to.
     leaders: BTreeMap<Epoch, usize>,
+    /// Where a leader's history ended when it began to propose.
+    initial: BTreeMap<Epoch, Zxid>,
     /// Sessions that are over.
     ended: BTreeSet<SessionId>,
+    /// The members of each version.
+    members: BTreeMap<ConfigVersion, String>,
+    /// Every reconfiguration that was shown.
+    reconfigured: BTreeSet<Zxid>,
 }
 
 /// What a tree is told by: its digest, and its sessions, which are not in that.
@@ -68,15 +75,26 @@ impl Truth {
         assert_eq!(before, entry, "two transactions at {zxid}");
     }
 
-    /// A server begins to lead.
+    /// A server tells others that its history is the one with which an epoch begins.
     pub fn lead(&mut self, epoch: Epoch, server: usize) {
         let before = *self.leaders.entry(epoch).or_insert(server);
         assert_eq!(before, server, "two servers lead epoch {epoch}");
     }
 
+    /// It begins to propose: it has applied its history, and nobody has shown more than that.
+    pub fn reign(&mut self, epoch: Epoch, server: usize, last: Zxid) {
+        self.lead(epoch, server);
+        self.initial.insert(epoch, last);
+        let shown = self.shown.range(..epoch.first_zxid()).next_back();
+        assert!(
+            shown <= Some(&last),
+            "{server} leads epoch {epoch} with {last}, and {shown:?} was shown before"
+        );
+    }
+
     /// The newest epoch in which somebody has led.
     pub fn newest_epoch(&self) -> Epoch {
-        self.leaders.last_key_value().map_or(Epoch::ZERO, |(epoch, _)| *epoch)
+        self.initial.last_key_value().map_or(Epoch::ZERO, |(epoch, _)| *epoch)
     }
 
     /// The newest position that was ever shown.
@@ -103,11 +121,40 @@ impl Truth {
     /// A server that serves shows a transaction.
     pub fn show(&mut self, zxid: Zxid) {
         if self.shown.insert(zxid) {
+            if let Some((epoch, last)) = self.initial.range(zxid.epoch().next()..).next() {
+                assert!(zxid <= *last, "{zxid} is shown, and epoch {epoch} has begun behind {last}");
+            }
             let header = TxnHeader::decode(&mut Reader::new(&self.proposed[&zxid]));
             let TxnHeader { kind, session, .. } = header.expect("our own record decodes");
             if kind == OpCode::CloseSession.code() {
                 self.ended.insert(session);
             }
+            if kind == OpCode::Reconfig.code() {
+                self.reconfigured.insert(zxid);
+            }
+        }
+    }
+
+    /// Members come to hold somewhere: there is one set of them per version, whoever has it from whom.
+    pub fn hold(&mut self, configuration: &Configuration) {
+        let (version, text) = (configuration.version(), configuration.to_string());
+        if version != ConfigVersion::ZERO {
+            let before = self.members.entry(version).or_insert_with(|| text.clone());
+            assert_eq!(*before, text, "two sets of members of one version");
+        }
+    }
+
+    /// The members in the end are those of the last reconfiguration that was shown.
+    pub fn assert_members(&self, last: &Configuration) {
+        if let Some(&zxid) = self.reconfigured.last() {
+            let Txn::SetData { data, .. } = self.entry(zxid).txn else {
+                panic!("a reconfiguration sets data")
+            };
+            let text = String::from_utf8_lossy(data.unwrap_or_default());
+            let expected = Configuration::parse(&text).expect("what was proposed is a configuration");
+            assert!(ConfigVersion::from(zxid) <= last.version(), "{last} holds, behind {expected}");
+            assert_eq!(last.members(), expected.members(), "others were asked for at {zxid}");
+            assert_eq!(last.hierarchy(), expected.hierarchy(), "others were asked for at {zxid}");
         }
     }
 
@@ -135,6 +182,11 @@ impl Truth {
         let (zxid, look) = (tree.last_zxid(), Look::at(tree));
         let before = self.looks.entry(zxid).or_insert_with(|| look.clone());
         assert_eq!(*before, look, "server {server} shows another tree at {zxid}");
+    }
+
+    /// How many reconfigurations were shown.
+    pub fn reconfigurations(&self) -> usize {
+        self.reconfigured.len()
     }
 
     /// How many transactions were shown.
@@ -407,8 +459,8 @@ fn assert_events(client: &Client, past: &Past) {
 }
 
 fn is_write(told: &Told) -> bool {
-    use OpCode::{CloseSession, Create, Delete, Multi, SetData};
-    matches!(told.asked.op, SetData | Create | Delete | CloseSession | Multi)
+    use OpCode::{CloseSession, Create, Delete, Multi, Reconfig, SetData};
+    matches!(told.asked.op, SetData | Create | Delete | CloseSession | Multi | Reconfig)
 }
 
 fn assert_read(tree: &Tree, read: &Told) {

@@ -3,11 +3,12 @@
 //! `SIM_SEEDS=n` lives so many from `SIM_FROM` on, over `SIM_THREADS` threads, and says how far it is. A seed that fails is
 //! printed with its plan, and the others go on. In the end the first that failed is lived again with fewer and fewer
 //! faults, and the story of what is left is told. `SIM_SEED=n` does the same for one seed, and tells its whole story first.
+//! `SIM_MEMBERS=files` or `requests` draws worlds in which members change so.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use zabd_sim::plan::Plan;
+use zabd_sim::plan::{Members, Plan};
 use zabd_sim::shrink::{failure, live, shrink};
 use zabd_sim::world::{Figures, World};
 
@@ -16,10 +17,22 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
+/// The seed's plan.
+#[expect(clippy::disallowed_methods, reason = "a test is started by a person")]
+fn draw(seed: u64) -> Plan {
+    let members = match std::env::var("SIM_MEMBERS").as_deref() {
+        Ok("files") => Members::ByFiles,
+        Ok("requests") => Members::ByRequests,
+        Ok(other) => panic!("SIM_MEMBERS is files or requests, not {other}"),
+        Err(_) => Members::Stay,
+    };
+    Plan::draw_with(members, seed)
+}
+
 #[test]
 fn ensembles_lose_nothing_and_agree_whatever_happens() {
     if let Some(seed) = number("SIM_SEED") {
-        let lived = std::panic::catch_unwind(|| World::new(seed, true).run());
+        let lived = std::panic::catch_unwind(|| World::with(seed, draw(seed), true).run());
         if lived.is_err() {
             tell_of(seed);
         }
@@ -75,7 +88,7 @@ impl Run {
             if seed >= self.end {
                 return;
             }
-            let plan = Plan::draw(seed);
+            let plan = draw(seed);
             let lived = live(seed, &plan);
             let mut outcome = self.outcome.lock().expect("threads catch what panics");
             outcome.lived += 1;
@@ -97,7 +110,7 @@ impl Run {
 
 /// The shortest story of a seed that fails.
 fn tell_of(seed: u64) {
-    let plan = Plan::draw(seed);
+    let plan = draw(seed);
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
     let fewest = shrink(seed, &plan);

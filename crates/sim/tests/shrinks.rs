@@ -19,6 +19,8 @@ fn only_the_fault_that_matters_is_left() {
     let plan = Plan {
         voters: 3,
         observers: 0,
+        strangers: 0,
+        reconfig: false,
         weights: "",
         clients: 3,
         trouble_ms: 3000,

@@ -1,13 +1,15 @@
 //! Clients: they come, ask, are answered, and go.
 
 use bytes::Bytes;
-use zabd_jute::{OpCode, SessionId};
+use zabd_jute::client::ReconfigRequest;
+use zabd_jute::{OpCode, Record, SessionId};
 use zabd_replica::read::{self, Read, Served};
 use zabd_replica::traffic::Traffic;
 use zabd_replica::{ConnId, Input, Request, SessionRequest};
 
-use super::{End, Event, Kind, Message, SESSION_MS, World, identities, tell};
+use super::{End, Event, Kind, Message, SESSION_MS, World, identities, member, tell};
 use crate::client::{Asking, Standing};
+use crate::plan::Change;
 
 impl World {
     pub(super) fn act(&mut self, number: usize) {
@@ -29,7 +31,14 @@ impl World {
         }
         let at = (self.now_ms, self.order);
         let client = &mut self.clients[number];
-        let (Some(asking), Some(conn)) = (client.ask(&mut self.dice, at), client.conn) else { return };
+        if !client.may_ask() {
+            return;
+        }
+        let asking = match self.wanted.pop_front() {
+            Some(change) => client.ask_for(OpCode::Reconfig, &request_for(change).to_bytes(), at),
+            None => client.ask(&mut self.dice, at),
+        };
+        let conn = self.clients[number].conn.expect("who may ask has a connection");
         self.send(conn, 0, Message::Ask(asking));
     }
 
@@ -152,4 +161,19 @@ impl World {
         }
         self.forget_client(at, conn);
     }
+}
+
+fn request_for(change: Change) -> ReconfigRequest<'static> {
+    let mut request = ReconfigRequest { joining: None, leaving: None, new_members: None, config_id: -1 };
+    match change {
+        Change::Votes(at) => request.joining = Some(member(at + 1, "participant").into()),
+        Change::Observes(at) => request.joining = Some(member(at + 1, "observer").into()),
+        Change::Leaves(at) => request.leaving = Some((at + 1).to_string().into()),
+        Change::Weighs { voters, weights } => {
+            let members = (1..=voters).map(|id| member(id, "participant"));
+            let lines: Vec<_> = members.chain(weights.lines().map(str::to_owned)).collect();
+            request.new_members = Some(lines.join(",").into());
+        }
+    }
+    request
 }

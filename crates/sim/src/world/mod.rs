@@ -1,14 +1,15 @@
 //! The world of one seed: events in the order of their times, and nothing else.
 //!
-//! In reading order: this file (what there is, and time), `trouble`, `network`, `servers`, `clients`.
+//! In reading order: this file (what there is, and time), `trouble`, `files`, `network`, `servers`, `clients`.
 
 mod clients;
+mod files;
 mod network;
 mod servers;
 mod trouble;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -17,10 +18,11 @@ use zabd_jute::quorum::Configuration;
 use zabd_jute::{Id, ServerId, Zxid};
 use zabd_replica::{Now, Serving, SessionRequest};
 use zabd_zab::effect::DialId;
+use zabd_zab::quorum::Quorums;
 
 use crate::client::{Asking, Client};
 use crate::dice::Dice;
-use crate::plan::Plan;
+use crate::plan::{Change, Fault, Plan};
 use crate::server::{Image, Running, Server};
 use crate::truth::Truth;
 
@@ -90,6 +92,8 @@ enum Event {
     Fault(usize),
     Room { at: usize, life: u64 },
     Start { at: usize },
+    Deploy,
+    Restart { at: usize },
 }
 
 /// See the module's description.
@@ -103,7 +107,11 @@ pub struct World {
     /// How many events this millisecond had so far.
     at_once: usize,
     events: BinaryHeap<Reverse<(i64, u64, Event)>>,
-    configuration: Configuration,
+    /// What members somebody wants, until a client asks for them.
+    wanted: VecDeque<Change>,
+    /// Changes of everybody's file that somebody wants, until the one before has been taken up.
+    files: VecDeque<Fault>,
+    deployed_anew: usize,
     servers: Vec<Server>,
     clients: Vec<Client>,
     links: BTreeMap<u64, Link>,
@@ -114,6 +122,7 @@ pub struct World {
     is_healing: bool,
     crashes: usize,
     reigns: usize,
+    is_held_up: bool,
     narrates: bool,
 }
 
@@ -124,6 +133,10 @@ pub struct Figures {
     pub crashes: usize,
     /// How often somebody began to lead.
     pub reigns: usize,
+    /// How often other members were agreed upon, or written into everybody's file.
+    pub reconfigurations: usize,
+    /// Worlds in which nobody could be elected in the end, see [`World::run`].
+    pub held_up: usize,
     /// Transactions that were shown.
     pub shown: usize,
     /// Answers that clients were given.
@@ -134,6 +147,8 @@ impl AddAssign for Figures {
     fn add_assign(&mut self, more: Self) {
         self.crashes += more.crashes;
         self.reigns += more.reigns;
+        self.reconfigurations += more.reconfigurations;
+        self.held_up += more.held_up;
         self.shown += more.shown;
         self.told += more.told;
     }
@@ -141,8 +156,11 @@ impl AddAssign for Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { crashes, reigns, shown, told } = self;
-        write!(f, "{crashes} crashes, {reigns} reigns, {shown} transactions, {told} answers")
+        let Self { crashes, reigns, reconfigurations, held_up, shown, told } = self;
+        write!(
+            f,
+            "{crashes} crashes, {reigns} reigns, {reconfigurations} reconfigurations ({held_up} held up), {shown} transactions, {told} answers"
+        )
     }
 }
 
@@ -157,16 +175,27 @@ impl World {
         let dice = Dice::new(!seed);
         let count = plan.servers();
         let role = |id| if id <= plan.voters { "participant" } else { "observer" };
-        let lines = (1..=count).map(|id| format!("server.{id}=h{id}:2888:3888:{}", role(id)));
-        let text = lines.collect::<Vec<_>>().join("\n") + "\n" + plan.weights;
+        let members = plan.voters + plan.observers;
+        let configuration = |id| {
+            let ids = (1..=members).chain((members < id).then_some(id));
+            let lines: String = ids.map(|id| member(id, role(id)) + "\n").collect();
+            Configuration::parse(&(lines + plan.weights)).expect("the world's configuration is one")
+        };
+        let server = |id| Server {
+            is_deployed: id <= members || plan.reconfig,
+            ..Server::new(ServerId(id as i64), configuration(id))
+        };
+        let servers = (1..=count).map(server).collect();
         let mut world = Self {
             dice,
             now_ms: 0,
             order: 0,
             at_once: 0,
             events: BinaryHeap::new(),
-            configuration: Configuration::parse(&text).expect("the world's configuration is one"),
-            servers: (1..=count).map(|id| Server::new(ServerId(id as i64))).collect(),
+            wanted: VecDeque::new(),
+            files: VecDeque::new(),
+            deployed_anew: 0,
+            servers,
             clients: (0..plan.clients).map(Client::new).collect(),
             links: BTreeMap::new(),
             next_link: 1,
@@ -175,6 +204,7 @@ impl World {
             is_healing: false,
             crashes: 0,
             reigns: 0,
+            is_held_up: false,
             narrates,
             plan,
         };
@@ -192,19 +222,33 @@ impl World {
     }
 
     /// Lives through all trouble, heals, and checks.
+    ///
+    /// One way to end without a leader is known and counted. A change of members that was begun and reached a newcomer, but
+    /// no quorum of those who vote so far, is not committed and cannot be told from one that is: the newcomer has more
+    /// than the others and must not vote for less, and whoever has not heard of it cannot vote for a server that it does
+    /// not know. It is so in Java as well, whose elections do not carry the next configuration either.
     pub fn run(&mut self) {
         while self.now_ms < self.plan.trouble_ms {
             self.step();
         }
         self.heal();
-        let last = &self.servers[0].running.as_ref().expect("a healed server runs").tree;
-        self.truth.assert_told(&self.clients, last);
+        if self.is_held_up {
+            return;
+        }
+        let leader = self.leader().expect("a healed world is led");
+        let members = leader.replica.configuration().expect("a leader is a member");
+        self.truth.assert_members(members);
+        assert!(self.plan.reconfig || self.are_in_files(members), "{members} holds, and stands in no file");
+        self.truth.assert_told(&self.clients, &leader.tree);
     }
 
     /// How much happened so far.
     pub fn figures(&self) -> Figures {
         let told = self.clients.iter().map(|client| client.told().count()).sum();
-        Figures { crashes: self.crashes, reigns: self.reigns, shown: self.truth.len(), told }
+        let reconfigurations = self.truth.reconfigurations() + self.deployed_anew;
+        let shown = self.truth.len();
+        let held_up = usize::from(self.is_held_up);
+        Figures { crashes: self.crashes, reigns: self.reigns, reconfigurations, held_up, shown, told }
     }
 
     fn at(&mut self, delay_ms: i64, event: Event) {
@@ -229,7 +273,12 @@ impl World {
             | Event::Apply { at, .. }
             | Event::DialElection { at, .. }
             | Event::DialQuorum { at, .. } => Some(*at),
-            Event::Act { .. } | Event::Fault(_) | Event::Room { .. } | Event::Start { .. } => None,
+            Event::Act { .. }
+            | Event::Fault(_)
+            | Event::Room { .. }
+            | Event::Start { .. }
+            | Event::Deploy
+            | Event::Restart { .. } => None,
         }
     }
 
@@ -256,6 +305,8 @@ impl World {
             Event::Fault(fault) => self.suffer(self.plan.faults[fault].1),
             Event::Room { at, life } if self.is_alive(at, life) => self.make_room(at),
             Event::Start { at } => self.start(at),
+            Event::Deploy => self.deploy(),
+            Event::Restart { at } => self.restart(at),
             _ => (),
         }
     }
@@ -268,6 +319,7 @@ impl World {
         for at in 0..self.servers.len() {
             self.servers[at].paused_until = 0;
             self.make_room(at);
+            self.restart(at);
             self.start(at);
         }
         let until = self.now_ms + HEALING_MS;
@@ -277,7 +329,8 @@ impl World {
                 return;
             }
         }
-        panic!("nobody leads everybody although nothing is broken: {}", self.state());
+        self.is_held_up = self.leader().is_none() && self.waits_for_a_stranger();
+        assert!(self.is_held_up, "nobody leads everybody although nothing is broken: {}", self.state());
     }
 
     /// What everybody is doing, for people.
@@ -315,10 +368,43 @@ impl World {
         self.servers.iter().map(server).chain(waits).chain(refused).collect()
     }
 
+    /// Who leads, in the newest epoch.
+    fn leader(&self) -> Option<&Running> {
+        let running = self.servers.iter().filter_map(|server| server.running.as_deref());
+        let leading = running.filter_map(|running| {
+            let status = running.replica.ensemble_status()?;
+            (status.serving == Serving::Leading).then_some((status.epoch, running))
+        });
+        leading.max_by_key(|(epoch, _)| *epoch).map(|(_, running)| running)
+    }
+
+    /// Whether a newcomer has logged the change that makes it a voter, and those that have are no quorum.
+    fn waits_for_a_stranger(&self) -> bool {
+        let running = self.servers.iter().filter_map(|server| Some((server, server.running.as_deref()?)));
+        let knows = |(server, running): &(&Server, &Running)| {
+            server.next.as_ref().is_some_and(|next| next.version() <= running.tree.last_zxid().into())
+        };
+        let known: Vec<_> = running.filter(knows).map(|(server, _)| server).collect();
+        let Some(newest) = known.iter().max_by_key(|server| server.next.as_ref().map(Configuration::version))
+        else {
+            return false;
+        };
+        let quorums = Quorums::new(&newest.configuration, newest.next.as_ref());
+        let ids: BTreeSet<_> = known.iter().map(|server| server.id).collect();
+        let is_newcomer = |id: &ServerId| quorums.is_voter(*id) && !quorums.committed().contains(*id);
+        ids.iter().any(is_newcomer) && !quorums.has_quorum(&ids)
+    }
+
+    /// Of those that are members as the leader says; what others do is their own business.
     fn is_level(&self) -> bool {
-        let running: Option<Vec<_>> = self.servers.iter().map(|server| server.running.as_deref()).collect();
+        let Some(leader) = self.leader() else { return false };
+        let configuration = leader.replica.configuration().expect("a leader is a member");
+        let running: Option<Vec<_>> = configuration
+            .members()
+            .iter()
+            .map(|member| self.servers[place(member.id())].running.as_deref())
+            .collect();
         let Some(running) = running else { return false };
-        let ends = |each: &&Running| (each.tree.last_zxid().0 & 0xffff_ffff, each.tree.digest());
         // Clients are silent, so all sessions end.
         let is_deserted = running.iter().all(|each| each.tree.sessions().next().is_none());
         let serves = |each: &&Running| each.replica.is_serving() && each.operations.is_empty();
@@ -326,16 +412,21 @@ impl World {
         // Who was told that its session is over was told the truth, at the latest when silent sessions have expired.
         let is_over =
             self.clients.iter().flat_map(|client| &client.refused).all(|each| self.truth.has_ended(*each));
-        let is_led = running
-            .iter()
-            .any(|each| each.replica.ensemble_status().is_some_and(|s| s.serving == Serving::Leading));
-        let digest = running.first().map(|each| ends(each).1);
-        is_silent
-            && is_over
-            && is_deserted
-            && is_led
-            && running.iter().all(|each| serves(each) && Some(ends(each).1) == digest)
+        let digest = leader.tree.digest();
+        let knows_members = |each: &&Running| each.replica.configuration() == Some(configuration);
+        let is_level = |each| serves(each) && each.tree.digest() == digest && knows_members(each);
+        is_silent && is_over && is_deserted && running.iter().all(is_level)
     }
+}
+
+/// A server's number among all, from 0.
+fn place(id: ServerId) -> usize {
+    id.0 as usize - 1
+}
+
+/// A line of a configuration.
+fn member(id: usize, role: &str) -> String {
+    format!("server.{id}=h{id}:2888:3888:{role};2181")
 }
 
 fn identities() -> Vec<Id<'static>> {

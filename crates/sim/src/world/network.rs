@@ -164,10 +164,16 @@ impl World {
         let link = LinkId(id);
         match message {
             Message::Bytes(packet) => {
-                if to == 0
-                    && let Some(zxid) = snap_in(&packet)
-                {
-                    self.links.get_mut(&id).expect("the link is there").snap = Some(zxid);
+                let link_end = self.links.get_mut(&id).expect("the link is there");
+                match from_leader(&packet).filter(|_| to == 0) {
+                    Some(Said::Snap(zxid)) => link_end.snap = Some(zxid),
+                    Some(Said::NewLeader(zxid)) => {
+                        let End::Server { at: leader, .. } = link_end.ends[1] else {
+                            unreachable!("a server leads")
+                        };
+                        self.truth.lead(zxid.epoch(), leader + 1);
+                    }
+                    None => (),
                 }
                 self.feed_peer(at, peer::Input::Packet { link, packet });
             }
@@ -188,12 +194,20 @@ impl World {
     }
 }
 
-/// Where the image stands that this packet announces, if it is a SNAP.
-fn snap_in(packet: &Bytes) -> Option<Zxid> {
+/// What is listened to on its way from a leader.
+enum Said {
+    /// An image comes, which stands here.
+    Snap(Zxid),
+    /// What the leader has is what the epoch begins with.
+    NewLeader(Zxid),
+}
+
+fn from_leader(packet: &Bytes) -> Option<Said> {
     let decoded = zabd_jute::quorum::QuorumPacket::decode_stream(packet, zabd_jute::Limits::default());
     let (packet, _) = decoded.ok()??;
     match FromLeader::decode(&packet) {
-        Ok(Some(FromLeader::Snap { zxid })) => Some(zxid),
+        Ok(Some(FromLeader::Snap { zxid })) => Some(Said::Snap(zxid)),
+        Ok(Some(FromLeader::NewLeader { zxid, .. })) => Some(Said::NewLeader(zxid)),
         _ => None,
     }
 }

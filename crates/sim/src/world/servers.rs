@@ -4,9 +4,9 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use zabd_jute::Writer;
-use zabd_jute::quorum::{FromLeader, PeerState};
+use zabd_jute::quorum::{FromLeader, Member, PeerState};
 use zabd_replica::{Fact, Input, Output};
-use zabd_zab::effect::{Effect, LinkId};
+use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
 use super::{Event, Message, World, identities, tell};
@@ -142,6 +142,7 @@ impl World {
             Some(Operation::Persist(what)) => {
                 running.store.persist(&what)?;
                 durable.note(&what);
+                self.keep_members(at, &what);
                 self.feed_peer(at, peer::Input::Persisted(what));
             }
             Some(Operation::Truncate(last)) => {
@@ -174,6 +175,22 @@ impl World {
             None => self.consider_snapshot(at)?,
         }
         Ok(())
+    }
+
+    fn keep_members(&mut self, at: usize, what: &Durable) {
+        let server = &mut self.servers[at];
+        match what {
+            Durable::Accepted(_) | Durable::Current(_) => (),
+            Durable::NextConfiguration(next) => {
+                server.next =
+                    Some((**next).clone()).filter(|next| server.configuration.version() < next.version());
+            }
+            Durable::Configuration(configuration) => {
+                (server.configuration, server.next) = ((**configuration).clone(), None);
+                self.truth.hold(configuration);
+                tell!(self, "{} holds {configuration}", at + 1);
+            }
+        }
     }
 
     /// A full disk is tried again until there is room; the replica is told of the beginning and of the end.
@@ -284,7 +301,15 @@ impl World {
                 let leads = *role == PeerState::Leading;
                 if leads {
                     self.reigns += 1;
-                    self.truth.lead(*epoch, at + 1);
+                    let running = self.servers[at].running.as_ref().expect("it was just alive");
+                    self.truth.reign(*epoch, at + 1, running.tree.last_zxid());
+                    let configuration = running.replica.configuration().expect("it is a member");
+                    let own = configuration.member(self.servers[at].id);
+                    assert!(
+                        own.is_some_and(Member::is_voter),
+                        "{} leads without a vote: {configuration}",
+                        at + 1
+                    );
                 }
                 tell!(self, "{} {} epoch {epoch}", at + 1, if leads { "leads" } else { "joins" });
                 let running = self.servers[at].running.as_mut().expect("it was just alive");

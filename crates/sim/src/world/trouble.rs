@@ -1,11 +1,13 @@
 //! What goes wrong, and when servers start again.
 
+use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::{Crash, MemoryDisk};
+use zabd_zab::effect;
 
-use super::{End, Event, World, tell};
+use super::{End, Event, World, place, tell};
 use crate::plan::Fault;
 use crate::server::Durable;
-use crate::store::{rot_log, rot_snapshot};
+use crate::store::{Operation, rot_log, rot_snapshot};
 
 /// How long after a start that failed the next is tried, in milliseconds.
 const START_AGAIN_MS: i64 = 200;
@@ -45,10 +47,11 @@ impl World {
                 }
             }
             Fault::OneIsLeft { at, down_ms } => {
-                if at < self.plan.voters && self.can_be_spared(at) && self.has_all(at) {
+                let voters = self.voters();
+                if voters.contains(&at) && self.can_be_spared(at) && self.has_all(at) {
                     tell!(self, "only {} is left", at + 1);
                     self.crash(at, Crash::LosesUnsynced, 3 * down_ms);
-                    for other in (0..self.plan.voters).filter(|other| *other != at) {
+                    for other in voters.into_iter().filter(|other| *other != at) {
                         self.crash(other, Crash::KeepsUnsynced, down_ms);
                         self.empty(other);
                     }
@@ -69,6 +72,14 @@ impl World {
                     self.servers[at].durable.rots |= rots;
                     tell!(self, "the log of {} rots: {rots}", at + 1);
                 }
+            }
+            Fault::Reconfigure(change) => {
+                tell!(self, "somebody wants {change:?}");
+                self.wanted.push_back(change);
+            }
+            Fault::Grows { .. } | Fault::Shrinks { .. } => {
+                self.files.push_back(fault);
+                self.deploy();
             }
             Fault::Pause { at, for_ms } => {
                 tell!(self, "{} sleeps for {for_ms} ms", at + 1);
@@ -111,24 +122,48 @@ impl World {
     }
 
     /// Whether the others have all that this server ever acknowledged, and can go on with it: each voter serves in the
-    /// newest epoch, and so has been brought level since it was spared itself.
+    /// newest epoch, and so has been brought level since it was spared itself. Of one or two voters none can be: what is left
+    /// is no quorum.
     fn can_be_spared(&self, at: usize) -> bool {
-        let newest = self.truth.newest_epoch();
-        let has_all = |other: usize| {
-            let running = self.servers[other].running.as_ref();
-            let status = running.and_then(|running| running.replica.ensemble_status());
-            let is_whole = running.is_some_and(|running| running.replica.is_serving() && !running.has_lost);
-            is_whole && status.is_some_and(|status| status.epoch == newest)
+        let voters = self.voters();
+        let is_settled = voters.len() > 2 && !self.are_members_changing();
+        let has_all = |voter| self.serves_in_newest_epoch(voter);
+        self.servers[at].running.is_some() && is_settled && voters.into_iter().all(has_all)
+    }
+
+    pub(super) fn serves_in_newest_epoch(&self, at: usize) -> bool {
+        let Some(running) = &self.servers[at].running else { return false };
+        let epoch = running.replica.ensemble_status().map(|status| status.epoch);
+        running.replica.is_serving() && !running.has_lost && epoch == Some(self.truth.newest_epoch())
+    }
+
+    /// Who votes, as the leader says; nobody if nobody leads.
+    fn voters(&self) -> Vec<usize> {
+        let configuration = self.leader().and_then(|leader| leader.replica.configuration());
+        let voters = configuration.into_iter().flat_map(Configuration::voters);
+        voters.map(|voter| place(voter.id())).collect()
+    }
+
+    fn are_members_changing(&self) -> bool {
+        use effect::Durable::{Configuration, NextConfiguration};
+        let is_of_members = |operation: &Operation| {
+            matches!(operation, Operation::Persist(Configuration(_) | NextConfiguration(_)))
         };
-        self.servers[at].running.is_some() && (0..self.plan.voters).all(has_all)
+        self.servers.iter().any(|server| {
+            if !self.plan.reconfig {
+                return server.is_stale();
+            }
+            let mut operations = server.running.iter().flat_map(|running| &running.operations);
+            server.next.is_some() || operations.any(is_of_members)
+        })
     }
 
     pub(super) fn start(&mut self, at: usize) {
-        if self.servers[at].running.is_some() {
+        if self.servers[at].running.is_some() || !self.servers[at].is_deployed {
             return;
         }
         let now = self.now(at);
-        let started = self.servers[at].start(now, &self.configuration, self.plan.kept, &self.truth);
+        let started = self.servers[at].start(now, self.plan.reconfig, self.plan.kept, &self.truth);
         if let Err(error) = started {
             tell!(self, "{} does not start: {error:?}", at + 1);
             self.at(START_AGAIN_MS, Event::Start { at });
