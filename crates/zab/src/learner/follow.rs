@@ -8,7 +8,7 @@ use zabd_jute::txn::{Entry, Txn};
 use zabd_jute::{OpCode, Reader, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
-use super::Learner;
+use super::{Learner, Phase};
 use crate::effect::{Durable, Effect, Effects, Reason};
 
 /// How many sessions one packet names: Java's leader takes any number of packets, and closes the connection over a field
@@ -144,6 +144,9 @@ impl Learner {
     /// A reconfiguration is committed: it holds, and may have given somebody else the lead or this server
     /// another role.
     pub(super) fn activate(&mut self, zxid: Zxid, leader: ServerId, out: &mut Effects) {
+        if self.phase == Phase::Left {
+            return;
+        }
         self.activate_upto(zxid, out);
         if self.reconfig && (leader != self.leader || !self.has_role()) {
             self.leave(Reason::Reconfigured { leader }, out);

@@ -402,6 +402,9 @@ impl Learner {
     }
 
     fn leave(&mut self, reason: Reason, out: &mut Effects) {
+        if self.phase == Phase::Left {
+            return;
+        }
         self.phase = Phase::Left;
         self.is_serving = false;
         if let Some(link) = self.link.take() {

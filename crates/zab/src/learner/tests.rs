@@ -196,3 +196,18 @@ fn what_was_held_behind_the_end_of_the_role_is_not_logged() {
     assert_eq!(stage.asked(), [&["Persist(Current(Epoch(1)))"][..], &ended].concat());
     assert_eq!(stage.learner.into_history().last(), at(5));
 }
+
+/// Whoever reads on after the end would write down a configuration that nobody has agreed to.
+#[test]
+fn a_role_ends_once() {
+    let at = |counter| Zxid::new(Epoch(1), counter);
+    let mut stage = Stage::follower();
+    stage.hear_of_a_snapshot(at(5));
+    stage.step(Input::SnapshotReceived);
+    stage.step(Input::Rebased { last: at(5) });
+    stage.asked();
+    stage.hear(&FromLeader::CommitAndActivate { zxid: at(7), leader: ServerId(2) });
+    let ended = stage.asked();
+    assert_eq!(ended.len(), 2, "{ended:?}");
+    assert!(ended[1].starts_with("Leave(LeaderBroken"), "{ended:?}");
+}
