@@ -118,6 +118,11 @@ impl Quorums {
         &self.committed
     }
 
+    /// Whether a reconfiguration may be under way.
+    pub fn is_changing(&self) -> bool {
+        self.last_seen.is_some()
+    }
+
     /// Whether `server` votes in either.
     pub fn is_voter(&self, server: ServerId) -> bool {
         self.both().any(|voters| voters.contains(server))

@@ -22,9 +22,12 @@
 //!
 //! **Who stands.** While a reconfiguration is under way, the voters of the new configuration are asked too. One that is not a
 //! voter of the old one may have more than any of those: it has logged the change and what came behind it. What it has beyond
-//! them may be committed (the old configuration no longer counts if the change is), so it must not vote for less; therefore
-//! it stands itself. (Java's votes for nobody, with what it has: nobody is elected then, for ever.) As long as it has not
-//! logged the change, nothing was committed with its help, and it votes for anybody.
+//! them may be committed (the old configuration no longer counts if the change is), so it must not vote for less. In odd rounds
+//! it votes for nobody, with what it has, as in Java; where its voice is needed nobody is elected then, in Java for ever. So
+//! whoever has looked in vain for a while begins a new round, and in even rounds such a server stands itself. Not in every
+//! round: an old voter that has not heard of the change does not know it, and its votes would be missing for
+//! somebody whom the others can elect. As long as it has not logged the change, nothing was committed with its help,
+//! and it votes for anybody.
 //!
 //! Java lets everything that arrives meanwhile fall, except better votes, and starts its 200 ms anew with each;
 //! here what arrives counts, and the end of the wait is fixed when the quorum is there.
@@ -60,7 +63,8 @@ pub(super) struct Looking {
     began_as: Standing,
     /// [`Standing::Voter`] as soon as there is a voice.
     standing: Standing,
-    /// For this server, with what it has.
+    candidacy: Candidacy,
+    /// For this server, with what it has, or for nobody.
     own: Vote,
     /// What it falls back to in a new round: `own`, or what an empty server has joined.
     initial: Vote,
@@ -82,6 +86,29 @@ pub(super) struct Looking {
     pub decide_at: Option<Instant>,
 }
 
+/// Whether a server stands for election, and what it votes by itself.
+#[derive(Clone, Copy, Debug)]
+enum Candidacy {
+    Always(Vote),
+    /// In even rounds.
+    Sometimes(Vote),
+    Never(Vote),
+}
+
+/// Whether servers that are voters of the newer configuration only stand for election.
+fn admits_new_voters(round: i64) -> bool {
+    round % 2 == 0
+}
+
+impl Candidacy {
+    fn vote(self, round: i64) -> Vote {
+        match self {
+            Self::Sometimes(vote) if !admits_new_voters(round) => Vote { leader: ServerId::NONE, ..vote },
+            Self::Always(vote) | Self::Sometimes(vote) | Self::Never(vote) => vote,
+        }
+    }
+}
+
 impl Looking {
     pub fn new(me: ServerId, begin: Begin, round: i64, is_first: bool, timing: Timing, now: Instant) -> Self {
         let Begin { last_zxid, epoch, role, standing, committed, last_seen, last_elected, .. } = begin;
@@ -92,18 +119,18 @@ impl Looking {
         let can_vote = role == Role::Participant && quorums.is_voter(me);
         let standing = if can_vote { standing } else { Standing::Voter };
         // Without data there is no epoch either, whatever a file may say that survived.
-        let has = if standing == Standing::Voter {
-            known
-        } else {
-            Vote { epoch: Epoch::ZERO, zxid: Zxid::ZERO, leader: me }
+        let nothing = Vote { epoch: Epoch::ZERO, zxid: Zxid::ZERO, leader: me };
+        let has = if standing == Standing::Voter { known } else { nothing };
+        let candidacy = match role {
+            Role::Participant if quorums.committed().contains(me) => Candidacy::Always(has),
+            Role::Participant if quorums.may_stand(me, last_zxid) => Candidacy::Sometimes(has),
+            Role::Participant if !quorums.is_voter(me) => {
+                Candidacy::Never(Vote { leader: ServerId::NONE, ..has })
+            }
+            // It keeps nobody from anything.
+            Role::Participant | Role::Observer => Candidacy::Never(Vote::NONE),
         };
-        let own = match role {
-            Role::Participant if quorums.may_stand(me, last_zxid) => has,
-            // It counts, and keeps nobody from anything: see the module's description.
-            Role::Participant if quorums.is_voter(me) => Vote::NONE,
-            Role::Participant => Vote { leader: ServerId::NONE, ..has },
-            Role::Observer => Vote::NONE,
-        };
+        let own = candidacy.vote(round);
         Self {
             me,
             role,
@@ -116,6 +143,7 @@ impl Looking {
             last,
             began_as: standing,
             standing,
+            candidacy,
             own,
             initial: own,
             proposal: own,
@@ -149,6 +177,12 @@ impl Looking {
     /// else repeats them; a link that stands is left alone either way.
     pub fn repeat(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.repeat_ms = (2 * self.repeat_ms).min(self.timing.repeat_ms_max);
+        // By then everybody who is there has long been heard.
+        let is_in_vain = self.repeat_ms >= 8 * self.timing.repeat_ms_min;
+        if is_in_vain && self.has_voice() && self.quorums.is_changing() {
+            self.enter_round(self.round.saturating_add(1));
+            self.propose(self.initial);
+        }
         self.tell_all(now, out);
         out.push(Output::ConnectAll);
         self.tell_of_silence(out);
@@ -253,7 +287,9 @@ impl Looking {
         Some(self.decision(ballot, electing))
     }
 
-    /// The quorum that has this leader, if the leader says so too (ZOOKEEPER-3537: on the same occasion).
+    /// The quorum that has this leader, if the leader says so too (ZOOKEEPER-3537: on the same occasion). A change that this
+    /// server has heard of has no say: it may have come to nothing, and whether the leader may lead is for discovery to see.
+    /// (Java asks for both quorums, and stays out for ever if its own vote would be needed for one.)
     fn join(&self, ballot: Ballot, ballots: &Ballots) -> Option<BTreeSet<ServerId>> {
         let electing = ballots.supporters(&ballot);
         let leader = ballot.vote.leader;
@@ -263,7 +299,7 @@ impl Looking {
             ballots.is_leading(leader)
         };
         let leader_agrees = leader_agrees || is_on(Mutation::LeaderClaimBelieved);
-        (leader_agrees && self.quorums.has_quorum(&electing)).then_some(electing)
+        (leader_agrees && self.quorums.committed().has_quorum(&electing)).then_some(electing)
     }
 
     /// Looks whether an empty server may vote by now.
@@ -329,6 +365,11 @@ impl Looking {
     fn enter_round(&mut self, round: i64) {
         self.round = round;
         self.this_round.clear();
+        let own = self.candidacy.vote(round);
+        if self.initial == self.own {
+            self.initial = own;
+        }
+        self.own = own;
     }
 
     fn propose(&mut self, vote: Vote) {
@@ -340,7 +381,8 @@ impl Looking {
         if is_on(Mutation::LargerIdWins) {
             return than.leader < vote.leader;
         }
-        than < vote && self.quorums.may_lead(vote.leader) && !self.is_of_the_past(vote)
+        let may_stand = self.quorums.committed().contains(vote.leader) || admits_new_voters(self.round);
+        than < vote && may_stand && self.quorums.may_lead(vote.leader) && !self.is_of_the_past(vote)
     }
 
     /// Whether a vote remembers what a server had before it lost its data: this one, or one that says so itself.

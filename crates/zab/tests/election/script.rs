@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! config 1 2 3 observer=4 weight.3=0      who the servers are; `config of 5: …` is only what 5 believes
-//! next 1 2 5 version=9                    a newer configuration, which everybody has heard of
+//! next 1 2 5 version=9                    a newer configuration that servers have heard of which are started from now on
+//! next unknown                            or have not
 //! has 1 zxid=0x11 epoch=1 [empty|lost]    what is on a server's disk
 //! gossip on                               newer configurations are taken from notifications
 //! start 1 2                               the processes start and look for a leader
@@ -123,6 +124,7 @@ impl Stage {
             ["config", "of", id, rest @ ..] => {
                 self.believed.insert(number(id.trim_end_matches(':')), config(rest));
             }
+            ["next", "unknown"] => self.next = None,
             ["next", rest @ ..] => self.next = Some(config(rest)),
             ["config", rest @ ..] => self.config = Some(config(rest)),
             ["gossip", "on"] => self.adopts_configs = true,
