@@ -3,7 +3,7 @@
 //! `SIM_SEEDS=n` lives so many from `SIM_FROM` on, over `SIM_THREADS` threads, and says how far it is. A seed that fails is
 //! printed with its plan, and the others go on. In the end the first that failed is lived again with fewer and fewer
 //! faults, and the story of what is left is told. `SIM_SEED=n` does the same for one seed, and tells its whole story first.
-//! `SIM_MEMBERS=files` or `requests` draws worlds in which members change so.
+//! `SIM_MEMBERS=files` or `requests` draws worlds in which members change so; `mixed` does so for a quarter of the seeds each.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,10 @@ fn draw(seed: u64) -> Plan {
     let members = match std::env::var("SIM_MEMBERS").as_deref() {
         Ok("files") => Members::ByFiles,
         Ok("requests") => Members::ByRequests,
-        Ok(other) => panic!("SIM_MEMBERS is files or requests, not {other}"),
+        Ok("mixed") => {
+            [Members::Stay, Members::ByFiles, Members::Stay, Members::ByRequests][(seed % 4) as usize]
+        }
+        Ok(other) => panic!("SIM_MEMBERS is files, requests or mixed, not {other}"),
         Err(_) => Members::Stay,
     };
     Plan::draw_with(members, seed)

@@ -9,7 +9,7 @@ mod servers;
 mod trouble;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -18,7 +18,6 @@ use zabd_jute::quorum::Configuration;
 use zabd_jute::{Id, ServerId, Zxid};
 use zabd_replica::{Now, Serving, SessionRequest};
 use zabd_zab::effect::DialId;
-use zabd_zab::quorum::Quorums;
 
 use crate::client::{Asking, Client};
 use crate::dice::Dice;
@@ -122,7 +121,6 @@ pub struct World {
     is_healing: bool,
     crashes: usize,
     reigns: usize,
-    is_held_up: bool,
     narrates: bool,
 }
 
@@ -135,8 +133,6 @@ pub struct Figures {
     pub reigns: usize,
     /// How often other members were agreed upon, or written into everybody's file.
     pub reconfigurations: usize,
-    /// Worlds in which nobody could be elected in the end, see [`World::run`].
-    pub held_up: usize,
     /// Transactions that were shown.
     pub shown: usize,
     /// Answers that clients were given.
@@ -148,7 +144,6 @@ impl AddAssign for Figures {
         self.crashes += more.crashes;
         self.reigns += more.reigns;
         self.reconfigurations += more.reconfigurations;
-        self.held_up += more.held_up;
         self.shown += more.shown;
         self.told += more.told;
     }
@@ -156,10 +151,10 @@ impl AddAssign for Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { crashes, reigns, reconfigurations, held_up, shown, told } = self;
+        let Self { crashes, reigns, reconfigurations, shown, told } = self;
         write!(
             f,
-            "{crashes} crashes, {reigns} reigns, {reconfigurations} reconfigurations ({held_up} held up), {shown} transactions, {told} answers"
+            "{crashes} crashes, {reigns} reigns, {reconfigurations} reconfigurations, {shown} transactions, {told} answers"
         )
     }
 }
@@ -204,7 +199,6 @@ impl World {
             is_healing: false,
             crashes: 0,
             reigns: 0,
-            is_held_up: false,
             narrates,
             plan,
         };
@@ -222,19 +216,11 @@ impl World {
     }
 
     /// Lives through all trouble, heals, and checks.
-    ///
-    /// One way to end without a leader is known and counted. A change of members that was begun and reached a newcomer, but
-    /// no quorum of those who vote so far, is not committed and cannot be told from one that is: the newcomer has more
-    /// than the others and must not vote for less, and whoever has not heard of it cannot vote for a server that it does
-    /// not know. It is so in Java as well, whose elections do not carry the next configuration either.
     pub fn run(&mut self) {
         while self.now_ms < self.plan.trouble_ms {
             self.step();
         }
         self.heal();
-        if self.is_held_up {
-            return;
-        }
         let leader = self.leader().expect("a healed world is led");
         let members = leader.replica.configuration().expect("a leader is a member");
         self.truth.assert_members(members);
@@ -247,8 +233,7 @@ impl World {
         let told = self.clients.iter().map(|client| client.told().count()).sum();
         let reconfigurations = self.truth.reconfigurations() + self.deployed_anew;
         let shown = self.truth.len();
-        let held_up = usize::from(self.is_held_up);
-        Figures { crashes: self.crashes, reigns: self.reigns, reconfigurations, held_up, shown, told }
+        Figures { crashes: self.crashes, reigns: self.reigns, reconfigurations, shown, told }
     }
 
     fn at(&mut self, delay_ms: i64, event: Event) {
@@ -329,8 +314,7 @@ impl World {
                 return;
             }
         }
-        self.is_held_up = self.leader().is_none() && self.waits_for_a_stranger();
-        assert!(self.is_held_up, "nobody leads everybody although nothing is broken: {}", self.state());
+        panic!("nobody leads everybody although nothing is broken: {}", self.state());
     }
 
     /// What everybody is doing, for people.
@@ -376,23 +360,6 @@ impl World {
             (status.serving == Serving::Leading).then_some((status.epoch, running))
         });
         leading.max_by_key(|(epoch, _)| *epoch).map(|(_, running)| running)
-    }
-
-    /// Whether a newcomer has logged the change that makes it a voter, and those that have are no quorum.
-    fn waits_for_a_stranger(&self) -> bool {
-        let running = self.servers.iter().filter_map(|server| Some((server, server.running.as_deref()?)));
-        let knows = |(server, running): &(&Server, &Running)| {
-            server.next.as_ref().is_some_and(|next| next.version() <= running.tree.last_zxid().into())
-        };
-        let known: Vec<_> = running.filter(knows).map(|(server, _)| server).collect();
-        let Some(newest) = known.iter().max_by_key(|server| server.next.as_ref().map(Configuration::version))
-        else {
-            return false;
-        };
-        let quorums = Quorums::new(&newest.configuration, newest.next.as_ref());
-        let ids: BTreeSet<_> = known.iter().map(|server| server.id).collect();
-        let is_newcomer = |id: &ServerId| quorums.is_voter(*id) && !quorums.committed().contains(*id);
-        ids.iter().any(is_newcomer) && !quorums.has_quorum(&ids)
     }
 
     /// Of those that are members as the leader says; what others do is their own business.
