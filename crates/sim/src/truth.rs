@@ -144,9 +144,12 @@ impl Truth {
         }
     }
 
-    /// The members in the end are those of the last reconfiguration that was shown.
+    /// The members in the end are those of the last reconfiguration that was shown, or of a later one that was proposed: a
+    /// server has what it proposes in a file before it has it in its log, and may lose the one and keep the other.
     pub fn assert_members(&self, last: &Configuration) {
-        if let Some(&zxid) = self.reconfigured.last() {
+        if let Some(&shown) = self.reconfigured.last() {
+            let named = Zxid(last.version().0);
+            let zxid = if self.proposed.contains_key(&named) { named.max(shown) } else { shown };
             let Txn::SetData { data, .. } = self.entry(zxid).txn else {
                 panic!("a reconfiguration sets data")
             };

@@ -1,5 +1,6 @@
 //! What goes wrong, and when servers start again.
 
+use zabd_jute::Zxid;
 use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::{Crash, MemoryDisk};
 use zabd_zab::effect;
@@ -116,9 +117,10 @@ impl World {
         self.servers[at].covered.clear();
     }
 
-    /// Whether all that was ever shown is durable there.
+    /// Whether all that was ever shown is durable there, and what may be shown by those to whom the leader has said so.
     fn has_all(&self, at: usize) -> bool {
-        self.truth.newest() <= self.servers[at].durable.last
+        let committed = self.leader().map_or(Zxid::ZERO, |leader| leader.replica.positions().committed);
+        self.truth.newest().max(committed) <= self.servers[at].durable.last
     }
 
     /// Whether the others have all that this server ever acknowledged, and can go on with it: each voter serves in the
