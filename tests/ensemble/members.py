@@ -193,7 +193,8 @@ class Ensemble:
         found = {}
         for number, server in self.members.items():
             if server.running:
-                session = wire.Session(server.port)
+                # Longer than a machine that is busy keeps a server of Java from answering.
+                session = wire.Session(server.port, timeout_ms=60_000)
                 session.auth("digest", "super:test")
                 found[number] = dump.read_nodes(session, sorted(dump.all_paths(session)))
                 for node in found[number]:
