@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import wire
+from harness.waiting import eventually
 
 from . import members
 from .members import await_progress, finish
@@ -33,6 +34,22 @@ def test_three_members_outlive_each_other(tmp_path, write_through):
             server.start(wait=False)
         await_progress(writers)
         finish(ensemble, writers)
+
+
+def test_members_with_short_lives_take_snapshots_too(tmp_path):
+    """No life is long enough for one: each member counts what its earlier ones left, too."""
+    with members.Ensemble(["zabd"] * 3, tmp_path, config={"snapCount": 20}) as ensemble:
+        for life in range(4):
+            session = wire.Session(ensemble.members[ensemble.leader()].port)
+            for number in range(8):
+                members.create(session, f"/{life}-{number}", 0)
+            ensemble.await_level()
+            for server in ensemble.members.values():
+                server.kill()
+            ensemble.start()
+        for number, server in ensemble.members.items():
+            taken = lambda: [path.name for path in (server.data_dir / "version-2").glob("snapshot.*[1-9a-f]*")]
+            assert eventually(taken, what=f"a snapshot of member {number}")
 
 
 def test_a_minority_serves_nobody(tmp_path):

@@ -74,6 +74,37 @@ def test_a_snapshot_is_taken_between_half_of_snap_count_and_all_of_it(begin, eac
 
 
 @BOTH
+def test_short_lives_take_snapshots_too(start, kind, each):
+    """No life is long enough for one, and still the log behind the newest stays short, and purges find something to remove."""
+    lives = 12 if each == "X" else 5
+    server = start(kind if each == "X" else each, config={"snapCount": 40, "autopurge.purgeInterval": 1})
+    for _ in range(lives):
+        last = write(wire.Session(server.port, LONG_MS), 15)
+        # Java takes one at every start.
+        assert eventually(lambda: last - zxid_of(files(server, "snapshot")[-1]) <= 41), files(server, "snapshot")
+        server.kill()
+        server.start()
+    assert last >= lives * 16
+    if each == "X":
+        assert eventually(lambda: zxid_of(files(server, "log")[0]) > 1), "the first log is purged"
+        assert eventually(lambda: len(files(server, "snapshot")) <= 4)
+
+
+def test_what_many_lives_left_is_in_a_snapshot_soon(start, only_zabd):
+    """A start finds more than is to be between two snapshots: it serves, and takes one without waiting for a write."""
+    server = start("zabd", config={"snapCount": 100_000})
+    last = write(wire.Session(server.port, LONG_MS), 200)
+    server.kill()
+    assert [path.name for path in files(server, "snapshot")] == ["snapshot.0"]
+    server.config["snapCount"] = 100
+    for _ in range(2):
+        server.start()
+        assert eventually(lambda: zxid_of(files(server, "snapshot")[-1]) == last)
+        server.kill()
+    assert [zxid_of(path) for path in files(server, "snapshot")] == [0, last], "one is enough"
+
+
+@BOTH
 def test_a_snapshot_count_below_2_is_2(begin, each):
     server, session = begin(each, snapCount=1)
     for _ in range(10):

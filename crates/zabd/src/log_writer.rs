@@ -319,6 +319,10 @@ impl LogWriter {
         }
         let mut flushed = Instant::now();
         loop {
+            // What earlier lives left may be enough.
+            if let Err(error) = self.roll_if_due() {
+                return error.into();
+            }
             self.linger(previous);
             self.driver.log.take(&mut batch, self.batches.records_max, Duration::from_secs(1));
             previous = batch.len();
@@ -391,9 +395,7 @@ impl LogWriter {
                 What::Entry { zxid, entry } => {
                     self.log.append(zxid, &entry)?;
                     appended = true;
-                    if self.policy.is_due(self.log.appended_since_roll()) {
-                        self.roll()?;
-                    }
+                    self.roll_if_due()?;
                 }
                 What::Operation(operation) => {
                     self.report_synced(std::mem::take(&mut appended))?;
@@ -463,14 +465,24 @@ impl LogWriter {
     /// holds, if it was read already.
     fn reload(&mut self, newest: Option<Tree>) -> Result<(), WriteError> {
         let base = &self.base;
-        let tree = if let Some(newest) = newest {
+        let (tree, unsaved) = if let Some(newest) = newest {
             replay_behind(&RealDisk, &base.directories, newest, base.limits)?
         } else {
             let options = Reading { is_member: true, newest_max: 0 };
-            recover(&RealDisk, &base.recovery, base.tree_options, base.limits, options)?.tree
+            let recovered = recover(&RealDisk, &base.recovery, base.tree_options, base.limits, options)?;
+            (recovered.tree, recovered.unsaved)
         };
-        self.log = Log::new(RealDisk, &base.directories.logs, tree.last_zxid(), base.log_options);
+        let log = Log::new(RealDisk, &base.directories.logs, tree.last_zxid(), base.log_options);
+        self.log = log.with_unsaved(unsaved);
         self.driver.replace_tree(tree);
+        Ok(())
+    }
+
+    /// A member between two roles waits: the snapshot would be left out.
+    fn roll_if_due(&mut self) -> Result<(), LogError> {
+        if self.policy.is_due(self.log.appended_since_roll()) && self.driver.is_serving() {
+            self.roll()?;
+        }
         Ok(())
     }
 

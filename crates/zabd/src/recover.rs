@@ -11,7 +11,7 @@ use bytes::Bytes;
 use zabd_jute::txn::Entry;
 use zabd_jute::{Limits, Reader, Zxid};
 use zabd_storage::disk::Disk;
-use zabd_storage::log::{Cut, LogError, Records, settle};
+use zabd_storage::log::{AppendedSinceRoll, Cut, LogError, Records, settle};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::snapshot;
 use zabd_tree::{Tree, TreeOptions};
@@ -30,6 +30,8 @@ pub struct Recovered {
     /// Whether the disk holds what the tree shows only together with a snapshot that has yet to be
     /// written: a fresh directory, logs without any, or sessions that were found dead.
     pub needs_snapshot: bool,
+    /// What the log holds behind the newest snapshot.
+    pub unsaved: AppendedSinceRoll,
     /// Neither a snapshot nor a record was there.
     pub is_empty: bool,
     /// What it took.
@@ -79,7 +81,8 @@ pub fn recover<D: Disk>(
     let mut tree = loaded.unwrap_or_else(|| Tree::new(tree_options));
     let replay_begin = Instant::now();
     let mut newest = Newest::behind(tree.last_zxid(), reading.newest_max);
-    let Replay { replayed, digest_mismatches } = replay(disk, &directories, &mut tree, limits, &mut newest)?;
+    let Replay { replayed, unsaved, digest_mismatches } =
+        replay(disk, &directories, &mut tree, limits, &mut newest)?;
     let is_empty = !has_snapshot && replayed == 0;
     if !is_empty {
         figures.txns.add(replayed);
@@ -100,7 +103,7 @@ pub fn recover<D: Disk>(
     figures.init_ms.add(begin.elapsed().as_millis() as u64);
     let needs_snapshot = !has_snapshot || !dead.is_empty();
     let newest = newest.into_history();
-    Ok(Recovered { tree, directories, needs_snapshot, is_empty, figures, newest })
+    Ok(Recovered { tree, directories, needs_snapshot, unsaved, is_empty, figures, newest })
 }
 
 /// The newest snapshot that is whole; `None` for an empty database.
@@ -148,20 +151,22 @@ pub fn replay_behind<D: Disk>(
     directories: &Directories,
     mut tree: Tree,
     limits: Limits,
-) -> Result<Tree, RecoveryError> {
+) -> Result<(Tree, AppendedSinceRoll), RecoveryError> {
     let mut nothing = Newest::behind(tree.last_zxid(), 0);
-    let Replay { replayed, .. } = replay(disk, directories, &mut tree, limits, &mut nothing)?;
+    let Replay { replayed, unsaved, .. } = replay(disk, directories, &mut tree, limits, &mut nothing)?;
     tracing::info!(
         "Took a snapshot with {} znodes from the leader, and {replayed} transactions from the log behind it, up to zxid {}",
         shown_node_count(tree.node_count()),
         tree.last_zxid()
     );
-    Ok(tree)
+    Ok((tree, unsaved))
 }
 
 /// What a replay came across.
 struct Replay {
     replayed: u64,
+    /// Those included that the tree skipped.
+    unsaved: AppendedSinceRoll,
     digest_mismatches: u64,
 }
 
@@ -175,6 +180,7 @@ fn replay<D: Disk>(
 ) -> Result<Replay, RecoveryError> {
     let mut records = Records::after(disk.clone(), &directories.logs, tree.last_zxid(), limits)?;
     let mut replayed = 0;
+    let mut unsaved = AppendedSinceRoll::default();
     let mut digest_mismatches = 0;
     while let Some(position) = records.next_record()? {
         let upto = tree.last_zxid();
@@ -187,6 +193,7 @@ fn replay<D: Disk>(
         })?;
         let outcome = tree.replay(&entry);
         replayed += u64::from(!outcome.skipped);
+        unsaved.add(position.entry);
         newest.add(position.zxid, position.entry);
         if let Some(mismatch) = outcome.digest_mismatch {
             digest_mismatches += 1;
@@ -203,7 +210,7 @@ fn replay<D: Disk>(
     if let Some(cut) = settle(disk, records)? {
         tell_cut(&cut);
     }
-    Ok(Replay { replayed, digest_mismatches })
+    Ok(Replay { replayed, unsaved, digest_mismatches })
 }
 
 fn tell_cut(cut: &Cut) {
@@ -278,7 +285,7 @@ mod tests {
 
     use super::*;
 
-    fn recover_again(disk: &MemoryDisk) -> Zxid {
+    fn recovered(disk: &MemoryDisk) -> Recovered {
         let options = RecoveryOptions {
             data_dir: "/data".into(),
             log_dir: "/data".into(),
@@ -286,7 +293,20 @@ mod tests {
             trust_empty: true,
         };
         let tree_options = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
-        recover(disk, &options, tree_options, Limits::default(), Reading::default()).unwrap().tree.last_zxid()
+        recover(disk, &options, tree_options, Limits::default(), Reading::default()).unwrap()
+    }
+
+    fn recover_again(disk: &MemoryDisk) -> Zxid {
+        recovered(disk).tree.last_zxid()
+    }
+
+    fn entry(zxid: Zxid) -> Vec<u8> {
+        let kind = OpCode::CreateSession.code();
+        let header = TxnHeader { session: SessionId(zxid.0), cxid: 0, zxid, time_ms: 0, kind };
+        let txn = Txn::CreateSession { timeout_ms: 4000 };
+        let mut entry = Vec::new();
+        Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
+        entry
     }
 
     /// A killed process left a record in the page cache. The next one shows it to clients, so it must
@@ -298,22 +318,30 @@ mod tests {
         let options = LogOptions { force_sync: false, ..LogOptions::default() };
         let dir = std::path::Path::new("/data/version-2");
         let mut log = Log::new(disk.clone(), dir, Zxid::ZERO, options);
-        let header = TxnHeader {
-            session: SessionId(1),
-            cxid: 0,
-            zxid: Zxid(1),
-            time_ms: 0,
-            kind: OpCode::CreateSession.code(),
-        };
-        let mut entry = Vec::new();
-        let txn = Txn::CreateSession { timeout_ms: 4000 };
-        Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
-        log.append(Zxid(1), &entry).unwrap();
+        log.append(Zxid(1), &entry(Zxid(1))).unwrap();
         log.sync().unwrap();
         disk.sync_dir(dir).unwrap();
 
         assert_eq!(recover_again(&disk), Zxid(1));
         assert_eq!(recover_again(&disk.after(Crash::LosesUnsynced)), Zxid(1));
+    }
+
+    /// A server that never lives for long takes its snapshots too.
+    #[test]
+    fn a_start_counts_what_no_snapshot_holds() {
+        let disk = MemoryDisk::default();
+        recover_again(&disk);
+        let dir = std::path::Path::new("/data/version-2");
+        let mut unsaved = AppendedSinceRoll::default();
+        for life in 1..=3 {
+            let last = Zxid(life - 1);
+            let mut log = Log::new(disk.clone(), dir, last, LogOptions::default()).with_unsaved(unsaved);
+            log.append(Zxid(life), &entry(Zxid(life))).unwrap();
+            log.sync().unwrap();
+            unsaved = log.appended_since_roll();
+            assert_eq!(unsaved.records, life as u64);
+            assert_eq!(recovered(&disk).unsaved, unsaved);
+        }
     }
 
     #[test]

@@ -55,13 +55,21 @@ impl Default for LogOptions {
     }
 }
 
-/// How much has been appended since the last roll: what decides about the next snapshot.
+/// How much has been appended since the last roll, in this life and those before it: what decides about the next snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AppendedSinceRoll {
     /// Records.
     pub records: u64,
     /// Bytes of the records, without the room ahead that Java counts too.
     pub bytes: u64,
+}
+
+impl AppendedSinceRoll {
+    /// Counts one more record.
+    pub fn add(&mut self, entry: &[u8]) {
+        self.records += 1;
+        self.bytes += frame_bytes(entry.len()) as u64;
+    }
 }
 
 #[derive(Debug)]
@@ -112,6 +120,13 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    /// The log, with what earlier lives appended and no snapshot holds: the next one is due as if there had been one
+    /// life.
+    #[must_use]
+    pub fn with_unsaved(self, unsaved: AppendedSinceRoll) -> Self {
+        Self { since_roll: unsaved, ..self }
+    }
+
     /// Buffers one record. Promises nothing until [`Log::sync`] returns its zxid.
     pub fn append(&mut self, zxid: Zxid, entry: &[u8]) -> Result<(), LogError> {
         if self.is_poisoned {
@@ -130,8 +145,7 @@ impl<D: Disk> Log<D> {
         put_record(entry, &mut self.buffer);
         self.first.get_or_insert(zxid);
         self.last = zxid;
-        self.since_roll.records += 1;
-        self.since_roll.bytes += frame_bytes(entry.len()) as u64;
+        self.since_roll.add(entry);
         Ok(())
     }
 
