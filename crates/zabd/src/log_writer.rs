@@ -319,7 +319,6 @@ impl LogWriter {
         }
         let mut flushed = Instant::now();
         loop {
-            // What earlier lives left may be enough.
             if let Err(error) = self.roll_if_due() {
                 return error.into();
             }
@@ -478,7 +477,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// A member between two roles waits: the snapshot would be left out.
+    /// What earlier lives left may be enough. A member between two roles waits: the snapshot would be left out.
     fn roll_if_due(&mut self) -> Result<(), LogError> {
         if self.policy.is_due(self.log.appended_since_roll()) && self.driver.is_serving() {
             self.roll()?;

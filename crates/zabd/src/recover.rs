@@ -30,7 +30,7 @@ pub struct Recovered {
     /// Whether the disk holds what the tree shows only together with a snapshot that has yet to be
     /// written: a fresh directory, logs without any, or sessions that were found dead.
     pub needs_snapshot: bool,
-    /// What the log holds behind the newest snapshot.
+    /// What the log holds behind the newest snapshot; nothing, if another one is needed at once.
     pub unsaved: AppendedSinceRoll,
     /// Neither a snapshot nor a record was there.
     pub is_empty: bool,
@@ -102,6 +102,7 @@ pub fn recover<D: Disk>(
     );
     figures.init_ms.add(begin.elapsed().as_millis() as u64);
     let needs_snapshot = !has_snapshot || !dead.is_empty();
+    let unsaved = if needs_snapshot { AppendedSinceRoll::default() } else { unsaved };
     let newest = newest.into_history();
     Ok(Recovered { tree, directories, needs_snapshot, unsaved, is_empty, figures, newest })
 }
@@ -282,6 +283,7 @@ mod tests {
     use zabd_jute::{OpCode, SessionId, Writer};
     use zabd_storage::disk::{Crash, MemoryDisk};
     use zabd_storage::log::{Log, LogOptions};
+    use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
 
     use super::*;
 
@@ -330,8 +332,14 @@ mod tests {
     #[test]
     fn a_start_counts_what_no_snapshot_holds() {
         let disk = MemoryDisk::default();
-        recover_again(&disk);
+        let mut tree = recovered(&disk).tree;
         let dir = std::path::Path::new("/data/version-2");
+        let head = tree.begin_snapshot();
+        let mut body = Vec::new();
+        while tree.snapshot_chunk(&mut body, 1000) {}
+        let mut writer = SnapshotWriter::begin(disk.clone(), dir, head.zxid, Compression::None).unwrap();
+        writer.write(&body).unwrap();
+        writer.finish(SnapshotTrailer { digest: None, last_zxid: None }).unwrap();
         let mut unsaved = AppendedSinceRoll::default();
         for life in 1..=3 {
             let last = Zxid(life - 1);

@@ -19,7 +19,7 @@ use zabd_replica::{
     HashSeed, Input, LocalSessions, MemberOptions, ReconfigOptions, Replica, ReplicaOptions, SessionTimeouts,
 };
 use zabd_storage::disk::RealDisk;
-use zabd_storage::log::{AppendedSinceRoll, Log, LogOptions};
+use zabd_storage::log::{Log, LogOptions};
 use zabd_storage::recovery::{
     Directories, Held, INITIALIZE, RecoveryError, RecoveryOptions, hold, initialize_files,
 };
@@ -110,15 +110,9 @@ impl Server {
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
         let MemberStart { recovered, has_lost } =
             read_directories(&config, member.as_ref(), &recovery, tree_options, limits)?;
-        let Recovered {
-            tree,
-            directories,
-            needs_snapshot,
-            unsaved,
-            is_empty,
-            figures: start_figures,
-            newest,
-        } = recovered;
+        let unsaved = recovered.unsaved;
+        let Recovered { tree, directories, needs_snapshot, is_empty, figures: start_figures, newest, .. } =
+            recovered;
         let initialize = initialize_files(&RealDisk, &recovery);
         let may_be_empty = MayBeEmpty::new(config.db_autocreate, !initialize.is_empty());
         if member.is_none() && is_empty && may_be_empty == MayBeEmpty::No {
@@ -147,27 +141,20 @@ impl Server {
         let target = snapshot_target(&config, &directories);
         let snapshot_figures = Arc::new(SnapshotFigures::default());
         let owed = write_first(needs_snapshot, &driver, &target, &snapshot_figures, initialize)?;
-        let unsaved = if needs_snapshot { AppendedSinceRoll::default() } else { unsaved };
         free_space::warn_if_little(&directories.logs);
         let stop = Arc::new(StopSignal::default());
         let snapshotter = Snapshotter::start(driver.clone(), target, snapshot_figures.clone())?;
         let log_figures = Arc::new(Mutex::new(LogFigures::default()));
+        let log_options = log_options(&config, limits);
         let writer = LogWriter {
             driver: driver.clone(),
-            log: Log::new(RealDisk, &directories.logs, last, log_options(&config, limits))
-                .with_unsaved(unsaved),
+            log: Log::new(RealDisk, &directories.logs, last, log_options).with_unsaved(unsaved),
             batches: batch_options(&config),
             policy: snapshot_policy(&config),
             snapshotter: snapshotter.clone(),
             owed,
             figures: log_figures.clone(),
-            base: Base {
-                directories: directories.clone(),
-                log_options: log_options(&config, limits),
-                limits,
-                tree_options,
-                recovery,
-            },
+            base: Base { directories: directories.clone(), log_options, limits, tree_options, recovery },
             members: member.as_ref().map(Member::files),
         };
         spawn_log_writer(writer, stop.clone())?;
