@@ -362,6 +362,16 @@ def test_flags_need_no_file(start_with, tmp_path, only_zabd):
     assert (shown["clientPort"], shown["dataDir"], shown["tickTime"]) == (str(port), f"{tmp_path}/flags/version-2", "900")
 
 
+@pytest.mark.parametrize("rest", [(), ("server", "--tick_time=900")], ids=["no word", "flags"])
+def test_properties_beat_the_defaults_of_a_start_without_a_file(start_with, tmp_path, only_zabd, rest):
+    port = free_port()
+    words = (f"-DclientPort={port}", "-DmaxClientCnxns=7", "-D4lw.commands.whitelist=*", *rest)
+    server = start_with("zabd", port, *words, environment={"JVMFLAGS": f"-DdataDir={tmp_path}/said"})
+    shown = conf(server)
+    assert (shown["clientPort"], shown["dataDir"], shown["maxClientCnxns"]) == (str(port), f"{tmp_path}/said/version-2", "7")
+    assert f"dataDir={tmp_path}/said (JVMFLAGS -DdataDir)" in server.log_text()
+
+
 def stop_all_threads(pid):
     """Returns when no thread runs any more."""
     os.kill(pid, signal.SIGSTOP)

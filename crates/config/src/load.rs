@@ -122,7 +122,8 @@ pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<Strin
 }
 
 fn development(sources: Sources) -> Sources {
-    sources.port_and_directory(&[DEVELOPMENT_PORT.to_string(), DEVELOPMENT_DATA_DIR.to_owned()])
+    let port = DEVELOPMENT_PORT.to_string();
+    sources.implied([("clientPort", &port[..]), ("dataDir", DEVELOPMENT_DATA_DIR), ("maxClientCnxns", "0")])
 }
 
 fn file(mut sources: Sources, path: &Path) -> Sources {

@@ -30,7 +30,7 @@ pub enum Source {
     },
     /// A flag or positional argument of the command line.
     Argument,
-    /// Nowhere: it goes with a start by port and directory.
+    /// Nowhere: it goes with a start without a file.
     Implied,
 }
 

@@ -85,10 +85,19 @@ impl Sources {
         let names = ["clientPort", "dataDir", "tickTime", "maxClientCnxns"];
         let all = names.into_iter().zip(words.iter().map(String::as_str));
         // In this form Java has no limit per address.
-        let mut sources = self.pairs([("maxClientCnxns", "0")]);
-        let implied = sources.settings.last_mut().expect("it was just added");
-        implied.source = Source::Implied;
-        sources.pairs(all)
+        self.implied([("maxClientCnxns", "0")]).pairs(all)
+    }
+
+    /// Adds what goes without saying in a start without a file: whatever else was said is stronger, also before.
+    #[must_use]
+    pub fn implied<'a>(mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let implied = pairs.into_iter().map(|(key, value)| Setting {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            source: Source::Implied,
+        });
+        self.settings.splice(..0, implied);
+        self
     }
 
     /// Understands all of it. `read` is asked for `dynamicConfigFile`, for what was to follow it, and for

@@ -116,6 +116,22 @@ mod tests {
         assert_eq!(config(&[]).client_port, Some(2181));
     }
 
+    /// Whatever was said beats what goes without saying, and explicit words of the command line beat properties.
+    #[test]
+    fn properties_beat_the_defaults_of_a_start_without_a_file() {
+        let properties = ["-DclientPort=21", "-Dzookeeper.dataDir=/tmp/d", "-DmaxClientCnxns=7"];
+        for (rest, port, data_dir) in [
+            (&[][..], 21, "/tmp/d"),
+            (&["server", "--tickTime", "900"], 21, "/tmp/d"),
+            (&["server", "--dataDir", "/tmp/e"], 21, "/tmp/e"),
+            (&["22", "/tmp/e"], 22, "/tmp/e"),
+        ] {
+            let config = config(&[&properties[..], rest].concat());
+            assert_eq!((config.client_port, config.data_dir.to_str()), (Some(port), Some(data_dir)));
+            assert_eq!(config.max_client_cnxns_per_ip, 7, "{rest:?}");
+        }
+    }
+
     #[test]
     fn flags_are_keys_in_either_spelling() {
         for words in [
