@@ -16,6 +16,7 @@ import pytest
 
 from harness import wire
 from harness.servers import four_letter_word, free_port
+from harness.waiting import eventually
 
 from .conftest import conf
 
@@ -405,11 +406,50 @@ def test_help_and_version_are_said_on_standard_output(ends, only_zabd):
     assert version.status == 0 and re.fullmatch(r"zabd \d+\.\d+\.\d+\n", version.out)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_server_that_is_asked_to_stop_ends_with_code_0(start, only_zabd, how):
+@pytest.fixture
+def hangups():
+    """`hangups(handler)`: what servers that start from now on find set for SIGHUP."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
+def send(process, how):
+    """Sends a signal when the process is there to catch it: SIGQUIT is among those that both kinds wait for."""
+    status = Path(f"/proc/{process.pid}/status")
+    bit = 1 << signal.SIGQUIT - 1
+    assert eventually(lambda: int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) & bit)
+    os.kill(process.pid, how)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_server_that_is_asked_to_stop_ends_with_code_0(start, hangups, only_zabd, how):
+    hangups(signal.SIG_DFL)
     server = start("zabd")
     process = server.process
-    os.kill(process.pid, how)
+    send(process, how)
     assert process.wait(20) == 0
     assert "Asked to stop" in server.log_text()
     server.process = None
+
+
+@BOTH
+def test_a_server_that_is_asked_how_it_is_says_so_and_goes_on(start, of_kind, each):
+    server = start(of_kind(each))
+    send(server.process, signal.SIGQUIT)
+    said = "Full thread dump" if server.kind != "zabd" else "Asked how it is: standalone, zxid 0x0, 5 nodes, "
+    assert eventually(lambda: said in server.log_text()), server.log_text()
+    assert wire.Session(server.port).create("/after", b"").err == 0
+
+
+@BOTH
+def test_a_hangup_that_is_ignored_stays_ignored(start, hangups, of_kind, each):
+    """Under `nohup` a server outlives its terminal."""
+    hangups(signal.SIG_IGN)
+    server = start(of_kind(each))
+    send(server.process, signal.SIGHUP)
+    # The next signal is seen behind this one.
+    send(server.process, signal.SIGQUIT)
+    said = "Full thread dump" if server.kind != "zabd" else "Asked how it is"
+    assert eventually(lambda: said in server.log_text()), server.log_text()
+    assert wire.Session(server.port).create("/after", b"").err == 0

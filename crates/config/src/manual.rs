@@ -65,7 +65,10 @@ What is accepted without effect is a warning, once, at start. Passwords and dige
 /// The whole text of `docs/configuration.md`.
 pub fn manual() -> String {
     let mut text = INTRODUCTION.to_owned();
-    text.push_str("Exit codes are Java's:\n\n| code | meaning |\n| --- | --- |\n");
+    text.push_str(
+        "Exit codes are Java's, except that a server which is told to end (SIGTERM, SIGINT, SIGHUP) ends with 0; a Java\n\
+         machine ends with 128 and the signal's number (143 for SIGTERM):\n\n| code | meaning |\n| --- | --- |\n",
+    );
     for (code, meaning) in ExitCode::ALL {
         let _ = writeln!(text, "| {} | {meaning} |", code as u8);
     }

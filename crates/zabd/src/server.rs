@@ -203,6 +203,23 @@ impl Server {
         self.address
     }
 
+    /// How it is, in a few words for its log.
+    pub fn state(&self) -> String {
+        let Self { driver, .. } = self;
+        let role = match driver.inspect(Replica::ensemble_status) {
+            None => "standalone".to_owned(),
+            Some(status) => format!("{:?}", status.state).to_uppercase(),
+        };
+        let (zxid, nodes) = {
+            let tree = driver.tree();
+            (tree.last_zxid(), crate::admin::shown_node_count(tree.node_count()))
+        };
+        let (connections, in_flight) = (driver.registry.len(), driver.in_flight());
+        format!(
+            "{role}, zxid {zxid}, {nodes} nodes, {connections} connections, {in_flight} requests in flight"
+        )
+    }
+
     /// Asks the server to end.
     pub fn stop(&self) {
         member::hand_over(&self.driver);

@@ -146,12 +146,17 @@ fn show(text: &str) {
 
 fn wait(children: Vec<Running>) -> ExitCode {
     let pids: Vec<_> = children.iter().map(|running| Pid::from_child(&running.child)).collect();
-    let passed_on = super::signals::on_request(move || {
-        for pid in &pids {
-            // One that has ended already needs no telling.
-            let _ = kill_process(*pid, Signal::TERM);
+    // One that has ended already needs no telling.
+    let pass_on = |pids: &[Pid], signal| {
+        for pid in pids {
+            let _ = kill_process(*pid, signal);
         }
-    });
+    };
+    let asked = pids.clone();
+    let passed_on = super::signals::on_request(
+        move || pass_on(&pids, Signal::TERM),
+        move || pass_on(&asked, Signal::QUIT),
+    );
     if let Err(error) = passed_on {
         eprintln!("signals reach only this process: {error}");
     }

@@ -1,5 +1,5 @@
-//! Signals: SIGTERM and SIGINT end the server in an orderly way, and so does the end of its input, for one that must not
-//! outlive whoever started it.
+//! Signals: SIGTERM, SIGINT and SIGHUP end the server in an orderly way, and so does the end of its input, for one that must
+//! not outlive whoever started it. SIGQUIT, at which a Java machine prints its threads and goes on, ends nothing either.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -7,11 +7,12 @@ use crate::server::Server;
 
 /// Ends the server when it is asked to.
 pub fn stop_on_request(server: &Server) -> std::io::Result<()> {
-    let server = server.clone();
-    on_request(move || {
+    let (stopping, asked) = (server.clone(), server.clone());
+    let stop = move || {
         tracing::info!("Asked to stop");
-        server.stop();
-    })
+        stopping.stop();
+    };
+    on_request(stop, move || tracing::info!("Asked how it is: {}", asked.state()))
 }
 
 /// Ends the server when nothing more can come on its standard input: whoever held the other end is gone, however it ended.
@@ -25,19 +26,59 @@ pub fn stop_with_input(server: &Server) -> std::io::Result<()> {
     std::thread::Builder::new().name("Input".into()).spawn(wait).map(drop)
 }
 
-/// Waits for a signal on a thread of its own, and does this.
-pub fn on_request(act: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+/// Waits for a signal on a thread of its own: once for one that asks for the end, and for each that asks how things are.
+pub fn on_request(
+    end: impl FnOnce() + Send + 'static,
+    mut tell: impl FnMut() + Send + 'static,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut terminate, mut interrupt) = {
+    let (mut terminate, mut interrupt, mut quit, mut hangup) = {
         let _inside = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        let [terminate, interrupt, quit] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()].map(signal);
+        (terminate?, interrupt?, quit?, hangup)
     };
     let wait = async move {
-        tokio::select! {
-            _ = terminate.recv() => (),
-            _ = interrupt.recv() => (),
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                Some(()) = async { hangup.as_mut()?.recv().await } => break,
+                _ = quit.recv() => tell(),
+            }
         }
-        act();
+        end();
     };
     std::thread::Builder::new().name("Signals".into()).spawn(move || runtime.block_on(wait)).map(drop)
+}
+
+/// Whoever starts a server under `nohup` wants it to outlive the terminal; a Java machine leaves it so, too.
+fn is_hangup_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
+}
+
+/// `SigIgn` is the mask of the ignored signals in hexadecimal; the lowest bit is signal 1.
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_hangup_is_found_in_the_mask() {
+        for (mask, is_ignored) in
+            [("0000000000000001", true), ("0000000000001007", true), ("0000000000001006", false)]
+        {
+            assert_eq!(
+                ignores_hangup(&format!("SigBlk:\t0000000000000001\nSigIgn:\t{mask}\n")),
+                is_ignored,
+                "{mask}"
+            );
+        }
+        assert!(!ignores_hangup(""));
+    }
 }
