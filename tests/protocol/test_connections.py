@@ -403,6 +403,21 @@ def test_a_refused_update_is_no_operation_to_operators(house, client, home):
         assert shown() == word
 
 
+def test_what_a_connection_did_last_is_shown_until_it_is_reset(house, client, home):
+    def shown():
+        pattern = rf"sid=0x{client.session_id:x},lop=(\w+),est=\d+,to=\d+(?:,lcxid=(\w+))?,lzxid=(\w+)"
+        return re.search(pattern, four_letter_word(house.port, "cons")).groups()
+
+    zxid, xid = client.create(f"{home}/a").zxid, hex(client.xid)
+    assert shown() == ("CREA", xid, hex(zxid))
+    client.ping()
+    assert shown() == ("PING", xid, hex(zxid))
+    four_letter_word(house.port, "crst")
+    assert shown() == ("NA", None, "0xffffffffffffffff")
+    client.ping()
+    assert shown() == ("PING", None, hex(zxid))
+
+
 def test_four_letter_words_need_no_session(house):
     assert "Mode: standalone" in four_letter_word(house.port, "srvr")
     assert four_letter_bytes(house.port, b"RUOK") == b""

@@ -97,7 +97,7 @@ impl Introspection {
     /// What `crst` resets.
     pub fn reset_connections(&self) {
         for client in self.driver.registry.lock().iter() {
-            *client.counters.figures.lock() = ConnectionFigures::default();
+            *client.counters.figures.lock() = ConnectionFigures::reset();
         }
     }
 }

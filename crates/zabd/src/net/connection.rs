@@ -519,10 +519,15 @@ impl Connection {
         figures.sent += tally.sent;
         figures.outstanding = self.unanswered.len() as u64;
         figures.latency.merge(&latency);
-        figures.last_zxid = figures.last_zxid.max(tally.zxid);
+        if tally.zxid != 0 {
+            figures.last_zxid = figures.last_zxid.max(tally.zxid);
+        }
         if let Some((op, xid)) = tally.last {
             figures.last_op = op;
-            figures.last_cxid = i64::from(xid);
+            // Pings and the like are no operations of the client.
+            if xid >= 0 {
+                figures.last_cxid = i64::from(xid);
+            }
             figures.last_response_ms = wall_ms();
             figures.last_latency_ms = tally.pipeline.max;
         }

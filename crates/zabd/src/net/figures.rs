@@ -46,6 +46,13 @@ pub struct ConnectionCounters {
     pub figures: Mutex<ConnectionFigures>,
 }
 
+impl ConnectionFigures {
+    /// What `crst` leaves: −1 stands for no request and no zxid, as in Java.
+    pub fn reset() -> Self {
+        Self { last_cxid: -1, last_zxid: -1, ..Self::default() }
+    }
+}
+
 impl ConnectionCounters {
     /// Nothing counted yet.
     pub fn new(now_ms: i64) -> Self {
