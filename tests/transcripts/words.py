@@ -28,6 +28,8 @@ def transcript(server, normaliser):
         lines += [f"--- {word}", *mask(word, text)]
     trace = four_letter_bytes(server.port, b"stmk" + (0b100).to_bytes(8, "big"))
     lines += ["--- stmk", repr(trace), "--- gtmk", four_letter_word(server.port, "gtmk")]
+    trace = four_letter_bytes(server.port, b"stmk" + b"\xff" * 8)
+    lines += ["--- stmk, all bits", repr(trace), "--- gtmk", four_letter_word(server.port, "gtmk")]
     for odd in (b"ruok\n", b"ruokruok", b"srvr and more", b"RUOK", b"kill", b"reqs", b"\xff\xf4\xff\xfd"):
         lines.append(f"{odd!r}: {mask('srvr', normaliser.text(raw(server.port, odd)))}")
     for session in sessions:

@@ -42,11 +42,11 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
     let text = match word {
         Word::Ruok => "imok".to_owned(),
         Word::Isro => environment::isro(server).to_owned(),
-        Word::Gtmk => server.trace_mask.load(Relaxed).to_string(),
+        Word::Gtmk => shown_mask(server.trace_mask.load(Relaxed)),
         Word::Stmk => {
             let mask = argument.unwrap_or(TRACE_MASK);
             server.trace_mask.store(mask, Relaxed);
-            mask.to_string()
+            shown_mask(mask)
         }
         Word::Conf => environment::conf(server),
         Word::Envi => environment::envi(),
@@ -71,6 +71,11 @@ pub fn answer(server: &Introspection, word: Word, argument: Option<u64>) -> Vec<
         Word::TelnetClose => String::new(),
     };
     text.into_bytes()
+}
+
+/// Java's masks have a sign.
+fn shown_mask(mask: u64) -> String {
+    mask.cast_signed().to_string()
 }
 
 /// Whether a disk is asked, or a list may be long.
