@@ -90,7 +90,10 @@ def work(port):
     assert watcher.auth("ensemble", "blue").err == 0
     assert watcher.auth("ensemble", "").err == 0
     ended = wire.Session(port, 30_000)
+    assert ended.create("/b/goes", b"with its session", flags=1).err == 0
     ended.end()
+    undone = wire.multi_body([(wire.CREATE, wire.create_body("/b/undone", b"")), (wire.CHECK, body("/b", 77))])
+    assert writer.call(wire.MULTI, undone).err == 0
     # Events are sent before the answers that follow them; this one follows them all.
     assert watcher.call(wire.EXISTS, body("/", False)).err == 0
     return writer, watcher

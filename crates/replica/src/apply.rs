@@ -93,15 +93,16 @@ impl Replica {
         let results = std::mem::take(&mut self.results);
         let audited_end =
             (self.options.audit && is_part_of_end(&entry, &origin)).then_some(entry.header.session);
-        let mut observer = Observer { zxid, watches, out, results, audited_end };
+        let ended = matches!(entry.txn, Txn::CloseSession { .. }).then_some(&mut self.writes);
+        let mut observer = Observer { zxid, watches, out, results, audited_end, ended };
         let mismatch = if self.ensemble.is_none() {
             tree.apply(&entry, &mut observer);
             None
         } else {
             tree.follow(&entry, &mut observer)
         };
-        count_writes(&mut self.writes, &entry.txn);
         let mut results = observer.results;
+        count_writes(&mut self.writes, &entry.txn);
         self.pending.applied(zxid);
         self.positions.applied = zxid;
         self.answer(&entry, origin, &results, out);
@@ -242,12 +243,17 @@ struct Observer<'w> {
     results: VecDeque<OpResult>,
     /// The session whose ephemerals go, if the audit log wants to know.
     audited_end: Option<SessionId>,
+    /// Counts the ephemerals that go with their session: the record of its end need not name them.
+    ended: Option<&'w mut Traffic>,
 }
 
 impl Effects for Observer<'_> {
     fn change(&mut self, change: Change<'_>) {
         if let (Some(session), Change::Deleted { path, .. }) = (self.audited_end, &change) {
             self.out.list.push(audited_fact(AuditEvent::of_session_end(session, path)));
+        }
+        if let (Some(writes), Change::Deleted { path, .. }) = (&mut self.ended, &change) {
+            writes.add_write(path, 0);
         }
         self.watches.offer(self.zxid, &change, self.out);
     }
@@ -263,6 +269,8 @@ fn count_writes(writes: &mut Traffic, txn: &Txn<'_>) {
         }
         Txn::SetData { path, data, .. } => writes.add_write(path, data.map_or(0, <[u8]>::len)),
         Txn::Delete { path } => writes.add_write(path, 0),
+        // Of a multi that failed nothing was written, though its record keeps what was asked before the failure.
+        Txn::Multi(parts) if parts.iter().any(|part| matches!(part.txn, Txn::Error { .. })) => (),
         Txn::Multi(parts) => parts.iter().for_each(|part| count_writes(writes, &part.txn)),
         _ => (),
     }
