@@ -1,5 +1,6 @@
 """What the keys of log and snapshots do to the files: the same to Java's and to zabd's."""
 
+import os
 import re
 import time
 import zlib
@@ -144,6 +145,32 @@ def test_a_log_takes_room_ahead_in_steps(begin, each):
     data = log.read_bytes()
     assert data[:HEADER_BYTES].hex() == "5a4b4c47000000020000000000000000"
     assert not any(data[-3000:]), "the room is zeros"
+
+
+@BOTH
+@pytest.mark.parametrize("is_torn", [False, True])
+def test_a_log_that_may_only_be_read_is_enough(start, kind, each, is_torn):
+    """As after a restore by somebody else: what is in it is served, and the next transaction begins a file of its own."""
+    server = start(kind if each == "X" else each)
+    last = write(wire.Session(server.port, LONG_MS), 5)
+    server.kill()
+    (log,) = files(server, "log")
+    if is_torn:
+        data = log.read_bytes().rstrip(b"\0")
+        log.write_bytes(data[:-3])
+        last -= 1
+    log.chmod(0o444)
+    assert log.stat().st_uid == os.geteuid()
+    command = server.command()
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    server.command = lambda: command
+    for life in range(2):
+        server.start()
+        assert write(wire.Session(server.port, LONG_MS), 1) == last + 2 * (life + 1)
+        server.kill()
+    assert [zxid_of(path) for path in files(server, "log")][:2] == [1, last + 1]
+    assert not server.complaints()
 
 
 # --- What is in a snapshot ------------------------------------------------------------------------------------------

@@ -47,6 +47,10 @@ pub trait Disk: Clone + Send + 'static {
     fn create(&self, path: &Path) -> io::Result<Self::File>;
     /// Opens a file that exists for writing.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
+    /// Makes durable what is in a file that exists, which may be one that this process may only read.
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.open(path)?.sync()
+    }
     /// All there is in a file.
     fn read(&self, path: &Path) -> io::Result<Contents>;
     /// How long a file is, in bytes.

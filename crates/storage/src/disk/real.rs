@@ -96,6 +96,10 @@ impl Disk for RealDisk {
         OpenOptions::new().write(true).open(path).map(RealFile)
     }
 
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
+    }
+
     fn read(&self, path: &Path) -> io::Result<Contents> {
         Self::contents(&File::open(path)?)
     }

@@ -6,8 +6,12 @@
 //! knowing; without room for that it stays where it is. A newest file without a header is removed, because Java before
 //! 3.9.3 dies on it. It never held a record: its header was durable before the first was acknowledged.
 //!
+//! A log may belong to somebody else, as after a restore, so that it can only be read. That is enough to make it durable;
+//! instead of being cut, it is replaced by what stands before the cut, which needs no right but that to the directory.
+//!
 //! Java itself never repairs the old file, and begins a new one behind the torn end.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Zxid};
@@ -28,7 +32,7 @@ pub struct Cut {
     pub whole_records: usize,
     /// Its copy; `None` if it held nothing.
     pub copy: Option<PathBuf>,
-    /// False if there was no room for the copy: then it stands where it stood, and is not read.
+    /// False if there was no room for the copy, or for what stays: then it stands where it stood, and is not read.
     pub is_off: bool,
 }
 
@@ -50,16 +54,19 @@ pub fn settle<D: Disk>(disk: &D, records: Records<D>) -> Result<Option<Cut>, Log
         Err(error) => return Err(error),
     }
     if cut.is_off {
-        cut_tail(disk, &cut.tail)?;
-    } else {
+        match cut_tail(disk, &cut.tail) {
+            Err(LogError::NoSpace { .. }) => cut.is_off = false,
+            outcome => outcome?,
+        }
+    }
+    if !cut.is_off {
         sync(disk, &cut.tail.path)?;
     }
     Ok(Some(cut))
 }
 
 fn sync<D: Disk>(disk: &D, path: &Path) -> Result<(), LogError> {
-    let synced = disk.open(path).and_then(|mut file| file.sync());
-    synced.map_err(io_error("make durable what was read from", path))
+    disk.sync_file(path).map_err(io_error("make durable what was read from", path))
 }
 
 /// What stands in a tail, up to its zeros; nothing, if the file never held a record.
@@ -112,9 +119,41 @@ pub fn cut_tail<D: Disk>(disk: &D, tail: &Tail) -> Result<(), LogError> {
         let dir = tail.path.parent().expect("a log lies in a directory");
         return disk.sync_dir(dir).map_err(failed());
     }
-    let mut file = disk.open(&tail.path).map_err(failed())?;
+    let mut file = match disk.open(&tail.path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return keep_only_head(disk, tail),
+        file => file.map_err(failed())?,
+    };
     file.set_length(tail.offset).map_err(failed())?;
     file.sync().map_err(failed())
+}
+
+/// Puts what stands before a tail in the place of a file that may only be read.
+fn keep_only_head<D: Disk>(disk: &D, tail: &Tail) -> Result<(), LogError> {
+    let dir = tail.path.parent().expect("a log lies in a directory");
+    let name = tail.path.file_name().and_then(|name| name.to_str()).expect("a log has a log's name");
+    let temporary = dir.join(layout::temporary_name(name));
+    let contents = disk.read(&tail.path).map_err(io_error("read", &tail.path))?;
+    let head = &contents[..tail.offset as usize];
+    let replaced = (|| {
+        let mut file = disk.create(&temporary)?;
+        file.write_at(0, head)?;
+        file.sync()?;
+        disk.rename(&temporary, &tail.path)?;
+        disk.sync_dir(dir)
+    })();
+    replaced.map_err(|source| {
+        // Best effort: the next start removes it too.
+        let _ = disk.remove(&temporary);
+        if is_full(&source) {
+            LogError::NoSpace { path: temporary, source }
+        } else {
+            LogError::Io {
+                action: "replace, as it may only be read, the torn",
+                path: tail.path.clone(),
+                source,
+            }
+        }
+    })
 }
 
 /// Forgets every record behind `last`, which the log must hold: what a leader asks of a learner that is

@@ -333,8 +333,7 @@ fn without_descriptor(error: LogError, dir: &Path) -> LogError {
 fn settle_earlier_life<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogError> {
     let logs = layout::logs(disk, dir).map_err(io_error("list", dir))?;
     let Some(newest) = logs.last() else { return Ok(()) };
-    let synced = disk.open(&newest.path).and_then(|mut file| file.sync());
-    synced.map_err(|source| LogError::SyncFailed { path: newest.path.clone(), source })
+    disk.sync_file(&newest.path).map_err(|source| LogError::SyncFailed { path: newest.path.clone(), source })
 }
 
 /// A file of this name may be there without a record, if an earlier process got no further; one with
