@@ -152,7 +152,21 @@ class Ensemble:
             keys = {line.split("=")[0] for line in zoo_cfg}
             assert not [key for key in keys if key.startswith("server.") or key in ("clientPort", "clientPortAddress")]
             assert (directory / "zoo.cfg.bak").exists()
+            eventually(lambda: self.place_shown(number) == self.place(number, shown_text), SECONDS_MAX, what=f"conf of server {number}")
         return shown_text
+
+    def place(self, number, members):
+        """What `conf` of a member says of the ensemble."""
+        _, quorum, election = self.ports[number]
+        is_observer = int(self.roles[number] == "observer")
+        return f"electionPort={election}\nquorumPort={quorum}\npeerType={is_observer}\nmembership: \n{members}"
+
+    def place_shown(self, number):
+        try:
+            text = four_letter_word(self.ports[number][0], "conf", timeout=2)
+        except OSError:
+            return None
+        return text.partition("electionAlg=3\n")[2]
 
 
 def reconfig(session, joining, leaving, members, version=-1):

@@ -3,21 +3,29 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use zabd_config::Config;
+use zabd_config::{Config, EnsembleConfig};
+use zabd_jute::ServerId;
+use zabd_jute::quorum::{Address, Configuration};
+use zabd_replica::Serving;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::layout;
 
 use super::VERSION;
 use crate::introspect::{Introspection, READ_ONLY};
 
+/// The only way to elect a leader that Java has left, by its number.
+const ELECTION_ALGORITHM: u8 = 3;
+
 /// The configuration in force.
 pub(super) fn conf(server: &Introspection) -> String {
     let (config, directories) = (&server.config, &server.directories);
     let (data_bytes, log_bytes) = sizes(server);
-    format!(
+    let myid =
+        config.ensemble.as_ref().map_or(i64::from(Config::REPORTED_SERVER_ID), |ensemble| ensemble.myid);
+    let of_a_lone_server = format!(
         "clientPort={}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_bytes}\ndataLogDir={}\n\
          dataLogSize={log_bytes}\ntickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
-         clientPortListenBacklog={}\nserverId={}\n",
+         clientPortListenBacklog={}\nserverId={myid}\n",
         server.address.lock().port(),
         absolute(&directories.snapshots).display(),
         absolute(&directories.logs).display(),
@@ -26,8 +34,46 @@ pub(super) fn conf(server: &Introspection) -> String {
         config.session_timeout_ms_min,
         config.session_timeout_ms_max,
         config.client_port_listen_backlog,
-        Config::REPORTED_SERVER_ID,
-    )
+    );
+    let of_a_member =
+        config.ensemble.as_ref().map_or_else(String::new, |ensemble| membership(server, ensemble));
+    of_a_lone_server + &of_a_member
+}
+
+/// What a member has beside that: its own place, and the members that hold now, whatever the file said.
+fn membership(server: &Introspection, ensemble: &EnsembleConfig) -> String {
+    let (configuration, status) =
+        server.driver.inspect(|replica| (replica.configuration().cloned(), replica.ensemble_status()));
+    let (Some(configuration), Some(status)) = (configuration, status) else { return String::new() };
+    let myid = ServerId(ensemble.myid);
+    // Who has been removed still listens where it did.
+    let at_start = Configuration::parse(&ensemble.members).ok();
+    let me = configuration.member(myid);
+    let place = me.or_else(|| at_start.as_ref()?.member(myid));
+    let mut text = format!(
+        "initLimit={}\nsyncLimit={}\nelectionAlg={ELECTION_ALGORITHM}\nelectionPort={}\nquorumPort={}\npeerType={}\n",
+        ensemble.init_limit_ticks,
+        ensemble.sync_limit_ticks,
+        place.map_or_else(String::new, |place| ports(place.election_addresses())),
+        place.map_or_else(String::new, |place| ports(place.quorum_addresses())),
+        u8::from(me.is_some_and(|me| !me.is_voter())),
+    );
+    // Without a leader Java's is another server, which does not list them. Its list has no end of line.
+    if status.serving != Serving::ReadOnly {
+        let _ = write!(text, "membership: \n{configuration}");
+    }
+    text
+}
+
+/// Each port once.
+fn ports(addresses: impl Iterator<Item = Address>) -> String {
+    let mut ports: Vec<u16> = Vec::new();
+    for address in addresses {
+        if !ports.contains(&address.port) {
+            ports.push(address.port);
+        }
+    }
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
 }
 
 /// `File.getAbsolutePath`: nothing is resolved, not even a dot.
