@@ -373,6 +373,17 @@ def test_properties_beat_the_defaults_of_a_start_without_a_file(start_with, tmp_
     assert f"dataDir={tmp_path}/said (JVMFLAGS -DdataDir)" in server.log_text()
 
 
+def test_a_first_try_with_a_log_in_json_prints_nothing_else(start_with, tmp_path, only_zabd):
+    port = free_port()
+    words = (f"-DclientPort={port}", f"-DdataDir={tmp_path}/data", "-Dzabd.log.format=json")
+    server = start_with("zabd", port, *words)
+    send(server.process, signal.SIGTERM)
+    assert server.process.wait(20) == 0
+    server.process = None
+    events = [json.loads(line) for line in server.log_text().splitlines()]
+    assert "Stopped: OnRequest" in [event["fields"]["message"] for event in events]
+
+
 def stop_all_threads(pid):
     """Returns when no thread runs any more."""
     os.kill(pid, signal.SIGSTOP)

@@ -9,7 +9,7 @@ mod signals;
 use std::process::ExitCode;
 
 use command_line::Request;
-use zabd_config::Config;
+use zabd_config::{Config, LogFormat};
 use zabd_replica::audit::{AuditEvent, Outcome};
 
 use crate::logging;
@@ -62,7 +62,8 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
         }
     };
     audit("serverStart", Outcome::Success);
-    if is_development {
+    // What reads a log in JSON is a program, which knows what to do.
+    if is_development && log.format == LogFormat::Java {
         let program = std::env::args().next().unwrap_or_else(|| "zabd".to_owned());
         println!("{}", greeting::text(&program, server.address(), &data_dir));
     }
