@@ -340,6 +340,28 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(start, kind, each):
     assert int(shown, 16) == last
 
 
+@BOTH
+def test_when_no_snapshot_is_whole_nothing_begins_empty(start, ends, kind, each):
+    """Not even if there are no logs: the nodes of the snapshots would be gone without a word, as they are in Java."""
+    server = start(kind if each == "X" else each, properties={"snapCount": 20})
+    session = wire.Session(server.port, LONG_MS)
+    session.create("/there", b"")
+    write(session, 100, batch=1)
+    assert eventually(lambda: len(files(server, "snapshot")) > 1)
+    server.kill()
+    for log in files(server, "log"):
+        log.unlink()
+    for snapshot in files(server, "snapshot"):
+        snapshot.write_bytes(snapshot.read_bytes()[:-7])
+    if server.kind != "zabd":
+        server.start()
+        assert wire.Session(server.port, LONG_MS).create("/there", b"").err == 0
+        return
+    ended = ends("zabd", *server.command()[1:])
+    assert ended.status == 1
+    assert ended.err.startswith(f"none of the snapshots in {server.data_dir}/version-2 is whole, restore one from a copy")
+
+
 def test_damage_in_a_log_is_named_and_nothing_is_touched(start, ends, only_zabd):
     server = start("zabd", properties={"preAllocSize": 16})
     session = wire.Session(server.port, LONG_MS)

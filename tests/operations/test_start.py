@@ -93,6 +93,38 @@ def test_a_wrong_line_ends_with_code_2(ends, cfg, of_kind, each, line):
     assert "Invalid config, exiting abnormally" in ended.err
 
 
+LATE = {
+    "digestAlg": ("DigestAuthenticationProvider.digestAlg=NOSUCH", "-Dzookeeper.DigestAuthenticationProvider.digestAlg=NOSUCH"),
+    "serverCnxnFactory": ("serverCnxnFactory=org.example.Mine",),
+    "secureClientPort": (f"secureClientPort={free_port()}",),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("key", LATE)
+def test_what_java_finds_late_is_a_wrong_line(ends, cfg, of_kind, each, key):
+    """Java ends with 1 when it comes to use the value, zabd with 2 before anything is touched."""
+    line, *properties = LATE[key]
+    path = cfg("# a comment", line)
+    ended = ends(of_kind(each), *properties, path)
+    if of_kind(each) == "zabd":
+        assert ended.status == 2 and is_named(ended, f"{path}:2: {line}")
+    else:
+        assert ended.status == 1
+
+
+@BOTH
+def test_a_version_2_that_is_a_file_is_no_directory(ends, cfg, tmp_path, of_kind, each):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "version-2").write_text("a file")
+    path = cfg()
+    ended = ends(of_kind(each), path)
+    if of_kind(each) == "zabd":
+        assert ended.status == 3 and is_named(ended, f"{line_of(path, 'dataDir')} cannot be used: ")
+    else:
+        assert ended.status == 1
+
+
 def test_all_mistakes_are_told_at_once(ends, cfg, only_zabd):
     path = cfg("tickTime=abc", "snapCount=many", "sslQuorum=true", dataDir=None)
     *mistakes, last = ends("zabd", path).err.splitlines()

@@ -579,3 +579,16 @@ fn load_reads_file_myid_and_environment() {
     assert!(errors.contains("none.cfg: file is missing; hint: Usage: zabd"), "{errors}");
     assert_eq!(errors.lines().count(), 1, "a missing file lacks no keys");
 }
+
+/// Java refuses the blanks, and stumbles over a weight that nobody has.
+#[test]
+fn what_cannot_be_misunderstood_is_accepted() {
+    let text = "dataDir=/data\nclientPort=2181\n";
+    let config = World::default().with("/data/myid", " 7 \n").file(text).unwrap();
+    assert_eq!(config.myid, Some(7));
+    let config = World::default().file(&format!("{text}group.1=1:2\nweight.1=1\n")).unwrap();
+    assert!(config.ensemble.is_none(), "there is nobody to weigh");
+    let errors = World::default()
+        .resolve(Sources::new().properties(["-Djute.maxbuffer=-1"]).file("zoo.cfg", text.as_bytes()));
+    assert!(errors.unwrap_err().to_string().starts_with("-Djute.maxbuffer: jute.maxbuffer=-1"));
+}
