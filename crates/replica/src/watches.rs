@@ -13,7 +13,7 @@
 //! paths to their places in those vectors. So setting a watch twice, the ten-thousandth watcher of one
 //! path, and a disconnect all cost only their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -440,29 +440,15 @@ impl Watches {
         self.paths.values().map(|watchers| watchers.iter().map(reported_times).sum::<usize>()).sum()
     }
 
-    /// What `wchp` reports: the sessions that watch each path, sorted.
-    pub fn by_path(&self) -> BTreeMap<String, Vec<SessionId>> {
-        let mut by_path = BTreeMap::new();
+    /// Whose watches `wchp` and `wchc` report, in no order. Whoever sorts half a million of them and makes a text of it
+    /// needs the watches no longer: the paths are shared.
+    pub fn reported(&self) -> Vec<(Arc<str>, SessionId)> {
+        let mut reported = Vec::with_capacity(self.paths.len());
         for (path, watchers) in &self.paths {
-            let reported = watchers.iter().filter(|watcher| watcher.modes & !CHILD != 0);
-            let mut sessions: Vec<_> = reported.map(|w| self.clients[&w.conn].session).collect();
-            if !sessions.is_empty() {
-                sessions.sort_unstable();
-                by_path.insert(path.to_string(), sessions);
-            }
+            let of_path = watchers.iter().filter(|watcher| watcher.modes & !CHILD != 0);
+            reported.extend(of_path.map(|watcher| (Arc::clone(path), self.clients[&watcher.conn].session)));
         }
-        by_path
-    }
-
-    /// What `wchc` reports: the paths that each session watches, sorted.
-    pub fn by_session(&self) -> BTreeMap<SessionId, Vec<String>> {
-        let mut by_session: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
-        for (path, sessions) in self.by_path() {
-            for session in sessions {
-                by_session.entry(session).or_default().push(path.clone());
-            }
-        }
-        by_session
+        reported
     }
 }
 
