@@ -2,13 +2,14 @@
 
 import os
 import re
+import subprocess
 import time
 import zlib
 
 import pytest
 
-from harness import wire
-from harness.servers import four_letter_word
+from harness import places, wire
+from harness.servers import die_with_parent, four_letter_word
 from harness.snapshots import node, write_snapshot
 from harness.waiting import eventually
 from harness.wire import Writer
@@ -338,6 +339,42 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(start, kind, each):
     server.start()
     shown = re.search(r"Zxid: (0x[0-9a-f]+)", four_letter_word(server.port, "srvr")).group(1)
     assert int(shown, 16) == last
+
+
+@BOTH
+def test_javas_tools_read_every_file(start, kind, each):
+    """TxnLogToolkit and SnapshotFormatter, each file to its end."""
+    properties = {"snapCount": 30, "extendedTypesEnabled": "true", "snapshot.compression.method": "gz"}
+    server = start(kind if each == "X" else each, config={"preAllocSize": 64}, properties=properties)
+    session = wire.Session(server.port, LONG_MS)
+    for number in range(60):
+        assert session.create(f"/n{number}", b"x" * number).err == 0
+    assert session.create("/ttl", b"", 5, opcode=wire.CREATE_TTL, ttl=100_000).err == 0
+    assert session.create("/container", b"", 4, opcode=wire.CREATE_CONTAINER).err == 0
+    assert session.create("/n1", b"").err == -110
+    session.create("/ephemeral", b"", 1)
+    both = wire.multi_body([
+        (wire.CREATE, wire.create_body("/both", b"")), (wire.DELETE, bytes(Writer().ustring("/both").int(0).bytes))])
+    assert session.call(wire.MULTI, both).err == 0
+    last = session.call(wire.CLOSE_SESSION).zxid
+    assert eventually(lambda: len(files(server, "snapshot")) > 2)
+    server.stop()
+    logged = [line for path in files(server, "log") for line in tool("persistence.TxnLogToolkit", path)]
+    # Each transaction is one line, with its zxid; what it did stands behind its kind.
+    zxids = [int(found[1], 16) for found in map(re.compile(r" zxid (0x\w+) ").search, logged) if found]
+    assert zxids == list(range(1, last + 1))
+    for kind_of in ("createSession", "create", "createTTL", "createContainer", "error", "multi", "closeSession"):
+        assert any(f" {kind_of} " in f"{line} " for line in logged), kind_of
+    newest = tool("SnapshotFormatter", files(server, "snapshot")[-1])
+    assert "/n1" in newest
+
+
+def tool(name, path):
+    """What a tool of Java's server prints about a file."""
+    command = ["java", "-cp", places.JAVA395_CLASSPATH, f"org.apache.zookeeper.server.{name}", "-d", path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, preexec_fn=die_with_parent)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @BOTH

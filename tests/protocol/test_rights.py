@@ -38,6 +38,19 @@ def test_each_right_is_a_right_of_its_own(client, home):
     assert client.get(f"{home}/{READ}").err == OK  # A right of the parent is none of the child's, nor the other way.
 
 
+def test_the_root_is_open_until_somebody_closes_it(house_of):
+    house = house_of()
+    owner, guest = house.client(), house.client()
+    assert owner.auth("digest", "alice:secret").err == OK
+    assert guest.create("/before").err == OK
+    assert owner.set_acl("/", ((ALL, "auth", ""), (READ, "world", "anyone"))).err == OK
+    assert guest.names("/") == ["before", "zookeeper"]
+    refused = [guest.create("/after"), guest.set("/", b""), guest.delete("/before"), guest.set_acl("/", OPEN)]
+    assert [reply.err for reply in refused] == [NO_AUTH] * 4
+    assert [reply.err for reply in (owner.create("/after"), owner.set("/", b""), owner.delete("/before"))] == [OK] * 3
+    assert guest.create("/after/child").err == OK, "the root's list is no list of what is below"
+
+
 @pytest.mark.parametrize("perms", [0, -1, 32, 64 + READ])
 def test_other_bits_are_kept_and_mean_nothing(client, home, perms):
     assert client.create(f"{home}/odd", acl=((perms, "world", "anyone"), (ADMIN, "world", "anyone"))).err == OK

@@ -90,6 +90,7 @@ def test_a_session_whose_creation_took_long_gets_its_full_timeout(house_of):
     client = house.client(timeout_ms=1000)
     assert client.exists("/").err == OK
     took = time.monotonic() - start
+    # The point: longer than what would be left of a timeout that began with the request, and shorter than a whole one.
     time.sleep(0.6)
     assert took > 0.5, "the creation was to take long"
     assert client.exists("/").err == OK
