@@ -245,6 +245,11 @@ impl Learner {
     fn on_early_commit(&mut self, zxid: Zxid, out: &mut Effects) {
         if zxid <= self.committed || zxid <= self.came_with {
             self.committed = self.committed.max(zxid.min(self.came_with));
+            // DIFF has said where the initial history ends: what comes of it may be more than memory holds, and more
+            // than a disk takes in one step when NEWLEADER comes.
+            if self.phase == Phase::Synchronising {
+                self.log_waiting(zxid.min(self.committed), out);
+            }
             return;
         }
         let Some((next, _)) = self.waiting.iter().find(|(waiting, _)| self.committed < *waiting) else {
@@ -258,13 +263,20 @@ impl Learner {
         self.committed = zxid;
         // Behind NEWLEADER nothing is logged before UPTODATE: what is logged is acknowledged.
         if self.phase == Phase::Synchronising {
-            self.log_committed(out);
+            self.log_waiting(zxid, out);
         }
     }
 
-    fn log_committed(&mut self, out: &mut Effects) {
-        while let Some((zxid, entry)) = self.waiting.pop_front_if(|(zxid, _)| *zxid <= self.committed) {
+    fn log_waiting(&mut self, upto: Zxid, out: &mut Effects) {
+        while let Some((zxid, entry)) = self.waiting.pop_front_if(|(zxid, _)| *zxid <= upto) {
             self.log(zxid, entry, out);
+        }
+    }
+
+    /// A part of the initial history is on disk, from which whatever memory lets go of is read.
+    pub(super) fn on_synced_early(&mut self, upto: Zxid) {
+        if self.phase < Phase::Following {
+            self.history.trim(upto.min(self.committed));
         }
     }
 
@@ -274,7 +286,7 @@ impl Learner {
             self.leave(Reason::LeaderBroken("NEWLEADER of another epoch"), out);
             return;
         }
-        self.log_committed(out);
+        self.log_waiting(self.committed, out);
         self.initial_end = self.history.last();
         if let Some(text) = config.filter(|_| self.reconfig) {
             let Ok(configuration) = Configuration::parse(&text) else {

@@ -358,7 +358,10 @@ impl Learner {
                 self.on_snapshot_received(out);
             }
             Input::Closed => self.on_closed(now, out),
-            Input::Synced { upto } => self.acknowledge(upto, out),
+            Input::Synced { upto } => {
+                self.acknowledge(upto, out);
+                self.on_synced_early(upto);
+            }
             Input::Persisted(what) => self.on_persisted(now, &what, out),
             Input::Rebased { last } => self.on_rebased(now, last, out),
             Input::Pong { zxid, touched } => self.pong(zxid, touched, out),

@@ -211,3 +211,56 @@ fn a_role_ends_once() {
     assert_eq!(ended.len(), 2, "{ended:?}");
     assert!(ended[1].starts_with("Leave(LeaderBroken"), "{ended:?}");
 }
+
+impl Stage {
+    /// A leader that is there sends what is missing up to here.
+    fn hear_of_a_difference(&mut self, zxid: Zxid) {
+        self.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+        self.hear(&FromLeader::LeaderInfo { epoch: Epoch(1), protocol_version: 0x10000 });
+        self.step(Input::Persisted(Durable::Accepted(Epoch(1))));
+        self.hear(&FromLeader::Diff { zxid });
+        self.asked();
+    }
+
+    fn hear_of_committed(&mut self, zxid: Zxid, txn: &[u8]) {
+        self.hear(&FromLeader::Proposal { zxid, txn });
+        self.hear(&FromLeader::Commit { zxid });
+    }
+}
+
+/// A difference may be larger than memory, and must not go to the disk all at once when the leader waits for it.
+#[test]
+fn a_difference_is_logged_as_it_comes() {
+    let at = |counter| Zxid::new(Epoch(1), counter);
+    let appended = |zxid: Zxid| format!("Append {{ zxid: {zxid:?}, entry: b\"x\" }}");
+    let mut stage = Stage::follower();
+    stage.hear_of_a_difference(at(3));
+    stage.hear(&FromLeader::Proposal { zxid: at(1), txn: b"x" });
+    assert_eq!(stage.asked(), [""; 0], "it may be one that is under way");
+    stage.hear(&FromLeader::Commit { zxid: at(1) });
+    assert_eq!(stage.asked(), ["Persist(Current(Epoch(1)))".to_owned(), appended(at(1))]);
+    stage.hear_of_committed(at(2), b"x");
+    assert_eq!(stage.asked(), [appended(at(2))]);
+    stage.hear(&FromLeader::Proposal { zxid: at(3), txn: b"x" });
+    stage.step(Input::Synced { upto: at(2) });
+    assert!(stage.out.list.is_empty(), "nothing is acknowledged before NEWLEADER: {:?}", stage.out.list);
+    stage.step(Input::Closed);
+    assert_eq!(stage.learner.into_history().last(), at(2), "a prefix of the leader's, without holes");
+}
+
+/// What is on disk is read from there by whoever needs it later.
+#[test]
+fn of_a_long_difference_memory_holds_what_is_not_on_disk_and_little_more() {
+    const MEGABYTES: u32 = 40;
+    let at = |counter| Zxid::new(Epoch(1), counter);
+    let megabyte = vec![0; 1 << 20];
+    let mut stage = Stage::follower();
+    stage.hear_of_a_difference(at(MEGABYTES));
+    for counter in 1..=MEGABYTES {
+        stage.hear_of_committed(at(counter), &megabyte);
+    }
+    assert_eq!(stage.learner.history().before(), Zxid::ZERO, "none of it is on disk");
+    stage.step(Input::Synced { upto: at(30) });
+    assert_eq!(stage.learner.history().before(), at(30 - 8));
+    assert_eq!(stage.learner.history().last(), at(MEGABYTES));
+}
