@@ -77,6 +77,8 @@ pub(super) struct Looking {
     established: Ballots,
     /// The last word of each voter, vote or not.
     heard: BTreeMap<ServerId, Heard>,
+    /// When this server first said something in this round.
+    round_since: Option<Instant>,
     /// When the proposal is repeated.
     pub repeat_at: Instant,
     repeat_ms: i64,
@@ -85,6 +87,9 @@ pub(super) struct Looking {
     /// Set while a quorum repeats `proposal`: when the decision is made at the latest.
     pub decide_at: Option<Instant>,
 }
+
+/// A round in which a change of members is under way is given up after so many of the shortest times between repeats.
+const IN_VAIN_REPEATS: i64 = 7;
 
 /// Whether a server stands for election, and what it votes by itself.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +156,7 @@ impl Looking {
             this_round: Ballots::default(),
             established: Ballots::default(),
             heard: BTreeMap::new(),
+            round_since: None,
             repeat_at: now.after_ms(timing.repeat_ms_min),
             repeat_ms: timing.repeat_ms_min,
             unheard: None,
@@ -170,6 +176,7 @@ impl Looking {
         let frame = self.told();
         let voters = self.quorums.voters();
         out.extend(voters.into_iter().map(|to| Output::Send { to, frame: frame.clone() }));
+        self.round_since.get_or_insert(now);
         self.repeat_at = now.after_ms(self.repeat_ms);
     }
 
@@ -178,7 +185,8 @@ impl Looking {
     pub fn repeat(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.repeat_ms = (2 * self.repeat_ms).min(self.timing.repeat_ms_max);
         // By then everybody who is there has long been heard.
-        let is_in_vain = self.repeat_ms >= 8 * self.timing.repeat_ms_min;
+        let is_long = |since: Instant| since.after_ms(IN_VAIN_REPEATS * self.timing.repeat_ms_min) <= now;
+        let is_in_vain = self.round_since.is_some_and(is_long);
         if is_in_vain && self.has_voice() && self.quorums.is_changing() {
             self.enter_round(self.round.saturating_add(1));
             self.propose(self.initial);
@@ -364,6 +372,7 @@ impl Looking {
 
     fn enter_round(&mut self, round: i64) {
         self.round = round;
+        self.round_since = None;
         self.this_round.clear();
         let own = self.candidacy.vote(round);
         if self.initial == self.own {

@@ -106,7 +106,8 @@ impl Leader {
 
     /// Decides the epoch when a quorum has said what it promised before.
     pub(super) fn consider_promises(&mut self, now: Instant, out: &mut Effects) {
-        let quorums = self.committed_quorums();
+        // A change under way may be committed: who has only the old quorum may lack what the new one has acknowledged.
+        let quorums = self.quorums().clone();
         if self.is_quorum(&quorums, true, |learner| learner.stage >= Stage::Introduced) {
             self.phase = Phase::PromisingItself;
             self.deadline = now.after_ms(self.timing.init_ms());
@@ -168,7 +169,7 @@ impl Leader {
     }
 
     fn consider_histories(&mut self, now: Instant, out: &mut Effects) {
-        let quorums = self.committed_quorums();
+        let quorums = self.quorums().clone();
         if self.is_quorum(&quorums, true, |learner| learner.has_promised) {
             self.begin_synchronisation(now, out);
         }

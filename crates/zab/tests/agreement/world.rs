@@ -209,7 +209,19 @@ impl World {
         let leads = |server: &&Server| matches!(server.role, Role::Leading(_)) && server.is_serving;
         let Some(leader) = self.servers.iter().find(leads) else { return false };
         let goal = leader.disk.all();
-        self.links.values().all(|link| link.to_leader.is_empty() && link.to_learner.is_empty())
+        // Who has not heard yet that its leader has left may look level.
+        let is_led = |server: &Server| match &server.role {
+            Role::Learning { link, .. } => link.is_some_and(|link| self.links.contains_key(&link)),
+            _ => true,
+        };
+        let is_quiet = |link: &Link| {
+            link.leader_is_open
+                && link.learner_is_open
+                && link.to_leader.is_empty()
+                && link.to_learner.is_empty()
+        };
+        self.servers.iter().all(is_led)
+            && self.links.values().all(is_quiet)
             && self
                 .servers
                 .iter()

@@ -128,10 +128,10 @@ fn an_interrupted_reconfiguration_is_completed_by_the_next_leader() {
     stage.check(
         "disk accepted 1
          2 <- LEADERINFO 1
+         4 <- LEADERINFO 1
          disk current 1
          2 <- DIFF 0:7
          2 <- NEWLEADER 1:0 [2 3 4] version 0:7
-         4 <- LEADERINFO 1
          4 <- DIFF 0:7
          4 <- NEWLEADER 1:0 [2 3 4] version 0:7
          disk holds [2 3 4] version 0:7
@@ -142,6 +142,16 @@ fn an_interrupted_reconfiguration_is_completed_by_the_next_leader() {
          4 closed
          leaves LeaderReconfigured",
     );
+}
+
+/// The change to 3, 4 and 5 may be committed, and a quorum of these may have acknowledged what this leader lacks. Before they
+/// have promised its epoch too, nobody may take it over: who has would beat, in the next election, who has more.
+#[test]
+fn nobody_takes_an_epoch_over_that_the_new_voters_have_not_promised() {
+    let mut stage = LeaderStage::with_next("1 2 3", "3 4 5", 9);
+    stage.follow(2);
+    stage.follow(5);
+    stage.check("");
 }
 
 /// A joiner is told by NEWLEADER who the members are, and holds it when it may serve.
