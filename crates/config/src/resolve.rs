@@ -434,7 +434,9 @@ impl Resolver {
             }
             Some(id) if !membership.members.contains_key(&id) => {
                 let hint = format!(
-                    "write the number of one of them into {}, or add a line for {id}",
+                    "the line of server.{id} is missing: if a reconfiguration removed this server, add it to the ensemble \
+                     again first, then write its line here too; otherwise write the line into the file of every member. \
+                     Leave {} as it is: with the number of another, this server would vote in that one's place",
                     path.display()
                 );
                 self.error("dataDir", &format!("My id {id} not in the peer list"), &hint);

@@ -301,6 +301,9 @@ fn a_member_needs_its_number_and_its_limits() {
         assert_eq!(errors.iter().count(), 1, "{lines}: told once: {errors}");
         assert!(errors.to_string().contains(message), "{lines}: {errors}");
     }
+    let removed = member("7\n", &format!("{MEMBERS}{limits}")).unwrap_err().to_string();
+    assert!(removed.contains("the line of server.7 is missing: if a reconfiguration removed"), "{removed}");
+    assert!(!removed.contains("write the number"), "never another's number: {removed}");
     let missing =
         file(&format!("dataDir=/data\nclientPort=2181\n{MEMBERS}{limits}")).unwrap_err().to_string();
     assert!(missing.contains("myid file is missing") && missing.contains("/data/myid"), "{missing}");
