@@ -25,6 +25,14 @@ def damage_all_snapshots(server):
         snapshot.write_bytes(b"\xff" * max(100, snapshot.stat().st_size))
 
 
+def lose_snapshots_and_oldest_log(server):
+    """What is left does not begin at the first transaction."""
+    oldest, *others = sorted((server.data_dir / "version-2").glob("log.*"), key=lambda path: int(path.suffix[1:], 16))
+    assert others
+    for path in [oldest, *(server.data_dir / "version-2").glob("snapshot.*")]:
+        path.unlink()
+
+
 def write(ensemble, number, path):
     session = members.wire.Session(ensemble.members[number].port)
     members.create(session, path, 0)
@@ -70,6 +78,24 @@ def test_a_damaged_member_is_given_its_state_again(tmp_path, kinds, damage):
         # It counts again: the two that stay are a quorum.
         ensemble.members[1].kill()
         write(ensemble, 3, "/with-the-repaired")
+
+
+@pytest.mark.parametrize("trust", ["false", "true"])
+def test_a_member_with_nothing_under_its_logs_is_given_its_state_again(tmp_path, trust):
+    """Whoever says that logs without a snapshot are complete is not believed where they show that they are not."""
+    with members.Ensemble(["zabd"] * 3, tmp_path, config={"snapCount": 8}) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        damaged = ensemble.members[3]
+        damaged.kill()
+        lose_snapshots_and_oldest_log(damaged)
+        damaged.properties = {**damaged.properties, "snapshot.trust.empty": trust}
+        damaged.start()
+        await_no_marker(damaged)
+        ensemble.assert_equal_trees()
+        assert {"/precious", "/after-9"} <= paths(ensemble.trees()[3])
+        log = damaged.log_text()
+        assert "holds what came before" in log and "nothing was removed" in log and "this server votes again" in log
 
 
 def test_what_it_acknowledged_is_not_outvoted(tmp_path):

@@ -436,6 +436,20 @@ def test_logs_without_a_snapshot_are_refused_unless_they_are_trusted(start, ends
     assert int(shown, 16) == last
 
 
+def test_logs_that_do_not_begin_at_the_first_transaction_are_not_trusted(start, ends):
+    server = start("zabd", config={"snapCount": 8})
+    write(wire.Session(server.port, LONG_MS), 30)
+    server.kill()
+    oldest, *others = files(server, "log")
+    for path in [oldest, *files(server, "snapshot")]:
+        path.unlink()
+    for trust in ("false", "true"):
+        server.properties["snapshot.trust.empty"] = trust
+        ended = ends("zabd", *server.command()[1:])
+        assert ended.status == 1
+        assert f"{others[0]} begins with zxid 0x" in ended.err and "holds what came before" in ended.err, ended.err
+
+
 # --- States that take very long to bring about ----------------------------------------------------------------------
 
 

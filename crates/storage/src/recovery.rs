@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use zabd_jute::Zxid;
+use zabd_jute::{Limits, Zxid};
 
 use crate::disk::{Disk, RealDisk};
 use crate::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
@@ -102,6 +102,26 @@ pub enum RecoveryError {
         /// Whether there is a file that should be one.
         has_remains: bool,
     },
+    /// There is no snapshot, and the logs go on from something.
+    #[error(
+        "{} begins with zxid {first}, and neither a snapshot nor another log holds what came before; restore the \
+         snapshots or the older logs from a copy", path.display()
+    )]
+    NoBeginning {
+        /// The oldest log that holds a record.
+        path: PathBuf,
+        /// Its first record.
+        first: Zxid,
+    },
+    /// There is no snapshot, and the logs make another tree than they tell of.
+    #[error(
+        "{} holds logs behind which digests do not match, and there is no snapshot: neither holds what came before; \
+         restore the snapshots or the older logs from a copy", log_dir.display()
+    )]
+    OtherTree {
+        /// Where the logs are.
+        log_dir: PathBuf,
+    },
     /// Snapshots are there, and none is whole.
     #[error(
         "none of the snapshots in {} is whole, restore one from a copy or from another server; the newest: {newest}",
@@ -128,6 +148,8 @@ impl RecoveryError {
         match self {
             RecoveryError::NoSnapshot { has_remains, .. } => *has_remains,
             RecoveryError::NoWholeSnapshot { .. }
+            | RecoveryError::NoBeginning { .. }
+            | RecoveryError::OtherTree { .. }
             | RecoveryError::Snapshot(SnapshotError::Damaged { .. }) => true,
             RecoveryError::Log(error) => {
                 matches!(error, LogError::Corrupt { .. } | LogError::Gap { .. } | LogError::NotALog { .. })
@@ -265,7 +287,8 @@ fn remove_unfinished<D: Disk>(disk: &D, dir: &Path) -> Result<(), RecoveryError>
     Ok(())
 }
 
-/// The snapshots to try, newest first. None, without logs, is an empty database.
+/// The snapshots to try, newest first. None, without logs, is an empty database; whoever trusts logs alone is not
+/// believed when they do not begin with the first transaction of an epoch.
 pub fn snapshots_to_try<D: Disk>(
     disk: &D,
     directories: &Directories,
@@ -276,6 +299,9 @@ pub fn snapshots_to_try<D: Disk>(
         layout::snapshots(disk, snapshot_dir).map_err(directory_error("list", snapshot_dir))?;
     let has_remains = !snapshots.is_empty();
     snapshots.retain(|file| could_hold_something(disk, file));
+    if snapshots.is_empty() {
+        refuse_without_beginning(disk, log_dir)?;
+    }
     if snapshots.is_empty() && !trust_empty {
         let logs = layout::logs(disk, log_dir).map_err(directory_error("list", log_dir))?;
         if logs.iter().any(|file| log::holds_records(disk, &file.path)) {
@@ -286,6 +312,15 @@ pub fn snapshots_to_try<D: Disk>(
     snapshots.reverse();
     snapshots.truncate(SNAPSHOTS_TRIED_MAX);
     Ok(snapshots)
+}
+
+/// What cannot be read here is heard of from who reads all of it.
+fn refuse_without_beginning<D: Disk>(disk: &D, log_dir: &Path) -> Result<(), RecoveryError> {
+    let limits = Limits { field_bytes_max: i32::MAX as usize };
+    match log::first_record(disk, log_dir, limits) {
+        Ok(Some((path, first))) if first.counter() != 1 => Err(RecoveryError::NoBeginning { path, first }),
+        _ => Ok(()),
+    }
 }
 
 /// A file without content never was a snapshot, and one of zxid 0 that a Java server did not finish

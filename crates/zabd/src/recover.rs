@@ -83,6 +83,10 @@ pub fn recover<D: Disk>(
     let mut newest = Newest::behind(tree.last_zxid(), reading.newest_max);
     let Replay { replayed, unsaved, digest_mismatches } =
         replay(disk, &directories, &mut tree, limits, &mut newest)?;
+    // Of a member's peers, most hold the same logs; only where something may be missing below them is this its own fault.
+    if reading.is_member && !has_snapshot && digest_mismatches > 0 {
+        return Err(RecoveryError::OtherTree { log_dir: directories.logs });
+    }
     let is_empty = !has_snapshot && replayed == 0;
     if !is_empty {
         figures.txns.add(replayed);
@@ -279,7 +283,7 @@ pub fn first_session(server_id: u8, wall_ms: i64) -> zabd_jute::SessionId {
 
 #[cfg(test)]
 mod tests {
-    use zabd_jute::txn::{Txn, TxnHeader};
+    use zabd_jute::txn::{Txn, TxnDigest, TxnHeader};
     use zabd_jute::{OpCode, SessionId, Writer};
     use zabd_storage::disk::{Crash, MemoryDisk};
     use zabd_storage::log::{Log, LogOptions};
@@ -287,15 +291,19 @@ mod tests {
 
     use super::*;
 
-    fn recovered(disk: &MemoryDisk) -> Recovered {
-        let options = RecoveryOptions {
+    const TREE: TreeOptions = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
+
+    fn options() -> RecoveryOptions {
+        RecoveryOptions {
             data_dir: "/data".into(),
             log_dir: "/data".into(),
             autocreate: true,
             trust_empty: true,
-        };
-        let tree_options = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
-        recover(disk, &options, tree_options, Limits::default(), Reading::default()).unwrap()
+        }
+    }
+
+    fn recovered(disk: &MemoryDisk) -> Recovered {
+        recover(disk, &options(), TREE, Limits::default(), Reading::default()).unwrap()
     }
 
     fn recover_again(disk: &MemoryDisk) -> Zxid {
@@ -326,6 +334,31 @@ mod tests {
 
         assert_eq!(recover_again(&disk), Zxid(1));
         assert_eq!(recover_again(&disk.after(Crash::LosesUnsynced)), Zxid(1));
+    }
+
+    /// Nothing in the zxids says that logs without a snapshot are not complete, but the trees that they tell of do.
+    #[test]
+    fn a_member_does_not_believe_logs_that_make_another_tree() {
+        let disk = MemoryDisk::default();
+        recover_again(&disk);
+        let dir = std::path::Path::new("/data/version-2");
+        let mut record = Vec::new();
+        let zxid = Zxid(0x5_0000_0001);
+        let kind = OpCode::CreateSession.code();
+        let header = TxnHeader { session: SessionId(1), cxid: 0, zxid, time_ms: 0, kind };
+        let digest = Some(TxnDigest { version: TxnDigest::VERSION, tree: 1 });
+        let txn = Txn::CreateSession { timeout_ms: 4000 };
+        Entry { header, txn, digest }.encode(&mut Writer::new(&mut record));
+        let mut log = Log::new(disk.clone(), dir, Zxid::ZERO, LogOptions::default());
+        log.append(zxid, &record).unwrap();
+        log.sync().unwrap();
+        let again = |is_member| {
+            let reading = Reading { is_member, newest_max: 0 };
+            recover(&disk, &options(), TREE, Limits::default(), reading)
+        };
+        assert_eq!(again(false).unwrap().figures.digest_mismatches, 1);
+        let error = again(true).unwrap_err();
+        assert!(matches!(error, RecoveryError::OtherTree { .. }) && error.is_damage(), "{error}");
     }
 
     /// A server that never lives for long takes its snapshots too.

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use zabd_jute::Zxid;
 
 pub(crate) use reader::holds_records;
-pub use reader::{Position, Records, Tail, last_record};
+pub use reader::{Position, Records, Tail, first_record, last_record};
 pub use repair::{Cut, cut_tail, settle, truncate};
 pub use writer::{AppendedSinceRoll, Log, LogOptions};
 

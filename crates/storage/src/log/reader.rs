@@ -191,6 +191,17 @@ pub fn last_record<D: Disk>(disk: &D, dir: &Path, limits: Limits) -> Result<Opti
     Ok(None)
 }
 
+/// The oldest record of a directory and its file, if there is any.
+pub fn first_record<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    limits: Limits,
+) -> Result<Option<(PathBuf, Zxid)>, LogError> {
+    let files = layout::logs(disk, dir).map_err(io_error("list", dir))?.into();
+    let mut records = Records::of_files(disk.clone(), files, None, limits);
+    Ok(records.next_record()?.map(|first| (first.path.to_owned(), first.zxid)))
+}
+
 /// Whether anything that could be a record stands behind a log's header.
 pub(crate) fn holds_records<D: Disk>(disk: &D, path: &Path) -> bool {
     let Ok(contents) = disk.read(path) else { return true };
