@@ -104,6 +104,7 @@ impl Course {
 
     pub fn reset(&mut self) {
         self.figures = QuorumFigures::default();
+        self.forget_sizes();
     }
 
     /// A leader is looked for.
@@ -146,6 +147,10 @@ impl Course {
     fn forget_transactions(&mut self) {
         self.uncommitted.clear();
         self.unsynced.clear();
+        self.forget_sizes();
+    }
+
+    fn forget_sizes(&mut self) {
         (self.last_proposal_bytes, self.proposal_bytes) = (0, Samples::default());
     }
 

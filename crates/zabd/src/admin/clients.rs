@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
 use zabd_jute::OpCode;
+use zabd_replica::{LeaderGauges, Replica};
 
 use super::VERSION;
 use crate::introspect::{Introspection, READ_ONLY};
@@ -54,10 +55,15 @@ fn figures(server: &Introspection) -> String {
     let latency = server.counters.latency.lock().all;
     // The replica's lock comes before the tree's.
     let mode = server.mode();
+    let gauges = server.driver.inspect(Replica::leader_gauges);
+    let proposals = gauges.map_or_else(String::new, |gauges| {
+        let [last, min, max] = shown_proposal_bytes(&gauges);
+        format!("Proposal sizes last/min/max: {last}/{min}/{max}\n")
+    });
     let tree = server.driver.tree();
     format!(
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {:#x}\n\
-         Mode: {}\nNode count: {}\n",
+         Mode: {}\nNode count: {}\n{proposals}",
         latency.min,
         average(&latency),
         latency.max,
@@ -69,6 +75,11 @@ fn figures(server: &Introspection) -> String {
         mode,
         shown_node_count(tree.node_count()),
     )
+}
+
+/// Last, smallest and largest; -1 before there is one.
+pub(super) fn shown_proposal_bytes(gauges: &LeaderGauges) -> [i64; 3] {
+    gauges.proposal_bytes.map_or([-1; 3], |(last, min, max)| [last, min, max].map(|bytes| bytes as i64))
 }
 
 /// Java keys the root twice, and counts it so.

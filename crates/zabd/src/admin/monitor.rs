@@ -7,7 +7,7 @@ use zabd_jute::quorum::PeerState;
 use zabd_replica::{Replica, Serving};
 
 use super::VERSION;
-use super::clients::{average, shown_node_count};
+use super::clients::{average, shown_node_count, shown_proposal_bytes};
 use super::metrics::{Figure, METRICS};
 use crate::free_space;
 use crate::introspect::Introspection;
@@ -93,8 +93,7 @@ fn of_leader(lines: &mut Lines, server: &Introspection) {
     lines.add("synced_observers", census.observers);
     lines.add("pending_syncs", gauges.syncs);
     lines.add("leader_uptime", server.uptime_ms());
-    let bytes = gauges.proposal_bytes.map(|(last, min, max)| [last, min, max].map(|bytes| bytes as i64));
-    let [last, min, max] = bytes.unwrap_or([-1; 3]);
+    let [last, min, max] = shown_proposal_bytes(&gauges);
     lines.add("last_proposal_size", last);
     lines.add("min_proposal_size", min);
     lines.add("max_proposal_size", max);
