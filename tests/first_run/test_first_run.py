@@ -102,3 +102,23 @@ def test_a_local_ensemble_ends_with_whoever_started_it(tmp_path):
         process.kill()
         process.wait()
     eventually(lambda: not any(map(runs, servers)), 60, "the servers end")
+
+
+def test_a_local_ensemble_tells_at_once_that_a_server_has_ended(tmp_path):
+    """Whichever it is: the others go on, and no dead process is left behind."""
+    log = tmp_path / "log"
+    with open(log, "w") as out:
+        process = subprocess.Popen([str(places.ZABD), "ensemble"], cwd=tmp_path, stdout=out, preexec_fn=die_with_parent)
+    try:
+        eventually(lambda: log.read_text().count("FOLLOWING") == 2, 60, "three servers run")
+        killed = children_of(process)[2]
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: "[3] ended (signal 9)\n" in log.read_text(), 20, "it is told")
+        assert len(children_of(process)) == 2 and process.poll() is None
+        process.terminate()
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+        process.wait()
+    said = log.read_text()
+    assert [said.count(f"[{number}] ended (exit status 0)\n") for number in (1, 2)] == [1, 1], said

@@ -10,10 +10,14 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, wait as wait_for_any, waitid,
+};
 
 use super::command_line::MEMBER;
 
@@ -42,7 +46,7 @@ struct Running {
 /// Runs until all servers have ended.
 pub fn run() -> ExitCode {
     match hold_directory().and_then(|held| Ok((held, start()?))) {
-        Ok((_held, children)) => wait(children),
+        Ok((_held, children)) => wait(&children),
         Err(error) => {
             eprintln!("cannot start an ensemble in ./{DATA_DIR}: {error}");
             ExitCode::FAILURE
@@ -144,30 +148,49 @@ fn show(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn wait(children: Vec<Running>) -> ExitCode {
-    let pids: Vec<_> = children.iter().map(|running| Pid::from_child(&running.child)).collect();
-    // One that has ended already needs no telling.
-    let pass_on = |pids: &[Pid], signal| {
-        for pid in pids {
+fn wait(children: &[Running]) -> ExitCode {
+    let pids = children.iter().map(|running| Pid::from_child(&running.child)).collect::<Vec<_>>();
+    let living = Arc::new(Mutex::new(pids));
+    let pass_on = |living: &Mutex<Vec<Pid>>, signal| {
+        for pid in living.lock().iter() {
+            // One that has ended just now needs no telling.
             let _ = kill_process(*pid, signal);
         }
     };
-    let asked = pids.clone();
+    let (ending, asked) = (living.clone(), living.clone());
     let passed_on = super::signals::on_request(
-        move || pass_on(&pids, Signal::TERM),
+        move || pass_on(&ending, Signal::TERM),
         move || pass_on(&asked, Signal::QUIT),
     );
     if let Err(error) = passed_on {
         eprintln!("signals reach only this process: {error}");
     }
     let mut is_fine = true;
-    for Running { number, mut child, _lifeline } in children {
-        let ended = child.wait().map(|status| status.to_string());
-        let text = ended.unwrap_or_else(|error| error.to_string());
-        is_fine &= text == "exit status: 0";
-        show(&format!("[{number}] ended, {text}"));
+    for _ in children {
+        let Some((pid, status)) = next_ended(&living) else { return ExitCode::FAILURE };
+        let number =
+            children.iter().find(|each| Pid::from_child(&each.child) == pid).map_or(0, |each| each.number);
+        is_fine &= status.exit_status() == Some(0);
+        show(&format!("[{number}] ended ({})", in_words(status)));
     }
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whichever ends next. Its number may be another process's as soon as it is reaped: nothing is sent to it meanwhile.
+fn next_ended(living: &Mutex<Vec<Pid>>) -> Option<(Pid, WaitStatus)> {
+    let seen = retry_on_intr(|| waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+    let mut living = living.lock();
+    let reaped = seen.and_then(|_| wait_for_any(WaitOptions::NOHANG));
+    let ended = reaped.inspect_err(|error| eprintln!("cannot wait for the servers: {error}")).ok().flatten();
+    living.retain(|pid| ended.is_none_or(|(ended, _)| *pid != ended));
+    ended
+}
+
+fn in_words(status: WaitStatus) -> String {
+    match (status.terminating_signal(), status.exit_status()) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, code) => format!("exit status {}", code.unwrap_or(-1)),
+    }
 }
 
 #[cfg(test)]
