@@ -1,5 +1,7 @@
 """The figures of a member say what was proposed and committed, to a leader and to its learners, and how they found each other."""
 
+import pytest
+
 from harness import wire
 from harness.servers import four_letter_word
 from harness.waiting import eventually
@@ -114,3 +116,34 @@ def of_the_work(ensemble, leader):
     # Whoever asks about a session that lives elsewhere is counted by the leader.
     wire.Session(ensemble.members[3 - leader].port, 30_000, session.session_id, session.password, xid=session.xid).end()
     await_numbers(ensemble.members[leader], [1], "revalidate_count")
+
+
+# Samples of how many were under way, their sum, the least and the most: one when it began, and one when it was in step.
+ONE_LEARNER, NO_LEARNER = [2, 1, 0, 1], [0, 0, 0, 0]
+
+
+def brought(server):
+    """How learners were brought into step: how many with a difference, how many with a snapshot, and the samples of both."""
+    samples = [f"{part}_inflight_{how}_count" for how in ("diff", "snap") for part in ("cnt", "sum", "min", "max")]
+    return numbers(server, "diff_count", "snap_count", *samples)
+
+
+@pytest.mark.parametrize("each", ["java395", "X"])
+def test_a_leader_counts_who_is_brought_into_step_and_how(tmp_path, kind, each):
+    """Who comes back needs what it missed; who comes late and has nothing is sent a snapshot by Java, and by zabd the transactions,
+    as long as it has all of them."""
+    with Ensemble([kind if each == "X" else each] * 3, tmp_path, observers={3}, is_started=False) as ensemble:
+        for number in (1, 2):
+            ensemble.members[number].start(wait=False)
+        ensemble.await_level()
+        leader, late = ensemble.members[ensemble.leader()], ensemble.members[3]
+        assert four_letter_word(leader.port, "srst") == "Server stats reset.\n"
+        late.start()
+        of_late = [1, 0, *ONE_LEARNER, *NO_LEARNER] if each == "X" and kind == "zabd" else [0, 1, *NO_LEARNER, *ONE_LEARNER]
+        eventually(lambda: brought(leader) == of_late, what="one that comes late")
+        ensemble.await_level()
+        late.kill()
+        assert wire.Session(leader.port).create("/node").err == 0
+        assert four_letter_word(leader.port, "srst") == "Server stats reset.\n"
+        late.start()
+        eventually(lambda: brought(leader) == [1, 0, *ONE_LEARNER, *NO_LEARNER], what="one that comes back")
