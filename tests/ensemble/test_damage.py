@@ -1,5 +1,6 @@
 """Damaged files of a member are set aside and replaced by a leader's state; what it acknowledged is never outvoted meanwhile."""
 
+import shutil
 import time
 
 import pytest
@@ -126,6 +127,36 @@ def test_what_it_acknowledged_is_not_outvoted(tmp_path):
         await_no_marker(ensemble.members[2])
         ensemble.assert_equal_trees()
         assert "/acknowledged-by-two" in paths(ensemble.trees()[3])
+
+
+def test_the_way_back_when_most_members_are_damaged(tmp_path):
+    """What docs/operating.md says: one damaged member gets the files of the whole one, these two start, then the rest."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        for server in ensemble.members.values():
+            server.kill()
+        given, other, whole = (ensemble.members[number] for number in (1, 2, 3))
+        for damaged in (given, other):
+            damage_middle_of_log(damaged)
+            damaged.start(wait=False)
+        markers = [damaged.data_dir / "version-2" / LOST for damaged in (given, other)]
+        deadline = time.monotonic() + SECONDS_MAX
+        while not all(marker.exists() for marker in markers):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        for damaged in (given, other):
+            damaged.kill()
+        (given.data_dir / "version-2").rename(given.data_dir / "before")
+        shutil.copytree(whole.data_dir / "version-2", given.data_dir / "version-2")
+        for server in (given, whole):
+            server.start(wait=False)
+        for server in (given, whole):
+            server.await_serving()
+        other.start()
+        await_no_marker(other)
+        ensemble.assert_equal_trees()
+        assert {"/precious", "/after-9"} <= paths(ensemble.trees()[2])
 
 
 def test_a_member_that_the_others_cannot_help_refuses(tmp_path):
