@@ -51,6 +51,8 @@ pub struct EnsembleConfig {
     pub local_sessions_upgrade: bool,
     /// The port on which followers take observers.
     pub observer_master_port: Option<u16>,
+    /// Share of the newest snapshot's size up to which learners are sent the log; 0 is no limit, below it the log is not sent.
+    pub snapshot_size_factor: f64,
     /// The counter behind which a leader begins; only tests set it.
     pub initial_counter: u32,
     /// Whether a learner takes that from a leader.

@@ -7,6 +7,9 @@ use crate::config::{Config, ListenHost};
 use crate::setting::Setting;
 use std::path::PathBuf;
 
+/// Java's `snapshotSizeFactor`, and what holds in place of one above 1.
+pub(crate) const SNAPSHOT_SIZE_FACTOR: f64 = 0.33;
+
 /// Values so far; defaults where nothing was said.
 pub(crate) struct Draft {
     pub config: Config,
@@ -48,6 +51,7 @@ pub(crate) struct Draft {
     pub local_sessions: bool,
     pub local_sessions_upgrade: bool,
     pub observer_master_port: Option<u16>,
+    pub snapshot_size_factor: f64,
     pub initial_counter: u32,
     pub allows_gaps: bool,
     pub dynamic_config_file: Option<String>,
@@ -92,6 +96,7 @@ impl Draft {
             local_sessions: false,
             local_sessions_upgrade: false,
             observer_master_port: None,
+            snapshot_size_factor: SNAPSHOT_SIZE_FACTOR,
             initial_counter: 0,
             allows_gaps: false,
             dynamic_config_file: None,

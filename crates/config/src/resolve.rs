@@ -476,6 +476,7 @@ impl Resolver {
             local_sessions: self.draft.local_sessions,
             local_sessions_upgrade: self.draft.local_sessions_upgrade,
             observer_master_port: self.draft.observer_master_port,
+            snapshot_size_factor: self.draft.snapshot_size_factor,
             initial_counter: self.draft.initial_counter,
             allows_gaps: self.draft.allows_gaps,
         });

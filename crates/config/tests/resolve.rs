@@ -271,6 +271,12 @@ fn several_servers_are_an_ensemble() {
     assert!(!roles.leader_serves && roles.local_sessions && roles.local_sessions_upgrade);
     assert_eq!((roles.observer_master_port, ensemble.observer_master_port), (Some(2191), None));
     assert!(ensemble.leader_serves && !ensemble.local_sessions && !ensemble.local_sessions_upgrade);
+    assert!((ensemble.snapshot_size_factor - 0.33).abs() < 1e-9);
+    for (text, expected, warnings) in [("-1", -1.0, 0), ("0", 0.0, 0), ("1", 1.0, 0), ("1.5", 0.33, 1)] {
+        let config = member("3\n", &format!("{MEMBERS}{limits}snapshotSizeFactor={text}\n")).unwrap();
+        assert_eq!(config.warnings.len(), warnings, "{text}: {:?}", config.warnings);
+        assert!((config.ensemble.unwrap().snapshot_size_factor - expected).abs() < 1e-9, "{text}");
+    }
     let groups = "group.1=1:2\nweight.1=3\n";
     let groups = member("1\n", &format!("{MEMBERS}{limits}{groups}")).unwrap().ensemble.unwrap();
     assert!(

@@ -200,8 +200,14 @@ impl Member {
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
         let Kept { limits, tree_options } = kept;
         let observer_master_port = self.config.observer_master_port;
-        let options =
-            QuorumOptions { connect_timeout, limits, directories, tree_options, observer_master_port };
+        let options = QuorumOptions {
+            connect_timeout,
+            limits,
+            directories,
+            tree_options,
+            observer_master_port,
+            snapshot_size_factor: self.config.snapshot_size_factor,
+        };
         quorum.run(start, driver.clone(), self.listener, options)?;
         let driver = driver.clone();
         std::thread::Builder::new().name("PeerTimer".into()).spawn(move || keep_time(&driver)).map(drop)

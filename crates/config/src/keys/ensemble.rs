@@ -4,7 +4,7 @@
 //! migrates must hear of it before the data does.
 
 use super::Section;
-use crate::draft::Draft;
+use crate::draft::{Draft, SNAPSHOT_SIZE_FACTOR};
 use crate::key::{Class, Key, Problem, Raw, Verdict, ignored_bool, ignored_number};
 
 pub(super) const SECTION: Section = Section {
@@ -220,8 +220,10 @@ pub(super) const SECTION: Section = Section {
             .no_effect(NO_PEERS),
         Key::prefixed("snapshotSizeFactor", "0.33", "0.5")
             .class(Class::B)
-            .doc("Share of the snapshot's size up to which learners are caught up from the log.")
-            .no_effect(NO_PEERS),
+            .doc("Share of the newest snapshot's size up to which a learner is sent the log and not the tree. 0 is no limit; below 0 the \
+                  log is not read. Up to 8 MiB are sent whatever the share.")
+            .in_ensemble()
+            .custom(snapshot_size_factor),
         Key::prefixed("forceSnapshotSync", "false", "true")
             .class(Class::B)
             .doc("Learners always get a snapshot.")
@@ -245,6 +247,17 @@ pub(super) const SECTION: Section = Section {
 };
 
 pub(super) const NO_PEERS: &str = "a lone server has no peers, and this build's members do without it";
+
+/// As in Java, what is above 1 is a mistake and the default holds.
+fn snapshot_size_factor(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let factor = raw.value.trim().parse().ok().filter(|factor: &f64| factor.is_finite());
+    let factor = factor.ok_or_else(|| Problem::value("is not a number"))?;
+    if factor > 1.0 {
+        return Ok(Some(format!("snapshotSizeFactor={factor} is above 1; {SNAPSHOT_SIZE_FACTOR} is used")));
+    }
+    draft.snapshot_size_factor = factor;
+    Ok(None)
+}
 
 /// As in Java, what is not above 0 is none.
 fn observer_master_port(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {

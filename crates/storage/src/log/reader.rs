@@ -125,6 +125,16 @@ impl<D: Disk> Records<D> {
         self.last.unwrap_or(Zxid::ZERO)
     }
 
+    /// How many bytes of records are still to come, of those that are there now, frames included.
+    pub fn bytes_ahead(&self) -> Result<u64, LogError> {
+        let mut bytes = self.open.as_ref().map_or(0, |file| file.rest().len() as u64);
+        for NamedFile { path, .. } in &self.files {
+            let data_end = self.disk.data_end(path).map_err(io_error("read", path))?;
+            bytes += data_end.saturating_sub(HEADER.len() as u64);
+        }
+        Ok(bytes)
+    }
+
     /// The newest file, what a crash left in it, and how long an entry may be. Nothing stays mapped.
     pub(super) fn into_ends(self) -> (Option<PathBuf>, Option<Tail>, usize) {
         assert!(self.files.is_empty() && self.open.is_none(), "a log is settled when all of it was read");

@@ -353,6 +353,19 @@ fn three_files() -> MemoryDisk {
 }
 
 #[test]
+fn what_is_ahead_is_told_by_its_size() {
+    let mut records = Records::after(three_files(), Path::new(DIR), Zxid(4), Limits::default()).unwrap();
+    let mut bytes_of_one = None;
+    for left in (0..5).rev() {
+        records.next_record().unwrap().unwrap();
+        let ahead = records.bytes_ahead().unwrap();
+        let one = *bytes_of_one.get_or_insert(ahead / left.max(1));
+        assert_eq!(ahead, left * one, "{left} records are to come, in files of three, with room behind them");
+    }
+    assert!(bytes_of_one.unwrap() > 10);
+}
+
+#[test]
 fn the_last_record_is_that_of_the_newest_file_that_has_one() {
     let disk = three_files();
     let dir = Path::new(DIR);

@@ -79,6 +79,8 @@ pub struct QuorumOptions {
     pub tree_options: TreeOptions,
     /// The port that followers have for observers.
     pub observer_master_port: Option<u16>,
+    /// Up to which share of the newest snapshot's size a learner is sent the log; see [`writer::has_log_for`].
+    pub snapshot_size_factor: f64,
 }
 
 /// The same machines, at another port.
@@ -482,7 +484,7 @@ pub(crate) fn close_link(shared: &Shared, link: LinkId) {
 
 async fn look_up(shared: Shared, link: LinkId, zxid: Zxid) {
     let options = shared.options.clone();
-    let is_found = tokio::task::spawn_blocking(move || writer::log_behind(&options, zxid).is_some()).await;
+    let is_found = tokio::task::spawn_blocking(move || writer::has_log_for(&options, zxid)).await;
     let is_found = is_found.unwrap_or(false);
     shared.feed(peer::Input::Leader(leader::Input::LookedUp { link, is_found }));
 }

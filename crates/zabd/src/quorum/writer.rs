@@ -3,6 +3,7 @@
 //! Packets that wait are written together. Records and snapshots are read from the disk here, apart from the
 //! thread, while everything behind them waits in the link's own queue and nobody else's.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
@@ -11,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use zabd_jute::quorum::{FromLeader, SNAPSHOT_SIGNATURE};
 use zabd_jute::{Writer, Zxid};
-use zabd_storage::disk::RealDisk;
+use zabd_storage::disk::{Disk as _, RealDisk};
+use zabd_storage::layout;
 use zabd_storage::log::Records;
 use zabd_storage::snapshot::SnapshotFile;
 use zabd_zab::effect::LinkId;
@@ -21,6 +23,9 @@ use super::{FAREWELL_MAX, Item, Queue, QuorumOptions, Shared, Side, close_link};
 
 /// How much is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
+
+/// So much of the log is sent to whoever lacks it, however small the tree is: it is what a leader may send out of its memory.
+const LOG_BYTES_ALWAYS: u64 = 8 << 20;
 
 pub(super) async fn run(
     shared: Shared,
@@ -162,4 +167,51 @@ pub(super) fn log_behind(options: &QuorumOptions, zxid: Zxid) -> Option<Records<
     let mut records = Records::after(RealDisk, &options.directories.logs, before, options.limits).ok()?;
     let is_there = records.next_record().ok()??.zxid == zxid;
     is_there.then_some(records)
+}
+
+/// Whether a learner whose log ends at `zxid` is sent the log from there on, or else a snapshot. Java's learner has in its heap
+/// all that it is sent before it is in step, and a log may be many times as long as the tree is large: beyond a share of the
+/// newest snapshot's size it is not sent. Java does not count the file in which the learner's log ends, however long it is.
+pub(super) fn has_log_for(options: &QuorumOptions, zxid: Zxid) -> bool {
+    let Some(limit) = log_limit(&options.directories.snapshots, options.snapshot_size_factor) else {
+        return false;
+    };
+    let Some(records) = log_behind(options, zxid) else { return false };
+    records.bytes_ahead().is_ok_and(|bytes| bytes <= limit)
+}
+
+/// How many bytes of the log are sent at most; as in Java, a factor of 0 or a directory without snapshots sets no limit, and
+/// under a negative factor the log is not sent.
+fn log_limit(snapshots: &Path, factor: f64) -> Option<u64> {
+    if factor < 0.0 {
+        return None;
+    }
+    let newest = layout::snapshots(&RealDisk, snapshots).ok()?.pop();
+    let snapshot = newest.map_or(Some(0), |file| RealDisk.length(&file.path).ok())?;
+    let share = (snapshot as f64 * factor) as u64;
+    Some(if share == 0 { u64::MAX } else { share.max(LOG_BYTES_ALWAYS) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_snapshot_limits_what_is_sent_of_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let limit = |factor| log_limit(dir.path(), factor);
+        assert_eq!((limit(0.33), limit(-1.0)), (Some(u64::MAX), None), "there is none");
+        std::fs::File::create(dir.path().join("snapshot.5")).unwrap().set_len(400 << 20).unwrap();
+        std::fs::File::create(dir.path().join("snapshot.10")).unwrap().set_len(100 << 20).unwrap();
+        std::fs::File::create(dir.path().join("log.11")).unwrap();
+        for (factor, expected) in [
+            (0.5, Some(50 << 20)),
+            (1.0, Some(100 << 20)),
+            (0.01, Some(LOG_BYTES_ALWAYS)),
+            (0.0, Some(u64::MAX)),
+            (-0.5, None),
+        ] {
+            assert_eq!(limit(factor), expected, "{factor}");
+        }
+    }
 }
