@@ -68,15 +68,20 @@ impl Stage {
     }
 
     fn learn(&mut self, kind: LearnerKind, id: i64, last_zxid: Zxid) {
+        self.introduce(id, kind, Epoch(0));
+        self.step(Input::Persisted(Durable::Accepted(Epoch(2))));
+        self.say(id, &FromLearner::AckEpoch { last_zxid, current: Some(Epoch(0)) });
+    }
+
+    /// Somebody connects and says what it has promised.
+    fn introduce(&mut self, id: i64, kind: LearnerKind, accepted: Epoch) {
         self.step(Input::Accepted { link: LinkId(id as u64) });
         let info = LearnerInfo {
             server: ServerId(id),
             protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
             config_version: Some(ConfigVersion::ZERO),
         };
-        self.say(id, &FromLearner::Info { kind, accepted: Epoch(0), info: Some(info) });
-        self.step(Input::Persisted(Durable::Accepted(Epoch(2))));
-        self.say(id, &FromLearner::AckEpoch { last_zxid, current: Some(Epoch(0)) });
+        self.say(id, &FromLearner::Info { kind, accepted, info: Some(info) });
     }
 
     /// A server without anything is to get a snapshot.
@@ -205,10 +210,7 @@ fn a_reign_that_needs_a_learner_does_not_wait_for_one_that_takes_nothing() {
 #[test]
 fn a_learner_lives_while_its_snapshot_leaves() {
     let mut stage = Stage::new();
-    stage.follow(2, LAST);
-    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
-    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
-    assert!(stage.leader.is_established());
+    stage.reign_with(&[2]);
     stage.send_snapshot(3);
     // Server 2 answers all the time.
     for _ in 0..50 {
@@ -228,9 +230,7 @@ fn a_learner_lives_while_its_snapshot_leaves() {
 #[test]
 fn what_is_long_comes_from_the_log_as_far_as_that_is_on_disk() {
     let mut stage = Stage::new();
-    stage.follow(2, LAST);
-    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
-    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.reign_with(&[2]);
     stage.follow(3, LAST);
     stage.say(3, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
     let at = |counter| Zxid::new(Epoch(2), counter);
@@ -264,9 +264,7 @@ fn what_is_long_comes_from_the_log_as_far_as_that_is_on_disk() {
 #[test]
 fn what_is_sent_to_a_learner_in_step_says_nothing_about_it() {
     let mut stage = Stage::new();
-    stage.follow(2, LAST);
-    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
-    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.reign_with(&[2]);
     stage.out.clear();
     let until = stage.now.after_ms(TIMING.sync_ms() + 2 * TIMING.tick_ms);
     while stage.now < until && !stage.has(&Effect::Leave(Reason::QuorumLost)) {
@@ -282,9 +280,7 @@ fn what_is_sent_to_a_learner_in_step_says_nothing_about_it() {
 #[test]
 fn a_session_that_moves_comes_behind_what_was_proposed() {
     let mut stage = Stage::new();
-    stage.follow(2, LAST);
-    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
-    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.reign_with(&[2]);
     let zxid = Epoch(2).first_zxid().next();
     let (link, entry) = (LinkId(2), Bytes::from_static(&[0; 40]));
     stage.step(Input::Propose { zxid, entry, configuration: None });
@@ -337,19 +333,6 @@ fn a_leader_does_not_live_by_observers_that_are_to_be_voters() {
         stage.wait(TIMING.tick_ms, None);
     }
     assert!(stage.has(&lost));
-}
-
-impl Stage {
-    /// Somebody connects and says what it has promised.
-    fn introduce(&mut self, id: i64, kind: LearnerKind, accepted: Epoch) {
-        self.step(Input::Accepted { link: LinkId(id as u64) });
-        let info = LearnerInfo {
-            server: ServerId(id),
-            protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
-            config_version: Some(ConfigVersion::ZERO),
-        };
-        self.say(id, &FromLearner::Info { kind, accepted, info: Some(info) });
-    }
 }
 
 /// The number goes to disk. A stranger's packet made a leader promise an epoch whose zxids are negative: it was never again
@@ -405,9 +388,7 @@ fn no_reign_ends_for_the_last_epoch() {
 #[test]
 fn an_established_reign_lasts_a_while_before_it_ends_for_a_newer_promise() {
     let mut stage = Stage::new();
-    stage.follow(2, LAST);
-    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
-    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.reign_with(&[2]);
     let left = Effect::Leave(Reason::NewerEpochPromised);
     stage.out.clear();
     stage.introduce(3, LearnerKind::Follower, Epoch(9));
@@ -437,9 +418,7 @@ fn who_does_not_reign_yet_makes_way_for_a_newer_promise_at_once() {
 #[test]
 fn a_leader_does_not_wait_for_voters_that_are_none_any_more() {
     let mut stage = Stage::of(&["participant"; 3], Epoch(1), LAST);
-    stage.follow(2, LAST);
-    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
-    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    stage.reign_with(&[2]);
     let change = Epoch(2).first_zxid().next();
     let entry = Bytes::from_static(&[0; 40]);
     let configuration = Some(Box::new(members(&["participant", "observer", "observer"], change.0)));

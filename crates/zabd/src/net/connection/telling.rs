@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use zabd_jute::client::RequestHeader;
 use zabd_jute::{ErrorCode, OpCode, Reader, SessionId};
+use zabd_replica::read;
 
 use super::{Connection, Phase};
 use crate::net::java_address::shown;
@@ -66,20 +67,21 @@ impl Asked {
 
 fn begins_with_path(op: OpCode) -> bool {
     use OpCode as Op;
-    matches!(
-        op,
-        Op::Create
-            | Op::Create2
-            | Op::CreateContainer
-            | Op::CreateTtl
-            | Op::Delete
-            | Op::SetData
-            | Op::SetAcl
-            | Op::Sync
-    ) || matches!(
-        op,
-        Op::Exists | Op::GetData | Op::GetAcl | Op::GetChildren | Op::GetChildren2 | Op::GetEphemerals
-    ) || matches!(op, Op::GetAllChildrenNumber | Op::AddWatch | Op::CheckWatches | Op::RemoveWatches)
+    match op {
+        Op::Multi | Op::Reconfig | Op::CloseSession => false,
+        Op::Sync
+        | Op::Exists
+        | Op::GetData
+        | Op::GetAcl
+        | Op::GetChildren
+        | Op::GetChildren2
+        | Op::GetEphemerals
+        | Op::GetAllChildrenNumber
+        | Op::AddWatch
+        | Op::CheckWatches
+        | Op::RemoveWatches => true,
+        other => read::is_write(other.code()),
+    }
 }
 
 impl Connection {
