@@ -90,6 +90,7 @@ def test_a_name_may_come_to_resolve_later(tmp_path, names):
         names.are()
         for server in ensemble.members.values():
             server.start(wait=False)
+        # Longer than an election among three that hear each other takes (a tenth of a second).
         time.sleep(0.5)
         assert [ensemble.mode(number) for number in (1, 2, 3)] == [None] * 3
         names.are(zk1="127.0.0.1", zk2="127.0.0.1")
@@ -176,6 +177,7 @@ def test_listening_on_every_address(tmp_path, everywhere):
             write(ensemble, 1, "/everywhere")
             ensemble.assert_equal_trees()
         else:
+            # Longer than an election among three that hear each other takes (a tenth of a second).
             time.sleep(1)
             assert [ensemble.mode(number) for number in (1, 2, 3)] == [None] * 3
             with pytest.raises(ConnectionRefusedError):

@@ -51,6 +51,15 @@ pub enum Stopped {
     LogFailed,
 }
 
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Stopped::OnRequest => "Stopped on request",
+            Stopped::LogFailed => "Stopped because the log cannot be trusted any more",
+        })
+    }
+}
+
 impl Stopped {
     /// What the process ends with.
     pub fn exit_code(self) -> ExitCode {

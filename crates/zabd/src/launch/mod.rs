@@ -75,7 +75,7 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
     }
     let stopped = server.wait();
     audit("serverStop", Outcome::Invoked);
-    tracing::info!("Stopped: {stopped:?}");
+    tracing::info!("{stopped}");
     ExitCode::from(stopped.exit_code() as u8)
 }
 
