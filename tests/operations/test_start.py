@@ -413,7 +413,7 @@ def test_a_first_try_with_a_log_in_json_prints_nothing_else(start_with, tmp_path
     assert server.process.wait(20) == 0
     server.process = None
     events = [json.loads(line) for line in server.log_text().splitlines()]
-    assert "Stopped: OnRequest" in [event["fields"]["message"] for event in events]
+    assert "Stopped on request" in [event["fields"]["message"] for event in events]
 
 
 def stop_all_threads(pid):
