@@ -35,6 +35,8 @@ Usage:
   zabd <port> <datadir> [ticktime] [maxcnxns]
   zabd server [--config zoo.cfg] [--key value ...]
   zabd ensemble                          three servers on this machine, data in ./data/ensemble
+  zabd links DIR                         links in DIR for the names that it also goes by, which do what they say,
+                                         such as zookeeper-ready
 
 Flags of `zabd server` are the keys of zoo.cfg; docs/configuration.md lists them all:
   zabd server --clientPort 2181 --dataDir /var/lib/zookeeper --autopurge.purgeInterval 1

@@ -1,9 +1,12 @@
 //! From a command line to a running server, and from its end to an exit code.
 
 mod command_line;
+mod four_letter;
 mod greeting;
+mod links;
 mod local_ensemble;
 mod mistakes;
+mod names;
 mod signals;
 
 use std::process::ExitCode;
@@ -17,7 +20,12 @@ use crate::server::Server;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    let words: Vec<String> = arguments.collect();
+    if let Some((program, call)) = names::find(&program, &words) {
+        return (program.run)(&call);
+    }
     let environment = |name: &str| std::env::var(name).ok();
     match command_line::parse(&words, &environment) {
         Request::Say(text) => {

@@ -1,0 +1,116 @@
+//! Asking a server a four-letter word, as `echo ruok | nc HOST PORT` does: `zookeeper-ready` and `zookeeper-metrics`, and what
+//! `zkServer.sh status` looks at.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::names::Call;
+
+/// How long a server may take. A probe has its own, shorter limit; this one is for whoever calls without any.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends the word and reads until the server closes the connection.
+pub fn ask(address: SocketAddr, word: &str) -> std::io::Result<Vec<u8>> {
+    let end = Instant::now() + PATIENCE;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{word}\n").as_bytes())?;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut chunk)? {
+            0 => return Ok(answer),
+            length => answer.extend_from_slice(&chunk[..length]),
+        }
+    }
+}
+
+/// The same at this machine's own addresses; a server may listen on one family only.
+fn ask_here(port: u16, word: &str) -> std::io::Result<Vec<u8>> {
+    let here = |address: IpAddr| ask(SocketAddr::new(address, port), word);
+    here(Ipv4Addr::LOCALHOST.into()).or_else(|error| here(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
+}
+
+/// `zookeeper-ready PORT`: whether the server answers `imok`. Says nothing, as the probe that it is; nor does it say anything
+/// about a quorum, which is what `ruok` leaves out.
+pub fn ready(call: &Call) -> ExitCode {
+    let is_ok = port(call).is_some_and(|port| {
+        ask(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), "ruok")
+            .is_ok_and(|answer| answer.trim_ascii_end() == b"imok")
+    });
+    if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `zookeeper-metrics PORT`: what `mntr` says.
+pub fn metrics(call: &Call) -> ExitCode {
+    let Some(port) = port(call) else { return ExitCode::FAILURE };
+    let shown = ask_here(port, "mntr").and_then(|answer| std::io::stdout().write_all(&answer));
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: port {port}: {error}", call.program);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn port(call: &Call) -> Option<u16> {
+    let port = call.words.first().and_then(|word| word.parse().ok());
+    if port.is_none() {
+        eprintln!("Usage: {} PORT", call.program);
+    }
+    port
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that takes one connection, wants the word with its line end, and answers in pieces.
+    fn server(pieces: Vec<&'static [u8]>) -> (SocketAddr, std::thread::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut word = [0; 5];
+            stream.read_exact(&mut word).unwrap();
+            for piece in pieces {
+                stream.write_all(piece).unwrap();
+            }
+            word.to_vec()
+        });
+        (address, serving)
+    }
+
+    fn called(port: u16) -> Call {
+        Call { program: "zookeeper-ready".to_owned(), words: vec![port.to_string()] }
+    }
+
+    #[test]
+    fn the_answer_is_read_to_its_end() {
+        let (address, serving) = server(vec![b"zk_version\t", b"3.9\n", b"zk_x\t1\n"]);
+        assert_eq!(ask(address, "mntr").unwrap(), b"zk_version\t3.9\nzk_x\t1\n");
+        assert_eq!(serving.join().unwrap(), b"mntr\n", "what `echo mntr | nc` sends");
+    }
+
+    #[test]
+    fn only_imok_is_ready() {
+        for (answer, is_ready) in [("imok", true), ("imok\n", true), ("", false), ("imnotok", false)] {
+            let (address, serving) = server(vec![answer.as_bytes()]);
+            let expected = if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            assert_eq!(ready(&called(address.port())), expected, "{answer}");
+            serving.join().unwrap();
+        }
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        assert_eq!(ready(&called(free)), ExitCode::FAILURE, "nobody listens");
+    }
+}

@@ -1,0 +1,123 @@
+//! One program under many names: a link to it does what its name says, and so does `zabd <name>`.
+//!
+//! ```text
+//! argv[0] = /usr/bin/zkServer.sh    words = status          ─► the row `zkServer.sh`, words = status
+//! argv[0] = zabd                    words = zkServer.sh status     the same
+//! argv[0] = anything else           words = zoo.cfg         ─► no row: the server's own command line
+//! ```
+//!
+//! A name is a row of [`PROGRAMS`]: to add one, add its row. Links that other images keep at fixed places are rows too; how
+//! they are made is `links`'s business.
+
+use std::process::ExitCode;
+
+use super::{four_letter, links};
+
+/// A program that this one can be.
+pub struct Program {
+    /// The names of its links; the first is also the word behind `zabd`.
+    pub names: &'static [&'static str],
+    /// What else the word behind `zabd` may be.
+    pub words: &'static [&'static str],
+    /// Where other images keep it, for scripts and manifests that name the whole path.
+    pub places: &'static [&'static str],
+    /// Runs it.
+    pub run: fn(&Call) -> ExitCode,
+}
+
+/// How a program was called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What it was called as, for its usage and for what lies beside it.
+    pub program: String,
+    /// The words behind that.
+    pub words: Vec<String>,
+}
+
+/// Every name but `zabd` itself.
+pub const PROGRAMS: &[Program] = &[
+    Program { names: &["zookeeper-ready"], words: &[], places: &[], run: four_letter::ready },
+    Program { names: &["zookeeper-metrics"], words: &[], places: &[], run: four_letter::metrics },
+    Program { names: &["zkCli.sh", "zkCli"], words: &["cli"], places: &[], run: not_here },
+    Program { names: &["zkTxnLogToolkit.sh"], words: &[], places: &[], run: not_here },
+    Program { names: &["zkSnapShotToolkit.sh"], words: &[], places: &[], run: not_here },
+    Program { names: &["zkSnapshotComparer.sh"], words: &[], places: &[], run: not_here },
+    Program { names: &["zkSnapshotRecursiveSummaryToolkit.sh"], words: &[], places: &[], run: not_here },
+    Program { names: &[], words: &["links"], places: &[], run: links::run },
+];
+
+/// Which program is meant by what it was started as and the words behind that, if not the server's own command line.
+pub fn find(program: &str, words: &[String]) -> Option<(&'static Program, Call)> {
+    let called = file_name(program);
+    if let Some(linked) = PROGRAMS.iter().find(|each| each.names.contains(&called)) {
+        return Some((linked, Call { program: program.to_owned(), words: words.to_vec() }));
+    }
+    let (word, rest) = words.split_first()?;
+    let is_meant = |each: &&Program| each.names.contains(&&word[..]) || each.words.contains(&&word[..]);
+    let meant = PROGRAMS.iter().find(is_meant)?;
+    Some((meant, Call { program: format!("{program} {word}"), words: rest.to_vec() }))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// A name that images have and that does nothing yet.
+fn not_here(call: &Call) -> ExitCode {
+    eprintln!(
+        "{}: zabd does not have this tool yet; ZooKeeper's own reads what zabd writes",
+        file_name(&call.program)
+    );
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn found(program: &str, words: &[&str]) -> Option<(&'static str, Call)> {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let (program, call) = find(program, &words)?;
+        Some((program.names.first().or(program.words.first()).unwrap(), call))
+    }
+
+    fn call(program: &str, words: &[&str]) -> Call {
+        Call { program: program.to_owned(), words: words.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn a_link_does_what_its_name_says() {
+        for program in ["zookeeper-ready", "/usr/bin/zookeeper-ready", "./bin/zookeeper-ready"] {
+            assert_eq!(found(program, &["2181"]), Some(("zookeeper-ready", call(program, &["2181"]))));
+        }
+    }
+
+    #[test]
+    fn the_word_behind_zabd_does_the_same() {
+        assert_eq!(
+            found("zabd", &["zookeeper-metrics", "2181"]),
+            Some(("zookeeper-metrics", call("zabd zookeeper-metrics", &["2181"])))
+        );
+        assert_eq!(found("bin/zabd", &["cli"]), Some(("zkCli.sh", call("bin/zabd cli", &[]))));
+    }
+
+    /// A file of that name is meant if it is not the first word, or is written as a path.
+    #[test]
+    fn all_else_is_the_servers_own_command_line() {
+        for words in [&[][..], &["zoo.cfg"], &["./links"], &["server", "links"], &["-Da=b", "links"]] {
+            assert_eq!(found("zabd", words), None, "{words:?}");
+        }
+        assert_eq!(found("zabd-1.0", &["zoo.cfg"]), None, "a copy of another name is a server as well");
+    }
+
+    #[test]
+    fn no_name_means_two_things() {
+        let mut seen = BTreeSet::from(["zabd", "server", "ensemble", "help", "version"]);
+        for name in PROGRAMS.iter().flat_map(|program| program.names.iter().chain(program.words)) {
+            assert!(seen.insert(name), "{name} stands twice");
+            assert!(!name.contains('/'), "{name} is a path");
+        }
+    }
+}
