@@ -262,6 +262,12 @@ pub enum Effect {
         /// The epoch that is being joined.
         epoch: Epoch,
     },
+    /// Everything up to here that is durable may be taken into the tree, and need not be kept for it any longer. Nobody
+    /// is to see it before [`Effect::Serve`]: a leader that is not established yet calls its whole history committed.
+    Replay {
+        /// The last of it.
+        upto: Zxid,
+    },
     /// Everything up to here may be applied.
     Commit {
         /// The last of it.

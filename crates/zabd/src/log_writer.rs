@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::watch;
 use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_replica::Input;
 use zabd_storage::disk::RealDisk;
@@ -61,10 +62,21 @@ const LINGER_FIRST: Duration = Duration::from_micros(200);
 /// If one does, the rest has so long: a millisecond in all.
 const LINGER_THEN: Duration = Duration::from_micros(750);
 
+/// How much of what a leader sends may be on its way to the log before no more is read from the network: whoever is behind by
+/// more than its memory holds logs it as fast as its disk does. A disk that falls so far behind while this server follows
+/// delays its heartbeats, too; but its acknowledgements are as late.
+const WAITING_BYTES_MAX: usize = 32 << 20;
+
 /// Records on their way to the log, in order.
 #[derive(Debug, Default)]
 pub struct LogQueue {
     waiting: Mutex<Vec<Record>>,
+    /// How long the entries are that are not durable.
+    waiting_bytes: AtomicUsize,
+    /// How often the past is to be replaced, behind which a learner keeps everything in memory.
+    rebases: AtomicUsize,
+    /// Something of that became less.
+    moves: watch::Sender<()>,
     /// How many records the writer is to be woken for; changes only under the lock of `waiting`.
     wanted: AtomicUsize,
     /// Whether the writer is to come back without a record; changes only under the lock of `waiting`.
@@ -133,6 +145,31 @@ impl LogQueue {
         *self.received.lock() = Some(received);
     }
 
+    /// Whether more may be read from the leader.
+    pub fn has_room(&self) -> bool {
+        !self.is_rebasing() && self.waiting_bytes.load(Relaxed) < WAITING_BYTES_MAX
+    }
+
+    /// Whether the past is about to be replaced, which takes as long as reading a tree.
+    pub fn is_rebasing(&self) -> bool {
+        self.rebases.load(Relaxed) != 0
+    }
+
+    /// Tells whenever the disk has got on since.
+    pub fn moves(&self) -> watch::Receiver<()> {
+        self.moves.subscribe()
+    }
+
+    fn note_durable(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Relaxed);
+        self.moves.send_replace(());
+    }
+
+    fn note_rebased(&self) {
+        self.rebases.fetch_sub(1, Relaxed);
+        self.moves.send_replace(());
+    }
+
     /// How many records wait.
     fn len(&self) -> usize {
         self.waiting.lock().len()
@@ -175,11 +212,14 @@ impl LogQueue {
 impl Batch<'_> {
     /// Adds one record.
     pub fn push(&mut self, zxid: Zxid, entry: Bytes) {
+        self.queue.waiting_bytes.fetch_add(entry.len(), Relaxed);
         self.add(What::Entry { zxid, entry });
     }
 
     /// Adds an operation.
     pub fn push_operation(&mut self, operation: Operation) {
+        let is_rebase = matches!(operation, Operation::Truncate(_) | Operation::Adopt(..));
+        self.queue.rebases.fetch_add(usize::from(is_rebase), Relaxed);
         self.add(What::Operation(operation));
     }
 
@@ -388,16 +428,16 @@ impl LogWriter {
 
     /// Appends and syncs a batch, however long the disk is full, and says so; returns when it was durable.
     fn write(&mut self, batch: &mut Vec<Record>) -> Result<Instant, WriteError> {
-        let mut appended = false;
+        let mut appended = None;
         for Record { what, .. } in batch.drain(..) {
             match what {
                 What::Entry { zxid, entry } => {
                     self.log.append(zxid, &entry)?;
-                    appended = true;
+                    *appended.get_or_insert(0) += entry.len();
                     self.roll_if_due()?;
                 }
                 What::Operation(operation) => {
-                    self.report_synced(std::mem::take(&mut appended))?;
+                    self.report_synced(appended.take())?;
                     self.perform(operation)?;
                 }
             }
@@ -405,11 +445,13 @@ impl LogWriter {
         self.report_synced(appended)
     }
 
-    fn report_synced(&mut self, appended: bool) -> Result<Instant, WriteError> {
+    /// So many bytes were appended, if any entry was.
+    fn report_synced(&mut self, appended: Option<usize>) -> Result<Instant, WriteError> {
         let upto = self.sync()?;
         let durable = Instant::now();
-        if appended {
+        if let Some(bytes) = appended {
             self.driver.synced(upto);
+            self.driver.log.note_durable(bytes);
         }
         Ok(durable)
     }
@@ -428,6 +470,7 @@ impl LogWriter {
                 }
                 let last = self.driver.tree().last_zxid();
                 self.driver.feed_peer(peer::Input::Rebased { last });
+                self.driver.log.note_rebased();
             }
             Operation::Adopt(zxid, epoch) => {
                 let received = self.driver.log.received.lock().take();
@@ -438,6 +481,7 @@ impl LogWriter {
                 }
                 let last = self.driver.tree().last_zxid();
                 self.driver.feed_peer(peer::Input::Rebased { last });
+                self.driver.log.note_rebased();
             }
         }
         Ok(())

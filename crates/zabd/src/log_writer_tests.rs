@@ -103,3 +103,38 @@ fn records_that_come_in_time_go_along() {
     });
     assert_eq!(batch.len(), 2);
 }
+
+/// What a leader sends is held back in the network, not in memory.
+#[test]
+fn there_is_room_for_so_many_bytes_and_for_nothing_while_the_past_is_replaced() {
+    let queue = LogQueue::default();
+    let megabyte = Bytes::from(vec![0; 1 << 20]);
+    let megabytes = WAITING_BYTES_MAX >> 20;
+    for zxid in 1..=megabytes {
+        assert!(queue.has_room());
+        queue.batch().push(Zxid(zxid as i64), megabyte.clone());
+    }
+    assert!(!queue.has_room());
+    let mut batch = Vec::new();
+    queue.take(&mut batch, usize::MAX, LONG);
+    assert!(!queue.has_room(), "what is taken is not durable yet");
+    queue.note_durable(megabyte.len());
+    assert!(queue.has_room());
+    queue.batch().push_operation(Operation::Truncate(Zxid(1)));
+    assert!(!queue.has_room());
+    queue.note_rebased();
+    assert!(queue.has_room());
+}
+
+/// Whoever begins to listen and then looks misses nothing that happens in between.
+#[test]
+fn whoever_waits_for_the_disk_goes_on_when_it_has_moved() {
+    let queue = LogQueue::default();
+    queue.batch().push(Zxid(1), Bytes::from(vec![0; WAITING_BYTES_MAX]));
+    let mut moves = queue.moves();
+    assert!(!queue.has_room());
+    queue.note_durable(WAITING_BYTES_MAX);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(moves.changed()).unwrap();
+    assert!(queue.has_room());
+}

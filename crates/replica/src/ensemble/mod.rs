@@ -405,6 +405,17 @@ impl Replica {
                 }
                 out.list.push(Output::Append { zxid, entry });
             }
+            Effect::Replay { upto } => {
+                let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+                assert_eq!(
+                    ensemble.serving,
+                    Serving::Nobody,
+                    "an initial history is taken in before anybody is served"
+                );
+                ensemble.fuzzy_until = ensemble.fuzzy_until.max(upto);
+                self.positions.committed = self.positions.committed.max(upto);
+                out.apply = true;
+            }
             Effect::Commit { upto } => {
                 let positions = &mut self.positions;
                 positions.committed = positions.committed.max(upto.min(positions.appended));

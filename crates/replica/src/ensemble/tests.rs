@@ -525,3 +525,35 @@ fn reads_in_front_of_the_last_answered_write_are_answered_when_a_role_ends() {
     assert_eq!(member.apply(out), answers.map(|(conn, counter, is_write)| answer(conn, counter, is_write)));
     assert_eq!(member.feed(Input::Applied)[0], "all closed");
 }
+
+/// A learner may lack more than its memory holds. What it logs before it serves anybody goes into the tree as soon as it is
+/// durable, and not before.
+#[test]
+fn what_a_leader_sends_first_is_taken_in_as_it_becomes_durable() {
+    let mut member = Member::new(OF_THREE, tree(), MemberOptions::default());
+    let session = SessionId(0x0200_0000_0000_0001);
+    let now = member.now();
+    let send = |member: &mut Member, counter: u32| {
+        let zxid = Zxid::new(Epoch(1), counter);
+        let header = TxnHeader { session, cxid: 0, zxid, time_ms: 1, kind: OpCode::CreateSession.code() };
+        let mut entry = Vec::new();
+        let txn = Txn::CreateSession { timeout_ms: 4000 };
+        Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
+        let ensemble = member.replica.ensemble.as_mut().unwrap();
+        ensemble.effects.list.push(Effect::Append { zxid, entry: entry.into() });
+        ensemble.effects.list.push(Effect::Replay { upto: zxid });
+        let mut out = Outputs::default();
+        member.replica.carry_out(now, &member.tree, &mut out);
+        while out.apply {
+            out.apply = member.replica.apply(&mut member.tree, &mut member.watches, 2, &mut out);
+        }
+        zxid
+    };
+    let (first, second) = (send(&mut member, 1), send(&mut member, 2));
+    assert_eq!((member.replica.queue_length(), member.tree.last_zxid()), (2, Zxid::ZERO));
+    member.feed(Input::Synced { upto: first });
+    assert_eq!((member.replica.queue_length(), member.tree.last_zxid()), (1, first));
+    member.feed(Input::Synced { upto: second });
+    assert_eq!((member.replica.queue_length(), member.tree.last_zxid()), (0, second));
+    assert!(!member.replica.serves_clients(), "the leader may not be established yet");
+}

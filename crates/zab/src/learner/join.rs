@@ -1,7 +1,7 @@
 //! Joining: from the first packet to the last one before the leader is established.
 //!
 //! What comes before UPTODATE is sorted into three: committed entries of the initial history are logged at
-//! once; entries that are not committed wait, since an acknowledgement of theirs must not precede that of
+//! once, and taken into the tree as they become durable, so that a long one needs no memory; entries that are not committed wait, since an acknowledgement of theirs must not precede that of
 //! NEWLEADER; everything else is not for now and is ignored.
 
 use std::borrow::Cow;
@@ -267,9 +267,16 @@ impl Learner {
         }
     }
 
+    /// A part of the initial history goes to the log and, behind that, into the tree. If this leader comes to nothing, it is
+    /// what this server has, like everything that is logged: cutting the log makes the tree anew.
     fn log_waiting(&mut self, upto: Zxid, out: &mut Effects) {
+        let before = self.history.last();
         while let Some((zxid, entry)) = self.waiting.pop_front_if(|(zxid, _)| *zxid <= upto) {
             self.log(zxid, entry, out);
+        }
+        let last = self.history.last();
+        if before < last {
+            out.push(Effect::Replay { upto: last });
         }
     }
 

@@ -237,10 +237,11 @@ fn a_difference_is_logged_as_it_comes() {
     stage.hear_of_a_difference(at(3));
     stage.hear(&FromLeader::Proposal { zxid: at(1), txn: b"x" });
     assert_eq!(stage.asked(), [""; 0], "it may be one that is under way");
+    let replayed = |zxid: Zxid| format!("Replay {{ upto: {zxid:?} }}");
     stage.hear(&FromLeader::Commit { zxid: at(1) });
-    assert_eq!(stage.asked(), ["Persist(Current(Epoch(1)))".to_owned(), appended(at(1))]);
+    assert_eq!(stage.asked(), ["Persist(Current(Epoch(1)))".to_owned(), appended(at(1)), replayed(at(1))]);
     stage.hear_of_committed(at(2), b"x");
-    assert_eq!(stage.asked(), [appended(at(2))]);
+    assert_eq!(stage.asked(), [appended(at(2)), replayed(at(2))]);
     stage.hear(&FromLeader::Proposal { zxid: at(3), txn: b"x" });
     stage.step(Input::Synced { upto: at(2) });
     assert!(stage.out.list.is_empty(), "nothing is acknowledged before NEWLEADER: {:?}", stage.out.list);

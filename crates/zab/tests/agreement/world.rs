@@ -530,6 +530,13 @@ impl World {
             Effect::Adopt { zxid, epoch } => {
                 self.servers[at].queue.push_back(DiskOperation::Adopt { zxid, epoch });
             }
+            Effect::Replay { upto } => {
+                let logged = self.servers[at]
+                    .queue
+                    .iter()
+                    .any(|operation| matches!(operation, DiskOperation::Append(zxid, _) if *zxid == upto));
+                assert!(logged, "what is taken into the tree goes to the log first");
+            }
             Effect::Commit { upto } => {
                 tell!("{} commits up to {upto}", self.servers[at].id);
                 self.servers[at].committed = upto;

@@ -1,7 +1,7 @@
 //! What comes over a quorum connection: packets, and behind a SNAP the leader's whole state.
 //!
 //! The state goes to a file as it comes, under no name that a start would count; only its end is looked for. Packets that
-//! came with one read are fed with one hold of the driver.
+//! came with one read are fed with one hold of the driver. From a leader no more is read than the disk keeps up with.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
@@ -20,7 +20,7 @@ use zabd_zab::peer;
 
 use super::alive::Alive;
 use super::{FAREWELL_MAX, Shared, Side, close_link};
-use crate::log_writer::Received;
+use crate::log_writer::{LogQueue, Received};
 
 /// How much memory reads share.
 const READ_BYTES: usize = 64 << 10;
@@ -67,6 +67,9 @@ async fn read(shared: &Shared, link: LinkId, socket: &mut OwnedReadHalf, side: S
             shared.feed(peer::Input::SnapshotReceived { link });
             continue;
         }
+        if side == Side::Learner {
+            wait_for_disk(&shared.driver.log, &mut alive).await;
+        }
         // What was cut off shares the memory, so there is a new piece only when this one is used up.
         if bytes.capacity() - bytes.len() < READ_BYTES_MIN {
             bytes.reserve(READ_BYTES);
@@ -75,6 +78,21 @@ async fn read(shared: &Shared, link: LinkId, socket: &mut OwnedReadHalf, side: S
             Ok(0) => return Ok(()),
             Ok(_) => (),
             Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// What a leader sends stays in memory until it is on disk, so no more is taken than the disk has room for in its queue. The
+/// leader counts as heard while that gets on; of a disk that does nothing nobody knows whether its leader lives.
+async fn wait_for_disk(log: &LogQueue, alive: &mut Alive<'_>) {
+    let mut moves = log.moves();
+    while !log.has_room() {
+        let moved = moves.changed();
+        if log.is_rebasing() {
+            let _ = alive.during(moved).await;
+        } else {
+            let _ = moved.await;
+            alive.note();
         }
     }
 }
