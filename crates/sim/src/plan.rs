@@ -40,7 +40,8 @@ pub enum Fault {
         /// For how long.
         for_ms: i64,
     },
-    /// A server crashes and comes back with an empty disk, if all other voters are there to make up for it.
+    /// A server crashes and comes back with an empty disk, if all other voters are there to make up for it. Where members are
+    /// changed by asking, they must be there when it comes back, too, and not be about to change.
     Emptied {
         /// Which.
         at: usize,
@@ -61,8 +62,8 @@ pub enum Fault {
         /// For how long the others are down.
         down_ms: i64,
     },
-    /// A server ends, and a bit of its newest snapshot is another when it comes back. If it does not start on that,
-    /// somebody empties it, as its message says.
+    /// In the same way, a bit of its newest snapshot is another when it comes back. If it does not start on that, somebody
+    /// empties it, as its message says.
     Rots {
         /// Which.
         at: usize,

@@ -16,6 +16,7 @@ use zabd_tree::{AuthSchemes, CheckOptions, Tree};
 use zabd_zab::effect::{self, LinkId, Testing, Timing};
 use zabd_zab::{election, peer};
 
+use crate::plan::Fault;
 use crate::store::{Found, Operation, Store, StoreError};
 use crate::truth::Truth;
 
@@ -163,6 +164,8 @@ pub struct Server {
     pub paused_until: i64,
     /// What becomes of it when its disk fails: what that keeps, and for how long it is down.
     pub dies: Option<(Crash, i64)>,
+    /// What becomes of the disk while it is down, if it can be done without until then.
+    pub loses: Option<Fault>,
 }
 
 fn options(id: ServerId, life: u64, reconfig: bool) -> ReplicaOptions {
@@ -197,6 +200,7 @@ impl Server {
             clock_ms: 0,
             paused_until: 0,
             dies: None,
+            loses: None,
         }
     }
 

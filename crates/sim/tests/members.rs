@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use zabd_sim::plan::{Members, Plan};
+use zabd_sim::plan::{Change, Fault, Members, Plan};
 use zabd_sim::shrink::live;
 use zabd_sim::world::Figures;
 
@@ -40,4 +40,30 @@ fn who_has_heard_of_a_dead_change_comes_back() {
 #[test]
 fn who_leaves_in_the_middle_logs_nothing_more() {
     live_all(9_015_707..9_015_708, Members::ByRequests, "requests");
+}
+
+/// The world's own: somebody asked for a member to leave while the log of another rotted, and the leader had not missed that one
+/// yet. The two members that were to be left were no quorum any more without what it had.
+#[test]
+fn a_disk_is_lost_when_the_leader_knows_that_its_server_is_missing() {
+    let plan = Plan {
+        voters: 3,
+        observers: 0,
+        strangers: 0,
+        reconfig: true,
+        weights: "",
+        clients: 5,
+        trouble_ms: 2000,
+        network_ms_max: 20,
+        disk_ms_max: 5,
+        kept: 500,
+        snapshot_every: 100_000,
+        faults: vec![
+            (1000, Fault::Reconfigure(Change::Leaves(0))),
+            (1030, Fault::LogRots { at: 1, place: 500, down_ms: 300 }),
+        ],
+    };
+    for seed in 0..30 {
+        live(seed, &plan).unwrap_or_else(|why| panic!("seed {seed} fails: {why}"));
+    }
 }

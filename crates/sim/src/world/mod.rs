@@ -324,9 +324,13 @@ impl World {
             Some(running) => {
                 let (status, positions) = (running.replica.ensemble_status(), running.replica.positions());
                 let (tree, waiting) = (running.tree.last_zxid(), running.operations.len());
+                let next =
+                    server.next.iter().map(|next| format!(", may come to hold {:?}", next.to_string()));
                 format!(
-                    "\n  {}: {status:?}, tree at {tree}, {positions:?}, {waiting} for the disk",
-                    server.id
+                    "\n  {}: {status:?}, tree at {tree}, {positions:?}, {waiting} for the disk, holds {:?}{}",
+                    server.id,
+                    server.configuration.to_string(),
+                    next.collect::<String>()
                 )
             }
         };

@@ -5,7 +5,7 @@ use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::{Crash, MemoryDisk};
 use zabd_zab::effect;
 
-use super::{End, Event, World, place, tell};
+use super::{End, Event, Kind, Link, World, place, tell};
 use crate::plan::Fault;
 use crate::server::Durable;
 use crate::store::{Operation, rot_log, rot_snapshot};
@@ -34,10 +34,16 @@ impl World {
                 running.store.disk.set_room(Some(bytes));
                 self.at(for_ms, Event::Room { at, life });
             }
-            Fault::Emptied { at, down_ms } => {
+            Fault::Emptied { at, down_ms }
+            | Fault::Rots { at, down_ms, .. }
+            | Fault::LogRots { at, down_ms, .. } => {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
-                    self.empty(at);
+                    if self.plan.reconfig {
+                        self.servers[at].loses = Some(fault);
+                    } else {
+                        self.lose(fault);
+                    }
                 }
             }
             Fault::PowerFails { kind, down_ms } => {
@@ -56,22 +62,6 @@ impl World {
                         self.crash(other, Crash::KeepsUnsynced, down_ms);
                         self.empty(other);
                     }
-                }
-            }
-            Fault::Rots { at, place, down_ms } => {
-                if self.can_be_spared(at) {
-                    self.crash(at, Crash::KeepsUnsynced, down_ms);
-                    let rots = rot_snapshot(&self.servers[at].disk, place);
-                    self.servers[at].durable.rots |= rots;
-                    tell!(self, "the newest snapshot of {} rots: {rots}", at + 1);
-                }
-            }
-            Fault::LogRots { at, place, down_ms } => {
-                if self.can_be_spared(at) {
-                    self.crash(at, Crash::KeepsUnsynced, down_ms);
-                    let rots = rot_log(&self.servers[at].disk, place);
-                    self.servers[at].durable.rots |= rots;
-                    tell!(self, "the log of {} rots: {rots}", at + 1);
                 }
             }
             Fault::Reconfigure(change) => {
@@ -110,6 +100,24 @@ impl World {
         }
     }
 
+    /// What a server that is down has on its disk is not what it left there.
+    fn lose(&mut self, fault: Fault) {
+        match fault {
+            Fault::Emptied { at, .. } => self.empty(at),
+            Fault::Rots { at, place, .. } => {
+                let rots = rot_snapshot(&self.servers[at].disk, place);
+                self.servers[at].durable.rots |= rots;
+                tell!(self, "the newest snapshot of {} rots: {rots}", at + 1);
+            }
+            Fault::LogRots { at, place, .. } => {
+                let rots = rot_log(&self.servers[at].disk, place);
+                self.servers[at].durable.rots |= rots;
+                tell!(self, "the log of {} rots: {rots}", at + 1);
+            }
+            other => unreachable!("{other:?} takes nothing from a disk"),
+        }
+    }
+
     fn empty(&mut self, at: usize) {
         tell!(self, "{} loses its disk", at + 1);
         self.servers[at].disk = MemoryDisk::default();
@@ -123,14 +131,30 @@ impl World {
         self.truth.newest().max(committed) <= self.servers[at].durable.last
     }
 
-    /// Whether the others have all that this server ever acknowledged, and can go on with it: each voter serves in the
-    /// newest epoch, and so has been brought level since it was spared itself. Of one or two voters none can be: what is left
-    /// is no quorum.
+    /// Whether the others have all that this server ever acknowledged, and can go on with it, and it is level with them: so
+    /// it has been brought level since it was spared itself.
     fn can_be_spared(&self, at: usize) -> bool {
-        let voters = self.voters();
+        let is_level = !self.voters().contains(&at) || self.serves_in_newest_epoch(at);
+        self.servers[at].running.is_some() && is_level && self.can_do_without(at)
+    }
+
+    /// Whether each voter but this one serves in the newest epoch. Of one or two voters nobody can be done without: what is
+    /// left is no quorum.
+    fn can_do_without(&self, at: usize) -> bool {
+        let mut voters = self.voters();
         let is_settled = voters.len() > 2 && !self.are_members_changing();
-        let has_all = |voter| self.serves_in_newest_epoch(voter);
-        self.servers[at].running.is_some() && is_settled && voters.into_iter().all(has_all)
+        voters.retain(|voter| *voter != at);
+        is_settled && voters.into_iter().all(|voter| self.serves_in_newest_epoch(voter))
+    }
+
+    /// Whether a server that is down can be done without, whatever somebody asks for next. A leader that still counts on it
+    /// proposes members of whom no quorum is left without what it had.
+    fn is_missed(&self, at: usize) -> bool {
+        let is_counted_on = |link: &Link| {
+            let is_its = matches!(link.ends[0], End::Server { at: learner, .. } if learner == at);
+            link.kind == Kind::Quorum && is_its && link.is_open[1]
+        };
+        self.can_do_without(at) && !self.links.values().any(is_counted_on)
     }
 
     pub(super) fn serves_in_newest_epoch(&self, at: usize) -> bool {
@@ -163,6 +187,12 @@ impl World {
     pub(super) fn start(&mut self, at: usize) {
         if self.servers[at].running.is_some() || !self.servers[at].is_deployed {
             return;
+        }
+        if let Some(fault) = self.servers[at].loses.take()
+            && !self.is_healing
+            && self.is_missed(at)
+        {
+            self.lose(fault);
         }
         let now = self.now(at);
         let started = self.servers[at].start(now, self.plan.reconfig, self.plan.kept, &self.truth);
