@@ -90,8 +90,7 @@ impl Learner {
                 self.committed = zxid;
                 self.phase = Phase::Synchronising;
                 if is_on(Mutation::EpochWrittenEarly) {
-                    self.current = self.epoch;
-                    out.push(Effect::Persist(Durable::Current(self.epoch)));
+                    self.write_current(self.epoch, out);
                 }
             }
             (Phase::Promised, FromLeader::Trunc { .. }) if is_on(Mutation::TruncSkipped) => {
@@ -177,7 +176,11 @@ impl Learner {
                 self.accepted = *epoch;
                 self.acknowledge_epoch(Some(self.current), out);
             }
-            Durable::Current(epoch) if self.phase == Phase::Adopting && *epoch == self.epoch => {
+            Durable::Current(epoch) if *epoch == self.epoch => {
+                self.adoptions_due -= 1;
+                if self.phase != Phase::Adopting || self.adoptions_due > 0 {
+                    return;
+                }
                 self.phase = Phase::Adopted;
                 self.deadline = now.after_ms(self.timing.sync_ms());
                 self.acknowledge_new_leader(out);
@@ -303,8 +306,7 @@ impl Learner {
             self.see_configuration(zxid, configuration, out);
         }
         self.phase = Phase::Adopting;
-        self.current = self.epoch;
-        out.push(Effect::Persist(Durable::Current(self.epoch)));
+        self.write_current(self.epoch, out);
         if is_on(Mutation::NewLeaderAckedEarly) {
             self.phase = Phase::Adopted;
             self.acknowledge_new_leader(out);

@@ -185,6 +185,9 @@ pub struct Learner {
     current: Epoch,
     /// The leader's, once it has said so.
     epoch: Epoch,
+    /// How often that is on its way to the disk as `currentEpoch`: in front of its first record, and behind the initial
+    /// history. Only the report on the last covers what is to be acknowledged.
+    adoptions_due: u32,
     configuration: Configuration,
     /// Configurations of proposals and of NEWLEADER that do not hold yet, by the position from which on they do.
     next: VecDeque<(Zxid, Configuration)>,
@@ -233,6 +236,7 @@ impl Learner {
             accepted: start.accepted,
             current: start.current,
             epoch: Epoch::ZERO,
+            adoptions_due: 0,
             configuration: start.configuration,
             next: start.next.into_iter().map(|next| (Zxid(next.version().0), next)).collect(),
             initial_end: last,
@@ -416,11 +420,16 @@ impl Learner {
         out.push(Effect::Leave(reason));
     }
 
+    fn write_current(&mut self, epoch: Epoch, out: &mut Effects) {
+        self.current = epoch;
+        self.adoptions_due += u32::from(epoch == self.epoch);
+        out.push(Effect::Persist(Durable::Current(epoch)));
+    }
+
     /// The next record goes to the log, behind the epoch that it needs.
     fn log(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
         if self.current < zxid.epoch() && !is_on(Mutation::EpochWrittenLate) {
-            self.current = zxid.epoch();
-            out.push(Effect::Persist(Durable::Current(self.current)));
+            self.write_current(zxid.epoch(), out);
         }
         out.push(Effect::Append { zxid, entry: entry.clone() });
         if is_on(Mutation::JoiningForgotten) && self.phase == Phase::Synchronising {

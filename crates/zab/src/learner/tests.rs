@@ -265,3 +265,27 @@ fn of_a_long_difference_memory_holds_what_is_not_on_disk_and_little_more() {
     assert_eq!(stage.learner.history().before(), at(30 - 8));
     assert_eq!(stage.learner.history().last(), at(MEGABYTES));
 }
+
+/// `currentEpoch` is written twice while a learner joins a reign that has proposed something: in front of the first record, and
+/// behind the last. On a slow disk NEWLEADER is there before the first report.
+#[test]
+fn new_leader_is_acknowledged_when_the_whole_initial_history_is_on_disk() {
+    let mut stage = Stage::follower();
+    stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+    stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(1), protocol_version: 0x10000 });
+    stage.step(Input::Persisted(Durable::Accepted(Epoch(1))));
+    let zxid = Zxid::new(Epoch(1), 1);
+    stage.hear(&FromLeader::Diff { zxid });
+    stage.hear(&FromLeader::Proposal { zxid, txn: b"x" });
+    stage.hear(&FromLeader::Commit { zxid });
+    stage.hear(&FromLeader::NewLeader { zxid: Epoch(1).first_zxid(), config: None });
+    let said =
+        |stage: &Stage| stage.out.list.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
+    let before = said(&stage);
+    stage.step(Input::Persisted(Durable::Current(Epoch(1))));
+    assert_eq!(said(&stage), before, "the record is not on disk");
+    stage.step(Input::Synced { upto: zxid });
+    assert_eq!(said(&stage), before, "the epoch behind it is not on disk");
+    stage.step(Input::Persisted(Durable::Current(Epoch(1))));
+    assert_eq!(said(&stage), before + 1);
+}
