@@ -1,0 +1,134 @@
+"""A lone server becomes a member of three and of five, and goes back, by its lines in zoo.cfg alone and restarts in any order, under load.
+
+Who was there has everything, who comes has nothing. A server with nothing must not help anybody to lead who lacks what was
+acknowledged: neither others with nothing, nor a member that was away. What an operator does on the way back is in
+docs/operating.md: who leaves ends first, so that whoever stays has acknowledged all.
+"""
+
+import time
+
+import pytest
+
+from . import members
+from .members import await_progress, finish
+
+# Who has nothing would have elected somebody by then, if it did.
+ELECTION_SECONDS = 0.7
+SECONDS_MAX = 30
+
+
+class Growing(members.Ensemble):
+    """Servers of which only the first so many are members, and name each other."""
+
+    def of(self, size):
+        """From its next start on every member has these lines; a lone server has none."""
+        for server in self.members.values():
+            server.config = {key: value for key, value in server.config.items() if not key.startswith("server.")}
+            for number in range(1, size + 1) if size > 1 else ():
+                quorum, election = self.ports[number][1:]
+                server.config[f"server.{number}"] = f"127.0.0.1:{quorum}:{election}"
+
+    def begin(self, order):
+        for number in order:
+            self.members[number].start(wait=False)
+
+    def end(self, order):
+        for number in order:
+            self.members[number].kill()
+
+    def restart(self, order, writers):
+        """All of them end, and begin in this order."""
+        self.end(order)
+        self.begin(order)
+        self.await_serving()
+        await_progress(writers, 5)
+
+    def assert_nobody_leads(self, numbers):
+        """Each of them has begun to look for a leader, finds none, and says why it does not count."""
+        deadline = time.monotonic() + SECONDS_MAX
+        for number in numbers:
+            server = self.members[number]
+            while server.kind == "zabd" and "and does not count in an election" not in server.log_text():
+                assert time.monotonic() < deadline, f"server {number} does not say that it has no voice"
+                time.sleep(0.01)
+        until = time.monotonic() + ELECTION_SECONDS
+        while time.monotonic() < until:
+            assert {self.mode(number) for number in numbers} == {None}
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("autocreate", ["true", "false"])
+def test_a_server_grows_to_three_and_five_and_back(tmp_path, write_through, autocreate):
+    """With `db.autocreate=false` who has nothing is taken for one that has lost it, unless a file `initialize` says otherwise."""
+    with Growing(["zabd"] * 5, tmp_path, is_started=False, properties={"db.autocreate": autocreate}) as ensemble:
+        first, second = ensemble.members[1], ensemble.members[2]
+        (first.data_dir / "initialize").touch()
+        ensemble.of(1)
+        first.start()
+        writers = write_through(ensemble)
+        await_progress(writers)
+
+        ensemble.of(3)
+        first.kill()
+        ensemble.begin([2, 3])
+        ensemble.assert_nobody_leads([2, 3])
+        ensemble.begin([1])
+        if autocreate == "false":
+            ensemble.assert_nobody_leads([2, 3])
+            second.kill()
+            (second.data_dir / "initialize").touch()
+            ensemble.begin([2])
+        ensemble.await_serving()
+        assert ensemble.leader() == 1
+        await_progress(writers)
+        for order in ([3, 2, 1], [2, 1, 3]):
+            ensemble.restart(order, writers)
+
+        # What is acknowledged now, 1 lacks. With two servers that have nothing it is three of five.
+        first.kill()
+        await_progress(writers)
+        ensemble.of(5)
+        ensemble.end([2, 3])
+        ensemble.begin([5, 4, 1])
+        ensemble.assert_nobody_leads([5, 4])
+        assert ensemble.mode(1) is None
+        ensemble.begin([2, 3])
+        ensemble.await_serving()
+        assert ensemble.leader() in (2, 3)
+        await_progress(writers)
+        for order in ([4, 5, 1, 2, 3], [1, 2, 4, 3, 5]):
+            ensemble.restart(order, writers)
+
+        # So many end first that the others acknowledge only together: whoever stays has all.
+        for first_gone, size in (([5, 4], 3), ([3], 1)):
+            ensemble.end(first_gone)
+            await_progress(writers)
+            ensemble.end([3, 2, 1])
+            ensemble.of(size)
+            ensemble.begin(range(1, size + 1))
+            ensemble.await_serving()
+            await_progress(writers)
+        assert ensemble.mode(1) == "standalone"
+        finish(ensemble, writers)
+
+
+@pytest.mark.parametrize("java_is", [2, 3])
+def test_a_server_of_java_is_one_of_those_that_come(tmp_path, write_through, java_is):
+    """A server of Java with nothing votes all the same; the other one does not, so the two elect nobody."""
+    kinds = ["zabd"] * 3
+    kinds[java_is - 1] = "java395"
+    with Growing(kinds, tmp_path, is_started=False) as ensemble:
+        ensemble.of(1)
+        ensemble.members[1].start()
+        writers = write_through(ensemble)
+        await_progress(writers)
+        ensemble.of(3)
+        ensemble.end([1])
+        ensemble.begin([2, 3])
+        ensemble.assert_nobody_leads([2, 3])
+        ensemble.begin([1])
+        ensemble.await_serving()
+        assert ensemble.leader() == 1
+        await_progress(writers)
+        ensemble.restart([java_is, 5 - java_is, 1], writers)
+        finish(ensemble, writers)
