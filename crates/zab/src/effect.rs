@@ -101,6 +101,8 @@ pub enum Durable {
 pub enum Reason {
     /// No quorum promised the epoch in time, or took its initial history.
     NoQuorumInTime,
+    /// Those whose votes made it the leader were heard to want another one before a quorum had followed it.
+    VotersTurnedAway,
     /// The followers that are in step are no quorum any more.
     QuorumLost,
     /// Nobody answers where the leader should be.

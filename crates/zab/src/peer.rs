@@ -30,7 +30,7 @@ use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 use crate::effect::{
     DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason, Refusal, Testing, Timing,
 };
-use crate::election::{self, Answers, Decision, Election, Standing};
+use crate::election::{self, Answers, Election, Standing};
 use crate::history::History;
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
@@ -546,7 +546,7 @@ impl Peer {
                 self.on_election_output(now, output, out);
             }
             if let Some((from, content)) = delivered {
-                self.on_notification(now, from, &content);
+                self.on_notification(now, from, &content, out);
             }
         }
     }
@@ -585,14 +585,15 @@ impl Peer {
             election::Output::Voiceless { standing, unheard } => {
                 out.push(Effect::Note(Note::Voiceless { standing, unheard }));
             }
-            election::Output::Decided(Decision { elected, role, has_voice, .. }) => {
-                out.push(Effect::Note(Note::Elected { leader: elected.vote.leader, role }));
-                self.take_role(now, role, elected, has_voice, out);
+            election::Output::Decided(decision) => {
+                let (leader, role) = (decision.elected.vote.leader, decision.role);
+                out.push(Effect::Note(Note::Elected { leader, role }));
+                self.take_role(now, decision, out);
             }
         }
     }
 
-    fn on_notification(&mut self, now: Instant, from: ServerId, content: &Bytes) {
+    fn on_notification(&mut self, now: Instant, from: ServerId, content: &Bytes, out: &mut Effects) {
         let Ok(notification) = Notification::decode(content) else { return };
         if matches!(self.state, State::Resting(_)) && notification.state == PeerState::Looking {
             self.look(now);
@@ -605,8 +606,15 @@ impl Peer {
         if notification.state == PeerState::Looking {
             self.early.insert(from, (now, content.clone()));
         }
+        if let (State::Leading(leader), Some(answers)) = (&mut self.state, &self.answers) {
+            let is_for_it = answers.elected().is_backed_by(&notification);
+            leader.step(now, leader::Input::Voted { server: from, is_for_it }, out);
+        }
         // Who has left its role and waits for the disk must not answer for it: an asker would join a leader that is none.
-        let has_role = matches!(self.state, State::Leading(_) | State::Learning { .. });
+        let has_role = match &self.state {
+            State::Leading(leader) => !leader.has_left(),
+            state => matches!(state, State::Learning { .. }),
+        };
         let answers = self.answers.as_ref().filter(|_| has_role);
         if let Some(frame) = answers.and_then(|answers| answers.answer(from, &notification)) {
             self.links.step(now, links::Input::Queue { to: from, frame }, &mut self.link_outputs);
@@ -678,8 +686,8 @@ impl Peer {
 
 /// Whether the next attempt may end in the same way at once.
 fn is_rejection(reason: Reason) -> bool {
-    use Reason::{EpochsUsedUp, LeaderBroken, LeaderLost, StaleLeader};
-    matches!(reason, StaleLeader | LeaderBroken(_) | LeaderLost | EpochsUsedUp)
+    use Reason::{EpochsUsedUp, LeaderBroken, LeaderLost, StaleLeader, VotersTurnedAway};
+    matches!(reason, StaleLeader | LeaderBroken(_) | LeaderLost | EpochsUsedUp | VotersTurnedAway)
 }
 
 #[cfg(test)]

@@ -99,6 +99,37 @@ fn who_has_left_its_role_and_waits_for_the_disk_does_not_answer_for_it() {
     assert_eq!(lone.peer.state(), PeerState::Leading, "the vote that came meanwhile is taken up");
 }
 
+/// Its voter had changed its vote when this server decided. It would have waited for `initLimit` while the others had a leader.
+#[test]
+fn a_leader_whose_voters_turn_away_before_it_reigns_looks_again() {
+    let mut lone = Lone::new();
+    lone.ask(1);
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert_eq!(lone.peer.state(), PeerState::Leading);
+    assert_eq!(lone.ask(1), [(PeerState::Leading, ServerId(3))], "it says the same again");
+    assert_eq!(lone.hear_vote(1, ServerId(2), Zxid(0x1_0000_0009)), [], "it does not lead any more");
+    assert_eq!(lone.peer.state(), PeerState::Looking);
+    lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
+    assert!(matches!(lone.peer.state, State::Looking));
+    let following = Notification {
+        state: PeerState::Following,
+        leader: ServerId(2),
+        zxid: Zxid(0x1_0000_0009),
+        round: 1,
+        epoch: Epoch(1),
+        version: Notification::VERSION,
+        config: None,
+    };
+    let mut other = Lone::new();
+    other.ask(1);
+    other.now = Instant(1000);
+    other.step(Input::Timer);
+    assert_eq!(other.peer.state(), PeerState::Leading);
+    other.hear(&following);
+    assert_eq!(other.peer.state(), PeerState::Looking, "a voter has another leader");
+}
+
 /// It takes the configuration from a vote that came meanwhile, and its own first vote comes back when it has. It answered that as
 /// it answers strangers, and its answer, and so on: for ever, without letting anybody else speak.
 #[test]

@@ -34,6 +34,9 @@ pub fn tell_left(reason: Reason) {
 fn why(reason: Reason) -> String {
     let why = match reason {
         Reason::NoQuorumInTime => "no quorum has joined this one in time",
+        Reason::VotersTurnedAway => {
+            "servers that had voted for this one want another leader, and no quorum is left"
+        }
         Reason::QuorumLost => "this one and the followers that are in step are no quorum any more",
         Reason::LeaderUnreachable => "the one that was elected does not answer on its quorum port",
         Reason::LeaderLost => "the last one has closed the connection, or was silent for too long",

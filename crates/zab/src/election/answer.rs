@@ -26,6 +26,16 @@ pub struct Elected {
     pub round: i64,
 }
 
+impl Elected {
+    /// Whether somebody who says this is for the election that ended so.
+    pub(crate) fn is_backed_by(&self, notification: &Notification<'_>) -> bool {
+        match notification.state {
+            PeerState::Looking => Vote::of(notification) == self.vote && notification.round == self.round,
+            _ => notification.leader == self.vote.leader,
+        }
+    }
+}
+
 /// Answers for a server that leads, follows or observes.
 #[derive(Clone, Debug)]
 pub struct Answers {

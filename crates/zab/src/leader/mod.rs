@@ -23,17 +23,19 @@
 //!
 //! Java's `Leader` and `LearnerHandler`.
 
+mod backing;
 mod broadcast;
 mod discovery;
 mod link;
 mod synchronisation;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
+use self::backing::Backing;
 pub(crate) use self::broadcast::is_still_voter;
 use self::link::{Learner, Stage};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing};
@@ -61,6 +63,8 @@ pub struct Start {
     pub reconfig: bool,
     /// Everything that this server has logged, all of it durable.
     pub history: History,
+    /// Whose votes made it the leader; nobody's, if a reconfiguration has named it.
+    pub electing: BTreeSet<ServerId>,
     /// What only tests ask for.
     pub testing: Testing,
 }
@@ -134,6 +138,13 @@ pub enum Input {
         session: SessionId,
         /// Whether it goes on there.
         is_valid: bool,
+    },
+    /// A server was heard on the election port.
+    Voted {
+        /// Which.
+        server: ServerId,
+        /// Whether it is for the election that made this leader.
+        is_for_it: bool,
     },
     /// Nothing is proposed any more; leave when a follower could go on without this server.
     HandOver,
@@ -211,6 +222,7 @@ pub struct Leader {
     rules: VecDeque<(Zxid, Quorums)>,
     learners: BTreeMap<LinkId, Learner>,
     history: History,
+    backing: Backing,
     testing: Testing,
     /// This server has adopted its own epoch.
     has_adopted: bool,
@@ -248,6 +260,7 @@ impl Leader {
             rules: VecDeque::from([(Zxid::ZERO, quorums)]),
             learners: BTreeMap::new(),
             history: start.history,
+            backing: Backing::new(start.electing),
             testing: start.testing,
             has_adopted: false,
             committed: Zxid::ZERO,
@@ -315,6 +328,11 @@ impl Leader {
         self.phase == Phase::Broadcasting
     }
 
+    /// Whether the role is over.
+    pub(crate) fn has_left(&self) -> bool {
+        self.phase == Phase::Left
+    }
+
     /// The role is over: what it has logged, for the next role.
     pub fn into_history(self) -> History {
         self.history
@@ -358,6 +376,7 @@ impl Leader {
                     self.answer_behind_commits(link, Asked::Revalidation { session, is_valid }, out);
                 }
             }
+            Input::Voted { server, is_for_it } => self.backing.hear(server, is_for_it),
             Input::HandOver => {
                 self.is_handing_over = true;
                 self.consider_hand_over(out);
@@ -365,6 +384,7 @@ impl Leader {
             Input::NoRoom => self.leave(Reason::NoRoom, out),
             Input::Timer => self.on_timer(now, out),
         }
+        self.consider_giving_up(out);
         self.assert_invariants();
     }
 

@@ -47,6 +47,7 @@ impl Stage {
             next: None,
             reconfig: false,
             history: History::new(last),
+            electing: [1, 2, 3].map(ServerId).into(),
             testing: Testing::default(),
         };
         Self { leader: Leader::new(Instant(0), start, &mut out), now: Instant(0), out }
@@ -484,4 +485,35 @@ fn who_comes_with_a_reconfiguration_comes_again_when_that_is_committed() {
     stage.come_back(2, zxid);
     stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
     assert_eq!(stage.told(2), ["DIFF 1", "NEWLEADER", "UPTODATE"]);
+}
+
+/// A voter that has connected is not asked again what it says elsewhere; one whose connection ends is.
+#[test]
+fn a_leader_gives_up_when_nobody_is_left_who_could_make_it_reign() {
+    let voted = |server: i64, is_for_it| Input::Voted { server: ServerId(server), is_for_it };
+    let left = Effect::Leave(Reason::VotersTurnedAway);
+    let mut stage = Stage::of(&["participant"; 5], Epoch(1), LAST);
+    stage.step(voted(4, false));
+    assert!(!stage.has(&left), "it was never for this server, and the others are enough");
+    stage.step(voted(4, true));
+    stage.step(voted(2, false));
+    assert!(!stage.has(&left), "3 and 4 are still for it");
+    stage.introduce(5, LearnerKind::Follower, Epoch(0));
+    stage.step(voted(3, false));
+    assert!(!stage.has(&left), "5 follows");
+    stage.step(Input::Closed { link: LinkId(5) });
+    assert!(stage.has(&left));
+}
+
+#[test]
+fn an_established_leader_does_not_listen_to_the_election_port() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2]);
+    stage.step(Input::Closed { link: LinkId(2) });
+    for server in [2, 3] {
+        stage.step(Input::Voted { server: ServerId(server), is_for_it: false });
+    }
+    assert!(stage.leader.is_established());
+    stage.wait(2 * TIMING.tick_ms, None);
+    assert!(stage.has(&Effect::Leave(Reason::QuorumLost)), "it has its own way to find out");
 }

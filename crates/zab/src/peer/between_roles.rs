@@ -1,11 +1,13 @@
 //! From the end of a role to the next one: settling, looking for a leader, and taking the role that was decided.
 
+use std::collections::BTreeSet;
+
 use zabd_jute::quorum::{LearnerKind, PeerState, Role};
 use zabd_jute::{Epoch, ServerId, Zxid};
 
 use super::{Caller, EARLY_VOTE_MS, Peer, REST_MS_MAX, REST_MS_MIN, State};
 use crate::effect::{Effect, Effects, Instant, Reason};
-use crate::election::{self, Answers, Begin, Elected, Standing, Vote};
+use crate::election::{self, Answers, Begin, Decision, Elected, Standing, Vote};
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::observers::ObserverMaster;
@@ -73,17 +75,12 @@ impl Peer {
             false if self.is_observer() => PeerState::Observing,
             false => PeerState::Following,
         };
-        self.take_role(now, role, Elected { vote, round }, true, out);
+        let (elected, electing) = (Elected { vote, round }, BTreeSet::new());
+        self.take_role(now, Decision { elected, role, electing, has_voice: true }, out);
     }
 
-    pub(super) fn take_role(
-        &mut self,
-        now: Instant,
-        role: PeerState,
-        elected: Elected,
-        has_voice: bool,
-        out: &mut Effects,
-    ) {
+    pub(super) fn take_role(&mut self, now: Instant, decision: Decision, out: &mut Effects) {
+        let Decision { elected, role, electing, has_voice } = decision;
         let (committed, next) = (&self.configuration, self.next.as_ref());
         self.answers = Some(Answers::new(self.me, role, elected, committed, next));
         let history = self.history.take().expect("no role has the history");
@@ -100,6 +97,7 @@ impl Peer {
                 next: self.next.clone(),
                 reconfig: self.reconfig,
                 history,
+                electing,
                 testing: self.testing,
             };
             let mut leader = Leader::new(now, start, out);

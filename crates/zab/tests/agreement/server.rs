@@ -1,6 +1,6 @@
 //! One server: its role, its disk, and what it shows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, LearnerKind};
@@ -150,6 +150,7 @@ impl Server {
             next: self.disk.next.clone(),
             reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
+            electing: BTreeSet::new(),
         };
         self.committed = Zxid::ZERO;
         self.role = Role::Leading(Box::new(leader::Leader::new(now, start, &mut self.effects)));

@@ -1,5 +1,7 @@
 //! A leader, or a learner, alone with what it says.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use zabd_jute::quorum::{
     Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Role,
@@ -128,6 +130,7 @@ impl LeaderStage {
             next,
             reconfig: true,
             history: History::new(last),
+            electing: BTreeSet::new(),
             testing: Testing::default(),
         };
         let leader = Leader::new(NOW, start, &mut effects);

@@ -8,7 +8,7 @@
 //! Some captures begin in the middle of a reign. Then a follower that nobody recorded stands in for those that had made
 //! the leader: it promises, and acknowledges whatever Java commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind};
@@ -137,6 +137,7 @@ impl<'a> Replay<'a> {
             next: None,
             reconfig,
             history: History::new(if has_stand_in { Zxid::ZERO } else { base }),
+            electing: BTreeSet::new(),
             testing: Testing { initial_counter: reign.initial_counter(), ..Testing::default() },
         };
         let (now, mut effects) = (Instant(0), Effects::default());
