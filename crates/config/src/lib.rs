@@ -18,6 +18,7 @@ mod keys;
 mod load;
 mod manual;
 mod membership;
+pub mod pod;
 pub mod properties;
 mod resolve;
 mod setting;

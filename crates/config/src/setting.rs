@@ -30,6 +30,8 @@ pub enum Source {
     },
     /// A flag or positional argument of the command line.
     Argument,
+    /// A flag or variable of an image's start script, or what such a script makes of it, by its name.
+    Named(Arc<str>),
     /// Nowhere: it goes with a start without a file.
     Implied,
 }
@@ -49,6 +51,7 @@ impl fmt::Display for Source {
             Source::Property(key) => write!(f, "-D{key}"),
             Source::Environment { variable, key } => write!(f, "{variable} -D{key}"),
             Source::Argument => f.write_str("command line"),
+            Source::Named(name) => f.write_str(name),
             Source::Implied => f.write_str("as always without a file"),
         }
     }

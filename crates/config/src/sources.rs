@@ -61,6 +61,21 @@ impl Sources {
         self
     }
 
+    /// Adds a zoo.cfg that was made out of something else, which each line names as its source.
+    #[must_use]
+    pub(crate) fn made_file(mut self, path: &str, lines: impl IntoIterator<Item = Setting>) -> Self {
+        self.config_file = Some(path.to_owned());
+        self.settings.extend(lines);
+        self
+    }
+
+    /// Adds what whoever gathered these words found odd.
+    #[must_use]
+    pub(crate) fn warnings(mut self, warnings: impl IntoIterator<Item = Warning>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
     /// Adds the flags of `zabd server`: `--client-port 2181`, `--data-dir=/var/lib/zookeeper`.
     #[must_use]
     pub fn flags(mut self, words: &[String]) -> Self {

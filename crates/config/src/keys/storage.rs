@@ -19,8 +19,10 @@ pub(super) const SECTION: Section = Section {
                 Ok((count < 3).then(|| format!("Invalid autopurge.snapRetainCount: {count}. Defaulting to 3")))
             }),
         Key::file("autopurge.purgeInterval", "0", "24")
+            .aliases(&["autopurge.purgeInteval"])
             .unit("hours")
-            .doc("Pause between purges, the first being at start; 0 never purges.")
+            .doc("Pause between purges, the first being at start; 0 never purges. The image of Kubernetes' tutorial misspells \
+                  it, which counts here, so that its servers purge.")
             .int(i32::MIN as i64, |d, v| d.config.autopurge_interval_hours = positive(v)),
         Key::prefixed("snapCount", "100000", "50000")
             .unit("transactions")

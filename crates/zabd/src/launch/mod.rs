@@ -1,6 +1,7 @@
 //! From a command line to a running server, and from its end to an exit code.
 
 mod command_line;
+mod first_process;
 mod four_letter;
 mod greeting;
 mod links;
@@ -8,6 +9,8 @@ mod local_ensemble;
 mod mistakes;
 mod names;
 mod signals;
+mod start_script;
+mod start_zookeeper;
 
 use std::process::ExitCode;
 
@@ -61,6 +64,13 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
             crate::audit::tell(&AuditEvent::of_server(operation, outcome));
         }
     };
+    let requests = signals::Requests::listen();
+    if let Err(error) = &requests {
+        tracing::warn!("Signals will end the process at once: {error}");
+    }
+    if let Err(error) = first_process::reap_orphans() {
+        tracing::warn!("Processes whose parent is gone will not be reaped: {error}");
+    }
     let server = match Server::start(config) {
         Ok(server) => server,
         Err(error) => {
@@ -75,8 +85,8 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
         let program = std::env::args().next().unwrap_or_else(|| "zabd".to_owned());
         println!("{}", greeting::text(&program, server.address(), &data_dir));
     }
-    if let Err(error) = signals::stop_on_request(&server) {
-        tracing::warn!("Signals will end the process at once: {error}");
+    if let Ok(requests) = requests {
+        requests.reach(&server);
     }
     if ends_with_input && let Err(error) = signals::stop_with_input(&server) {
         tracing::warn!("This server will outlive whoever started it: {error}");

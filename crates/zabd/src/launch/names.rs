@@ -11,7 +11,7 @@
 
 use std::process::ExitCode;
 
-use super::{four_letter, links};
+use super::{four_letter, links, start_zookeeper};
 
 /// A program that this one can be.
 pub struct Program {
@@ -36,6 +36,7 @@ pub struct Call {
 
 /// Every name but `zabd` itself.
 pub const PROGRAMS: &[Program] = &[
+    Program { names: &["start-zookeeper"], words: &[], places: &[], run: start_zookeeper::run },
     Program { names: &["zookeeper-ready"], words: &[], places: &[], run: four_letter::ready },
     Program { names: &["zookeeper-metrics"], words: &[], places: &[], run: four_letter::metrics },
     Program { names: &["zkCli.sh", "zkCli"], words: &["cli"], places: &[], run: not_here },

@@ -1,18 +1,43 @@
 //! Signals: SIGTERM, SIGINT and SIGHUP end the server in an orderly way, and so does the end of its input, for one that must
 //! not outlive whoever started it. SIGQUIT, at which a Java machine prints its threads and goes on, ends nothing either.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::server::Server;
 
-/// Ends the server when it is asked to.
-pub fn stop_on_request(server: &Server) -> std::io::Result<()> {
-    let (stopping, asked) = (server.clone(), server.clone());
-    let stop = move || {
-        tracing::info!("Asked to stop");
-        stopping.stop();
-    };
-    on_request(stop, move || tracing::info!("Asked how it is: {}", asked.state()))
+/// Whom requests reach: until there is a server, they end the process. A start promises nothing to anybody, and the first process
+/// of a container would otherwise not even hear them.
+#[derive(Clone, Default)]
+pub struct Requests {
+    server: Arc<OnceLock<Server>>,
+}
+
+impl Requests {
+    /// Listens from now on.
+    pub fn listen() -> std::io::Result<Self> {
+        let requests = Self::default();
+        let (stopping, asked) = (requests.server.clone(), requests.server.clone());
+        let stop = move || {
+            tracing::info!("Asked to stop");
+            match stopping.get() {
+                Some(server) => server.stop(),
+                None => std::process::exit(zabd_config::ExitCode::ExecutionFinished as i32),
+            }
+        };
+        let tell = move || {
+            let state = asked.get().map_or_else(|| "starting".to_owned(), Server::state);
+            tracing::info!("Asked how it is: {state}");
+        };
+        on_request(stop, tell)?;
+        Ok(requests)
+    }
+
+    /// There is a server now.
+    pub fn reach(&self, server: &Server) {
+        assert!(self.server.set(server.clone()).is_ok(), "a process is one server");
+    }
 }
 
 /// Ends the server when nothing more can come on its standard input: whoever held the other end is gone, however it ended.

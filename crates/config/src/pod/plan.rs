@@ -1,0 +1,134 @@
+//! What a start script leaves behind, and what it starts from.
+
+use super::named;
+use crate::config::Config;
+use crate::error::{ConfigErrors, Warning};
+use crate::properties;
+use crate::setting::Setting;
+use crate::sources::{ReadFile, Sources};
+use std::path::{Path, PathBuf};
+
+/// What a start script does; whoever performs it need not understand it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The zoo.cfg.
+    pub zoo_cfg: ZooCfg,
+    /// Files beside it, by name, with their text.
+    pub beside: Vec<(&'static str, String)>,
+    /// Directories that the server needs; made if they are missing.
+    pub needed: Vec<PathBuf>,
+    /// Directories that people look for; made if they are missing and can be made.
+    pub wanted: Vec<PathBuf>,
+    /// `dataDir`, which has the file `myid`.
+    pub data_dir: PathBuf,
+    /// What is to be written into `myid`, if it is not there yet.
+    pub myid: Option<i64>,
+    /// `-D` words that are weaker than the zoo.cfg, each with the file, flag or variable that says so.
+    pub(crate) properties: Vec<(String, String)>,
+    /// What is said once, at start.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Where the server's zoo.cfg comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZooCfg {
+    /// It is there, and wins.
+    There {
+        /// Where.
+        path: PathBuf,
+        /// What it holds.
+        bytes: Vec<u8>,
+    },
+    /// It is to be written.
+    Made {
+        /// Where.
+        path: PathBuf,
+        /// What it holds.
+        lines: Lines,
+    },
+}
+
+impl ZooCfg {
+    /// Where it is to be.
+    pub fn path(&self) -> &Path {
+        let (ZooCfg::There { path, .. } | ZooCfg::Made { path, .. }) = self;
+        path
+    }
+}
+
+/// Lines of a zoo.cfg, each with the flag or variable that it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// Comment lines in front.
+    header: &'static str,
+    lines: Vec<(String, String)>,
+}
+
+impl Lines {
+    /// None yet but comments.
+    pub(crate) fn new(header: &'static str) -> Self {
+        Self { header, lines: Vec::new() }
+    }
+
+    /// Adds `key=value`.
+    pub(crate) fn push(&mut self, key: &str, value: &str, by: &str) {
+        self.push_text(format!("{key}={value}"), by);
+    }
+
+    /// Adds a line as it was written.
+    pub(crate) fn push_text(&mut self, text: String, by: &str) {
+        self.lines.push((text, by.to_owned()));
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> String {
+        let lines = self.lines.iter().map(|(text, _)| format!("{text}\n"));
+        std::iter::once(self.header.to_owned()).chain(lines).collect()
+    }
+
+    /// What the lines say, as the file would be read.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = Setting> {
+        let read = |(text, by): &(String, String)| {
+            let entries = properties::parse(text.as_bytes()).into_iter().flatten();
+            let by = by.clone();
+            entries
+                .map(move |entry| Setting { key: entry.key, value: entry.value, source: named(&by) })
+                .collect::<Vec<_>>()
+        };
+        self.lines.iter().flat_map(read)
+    }
+}
+
+impl Plan {
+    /// The server, with `path` as the place of the zoo.cfg: it may have had to be written elsewhere. `myid` counts as written, so
+    /// that it need not be before it is known that there will be a server.
+    pub fn config(
+        &self,
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+        read: ReadFile<'_>,
+    ) -> Result<Config, ConfigErrors> {
+        let myid = self.data_dir.join("myid");
+        self.sources(path, environment).resolve(&|path| match self.myid {
+            Some(id) if path == myid => Ok(format!("{id}\n").into_bytes()),
+            _ => read(path),
+        })
+    }
+
+    fn sources(&self, path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Sources {
+        let flags = |sources: Sources, variable: &str| match environment(variable) {
+            Some(text) => sources.jvm_flags(variable, &text),
+            None => sources,
+        };
+        let mut sources = flags(Sources::new(), "SERVER_JVMFLAGS");
+        for (by, text) in &self.properties {
+            sources = sources.jvm_flags(by, text);
+        }
+        let sources = flags(sources, "JVMFLAGS").warnings(self.warnings.iter().cloned());
+        let path = path.to_string_lossy();
+        match &self.zoo_cfg {
+            ZooCfg::There { bytes, .. } => sources.file(&path, bytes),
+            ZooCfg::Made { lines, .. } => sources.made_file(&path, lines.settings()),
+        }
+    }
+}

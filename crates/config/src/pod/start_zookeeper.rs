@@ -1,0 +1,662 @@
+//! `start-zookeeper`: the start script of the image in Kubernetes' ZooKeeper tutorial.
+//!
+//! ```text
+//! start-zookeeper --servers=3 --data_dir=/var/lib/zookeeper/data --client_port=2181 …
+//!   on host zk-1  ─►  server 2 of  server.N=zk-(N-1).<domain>:2888:3888
+//! ```
+//!
+//! Words are taken apart as the script's `getopts` does: `--name=value`, of which the value is what stands behind the last
+//! `=`; the first word that is no option ends them. The script misspells `autopurge.purgeInterval`, so that its server
+//! never purges; here it purges. Its default session timeouts begin with a blank; values are trimmed here. ZooKeeper 3.4.10, which
+//! it starts, answers every four-letter word but `wchc` and `wchp`, and the tutorial's probes need `ruok`: java.env says so.
+
+use super::identity::PodName;
+use super::my_id::{self, Told};
+use super::plan::{Lines, Plan, ZooCfg};
+use super::{Surroundings, mistake, refused};
+use crate::error::{ConfigError, ConfigErrors};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// What the words ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The usage, and nothing else.
+    Help,
+    /// Nothing: a word is wrong, or the host's name.
+    Refused {
+        /// What the script says, and on which stream.
+        said: String,
+        /// Whether that is standard output, as the script has it for the host's name.
+        on_stdout: bool,
+        /// What to do about it.
+        hint: String,
+    },
+    /// Nothing, for reasons that the script does not know.
+    Mistaken(ConfigErrors),
+    /// A server.
+    Start {
+        /// What the script says on standard error about words.
+        said: Vec<String>,
+        /// What to start.
+        plan: Box<Plan>,
+    },
+}
+
+/// A flag.
+struct Flag {
+    name: &'static str,
+    default: &'static str,
+    doc: &'static str,
+}
+
+const fn flag(name: &'static str, default: &'static str, doc: &'static str) -> Flag {
+    Flag { name, default, doc }
+}
+
+const FLAGS: &[Flag] = &[
+    flag("servers", "1", "Servers of the ensemble; with 1 this is a standalone server."),
+    flag("data_dir", "/var/lib/zookeeper/data", "Directory of snapshots, and of myid."),
+    flag("data_log_dir", "/var/lib/zookeeper/log", "Directory of the log."),
+    flag("log_dir", "/var/log/zookeeper", "Made and named in java.env; log lines go to standard output."),
+    flag(
+        "conf_dir",
+        "/opt/zookeeper/conf",
+        "Directory of zoo.cfg, java.env and log4j.properties. Where it cannot be\nwritten, they are in conf below the data.",
+    ),
+    flag("client_port", "2181", "Port for clients."),
+    flag("election_port", "3888", "Port for elections."),
+    flag("server_port", "2888", "Port for the other servers."),
+    flag("tick_time", "2000", "A tick in milliseconds."),
+    flag("init_limit", "10", "Ticks until a server must be in step with its leader."),
+    flag("sync_limit", "5", "Ticks that it may then lag behind."),
+    flag("heap", "2G", "Named in java.env; zabd has no heap to be set."),
+    flag("max_client_cnxns", "60", "Connections of one client address."),
+    flag("snap_retain_count", "3", "Snapshots that a purge keeps."),
+    flag("purge_interval", "0", "Hours between two purges; 0 never purges."),
+    flag("max_session_timeout", "", "Longest session timeout in milliseconds; 20 ticks by default."),
+    flag("min_session_timeout", "", "Shortest one; 2 ticks by default."),
+    flag("log_level", "INFO", "FATAL, ERROR, WARN, INFO or DEBUG."),
+    flag("id_base", "1", "Number of the server whose ordinal is 0, also ZABD_ID_BASE. (zabd's own flag)"),
+    flag(
+        "domain",
+        "",
+        "Domain of the servers' names, also ZABD_DOMAIN; by default that of the host's full\nname. (zabd's own flag)",
+    ),
+    flag("hostname", "", "The host's name, also ZABD_HOSTNAME. (zabd's own flag)"),
+];
+
+/// What `-h` prints.
+pub static START_ZOOKEEPER_USAGE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+    let mut text = "Usage: start-zookeeper [OPTIONS]\nStarts a ZooKeeper server of a StatefulSet, named after its pod.\n".to_owned();
+    for Flag { name, default, doc } in FLAGS {
+        let doc = doc.replace('\n', &format!("\n{:26}", ""));
+        let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+        let _ = writeln!(text, "    --{name:<20}{doc}{default}");
+    }
+    text
+});
+
+/// Words that ZooKeeper 3.4.10 answers without being told to.
+const FOUR_LETTER_WORDS: &str = "conf,cons,crst,dirs,dump,envi,gtmk,isro,mntr,ruok,srst,srvr,stat,stmk,wchs";
+
+/// More servers than this cannot tell their sessions apart.
+const SERVERS_MAX: i64 = 255;
+
+/// Reads the words and says what to start.
+pub fn start_zookeeper(words: &[String], around: &Surroundings<'_>) -> Asked {
+    let (values, said) = match parse(words) {
+        Ok(parsed) => parsed,
+        Err(asked) => return asked,
+    };
+    let values = Values { given: values, around };
+    let Some(pod) = PodName::parse(values.host().split('.').next().unwrap_or_default()) else {
+        return Asked::Refused {
+            // The script's own words, as those who look for them know them.
+            said: "Fialed to parse name and ordinal of Pod".to_owned(),
+            on_stdout: true,
+            hint: format!(
+                "the host is called {:?}, not NAME-ORDINAL as a pod of a StatefulSet; name it so, or with --hostname=NAME-ORDINAL",
+                values.host()
+            ),
+        };
+    };
+    match plan(&pod, &values) {
+        Ok(plan) => Asked::Start { said, plan: Box::new(plan) },
+        Err(errors) => Asked::Mistaken(refused(errors)),
+    }
+}
+
+type Given = Vec<(&'static str, String)>;
+
+/// Takes the words apart as `getopts ":hv-:"` does.
+fn parse(words: &[String]) -> Result<(Given, Vec<String>), Asked> {
+    let (mut given, mut said) = (Vec::new(), Vec::new());
+    let mut words = words.iter();
+    while let Some(options) =
+        words.next().and_then(|word| word.strip_prefix('-')).filter(|rest| !rest.is_empty() && *rest != "-")
+    {
+        let mut rest = options;
+        while let Some(option) = rest.chars().next() {
+            rest = &rest[option.len_utf8()..];
+            match option {
+                'h' => return Err(Asked::Help),
+                'v' => said.push("Parsing option: '-v'".to_owned()),
+                '-' => {
+                    let long = if rest.is_empty() { words.next().map(String::as_str) } else { Some(rest) };
+                    match long {
+                        Some(long) => given.push(long_option(long)?),
+                        None => said.push("Non-option argument: '--'".to_owned()),
+                    }
+                    break;
+                }
+                other => said.push(format!("Non-option argument: '-{other}'")),
+            }
+        }
+    }
+    Ok((given, said))
+}
+
+fn long_option(text: &str) -> Result<(&'static str, String), Asked> {
+    let known = text.split_once('=').and_then(|(name, _)| FLAGS.iter().find(|flag| flag.name == name));
+    let Some(flag) = known else {
+        return Err(Asked::Refused {
+            said: format!("Unknown option --{text}"),
+            on_stdout: false,
+            hint: "options are written --name=value; -h lists them".to_owned(),
+        });
+    };
+    let value = text.rsplit('=').next().unwrap_or_default();
+    Ok((flag.name, value.trim().to_owned()))
+}
+
+struct Values<'a> {
+    given: Given,
+    around: &'a Surroundings<'a>,
+}
+
+impl Values<'_> {
+    fn given(&self, name: &str) -> Option<&str> {
+        self.given.iter().rev().find(|(each, _)| *each == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What was given, or the default.
+    fn of(&self, name: &str) -> &str {
+        let default = || FLAGS.iter().find(|flag| flag.name == name).map_or("", |flag| flag.default);
+        self.given(name).unwrap_or_else(default)
+    }
+
+    /// A flag of zabd's own, or the variable that stands for it, and which of the two it was.
+    fn own(&self, name: &str, variable: &'static str) -> Option<(String, String)> {
+        let flag = self
+            .given(name)
+            .filter(|value| !value.is_empty())
+            .map(|value| (format!("--{name}"), value.to_owned()));
+        flag.or_else(|| {
+            self.around.variable(variable).map(|value| (variable.to_owned(), value.trim().to_owned()))
+        })
+    }
+
+    fn host(&self) -> String {
+        self.own("hostname", "ZABD_HOSTNAME").map_or_else(|| self.around.host.name.clone(), |(_, name)| name)
+    }
+
+    fn number(&self, name: &str, errors: &mut Vec<ConfigError>) -> i64 {
+        let text = self.of(name);
+        text.parse().unwrap_or_else(|_| {
+            errors.push(mistake(
+                &format!("--{name}"),
+                format!("{text:?} is not a number"),
+                format!("for example --{name}=3"),
+            ));
+            0
+        })
+    }
+}
+
+fn plan(pod: &PodName, values: &Values<'_>) -> Result<Plan, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let servers = values.number("servers", &mut errors);
+    let (base_by, base) = values.own("id_base", "ZABD_ID_BASE").unwrap_or(("--id_base".into(), "1".into()));
+    let base = base.parse::<i64>().ok().filter(|base| *base >= 0).unwrap_or_else(|| {
+        errors.push(mistake(&base_by, format!("{base:?} is not a number"), "for example --id_base=1"));
+        0
+    });
+    if servers > SERVERS_MAX {
+        errors.push(mistake(
+            "--servers",
+            format!("there cannot be {servers} servers"),
+            format!("at most {SERVERS_MAX}"),
+        ));
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let host = values.host();
+    let data_dir = PathBuf::from(values.of("data_dir"));
+    let id = base + i64::from(pod.ordinal);
+    let mut lines = lines(values);
+    let mut myid = None;
+    if servers > 1 {
+        if i64::from(pod.ordinal) >= servers {
+            let hint = format!(
+                "raise --servers to the number of replicas, on all of them, or remove this pod; {} stays on its volume",
+                data_dir.display()
+            );
+            errors.push(mistake(
+                "--servers",
+                format!(
+                    "{host} is none of {servers} servers, which are {0}-0 to {0}-{1}",
+                    pod.set,
+                    servers - 1
+                ),
+                hint,
+            ));
+        }
+        match domain(values, &host) {
+            Ok(domain) => add_servers(&mut lines, pod, base, servers, &domain, values),
+            Err(error) => errors.push(error),
+        }
+    }
+    let by = format!("the host name {host}");
+    let remedy = format!("or, if servers are counted otherwise, set --id_base, which is {base}");
+    match my_id::settle(&data_dir, &Told { id, by: &by, is_derived: servers > 1, remedy }, values.around.read)
+    {
+        Ok(is_new) => myid = (is_new && servers > 1).then_some(id),
+        Err(error) => errors.push(error),
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Plan {
+        zoo_cfg: ZooCfg::Made { path: PathBuf::from(values.of("conf_dir")).join("zoo.cfg"), lines },
+        beside: vec![("java.env", java_env(values)), ("log4j.properties", log4j(values.of("log_level")))],
+        needed: ["data_dir", "data_log_dir"].map(|name| PathBuf::from(values.of(name))).into(),
+        wanted: vec![PathBuf::from(values.of("log_dir"))],
+        data_dir,
+        myid,
+        properties: vec![
+            ("java.env".to_owned(), jvm_flags(values)),
+            ("--log_level".to_owned(), format!("-Dzookeeper.console.threshold={}", values.of("log_level"))),
+        ],
+        warnings: Vec::new(),
+    })
+}
+
+/// The lines that do not depend on who this is, in the script's order.
+fn lines(values: &Values<'_>) -> Lines {
+    let mut lines = Lines::new("#This file was autogenerated DO NOT EDIT\n");
+    for (key, flag) in [
+        ("clientPort", "client_port"),
+        ("dataDir", "data_dir"),
+        ("dataLogDir", "data_log_dir"),
+        ("tickTime", "tick_time"),
+        ("initLimit", "init_limit"),
+        ("syncLimit", "sync_limit"),
+        ("maxClientCnxns", "max_client_cnxns"),
+        ("minSessionTimeout", "min_session_timeout"),
+        ("maxSessionTimeout", "max_session_timeout"),
+        ("autopurge.snapRetainCount", "snap_retain_count"),
+        ("autopurge.purgeInterval", "purge_interval"),
+    ] {
+        let ticks = match flag {
+            "min_session_timeout" => 2,
+            "max_session_timeout" => 20,
+            _ => 0,
+        };
+        let given = values.of(flag);
+        if given.is_empty() && ticks > 0 {
+            // A tick time that is no number is told where it stands itself.
+            let timeout = values.of("tick_time").parse::<i64>().unwrap_or(2000).saturating_mul(ticks);
+            lines.push(key, &timeout.to_string(), "--tick_time");
+        } else {
+            lines.push(key, given, &format!("--{flag}"));
+        }
+    }
+    lines
+}
+
+fn add_servers(lines: &mut Lines, pod: &PodName, base: i64, servers: i64, domain: &str, values: &Values<'_>) {
+    let (set, ports) = (&pod.set, format!("{}:{}", values.of("server_port"), values.of("election_port")));
+    for ordinal in 0..servers {
+        lines.push(
+            &format!("server.{}", base + ordinal),
+            &format!("{set}-{ordinal}.{domain}:{ports}"),
+            "--servers",
+        );
+    }
+}
+
+fn domain(values: &Values<'_>, host: &str) -> Result<String, ConfigError> {
+    if let Some((_, domain)) = values.own("domain", "ZABD_DOMAIN") {
+        return Ok(domain.trim_matches('.').to_owned());
+    }
+    let around = values.around.host;
+    let known = super::Host { name: host.to_owned(), ..around.clone() };
+    known.domain().map(str::to_owned).ok_or_else(|| {
+        let namespace = around.namespace().unwrap_or("NAMESPACE.svc.cluster.local");
+        mistake(
+            "--servers",
+            format!("the other servers have no names: neither the host name {host} nor /etc/hosts tells the domain"),
+            format!("give the StatefulSet a headless service as its `serviceName`, or set --domain=SERVICE.{namespace}"),
+        )
+    })
+}
+
+fn jvm_flags(values: &Values<'_>) -> String {
+    let heap = values.of("heap");
+    format!("-Xmx{heap} -Xms{heap} -Dzookeeper.4lw.commands.whitelist={FOUR_LETTER_WORDS}")
+}
+
+fn java_env(values: &Values<'_>) -> String {
+    format!("ZOO_LOG_DIR={}\nJVMFLAGS=\"{}\"\n", values.of("log_dir"), jvm_flags(values))
+}
+
+/// What log4j would need for log lines as zabd writes them.
+fn log4j(level: &str) -> String {
+    format!(
+        "zookeeper.root.logger=CONSOLE\n\
+         zookeeper.console.threshold={level}\n\
+         log4j.rootLogger=${{zookeeper.root.logger}}\n\
+         log4j.appender.CONSOLE=org.apache.log4j.ConsoleAppender\n\
+         log4j.appender.CONSOLE.Threshold=${{zookeeper.console.threshold}}\n\
+         log4j.appender.CONSOLE.layout=org.apache.log4j.PatternLayout\n\
+         log4j.appender.CONSOLE.layout.ConversionPattern=%d{{ISO8601}} [myid:%X{{myid}}] - %-5p [%t:%C{{1}}@%L] - %m%n\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Host;
+    use super::*;
+    use crate::config::{Config, ListenHost};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    /// The words of the tutorial's manifest.
+    const TUTORIAL: &str = "--servers=3 --data_dir=/var/lib/zookeeper/data --data_log_dir=/var/lib/zookeeper/data/log \
+                            --conf_dir=/opt/zookeeper/conf --client_port=2181 --election_port=3888 --server_port=2888 \
+                            --tick_time=2000 --init_limit=10 --sync_limit=5 --heap=512M --max_client_cnxns=60 \
+                            --snap_retain_count=3 --purge_interval=12 --max_session_timeout=40000 --min_session_timeout=4000 \
+                            --log_level=INFO";
+
+    #[derive(Default)]
+    struct World {
+        variables: BTreeMap<String, String>,
+        files: BTreeMap<PathBuf, String>,
+    }
+
+    impl World {
+        fn with_file(mut self, path: &str, text: &str) -> Self {
+            self.files.insert(path.into(), text.into());
+            self
+        }
+
+        fn with_variable(mut self, name: &str, value: &str) -> Self {
+            self.variables.insert(name.into(), value.into());
+            self
+        }
+
+        fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+            let text = self.files.get(path).ok_or(std::io::ErrorKind::NotFound)?;
+            Ok(text.clone().into_bytes())
+        }
+
+        fn ask(&self, host: &str, words: &str) -> Asked {
+            let words: Vec<String> = words.split_ascii_whitespace().map(str::to_owned).collect();
+            let hosts = format!("10.0.0.1 {host}.zk-hs.default.svc.cluster.local {host}");
+            let host = Host { name: host.into(), hosts, resolv_conf: String::new() };
+            let read = |path: &Path| self.read(path);
+            start_zookeeper(&words, &Surroundings { variables: &self.variables, host: &host, read: &read })
+        }
+
+        fn plan(&self, host: &str, words: &str) -> Plan {
+            match self.ask(host, words) {
+                Asked::Start { plan, .. } => *plan,
+                other => panic!("{words}: {other:?}"),
+            }
+        }
+
+        /// The server that it comes to.
+        fn config(&self, host: &str, words: &str) -> Config {
+            let config = self.resolve(host, words);
+            config.unwrap_or_else(|errors| panic!("{words}: {errors}"))
+        }
+
+        fn resolve(&self, host: &str, words: &str) -> Result<Config, ConfigErrors> {
+            let plan = self.plan(host, words);
+            plan.config(plan.zoo_cfg.path(), &|name| self.variables.get(name).cloned(), &|path| {
+                self.read(path)
+            })
+        }
+
+        fn refusal(&self, host: &str, words: &str) -> String {
+            match self.ask(host, words) {
+                Asked::Mistaken(errors) => errors.to_string(),
+                other => panic!("{words}: {other:?}"),
+            }
+        }
+    }
+
+    fn text(plan: &Plan) -> String {
+        match &plan.zoo_cfg {
+            ZooCfg::Made { lines, .. } => lines.text(),
+            ZooCfg::There { .. } => panic!("the script always writes its own"),
+        }
+    }
+
+    #[test]
+    fn the_tutorials_words_make_the_tutorials_file() {
+        let plan = World::default().plan("zk-1", TUTORIAL);
+        assert_eq!(
+            text(&plan),
+            "#This file was autogenerated DO NOT EDIT\n\
+             clientPort=2181\n\
+             dataDir=/var/lib/zookeeper/data\n\
+             dataLogDir=/var/lib/zookeeper/data/log\n\
+             tickTime=2000\n\
+             initLimit=10\n\
+             syncLimit=5\n\
+             maxClientCnxns=60\n\
+             minSessionTimeout=4000\n\
+             maxSessionTimeout=40000\n\
+             autopurge.snapRetainCount=3\n\
+             autopurge.purgeInterval=12\n\
+             server.1=zk-0.zk-hs.default.svc.cluster.local:2888:3888\n\
+             server.2=zk-1.zk-hs.default.svc.cluster.local:2888:3888\n\
+             server.3=zk-2.zk-hs.default.svc.cluster.local:2888:3888\n"
+        );
+        assert_eq!(plan.zoo_cfg.path(), Path::new("/opt/zookeeper/conf/zoo.cfg"));
+        assert_eq!(plan.myid, Some(2));
+        assert!(
+            plan.beside[0].1.starts_with("ZOO_LOG_DIR=/var/log/zookeeper\nJVMFLAGS=\"-Xmx512M -Xms512M -D")
+        );
+        assert!(plan.beside[1].1.contains("zookeeper.console.threshold=INFO\n"));
+    }
+
+    #[test]
+    fn the_tutorials_server_purges_and_answers_its_probes() {
+        let config = World::default().config("zk-2", TUTORIAL);
+        assert_eq!(config.autopurge_interval_hours, Some(12));
+        assert!(config.four_letter_words.allows("ruok") && config.four_letter_words.allows("mntr"));
+        assert!(!config.four_letter_words.allows("wchc"));
+        assert_eq!(config.client_port_address, ListenHost::Any);
+        assert_eq!(config.ensemble.unwrap().myid, 3);
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn one_server_is_standalone_and_five_are_five() {
+        let alone = World::default();
+        assert!(!text(&alone.plan("zk-0", "")).contains("server."));
+        assert_eq!(alone.plan("zk-0", "--servers=1").myid, None);
+        assert!(alone.config("zk-0", "").ensemble.is_none());
+        let five = World::default().config("zk-4", "--servers=5").ensemble.unwrap();
+        assert_eq!((five.myid, five.members.lines().count()), (5, 5));
+    }
+
+    /// Each flag, once, with what it changes in the file.
+    #[test]
+    fn every_flag_has_its_effect() {
+        let cases = [
+            ("servers=3", "server.3=zk-2.zk-hs.default.svc.cluster.local:2888:3888"),
+            ("data_dir=/d", "dataDir=/d"),
+            ("data_log_dir=/l", "dataLogDir=/l"),
+            ("client_port=2182", "clientPort=2182"),
+            ("election_port=3", "server.1=zk-0.zk-hs.default.svc.cluster.local:2888:3"),
+            ("server_port=2", "server.1=zk-0.zk-hs.default.svc.cluster.local:2:3888"),
+            ("tick_time=100", "minSessionTimeout=200"),
+            ("init_limit=7", "initLimit=7"),
+            ("sync_limit=6", "syncLimit=6"),
+            ("max_client_cnxns=8", "maxClientCnxns=8"),
+            ("snap_retain_count=9", "autopurge.snapRetainCount=9"),
+            ("purge_interval=4", "autopurge.purgeInterval=4"),
+            ("max_session_timeout=90000", "maxSessionTimeout=90000"),
+            ("min_session_timeout=300", "minSessionTimeout=300"),
+            ("domain=zk.example", "server.1=zk-0.zk.example:2888:3888"),
+            ("id_base=0", "server.0=zk-0.zk-hs.default.svc.cluster.local:2888:3888"),
+            ("hostname=zoo-1", "server.2=zoo-1.zk-hs.default.svc.cluster.local:2888:3888"),
+        ];
+        let elsewhere = [
+            ("log_dir=/var/l", "java.env", "ZOO_LOG_DIR=/var/l\n"),
+            ("heap=1G", "java.env", "-Xmx1G -Xms1G"),
+            ("log_level=DEBUG", "log4j.properties", "zookeeper.console.threshold=DEBUG\n"),
+        ];
+        let mut tried = vec!["conf_dir"];
+        for (option, line) in cases {
+            tried.push(option.split('=').next().unwrap());
+            let world = World::default().with_variable(
+                "ZABD_DOMAIN",
+                if option.starts_with("hostname") { "zk-hs.default.svc.cluster.local" } else { "" },
+            );
+            let plan = world.plan("zk-0", &format!("--servers=3 --{option}"));
+            assert!(text(&plan).lines().any(|each| each == line), "{option}: {}", text(&plan));
+        }
+        for (option, file, expected) in elsewhere {
+            tried.push(option.split('=').next().unwrap());
+            let plan = World::default().plan("zk-0", &format!("--{option}"));
+            let (_, text) = plan.beside.iter().find(|(name, _)| *name == file).unwrap();
+            assert!(text.contains(expected), "{option}: {text}");
+        }
+        assert_eq!(World::default().plan("zk-0", "--conf_dir=/c").zoo_cfg.path(), Path::new("/c/zoo.cfg"));
+        for flag in FLAGS {
+            assert!(tried.contains(&flag.name), "--{} is tried", flag.name);
+            assert!(START_ZOOKEEPER_USAGE.contains(&format!("--{}", flag.name)));
+        }
+    }
+
+    #[test]
+    fn levels_reach_the_server() {
+        use crate::config::LogLevel::{Debug, Error};
+        for (level, expected) in [("DEBUG", Debug), ("FATAL", Error)] {
+            let config = World::default().config("zk-0", &format!("--log_level={level}"));
+            assert_eq!(config.log.level, expected);
+        }
+    }
+
+    #[test]
+    fn words_are_taken_apart_as_by_getopts() {
+        let world = World::default();
+        let said = |words: &str| match world.ask("zk-0", words) {
+            Asked::Start { said, .. } => said,
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(
+            said("-v -x -vy"),
+            [
+                "Parsing option: '-v'",
+                "Non-option argument: '-x'",
+                "Parsing option: '-v'",
+                "Non-option argument: '-y'",
+            ]
+        );
+        assert_eq!(
+            said("start --bogus=1"),
+            Vec::<String>::new(),
+            "the first word that is no option ends them"
+        );
+        assert_eq!(said("-- --bogus=1"), Vec::<String>::new());
+        assert_eq!(world.ask("zk-0", "-h"), Asked::Help);
+        assert_eq!(
+            world.ask("no pod", "--tick_time=1 -vh"),
+            Asked::Help,
+            "before the host's name is looked at"
+        );
+        let text = text(&world.plan("zk-0", "--data_dir=/a=/b --tick_time=1 --tick_time=2"));
+        assert!(text.contains("dataDir=/b\n"), "behind the last `=`: {text}");
+        assert!(text.contains("tickTime=2\n"), "the last one counts: {text}");
+        let words = ["--tick_time= 2000 ".to_owned()];
+        let host = Host { name: "zk-0".into(), ..Host::default() };
+        let none = BTreeMap::new();
+        let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        let asked = start_zookeeper(&words, &Surroundings { variables: &none, host: &host, read: &read });
+        let Asked::Start { plan, .. } = asked else { panic!("{asked:?}") };
+        assert!(self::text(&plan).contains("tickTime=2000\nini"), "values are trimmed");
+    }
+
+    #[test]
+    fn wrong_words_and_names_are_refused_in_the_scripts_words() {
+        let refused = |host: &str, words: &str| match World::default().ask(host, words) {
+            Asked::Refused { said, on_stdout, .. } => (said, on_stdout),
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(refused("zk-0", "--bogus=1"), ("Unknown option --bogus=1".to_owned(), false));
+        assert_eq!(refused("zk-0", "--servers 3"), ("Unknown option --servers".to_owned(), false));
+        for words in ["", "--servers=3"] {
+            assert_eq!(
+                refused("zookeeper", words),
+                ("Fialed to parse name and ordinal of Pod".to_owned(), true)
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_never_serve_is_refused_with_a_remedy() {
+        let world = World::default();
+        assert!(world.refusal("zk-0", "--servers=three").starts_with("--servers: \"three\" is not a number"));
+        assert!(world.refusal("zk-0", "--servers=99999999999").contains("at most 255"));
+        assert!(world.refusal("zk-0", "--id_base=x").starts_with("--id_base: "));
+        let error = world.refusal("zk-3", "--servers=3");
+        assert!(
+            error.starts_with("--servers: zk-3 is none of 3 servers, which are zk-0 to zk-2; hint: "),
+            "{error}"
+        );
+        let elsewhere = "--servers=3 --hostname=other-0";
+        let error = world.refusal("zk-0", elsewhere);
+        assert!(error.contains("set --domain=SERVICE.NAMESPACE.svc.cluster.local"), "{error}");
+    }
+
+    #[test]
+    fn a_volume_of_another_pod_is_refused() {
+        let world = World::default().with_file("/var/lib/zookeeper/data/myid", "3\n");
+        for words in ["--servers=3", "--servers=1"] {
+            let error = world.refusal("zk-0", words);
+            assert!(error.starts_with(
+                "the host name zk-0: this is server 1, but /var/lib/zookeeper/data/myid says 3; hint: "
+            ));
+            assert!(error.ends_with("set --id_base, which is 1"), "{error}");
+        }
+        assert_eq!(world.plan("zk-2", "--servers=3").myid, None, "there is nothing to write");
+        assert_eq!(
+            world.plan("zk-0", "--servers=3 --id_base=3").myid,
+            None,
+            "servers may be counted otherwise"
+        );
+        let counted = World::default().with_variable("ZABD_ID_BASE", "0").config("zk-0", "--servers=3");
+        assert_eq!(counted.ensemble.unwrap().myid, 0);
+    }
+
+    #[test]
+    fn mistakes_in_values_name_the_flag() {
+        let errors = World::default().resolve("zk-0", "--tick_time=abc").unwrap_err().to_string();
+        assert!(errors.starts_with("--tick_time: tickTime=abc is not a number"), "{errors}");
+    }
+
+    #[test]
+    fn the_environments_words_are_stronger_than_java_env_and_weaker_than_the_file() {
+        let flags = "-Dzookeeper.4lw.commands.whitelist=ruok -DtickTime=7";
+        let config = World::default().with_variable("JVMFLAGS", flags).config("zk-0", "");
+        assert!(config.four_letter_words.allows("ruok") && !config.four_letter_words.allows("mntr"));
+        assert_eq!(config.tick_time_ms, 2000);
+    }
+}
