@@ -6,6 +6,7 @@
  *   full    writing finds no room
  *   broken  syncing fails
  *   slow    syncing takes 300 ms
+ *   stuck   syncing does not return before the file says something else
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -66,6 +67,7 @@ static int synced(int fd, int (*sync)(int)) {
     return -1;
   }
   if (is_asked("slow", fd)) usleep(300 * 1000);
+  while (is_asked("stuck", fd)) usleep(10 * 1000);
   return sync(fd);
 }
 

@@ -166,6 +166,8 @@ pub struct Config {
     pub reconfig_enabled: bool,
     /// Whether operations are written to the audit log.
     pub audit_enabled: bool,
+    /// Where a container platform asks how it is.
+    pub probes: ProbesConfig,
     /// What zabd logs and how.
     pub log: LogConfig,
 
@@ -380,6 +382,15 @@ impl FourLetterWords {
     }
 }
 
+/// The listener that answers probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbesConfig {
+    /// `None` is no listener.
+    pub port: Option<u16>,
+    /// Where it is bound.
+    pub address: ListenHost,
+}
+
 /// What zabd says about itself on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -503,6 +514,7 @@ impl Config {
             read_only_mode: false,
             reconfig_enabled: false,
             audit_enabled: false,
+            probes: ProbesConfig { port: None, address: ListenHost::Any },
             log: LogConfig { level: LogLevel::Info, format: LogFormat::Java },
             myid: None,
             ensemble: None,

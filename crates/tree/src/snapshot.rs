@@ -216,11 +216,22 @@ impl Tree {
         digest: Option<(Zxid, u64)>,
         options: TreeOptions,
     ) -> Result<Tree, LoadError> {
+        Tree::load_telling(body, zxid, digest, options, &mut |_| ())
+    }
+
+    /// The same, saying now and then how many bytes of the body have been read.
+    pub fn load_telling(
+        body: &[u8],
+        zxid: Zxid,
+        digest: Option<(Zxid, u64)>,
+        options: TreeOptions,
+        tell: &mut dyn FnMut(usize),
+    ) -> Result<Tree, LoadError> {
         let mut tree = Tree::bare(options);
         let mut loader =
             Loader { tree: &mut tree, lists: BTreeMap::new(), parent: (String::new(), NodeId::ROOT) };
         let mut r = Reader::with_limits(body, zabd_jute::Limits { field_bytes_max: body.len() });
-        loader.load(&mut r)?;
+        loader.load(&mut r, tell)?;
         tree.finish_load(zxid, digest);
         Ok(tree)
     }
@@ -241,6 +252,9 @@ impl Tree {
     }
 }
 
+/// How many znodes are loaded between two words about it: about a millisecond's work.
+const NODES_PER_WORD: usize = 4096;
+
 struct Loader<'t> {
     tree: &'t mut Tree,
     /// The file's numbers.
@@ -250,9 +264,16 @@ struct Loader<'t> {
 }
 
 impl Loader<'_> {
-    fn load(&mut self, r: &mut Reader<'_>) -> Result<(), LoadError> {
+    fn load(&mut self, r: &mut Reader<'_>, tell: &mut dyn FnMut(usize)) -> Result<(), LoadError> {
         self.load_tables(r).map_err(|source| LoadError::Undecodable { offset: r.offset(), source })?;
-        while self.load_node(r)? {}
+        let mut nodes = 0_usize;
+        while self.load_node(r)? {
+            nodes += 1;
+            if nodes.is_multiple_of(NODES_PER_WORD) {
+                tell(r.offset());
+            }
+        }
+        tell(r.offset());
         Ok(())
     }
 

@@ -31,6 +31,7 @@ use zabd_zab::{leader, peer};
 use crate::log_writer::{LogQueue, Operation};
 use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
+use crate::probes::{Part, Vitals};
 use crate::quorum::Quorum;
 use crate::quota_log::QuotaLog;
 use crate::roles;
@@ -113,6 +114,8 @@ pub struct Driver {
     quota_log: QuotaLog,
     /// The way to other servers, if there are any.
     quorum: OnceLock<Arc<Quorum>>,
+    /// Where probes look.
+    vitals: Arc<Vitals>,
     /// How much stood in the replica's queue after the last round.
     queued: AtomicUsize,
     /// How often the tree was replaced by another one.
@@ -137,8 +140,10 @@ impl Driver {
         clock: Clock,
         counters: Arc<ServerCounters>,
         registry: Registry,
-    ) -> Self {
-        Self {
+        vitals: &Arc<Vitals>,
+    ) -> Arc<Self> {
+        vitals.note_part(Part::of(&replica));
+        Arc::new(Self {
             inbox: Mutex::default(),
             is_left: AtomicBool::new(false),
             core: Mutex::new(Core {
@@ -155,9 +160,10 @@ impl Driver {
             counters,
             quota_log: QuotaLog::default(),
             quorum: OnceLock::new(),
+            vitals: vitals.clone(),
             queued: AtomicUsize::new(0),
             trees_replaced: AtomicU64::new(0),
-        }
+        })
     }
 
     /// This server has peers from now on; nothing was fed before.
@@ -327,6 +333,7 @@ impl Driver {
             }
         }
         self.queued.store(core.replica.queue_length(), Relaxed);
+        self.vitals.note_part(Part::of(&core.replica));
     }
 
     fn step(&self, core: &mut Core, inputs: impl IntoIterator<Item = Input>) {
@@ -529,7 +536,7 @@ pub(crate) mod tests {
     use zabd_tree::{CheckOptions, TreeOptions};
 
     /// Of a lone server without anything.
-    pub(crate) fn driver() -> Driver {
+    pub(crate) fn driver() -> Arc<Driver> {
         let tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
         let clock = Clock::new();
         let options = ReplicaOptions {
@@ -543,7 +550,8 @@ pub(crate) mod tests {
         };
         let replica = Replica::new(clock.now(), &tree, options);
         let watches = Watches::new(HashSeed::with_seed(1), false);
-        Driver::new(replica, tree, watches, clock, Arc::default(), Registry::new(usize::MAX, usize::MAX))
+        let registry = Registry::new(usize::MAX, usize::MAX);
+        Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default())
     }
 
     fn connect(conn: u64) -> Input {

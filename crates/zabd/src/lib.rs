@@ -15,6 +15,7 @@ mod member;
 mod member_files;
 mod memory;
 mod net;
+mod probes;
 mod quorum;
 mod quota_log;
 mod recover;
@@ -26,6 +27,7 @@ mod start_error;
 mod ticker;
 
 pub use launch::run;
+pub use probes::Progress;
 pub use recover::{Reading, Recovered, recover};
 pub use server::Server;
 pub use start_error::StartError;

@@ -511,7 +511,7 @@ impl LogWriter {
         let (tree, unsaved) = if let Some(newest) = newest {
             replay_behind(&RealDisk, &base.directories, newest, base.limits)?
         } else {
-            let options = Reading { is_member: true, newest_max: 0 };
+            let options = Reading { is_member: true, ..Reading::default() };
             let recovered = recover(&RealDisk, &base.recovery, base.tree_options, base.limits, options)?;
             (recovered.tree, recovered.unsaved)
         };

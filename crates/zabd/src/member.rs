@@ -21,6 +21,7 @@ use zabd_zab::{leader, peer};
 
 use crate::driver::Driver;
 use crate::member_files::{self, MemberFiles};
+use crate::probes::{Pulse, Vitals};
 use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, at_port};
 use crate::repair::forget_when_repaired;
 use crate::snapshotter::Snapshotter;
@@ -189,6 +190,7 @@ impl Member {
         directories: Directories,
         kept: Kept,
         has_lost: bool,
+        vitals: &Arc<Vitals>,
     ) -> std::io::Result<()> {
         if has_lost {
             forget_when_repaired(driver.clone(), directories.clone())?;
@@ -208,9 +210,12 @@ impl Member {
             observer_master_port,
             snapshot_size_factor: self.config.snapshot_size_factor,
         };
-        quorum.run(start, driver.clone(), self.listener, options)?;
-        let driver = driver.clone();
-        std::thread::Builder::new().name("PeerTimer".into()).spawn(move || keep_time(&driver)).map(drop)
+        quorum.run(start, driver.clone(), self.listener, options, vitals.pulse("QuorumPeer"))?;
+        let (driver, pulse) = (driver.clone(), vitals.pulse("PeerTimer"));
+        std::thread::Builder::new()
+            .name("PeerTimer".into())
+            .spawn(move || keep_time(&driver, &pulse))
+            .map(drop)
     }
 }
 
@@ -262,9 +267,10 @@ impl MayBeEmpty {
     }
 }
 
-fn keep_time(driver: &Driver) {
+fn keep_time(driver: &Driver, pulse: &Pulse) {
     driver.feed([Input::Applied]);
     loop {
+        pulse.beat();
         let now_ms = driver.clock.monotonic_ms();
         let due_ms = driver.inspect(Replica::next_peer_timer_ms).unwrap_or(i64::MAX);
         if due_ms <= now_ms {

@@ -19,6 +19,7 @@ use zabd_zab::history::History;
 
 use crate::admin::shown_node_count;
 use crate::net::Summary;
+use crate::probes::Progress;
 
 /// What stood on the disk.
 #[derive(Debug)]
@@ -42,11 +43,13 @@ pub struct Recovered {
 
 /// For whom a directory is read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reading {
+pub struct Reading<'p> {
     /// A member of an ensemble changes nothing that was not agreed on, be it right.
     pub is_member: bool,
     /// How many of the newest transactions are kept.
     pub newest_max: usize,
+    /// Who is told how far it is.
+    pub progress: Option<&'p Progress>,
 }
 
 /// What operators ask about the start, since the last `srst`. Times are in milliseconds.
@@ -70,19 +73,21 @@ pub fn recover<D: Disk>(
     options: &RecoveryOptions,
     tree_options: TreeOptions,
     limits: Limits,
-    reading: Reading,
+    reading: Reading<'_>,
 ) -> Result<Recovered, RecoveryError> {
     let begin = Instant::now();
     let mut figures = StartFigures::default();
     let directories = prepare(disk, options)?;
-    let loaded = load_snapshot(disk, &directories, options.trust_empty, tree_options)?;
+    let nobody = Progress::default();
+    let progress = reading.progress.unwrap_or(&nobody);
+    let loaded = load_snapshot(disk, &directories, options.trust_empty, tree_options, limits, progress)?;
     figures.snapshot_ms.add(begin.elapsed().as_millis() as u64);
     let has_snapshot = loaded.is_some();
     let mut tree = loaded.unwrap_or_else(|| Tree::new(tree_options));
     let replay_begin = Instant::now();
     let mut newest = Newest::behind(tree.last_zxid(), reading.newest_max);
     let Replay { replayed, unsaved, digest_mismatches } =
-        replay(disk, &directories, &mut tree, limits, &mut newest)?;
+        replay(disk, &directories, &mut tree, limits, &mut newest, progress)?;
     // Of a member's peers, most hold the same logs; only where something may be missing below them is this its own fault.
     if reading.is_member && !has_snapshot && digest_mismatches > 0 {
         return Err(RecoveryError::OtherTree { log_dir: directories.logs });
@@ -117,14 +122,28 @@ fn load_snapshot<D: Disk>(
     directories: &Directories,
     trust_empty: bool,
     tree_options: TreeOptions,
+    limits: Limits,
+    progress: &Progress,
 ) -> Result<Option<Tree>, RecoveryError> {
     let candidates = snapshots_to_try(disk, directories, trust_empty)?;
     let mut newest_problem = None;
+    if candidates.is_empty() {
+        progress.begin(log_bytes_behind(disk, directories, Zxid::ZERO, limits));
+    }
     for candidate in &candidates {
         let begin = Instant::now();
+        // What cannot be read is heard of from who reads it.
+        let file_bytes = disk.length(&candidate.path).unwrap_or(0);
+        progress.begin(file_bytes + log_bytes_behind(disk, directories, candidate.zxid, limits));
         let loaded =
             snapshot::load(disk, &candidate.path).map_err(|error| error.to_string()).and_then(|file| {
-                Tree::load(file.body(), candidate.zxid, file.trailer.digest, tree_options)
+                let body = file.body();
+                // A compressed file counts with the bytes that it has on the disk.
+                let mut tell = |read: usize| {
+                    let share = u128::from(file_bytes) * read as u128 / body.len().max(1) as u128;
+                    progress.reach(share as u64);
+                };
+                Tree::load_telling(body, candidate.zxid, file.trailer.digest, tree_options, &mut tell)
                     .map_err(|error| format!("{}: {error}", candidate.path.display()))
             });
         match loaded {
@@ -150,6 +169,11 @@ fn load_snapshot<D: Disk>(
     }
 }
 
+fn log_bytes_behind<D: Disk>(disk: &D, directories: &Directories, zxid: Zxid, limits: Limits) -> u64 {
+    let records = Records::after(disk.clone(), &directories.logs, zxid, limits);
+    records.and_then(|records| records.bytes_ahead()).unwrap_or(0)
+}
+
 /// The tree behind everything that is logged, from the one that the newest snapshot holds.
 pub fn replay_behind<D: Disk>(
     disk: &D,
@@ -158,7 +182,9 @@ pub fn replay_behind<D: Disk>(
     limits: Limits,
 ) -> Result<(Tree, AppendedSinceRoll), RecoveryError> {
     let mut nothing = Newest::behind(tree.last_zxid(), 0);
-    let Replay { replayed, unsaved, .. } = replay(disk, directories, &mut tree, limits, &mut nothing)?;
+    let nobody = Progress::default();
+    let Replay { replayed, unsaved, .. } =
+        replay(disk, directories, &mut tree, limits, &mut nothing, &nobody)?;
     tracing::info!(
         "Took a snapshot with {} znodes from the leader, and {replayed} transactions from the log behind it, up to zxid {}",
         shown_node_count(tree.node_count()),
@@ -182,6 +208,7 @@ fn replay<D: Disk>(
     tree: &mut Tree,
     limits: Limits,
     newest: &mut Newest,
+    progress: &Progress,
 ) -> Result<Replay, RecoveryError> {
     let mut records = Records::after(disk.clone(), &directories.logs, tree.last_zxid(), limits)?;
     let mut replayed = 0;
@@ -199,6 +226,7 @@ fn replay<D: Disk>(
         let outcome = tree.replay(&entry);
         replayed += u64::from(!outcome.skipped);
         unsaved.add(position.entry);
+        progress.advance(position.frame_bytes());
         newest.add(position.zxid, position.entry);
         if let Some(mismatch) = outcome.digest_mismatch {
             digest_mismatches += 1;
@@ -353,7 +381,7 @@ mod tests {
         log.append(zxid, &record).unwrap();
         log.sync().unwrap();
         let again = |is_member| {
-            let reading = Reading { is_member, newest_max: 0 };
+            let reading = Reading { is_member, ..Reading::default() };
             recover(&disk, &options(), TREE, Limits::default(), reading)
         };
         assert_eq!(again(false).unwrap().figures.digest_mismatches, 1);

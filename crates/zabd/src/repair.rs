@@ -35,7 +35,7 @@ pub fn recover_member(
     options: &RecoveryOptions,
     tree_options: TreeOptions,
     limits: Limits,
-    reading: Reading,
+    reading: Reading<'_>,
     others_are_a_quorum: bool,
 ) -> Result<MemberStart, RecoveryError> {
     let directories = Directories::of(options);

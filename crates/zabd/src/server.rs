@@ -36,6 +36,7 @@ use crate::net::{
     Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, Registry,
     RequestThrottle, RequestThrottleOptions, ServerCounters, Service, ThrottleOptions,
 };
+use crate::probes::{self, Vitals};
 use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::repair::{MemberStart, recover_member};
 use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
@@ -99,6 +100,7 @@ impl StopSignal {
 pub struct Server {
     address: SocketAddr,
     driver: Arc<Driver>,
+    vitals: Arc<Vitals>,
     stop: Arc<StopSignal>,
     /// Nobody else may write to the directories while this server lives.
     _held: Arc<Held>,
@@ -108,6 +110,7 @@ impl Server {
     /// Recovers, listens, and serves in threads of its own.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let began = Instant::now();
+        let vitals = answer_probes(&config)?;
         let counters = Arc::new(ServerCounters::default());
         let (acceptor, member) = open_ports(&config, &counters)?;
         let clock = Clock::new();
@@ -118,17 +121,14 @@ impl Server {
         let held = hold(&recovery).map_err(blamed)?;
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
         let MemberStart { recovered, has_lost } =
-            read_directories(&config, member.as_ref(), &recovery, tree_options, limits)?;
+            read_directories(&config, member.as_ref(), &recovery, tree_options, limits, &vitals)?;
         let unsaved = recovered.unsaved;
         let Recovered { tree, directories, needs_snapshot, is_empty, figures: start_figures, newest, .. } =
             recovered;
         let initialize = initialize_files(&RealDisk, &recovery);
         let may_be_empty = MayBeEmpty::new(config.db_autocreate, !initialize.is_empty());
         if member.is_none() && is_empty && may_be_empty == MayBeEmpty::No {
-            return Err(blamed(RecoveryError::Empty {
-                snapshot_dir: directories.snapshots,
-                initialize: config.data_dir.join(INITIALIZE),
-            }));
+            return Err(blamed(no_data(&config, directories.snapshots)));
         }
 
         let last = tree.last_zxid();
@@ -145,7 +145,7 @@ impl Server {
         }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
         let registry = Registry::new(config.unsent_bytes_max, config.incomplete_bytes_max);
-        let driver = Arc::new(Driver::new(replica, tree, watches, clock, counters.clone(), registry));
+        let driver = Driver::new(replica, tree, watches, clock, counters.clone(), registry, &vitals);
 
         let target = snapshot_target(&config, &directories);
         let snapshot_figures = Arc::new(SnapshotFigures::default());
@@ -168,9 +168,10 @@ impl Server {
         };
         spawn_log_writer(writer, stop.clone())?;
         if let Some(member) = member {
-            member.run(&driver, snapshotter, directories.clone(), Kept { limits, tree_options }, has_lost)?;
+            let kept = Kept { limits, tree_options };
+            member.run(&driver, snapshotter, directories.clone(), kept, has_lost, &vitals)?;
         }
-        spawn_ticker(&config, driver.clone(), counters.clone())?;
+        spawn_ticker(&config, driver.clone(), counters.clone(), &vitals)?;
         spawn_purge(&config, directories.clone())?;
 
         let config = Arc::new(config);
@@ -202,9 +203,10 @@ impl Server {
             request_throttle,
         });
         let address = *acceptor.address().lock();
-        spawn_io_threads(acceptor, &service)?;
+        spawn_io_threads(acceptor, &service, &vitals)?;
+        vitals.note_started();
         tell_started(&driver, address, began.elapsed());
-        Ok(Self { address, driver, stop, _held: Arc::new(held) })
+        Ok(Self { address, driver, vitals, stop, _held: Arc::new(held) })
     }
 
     /// Where clients are served.
@@ -231,6 +233,7 @@ impl Server {
 
     /// Asks the server to end.
     pub fn stop(&self) {
+        self.vitals.note_stopping();
         member::hand_over(&self.driver);
         self.stop.set(Stopped::OnRequest);
     }
@@ -257,6 +260,17 @@ fn tell_started(driver: &Driver, address: SocketAddr, took: Duration) {
     } else {
         tracing::info!("Serving clients on {address} after {took_ms}ms");
     }
+}
+
+/// Before all else: whoever waits for a start wants to know how far it is.
+fn answer_probes(config: &Config) -> Result<Arc<Vitals>, StartError> {
+    let vitals = Arc::new(Vitals::default());
+    let listener =
+        probes::Listener::open(&config.probes).map_err(|error| StartError::probes(config, &error))?;
+    if let Some(listener) = listener {
+        listener.run(vitals.clone())?;
+    }
+    Ok(vitals)
 }
 
 /// The ports first: whoever starts a second server by mistake must not touch its files.
@@ -297,20 +311,25 @@ fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, S
     bound.map_err(|error| StartError::listen(config, &error))
 }
 
+fn no_data(config: &Config, snapshot_dir: PathBuf) -> RecoveryError {
+    RecoveryError::Empty { snapshot_dir, initialize: config.data_dir.join(INITIALIZE) }
+}
+
 fn read_directories(
     config: &Config,
     member: Option<&Member>,
     recovery: &RecoveryOptions,
     tree_options: TreeOptions,
     limits: Limits,
+    vitals: &Vitals,
 ) -> Result<MemberStart, StartError> {
     let blamed = |error| StartError::recovery(config, error);
+    let reading = Reading { progress: Some(&vitals.progress), ..Reading::default() };
     let Some(member) = member else {
-        let recovered =
-            recover(&RealDisk, recovery, tree_options, limits, Reading::default()).map_err(blamed)?;
+        let recovered = recover(&RealDisk, recovery, tree_options, limits, reading).map_err(blamed)?;
         return Ok(MemberStart { recovered, has_lost: false });
     };
-    let reading = Reading { is_member: true, newest_max: NEWEST_KEPT };
+    let reading = Reading { is_member: true, newest_max: NEWEST_KEPT, ..reading };
     let mut start = recover_member(recovery, tree_options, limits, reading, member.others_are_a_quorum())
         .map_err(|error| if error.is_damage() { StartError::Irreparable(error) } else { blamed(error) })?;
     if start.recovered.is_empty {
@@ -539,14 +558,20 @@ fn spawn_log_writer(writer: LogWriter, stop: Arc<StopSignal>) -> std::io::Result
     })
 }
 
-fn spawn_ticker(config: &Config, driver: Arc<Driver>, counters: Arc<ServerCounters>) -> std::io::Result<()> {
+fn spawn_ticker(
+    config: &Config,
+    driver: Arc<Driver>,
+    counters: Arc<ServerCounters>,
+    vitals: &Arc<Vitals>,
+) -> std::io::Result<()> {
     let options = TickerOptions {
         sessionless_timeout_ms: i64::from(config.sessionless_timeout_ms),
         reap_interval_ms: i64::from(config.container.check_interval_ms),
         reaped_per_minute_max: i64::from(config.container.max_per_minute),
         never_used_interval_ms: config.container.max_never_used_interval_ms.map_or(0, |ms| ms as i64),
     };
-    spawn("SessionTracker", move || Ticker { driver, counters, options }.run())
+    let pulse = vitals.pulse("SessionTracker");
+    spawn("SessionTracker", move || Ticker { driver, counters, options, pulse }.run())
 }
 
 /// Removes what is not needed any more, at once and then every few hours, if that is configured.
@@ -574,11 +599,12 @@ fn tell_purged(files: &[PathBuf]) {
 /// One I/O thread for two cores: the log, the applying and the kernel's share of every packet need the other
 /// half. Threads that sleep and wake for a few packets each cost more than one that finds many at once: on
 /// two cores, one thread answers 1.35 times the gets and opens 1.3 times the sessions per CPU second of two.
-fn spawn_io_threads(acceptor: Acceptor, service: &Arc<Service>) -> std::io::Result<()> {
+fn spawn_io_threads(acceptor: Acceptor, service: &Arc<Service>, vitals: &Arc<Vitals>) -> std::io::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let count = (cores / 2).max(1);
-    let threads: Vec<_> =
-        (0..count).map(|number| IoThread::start(number, service.clone())).collect::<Result<_, _>>()?;
+    let start =
+        |number| IoThread::start(number, service.clone(), vitals.pulse(&format!("ClientIo-{number}")));
+    let threads: Vec<_> = (0..count).map(start).collect::<Result<_, _>>()?;
     threads[0].accept(acceptor, threads[1..].to_vec());
     Ok(())
 }

@@ -14,6 +14,7 @@ use zabd_storage::snapshot::SnapshotError;
 use crate::launch::with_causes;
 use crate::member::MemberError;
 use crate::net::ListenError;
+use crate::probes::ProbeListenError;
 
 /// See the module's description.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum StartError {
     /// The port cannot be opened.
     #[error("{0}")]
     Listen(ConfigError),
+    /// The port for probes cannot be opened.
+    #[error("{0}")]
+    Probes(ConfigError),
     /// A directory cannot be used.
     #[error("{0}")]
     Directory(ConfigError),
@@ -61,6 +65,7 @@ impl StartError {
             StartError::Member(MemberError::Listen { .. }) => ExitCode::UnableToBindQuorumPort,
             StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
             StartError::Listen(_)
+            | StartError::Probes(_)
             | StartError::Member(_)
             | StartError::Recovery(_)
             | StartError::Irreparable(_)
@@ -98,6 +103,17 @@ impl StartError {
         };
         let problem = format!("cannot be opened on {}: {}", address_text(error.address), error.source);
         StartError::Listen(config.blame(key, &problem, &hint))
+    }
+
+    /// The port for probes cannot be opened.
+    pub fn probes(config: &Config, error: &ProbeListenError) -> Self {
+        let key = match error.source.kind() {
+            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => "zabd.probes.port",
+            _ => "zabd.probes.address",
+        };
+        let problem = format!("cannot be opened on {}: {}", error.address, error.source);
+        let hint = "set another port, or 0 for no probes, and an address of this machine, or none";
+        StartError::Probes(config.blame(key, &problem, hint))
     }
 
     /// Recovery failed; what is wrong with a directory is blamed on the key that names it.
@@ -145,6 +161,7 @@ impl StartError {
         match self {
             StartError::NoAddress(mistake)
             | StartError::Listen(mistake)
+            | StartError::Probes(mistake)
             | StartError::Directory(mistake)
             | StartError::Member(MemberError::Members(mistake)) => Some(mistake),
             _ => None,

@@ -9,6 +9,7 @@ use zabd_replica::{Input, Replica};
 
 use crate::driver::{Driver, wall_ms};
 use crate::net::ServerCounters;
+use crate::probes::Pulse;
 
 /// The longest sleep: how late a change of plan may be noticed.
 const NAP_MAX_MS: i64 = 500;
@@ -35,6 +36,8 @@ pub struct Ticker {
     pub counters: Arc<ServerCounters>,
     /// How often.
     pub options: TickerOptions,
+    /// Says that it ticks.
+    pub pulse: Pulse,
 }
 
 impl Ticker {
@@ -45,6 +48,7 @@ impl Ticker {
         let mut candidates = std::collections::VecDeque::new();
         let mut next_candidate_ms = 0;
         loop {
+            self.pulse.beat();
             let now_ms = self.driver.clock.monotonic_ms();
             let expiry_ms = self.driver.inspect(Replica::next_tick_ms).unwrap_or(i64::MAX);
             if expiry_ms <= now_ms {

@@ -85,14 +85,14 @@ pub(crate) fn relative_path_warning(path: &str) -> Option<String> {
     is_plain.then(|| format!("{path} is relative. Prepend ./ to indicate that you're sure!"))
 }
 
-fn port(raw: &Raw<'_>) -> Result<u16, Problem> {
+pub(super) fn port(raw: &Raw<'_>) -> Result<u16, Problem> {
     let number = raw.key.number(raw.value, i64::MIN, i64::MAX)?;
     u16::try_from(number)
         .map_err(|_| Problem::value("is out of range").hint("a port from 1 to 65535, or 0 for any free one"))
 }
 
 /// A literal address is parsed here; a name stays a name, because what it means may change.
-fn listen_host(raw: &Raw<'_>) -> Result<(ListenHost, Option<String>), Problem> {
+pub(super) fn listen_host(raw: &Raw<'_>) -> Result<(ListenHost, Option<String>), Problem> {
     let text = raw.value.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(raw.value);
     if text.is_empty() {
         let warning = format!("{} is empty, which means the loopback address", raw.key.name);

@@ -8,8 +8,25 @@ use crate::key::{Class, Key, Problem, Raw, Verdict};
 pub(super) const SECTION: Section = Section {
     title: "Operations",
     intro: "Four-letter words, audit, the AdminServer and metrics. The HTTP listeners are not opened by this build; their \
-            keys are accepted, and the start log says so.",
+            keys are accepted, and the start log says so. Probes of a container platform have a listener of their own.",
     keys: &[
+        Key::own("zabd.probes.port", "0", "8086")
+            .class(Class::B)
+            .doc("Port of the probes: `/livez`, `/readyz` and `/startupz` over HTTP, and the gRPC service `grpc.health.v1.Health`; \
+                  0 opens none. docs/kubernetes.md tells what each of them means.")
+            .custom(|d, raw| {
+                d.config.probes.port = Some(super::basic::port(raw)?).filter(|port| *port != 0);
+                Ok(None)
+            }),
+        Key::own("zabd.probes.address", "every interface", "127.0.0.1")
+            .class(Class::B)
+            .needs(&[("zabd.probes.port", "8086")])
+            .doc("Address or host name that `zabd.probes.port` is bound on.")
+            .custom(|d, raw| {
+                let (host, warning) = super::basic::listen_host(raw)?;
+                d.config.probes.address = host;
+                Ok(warning)
+            }),
         Key::prefixed("4lw.commands.whitelist", "srvr", "ruok,stat,mntr")
             .doc(
                 "Four-letter words that are answered, separated by commas, or `*` for all. `srvr` always is.",

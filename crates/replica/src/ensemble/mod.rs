@@ -189,6 +189,16 @@ impl Replica {
             .is_none_or(|ensemble| !matches!(ensemble.serving, Serving::Nobody | Serving::ReadOnly))
     }
 
+    /// Whether this server has a part in a quorum and shows what that agreed on: always, if it is alone.
+    pub fn is_in_step(&self) -> bool {
+        self.ensemble.as_ref().is_none_or(|ensemble| match ensemble.serving {
+            Serving::Leading => true,
+            // What the leader has sent first is replayed, as at a start, and tells no watch of anything.
+            Serving::Learning => ensemble.fuzzy_until <= self.positions.applied,
+            Serving::Nobody | Serving::ReadOnly => false,
+        })
+    }
+
     /// Whether any client is served.
     pub fn serves_clients(&self) -> bool {
         let Some(ensemble) = &self.ensemble else { return true };
@@ -198,8 +208,7 @@ impl Replica {
             Serving::Leading => {
                 self.options.member.leader_serves || ensemble.peer.configuration().members().len() == 1
             }
-            // What the leader has sent first is replayed, as at a start, and tells no watch of anything.
-            Serving::Learning => ensemble.fuzzy_until <= self.positions.applied,
+            Serving::Learning => self.is_in_step(),
             Serving::ReadOnly => true,
         }
     }

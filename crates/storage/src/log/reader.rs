@@ -44,6 +44,13 @@ pub struct Tail {
     pub offset: u64,
 }
 
+impl Position<'_> {
+    /// What the record takes in its file.
+    pub fn frame_bytes(&self) -> u64 {
+        frame_bytes(self.entry.len()) as u64
+    }
+}
+
 #[derive(Debug)]
 struct OpenFile {
     path: PathBuf,

@@ -34,6 +34,7 @@ Usage:
   zabd [-Dkey=value ...] <zoo.cfg>       as ZooKeeper is started
   zabd <port> <datadir> [ticktime] [maxcnxns]
   zabd server [--config zoo.cfg] [--key value ...]
+  zabd check [--live|--ready|--startup]  whether the server on this machine lives, is ready, has started
   zabd ensemble                          three servers on this machine, data in ./data/ensemble
   zabd links DIR                         links in DIR for the names that it also goes by, which do what they say,
                                          such as zookeeper-ready

@@ -1,5 +1,6 @@
 //! From a command line to a running server, and from its end to an exit code.
 
+mod check;
 mod command_line;
 mod first_process;
 mod four_letter;

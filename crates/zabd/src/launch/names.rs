@@ -11,7 +11,7 @@
 
 use std::process::ExitCode;
 
-use super::{four_letter, links, start_zookeeper};
+use super::{check, four_letter, links, start_zookeeper};
 
 /// A program that this one can be.
 pub struct Program {
@@ -44,6 +44,7 @@ pub const PROGRAMS: &[Program] = &[
     Program { names: &["zkSnapShotToolkit.sh"], words: &[], places: &[], run: not_here },
     Program { names: &["zkSnapshotComparer.sh"], words: &[], places: &[], run: not_here },
     Program { names: &["zkSnapshotRecursiveSummaryToolkit.sh"], words: &[], places: &[], run: not_here },
+    Program { names: &[], words: &["check"], places: &[], run: check::run },
     Program { names: &[], words: &["links"], places: &[], run: links::run },
 ];
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::acceptor::{Acceptor, Admission};
 use super::client::Client;
 use super::connection::{Connection, Service};
+use crate::probes::Pulse;
 
 /// The connections of one thread that can go on.
 #[derive(Debug, Default)]
@@ -86,7 +87,7 @@ pub struct IoThread {
 
 impl IoThread {
     /// Starts the thread.
-    pub fn start(number: usize, service: Arc<Service>) -> std::io::Result<Self> {
+    pub fn start(number: usize, service: Arc<Service>, pulse: Pulse) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .thread_name(format!("Operator-{number}"))
             .enable_all()
@@ -94,7 +95,7 @@ impl IoThread {
         let (inbox, jobs) = mpsc::unbounded_channel();
         std::thread::Builder::new()
             .name(format!("ClientIo-{number}"))
-            .spawn(move || runtime.block_on(carry(service, jobs)))?;
+            .spawn(move || runtime.block_on(carry(service, jobs, pulse)))?;
         Ok(Self { inbox })
     }
 
@@ -110,7 +111,8 @@ impl IoThread {
     }
 }
 
-async fn carry(service: Arc<Service>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+async fn carry(service: Arc<Service>, mut jobs: mpsc::UnboundedReceiver<Job>, pulse: Pulse) {
+    tokio::spawn(pulse.beat_for_runtime());
     let ready = Arc::new(ReadyList::default());
     let waking = ready.clone();
     tokio::spawn(async move { waking.run().await });

@@ -46,6 +46,7 @@ use zabd_zab::effect::{DialId, Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
 use crate::driver::Driver;
+use crate::probes::Pulse;
 use crate::snapshotter::{Image, Snapshotter};
 
 use complaints::Complaints;
@@ -275,12 +276,13 @@ impl Quorum {
         driver: Arc<Driver>,
         listener: PeerListener,
         options: QuorumOptions,
+        pulse: Pulse,
     ) -> std::io::Result<()> {
         let shared =
             Shared { driver, quorum: self.clone(), options: Arc::new(options), troubles: Arc::default() };
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime can be made").block_on(serve(shared, listener, start.commands));
+            runtime.expect("a runtime can be made").block_on(serve(shared, listener, start.commands, pulse));
         };
         std::thread::Builder::new().name("QuorumPeer".into()).spawn(work).map(drop)
     }
@@ -387,7 +389,13 @@ impl Quorum {
     }
 }
 
-async fn serve(shared: Shared, listener: PeerListener, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn serve(
+    shared: Shared,
+    listener: PeerListener,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    pulse: Pulse,
+) {
+    tokio::spawn(pulse.beat_for_runtime());
     let mut ports = listener.run(&shared);
     // Whoever dials again has given up the dial before, which may be to an address that answers late.
     let mut dials: BTreeMap<ServerId, AbortHandle> = BTreeMap::new();

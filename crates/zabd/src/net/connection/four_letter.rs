@@ -100,7 +100,7 @@ mod tests {
 
     /// One thread that carries all connections.
     fn serve(four_letter: Arc<dyn FourLetterAnswers>) -> SocketAddr {
-        let driver = Arc::new(driver());
+        let driver = driver();
         let options = ConnectionOptions {
             frame_bytes_max: 1 << 20,
             auth: zabd_replica::auth::AuthOptions::default(),
@@ -127,7 +127,9 @@ mod tests {
         };
         let acceptor = Acceptor::bind(listen, Arc::default()).unwrap();
         let address = *acceptor.address().lock();
-        IoThread::start(0, service).unwrap().accept(acceptor, Vec::new());
+        IoThread::start(0, service, Arc::new(crate::probes::Vitals::default()).pulse("ClientIo-0"))
+            .unwrap()
+            .accept(acceptor, Vec::new());
         address
     }
 

@@ -1,0 +1,128 @@
+//! Probes over HTTP: `/livez`, `/readyz`, `/startupz`, in the shape that Kubernetes' own components have.
+//!
+//! 200 with `ok`, or 503 with what each check found; `?verbose` shows that in both cases. HTTP/1.1 and HTTP/2 are the same
+//! here. What is not a probe goes to the gRPC service if it asks for that.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
+use tonic_health::pb::health_server::HealthServer;
+
+use super::health::Health;
+use super::verdict::Question;
+use super::vitals::Vitals;
+
+/// The longest message of the gRPC protocol that is read; a service's name is one word.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Answers everything that comes on the port.
+#[derive(Clone)]
+pub struct Answers {
+    vitals: Arc<Vitals>,
+    health: HealthServer<Health>,
+}
+
+impl Answers {
+    /// Answers that are read off `vitals`.
+    pub fn new(vitals: Arc<Vitals>) -> Self {
+        let health =
+            HealthServer::new(Health::new(vitals.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Self { vitals, health }
+    }
+
+    /// One answer.
+    pub async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let is_grpc = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        if is_grpc {
+            return self.health.call(request).await;
+        }
+        Ok(answer(&self.vitals, request.method(), request.uri().path(), request.uri().query()))
+    }
+}
+
+fn answer(vitals: &Vitals, method: &Method, path: &str, query: Option<&str>) -> Response<Body> {
+    let asked = Question::ALL.into_iter().find(|question| path.strip_prefix('/') == Some(question.name()));
+    let Some(question) = asked else {
+        return text(StatusCode::NOT_FOUND, "Here are /livez, /readyz and /startupz\n".to_owned());
+    };
+    if method != Method::GET && method != Method::HEAD {
+        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD\n".to_owned());
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    match question.answer(vitals) {
+        (true, details) => text(StatusCode::OK, if is_verbose(query) { details } else { "ok".to_owned() }),
+        (false, details) => text(StatusCode::SERVICE_UNAVAILABLE, details),
+    }
+}
+
+/// `?verbose` with any value or none, as in Kubernetes.
+fn is_verbose(query: Option<&str>) -> bool {
+    let mut words =
+        query.unwrap_or_default().split('&').map(|word| word.split('=').next().unwrap_or_default());
+    words.any(|name| name == "verbose")
+}
+
+fn text(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::new(http_body_util::Full::new(Bytes::from(text))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(method: &Method, path: &str) -> u16 {
+        let vitals = Vitals::default();
+        vitals.note_started();
+        answer(&vitals, method, path, None).status().as_u16()
+    }
+
+    #[test]
+    fn paths_and_methods_are_looked_at() {
+        for (method, path, expected) in [
+            (Method::GET, "/livez", 200),
+            (Method::HEAD, "/readyz", 200),
+            (Method::GET, "/startupz", 200),
+            (Method::POST, "/livez", 405),
+            (Method::GET, "/livez/", 404),
+            (Method::GET, "/", 404),
+            (Method::GET, "livez", 404),
+        ] {
+            assert_eq!(status(&method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_is_503() {
+        let response = answer(&Vitals::default(), &Method::GET, "/startupz", None);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn verbose_is_a_word_of_the_query() {
+        for (query, expected) in [
+            (None, false),
+            (Some(""), false),
+            (Some("verbose"), true),
+            (Some("verbose=1"), true),
+            (Some("a=b&verbose"), true),
+            (Some("verbosely"), false),
+        ] {
+            assert_eq!(is_verbose(query), expected, "{query:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The probes' port, and the thread behind it.
+//!
+//! Whoever reaches the port may open connections and say nothing, so there is a bound, and the newest connection is served: the
+//! oldest makes room for it. A probe is a connection of its own that lasts milliseconds, so none is ever the oldest of so many.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use zabd_config::{ListenHost, ProbesConfig};
+
+use super::http::Answers;
+use super::vitals::Vitals;
+
+/// How many connections there are at most.
+const CONNECTIONS_MAX: usize = 64;
+/// How many requests of one HTTP/2 connection are open at a time.
+const STREAMS_MAX: u32 = 16;
+/// How long the head of a request may be.
+const HEAD_BYTES_MAX: usize = 8192;
+/// How long it may take to come.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+/// When an HTTP/2 connection that is silent is asked whether there is still somebody.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// How often the probes' clock is set. See [`Vitals`].
+const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long nobody is accepted when that has failed.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// The port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for probes")]
+pub struct ProbeListenError {
+    /// Where.
+    pub address: String,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// An open port that nobody answers on yet.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Opens the port, if one is configured.
+    pub fn open(config: &ProbesConfig) -> Result<Option<Self>, ProbeListenError> {
+        let Some(port) = config.port else { return Ok(None) };
+        let failed = |source| ProbeListenError { address: format!("{}:{port}", config.address), source };
+        let listener = bind(&config.address, port).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Some(Self { listener, address }))
+    }
+
+    /// Answers, in a thread of its own, for as long as the process lives.
+    pub fn run(self, vitals: Arc<Vitals>) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        tracing::info!(
+            "Answering probes on {}: /livez, /readyz, /startupz and grpc.health.v1.Health",
+            self.address
+        );
+        vitals.watch();
+        let work = move || {
+            runtime.block_on(async {
+                tokio::spawn(keep_time(vitals.clone()));
+                match tokio::net::TcpListener::from_std(self.listener) {
+                    Ok(listener) => accept(listener, &Answers::new(vitals)).await,
+                    Err(error) => tracing::error!("Probes are not answered: {error}"),
+                }
+            });
+        };
+        std::thread::Builder::new().name("Probes".into()).spawn(work).map(drop)
+    }
+}
+
+fn bind(host: &ListenHost, port: u16) -> std::io::Result<TcpListener> {
+    match host {
+        // All of IPv6 includes all of IPv4, where there is IPv6.
+        ListenHost::Any => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
+            Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+            }
+            bound => bound,
+        },
+        ListenHost::Address(ip) => TcpListener::bind((*ip, port)),
+        ListenHost::Name(name) => {
+            let found: Vec<SocketAddr> = (name.as_str(), port).to_socket_addrs()?.collect();
+            TcpListener::bind(&found[..])
+        }
+    }
+}
+
+/// The clock stands still while this thread does.
+async fn keep_time(vitals: Arc<Vitals>) {
+    let mut before = Instant::now();
+    loop {
+        tokio::time::sleep(CLOCK_INTERVAL).await;
+        let now = Instant::now();
+        vitals.pass((now - before).min(2 * CLOCK_INTERVAL));
+        before = now;
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, answers: &Answers) {
+    let mut connections: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                connections.retain(|connection| !connection.is_finished());
+                if connections.len() == CONNECTIONS_MAX {
+                    connections.pop_front().iter().for_each(AbortHandle::abort);
+                }
+                connections.push_back(tokio::spawn(serve(socket, answers.clone())).abort_handle());
+            }
+            // Out of descriptors, mostly: connections stay in the backlog until some are free.
+            Err(error) => {
+                tracing::debug!("Cannot accept a connection for probes: {error}");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn serve(socket: TcpStream, answers: Answers) {
+    let _ = socket.set_nodelay(true);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32);
+    let service = service_fn(move |request| answers.clone().answer(request));
+    if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
+        tracing::debug!("A connection for probes ended: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    fn started() -> (SocketAddr, Arc<Vitals>) {
+        let config = ProbesConfig { port: Some(0), address: ListenHost::Address([127, 0, 0, 1].into()) };
+        let listener = Listener::open(&config).unwrap().expect("a port is configured");
+        let (address, vitals) = (listener.address, Arc::new(Vitals::default()));
+        listener.run(vitals.clone()).unwrap();
+        (address, vitals)
+    }
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn probes_are_answered_before_anything_has_begun() {
+        let (address, vitals) = started();
+        assert!(get(address, "/livez").starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+        vitals.note_started();
+        assert!(get(address, "/readyz?verbose").ends_with("\r\n\r\n[+]start ok: 0 bytes replayed\n[+]loops ok: 0 turn\n[+]serving ok: standalone\n[+]staying ok: not asked to end\nreadyz check passed\n"));
+    }
+
+    /// Whoever holds connections open keeps no probe from being answered.
+    #[test]
+    fn silent_connections_make_room() {
+        let (address, _) = started();
+        let mut silent: Vec<_> =
+            (0..CONNECTIONS_MAX + 3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        assert!(get(address, "/livez").starts_with("HTTP/1.1 200 OK\r\n"));
+        // The oldest is closed, long before its time is up.
+        assert_eq!(silent[0].read(&mut [0]).unwrap_or(0), 0);
+    }
+}
