@@ -8,6 +8,7 @@ import pytest
 from . import members
 
 LOST = "lost-data"
+PARTIAL = "partial-data"
 SECONDS_MAX = 30
 
 
@@ -125,6 +126,37 @@ def test_what_it_acknowledged_is_not_outvoted(tmp_path):
         for number in (2, 3):
             ensemble.members[number].await_serving()
         await_no_marker(ensemble.members[2])
+        ensemble.assert_equal_trees()
+        assert "/acknowledged-by-two" in paths(ensemble.trees()[3])
+
+
+def test_a_part_of_what_a_leader_sent_to_an_empty_member_outvotes_nobody(tmp_path):
+    """Two of three acknowledged a write. One of them lost its disk, and was killed while the other brought it into step: as far
+    as the third one, who never heard of the write."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        ensemble.members[3].kill()
+        ensemble.leader()
+        write(ensemble, 1, "/acknowledged-by-two")
+        for number in (1, 2):
+            ensemble.members[number].kill()
+        part, short = (ensemble.members[number] for number in (2, 3))
+        shutil.rmtree(part.data_dir / "version-2")
+        shutil.copytree(short.data_dir / "version-2", part.data_dir / "version-2")
+        marker = part.data_dir / "version-2" / PARTIAL
+        marker.touch()
+        for server in (part, short):
+            server.start(wait=False)
+        deadline = time.monotonic() + SECONDS_MAX
+        while "This server is empty and does not count" not in part.log_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert [ensemble.mode(number) for number in (2, 3)] == [None, None]
+        ensemble.members[1].start()
+        for server in (part, short):
+            server.await_serving()
+        assert not marker.exists()
         ensemble.assert_equal_trees()
         assert "/acknowledged-by-two" in paths(ensemble.trees()[3])
 

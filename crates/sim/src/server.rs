@@ -111,7 +111,9 @@ impl Durable {
         match what {
             effect::Durable::Accepted(epoch) => self.accepted = *epoch,
             effect::Durable::Current(epoch) => self.current = *epoch,
-            effect::Durable::Configuration(_) | effect::Durable::NextConfiguration(_) => (),
+            effect::Durable::Configuration(_)
+            | effect::Durable::NextConfiguration(_)
+            | effect::Durable::Partial(_) => (),
         }
     }
 
@@ -211,14 +213,14 @@ impl Server {
         let (store, found) = Store::start(self.disk.clone(), kept)?;
         self.durable.assert_found(self.id, &found);
         truth.assert_found(self.id.0 as usize, &found.tree, &found.history);
-        let Found { tree, history, epochs, logged, has_lost } = found;
+        let Found { tree, history, epochs, logged, has_lost, is_partial } = found;
         // What was set aside is not the base any more.
         if has_lost {
             self.covered.clear();
         }
         let covered =
             self.covered.iter().copied().filter(|zxid| *zxid <= tree.last_zxid()).collect::<Vec<_>>();
-        let is_empty = tree.last_zxid() == Zxid::ZERO && epochs.current.0 == 0;
+        let is_empty = is_partial || tree.last_zxid() == Zxid::ZERO && epochs.current.0 == 0;
         let start = peer::Start {
             me: self.id,
             timing: TIMING,
@@ -238,6 +240,7 @@ impl Server {
                 true => election::Standing::Empty,
                 false => election::Standing::Voter,
             },
+            is_partial,
         };
         let options = options(self.id, self.life, reconfig);
         let replica = Replica::new(now, &tree, options).in_ensemble(&tree, start);

@@ -55,6 +55,8 @@ pub struct Found {
     pub logged: Vec<Zxid>,
     /// There was more, which was damaged, and is not fetched yet.
     pub has_lost: bool,
+    /// It is only a part of what a leader was sending.
+    pub is_partial: bool,
 }
 
 /// Why a disk operation failed.
@@ -143,6 +145,7 @@ impl Store {
         };
         let (tree, history, logged) = recovered;
         let has_lost = damage::remembers_loss(&disk, &directories);
+        let is_partial = damage::is_partial(&disk, &directories);
         let last = tree.last_zxid();
         let epochs = rebase::settle_epochs(&disk, &directories.snapshots, last)?;
         let log = Log::new(disk.clone(), &directories.logs, last, options());
@@ -154,7 +157,7 @@ impl Store {
                 store.go_on_with_snapshot(&mut empty)?;
             }
         }
-        Ok((store, Found { tree, history, epochs, logged, has_lost }))
+        Ok((store, Found { tree, history, epochs, logged, has_lost, is_partial }))
     }
 
     /// What was lost is durable again.
@@ -183,6 +186,9 @@ impl Store {
             Durable::Accepted(epoch) => (EpochFile::Accepted, *epoch),
             Durable::Current(epoch) => (EpochFile::Current, *epoch),
             Durable::Configuration(_) | Durable::NextConfiguration(_) => return Ok(()),
+            Durable::Partial(is_partial) => {
+                return Ok(damage::set_partial(&self.disk, &self.directories, *is_partial)?);
+            }
         };
         let number = u32::try_from(epoch.0).expect("epochs are small");
         Ok(epochs::write(&self.disk, &self.directories.snapshots, file, number)?)

@@ -27,6 +27,9 @@ use zabd_mutation::{Mutation, is_on};
 /// The file beside the snapshots that says that something was lost.
 pub const LOST: &str = "lost-data";
 
+/// The file beside the snapshots that says that what is there is a part of what a leader was sending to an empty server.
+pub const PARTIAL: &str = "partial-data";
+
 /// Where damaged files go, with a number behind it.
 const DAMAGED: &str = "damaged";
 
@@ -72,6 +75,27 @@ pub fn forget_loss<D: Disk>(disk: &D, directories: &Directories) -> Result<(), R
     let marker = marker(directories);
     disk.remove(&marker).map_err(directory_error("remove", &marker))?;
     disk.sync_dir(&directories.snapshots).map_err(directory_error("write to", &directories.snapshots))
+}
+
+/// Whether what is there is only a part of a history. A server that was empty may have had something once; until it has all
+/// of a leader's history, what it has of it is no more to vote with than nothing.
+pub fn is_partial<D: Disk>(disk: &D, directories: &Directories) -> bool {
+    disk.length(&directories.snapshots.join(PARTIAL)).is_ok()
+}
+
+/// Says so, or that it is whole.
+pub fn set_partial<D: Disk>(
+    disk: &D,
+    directories: &Directories,
+    is_partial: bool,
+) -> Result<(), RecoveryError> {
+    let (dir, marker) = (&directories.snapshots, directories.snapshots.join(PARTIAL));
+    if is_partial {
+        let why = "a leader has not sent all of its history yet\n";
+        return write_durably(disk, &marker, why).map_err(directory_error("write", &marker));
+    }
+    disk.remove(&marker).map_err(directory_error("remove", &marker))?;
+    disk.sync_dir(dir).map_err(directory_error("write to", dir))
 }
 
 fn write_durably<D: Disk>(disk: &D, path: &Path, text: &str) -> io::Result<()> {
@@ -144,6 +168,18 @@ mod tests {
         assert_eq!(&*disk.read(Path::new("/log/damaged-1/log.6")).unwrap(), b"/log/log.6");
         forget_loss(&disk, &directories()).unwrap();
         assert!(!remembers_loss(&disk, &directories()));
+    }
+
+    #[test]
+    fn a_part_is_remembered_until_it_is_whole() {
+        let disk = with_files();
+        assert!(!is_partial(&disk, &directories()));
+        for _ in 0..2 {
+            set_partial(&disk, &directories(), true).unwrap();
+        }
+        assert!(is_partial(&disk.after(Crash::LosesUnsynced), &directories()));
+        set_partial(&disk, &directories(), false).unwrap();
+        assert!(!is_partial(&disk.after(Crash::LosesUnsynced), &directories()));
     }
 
     #[test]

@@ -94,6 +94,9 @@ pub enum Durable {
     NextConfiguration(Box<Configuration>),
     /// The configuration that holds.
     Configuration(Box<Configuration>),
+    /// Whether what follows in the log, or is there, is only a part of what a leader sends to a server that had nothing to
+    /// testify to. Such a server has no voice after a crash, either.
+    Partial(bool),
 }
 
 /// Why a role ends.

@@ -53,6 +53,8 @@ impl Follower {
             reconfig: true,
             history,
             vouches: true,
+            begins_anew: false,
+            is_partial: false,
             needs_snapshot: false,
             masters: Vec::new(),
             dial: DialId(1),

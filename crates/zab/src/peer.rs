@@ -79,6 +79,8 @@ pub struct Start {
     pub history: History,
     /// What that is worth.
     pub standing: Standing,
+    /// Whether it is only a part of what a leader was sending; see [`Durable::Partial`].
+    pub is_partial: bool,
     /// Whether followers have a port for observers (`observerMasterPort`).
     pub observer_masters: bool,
     /// What only tests ask for.
@@ -209,6 +211,7 @@ pub struct Peer {
     configuration: Configuration,
     next: Option<Configuration>,
     standing: Standing,
+    is_partial: bool,
     needs_snapshot: bool,
     observer_masters: bool,
     testing: Testing,
@@ -250,6 +253,7 @@ impl Peer {
             configuration: start.configuration,
             next: start.next,
             standing: start.standing,
+            is_partial: start.is_partial,
             needs_snapshot: false,
             observer_masters: start.observer_masters,
             testing: start.testing,
@@ -452,7 +456,7 @@ impl Peer {
         match &what {
             Durable::Accepted(epoch) => self.accepted = *epoch,
             Durable::Current(epoch) => self.current = *epoch,
-            Durable::Configuration(_) | Durable::NextConfiguration(_) => (),
+            Durable::Configuration(_) | Durable::NextConfiguration(_) | Durable::Partial(_) => (),
         }
         match &mut self.state {
             State::Leading(leader) => leader.step(now, leader::Input::Persisted(what), out),
@@ -625,11 +629,14 @@ impl Peer {
     fn note(&mut self, now: Instant, place: usize, out: &mut Effects) {
         match &out.list[place] {
             Effect::Serve { epoch, .. } => {
+                let epoch = *epoch;
                 // Whatever it came with, it now has what its leader has.
                 self.standing = Standing::Voter;
+                if self.is_partial {
+                    out.push(Effect::Persist(Durable::Partial(false)));
+                }
                 self.needs_snapshot = false;
                 self.rejections = 0;
-                let epoch = *epoch;
                 self.answers.iter_mut().for_each(|answers| answers.establish(epoch));
             }
             Effect::Persist(Durable::Configuration(configuration)) => {
@@ -638,6 +645,7 @@ impl Peer {
                     self.hold(now, *configuration);
                 }
             }
+            Effect::Persist(Durable::Partial(is_partial)) => self.is_partial = *is_partial,
             Effect::Persist(Durable::NextConfiguration(next)) => {
                 let is_newer = self.configuration.version() < next.version();
                 self.next = is_newer.then(|| (**next).clone());

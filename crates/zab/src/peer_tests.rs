@@ -15,6 +15,11 @@ struct Lone {
 
 impl Lone {
     fn new() -> Self {
+        Self::with(Standing::Voter, Zxid(0x1_0000_0005), false)
+    }
+
+    /// It has this, and that is worth so much.
+    fn with(standing: Standing, last: Zxid, is_partial: bool) -> Self {
         let start = Start {
             me: ServerId(3),
             timing: Timing { tick_ms: 200, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 },
@@ -22,17 +27,18 @@ impl Lone {
             limits: Limits::default(),
             reconfig: false,
             multi_address: false,
-            accepted: Epoch(1),
-            current: Epoch(1),
+            accepted: last.epoch(),
+            current: last.epoch(),
             configuration: Configuration::parse(CONFIG).unwrap(),
             next: None,
-            history: History::new(Zxid(0x1_0000_0005)),
-            standing: Standing::Voter,
+            history: History::new(last),
+            standing,
+            is_partial,
             observer_masters: false,
             testing: Testing::default(),
         };
         let mut lone = Self { peer: Peer::new(start), now: Instant(0), out: Effects::default() };
-        lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
+        lone.step(Input::Settled { last });
         lone.step(Input::Links(links::Input::Dialled { peer: FRIEND, conn: LINK }));
         lone
     }
@@ -61,18 +67,25 @@ impl Lone {
 
     /// What server 1 is told when it says so.
     fn hear(&mut self, vote: &Notification<'_>) -> Vec<(PeerState, ServerId)> {
+        self.hear_over(LINK, vote);
+        self.told().iter().map(|told| (told.state, told.leader)).collect()
+    }
+
+    fn hear_over(&mut self, conn: ConnId, vote: &Notification<'_>) {
         let mut asked = Vec::new();
         vote.encode_frame(&mut asked).unwrap();
-        self.step(Input::Links(links::Input::Written { conn: LINK }));
+        self.step(Input::Links(links::Input::Written { conn }));
         self.out.clear();
-        self.step(Input::Links(links::Input::Frame { conn: LINK, content: Bytes::from(asked).slice(4..) }));
+        self.step(Input::Links(links::Input::Frame { conn, content: Bytes::from(asked).slice(4..) }));
+    }
+
+    /// What others are told.
+    fn told(&self) -> Vec<Notification<'_>> {
         let told = self.out.list.iter().filter_map(|effect| match effect {
             Effect::Link(Output::Write { bytes, .. }) => frame(bytes).unwrap(),
             _ => None,
         });
-        told.map(|(content, _)| Notification::decode(content).unwrap())
-            .map(|told| (told.state, told.leader))
-            .collect()
+        told.map(|(content, _)| Notification::decode(content).unwrap()).collect()
     }
 }
 
@@ -270,4 +283,130 @@ fn who_is_turned_away_again_and_again_rests_in_between() {
         assert!(matches!(lone.peer.state, State::Looking));
     }
     assert_eq!(rests, [50, 100, 200, 400, 800, 1000, 1000]);
+}
+
+/// A connection to server 2 on the election port.
+const OTHER: ConnId = ConnId(8);
+const LEADERS_LAST: Zxid = Zxid(0x1_0000_0005);
+
+impl Lone {
+    /// Both others vote for server 2, and say so twice: the first word may be older than its connection.
+    fn hears_unison(&mut self, round: i64) {
+        for _ in 0..2 {
+            for conn in [LINK, OTHER] {
+                self.hear_over(
+                    conn,
+                    &Notification {
+                        state: PeerState::Looking,
+                        leader: ServerId(2),
+                        zxid: LEADERS_LAST,
+                        round,
+                        epoch: Epoch(1),
+                        version: Notification::VERSION,
+                        config: None,
+                    },
+                );
+            }
+        }
+        self.now = self.now.after_ms(1000);
+        self.step(Input::Timer);
+        assert_eq!(self.peer.state(), PeerState::Following, "it has joined those who have something");
+    }
+
+    fn hears_from_leader(&mut self, link: LinkId, said: &zabd_jute::quorum::FromLeader<'_>) {
+        let mut packet = Vec::new();
+        said.encode(&mut zabd_jute::Writer::new(&mut packet));
+        self.step(Input::Packet { link, packet: packet.into() });
+    }
+
+    /// The first of what server 2 has, as far as nothing more than the disk is needed.
+    fn is_sent(&mut self, dial: u64, epoch: i64, counters: std::ops::RangeInclusive<u32>) -> LinkId {
+        use zabd_jute::quorum::FromLeader;
+        let link = LinkId(dial);
+        self.step(Input::Connected { dial: DialId(dial), link });
+        self.hears_from_leader(
+            link,
+            &FromLeader::LeaderInfo { epoch: Epoch(epoch), protocol_version: 0x10000 },
+        );
+        self.step(Input::Persisted(Durable::Accepted(Epoch(epoch))));
+        self.hears_from_leader(link, &FromLeader::Diff { zxid: LEADERS_LAST });
+        self.out.clear();
+        for counter in counters {
+            let zxid = Zxid::new(Epoch(1), counter);
+            self.hears_from_leader(link, &FromLeader::Proposal { zxid, txn: b"x" });
+            self.hears_from_leader(link, &FromLeader::Commit { zxid });
+        }
+        link
+    }
+
+    /// What the disk is asked for.
+    fn asked_of_disk(&mut self) -> Vec<String> {
+        let asked = self.out.list.drain(..).filter_map(|effect| match effect {
+            Effect::Persist(what) => Some(format!("{what:?}")),
+            Effect::Append { zxid, .. } => Some(format!("Append({})", zxid.counter())),
+            _ => None,
+        });
+        asked.collect()
+    }
+
+    fn has_written_all(&mut self) {
+        for conn in [LINK, OTHER] {
+            self.step(Input::Links(links::Input::Written { conn }));
+        }
+    }
+
+    fn abstains(&self) -> bool {
+        let told = self.told();
+        assert!(!told.is_empty(), "whoever looks says so");
+        told.iter().all(|told| told.zxid == election::ABSTENTION)
+    }
+}
+
+/// Server 3 may have lost its disk, and with it what only server 2 has now. Half of what server 2 sends is no more to vote with
+/// than nothing: together with server 1, which lacks as much, it would elect a leader that knows nothing of the rest.
+#[test]
+fn who_had_nothing_and_has_a_part_of_what_the_leader_sent_has_no_voice() {
+    let last = Zxid(0x1_0000_0002);
+    let mut lone = Lone::with(Standing::Empty, Zxid::ZERO, false);
+    lone.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
+    lone.hears_unison(1);
+    let link = lone.is_sent(1, 2, 1..=2);
+    assert_eq!(lone.asked_of_disk(), ["Partial(true)", "Current(Epoch(1))", "Append(1)", "Append(2)"]);
+    lone.step(Input::Persisted(Durable::Partial(true)));
+    lone.step(Input::Persisted(Durable::Current(Epoch(1))));
+    lone.step(Input::Synced { upto: last });
+    lone.step(Input::Closed { link });
+    lone.out.clear();
+    lone.has_written_all();
+    lone.step(Input::Settled { last });
+    assert!(lone.abstains(), "it votes with what it was sent");
+
+    let mut restarted = Lone::with(Standing::Empty, last, true);
+    restarted.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
+    restarted.has_written_all();
+    restarted.out.clear();
+    restarted.now = Instant(1000);
+    restarted.step(Input::Timer);
+    assert!(restarted.abstains(), "a start makes a voter of it");
+    restarted.hears_unison(1);
+    let link = restarted.is_sent(1, 2, 3..=5);
+    assert_eq!(restarted.asked_of_disk(), ["Append(3)", "Append(4)", "Append(5)"], "it has the rest of it");
+    restarted.hears_from_leader(
+        link,
+        &zabd_jute::quorum::FromLeader::NewLeader { zxid: Epoch(2).first_zxid(), config: None },
+    );
+    assert_eq!(restarted.asked_of_disk(), ["Current(Epoch(2))", "Partial(false)"]);
+    let acknowledges = |lone: &mut Lone, what| {
+        lone.out.clear();
+        lone.step(Input::Persisted(what));
+        lone.out.list.iter().any(|effect| matches!(effect, Effect::Send { .. }))
+    };
+    assert!(!acknowledges(&mut restarted, Durable::Current(Epoch(2))));
+    assert!(acknowledges(&mut restarted, Durable::Partial(false)));
+    restarted.step(Input::Synced { upto: LEADERS_LAST });
+    restarted.step(Input::Closed { link });
+    restarted.out.clear();
+    restarted.has_written_all();
+    restarted.step(Input::Settled { last: LEADERS_LAST });
+    assert!(!restarted.abstains(), "it has all that the leader had");
 }

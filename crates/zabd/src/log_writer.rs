@@ -23,6 +23,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_replica::Input;
+use zabd_storage::damage;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::epochs::{self, EpochError, EpochFile};
 use zabd_storage::log::{Log, LogError, LogOptions};
@@ -487,10 +488,13 @@ impl LogWriter {
         Ok(())
     }
 
-    fn persist(&mut self, what: &Durable) -> Result<(), EpochError> {
+    fn persist(&mut self, what: &Durable) -> Result<(), WriteError> {
         let (file, epoch) = match what {
             Durable::Accepted(epoch) => (EpochFile::Accepted, *epoch),
             Durable::Current(epoch) => (EpochFile::Current, *epoch),
+            Durable::Partial(is_partial) => {
+                return Ok(damage::set_partial(&RealDisk, &self.base.directories, *is_partial)?);
+            }
             Durable::Configuration(configuration) => {
                 self.members.iter_mut().for_each(|members| members.hold(configuration));
                 return Ok(());
@@ -501,7 +505,7 @@ impl LogWriter {
             }
         };
         let number = u32::try_from(epoch.0).expect("real epochs count leaders");
-        epochs::write(&RealDisk, &self.base.directories.snapshots, file, number)
+        Ok(epochs::write(&RealDisk, &self.base.directories.snapshots, file, number)?)
     }
 
     /// The files have another past: so has the tree, and the log goes on behind it. `newest` is what the newest snapshot

@@ -144,7 +144,13 @@ impl Member {
     /// What agreement starts with, on a recovered directory.
     pub fn start_of(&self, found: Found<'_>) -> Result<peer::Start, MemberError> {
         let epochs = settle_epochs(&RealDisk, found.snapshots, found.last)?;
-        let is_empty = found.last == Zxid::ZERO && epochs.current.0 == 0;
+        if found.is_partial {
+            tracing::warn!(
+                "What is on disk is a part of what a leader was sending to this server, which had nothing: until it has all of \
+                 it, it votes only as an empty server does"
+            );
+        }
+        let is_empty = found.is_partial || found.last == Zxid::ZERO && epochs.current.0 == 0;
         let standing = match (is_empty, found.may_be_empty) {
             _ if found.has_lost => Standing::Lost,
             (false, _) | (true, MayBeEmpty::AsAnOperatorSays) => Standing::Voter,
@@ -174,6 +180,7 @@ impl Member {
             next: self.next.clone().filter(|next| self.configuration.version() < next.version()),
             history: found.newest,
             standing,
+            is_partial: found.is_partial,
             observer_masters: self.config.observer_master_port.is_some(),
             testing: Testing {
                 initial_counter: self.config.initial_counter,
@@ -241,6 +248,8 @@ pub struct Found<'a> {
     pub may_be_empty: MayBeEmpty,
     /// Whether there was more, which is damaged.
     pub has_lost: bool,
+    /// Whether it is only a part of what a leader was sending.
+    pub is_partial: bool,
     /// How long a field may be.
     pub limits: Limits,
 }

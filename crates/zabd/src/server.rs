@@ -18,6 +18,7 @@ use zabd_replica::watches::Watches;
 use zabd_replica::{
     HashSeed, Input, LocalSessions, MemberOptions, ReconfigOptions, Replica, ReplicaOptions, SessionTimeouts,
 };
+use zabd_storage::damage::is_partial;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::{Log, LogOptions};
 use zabd_storage::recovery::{
@@ -138,10 +139,9 @@ impl Server {
         let mut replica = Replica::new(clock.now(), &tree, options);
         if let Some(member) = &member {
             let snapshots = &directories.snapshots;
-            replica = replica.in_ensemble(
-                &tree,
-                member.start_of(Found { snapshots, last, newest, may_be_empty, has_lost, limits })?,
-            );
+            let is_partial = is_partial(&RealDisk, &directories);
+            let found = Found { snapshots, last, newest, may_be_empty, has_lost, is_partial, limits };
+            replica = replica.in_ensemble(&tree, member.start_of(found)?);
         }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
         let registry = Registry::new(config.unsent_bytes_max, config.incomplete_bytes_max);

@@ -68,6 +68,7 @@ impl Member {
             testing: Testing::default(),
             history: History::new(tree.last_zxid()),
             standing: election::Standing::Voter,
+            is_partial: false,
         };
         let now = Now { monotonic_ms: 0, wall_ms: 1_000_000 };
         let mut member = Self {

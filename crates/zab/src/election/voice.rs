@@ -12,6 +12,10 @@
 //!   elect a leader, two empty ones help the one that has data, and one empty one waits with a second one
 //!   until the third is there.
 //!
+//! An empty server that has joined is empty until it has acknowledged all that its leader has: a part of that need not hold
+//! what it once had, and with a part it would outvote those who have the rest. So the part is marked on its disk, before any of
+//! it is there ([`crate::effect::Durable::Partial`]).
+//!
 //! To abstain is to send a vote with zxid −1, which Java ignores as a vote (ZOOKEEPER-261) and answers. It is
 //! sent in round 0, before everybody's first, so that it is answered by all who look for a leader as well.
 //! A server that lost its data says so with round −1: nobody knows what it had, so as long as this is all that
@@ -38,7 +42,7 @@ pub enum Standing {
     /// It has everything that it ever acknowledged, or an operator said that nothing is what it should have
     /// (Java's `initialize` file).
     Voter,
-    /// It has no data at all.
+    /// It has no data at all, or a part of what a leader was sending to it when it had none.
     Empty,
     /// It had data, and what it had was damaged and set aside.
     Lost,

@@ -178,14 +178,30 @@ impl Learner {
             }
             Durable::Current(epoch) if *epoch == self.epoch => {
                 self.adoptions_due -= 1;
-                if self.phase != Phase::Adopting || self.adoptions_due > 0 {
-                    return;
-                }
-                self.phase = Phase::Adopted;
-                self.deadline = now.after_ms(self.timing.sync_ms());
-                self.acknowledge_new_leader(out);
+                self.consider_adopted(now, out);
+            }
+            Durable::Partial(false) => {
+                self.is_partial = false;
+                self.consider_adopted(now, out);
             }
             _ => (),
+        }
+    }
+
+    fn consider_adopted(&mut self, now: Instant, out: &mut Effects) {
+        if self.phase != Phase::Adopting || self.adoptions_due > 0 || self.is_partial {
+            return;
+        }
+        self.phase = Phase::Adopted;
+        self.deadline = now.after_ms(self.timing.sync_ms());
+        self.acknowledge_new_leader(out);
+    }
+
+    /// Something of a leader's history is about to be written where there was nothing.
+    pub(super) fn mark_partial(&mut self, out: &mut Effects) {
+        if self.begins_anew && !self.is_partial && self.phase < Phase::Adopting {
+            self.is_partial = true;
+            out.push(Effect::Persist(Durable::Partial(true)));
         }
     }
 
@@ -206,6 +222,7 @@ impl Learner {
         }
         let base = self.base;
         self.rebase(base, out);
+        self.mark_partial(out);
         out.push(Effect::Adopt { zxid: base, epoch: self.epoch });
         // The image brings its epoch along: it is written before the image has its name.
         self.current = self.current.max(base.epoch());
@@ -307,6 +324,9 @@ impl Learner {
         }
         self.phase = Phase::Adopting;
         self.write_current(self.epoch, out);
+        if self.is_partial {
+            out.push(Effect::Persist(Durable::Partial(false)));
+        }
         if is_on(Mutation::NewLeaderAckedEarly) {
             self.phase = Phase::Adopted;
             self.acknowledge_new_leader(out);

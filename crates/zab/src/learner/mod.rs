@@ -12,6 +12,9 @@
 //!   proposal is (a Java leader that hears it the other way round never counts it);
 //! - a record before its acknowledgement.
 //!
+//! Who begins with nothing has no more than that until NEWLEADER: that it has only a part is on disk before any of it, and
+//! taken back behind `currentEpoch`.
+//!
 //! The log never runs ahead of `currentEpoch`, since a server of Java does not start on such files: before the
 //! first record of an epoch that is newer than `currentEpoch`, that epoch is written. It claims nothing false:
 //! a log that ends right there *is* the epoch's initial history.
@@ -61,6 +64,10 @@ pub struct Start {
     pub history: History,
     /// Whether it vouches for that history; a server that lost a part of it does not.
     pub vouches: bool,
+    /// Whether it had nothing to testify to when it began to look for a leader: what it gets is none before it has all of it.
+    pub begins_anew: bool,
+    /// Whether the disk says of what is there that it is only a part, see [`Durable::Partial`].
+    pub is_partial: bool,
     /// Whether it needs the leader's whole state, since it could not be cut to a part of its own.
     pub needs_snapshot: bool,
     /// Followers that an observer asks before it asks the leader, in this order.
@@ -161,6 +168,8 @@ pub struct Learner {
     limits: Limits,
     reconfig: bool,
     vouches: bool,
+    begins_anew: bool,
+    is_partial: bool,
     needs_snapshot: bool,
     masters: Vec<ServerId>,
     testing: Testing,
@@ -221,6 +230,8 @@ impl Learner {
             limits: start.limits,
             reconfig: start.reconfig,
             vouches: start.vouches,
+            begins_anew: start.begins_anew,
+            is_partial: start.is_partial,
             needs_snapshot: start.needs_snapshot,
             asks_masters: !start.masters.is_empty(),
             masters_until: now.after_ms(start.timing.sync_ms()),
@@ -428,6 +439,7 @@ impl Learner {
 
     /// The next record goes to the log, behind the epoch that it needs.
     fn log(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
+        self.mark_partial(out);
         if self.current < zxid.epoch() && !is_on(Mutation::EpochWrittenLate) {
             self.write_current(zxid.epoch(), out);
         }

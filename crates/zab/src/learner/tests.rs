@@ -43,6 +43,8 @@ impl Stage {
             reconfig: true,
             history: History::new(Zxid::ZERO),
             vouches: true,
+            begins_anew: false,
+            is_partial: false,
             needs_snapshot: false,
             masters,
             dial: DialId(1),

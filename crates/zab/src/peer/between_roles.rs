@@ -18,8 +18,12 @@ impl Peer {
         let State::Settling(reason) = &self.state else { return };
         let history = self.history.as_ref().expect("no role has the history");
         assert_eq!(history.last(), last, "what is in memory is not what is on disk");
-        // An epoch that it has joined, if only the beginning of one, is something to testify to, as after a start.
-        if self.standing == Standing::Empty && (Epoch::ZERO, Zxid::ZERO) < (self.current, last) {
+        // An epoch that it has joined, if only the beginning of one, is something to testify to, as after a start. A part of
+        // what a leader was sending is not: what this server once had may be in the rest.
+        if self.standing == Standing::Empty
+            && !self.is_partial
+            && (Epoch::ZERO, Zxid::ZERO) < (self.current, last)
+        {
             self.standing = Standing::Voter;
         }
         match *reason {
@@ -125,6 +129,8 @@ impl Peer {
             reconfig: self.reconfig,
             history,
             vouches: has_voice,
+            begins_anew: self.standing != Standing::Voter,
+            is_partial: self.is_partial,
             needs_snapshot: self.needs_snapshot,
             dial: self.next_dial,
             testing: self.testing,

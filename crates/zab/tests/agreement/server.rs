@@ -173,6 +173,8 @@ impl Server {
             reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
             vouches: true,
+            begins_anew: false,
+            is_partial: false,
             needs_snapshot: self.needs_snapshot,
         };
         self.committed = Zxid::ZERO;
@@ -246,6 +248,7 @@ impl Server {
                     Durable::Accepted(epoch) => self.disk.accepted = *epoch,
                     Durable::Current(epoch) => self.disk.current = *epoch,
                     Durable::Configuration(configuration) => self.disk.hold((**configuration).clone()),
+                    Durable::Partial(_) => unreachable!("everybody here vouches for what it has"),
                     Durable::NextConfiguration(next) => {
                         let is_newer = self.disk.configuration().version() < next.version();
                         self.disk.next = is_newer.then(|| (**next).clone());

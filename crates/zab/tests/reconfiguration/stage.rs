@@ -46,6 +46,7 @@ fn durable(what: &Durable) -> String {
     match what {
         Durable::Accepted(epoch) => format!("disk accepted {}", epoch.0),
         Durable::Current(epoch) => format!("disk current {}", epoch.0),
+        Durable::Partial(is_partial) => format!("disk partial {is_partial}"),
         Durable::NextConfiguration(next) => format!("disk next {}", named(next)),
         Durable::Configuration(held) => format!("disk holds {}", named(held)),
     }
@@ -253,6 +254,8 @@ impl LearnerStage {
             reconfig: true,
             history: History::new(Zxid::ZERO),
             vouches: true,
+            begins_anew: false,
+            is_partial: false,
             needs_snapshot: false,
             masters: Vec::new(),
             dial: DialId(1),

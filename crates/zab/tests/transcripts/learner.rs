@@ -107,6 +107,8 @@ impl Replay {
             reconfig,
             history: History::new(disk.last),
             vouches: true,
+            begins_anew: false,
+            is_partial: false,
             needs_snapshot: false,
             masters: Vec::new(),
             dial: DialId(1),
