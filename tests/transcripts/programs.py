@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -116,12 +117,14 @@ def c_shell(server):
     try:
         shell.stdin.write(C_SHELL_COMMANDS)
         shell.stdin.flush()
-        lines = []
+        said = []
         for line in shell.stderr:
-            if not line.startswith(("Creating ", "time = ", "Got a new session id", "Error ")):
-                lines.append(line.rstrip("\n"))
+            said.append(line)
             if line.startswith("/the-end: rc = -101"):
                 break
+        # The main thread's complaint may come amidst a line of the other thread, which writes it in pieces.
+        text = re.sub(r"Error -?\d+ for .*\n", "", "".join(said))
+        lines = [line for line in text.splitlines() if not line.startswith(("Creating ", "time = ", "Got a new session id"))]
         shell.stdin.write("quit\n")
         shell.stdin.close()
         shell.stderr.read()
