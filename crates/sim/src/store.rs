@@ -11,7 +11,7 @@ use zabd_storage::damage;
 use zabd_storage::disk::{Disk, DiskFile, MemoryDisk};
 use zabd_storage::epochs::{self, EpochError, EpochFile};
 use zabd_storage::layout;
-use zabd_storage::log::{Log, LogError, LogOptions, Records, settle};
+use zabd_storage::log::{AppendedSinceRoll, Log, LogError, LogOptions, Records, settle};
 use zabd_storage::rebase::{self, Epochs, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::snapshot::{
@@ -143,12 +143,12 @@ impl Store {
             }
             recovered => recovered?,
         };
-        let (tree, history, logged) = recovered;
+        let Recovered { tree, history, logged, unsaved } = recovered;
         let has_lost = damage::remembers_loss(&disk, &directories);
         let is_partial = damage::is_partial(&disk, &directories);
         let last = tree.last_zxid();
         let epochs = rebase::settle_epochs(&disk, &directories.snapshots, last)?;
-        let log = Log::new(disk.clone(), &directories.logs, last, options());
+        let log = Log::new(disk.clone(), &directories.logs, last, options()).with_unsaved(unsaved);
         let mut store = Self { disk, directories, log, image: None, snapshot: None };
         if snapshots_to_try(&store.disk, &store.directories, false)?.is_empty() {
             let mut empty = Tree::new(TREE);
@@ -218,8 +218,9 @@ impl Store {
     }
 
     fn reload(&mut self) -> Result<Tree, StoreError> {
-        let (tree, _, _) = recover(&self.disk, &self.directories, 0)?;
-        self.log = Log::new(self.disk.clone(), &self.directories.logs, tree.last_zxid(), options());
+        let Recovered { tree, unsaved, .. } = recover(&self.disk, &self.directories, 0)?;
+        let log = Log::new(self.disk.clone(), &self.directories.logs, tree.last_zxid(), options());
+        self.log = log.with_unsaved(unsaved);
         Ok(tree)
     }
 
@@ -267,7 +268,7 @@ impl Store {
         }
     }
 
-    /// How many records came since the last snapshot.
+    /// How many records came since the last snapshot, in this life and in those before.
     pub fn since_snapshot(&self) -> u64 {
         self.log.appended_since_roll().records
     }
@@ -327,11 +328,16 @@ fn rot(disk: &MemoryDisk, path: &Path, place: usize, seed: u64) {
     rots.expect("a disk that rots can be written to");
 }
 
-fn recover(
-    disk: &MemoryDisk,
-    directories: &Directories,
-    kept: usize,
-) -> Result<(Tree, History, Vec<Zxid>), StoreError> {
+/// What the files of a disk make.
+struct Recovered {
+    tree: Tree,
+    history: History,
+    logged: Vec<Zxid>,
+    /// What no snapshot holds.
+    unsaved: AppendedSinceRoll,
+}
+
+fn recover(disk: &MemoryDisk, directories: &Directories, kept: usize) -> Result<Recovered, StoreError> {
     let snapshots = snapshots_to_try(disk, directories, false)?;
     let mut problem = None;
     let mut base = None;
@@ -355,7 +361,7 @@ fn recover(
     };
     let first = tree.last_zxid();
     let mut records = Records::after(disk.clone(), &directories.logs, first, Limits::default())?;
-    let mut replayed = Vec::new();
+    let (mut replayed, mut unsaved) = (Vec::new(), AppendedSinceRoll::default());
     while let Some(record) = records.next_record()? {
         let entry = Entry::decode(&mut Reader::new(record.entry)).expect("our own record decodes");
         let outcome = tree.replay(&entry);
@@ -365,6 +371,7 @@ fn recover(
             record.zxid,
             outcome.digest_mismatch
         );
+        unsaved.add(record.entry);
         replayed.push((record.zxid, Bytes::copy_from_slice(record.entry)));
     }
     assert_eq!(tree.doubted_digest(), None, "the log is level with the tree at its end");
@@ -376,5 +383,31 @@ fn recover(
     for (zxid, entry) in replayed.drain(newest..) {
         history.push(zxid, entry);
     }
-    Ok((tree, history, logged))
+    Ok(Recovered { tree, history, logged, unsaved })
+}
+
+#[cfg(test)]
+mod tests {
+    use zabd_jute::txn::{Txn, TxnHeader};
+    use zabd_jute::{OpCode, SessionId, Writer};
+
+    use super::*;
+
+    /// As in the server: worlds in which everybody crashes all the time took no snapshot.
+    #[test]
+    fn a_start_counts_what_no_snapshot_holds() {
+        let disk = MemoryDisk::default();
+        for life in 1..=3 {
+            let (mut store, found) = Store::start(disk.clone(), 0).unwrap();
+            let zxid = found.tree.last_zxid().next();
+            let kind = OpCode::CreateSession.code();
+            let header = TxnHeader { session: SessionId(life), cxid: 0, zxid, time_ms: 0, kind };
+            let mut record = Vec::new();
+            let entry = Entry { header, txn: Txn::CreateSession { timeout_ms: 4000 }, digest: None };
+            entry.encode(&mut Writer::new(&mut record));
+            store.append(&[(zxid, record.into())]).unwrap();
+            store.sync().unwrap();
+            assert_eq!(store.since_snapshot(), life as u64);
+        }
+    }
 }
