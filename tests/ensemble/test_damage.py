@@ -206,3 +206,66 @@ def test_a_member_that_the_others_cannot_help_refuses(tmp_path):
         assert f"{log}: " in said and "at offset" in said and "the other servers alone are no quorum" in said
         after = {path.name: path.read_bytes() for path in (damaged.data_dir / "version-2").iterdir()}
         assert after == before
+
+
+EPOCHS = ("acceptedEpoch", "currentEpoch")
+NO_NUMBERS = {"empty": b"", "garbage": b"garbage", "zeros": bytes(4)}
+
+
+def epochs_of(server):
+    return {name: (server.data_dir / "version-2" / name).read_bytes() for name in EPOCHS}
+
+
+def test_a_member_with_damaged_epochs_is_given_its_state_again(tmp_path):
+    """What it promised is not known any more; what it is given at least is what its log and the other file show."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.lead_by(2)
+        write(ensemble, 1, "/in-another-epoch")
+        ensemble.await_level()
+        damaged = ensemble.members[3]
+        directory = damaged.data_dir / "version-2"
+        sound = epochs_of(damaged)
+        cases = [(("acceptedEpoch",), "garbage"), (EPOCHS, "empty"), (("acceptedEpoch",), "behind")]
+        for number, (names, what) in enumerate(cases, 1):
+            damaged.kill()
+            for name in names:
+                (directory / name).write_bytes(NO_NUMBERS.get(what, b"0"))
+            held = epochs_of(damaged)
+            write(ensemble, 1, f"/while-away-{number}")
+            damaged.start(wait=False)
+            damaged.await_serving()
+            await_no_marker(damaged)
+            assert epochs_of(damaged) == sound, what
+            aside = [directory / f"damaged-{2 * number - 1}" / name for name in names]
+            assert [path.read_bytes() for path in aside] == [held[name] for name in names]
+        log = damaged.log_text()
+        assert log.count(": set aside, to") == len(cases) and "instead of an epoch" in log
+        ensemble.assert_equal_trees()
+        assert {"/precious", "/while-away-3"} <= paths(ensemble.trees()[3])
+        # It counts again: the two that stay are a quorum.
+        ensemble.members[1].kill()
+        write(ensemble, 3, "/with-the-repaired")
+
+
+@pytest.mark.parametrize("what", NO_NUMBERS)
+def test_epochs_that_the_others_cannot_help_with(tmp_path, what):
+    """Of two, none can lead alone. An epoch that can be no other is written anew; a promise that nobody knows is not made up."""
+    with members.Ensemble(["zabd"] * 2, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        damaged = ensemble.members[2]
+        damaged.kill()
+        (damaged.data_dir / "version-2" / "currentEpoch").write_bytes(NO_NUMBERS[what])
+        damaged.start()
+        accepted, current = epochs_of(damaged).values()
+        assert accepted == current and int(current) > 0 and "is written anew" in damaged.log_text()
+        ensemble.assert_equal_trees()
+        damaged.kill()
+        accepted = damaged.data_dir / "version-2" / "acceptedEpoch"
+        accepted.write_bytes(NO_NUMBERS[what])
+        with pytest.raises(members.ServerFailed, match="ended with 1"):
+            damaged.start()
+        said = damaged.log_text()
+        assert f"{accepted} holds" in said and "instead of an epoch, and nothing else tells which one it was" in said
+        assert accepted.read_bytes() == NO_NUMBERS[what] and not (damaged.data_dir / "version-2" / LOST).exists()

@@ -47,7 +47,10 @@ pub enum EpochError {
         source: io::Error,
     },
     /// The file holds no number.
-    #[error("{} holds {found:?} instead of an epoch; restore it from a copy", path.display())]
+    #[error(
+        "{} holds {found:?} instead of an epoch, and nothing else tells which one it was; hint: restore it from a copy, or \
+         move the data directories away if the other servers serve and can give this one its state", path.display()
+    )]
     NotANumber {
         /// Which file.
         path: PathBuf,

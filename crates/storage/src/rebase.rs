@@ -201,11 +201,15 @@ pub struct Epochs {
 /// files are there afterwards.
 ///
 /// A history without gaps that ends in an epoch holds that epoch's initial history, so the epoch file may be
-/// brought up to it, and no further. Java takes up a `currentEpoch.tmp` unchecked.
+/// brought up to it, and no further; one that holds no number is replaced only where it can have been no other (see
+/// [`crate::damage::judge_epochs`]). Java takes up a `currentEpoch.tmp` unchecked.
 pub fn settle_epochs<D: Disk>(disk: &D, dir: &Path, last: Zxid) -> Result<Epochs, RebaseError> {
     let reached = epoch_number(last.epoch());
-    let current = epochs::read(disk, dir, EpochFile::Current)?;
     let accepted = epochs::read(disk, dir, EpochFile::Accepted)?;
+    let current = match epochs::read(disk, dir, EpochFile::Current) {
+        Err(EpochError::NotANumber { .. }) if accepted == Some(reached) => None,
+        current => current?,
+    };
     let settled = current.unwrap_or(reached).max(reached);
     let promised = accepted.unwrap_or(settled).max(reached);
     if promised < settled {

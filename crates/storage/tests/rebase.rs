@@ -213,6 +213,30 @@ fn epochs_are_brought_up_to_the_history_and_no_further() {
     }
 }
 
+/// What is promised is what the history has reached: there is no epoch between.
+#[test]
+fn a_current_epoch_without_a_number_is_written_anew_where_it_can_be_no_other() {
+    for contents in [&b""[..], b"garbage", b"\0\0"] {
+        for (accepted, is_derived) in [(3, true), (4, false), (2, false)] {
+            let disk = MemoryDisk::default();
+            let dir = directories(&disk).snapshots;
+            epochs::write(&disk, &dir, EpochFile::Accepted, accepted).unwrap();
+            let mut file = disk.create(&dir.join("currentEpoch")).unwrap();
+            file.write_at(0, contents).and_then(|()| file.sync()).unwrap();
+            match settle_epochs(&disk, &dir, at(3, 5)) {
+                Ok(epochs) if is_derived => {
+                    assert_eq!(epochs, Epochs { accepted: Epoch(3), current: Epoch(3) });
+                    assert_eq!(&*disk.read(&dir.join("currentEpoch")).unwrap(), b"3");
+                }
+                Err(RebaseError::Epoch(epochs::EpochError::NotANumber { .. })) if !is_derived => {
+                    assert_eq!(&*disk.read(&dir.join("currentEpoch")).unwrap(), contents);
+                }
+                outcome => panic!("{contents:?} {accepted}: {outcome:?}"),
+            }
+        }
+    }
+}
+
 /// Java starts on no directory whose `currentEpoch` is above its `acceptedEpoch`.
 #[test]
 pub(crate) fn epochs_that_are_settled_halfway_are_ones_to_start_on() {

@@ -9,9 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zabd_jute::Limits;
+use zabd_jute::{Epoch, Limits};
 use zabd_replica::{Replica, Serving};
-use zabd_storage::damage::{LOST, forget_loss, remembers_loss, set_aside};
+use zabd_storage::damage::{
+    EpochFiles, LOST, epoch_in_names, forget_loss, judge_epochs, remembers_loss, set_aside, set_epochs_aside,
+};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
 use zabd_tree::TreeOptions;
@@ -48,21 +50,51 @@ pub fn recover_member(
             marker.display()
         );
         let why = std::fs::read_to_string(&marker).unwrap_or_default();
+        tell_epochs(&directories, epoch_in_names(&RealDisk, &directories)?)?;
         tell_places(&directories, &why)?;
         return Ok(MemberStart { recovered: again()?, has_lost: true });
     }
     match again() {
-        Ok(recovered) => Ok(MemberStart { recovered, has_lost: false }),
+        Ok(recovered) => {
+            let reached = recovered.tree.last_zxid().epoch();
+            match judge_epochs(&RealDisk, &directories.snapshots, reached)? {
+                EpochFiles::Doubtful(doubtful) if others_are_a_quorum => {
+                    tell_epochs(&directories, reached)?;
+                    begin_with_nothing(&directories, &doubtful.why)?;
+                    Ok(MemberStart { recovered: again()?, has_lost: true })
+                }
+                EpochFiles::Derived { why, epoch } => {
+                    tracing::warn!(
+                        "{why}; it was {epoch}, as acceptedEpoch and the log show, and is written anew"
+                    );
+                    Ok(MemberStart { recovered, has_lost: false })
+                }
+                EpochFiles::Sound | EpochFiles::Doubtful(_) => Ok(MemberStart { recovered, has_lost: false }),
+            }
+        }
         Err(error) if error.is_damage() && others_are_a_quorum => {
             tracing::error!("{error}");
-            tell_places(&directories, &format!("{error}\n"))?;
-            tracing::error!(
-                "This server votes again when a leader, elected without it, has given it its state"
-            );
+            tell_epochs(&directories, epoch_in_names(&RealDisk, &directories)?)?;
+            begin_with_nothing(&directories, &error.to_string())?;
             Ok(MemberStart { recovered: again()?, has_lost: true })
         }
         Err(error) => Err(error),
     }
+}
+
+/// Epochs that are damaged go before the data, which show what takes their place at least.
+fn tell_epochs(directories: &Directories, reached: Epoch) -> Result<(), RecoveryError> {
+    if let EpochFiles::Doubtful(doubtful) = judge_epochs(&RealDisk, &directories.snapshots, reached)? {
+        let place = set_epochs_aside(&RealDisk, directories, &doubtful)?;
+        tracing::error!("{}: set aside, to {}", doubtful.why, place.display());
+    }
+    Ok(())
+}
+
+fn begin_with_nothing(directories: &Directories, why: &str) -> Result<(), RecoveryError> {
+    tell_places(directories, &format!("{why}\n"))?;
+    tracing::error!("This server votes again when a leader, elected without it, has given it its state");
+    Ok(())
 }
 
 fn tell_places(directories: &Directories, why: &str) -> Result<(), RecoveryError> {
