@@ -16,6 +16,8 @@ DEBIAN_SCRIPTS = Path("/usr/share/zookeeper/bin")
 # The Debian jar names its own dependencies; the logging backend is not among them.
 JAVA38_CLASSPATH = f"{DEBIAN_JARS}/zookeeper.jar:{DEBIAN_JARS}/slf4j-simple.jar"
 JAVA395_CLASSPATH = f"{DEPS}/zookeeper-3.9.5/*"
+# As it comes: the editor of its shell's line is not among what the server needs.
+JAVA395_SHELL_CLASSPATH = f"{JAVA395_CLASSPATH}:{DEPS}/jline/*"
 # Without its jline jar, which would take the script from a terminal.
 JAVA34_CLASSPATH = ":".join(f"{DEPS}/zookeeper-3.4.14/{name}.jar" for name in (
     "zookeeper-3.4.14", "slf4j-api-1.7.25", "log4j-1.2.17", "netty-3.10.6.Final"))

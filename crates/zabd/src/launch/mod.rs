@@ -9,6 +9,7 @@ mod links;
 mod local_ensemble;
 mod mistakes;
 mod names;
+mod shell;
 mod signals;
 mod start_script;
 mod start_zookeeper;

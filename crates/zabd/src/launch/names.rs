@@ -11,7 +11,7 @@
 
 use std::process::ExitCode;
 
-use super::{check, four_letter, links, start_zookeeper};
+use super::{check, four_letter, links, shell, start_zookeeper};
 
 /// A program that this one can be.
 pub struct Program {
@@ -39,7 +39,7 @@ pub const PROGRAMS: &[Program] = &[
     Program { names: &["start-zookeeper"], words: &[], places: &[], run: start_zookeeper::run },
     Program { names: &["zookeeper-ready"], words: &[], places: &[], run: four_letter::ready },
     Program { names: &["zookeeper-metrics"], words: &[], places: &[], run: four_letter::metrics },
-    Program { names: &["zkCli.sh", "zkCli"], words: &["cli"], places: &[], run: not_here },
+    Program { names: &["zkCli.sh", "zkCli"], words: &["cli"], places: &[], run: shell::run },
     Program { names: &["zkTxnLogToolkit.sh"], words: &[], places: &[], run: not_here },
     Program { names: &["zkSnapShotToolkit.sh"], words: &[], places: &[], run: not_here },
     Program { names: &["zkSnapshotComparer.sh"], words: &[], places: &[], run: not_here },
