@@ -5,9 +5,9 @@
 //! error in one may have hidden the others.
 
 use crate::config::ListenHost;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Warning};
 use crate::keys;
-use crate::setting::Setting;
+use crate::setting::{Setting, Source};
 use std::collections::BTreeMap;
 
 /// The members by id.
@@ -18,12 +18,19 @@ pub(crate) struct Membership {
     pub text: String,
     /// The same of the members that were about to take their place.
     pub next: Option<String>,
+    /// How many lines are mistaken, and so name nobody.
+    pub mistaken: usize,
+    places: BTreeMap<i64, Source>,
+    /// What each `weight.N` line says, and where; groups without one have weights of 1.
+    weights: BTreeMap<i64, (i64, Source)>,
 }
 
 /// What is needed of `host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub is_observer: bool,
+    /// Hosts and ports for other servers, and what each port is for.
+    pub ports: Vec<(String, u16, &'static str)>,
     /// Where this member's clients connect, if its line says so.
     pub client: Option<(ListenHost, u16)>,
 }
@@ -34,25 +41,71 @@ const FORM: &str = "does not have the form server_config or server_config;client
 impl Membership {
     /// Reads all lines, reporting every mistake.
     pub fn parse(lines: &[Setting], multi_address: bool, errors: &mut Vec<ConfigError>) -> Membership {
-        let mut members = BTreeMap::new();
+        let mut membership = Membership::default();
         for line in lines {
             let name = keys::unprefixed(&line.key);
+            let weight = name.strip_prefix("weight.").and_then(|id| Some((id, line.value.parse().ok()?)));
+            if let Some((Ok(id), weight)) = weight.map(|(id, weight)| (id.parse(), weight)) {
+                membership.weights.insert(id, (weight, line.source.clone()));
+            }
             let Some(id) = name.strip_prefix("server.") else { continue };
             let member = match id.parse::<i64>() {
                 Ok(id) => member(id, &line.value, multi_address).map(|member| (id, member)),
                 Err(_) => Err(format!("server id {id} is not a number")),
             };
             match member {
-                Ok((id, member)) => drop(members.insert(id, member)),
-                Err(message) => errors.push(ConfigError {
-                    source: Some(line.source.clone()),
-                    key: Some(name.to_owned()),
-                    message,
-                    hint: Some("write `server.1=host:2888:3888`".to_owned()),
-                }),
+                Ok((id, member)) => {
+                    membership.members.insert(id, member);
+                    membership.places.insert(id, line.source.clone());
+                }
+                Err(message) => {
+                    membership.mistaken += 1;
+                    errors.push(ConfigError {
+                        source: Some(line.source.clone()),
+                        key: Some(name.to_owned()),
+                        message,
+                        hint: Some("write `server.1=host:2888:3888`".to_owned()),
+                    });
+                }
             }
         }
-        Membership { members, ..Membership::default() }
+        membership
+    }
+
+    /// Where a member's line stands.
+    pub fn place(&self, id: i64) -> Option<&Source> {
+        self.places.get(&id)
+    }
+
+    /// What cannot work as it stands. Java starts all the same, and never says why nobody leads.
+    pub fn oddities(&self) -> Vec<Warning> {
+        let ids: Vec<i64> = self.members.keys().copied().collect();
+        let pairs =
+            ids.iter().enumerate().flat_map(|(at, one)| ids[at + 1..].iter().map(|other| (*one, *other)));
+        let mut oddities: Vec<_> = pairs.filter_map(|(one, other)| self.shared_port(one, other)).collect();
+        let is_voter = |id: &i64| self.members.get(id).is_some_and(|member| !member.is_observer);
+        let mut voters = ids.iter().filter(|id| is_voter(id)).peekable();
+        let first = voters.peek().and_then(|id| self.weights.get(id));
+        let source = first.map(|(_, source)| source.clone());
+        if source.is_some() && voters.all(|id| self.weights.get(id).is_some_and(|(weight, _)| *weight == 0)) {
+            let message = "all voters weigh 0, so that no number of them is ever a quorum and nobody can lead; give \
+                           those that count `weight.N=1`";
+            oddities.push(Warning { source, message: message.to_owned() });
+        }
+        oddities
+    }
+
+    fn shared_port(&self, one: i64, other: i64) -> Option<Warning> {
+        let theirs = &self.members[&other].ports;
+        let is_shared =
+            |(host, port, _): &&(String, u16, _)| theirs.iter().any(|(h, p, _)| h == host && p == port);
+        let (host, port, _) = self.members[&one].ports.iter().find(is_shared)?;
+        let place = self.place(one).map_or_else(String::new, |place| format!(" ({place})"));
+        let message = format!(
+            "server.{other} has {host}:{port}, and so has server.{one}{place}: only one of the two can run, and the others \
+             take it for both"
+        );
+        Some(Warning { source: self.place(other).cloned(), message })
     }
 
     pub fn participants(&self) -> usize {
@@ -75,17 +128,20 @@ fn member(id: i64, text: &str, multi_address: bool) -> Result<Member, String> {
         let start = "Multiple address feature is disabled, but multiple addresses were specified for sid";
         return Err(format!("{start} {id}"));
     }
-    let mut roles = Vec::new();
+    let (mut roles, mut ports) = (Vec::new(), Vec::new());
     for server in java_split(servers, '|') {
         let parts = host_and_ports(server);
         let [host, quorum, election, role @ ..] = parts.as_slice() else { return Err(form()) };
         if 1 < role.len() {
             return Err(form());
         }
-        if port(host, quorum)? == port(host, election)? {
+        let (quorum, election) = (port(host, quorum)?, port(host, election)?);
+        if quorum == election {
             let start = "Client and election port must be different! Please update the configuration file on";
             return Err(format!("{start} server.{id}"));
         }
+        ports.push(((*host).to_owned(), quorum, "quorum"));
+        ports.push(((*host).to_owned(), election, "election"));
         if let Some(role) = role.first() {
             roles.push(match role.trim().to_ascii_lowercase().as_str() {
                 "observer" => true,
@@ -98,7 +154,7 @@ fn member(id: i64, text: &str, multi_address: bool) -> Result<Member, String> {
     if 1 < roles.len() {
         return Err("Multiple addresses should have similar roles".to_owned());
     }
-    Ok(Member { is_observer: roles == [true], client })
+    Ok(Member { is_observer: roles == [true], ports, client })
 }
 
 /// Java's `String.split`: empty parts at the end do not count.
@@ -150,7 +206,8 @@ mod tests {
 
     #[test]
     fn role_and_client_part_are_optional() {
-        assert_eq!(ok("zk1:2888:3888"), Member { is_observer: false, client: None });
+        let ports = |host: &str| vec![(host.to_owned(), 2888, "quorum"), (host.to_owned(), 3888, "election")];
+        assert_eq!(ok("zk1:2888:3888"), Member { is_observer: false, ports: ports("zk1"), client: None });
         assert_eq!(
             ok("zk1:2888:3888:;2181;"),
             ok("zk1:2888:3888;2181"),
@@ -159,7 +216,11 @@ mod tests {
         assert_eq!(ok("zk1:2888:3888;2181").client, Some((ListenHost::Any, 2181)));
         assert_eq!(
             ok("zk1:2888:3888:Observer;a.b:2181"),
-            Member { is_observer: true, client: Some((ListenHost::Name("a.b".into()), 2181)) }
+            Member {
+                is_observer: true,
+                ports: ports("zk1"),
+                client: Some((ListenHost::Name("a.b".into()), 2181))
+            }
         );
         assert_eq!(
             ok("[::1]:2888:3888:participant;[::1]:2181").client,

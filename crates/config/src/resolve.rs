@@ -387,7 +387,8 @@ impl Resolver {
 
     /// Java's rule for what is a standalone server; everything else asks for peers.
     fn check_standalone(&mut self, membership: &Membership) {
-        let (voters, observers) = (membership.participants(), membership.observers());
+        // A mistaken line is told already; whoever it names is one more, and most likely a voter.
+        let (voters, observers) = (membership.participants() + membership.mistaken, membership.observers());
         let any_server = self.last.keys().find(|name| name.starts_with("server.")).cloned();
         let key = any_server.unwrap_or_else(|| "dynamicConfigFile".to_owned());
         let standalone = self.draft.standalone_enabled;
@@ -398,6 +399,7 @@ impl Resolver {
                 self.error("standaloneEnabled", text, remedy);
             }
             (0, 0) => (),
+            (1, _) if membership.mistaken == 1 => (),
             (0, _) => self.error(&key, "Observers w/o participants is an invalid configuration", remedy),
             (1, 0) if standalone => {
                 let message = "Invalid configuration, only one server specified (ignoring)".to_owned();
@@ -432,7 +434,7 @@ impl Resolver {
                     format!("write this server's number among the `server.N` lines into {}", path.display());
                 self.error("dataDir", "myid file is missing", &hint);
             }
-            Some(id) if !membership.members.contains_key(&id) => {
+            Some(id) if !membership.members.contains_key(&id) && membership.mistaken == 0 => {
                 let hint = format!(
                     "the line of server.{id} is missing: if a reconfiguration removed this server, add it to the ensemble \
                      again first, then write its line here too; otherwise write the line into the file of every member. \
@@ -456,6 +458,7 @@ impl Resolver {
             Some(_) => (),
         }
         self.refuse_what_members_cannot_do();
+        self.warnings.extend(membership.oddities());
         let (Some(myid), (Some(init), Some(sync))) = (myid, limits) else { return };
         self.draft.config.ensemble = Some(EnsembleConfig {
             myid,
@@ -496,6 +499,7 @@ impl Resolver {
 
     fn check_ports(&mut self, membership: &Membership) {
         self.check_client_port(membership);
+        self.check_own_ports(membership);
         if self.draft.secure_client_port_address && !self.draft.secure_client_port {
             let text = "secureClientPortAddress is set but secureClientPort is not set";
             self.error("secureClientPortAddress", text, "remove it; this build serves no TLS");
@@ -538,6 +542,40 @@ impl Resolver {
             let text = "clientPort is not set, so no client could connect";
             self.error("clientPort", text, "add `clientPort=2181`");
         }
+    }
+
+    /// A member opens three ports. With one for clients and for servers Java's starts, and ends when it should take part.
+    fn check_own_ports(&mut self, membership: &Membership) {
+        let draft = &self.draft;
+        let (Some(ensemble), Some(client)) = (&draft.config.ensemble, draft.config.client_port) else {
+            return;
+        };
+        let id = ensemble.myid;
+        let Some(member) = membership.members.get(&id) else { return };
+        let is_same_host = |host: &str| match &draft.config.client_port_address {
+            ListenHost::Any => true,
+            ListenHost::Address(address) => host.parse() == Ok(*address),
+            ListenHost::Name(name) => name == host,
+        };
+        let meets = |(host, port, _): &&(String, u16, _)| {
+            *port == client && (draft.listen_on_all_ips || is_same_host(host))
+        };
+        let Some((_, _, purpose)) = member.ports.iter().find(meets) else { return };
+        let written = self.place("clientPort").filter(|_| member.client.is_none());
+        let place = written.map_or_else(|| "in the same line".to_owned(), |place| place.to_string());
+        let message = format!(
+            "server.{id} has {client} for its {purpose} port, and clientPort ({place}) is {client} too: only one of them can \
+             be opened"
+        );
+        self.errors.push(ConfigError {
+            source: membership.place(id).cloned(),
+            key: Some(format!("server.{id}")),
+            message,
+            hint: Some(
+                "give each a port of its own, for example clientPort=2181 and `server.N=host:2888:3888`"
+                    .to_owned(),
+            ),
+        });
     }
 
     fn finish(mut self) -> Result<Config, ConfigErrors> {

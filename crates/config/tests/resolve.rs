@@ -246,6 +246,74 @@ fn extended_types_limit_the_number_of_a_member() {
     );
 }
 
+const LIMITS: &str = "initLimit=10\nsyncLimit=5\n";
+
+/// What is wrong with the line is not told once more as what is missing then.
+#[test]
+fn a_mistaken_line_of_a_server_is_one_mistake() {
+    let others = "server.2=b:2888:3888\nserver.3=c:2888:3888\n";
+    for (own, others) in [("a:2888", others), ("a:x:3888", others), ("a:2888:2888", others), ("a:2888", "")] {
+        let text = format!("server.1={own}\n{others}{LIMITS}");
+        let told = member("1\n", &text).unwrap_err();
+        assert_eq!((told.iter().count(), told.warnings().count()), (1, 0), "{own}: {told}");
+        assert!(told.to_string().starts_with("zoo.cfg:3: "), "{told}");
+    }
+}
+
+/// Java's members start with these, and never lead.
+#[test]
+fn members_that_can_never_work_together_are_told() {
+    for (lines, told) in [
+        (
+            "server.1=a:2888:3888\nserver.2=b:2888:3888\nserver.3=a:2889:3888\n",
+            "zoo.cfg:5: server.3 has a:3888, and so has server.1 (zoo.cfg:3): only one of the two can run",
+        ),
+        (
+            "server.1=a:2888:3888\nserver.2=b:2888:3888\ngroup.1=1:2\nweight.1=0\nweight.2=0\n",
+            "zoo.cfg:6: all voters weigh 0",
+        ),
+    ] {
+        let config = member("1\n", &format!("{lines}{LIMITS}")).unwrap();
+        let warnings = warnings(&config);
+        assert!(matches!(&warnings[..], [one] if one.starts_with(told)), "{warnings:?}");
+    }
+    for sound in [
+        "server.1=a:2888:3888\nserver.2=a:2889:3889\n",
+        "server.1=a:2888:3888\nserver.2=b:2888:3888\ngroup.1=1:2\nweight.1=0\nweight.2=1\n",
+        "server.1=a:2888:3888\nserver.2=b:2888:3888\ngroup.1=1:2\nweight.1=0\n",
+    ] {
+        let config = member("1\n", &format!("{sound}{LIMITS}")).unwrap();
+        assert_eq!(warnings(&config), Vec::<String>::new(), "{sound}");
+    }
+}
+
+#[test]
+fn one_port_for_clients_and_servers_is_refused() {
+    for (own, extra, purpose, place) in [
+        ("a:2181:3888", "", "quorum", "zoo.cfg:2"),
+        ("a:2888:2181", "", "election", "zoo.cfg:2"),
+        ("10.0.0.1:2888:2181", "clientPortAddress=10.0.0.1\n", "election", "zoo.cfg:2"),
+        (
+            "10.0.0.1:2888:2181",
+            "clientPortAddress=10.0.0.2\nquorumListenOnAllIPs=true\n",
+            "election",
+            "zoo.cfg:2",
+        ),
+        ("a:2888:2181;2181", "", "election", "in the same line"),
+    ] {
+        let text = format!("server.1={own}\nserver.2=b:2888:3888\n{extra}{LIMITS}");
+        let told = member("1\n", &text).unwrap_err().to_string();
+        let expected = format!(
+            "zoo.cfg:3: server.1 has 2181 for its {purpose} port, and clientPort ({place}) is 2181 too: only one"
+        );
+        assert!(told.starts_with(&expected), "{own} {extra}: {told}");
+    }
+    let apart = "server.1=10.0.0.1:2888:2181\nserver.2=b:2888:3888\nclientPortAddress=10.0.0.2\n";
+    member("1\n", &format!("{apart}{LIMITS}")).unwrap();
+    let of_another = "server.1=a:2888:3888\nserver.2=b:2181:3888\n";
+    member("1\n", &format!("{of_another}{LIMITS}")).unwrap();
+}
+
 #[test]
 fn several_servers_are_an_ensemble() {
     let limits = "initLimit=10\nsyncLimit=5\n";
