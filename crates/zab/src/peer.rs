@@ -611,8 +611,8 @@ impl Peer {
             self.early.insert(from, (now, content.clone()));
         }
         if let (State::Leading(leader), Some(answers)) = (&mut self.state, &self.answers) {
-            let is_for_it = answers.elected().is_backed_by(&notification);
-            leader.step(now, leader::Input::Voted { server: from, is_for_it }, out);
+            let word = answers.elected().word_of(&notification);
+            leader.step(now, leader::Input::Voted { server: from, word }, out);
         }
         // Who has left its role and waits for the disk must not answer for it: an asker would join a leader that is none.
         let has_role = match &self.state {

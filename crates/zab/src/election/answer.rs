@@ -14,6 +14,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, Notification, PeerState};
 use zabd_jute::{Epoch, ServerId};
 
+use super::voice::ABSTENTION;
 use super::vote::Vote;
 use crate::quorum::Quorums;
 
@@ -26,12 +27,27 @@ pub struct Elected {
     pub round: i64,
 }
 
+/// What a server says of an election that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Its vote is the one that won, or it follows who won.
+    ForIt,
+    /// It looks for a leader with another vote.
+    Looks,
+    /// It has another leader, or no voice.
+    Against,
+}
+
 impl Elected {
-    /// Whether somebody who says this is for the election that ended so.
-    pub(crate) fn is_backed_by(&self, notification: &Notification<'_>) -> bool {
+    /// What somebody says of this election.
+    pub(crate) fn word_of(&self, notification: &Notification<'_>) -> Word {
+        let vote = Vote::of(notification);
         match notification.state {
-            PeerState::Looking => Vote::of(notification) == self.vote && notification.round == self.round,
-            _ => notification.leader == self.vote.leader,
+            PeerState::Looking if vote == self.vote && notification.round == self.round => Word::ForIt,
+            PeerState::Looking if vote.zxid != ABSTENTION => Word::Looks,
+            PeerState::Looking => Word::Against,
+            _ if vote.leader == self.vote.leader => Word::ForIt,
+            _ => Word::Against,
         }
     }
 }

@@ -30,7 +30,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, Notification, PeerState, Role};
 use zabd_jute::{Epoch, ServerId, Zxid};
 
-pub use answer::{Answers, Elected};
+pub use answer::{Answers, Elected, Word};
 pub use voice::{ABSTENTION, Standing};
 pub use vote::{Ballot, Vote};
 

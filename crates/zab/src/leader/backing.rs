@@ -11,57 +11,77 @@
 //! - or says that it has another leader.
 //!
 //! If those who have not turned away, those who have connected, and this server are no quorum, that never comes: who has
-//! turned away waits for others to follow first. Then this server looks for a leader itself. An established leader never
-//! ends by what is said on the election port: its followers do.
+//! turned away waits for others to follow first. Then this server looks for a leader itself.
 //!
-//! **Why that ends.** A server gives up at most once for each time it is elected, and only after one of its voters was heard
-//! with a newer word. In one round a voter changes its vote at most once per candidate. Whoever gives up begins a new
-//! round, with the votes that it has heard, and a decision there waits for everybody who has a link, for as long as a vote takes to
-//! arrive ([`crate::election`]): so the vote that came too late in one round is part of the next. What is
-//! left are links that are slower than that wait every time, and for them a leader gives up the second time in a row it
-//! rests first, longer each time, as whoever is turned away does.
+//! A voter that has crashed says nothing. But voters connect as soon as they have decided, and give up after a few attempts. So
+//! after twice that time those who are not connected are not waited for any more, if those who are and those who were
+//! heard to look for a leader could elect one. An established leader never ends by what is said on the election port: its
+//! followers see to that.
+//!
+//! **Why that ends.** A server gives up at most once for each time it is elected, and only after somebody was heard whose
+//! word it had not counted. In one round a voter changes its vote at most once per candidate. Whoever gives up begins a
+//! new round, with the votes that it has heard, and a decision there waits for everybody who has a link, for as long as a
+//! vote takes to arrive ([`crate::election`]): so who came too late in one round is part of the next. What is left are links
+//! that are slower than that wait every time; for them, whoever gives up the second time in a row rests first, longer each
+//! time, as whoever is turned away does.
 
 use std::collections::BTreeSet;
 
 use zabd_jute::ServerId;
 
 use super::{Leader, Phase};
-use crate::effect::{Effects, Reason};
+use crate::effect::{Effects, Instant, Reason, Timing};
+use crate::election::Word;
+use crate::learner::ATTEMPTS_MAX;
 
 /// See the module's description.
 #[derive(Debug)]
 pub(super) struct Backing {
     /// Voters whose last word was for this leader.
     voters: BTreeSet<ServerId>,
+    /// Those whose last word was a vote for somebody else.
+    looking: BTreeSet<ServerId>,
     /// Whether somebody has turned away.
     is_doubted: bool,
+    /// From then on voters that have not connected are not waited for.
+    awaited_until: Instant,
 }
 
 impl Backing {
-    pub(super) fn new(voters: BTreeSet<ServerId>) -> Self {
-        Self { voters, is_doubted: false }
+    pub(super) fn new(now: Instant, timing: Timing, voters: BTreeSet<ServerId>) -> Self {
+        let dialling_ms = i64::from(ATTEMPTS_MAX) * timing.connect_delay_ms;
+        let awaited_until = now.after_ms(2 * dialling_ms);
+        Self { voters, looking: BTreeSet::new(), is_doubted: false, awaited_until }
     }
 
     /// The newest word of a server.
-    pub(super) fn hear(&mut self, server: ServerId, is_for_it: bool) {
-        if is_for_it {
-            self.voters.insert(server);
-        } else {
-            self.is_doubted |= self.voters.remove(&server);
+    pub(super) fn hear(&mut self, server: ServerId, word: Word) {
+        self.looking.remove(&server);
+        match word {
+            Word::ForIt => _ = self.voters.insert(server),
+            Word::Looks | Word::Against => self.is_doubted |= self.voters.remove(&server),
+        }
+        if word == Word::Looks {
+            self.looking.insert(server);
         }
     }
 }
 
 impl Leader {
-    /// Leaves if the reign has not begun and nobody is left who could make it begin.
-    pub(super) fn consider_giving_up(&mut self, out: &mut Effects) {
-        if self.phase >= Phase::Broadcasting || !self.backing.is_doubted {
+    /// Leaves if the reign has not begun, and who could make it begin has turned away or does not come.
+    pub(super) fn consider_giving_up(&mut self, now: Instant, out: &mut Effects) {
+        let Backing { voters, looking, is_doubted, awaited_until } = &self.backing;
+        let is_late = *awaited_until <= now && !looking.is_empty();
+        if self.phase >= Phase::Broadcasting || !(*is_doubted || is_late) {
             return;
         }
-        let is_connected = |id| self.learners.values().any(|learner| learner.server == Some(id));
-        let may_follow = |id| id == self.me || self.backing.voters.contains(&id) || is_connected(id);
-        if !self.quorums().is_quorum(may_follow) {
+        let follows = |id| id == self.me || self.learners.values().any(|learner| learner.server == Some(id));
+        let is_quorum_with =
+            |others: &BTreeSet<ServerId>| self.quorums().is_quorum(|id| follows(id) || others.contains(&id));
+        if *is_doubted && !is_quorum_with(voters) {
             self.leave(Reason::VotersTurnedAway, out);
+        } else if is_late && is_quorum_with(looking) && !is_quorum_with(&BTreeSet::new()) {
+            self.leave(Reason::NoQuorumInTime, out);
         }
     }
 }

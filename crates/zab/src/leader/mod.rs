@@ -39,6 +39,7 @@ use self::backing::Backing;
 pub(crate) use self::broadcast::is_still_voter;
 use self::link::{Learner, Stage};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing};
+use crate::election::Word;
 use crate::history::History;
 use crate::quorum::Quorums;
 
@@ -143,8 +144,8 @@ pub enum Input {
     Voted {
         /// Which.
         server: ServerId,
-        /// Whether it is for the election that made this leader.
-        is_for_it: bool,
+        /// What it says of the election that made this leader.
+        word: Word,
     },
     /// Nothing is proposed any more; leave when a follower could go on without this server.
     HandOver,
@@ -260,7 +261,7 @@ impl Leader {
             rules: VecDeque::from([(Zxid::ZERO, quorums)]),
             learners: BTreeMap::new(),
             history: start.history,
-            backing: Backing::new(start.electing),
+            backing: Backing::new(now, start.timing, start.electing),
             testing: start.testing,
             has_adopted: false,
             committed: Zxid::ZERO,
@@ -376,7 +377,7 @@ impl Leader {
                     self.answer_behind_commits(link, Asked::Revalidation { session, is_valid }, out);
                 }
             }
-            Input::Voted { server, is_for_it } => self.backing.hear(server, is_for_it),
+            Input::Voted { server, word } => self.backing.hear(server, word),
             Input::HandOver => {
                 self.is_handing_over = true;
                 self.consider_hand_over(out);
@@ -384,7 +385,7 @@ impl Leader {
             Input::NoRoom => self.leave(Reason::NoRoom, out),
             Input::Timer => self.on_timer(now, out),
         }
-        self.consider_giving_up(out);
+        self.consider_giving_up(now, out);
         self.assert_invariants();
     }
 

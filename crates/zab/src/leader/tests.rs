@@ -7,6 +7,7 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionI
 use super::discovery::REIGN_MS_MIN;
 use super::{Input, Leader, Start};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::election::Word;
 use crate::history::History;
 
 const TIMING: Timing = Timing { tick_ms: 1000, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 };
@@ -490,16 +491,16 @@ fn who_comes_with_a_reconfiguration_comes_again_when_that_is_committed() {
 /// A voter that has connected is not asked again what it says elsewhere; one whose connection ends is.
 #[test]
 fn a_leader_gives_up_when_nobody_is_left_who_could_make_it_reign() {
-    let voted = |server: i64, is_for_it| Input::Voted { server: ServerId(server), is_for_it };
+    let voted = |server: i64, word| Input::Voted { server: ServerId(server), word };
     let left = Effect::Leave(Reason::VotersTurnedAway);
     let mut stage = Stage::of(&["participant"; 5], Epoch(1), LAST);
-    stage.step(voted(4, false));
+    stage.step(voted(4, Word::Against));
     assert!(!stage.has(&left), "it was never for this server, and the others are enough");
-    stage.step(voted(4, true));
-    stage.step(voted(2, false));
+    stage.step(voted(4, Word::ForIt));
+    stage.step(voted(2, Word::Looks));
     assert!(!stage.has(&left), "3 and 4 are still for it");
     stage.introduce(5, LearnerKind::Follower, Epoch(0));
-    stage.step(voted(3, false));
+    stage.step(voted(3, Word::Looks));
     assert!(!stage.has(&left), "5 follows");
     stage.step(Input::Closed { link: LinkId(5) });
     assert!(stage.has(&left));
@@ -511,9 +512,29 @@ fn an_established_leader_does_not_listen_to_the_election_port() {
     stage.reign_with(&[2]);
     stage.step(Input::Closed { link: LinkId(2) });
     for server in [2, 3] {
-        stage.step(Input::Voted { server: ServerId(server), is_for_it: false });
+        stage.step(Input::Voted { server: ServerId(server), word: Word::Looks });
     }
     assert!(stage.leader.is_established());
     stage.wait(2 * TIMING.tick_ms, None);
     assert!(stage.has(&Effect::Leave(Reason::QuorumLost)), "it has its own way to find out");
+}
+
+/// A voter that crashes behind its vote says nothing. The other one would have been without a leader for `initLimit`.
+#[test]
+fn a_leader_whose_voters_do_not_come_gives_way_to_an_election_with_who_looks() {
+    let mut stage = Stage::new();
+    let step = |stage: &mut Stage, server, word| stage.step(Input::Voted { server: ServerId(server), word });
+    let left = Effect::Leave(Reason::NoQuorumInTime);
+    stage.wait(3 * TIMING.tick_ms, None);
+    assert!(!stage.has(&left), "there is nobody else");
+    step(&mut stage, 3, Word::Against);
+    assert!(!stage.has(&left), "who has no voice elects nobody");
+    step(&mut stage, 3, Word::Looks);
+    assert!(stage.has(&left));
+
+    let mut stage = Stage::new();
+    step(&mut stage, 3, Word::Looks);
+    stage.introduce(2, LearnerKind::Follower, Epoch(0));
+    stage.wait(3 * TIMING.tick_ms, None);
+    assert!(!stage.has(&left), "2 follows, and its disk may be slow");
 }

@@ -156,7 +156,7 @@ enum Phase {
 }
 
 /// How often a leader that does not answer is tried, as in Java.
-const ATTEMPTS_MAX: u32 = 5;
+pub(crate) const ATTEMPTS_MAX: u32 = 5;
 
 /// See the module's description.
 #[derive(Debug)]
