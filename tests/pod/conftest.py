@@ -56,8 +56,8 @@ def environment(bin, variables):
 
 
 def ours(bin, variables):
-    """These variables, and the links before all other programs."""
-    return {"PATH": f"{bin}:{os.environ['PATH']}", **variables}
+    """These variables, and the links before all other programs. Pods of one machine cannot all have the same port for probes."""
+    return {"PATH": f"{bin}:{os.environ['PATH']}", "ZABD_PROBES_PORT": "0", **variables}
 
 
 @pytest.fixture

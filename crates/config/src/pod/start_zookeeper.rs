@@ -83,6 +83,11 @@ const FLAGS: &[Flag] = &[
         "",
         "Domain of the servers' names, also ZABD_DOMAIN; by default that of the host's full\nname. (zabd's own flag)",
     ),
+    flag(
+        "probes_port",
+        "8086",
+        "Port of /livez, /readyz and /startupz, also ZABD_PROBES_PORT; 0 opens none.\n(zabd's own flag)",
+    ),
     flag("hostname", "", "The host's name, also ZABD_HOSTNAME. (zabd's own flag)"),
 ];
 
@@ -277,6 +282,7 @@ fn plan(pod: &PodName, values: &Values<'_>) -> Result<Plan, Vec<ConfigError>> {
         myid,
         properties: vec![
             ("java.env".to_owned(), jvm_flags(values)),
+            probes_port(values),
             ("--log_level".to_owned(), format!("-Dzookeeper.console.threshold={}", values.of("log_level"))),
         ],
         warnings: Vec::new(),
@@ -350,6 +356,14 @@ fn jvm_flags(values: &Values<'_>) -> String {
 
 fn java_env(values: &Values<'_>) -> String {
     format!("ZOO_LOG_DIR={}\nJVMFLAGS=\"{}\"\n", values.of("log_dir"), jvm_flags(values))
+}
+
+/// Where probes are answered, and who says so. It stands in no file, as those have the tutorial's content.
+fn probes_port(values: &Values<'_>) -> (String, String) {
+    let told = values.own("probes_port", "ZABD_PROBES_PORT");
+    let (by, port) =
+        told.unwrap_or_else(|| ("--probes_port".to_owned(), values.of("probes_port").to_owned()));
+    (by, format!("-Dzabd.probes.port={port}"))
 }
 
 /// What log4j would need for log lines as zabd writes them.
@@ -522,7 +536,7 @@ mod tests {
             ("heap=1G", "java.env", "-Xmx1G -Xms1G"),
             ("log_level=DEBUG", "log4j.properties", "zookeeper.console.threshold=DEBUG\n"),
         ];
-        let mut tried = vec!["conf_dir"];
+        let mut tried = vec!["conf_dir", "probes_port"];
         for (option, line) in cases {
             tried.push(option.split('=').next().unwrap());
             let world = World::default().with_variable(
@@ -543,6 +557,18 @@ mod tests {
             assert!(tried.contains(&flag.name), "--{} is tried", flag.name);
             assert!(START_ZOOKEEPER_USAGE.contains(&format!("--{}", flag.name)));
         }
+    }
+
+    #[test]
+    fn probes_are_answered_unless_nobody_wants_them() {
+        let port = |world: World, words: &str| world.config("zk-0", words).probes.port;
+        assert_eq!(port(World::default(), ""), Some(8086));
+        assert_eq!(port(World::default(), "--probes_port=9"), Some(9));
+        let told = || World::default().with_variable("ZABD_PROBES_PORT", "0");
+        assert_eq!(port(told(), ""), None);
+        assert_eq!(port(told(), "--probes_port=9"), Some(9));
+        let flags = World::default().with_variable("JVMFLAGS", "-Dzabd.probes.port=7");
+        assert_eq!(port(flags, ""), Some(7));
     }
 
     #[test]
