@@ -1,0 +1,195 @@
+"""The manifests fit Kubernetes' own schemas, are whole in themselves, and ask zabd for nothing that it does not have."""
+
+import copy
+import re
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from harness import places
+
+from . import manifests
+from .manifests import NAMES, RELEASES, manifest
+
+# What we recommend: all but the tutorial's.
+OURS = [name for name in NAMES if name != "zookeeper.yaml"]
+
+
+@pytest.fixture(autouse=True)
+def only_zabd(kind):
+    if kind != "zabd":
+        pytest.skip("manifests are for zabd")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_object_fits_its_schema(name, release):
+    for each in manifest(name).objects:
+        kubernetes_validate.validate(each, release, strict=True)
+
+
+def test_the_schemas_find_what_is_wrong():
+    wrong = copy.deepcopy(manifest("zabd.yaml").set)
+    wrong["spec"]["template"]["spec"]["containers"][0]["livenesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, RELEASES[-1], strict=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_meet_their_selectors(name):
+    each = manifest(name)
+    labels = each.pod["metadata"]["labels"]
+
+    def meets(selector):
+        return selector.items() <= labels.items()
+
+    assert meets(each.set["spec"]["selector"]["matchLabels"])
+    services = each.of("Service")
+    assert all(meets(service["spec"]["selector"]) for service in services)
+    assert each.set["spec"]["serviceName"] in [service["metadata"]["name"] for service in services]
+    assert all(meets(budget["spec"]["selector"]["matchLabels"]) for budget in each.of("PodDisruptionBudget"))
+    for policy in each.of("NetworkPolicy"):
+        assert meets(policy["spec"]["podSelector"]["matchLabels"])
+        assert meets(policy["spec"]["ingress"][1]["from"][0]["podSelector"]["matchLabels"])
+    for constraint in each.pod["spec"].get("topologySpreadConstraints", []):
+        assert meets(constraint["labelSelector"]["matchLabels"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ports_and_volumes_are_those_of_the_container(name):
+    each = manifest(name)
+    ports = each.ports()
+    for service in each.of("Service"):
+        for port in service["spec"]["ports"]:
+            assert port.get("targetPort", port["port"]) in [*ports, *ports.values()]
+    for policy in each.of("NetworkPolicy"):
+        for rule in policy["spec"]["ingress"]:
+            assert {port["port"] for port in rule["ports"]} <= set(ports)
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if "httpGet" in each.container.get(kind, {}):
+            assert each.container[kind]["httpGet"]["port"] == "probes"
+            assert each.value("probes_port") == str(ports["probes"])
+    claims = [claim["metadata"]["name"] for claim in each.set["spec"].get("volumeClaimTemplates", [])]
+    volumes = [volume["name"] for volume in each.pod["spec"].get("volumes", [])]
+    assert {mount["name"] for mount in each.container["volumeMounts"]} == {*claims, *volumes}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_flag_is_one_of_the_program(name):
+    usage = subprocess.run([places.ZABD, "start-zookeeper", "-h"], capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"^ +--(\w+) ", usage, re.M))
+    program, *words = manifest(name).words()
+    assert program == "start-zookeeper"
+    assert {word.removeprefix("--").split("=")[0] for word in words} <= known
+    assert manifest(name).value("servers") == str(manifest(name).set["spec"]["replicas"])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_pods_fit_the_restricted_level(name):
+    """Of Kubernetes' Pod Security Standards."""
+    pod, container = manifest(name).pod["spec"], manifest(name).container
+    assert pod["securityContext"]["runAsNonRoot"] is True and pod["securityContext"]["runAsUser"] == 1000
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_members_need_to_find_each_other(name):
+    each = manifest(name)
+    members = each.of("Service", each.set["spec"]["serviceName"])
+    assert members["spec"]["clusterIP"] == "None" and members["spec"]["publishNotReadyAddresses"] is True
+    assert each.set["spec"]["podManagementPolicy"] == "Parallel"
+    # A leader hands over for two seconds at most, and a member that ends must not be cut short.
+    assert each.pod["spec"]["terminationGracePeriodSeconds"] >= 5
+    for budget in each.of("PodDisruptionBudget"):
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow" and budget["spec"]["maxUnavailable"] == 1
+
+
+def test_the_tutorials_manifest_keeps_its_faults():
+    """They are listed in docs/kubernetes.md, and not mended in silence."""
+    each = manifest("zookeeper.yaml")
+    affinity = each.pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]
+    wanted = affinity["labelSelector"]["matchExpressions"][0]
+    assert wanted["key"] not in each.pod["metadata"]["labels"], "the affinity selects nothing"
+    assert each.set["spec"]["podManagementPolicy"] == "OrderedReady"
+    assert "publishNotReadyAddresses" not in each.of("Service", "zk-hs")["spec"]
+    assert each.value("data_log_dir").startswith(each.value("data_dir"))
+    assert "startupProbe" not in each.container and "securityContext" not in each.container
+    assert each.container["image"] == "zabd:compat"
+
+
+def test_the_file_and_the_chart_are_the_same():
+    """The chart with its default values makes zabd.yaml, but for Helm's labels and for flags that say what is so anyway."""
+    file, chart = manifest("zabd.yaml"), manifest("as-file")
+
+    def plain(each):
+        each = copy.deepcopy(each)
+        labels = each["metadata"]["labels"]
+        each["metadata"]["labels"] = {key: labels[key] for key in labels if key.endswith(("/name", "/instance", "/component"))}
+        if each["kind"] == "StatefulSet":
+            each["spec"]["template"]["spec"]["containers"][0].pop("args")
+        return each
+
+    made = [plain(each) for each in chart.objects if "helm.sh/hook" not in each["metadata"].get("annotations", {})]
+    key = lambda each: (each["kind"], each["metadata"]["name"])  # noqa: E731
+    assert sorted(made, key=key) == sorted(map(plain, file.objects), key=key)
+    assert set(file.words()) <= set(chart.words())
+
+
+def test_helm_finds_nothing_to_mend():
+    done = subprocess.run([manifests.HELM, "lint", "--strict", manifests.CHART], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("values", [
+    {"replicaCount": 2}, {"replicaCount": "3"}, {"nosuch": 1}, {"image": {"tag": 1}}, {"image": {"digest": "sha256:1"}},
+    {"config": {"dataDir": "/x"}}, {"config": {"zookeeper.tickTime": 1}}, {"config": {"autopurge.purgeInterval": 1}},
+    {"config": {"a key": 1}}, {"config": {"snapCount": "1 -Dx=y"}}, {"probes": {"port": 0}}, {"persistence": {"size": "much"}},
+    {"terminationGracePeriodSeconds": 0}, {"logLevel": "LOUD"}])
+def test_wrong_values_are_refused(values):
+    with pytest.raises(ValueError, match="don't meet the specifications of the schema"):
+        manifests.render(values)
+
+
+def test_values_reach_the_objects():
+    each = manifest("everything")
+    assert each.set["metadata"]["name"] == "zabd-zoo"
+    assert each.container["image"] == "registry.example:5000/x/zabd@sha256:" + "0" * 64
+    environment = {variable["name"]: variable["value"] for variable in each.container["env"]}
+    assert environment == {
+        "JVMFLAGS": "-DglobalOutstandingLimit=2000 -DsnapCount=50000", "SERVER_JVMFLAGS": "-Djute.maxbuffer=2097152"}
+    assert each.ports()["probes"] == 9000 and each.value("id_base") == "0"
+    assert each.of("Service", "zabd-zoo")["spec"]["type"] == "LoadBalancer"
+    assert each.set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
+    assert each.of("NetworkPolicy")[0]["spec"]["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {"k": "l"}}}]
+    alone = manifest("alone")
+    assert not alone.of("PodDisruptionBudget") and not alone.of("NetworkPolicy") and not alone.of("ServiceAccount")
+    assert alone.pod["spec"]["volumes"] == [{"name": "data", "emptyDir": {}}]
+    assert alone.pod["spec"]["serviceAccountName"] == "other"
+
+
+def test_long_names_leave_room_for_what_kubernetes_adds():
+    objects = manifests.render({"nameOverride": "n" * 40})
+    names = [each["metadata"]["name"] for each in objects if each["kind"] == "StatefulSet"]
+    # `-members` for the service, and an ordinal and a hash for pods and their revisions.
+    assert max(map(len, names)) <= 63 - len("-0-7c8d9f6b5d")
+
+
+def test_the_compose_file_starts_what_there_is():
+    compose = yaml.safe_load((places.ROOT / "docker" / "compose.yaml").read_text())
+    servers = compose["services"]
+    assert list(servers) == ["zk-0", "zk-1", "zk-2"]
+    usage = subprocess.run([places.ZABD, "start-zookeeper", "-h"], capture_output=True, text=True, check=True).stdout
+    for name, server in servers.items():
+        assert server["hostname"] == name and server["networks"]["ensemble"]["aliases"] == [f"{name}.zk"]
+        assert server["entrypoint"] == ["start-zookeeper"] and "--domain=zk" in server["command"]
+        assert {word.split("=")[0] for word in server["command"]} <= set(re.findall(r"--\w+", usage))
+        assert server["read_only"] and server["user"] == "1000:1000" and server["cap_drop"] == ["ALL"]
+        mounts = [volume.split(":")[1] for volume in server["volumes"]]
+        written = [word.split("=")[1] for word in server["command"] if "_dir=" in word]
+        assert all(any(path.startswith(mount) for mount in mounts) for path in written)
