@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from harness import places
+
 from .shells import SHELLS, environment, run, transcript
 from .test_transcripts import PROPERTIES, assert_same
 
@@ -25,18 +27,22 @@ def test_the_tutorials_commands(server):
     assert run("java", "-server", server.hosts, "get", "/hello") == (f"{head}world\n", "", 0)
 
 
+def ended(shell, server, words):
+    """What a command ends with, without events: one that needs no server races with the first of them."""
+    return [line for line in transcript(*run(shell, "-server", server.hosts, *words)) if not line.startswith("WatchedEvent ")]
+
+
 @pytest.mark.parametrize("words", [
     ["history"],
     ["redo", "0"],
-    ["quit"],
     ["set", "-s", "/zookeeper", "two words"],
     ["-timeout", "5000", "-what", "-r", "get", "/none"],
     ["-waitforconnection", "nonsense"],
-])
+], ids=lambda words: words[-1])
 def test_it_ends_as_javas(start, kind, words):
     """The same streams and exit codes."""
     servers = [start(kind, properties=PROPERTIES) for _ in range(2)]
-    assert_same(*[transcript(*run(shell, "-server", server.hosts, *words)) for shell, server in zip(("java", "zabd"), servers)])
+    assert_same(*[ended(shell, server, words) for shell, server in zip(("java", "zabd"), servers)])
 
 
 @pytest.mark.parametrize("words, complaint", [
@@ -107,6 +113,23 @@ def test_dates_are_those_of_the_reader(server, zone, epoch):
     outputs = [run(shell, "-server", server.hosts, "stat", "/", TZ=zone)[0] for shell in ("java", "zabd")]
     assert f"ctime = {epoch}\n" in outputs[0]
     assert outputs[0] == outputs[1]
+
+
+def test_it_goes_by_its_names(server, tmp_path):
+    """Links, and words behind the program's own name."""
+    commands = [[places.ZABD, "zkCli.sh"], [places.ZABD, "cli"]]
+    for name in ("zkCli.sh", "zkCli"):
+        (tmp_path / name).symlink_to(places.ZABD)
+        commands.append([tmp_path / name])
+    for command in commands:
+        words = [*map(str, command), "-server", server.hosts, "ls", "/"]
+        output = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+        assert output == f"Connecting to {server.hosts}\n{CONNECTED}[zookeeper]\n"
+
+
+def test_a_last_line_without_an_end(server):
+    """`printf 'create /a' | zkCli.sh` does what it says."""
+    assert run("zabd", "-server", server.hosts, script="create /a\ncreate /b")[1:] == ("Created /a\nCreated /b\n", 0)
 
 
 def test_nobody_who_reads(server):

@@ -138,3 +138,17 @@ def test_closing_says_so(start, kind):
         shell.process.stdin.write("quit\n")
         assert shell.end() == 0
         assert shell.text.endswith("\nWATCHER::\n\nWatchedEvent state:Closed type:None path:null zxid: -1\n")
+
+
+def test_a_watch_without_a_mode_is_recursive(start, kind):
+    """Whatever the mode of the one before it was."""
+    server = start(kind)
+    with Conversation("zabd", "-server", server.hosts) as shell:
+        shell.say("create /a")
+        shell.say("addWatch -m PERSISTENT /a")
+        shell.say("removewatches /a -p")
+        shell.say("addWatch /a")
+        shell.say("create /a/b")
+        shell.await_text("WatchedEvent state:SyncConnected type:NodeCreated path:/a/b zxid: ")
+        shell.say("removewatches /a -r")
+        assert shell.end() == 0

@@ -13,7 +13,7 @@ from harness.places import ROOT
 FOLDER = ROOT / "docs" / "compatibility"
 PAGE = ROOT / "docs" / "compatibility.md"
 MANUAL = ROOT / "docs" / "configuration.md"
-AREAS = ("protocol", "configuration", "files", "operations", "ensemble")
+AREAS = ("protocol", "configuration", "files", "operations", "ensemble", "shell")
 COLUMNS = ["id", "feature", "zabd", "proof"]
 # What a row says of zabd; more may follow the word.
 VERDICTS = re.compile(r"(same)$|(same|different|not yet|none): (.+)")

@@ -276,3 +276,36 @@ fn random(end: usize) -> usize {
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     ((mixed >> 33) % end as u64) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn long_frames_are_read_and_unreasonable_ones_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let (mut server, _) = listener.accept().expect("the connection");
+        let mut frames = Frames { stream: &stream, bytes: Vec::new() };
+        let long = vec![7; 3 << 20];
+        let sender = std::thread::spawn(move || {
+            server.write_all(&(long.len() as u32).to_be_bytes()).expect("a length");
+            server.write_all(&long).expect("a body");
+            server.write_all(&[0, 0, 0, 1, 9, 0xff, 0xff, 0xff, 0xff]).expect("a short one, and none");
+            server
+        });
+        let mut taken = Vec::new();
+        let refused = loop {
+            match frames.next() {
+                Ok(Some(frame)) => taken.push(frame),
+                Ok(None) => drop(frames.read_for(Duration::from_secs(10)).expect("more")),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.to_string(), "a frame of unreasonable length");
+        assert_eq!((taken.len(), taken[0].len(), &taken[1][..]), (2, 3 << 20, &[9][..]));
+        drop(sender.join().expect("everything was sent"));
+    }
+}

@@ -500,3 +500,118 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(chroot: Option<&str>) -> Session {
+        Session::new(chroot.map(str::to_owned), true)
+    }
+
+    fn errors(happened: &Happened) -> Vec<i32> {
+        happened.answers.iter().map(|(_, reply)| reply.err).collect()
+    }
+
+    fn states(happened: &Happened) -> Vec<EventState> {
+        happened.events.iter().map(|event| event.state).collect()
+    }
+
+    /// A frame from a server, without its length.
+    fn event_frame(kind: i32, path: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        ReplyHeader { xid: XID_EVENT, zxid: Zxid(7), err: 0 }.encode(&mut writer);
+        WatcherEvent { kind, state: 3, path: path.into() }.encode(&mut writer);
+        bytes
+    }
+
+    #[test]
+    fn what_waits_is_lost_with_each_attempt_that_fails() {
+        let mut session = session(None);
+        session.submit(Packet::new(OpCode::Exists, Vec::new()).0);
+        let happened = session.on_disconnected();
+        assert_eq!(errors(&happened), [failure::CONNECTION_LOSS]);
+        assert_eq!(states(&happened), [], "nobody was connected yet");
+        assert!(session.on_connected(false).is_some());
+        assert_eq!(states(&session.on_disconnected()), [EventState::Disconnected]);
+        assert_eq!(states(&session.on_disconnected()), [], "it is told once");
+    }
+
+    #[test]
+    fn behind_its_end_nothing_is_sent() {
+        for (end, loss) in
+            [(State::Closed, SESSION_EXPIRED), (State::AuthFailed, ErrorCode::AuthFailed.code())]
+        {
+            let mut session = session(None);
+            assert_eq!(session.end(end).len(), 0);
+            let (packet, answer) = Packet::new(OpCode::Exists, Vec::new());
+            session.submit(packet);
+            assert_eq!(answer.try_recv().expect("an answer at once").err, loss);
+        }
+    }
+
+    #[test]
+    fn an_expired_session_loses_what_waits_and_says_so_once() {
+        let mut session = session(None);
+        session.submit(Packet::new(OpCode::Exists, Vec::new()).0);
+        let happened = session.on_expired();
+        assert_eq!(
+            (errors(&happened), states(&happened)),
+            (vec![SESSION_EXPIRED], vec![EventState::Expired])
+        );
+        let happened = session.on_disconnected();
+        assert_eq!((session.state, states(&happened)), (State::Closed, vec![]));
+    }
+
+    #[test]
+    fn events_come_to_those_who_asked_under_the_clients_own_names() {
+        let mut session = session(Some("/app"));
+        session.watches.register(Registration::Data, "/", 0);
+        session.watches.register(Registration::Children, "/a", 0);
+        let mut told = |kind, path| {
+            let happened = session.receive(&event_frame(kind, path)).expect("an event");
+            happened.events.first().map(ToString::to_string)
+        };
+        let event = |kind: &str, path: &str| {
+            Some(format!("WatchedEvent state:SyncConnected type:{kind} path:{path} zxid: 7"))
+        };
+        assert_eq!(told(3, "/app"), event("NodeDataChanged", "/"));
+        assert_eq!(told(3, "/app"), None, "it was used up");
+        assert_eq!(told(4, "/app/a"), event("NodeChildrenChanged", "/a"));
+        assert_eq!(told(4, "/app/b"), None, "nobody asked");
+    }
+
+    #[test]
+    fn a_local_removal_needs_no_server() {
+        for (is_local, left) in [(true, 0), (false, failure::CONNECTION_LOSS)] {
+            let mut session = session(None);
+            session.watches.register(Registration::Data, "/a", 0);
+            let remove = WatchChange::Remove { kind: WatcherType::Any, is_local };
+            session.submit(Packet::new(OpCode::RemoveWatches, Vec::new()).0.with_watch(remove, "/a"));
+            let happened = session.on_disconnected();
+            assert_eq!(errors(&happened), [left]);
+            assert_eq!(session.watches.is_empty(), is_local);
+        }
+    }
+
+    #[test]
+    fn watches_are_set_again_in_requests_of_bounded_size() {
+        let mut session = session(Some("/app"));
+        let long = "x".repeat(SET_WATCHES_BYTES / 2);
+        for name in ["a", "b", "c"] {
+            session.watches.register(Registration::Data, &format!("/{name}{long}"), 0);
+        }
+        session.watches.register(Registration::Persistent, "/", 0);
+        let requests = session.watches_again();
+        assert_eq!(requests.iter().map(|request| request.data.len()).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(requests[1].persistent, ["/app"]);
+    }
+
+    #[test]
+    fn what_no_server_says_ends_the_connection() {
+        let mut session = session(None);
+        assert_eq!(session.receive(&[1, 2]).err(), Some("a reply without a header"));
+        assert_eq!(session.receive(&[0; 16]).err(), Some("an answer to nothing"));
+    }
+}

@@ -36,6 +36,7 @@ Usage:
   zabd server [--config zoo.cfg] [--key value ...]
   zabd check [--live|--ready|--startup]  whether the server on this machine lives, is ready, has started
   zabd ensemble                          three servers on this machine, data in ./data/ensemble
+  zabd zkCli.sh [-server host:port] [command]   ZooKeeper's shell
   zabd links DIR                         links in DIR for the names that it also goes by, which do what they say,
                                          such as zookeeper-ready
 

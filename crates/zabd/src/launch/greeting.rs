@@ -13,7 +13,7 @@ pub fn text(program: &str, address: SocketAddr, data_dir: &Path) -> String {
 zabd {version} serves ZooKeeper clients on port {port}; its data is in {data_dir}
 
 Try, in another terminal:
-  zkCli.sh -server 127.0.0.1:{port}
+  {program} zkCli.sh -server 127.0.0.1:{port}
   python3 -c 'import kazoo.client as k; c = k.KazooClient(\"127.0.0.1:{port}\"); c.start(); print(c.get_children(\"/\"))'
   (printf srvr; sleep 1) | nc 127.0.0.1 {port}
 
