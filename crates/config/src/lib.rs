@@ -21,6 +21,7 @@ mod membership;
 pub mod pod;
 pub mod properties;
 mod resolve;
+pub mod scripts;
 mod setting;
 mod sources;
 mod suggestion;

@@ -10,6 +10,7 @@
 //! the same lines with the name of the flag or variable that each came from, so that a mistake is told in the words of whoever made
 //! it. Nothing here touches a file or asks for the host's name: `zabd/launch` does, and performs the plan.
 
+pub mod dialects;
 mod identity;
 mod my_id;
 mod plan;

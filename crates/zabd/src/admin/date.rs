@@ -1,4 +1,4 @@
-//! Wall-clock times as text, in UTC, without a library: two formats are all that is needed.
+//! Wall-clock times as text, in UTC, without a library: three formats are all that is needed.
 
 /// A moment, cut into what people read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,14 @@ pub fn log_date(wall_ms: i64) -> String {
     )
 }
 
+/// As Java's tools print a file's time to people: `Nov 24, 2026, 1:17:40 PM`.
+pub fn tool_date(wall_ms: i64) -> String {
+    let c = civil(wall_ms);
+    let (hour, half) = (c.hour % 12, if c.hour < 12 { "AM" } else { "PM" });
+    let hour = if hour == 0 { 12 } else { hour };
+    format!("{} {}, {}, {hour}:{:02}:{:02} {half}", MONTHS[c.month - 1], c.day, c.year, c.minute, c.second)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +82,9 @@ mod tests {
         assert_eq!(java_date(951_827_696_000), "Tue Feb 29 12:34:56 UTC 2000");
         assert_eq!(java_date(1_795_351_667_495), "Sun Nov 22 12:47:47 UTC 2026");
         assert_eq!(log_date(1_795_351_667_495), "2026-11-22 12:47:47,495");
+        assert_eq!(tool_date(1_795_351_667_495), "Nov 22, 2026, 12:47:47 PM");
+        assert_eq!(tool_date(0), "Jan 1, 1970, 12:00:00 AM");
+        assert_eq!(tool_date(-1), "Dec 31, 1969, 11:59:59 PM");
         assert_eq!(log_date(-1), "1969-12-31 23:59:59,999");
     }
 }

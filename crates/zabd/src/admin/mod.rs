@@ -18,7 +18,7 @@ use zabd_jute::client::FourLetterWord as Word;
 use crate::introspect::Introspection;
 
 pub use clients::shown_node_count;
-pub use date::log_date;
+pub use date::{log_date, tool_date};
 
 /// What a server of this version says that it is: the protocol's version, then our own.
 pub const VERSION: &str = concat!("3.9.5-zabd-", env!("CARGO_PKG_VERSION"), ", built on ", env!("ZABD_MADE"));

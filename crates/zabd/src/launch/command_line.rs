@@ -38,7 +38,7 @@ Usage:
   zabd ensemble                          three servers on this machine, data in ./data/ensemble
   zabd zkCli.sh [-server host:port] [command]   ZooKeeper's shell
   zabd links DIR                         links in DIR for the names that it also goes by, which do what they say,
-                                         such as zookeeper-ready
+                                         such as start-zookeeper and zkServer.sh
 
 Flags of `zabd server` are the keys of zoo.cfg; docs/configuration.md lists them all:
   zabd server --clientPort 2181 --dataDir /var/lib/zookeeper --autopurge.purgeInterval 1

@@ -12,10 +12,10 @@ use super::names::Call;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends the word and reads until the server closes the connection.
-pub fn ask(address: SocketAddr, word: &str) -> std::io::Result<Vec<u8>> {
-    let end = Instant::now() + PATIENCE;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+pub fn ask(address: SocketAddr, word: &str, patience: Duration) -> std::io::Result<Vec<u8>> {
+    let end = Instant::now() + patience;
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(format!("{word}\n").as_bytes())?;
     let mut answer = Vec::new();
     let mut chunk = [0; 16 << 10];
@@ -34,7 +34,7 @@ pub fn ask(address: SocketAddr, word: &str) -> std::io::Result<Vec<u8>> {
 
 /// The same at this machine's own addresses; a server may listen on one family only.
 fn ask_here(port: u16, word: &str) -> std::io::Result<Vec<u8>> {
-    let here = |address: IpAddr| ask(SocketAddr::new(address, port), word);
+    let here = |address: IpAddr| ask(SocketAddr::new(address, port), word, PATIENCE);
     here(Ipv4Addr::LOCALHOST.into()).or_else(|error| here(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
 }
 
@@ -42,7 +42,7 @@ fn ask_here(port: u16, word: &str) -> std::io::Result<Vec<u8>> {
 /// about a quorum, which is what `ruok` leaves out.
 pub fn ready(call: &Call) -> ExitCode {
     let is_ok = port(call).is_some_and(|port| {
-        ask(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), "ruok")
+        ask(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), "ruok", PATIENCE)
             .is_ok_and(|answer| answer.trim_ascii_end() == b"imok")
     });
     if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn the_answer_is_read_to_its_end() {
         let (address, serving) = server(vec![b"zk_version\t", b"3.9\n", b"zk_x\t1\n"]);
-        assert_eq!(ask(address, "mntr").unwrap(), b"zk_version\t3.9\nzk_x\t1\n");
+        assert_eq!(ask(address, "mntr", PATIENCE).unwrap(), b"zk_version\t3.9\nzk_x\t1\n");
         assert_eq!(serving.join().unwrap(), b"mntr\n", "what `echo mntr | nc` sends");
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod command_line;
+mod entrypoint;
 mod first_process;
 mod four_letter;
 mod greeting;
@@ -13,6 +14,10 @@ mod shell;
 mod signals;
 mod start_script;
 mod start_zookeeper;
+mod zk_cleanup;
+mod zk_env;
+mod zk_initialize;
+mod zk_server;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,9 @@
 
 use std::process::ExitCode;
 
-use super::{check, four_letter, links, shell, start_zookeeper};
+use super::{
+    check, entrypoint, four_letter, links, shell, start_zookeeper, zk_cleanup, zk_initialize, zk_server,
+};
 
 /// A program that this one can be.
 pub struct Program {
@@ -39,7 +41,43 @@ pub const PROGRAMS: &[Program] = &[
     Program { names: &["start-zookeeper"], words: &[], places: &[], run: start_zookeeper::run },
     Program { names: &["zookeeper-ready"], words: &[], places: &[], run: four_letter::ready },
     Program { names: &["zookeeper-metrics"], words: &[], places: &[], run: four_letter::metrics },
-    Program { names: &["zkCli.sh", "zkCli"], words: &["cli"], places: &[], run: shell::run },
+    Program {
+        names: &["zkServer.sh"],
+        words: &[],
+        places: &["/opt/bitnami/zookeeper/bin/zkServer.sh"],
+        run: zk_server::run,
+    },
+    Program { names: &["zkServer-initialize.sh"], words: &[], places: &[], run: zk_initialize::run },
+    Program {
+        names: &["zkCleanup.sh"],
+        words: &[],
+        places: &["/opt/bitnami/zookeeper/bin/zkCleanup.sh"],
+        run: zk_cleanup::run,
+    },
+    Program {
+        names: &["docker-entrypoint.sh"],
+        words: &[],
+        places: &["/docker-entrypoint.sh"],
+        run: entrypoint::any,
+    },
+    Program {
+        names: &[],
+        words: &[],
+        places: &[
+            "/entrypoint.sh",
+            "/run.sh",
+            "/opt/bitnami/scripts/zookeeper/entrypoint.sh",
+            "/opt/bitnami/scripts/zookeeper/run.sh",
+        ],
+        run: entrypoint::bitnami,
+    },
+    Program { names: &[], words: &[], places: &["/etc/confluent/docker/run"], run: entrypoint::confluent },
+    Program {
+        names: &["zkCli.sh", "zkCli"],
+        words: &["cli"],
+        places: &["/opt/bitnami/zookeeper/bin/zkCli.sh"],
+        run: shell::run,
+    },
     Program { names: &["zkTxnLogToolkit.sh"], words: &[], places: &[], run: not_here },
     Program { names: &["zkSnapShotToolkit.sh"], words: &[], places: &[], run: not_here },
     Program { names: &["zkSnapshotComparer.sh"], words: &[], places: &[], run: not_here },
@@ -51,7 +89,10 @@ pub const PROGRAMS: &[Program] = &[
 /// Which program is meant by what it was started as and the words behind that, if not the server's own command line.
 pub fn find(program: &str, words: &[String]) -> Option<(&'static Program, Call)> {
     let called = file_name(program);
-    if let Some(linked) = PROGRAMS.iter().find(|each| each.names.contains(&called)) {
+    let is_place = |each: &&Program| each.places.iter().any(|place| program.ends_with(place));
+    let linked =
+        PROGRAMS.iter().find(|each| each.names.contains(&called)).or_else(|| PROGRAMS.iter().find(is_place));
+    if let Some(linked) = linked {
         return Some((linked, Call { program: program.to_owned(), words: words.to_vec() }));
     }
     let (word, rest) = words.split_first()?;
@@ -82,7 +123,8 @@ mod tests {
     fn found(program: &str, words: &[&str]) -> Option<(&'static str, Call)> {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
         let (program, call) = find(program, &words)?;
-        Some((program.names.first().or(program.words.first()).unwrap(), call))
+        let name = program.names.iter().chain(program.words).chain(program.places).next();
+        Some((name.expect("a program has a name"), call))
     }
 
     fn call(program: &str, words: &[&str]) -> Call {
@@ -94,6 +136,18 @@ mod tests {
         for program in ["zookeeper-ready", "/usr/bin/zookeeper-ready", "./bin/zookeeper-ready"] {
             assert_eq!(found(program, &["2181"]), Some(("zookeeper-ready", call(program, &["2181"]))));
         }
+    }
+
+    /// Below any root, for images in the making.
+    #[test]
+    fn a_place_of_another_image_does_what_is_there() {
+        for root in ["", "/tmp/root"] {
+            let program = format!("{root}/opt/bitnami/scripts/zookeeper/run.sh");
+            assert_eq!(found(&program, &[]), Some(("/entrypoint.sh", call(&program, &[]))));
+            let program = format!("{root}/etc/confluent/docker/run");
+            assert_eq!(found(&program, &[]), Some(("/etc/confluent/docker/run", call(&program, &[]))));
+        }
+        assert_eq!(found("run.sh", &[]), None, "no name by itself");
     }
 
     #[test]

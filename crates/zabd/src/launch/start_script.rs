@@ -31,14 +31,13 @@ pub fn host() -> Host {
     Host { name, hosts: text("/etc/hosts"), resolv_conf: text("/etc/resolv.conf") }
 }
 
-/// Performs the plan and serves. `program` tells what could not be done.
-pub fn perform(program: &str, plan: &Plan) -> ExitCode {
-    let environment = |name: &str| std::env::var(name).ok();
+/// Performs the plan and serves; `environment` has `-D` words. `program` tells what could not be done.
+pub fn perform(program: &str, plan: &Plan, environment: &dyn Fn(&str) -> Option<String>) -> ExitCode {
     let prepared = make_directories(program, plan).and_then(|()| {
         let zoo_cfg = write_configuration(program, plan);
         eprintln!("Using config: {}", zoo_cfg.display());
         let config =
-            plan.config(&zoo_cfg, &environment, &read_file).map_err(|errors| mistakes::refuse(&errors))?;
+            plan.config(&zoo_cfg, environment, &read_file).map_err(|errors| mistakes::refuse(&errors))?;
         write_myid(program, plan)?;
         Ok(config)
     });

@@ -38,7 +38,7 @@ pub fn run(call: &Call) -> ExitCode {
                 eprint!("{}", lines.text());
             }
             println!("Creating ZooKeeper log4j configuration");
-            start_script::perform("start-zookeeper", &plan)
+            start_script::perform("start-zookeeper", &plan, &|name| variables.get(name).cloned())
         }
     }
 }

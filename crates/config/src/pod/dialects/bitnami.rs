@@ -1,0 +1,187 @@
+//! Bitnami's image: `ZOO_*` and `ALLOW_*`, each with a twin `NAME_FILE` for the file that holds the value.
+//!
+//! `ZOO_SERVERS` is a list of `host:port:port`, perhaps with `:observer` and `::id`; a single one is a standalone server. A zoo.cfg
+//! that is there counts, and then no variable does. Without authentication the image starts only if told that this is meant.
+
+use super::super::plan::{Lines, Plan};
+use super::Becomes::{Line, Nothing, Own, Property, Refused, Switch};
+use super::reader::Reader;
+use super::{Dialect, Variable, row};
+
+/// Bitnami's image.
+pub static BITNAMI: Dialect = Dialect {
+    name: "bitnami",
+    image: "Bitnami's image",
+    user: (1001, 1001),
+    prefixes: &["ZOO_", "ALLOW_"],
+    variables: VARIABLES,
+    key_prefix: Some("ZOO_CFG_"),
+    has_files: true,
+    empty_counts: false,
+    plan,
+};
+
+const TLS: &str = "TLS";
+const SASL: &str = "SASL";
+const OF_TLS_CLIENT: super::Becomes = Nothing("read with `ZOO_TLS_CLIENT_ENABLE`, which is refused");
+const OF_TLS_QUORUM: super::Becomes = Nothing("read with `ZOO_TLS_QUORUM_ENABLE`, which is refused");
+const OF_AUTH: super::Becomes = Nothing("read with `ZOO_ENABLE_AUTH`, which is refused");
+const OF_QUORUM_AUTH: super::Becomes = Nothing("read with `ZOO_ENABLE_QUORUM_AUTH`, which is refused");
+
+const VARIABLES: &[Variable] = &[
+    row("ZOO_TICK_TIME", "2000", Line("tickTime")),
+    row("ZOO_INIT_LIMIT", "10", Line("initLimit")),
+    row("ZOO_SYNC_LIMIT", "5", Line("syncLimit")),
+    row("ZOO_PRE_ALLOC_SIZE", "65536", Line("preAllocSize")),
+    row("ZOO_SNAPCOUNT", "100000", Line("snapCount")),
+    row("ZOO_DATA_LOG_DIR", "", Own("`dataLogDir`")),
+    row("ZOO_PORT_NUMBER", "2181", Line("clientPort")),
+    row("ZOO_MAX_CNXNS", "0", Line("maxCnxns")),
+    row("ZOO_MAX_CLIENT_CNXNS", "60", Line("maxClientCnxns")),
+    row("ZOO_RECONFIG_ENABLED", "no", Switch("reconfigEnabled")),
+    row("ZOO_LISTEN_ALLIPS_ENABLED", "no", Switch("quorumListenOnAllIPs")),
+    row("ZOO_AUTOPURGE_INTERVAL", "0", Line("autopurge.purgeInterval")),
+    row("ZOO_AUTOPURGE_RETAIN_COUNT", "3", Line("autopurge.snapRetainCount")),
+    row("ZOO_4LW_COMMANDS_WHITELIST", "srvr, mntr", Line("4lw.commands.whitelist")),
+    row("ZOO_MAX_SESSION_TIMEOUT", "40000", Line("maxSessionTimeout")),
+    row(
+        "ZOO_ADMIN_SERVER_ADDRESS",
+        "127.0.0.1",
+        Own("`admin.serverAddress`, with `ZOO_ENABLE_ADMIN_SERVER`"),
+    ),
+    row("ZOO_ADMIN_SERVER_PORT_NUMBER", "8080", Own("`admin.serverPort`, with `ZOO_ENABLE_ADMIN_SERVER`")),
+    row("ZOO_ENABLE_ADMIN_SERVER", "no", Switch("admin.enableServer")),
+    row("ZOO_SERVERS", "", Own("`server.N` lines, if there are two servers at least")),
+    row("ZOO_PEER_TYPE", "", Line("peerType")),
+    row(
+        "ZOO_ENABLE_PROMETHEUS_METRICS",
+        "no",
+        Own("`metricsProvider.className`, of which zabd has none yet"),
+    ),
+    row(
+        "ZOO_PROMETHEUS_METRICS_PORT_NUMBER",
+        "7000",
+        Own("`metricsProvider.httpPort`, with `ZOO_ENABLE_PROMETHEUS_METRICS`"),
+    ),
+    row("ZOO_SERVER_ID", "1", Own("`myid`, if that is not there")),
+    row("ZOO_LOG_LEVEL", "INFO", Property("zookeeper.console.threshold")),
+    row("ZOO_FIPS_MODE", "yes", Own("`fips-mode`, which is for TLS")),
+    row("ZOO_TLS_CLIENT_ENABLE", "false", Refused(TLS)),
+    row("ZOO_TLS_PORT_NUMBER", "3181", OF_TLS_CLIENT),
+    row("ZOO_TLS_CLIENT_KEYSTORE_FILE", "", OF_TLS_CLIENT),
+    row("ZOO_TLS_CLIENT_KEYSTORE_TYPE", "", OF_TLS_CLIENT),
+    row("ZOO_TLS_CLIENT_KEYSTORE_PASSWORD", "", OF_TLS_CLIENT),
+    row("ZOO_TLS_CLIENT_TRUSTSTORE_FILE", "", OF_TLS_CLIENT),
+    row("ZOO_TLS_CLIENT_TRUSTSTORE_TYPE", "", OF_TLS_CLIENT),
+    row("ZOO_TLS_CLIENT_TRUSTSTORE_PASSWORD", "", OF_TLS_CLIENT),
+    row("ZOO_TLS_CLIENT_AUTH", "need", OF_TLS_CLIENT),
+    row("ZOO_TLS_QUORUM_ENABLE", "false", Refused(TLS)),
+    row("ZOO_TLS_QUORUM_KEYSTORE_FILE", "", OF_TLS_QUORUM),
+    row("ZOO_TLS_QUORUM_KEYSTORE_TYPE", "", OF_TLS_QUORUM),
+    row("ZOO_TLS_QUORUM_KEYSTORE_PASSWORD", "", OF_TLS_QUORUM),
+    row("ZOO_TLS_QUORUM_TRUSTSTORE_FILE", "", OF_TLS_QUORUM),
+    row("ZOO_TLS_QUORUM_TRUSTSTORE_TYPE", "", OF_TLS_QUORUM),
+    row("ZOO_TLS_QUORUM_TRUSTSTORE_PASSWORD", "", OF_TLS_QUORUM),
+    row("ZOO_TLS_QUORUM_CLIENT_AUTH", "need", OF_TLS_QUORUM),
+    row("ALLOW_EMPTY_PASSWORD", "no", Own("must say yes, since there is no authentication")),
+    row("ALLOW_ANONYMOUS_LOGIN", "no", Own("the older name of `ALLOW_EMPTY_PASSWORD`")),
+    row("ZOO_ENABLE_AUTH", "no", Refused(SASL)),
+    row("ZOO_CLIENT_USER", "", OF_AUTH),
+    row("ZOO_CLIENT_PASSWORD", "", OF_AUTH),
+    row("ZOO_SERVER_USERS", "", OF_AUTH),
+    row("ZOO_SERVER_PASSWORDS", "", OF_AUTH),
+    row("ZOO_ENABLE_QUORUM_AUTH", "no", Refused(SASL)),
+    row("ZOO_QUORUM_LEARNER_USER", "", OF_QUORUM_AUTH),
+    row("ZOO_QUORUM_LEARNER_PASSWORD", "", OF_QUORUM_AUTH),
+    row("ZOO_QUORUM_SERVER_USERS", "", OF_QUORUM_AUTH),
+    row("ZOO_QUORUM_SERVER_PASSWORDS", "", OF_QUORUM_AUTH),
+    row("ZOO_HEAP_SIZE", "1024", Nothing("zabd has no heap to be set")),
+    row("ZOO_HC_TIMEOUT", "5", Nothing("for the image's health check")),
+    row("JVMFLAGS", "", Own("read for `-D` words, as always")),
+];
+
+fn plan(reader: &mut Reader<'_>) -> Option<Plan> {
+    let data_dir = reader.place("/bitnami/zookeeper/data");
+    let log_dir = Some(reader.value("ZOO_DATA_LOG_DIR").to_owned()).filter(|dir| !dir.is_empty());
+    let mut lines = Lines::default();
+    lines.push("dataDir", &data_dir.to_string_lossy(), reader.dialect.image);
+    reader.lines(&mut lines, &own);
+    let path = reader.place("/opt/bitnami/zookeeper/conf/zoo.cfg");
+    let zoo_cfg = reader.zoo_cfg(path, lines, true);
+    let myid = reader.myid("ZOO_SERVER_ID", &data_dir, &zoo_cfg);
+    let wanted = vec![reader.place("/opt/bitnami/zookeeper/logs")];
+    let needed = std::iter::once(data_dir).chain(log_dir.map(Into::into)).collect();
+    let mut plan = reader.plan(zoo_cfg, needed, wanted, myid);
+    // The image goes on for ever where Java gives up after some tries.
+    plan.properties
+        .insert(0, (reader.dialect.image.to_owned(), "-Dzookeeper.electionPortBindRetry=0".to_owned()));
+    if reader.by("JVMFLAGS").ends_with("_FILE") {
+        plan.properties.push((reader.by("JVMFLAGS"), reader.value("JVMFLAGS").to_owned()));
+    }
+    Some(plan)
+}
+
+fn own(reader: &mut Reader<'_>, name: &'static str, lines: &mut Lines) {
+    let by = reader.by(name);
+    let value = reader.value(name).to_owned();
+    match name {
+        "ZOO_DATA_LOG_DIR" if !value.is_empty() => lines.push("dataLogDir", &value, &by),
+        "ZOO_ADMIN_SERVER_ADDRESS" if reader.is_yes("ZOO_ENABLE_ADMIN_SERVER") => {
+            lines.push("admin.serverAddress", &value, &by);
+        }
+        "ZOO_ADMIN_SERVER_PORT_NUMBER" if reader.is_yes("ZOO_ENABLE_ADMIN_SERVER") => {
+            lines.push("admin.serverPort", &value, &by);
+        }
+        "ZOO_ENABLE_PROMETHEUS_METRICS" if reader.is_yes(name) => {
+            let class = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+            lines.push("metricsProvider.className", class, &by);
+        }
+        "ZOO_PROMETHEUS_METRICS_PORT_NUMBER" if reader.is_yes("ZOO_ENABLE_PROMETHEUS_METRICS") => {
+            lines.push("metricsProvider.httpPort", &value, &by);
+        }
+        "ZOO_FIPS_MODE" if !reader.is_yes(name) => lines.push("fips-mode", "false", &by),
+        "ZOO_SERVERS" => servers(reader, &value, lines),
+        "ALLOW_EMPTY_PASSWORD"
+            if ![name, "ALLOW_ANONYMOUS_LOGIN", "ZOO_ENABLE_AUTH"].iter().any(|each| reader.is_yes(each)) =>
+        {
+            let message = "there is no authentication, and nothing says that this is meant";
+            reader.error(name, message, "set ALLOW_EMPTY_PASSWORD=yes");
+        }
+        _ => (),
+    }
+}
+
+/// One line for each server of the list; none for a single one.
+fn servers(reader: &mut Reader<'_>, list: &str, lines: &mut Lines) {
+    let by = reader.by("ZOO_SERVERS");
+    let port = reader.value("ZOO_PORT_NUMBER").to_owned();
+    let servers: Vec<_> = list.split([';', ',', ' ']).filter(|server| !server.is_empty()).collect();
+    let has_ids = list.contains("::");
+    for (index, server) in servers.iter().enumerate() {
+        let (address, id) = match server.rsplit_once("::") {
+            Some((address, id)) if has_ids => (address, id.to_owned()),
+            _ => (*server, (index + 1).to_string()),
+        };
+        if !is_address(address) || has_ids && !server.contains("::") {
+            let form = if has_ids { "`host:2888:3888::1`" } else { "`host:2888:3888`" };
+            reader.error(
+                "ZOO_SERVERS",
+                format!("{server} is no server"),
+                &format!("write {form}, or `:observer` behind the ports"),
+            );
+        } else if servers.len() > 1 {
+            lines.push(&format!("server.{id}"), &format!("{address};{port}"), &by);
+        }
+    }
+}
+
+/// `host:port:port`, perhaps with a role.
+fn is_address(text: &str) -> bool {
+    let address =
+        text.strip_suffix(":observer").or_else(|| text.strip_suffix(":participant")).unwrap_or(text);
+    let mut parts = address.rsplitn(3, ':');
+    let is_port = |part: Option<&str>| {
+        part.is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    is_port(parts.next()) && is_port(parts.next()) && parts.next().is_some_and(|host| !host.is_empty())
+}

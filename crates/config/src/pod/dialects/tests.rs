@@ -1,0 +1,488 @@
+//! Every variable of every dialect, and which dialect is spoken.
+
+use super::super::{Host, Plan, Surroundings, ZooCfg};
+use super::*;
+use crate::config::Config;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Default)]
+struct World {
+    variables: BTreeMap<String, String>,
+    files: BTreeMap<PathBuf, String>,
+}
+
+/// `NAME=value` words, one per line: values may hold blanks.
+fn given(text: &str) -> World {
+    let pairs = text.lines().filter_map(|line| line.trim().split_once('='));
+    let variables = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    World { variables, files: BTreeMap::new() }
+}
+
+impl World {
+    fn with_file(mut self, path: &str, text: &str) -> Self {
+        self.files.insert(path.into(), text.into());
+        self
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.files.get(path).ok_or(io::ErrorKind::NotFound)?.clone().into_bytes())
+    }
+
+    fn plan(&self, dialect: &'static Dialect) -> Result<Plan, ConfigErrors> {
+        let read = |path: &Path| self.read(path);
+        dialect.plan(&Surroundings { variables: &self.variables, host: &Host::default(), read: &read })
+    }
+
+    fn text(&self, dialect: &'static Dialect) -> String {
+        match self.plan(dialect).unwrap_or_else(|errors| panic!("{errors}")).zoo_cfg {
+            ZooCfg::Made { lines, .. } => lines.text(),
+            ZooCfg::There { path, .. } => panic!("{} is there", path.display()),
+        }
+    }
+
+    fn resolve(&self, dialect: &'static Dialect) -> Result<Config, ConfigErrors> {
+        let plan = self.plan(dialect)?;
+        plan.config(plan.zoo_cfg.path(), &|name| self.variables.get(name).cloned(), &|path| self.read(path))
+    }
+
+    fn config(&self, dialect: &'static Dialect) -> Config {
+        self.resolve(dialect).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn refusal(&self, dialect: &'static Dialect) -> String {
+        self.resolve(dialect).expect_err("it is refused").to_string()
+    }
+
+    fn warnings(&self, dialect: &'static Dialect) -> String {
+        self.config(dialect).warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What a server of this image needs to start.
+fn base(dialect: &Dialect) -> &'static str {
+    match dialect.name {
+        "docker" => "",
+        "bitnami" => "ALLOW_EMPTY_PASSWORD=yes",
+        _ => "ZOOKEEPER_CLIENT_PORT=2181",
+    }
+}
+
+const OFFICIAL: &str = "ZOO_MY_ID=2\n\
+                        ZOO_SERVERS=server.1=zoo1:2888:3888;2181 server.2=zoo2:2888:3888;2181 server.3=zoo3:2888:3888;2181";
+const BITNAMI_THREE: &str = "ALLOW_EMPTY_PASSWORD=yes\nZOO_SERVER_ID=2\n\
+                             ZOO_SERVERS=zoo1:2888:3888,zoo2:2888:3888 zoo3:2888:3888:observer";
+const CONFLUENT_THREE: &str = "ZOOKEEPER_CLIENT_PORT=2181\nZOOKEEPER_SERVER_ID=2\n\
+                               ZOOKEEPER_SERVERS=zoo1:2888:3888;zoo2:2888:3888;zoo3:2888:3888";
+
+// --- Whole servers -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn each_image_has_its_places() {
+    for (dialect, zoo_cfg, data, log) in [
+        (&DOCKER, "/conf/zoo.cfg", "/data", "/datalog"),
+        (
+            &BITNAMI,
+            "/opt/bitnami/zookeeper/conf/zoo.cfg",
+            "/bitnami/zookeeper/data",
+            "/bitnami/zookeeper/data",
+        ),
+        (&CONFLUENT, "/etc/kafka/zookeeper.properties", "/var/lib/zookeeper/data", "/var/lib/zookeeper/log"),
+    ] {
+        let world = given(base(dialect));
+        let plan = world.plan(dialect).unwrap();
+        assert_eq!(plan.zoo_cfg.path(), Path::new(zoo_cfg));
+        let config = world.config(dialect);
+        assert_eq!((config.data_dir.to_str(), config.data_log_dir.to_str()), (Some(data), Some(log)));
+        assert_eq!((config.client_port, config.ensemble.is_none()), (Some(2181), true), "{}", dialect.name);
+        let below = given(&format!("{}\nZABD_ROOT=/r", base(dialect))).plan(dialect).unwrap();
+        assert_eq!(below.zoo_cfg.path(), Path::new(&format!("/r{zoo_cfg}")));
+        assert!(
+            below.needed.iter().chain(&below.wanted).all(|path| path.starts_with("/r")),
+            "{:?}",
+            below.needed
+        );
+    }
+}
+
+#[test]
+fn each_images_list_of_servers_makes_an_ensemble() {
+    for (dialect, text) in [(&DOCKER, OFFICIAL), (&BITNAMI, BITNAMI_THREE), (&CONFLUENT, CONFLUENT_THREE)] {
+        let world = given(text);
+        assert_eq!(world.plan(dialect).unwrap().myid, Some(2));
+        let config = world.config(dialect);
+        let ensemble = config.ensemble.expect("a member");
+        assert_eq!((ensemble.myid, ensemble.members.lines().count()), (2, 3));
+        assert!(ensemble.members.contains("server.2=zoo2:2888:3888"), "{}", ensemble.members);
+        assert_eq!(config.client_port, Some(2181));
+    }
+}
+
+#[test]
+fn bitnamis_servers_may_have_numbers() {
+    let world = given(
+        "ALLOW_EMPTY_PASSWORD=yes\nZOO_SERVER_ID=7\nZOO_PORT_NUMBER=2182\nZOO_SERVERS=a:1:2::3,b:1:2::7",
+    );
+    let text = world.text(&BITNAMI);
+    assert!(text.contains("server.3=a:1:2;2182\nserver.7=b:1:2;2182\n"), "{text}");
+    assert_eq!(world.config(&BITNAMI).ensemble.unwrap().myid, 7);
+    for (list, remedy) in
+        [("a:1", "`host:2888:3888`"), ("a:1:2,b", "`host:2888:3888`"), ("a:1:2::1,b:1:2", "::1")]
+    {
+        let error = given(&format!("ALLOW_EMPTY_PASSWORD=yes\nZOO_SERVERS={list}")).refusal(&BITNAMI);
+        assert!(error.contains("ZOO_SERVERS: ") && error.contains(remedy), "{list}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_there_counts_and_what_is_ignored_is_named() {
+    let there = "dataDir=/d\nclientPort=7\n";
+    let world = given("ZOO_TICK_TIME=100\nZOO_MY_ID=1").with_file("/conf/zoo.cfg", there);
+    assert_eq!(world.config(&DOCKER).client_port, Some(7));
+    assert!(world.warnings(&DOCKER).contains("no effect of ZOO_TICK_TIME"), "{}", world.warnings(&DOCKER));
+    let world = given("ALLOW_EMPTY_PASSWORD=yes").with_file("/opt/bitnami/zookeeper/conf/zoo.cfg", there);
+    assert_eq!(world.config(&BITNAMI).client_port, Some(7));
+    let world = given("ZOOKEEPER_CLIENT_PORT=8").with_file("/etc/kafka/zookeeper.properties", there);
+    assert_eq!(world.config(&CONFLUENT).client_port, Some(8), "Confluent's image writes it anew");
+}
+
+/// A container that is started again finds what it wrote.
+#[test]
+fn its_own_file_is_no_strangers() {
+    let world = given("ZOO_TICK_TIME=100");
+    let text = world.text(&DOCKER);
+    let again = given("ZOO_TICK_TIME=100").with_file("/conf/zoo.cfg", &text);
+    assert_eq!(again.text(&DOCKER), text);
+}
+
+#[test]
+fn a_volume_of_another_server_is_refused() {
+    for (dialect, text, dir, name) in [
+        (&DOCKER, OFFICIAL, "/data", "ZOO_MY_ID"),
+        (&BITNAMI, BITNAMI_THREE, "/bitnami/zookeeper/data", "ZOO_SERVER_ID"),
+        (&CONFLUENT, CONFLUENT_THREE, "/var/lib/zookeeper/data", "ZOOKEEPER_SERVER_ID"),
+    ] {
+        let error = given(text).with_file(&format!("{dir}/myid"), "3\n").refusal(dialect);
+        assert!(
+            error.starts_with(&format!("{name}: this is server 2, but {dir}/myid says 3; hint: ")),
+            "{error}"
+        );
+        assert_eq!(given(text).with_file(&format!("{dir}/myid"), "2\n").plan(dialect).unwrap().myid, None);
+        let alone = given(base(dialect)).with_file(&format!("{dir}/myid"), "3\n");
+        let has_line = dialect.name == "docker";
+        assert_eq!(
+            alone.resolve(dialect).is_err(),
+            has_line,
+            "without a line of its own a server does without a number"
+        );
+    }
+}
+
+// --- Each variable -----------------------------------------------------------------------------------------------------
+
+/// Rows that are more than a value: the variable, beside what, and a line of the zoo.cfg that follows; or else another test.
+const OWN: &[(&str, &str, &str)] = &[
+    ("ZOO_CONF_DIR=/c", "", ""),
+    ("ZOO_DATA_DIR=/d", "", "dataDir=/d"),
+    ("ZOO_DATA_LOG_DIR=/l", "", "dataLogDir=/l"),
+    ("ZOO_LOG_DIR=/l", "", ""),
+    ("ZOO_SERVERS=server.1=a:1:2;3", "", "server.1=a:1:2;3"),
+    ("ZOO_4LW_COMMANDS_WHITELIST=ruok, srvr", "", "4lw.commands.whitelist=ruok, srvr"),
+    ("ZOO_CFG_EXTRA=snapCount=7 a.b=c", "", "a.b=c"),
+    ("ZOO_MY_ID=1", "", ""),
+    ("ZOO_ADMIN_SERVER_ADDRESS=::1", "ZOO_ENABLE_ADMIN_SERVER=yes", "admin.serverAddress=::1"),
+    ("ZOO_ADMIN_SERVER_PORT_NUMBER=8081", "ZOO_ENABLE_ADMIN_SERVER=yes", "admin.serverPort=8081"),
+    ("ZOO_SERVERS=a:1:2 b:1:2", "", "server.2=b:1:2;2181"),
+    (
+        "ZOO_ENABLE_PROMETHEUS_METRICS=yes",
+        "",
+        "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider",
+    ),
+    (
+        "ZOO_PROMETHEUS_METRICS_PORT_NUMBER=7001",
+        "ZOO_ENABLE_PROMETHEUS_METRICS=1",
+        "metricsProvider.httpPort=7001",
+    ),
+    ("ZOO_SERVER_ID=1", "", ""),
+    ("ZOO_FIPS_MODE=no", "", "fips-mode=false"),
+    ("ALLOW_EMPTY_PASSWORD=yes", "", ""),
+    ("ALLOW_ANONYMOUS_LOGIN=yes", "", ""),
+    ("JVMFLAGS=-Xmx1G", "", ""),
+    ("ZOOKEEPER_INIT_LIMIT=7", "", "initLimit=7"),
+    ("ZOOKEEPER_SYNC_LIMIT=6", "", "syncLimit=6"),
+    ("ZOOKEEPER_SERVERS=a:1:2;b:1:2", "ZOOKEEPER_SERVER_ID=1", "server.2=b:1:2"),
+    ("ZOOKEEPER_GROUPS=1:2;3", "", "group.2=3"),
+    ("ZOOKEEPER_WEIGHTS=1;0", "", "weight.2=0"),
+    ("ZOOKEEPER_SERVER_ID=1", "", ""),
+    ("KAFKA_OPTS=-Da=b", "", ""),
+];
+
+#[test]
+fn every_variable_becomes_what_its_row_says() {
+    for dialect in DIALECTS {
+        for row in dialect.variables {
+            let with = |value: &str| given(&format!("{}\n{}={value}", base(dialect), row.name));
+            let example = |key: &str| crate::keys::find(key).map_or("7", |row| row.example);
+            match row.becomes {
+                Becomes::Line(key) => {
+                    let value = example(key);
+                    let world = with(value);
+                    let text = world.text(dialect);
+                    assert!(
+                        text.lines().any(|line| line == format!("{key}={value}")),
+                        "{}: {text}",
+                        row.name
+                    );
+                    if let Err(errors) = world.resolve(dialect) {
+                        assert!(errors.to_string().contains(row.name), "{} is named: {errors}", row.name);
+                    }
+                }
+                Becomes::Switch(key) => {
+                    for (value, said) in
+                        [("yes", true), ("TRUE", true), ("1", true), ("no", false), ("on", false)]
+                    {
+                        let text = with(value).text(dialect);
+                        assert!(
+                            text.lines().any(|line| line == format!("{key}={said}")),
+                            "{}: {text}",
+                            row.name
+                        );
+                    }
+                }
+                Becomes::Property(key) => {
+                    let value = example(key);
+                    let set = with(value).plan(dialect).unwrap().properties;
+                    assert!(set.contains(&(row.name.to_owned(), format!("-D{key}={value}"))), "{}", row.name);
+                }
+                Becomes::Nothing(_) => {
+                    let world = with("7");
+                    assert_eq!(world.text(dialect), given(base(dialect)).text(dialect), "{}", row.name);
+                    assert_eq!(
+                        world.warnings(dialect),
+                        given(base(dialect)).warnings(dialect),
+                        "{}",
+                        row.name
+                    );
+                }
+                Becomes::Refused(what) => {
+                    let error = with("yes").refusal(dialect);
+                    assert!(error.contains(&format!("{}: this asks for {what}", row.name)), "{error}");
+                    assert!(with("no").resolve(dialect).is_ok(), "{}", row.name);
+                }
+                Becomes::Own(_) => assert_own(dialect, row.name),
+            }
+        }
+    }
+}
+
+fn assert_own(dialect: &'static Dialect, name: &str) {
+    let cases = OWN.iter().filter(|(set, ..)| set.split('=').next() == Some(name));
+    let outcomes: Vec<_> = cases
+        .filter_map(|(set, beside, line)| {
+            let world = given(&format!("{}\n{beside}\n{set}", base(dialect)));
+            let plan = world.plan(dialect).ok()?;
+            let ZooCfg::Made { lines, .. } = plan.zoo_cfg else { panic!("it is made") };
+            Some(line.is_empty() || lines.text().lines().any(|each| each == *line))
+        })
+        .collect();
+    assert!(outcomes.contains(&true), "{}: {name}: {outcomes:?}", dialect.name);
+}
+
+#[test]
+fn places_that_a_variable_says_are_taken() {
+    let plan = given("ZOO_CONF_DIR=/c\nZOO_DATA_DIR=/d\nZOO_DATA_LOG_DIR=/l\nZOO_LOG_DIR=/o\nZABD_ROOT=/r")
+        .plan(&DOCKER)
+        .unwrap();
+    assert_eq!(plan.zoo_cfg.path(), Path::new("/c/zoo.cfg"));
+    assert_eq!((plan.needed, plan.wanted), (vec!["/d".into(), "/l".into()], vec!["/o".into()]));
+    let plan = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_DATA_LOG_DIR=/l").plan(&BITNAMI).unwrap();
+    assert_eq!(plan.needed, [Path::new("/bitnami/zookeeper/data"), Path::new("/l")]);
+}
+
+#[test]
+fn bitnami_wants_to_be_told_that_there_is_no_authentication() {
+    for (text, is_fine) in [
+        ("", false),
+        ("ALLOW_EMPTY_PASSWORD=no", false),
+        ("ALLOW_EMPTY_PASSWORD=YES", true),
+        ("ALLOW_ANONYMOUS_LOGIN=yes", true),
+    ] {
+        assert_eq!(given(text).resolve(&BITNAMI).is_ok(), is_fine, "{text}");
+    }
+    assert!(given("").refusal(&BITNAMI).contains("hint: set ALLOW_EMPTY_PASSWORD=yes"));
+}
+
+#[test]
+fn confluent_wants_a_port_and_a_place_in_the_list() {
+    assert!(given("").refusal(&CONFLUENT).contains("set ZOOKEEPER_CLIENT_PORT=2181"));
+    let error = given("ZOOKEEPER_CLIENT_PORT=1\nZOOKEEPER_SERVERS=a:1:2;b:1:2").refusal(&CONFLUENT);
+    assert!(
+        error.contains(
+            "ZOOKEEPER_SERVER_ID: ZOOKEEPER_SERVERS is set, but nothing says which of them this is"
+        ),
+        "{error}"
+    );
+    let limits = given(CONFLUENT_THREE).text(&CONFLUENT);
+    assert!(limits.contains("initLimit=10\nsyncLimit=5\n"), "{limits}");
+}
+
+#[test]
+fn what_needs_tls_or_sasl_is_refused_by_its_variable() {
+    for (dialect, set) in [
+        (&CONFLUENT, "ZOOKEEPER_SECURE_CLIENT_PORT=2182"),
+        (&CONFLUENT, "ZOOKEEPER_SSL_QUORUM=true"),
+        (
+            &CONFLUENT,
+            "ZOOKEEPER_AUTH_PROVIDER_SASL=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+        ),
+        (&DOCKER, "ZOO_CFG_EXTRA=secureClientPort=2281"),
+        (&DOCKER, "ZOO_CFG_EXTRA=sslQuorum=true"),
+    ] {
+        let error = given(&format!("{}\n{set}", base(dialect))).refusal(dialect);
+        assert!(error.starts_with(&format!("{}: ", set.split('=').next().unwrap())), "{set}: {error}");
+    }
+}
+
+#[test]
+fn bitnamis_variables_may_stand_in_files() {
+    let world =
+        given("ALLOW_EMPTY_PASSWORD_FILE=/s/allow\nZOO_TICK_TIME_FILE=/s/tick\nJVMFLAGS_FILE=/s/flags")
+            .with_file("/s/allow", "yes\n")
+            .with_file("/s/tick", "300\n")
+            .with_file("/s/flags", "-Dzookeeper.snapCount=77 -Xmx1G");
+    let config = world.config(&BITNAMI);
+    assert_eq!(
+        (config.tick_time_ms, config.snap_count),
+        (300, 100_000),
+        "the file is stronger than properties"
+    );
+    assert!(config.effective.iter().any(|each| each.to_string() == "tickTime=300 (ZOO_TICK_TIME_FILE)"));
+    for row in BITNAMI.variables {
+        assert!(BITNAMI.reads(&format!("{}_FILE", row.name)), "{}", row.name);
+    }
+    let error = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_TICK_TIME_FILE=/nowhere").refusal(&BITNAMI);
+    assert!(error.starts_with("ZOO_TICK_TIME_FILE: cannot read /nowhere: "), "{error}");
+    let both = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_TICK_TIME=200\nZOO_TICK_TIME_FILE=/s/tick")
+        .with_file("/s/tick", "300");
+    assert_eq!(
+        both.refusal(&BITNAMI),
+        "ZOO_TICK_TIME_FILE: ZOO_TICK_TIME is set, too, to another value than /s/tick holds; hint: leave one of them out"
+    );
+}
+
+#[test]
+fn bitnamis_keys_may_be_variables() {
+    let world = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_CFG_snapshot_compression_method=gz");
+    assert!(world.text(&BITNAMI).contains("snapshot.compression.method=gz\n"));
+    let error = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_TICK_TIME=200\nZOO_CFG_tickTime=300").refusal(&BITNAMI);
+    assert_eq!(
+        error,
+        "ZOO_CFG_tickTime: this sets tickTime to 300, and ZOO_TICK_TIME sets it to 200; hint: leave one of them out"
+    );
+    let config = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_CFG_tickTime=300").config(&BITNAMI);
+    assert_eq!(config.tick_time_ms, 300, "a default contradicts nobody");
+}
+
+#[test]
+fn two_values_for_one_key_are_refused() {
+    let error = given("ZOO_TICK_TIME=200\nZOO_CFG_EXTRA=tickTime=300").refusal(&DOCKER);
+    assert!(
+        error.starts_with("ZOO_CFG_EXTRA: this sets tickTime to 300, and ZOO_TICK_TIME sets it to 200"),
+        "{error}"
+    );
+    let error = given("ZOO_SERVERS=server.1=a:1:2;3 server.1=b:1:2;3").refusal(&DOCKER);
+    assert!(error.starts_with("ZOO_SERVERS: server.1 is set twice, to a:1:2;3 and to b:1:2;3"), "{error}");
+    assert!(given("ZOO_TICK_TIME=200\nZOO_CFG_EXTRA=tickTime=200").resolve(&DOCKER).is_ok());
+    let secret =
+        given("ZOO_CFG_EXTRA=ssl.keyStore.password=geheim ssl.keyStore.password=secret").refusal(&DOCKER);
+    assert!(!secret.contains("geheim") && !secret.contains("to secret"), "{secret}");
+}
+
+#[test]
+fn wrong_values_name_the_variable() {
+    for (dialect, set) in [
+        (&DOCKER, "ZOO_TICK_TIME=abc"),
+        (&DOCKER, "ZOO_TICK_TIME="),
+        (&DOCKER, "ZOO_MY_ID=one"),
+        (&BITNAMI, "ZOO_PORT_NUMBER=70000"),
+        (&BITNAMI, "ZOO_LOG_LEVEL=LOUD"),
+        (&CONFLUENT, "ZOOKEEPER_SERVERS=a"),
+    ] {
+        let beside = if dialect.name == "confluent" { "ZOOKEEPER_SERVER_ID=1" } else { "" };
+        let name = set.split('=').next().unwrap();
+        let error = given(&format!("{}\n{beside}\n{set}", base(dialect))).refusal(dialect);
+        assert!(error.starts_with(name), "{set}: {error}");
+    }
+    let mut world = given("");
+    world.variables.insert("ZOO_TICK_TIME".into(), "1\nclientPort=2".into());
+    assert!(world.refusal(&DOCKER).contains("more than one line"));
+}
+
+#[test]
+fn what_an_image_does_not_read_is_named() {
+    let text = "ALLOW_EMPTY_PASSWORD=yes\nZOO_TICKTIME=1\nZOO_MY_ID=1\nZOO_LOG_FILE=x\nZOO_PORT=tcp://10.0.0.1:2181\nPATH=/bin";
+    let warnings = given(text).warnings(&BITNAMI);
+    let named: BTreeSet<_> =
+        warnings.lines().filter(|line| line.contains("does not read this variable")).collect();
+    assert_eq!(named.len(), 2, "{warnings}");
+    assert!(
+        warnings.contains("ZOO_TICKTIME: Bitnami's image does not read") && warnings.contains("ZOO_MY_ID: "),
+        "{warnings}"
+    );
+}
+
+// --- Which image -------------------------------------------------------------------------------------------------------
+
+fn spoken(text: &str, place: Option<&'static Dialect>) -> Result<&'static str, String> {
+    recognise(&given(text).variables, place).map(|dialect| dialect.name).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn an_image_is_known_by_its_variables() {
+    for (text, name) in [
+        ("", "docker"),
+        ("PATH=/bin\nJVMFLAGS=-Da=b\nKAFKA_OPTS=-Da=b", "docker"),
+        ("ZOO_TICK_TIME=100", "docker"),
+        ("ZOO_SERVERS=server.1=a:1:2;3", "docker"),
+        ("ZOO_SERVERS=a:1:2", "bitnami"),
+        ("ZOO_CFG_EXTRA=a=b", "docker"),
+        ("ZOO_CFG_tickTime=3", "bitnami"),
+        ("ALLOW_ANONYMOUS_LOGIN=yes", "bitnami"),
+        ("ALLOW_EMPTY_PASSWORD_FILE=/s", "bitnami"),
+        ("ZOOKEEPER_CLIENT_PORT=2181\nZOOKEEPER_TICK_TIME=2000", "confluent"),
+        ("ZOO_MY_ID=\nZOO_SERVER_ID=2", "bitnami"),
+    ] {
+        assert_eq!(spoken(text, None), Ok(name), "{text}");
+    }
+}
+
+#[test]
+fn services_of_kubernetes_are_no_variables() {
+    let links = "ZOOKEEPER_SERVICE_HOST=10.0.0.1\nZOOKEEPER_SERVICE_PORT=2181\nZOOKEEPER_SERVICE_PORT_CLIENT=2181\n\
+                 ZOOKEEPER_PORT=tcp://10.0.0.1:2181\nZOOKEEPER_PORT_2181_TCP_ADDR=10.0.0.1\nZOOKEEPER_PORT_2181_TCP_PORT=2181\n\
+                 ZOOKEEPER_CLIENT_PORT=tcp://10.0.0.2:2181\nZOO_SERVICE_HOST=10.0.0.3";
+    assert_eq!(spoken(links, None), Ok("docker"));
+    assert_eq!(given(links).warnings(&DOCKER), given("").warnings(&DOCKER));
+    assert_eq!(spoken(&format!("{links}\nALLOW_EMPTY_PASSWORD=yes"), None), Ok("bitnami"));
+}
+
+#[test]
+fn two_images_are_refused_by_the_names_of_their_variables() {
+    let error = spoken("ZOO_MY_ID=1\nZOO_SERVER_ID=2", None).unwrap_err();
+    assert_eq!(
+        error,
+        "ZOO_MY_ID: this is a variable of the Docker official image, and ZOO_SERVER_ID is one of Bitnami's image; hint: leave one \
+         of them out, or say which image's count: `ZABD_DIALECT=docker` or `ZABD_DIALECT=bitnami`"
+    );
+    assert!(spoken("ZOOKEEPER_CLIENT_PORT=1\nZOO_MY_ID=1", None).is_err());
+}
+
+#[test]
+fn a_script_or_a_word_says_which() {
+    assert_eq!(spoken("ZOO_MY_ID=1", Some(&BITNAMI)), Ok("bitnami"), "it is named as a stranger there");
+    assert_eq!(spoken("ZOO_MY_ID=1\nZABD_DIALECT=confluent", Some(&BITNAMI)), Ok("confluent"));
+    assert!(
+        spoken("ZABD_DIALECT=podman", None).unwrap_err().contains("one of `docker`, `bitnami`, `confluent`")
+    );
+}

@@ -1,0 +1,236 @@
+//! `zkServer.sh`: starts a server, ends it, and asks how it is, with Java's words and exit codes.
+//!
+//! ```text
+//! start-foreground   the server, in this very process
+//! start              the same behind the scenes; its number goes to zookeeper_server.pid below the data
+//! stop, restart      by that number
+//! status             the line `Mode: …` of what it answers to `srvr`
+//! version, print-cmd
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::ToSocketAddrs as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use zabd_config::scripts::client_place;
+use zabd_config::{CommandLine, load};
+
+use super::names::Call;
+use super::zk_env::ZkEnv;
+use super::{four_letter, mistakes};
+use crate::admin::VERSION;
+
+/// How long `start` looks at a server that it has started.
+const WATCH: Duration = Duration::from_secs(1);
+/// How long `stop` waits for the end.
+const END: Duration = Duration::from_secs(10);
+
+/// How long `status` waits for an answer, as in Java.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs it.
+pub fn run(call: &Call) -> ExitCode {
+    let mut env = ZkEnv::of(call);
+    if let Some(name) = env.words.get(1).filter(|name| !name.is_empty()).cloned() {
+        let inside = env.conf.join(&name);
+        // A path of more than a name does not lie in the directory of the configuration.
+        env.zoo_cfg = if inside.parent() == Some(&env.conf) { inside } else { PathBuf::from(name) };
+    }
+    match env.variable("JMXDISABLE") {
+        None | Some("false") => eprintln!("ZooKeeper JMX enabled by default"),
+        Some(_) => eprintln!("JMX disabled by user request"),
+    }
+    eprintln!("Using config: {}", env.zoo_cfg.display());
+    match env.words.first().map_or("", String::as_str) {
+        "start-foreground" => foreground(&env),
+        "start" => start(&env),
+        "stop" => stop(&env),
+        "restart" => {
+            stop(&env);
+            start(&env)
+        }
+        "status" => status(&env),
+        "version" => {
+            let (version, made) = VERSION.split_once(", built on ").unwrap_or((VERSION, ""));
+            println!("Apache ZooKeeper, version {version} {made}");
+            ExitCode::SUCCESS
+        }
+        "print-cmd" => {
+            let words: Vec<String> = words(&env).iter().map(|word| format!("\"{word}\"")).collect();
+            let (program, out) = (program(), out_file(&env));
+            println!(
+                "\"{}\" {} > \"{}\" 2>&1 < /dev/null",
+                program.display(),
+                words.join(" "),
+                out.display()
+            );
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!(
+                "Usage: {} [--config <conf-dir>] {{start|start-foreground|stop|version|restart|status|print-cmd}}",
+                call.program
+            );
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("zabd"))
+}
+
+/// The words of the server's own command line.
+fn words(env: &ZkEnv) -> Vec<String> {
+    let autocreate = env
+        .variable("ZOO_DATADIR_AUTOCREATE_DISABLE")
+        .map(|_| "-Dzookeeper.datadir.autocreate=false".to_owned());
+    autocreate.into_iter().chain([env.zoo_cfg.display().to_string()]).collect()
+}
+
+fn foreground(env: &ZkEnv) -> ExitCode {
+    let environment = |name: &str| env.variables.get(name).cloned();
+    let loaded = CommandLine::parse(words(env)).and_then(|command| load(&command, &environment));
+    match loaded {
+        Ok(config) => super::serve(config, false, false),
+        Err(errors) => mistakes::refuse(&errors),
+    }
+}
+
+/// Where the number of a server that `start` has started is kept.
+fn pid_file(env: &ZkEnv) -> PathBuf {
+    let below_data =
+        || Path::new(env.view().value("dataDir").unwrap_or_default()).join("zookeeper_server.pid");
+    env.variable("ZOOPIDFILE").map_or_else(below_data, PathBuf::from)
+}
+
+/// Where what it says goes.
+fn out_file(env: &ZkEnv) -> PathBuf {
+    let dir = env.variable("ZOO_LOG_DIR").map_or_else(|| env.bin.join("../logs"), PathBuf::from);
+    let user = env.variable("USER").unwrap_or_default();
+    let host = super::start_script::host().name;
+    dir.join(format!("zookeeper-{user}-server-{host}.out"))
+}
+
+/// The number in the file.
+fn kept_pid(path: &Path) -> Option<Pid> {
+    Pid::from_raw(fs::read_to_string(path).ok()?.trim().parse().ok()?)
+}
+
+fn is_alive(pid: Pid) -> bool {
+    // One that belongs to somebody else is alive, too.
+    !matches!(test_kill_process(pid), Err(error) if error == rustix::io::Errno::SRCH)
+}
+
+fn say(text: &str) {
+    print!("{text}");
+    let _ = io::stdout().flush();
+}
+
+fn start(env: &ZkEnv) -> ExitCode {
+    say("Starting zookeeper ... ");
+    let pid_file = pid_file(env);
+    if let Some(pid) = kept_pid(&pid_file).filter(|pid| is_alive(*pid)) {
+        println!("already running as process {}.", pid.as_raw_nonzero());
+        return ExitCode::FAILURE;
+    }
+    let mut child = match spawn(env, &pid_file) {
+        Ok(child) => child,
+        Err(error) => {
+            println!("SERVER DID NOT START");
+            eprintln!("zkServer.sh: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Err(error) = fs::write(&pid_file, child.id().to_string()) {
+        println!("FAILED TO WRITE PID");
+        eprintln!("zkServer.sh: {}: {error}", pid_file.display());
+        return ExitCode::FAILURE;
+    }
+    let end = Instant::now() + WATCH;
+    while Instant::now() < end {
+        if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            println!("FAILED TO START");
+            return ExitCode::FAILURE;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    println!("STARTED");
+    ExitCode::SUCCESS
+}
+
+/// Starts it in a group of its own, so that what ends the terminal's programs does not end it.
+fn spawn(env: &ZkEnv, pid_file: &Path) -> io::Result<std::process::Child> {
+    let out = out_file(env);
+    for path in [pid_file, &out] {
+        fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    }
+    let (out, err) = (File::create(&out)?, File::options().append(true).open(&out)?);
+    Command::new(program())
+        .arg0("zabd")
+        .args(words(env))
+        .envs(&env.variables)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .process_group(0)
+        .spawn()
+}
+
+fn stop(env: &ZkEnv) -> ExitCode {
+    say("Stopping zookeeper ... ");
+    let pid_file = pid_file(env);
+    if !pid_file.exists() {
+        println!("no zookeeper to stop (could not find file {})", pid_file.display());
+        return ExitCode::SUCCESS;
+    }
+    if let Some(pid) = kept_pid(&pid_file) {
+        if let Err(error) = kill_process(pid, Signal::TERM) {
+            eprintln!("zkServer.sh: process {}: {error}", pid.as_raw_nonzero());
+        }
+        let end = Instant::now() + END;
+        while is_alive(pid) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let _ = fs::remove_file(&pid_file);
+    println!("STOPPED");
+    ExitCode::SUCCESS
+}
+
+fn status(env: &ZkEnv) -> ExitCode {
+    let (said, place) = client_place(&env.view(), &|path| fs::read(path).ok());
+    for line in said {
+        println!("{line}");
+    }
+    let Some(place) = place else { return ExitCode::FAILURE };
+    println!(
+        "Client port found: {}. Client address: {}. Client SSL: {}.",
+        place.port, place.host, place.is_secure
+    );
+    let port = place.port.parse().unwrap_or_default();
+    let Some(mode) = mode(&place.host, port).filter(|_| !place.is_secure) else {
+        println!("Error contacting service. It is probably not running.");
+        return ExitCode::FAILURE;
+    };
+    println!("{mode}");
+    ExitCode::SUCCESS
+}
+
+/// The line that says what the server is.
+fn mode(host: &str, port: u16) -> Option<String> {
+    let mut answers = (host, port)
+        .to_socket_addrs()
+        .ok()?
+        .filter_map(|address| four_letter::ask(address, "srvr", PATIENCE).ok());
+    let line = |answer: Vec<u8>| {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        text.lines().find(|line| line.contains("Mode")).map(str::to_owned)
+    };
+    answers.find_map(line)
+}

@@ -1,0 +1,126 @@
+"""Containers of other images with the image changed: their variables, their files, their entry points, their users.
+
+Every variable has a unit test; here are whole starts, and what the entry point of the Docker official image was recorded to leave.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from kazoo.client import KazooClient
+
+from harness.disk import AS_ROOT
+
+from .conftest import ports
+
+RECORDED = json.loads((Path(__file__).parent / "docker-entrypoint.json").read_text())
+SERVE = ["zkServer.sh", "start-foreground"]
+AS_WE_ARE = {"ZABD_RUN_AS": "root"}
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=range(len(RECORDED)))
+def test_it_leaves_what_the_official_entry_point_leaves(call, tmp_path, case):
+    """An address without a port is refused when the files are there, so no server is waited for; `myid` would have come next."""
+    variables = {**case["variables"], "ZABD_ROOT": str(tmp_path), **AS_WE_ARE}
+    done = call("docker-entrypoint.sh", *SERVE, **variables, JVMFLAGS="-DclientPortAddress=203.0.113.1")
+    assert done.returncode != 0, done.stdout
+    for name, text in case["files"].items():
+        if name != "data/myid":
+            assert (tmp_path / name).read_text().replace(str(tmp_path), "@") == text
+    assert "Configured by the variables of the Docker official image\n" in done.stderr
+
+
+def test_three_of_the_official_image(pod, room):
+    """A compose file of three servers, each of which its place in `ZOO_SERVERS` tells its port."""
+    quorum, election, *clients = ports(5)
+    lines = " ".join(f"server.{n}=127.0.1.{n}:{quorum}:{election};{port}" for n, port in enumerate(clients, 1))
+    started = [
+        pod("docker-entrypoint.sh", *SERVE, port=port, ZOO_MY_ID=str(n), ZOO_SERVERS=lines, ZOO_TICK_TIME="200",
+            ZOO_4LW_COMMANDS_WHITELIST="srvr, ruok", ZABD_ROOT=str(room / str(n)), **AS_WE_ARE)
+        for n, port in enumerate(clients, 1)]
+    for each in started:
+        each.await_serving()
+    assert [(room / f"{n}/data/myid").read_text() for n in (1, 2, 3)] == ["1\n", "2\n", "3\n"]
+    client = KazooClient(",".join(f"127.0.0.1:{port}" for port in clients))
+    client.start()
+    client.create("/hello", b"world")
+    client.stop()
+    assert [each.end() for each in started] == [0, 0, 0]
+    again = pod("docker-entrypoint.sh", *SERVE, port=clients[0], ZOO_MY_ID="2", ZOO_SERVERS=lines,
+                ZABD_ROOT=str(room / "1"), **AS_WE_ARE)
+    assert again.process.wait(30) == 1
+    assert f"ZOO_MY_ID: this is server 2, but {room}/1/data/myid says 1; hint: " in again.said()
+
+
+def test_bitnamis_image_by_its_own_paths_and_files(pod, bin, room):
+    [port] = ports(1)
+    subprocess.run([bin / "zabd", "links", "--places", room / "image"], check=True)
+    scripts = room / "image/opt/bitnami/scripts/zookeeper"
+    (room / "allow").write_text("yes\n")
+    started = pod(scripts / "entrypoint.sh", scripts / "run.sh", port=port, ALLOW_EMPTY_PASSWORD_FILE=str(room / "allow"),
+                  ZOO_PORT_NUMBER=str(port), ZOO_AUTOPURGE_INTERVAL="1", ZOO_MY_ID="9", ZABD_ROOT=str(room / "root"), **AS_WE_ARE)
+    started.await_serving()
+    said = started.said()
+    assert "ZOO_MY_ID: Bitnami's image does not read this variable" in said
+    assert "autopurge.purgeInterval=1 (ZOO_AUTOPURGE_INTERVAL)" in said
+    assert f"clientPort={port}\n" in (room / "root/opt/bitnami/zookeeper/conf/zoo.cfg").read_text()
+    assert (room / "root/bitnami/zookeeper/data/version-2").is_dir()
+    assert started.end() == 0
+
+
+def test_confluents_image(pod, bin, room):
+    [port] = ports(1)
+    subprocess.run([bin / "zabd", "links", "--places", room / "image"], check=True)
+    started = pod(room / "image/etc/confluent/docker/run", port=port, ZOOKEEPER_CLIENT_PORT=str(port),
+                  ZOOKEEPER_TICK_TIME="300", KAFKA_OPTS="-Dzookeeper.4lw.commands.whitelist=conf", ZABD_ROOT=str(room / "root"),
+                  ZOOKEEPER_SERVICE_HOST="10.0.0.1", ZOOKEEPER_PORT="tcp://10.0.0.1:2181", **AS_WE_ARE).await_serving()
+    assert "tickTime=300\n" in started.answers("conf")
+    assert "does not read" not in started.said()
+    assert (room / "root/var/lib/zookeeper/log/version-2").is_dir()
+
+
+@pytest.mark.parametrize(("variables", "said"), [
+    ({"ZOO_MY_ID": "1", "ZOO_SERVER_ID": "2"}, "ZOO_MY_ID: this is a variable of the Docker official image, and ZOO_SERVER_ID is"),
+    ({"ZOO_TICK_TIME": "100", "ZOO_CFG_EXTRA": "tickTime=200"}, "ZOO_CFG_EXTRA: this sets tickTime to 200, and ZOO_TICK_TIME"),
+    ({"ZOO_PORT_NUMBER": "2181"}, "hint: set ALLOW_EMPTY_PASSWORD=yes"),
+    ({"ALLOW_EMPTY_PASSWORD": "yes", "ZOO_TLS_CLIENT_ENABLE": "yes"}, "ZOO_TLS_CLIENT_ENABLE: this asks for TLS"),
+])
+def test_what_cannot_be_is_refused(call, tmp_path, variables, said):
+    done = call("docker-entrypoint.sh", *SERVE, **variables, ZABD_ROOT=str(tmp_path), **AS_WE_ARE)
+    assert done.returncode == 1 and said in done.stderr
+    assert list(tmp_path.iterdir()) == [], "nothing was touched"
+
+
+def test_any_other_word_is_a_program(call, tmp_path):
+    assert call("docker-entrypoint.sh", "echo", "a", "b").stdout == "a b\n"
+    assert call("docker-entrypoint.sh", "sh", "-c", "exit 7").returncode == 7
+    assert call("docker-entrypoint.sh", "no-such-program").returncode == 127
+    assert call("docker-entrypoint.sh", "zkServer.sh", "version").stdout.startswith("Apache ZooKeeper, version ")
+    assert call("docker-entrypoint.sh", "zookeeper-ready", "1").returncode == 1
+
+
+def test_root_gives_the_directories_away_and_goes_on_as_the_user(bin, pod, room):
+    """The first process stays the one that was started: there is no wrapper around the server."""
+    [port] = ports(1)
+    data = room / "root/data"
+    data.mkdir(parents=True)
+    (data / "kept").write_text("")
+    started = pod("docker-entrypoint.sh", *SERVE, port=port, inside=AS_ROOT, ZOO_SERVERS=f"server.1=localhost:2888:3888;{port}",
+                  ZABD_ROOT=str(room / "root")).await_serving()
+    log = data / "version-2"
+    assert {path.stat().st_uid for path in (data, data / "kept", log)} == {1000}
+    if not AS_ROOT:
+        status = Path(f"/proc/{started.process.pid}/status").read_text()
+        assert "Uid:\t1000\t1000\t1000\t1000\n" in status and "Gid:\t1000\t1000\t1000\t1000\n" in status
+        assert "Groups:\t \n" in status
+
+
+def test_shell_files_beside_the_configuration_count(pod, room):
+    [port] = ports(1)
+    (room / "conf").mkdir()
+    (room / "conf/java.env").write_text('export JVMFLAGS="-Xmx1G -Dzookeeper.4lw.commands.whitelist=conf"\nif true; then :; fi\n')
+    started = pod("docker-entrypoint.sh", *SERVE, port=port, ZOO_SERVERS=f"server.1=localhost:2888:3888;{port}",
+                  ZABD_ROOT=str(room), **AS_WE_ARE).await_serving()
+    assert "clientPort=" in started.answers("conf")
+    assert f"{room}/conf/java.env:2 is more than an assignment" in started.said()
