@@ -90,10 +90,14 @@ class Conversation:
             while self.text.count(text) < count:
                 assert self.changed.wait(deadline - time.monotonic()), f"no {text!r} in\n{self.text}"
 
+    def write(self, line):
+        """Writes a line."""
+        self.process.stdin.write(f"{line}\n")
+
     def say(self, line):
         """Writes a line, and returns when the prompt behind it is there."""
         prompts = self.text.count("[zk: ")
-        self.process.stdin.write(f"{line}\n")
+        self.write(line)
         self.await_text("[zk: ", prompts + 1)
 
     def end(self):

@@ -112,7 +112,7 @@ def test_a_server_that_hangs_is_given_up(start, kind):
     with first, second:
         server.pause()
         for shell in (first, second):
-            shell.say("get /a")
+            shell.write("get /a")
         for shell in (first, second):
             shell.await_text("KeeperErrorCode = ConnectionLoss for /a")
             shell.await_text("state:Disconnected")
@@ -135,7 +135,7 @@ def test_closing_says_so(start, kind):
         mark = len(shell.text)
         shell.say("ls /")
         assert "[zookeeper]\n" in said_since(shell, mark)
-        shell.process.stdin.write("quit\n")
+        shell.write("quit")
         assert shell.end() == 0
         assert shell.text.endswith("\nWATCHER::\n\nWatchedEvent state:Closed type:None path:null zxid: -1\n")
 
