@@ -289,6 +289,10 @@ class Writer(threading.Thread):
             time.sleep(0.005)
             self.asked += 1
             return
+        self.go_on_with(session)
+
+    def go_on_with(self, session):
+        """Reads, and then writes for as long as this connection of the session lasts."""
         assert session.session_id, f"the session 0x{self.session_id:x} is gone"
         self.session_id, self.password, self.session = session.session_id, session.password, session
         try:
