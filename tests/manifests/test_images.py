@@ -1,0 +1,93 @@
+"""What the images are made of: the root file system that both have, and what their Dockerfile says of users, ports and the command."""
+
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness import places
+from harness.disk import AS_ROOT
+from harness.waiting import eventually
+
+from .manifests import Manifest, manifest
+from .test_pods import pod_of
+
+DOCKERFILE = (places.ROOT / "docker" / "Dockerfile").read_text()
+NAMES = ("start-zookeeper", "zookeeper-ready", "zookeeper-metrics", "zkCli.sh")
+
+
+@pytest.fixture(autouse=True)
+def only_zabd(kind):
+    if kind != "zabd":
+        pytest.skip("images are of zabd")
+
+
+@pytest.fixture
+def rootfs():
+    """Made as for an image."""
+    with tempfile.TemporaryDirectory(prefix="zabd-rootfs-") as folder:
+        root = Path(folder) / "root"
+        subprocess.run([*AS_ROOT, places.ROOT / "docker" / "rootfs", places.ZABD, root], check=True)
+        yield root
+        subprocess.run([*AS_ROOT, "rm", "-rf", root], check=True)
+
+
+def stages():
+    """The instructions of each stage by its name."""
+    parts = re.split(r"^FROM (?:\S+) AS (\w+)\n", DOCKERFILE, flags=re.M)[1:]
+    return dict(zip(parts[::2], parts[1::2]))
+
+
+def words_of(stage, instruction):
+    return json.loads(re.search(rf"^{instruction} (\[.*\])$", stage, re.M).group(1))
+
+
+def test_every_name_is_a_link_to_the_one_program(rootfs):
+    binaries = rootfs / "usr" / "bin"
+    links = {path.name for path in binaries.iterdir() if path.is_symlink()}
+    assert set(NAMES) <= links
+    assert {path.name for path in binaries.iterdir()} - links == {"zabd"}
+    assert all((binaries / name).resolve() == binaries / "zabd" for name in links)
+    assert (rootfs / "opt" / "zookeeper" / "bin" / "zkCli.sh").resolve() == binaries / "zabd"
+
+
+def test_only_what_must_be_written_belongs_to_the_user(rootfs):
+    found = subprocess.run(
+        [*AS_ROOT, "find", rootfs, "-uid", "1000", "-gid", "1000", "-printf", "%P\n"], capture_output=True, text=True, check=True)
+    assert set(found.stdout.split()) == {
+        "opt/zookeeper/conf", "var/lib/zookeeper", "var/log/zookeeper", "conf", "data", "datalog", "logs"}
+    others = subprocess.run(
+        [*AS_ROOT, "find", rootfs, "-not", "-uid", "1000", "-not", "-uid", "0"], capture_output=True, text=True, check=True)
+    assert others.stdout == ""
+    assert "zookeeper:x:1000:1000:" in (rootfs / "etc" / "passwd").read_text()
+
+
+@pytest.mark.parametrize("image", ["hardened", "compat"])
+def test_an_image_says_what_it_is(image):
+    stage = stages()[image]
+    assert re.findall(r"^USER (.*)$", stage, re.M) == ["1000:1000"], "never root, and nothing else"
+    assert stage.index("USER 1000:1000") > max([stage.rindex(word) for word in ("RUN ", "COPY ") if word in stage], default=0)
+    exposed = {int(port) for port in re.search(r"^EXPOSE (.*)$", stage, re.M).group(1).split()}
+    assert exposed == set(manifest("zabd.yaml").ports().values())
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", stage))
+    assert labels == {"title", "description", "licenses", "version", "revision"}
+    assert words_of(stage, "CMD") == words_of(stages()["hardened"], "CMD")
+
+
+def test_an_image_serves_without_a_word(tmp_path):
+    """Its own command, as `docker run` has it, on volumes and a read-only root."""
+    stage = stages()["hardened"]
+    container = {
+        "command": words_of(stage, "ENTRYPOINT"), "args": words_of(stage, "CMD"), "ports": [{"name": "probes", "containerPort": 8086}],
+        "volumeMounts": [{"mountPath": "/data"}, {"mountPath": "/datalog"}], "securityContext": {"readOnlyRootFilesystem": True},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "probes"}}}
+    image = Manifest("image", [{
+        "kind": "StatefulSet", "metadata": {"name": "image"},
+        "spec": {"serviceName": "none", "template": {"spec": {"containers": [container]}}}}])
+    with pod_of(image, tmp_path / "log") as pod:
+        eventually(lambda: pod.is_alive() and pod.probe("readinessProbe"), what="readiness")
+        assert {2181, 8086} <= pod.listened()
+        assert pod.run("zookeeper-metrics", "2181")[0] == 0
