@@ -16,7 +16,7 @@ from .manifests import Manifest, manifest
 from .test_pods import pod_of
 
 DOCKERFILE = (places.ROOT / "docker" / "Dockerfile").read_text()
-NAMES = ("start-zookeeper", "zookeeper-ready", "zookeeper-metrics", "zkCli.sh")
+NAMES = ("start-zookeeper", "zookeeper-ready", "zookeeper-metrics", "zkCli.sh", "zkServer.sh", "docker-entrypoint.sh")
 
 
 @pytest.fixture(autouse=True)
@@ -78,11 +78,12 @@ def test_an_image_says_what_it_is(image):
 
 
 def test_an_image_serves_without_a_word(tmp_path):
-    """Its own command, as `docker run` has it, on volumes and a read-only root."""
+    """Its own command, as `docker run` has it, on volumes and a read-only root, asked to answer probes."""
     stage = stages()["hardened"]
     container = {
         "command": words_of(stage, "ENTRYPOINT"), "args": words_of(stage, "CMD"), "ports": [{"name": "probes", "containerPort": 8086}],
-        "volumeMounts": [{"mountPath": "/data"}, {"mountPath": "/datalog"}], "securityContext": {"readOnlyRootFilesystem": True},
+        "volumeMounts": [{"mountPath": path} for path in ("/data", "/datalog", "/logs", "/conf")],
+        "env": [{"name": "JVMFLAGS", "value": "-Dzabd.probes.port=8086"}], "securityContext": {"readOnlyRootFilesystem": True},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "probes"}}}
     image = Manifest("image", [{
         "kind": "StatefulSet", "metadata": {"name": "image"},

@@ -9,8 +9,8 @@ WRITERS = 4
 BATCH = 200
 BATCHES_MIN = 10
 PROBES = 300
-# Milliseconds. Measured on two idle cores, saturated by these clients: see docs/kubernetes.md. The tests of other suites
-# run beside this one, and Python's own threads wait for each other.
+# Milliseconds; docs/kubernetes.md has what was measured. Other tests run beside this one, and the threads of Python that write here
+# keep the prober waiting.
 P99_MS_MAX = 100
 
 
