@@ -78,12 +78,14 @@ def test_an_image_says_what_it_is(image):
 
 
 def test_an_image_serves_without_a_word(tmp_path):
-    """Its own command, as `docker run` has it, on volumes and a read-only root, asked to answer probes."""
+    """Its own command, as `docker run` has it, on volumes and a read-only root; it answers probes."""
     stage = stages()["hardened"]
+    flags = re.search(r"^ENV SERVER_JVMFLAGS=(.*)$", stage, re.M).group(1)
+    assert f"ENV SERVER_JVMFLAGS={flags}\n" in stages()["compat"]
     container = {
         "command": words_of(stage, "ENTRYPOINT"), "args": words_of(stage, "CMD"), "ports": [{"name": "probes", "containerPort": 8086}],
         "volumeMounts": [{"mountPath": path} for path in ("/data", "/datalog", "/logs", "/conf")],
-        "env": [{"name": "JVMFLAGS", "value": "-Dzabd.probes.port=8086"}], "securityContext": {"readOnlyRootFilesystem": True},
+        "env": [{"name": "SERVER_JVMFLAGS", "value": flags}], "securityContext": {"readOnlyRootFilesystem": True},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "probes"}}}
     image = Manifest("image", [{
         "kind": "StatefulSet", "metadata": {"name": "image"},
