@@ -4,7 +4,7 @@
 //! long as a connection may take: the next address has its turn a moment later, and the first that answers wins.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,17 @@ pub(super) async fn first_that_answers(
         }
     }));
     first.await.ok_or_else(|| std::mem::take(&mut *problems.lock()).join("; "))
+}
+
+/// Where else a server can be dialled of which only names are known: where it is seen at the moment, at the port of the first.
+///
+/// In Kubernetes a pod's name resolves when the pod is ready, or to its last address for as long as somebody's cache
+/// holds that. A server that had to be found by name alone would not be a member before, and as the pod may be told to be ready
+/// without that, the next member is taken away just then. The names come first all the same.
+pub(super) fn unnamed(addresses: &[Address], seen: IpAddr) -> Option<Address> {
+    let has_number = addresses.iter().any(|address| address.host.parse::<IpAddr>().is_ok());
+    let port = addresses.first().filter(|_| !has_number)?.port;
+    Some(Address::new(seen.to_canonical().to_string(), port))
 }
 
 fn noted<T>(attempt: Result<T, String>, problems: &Mutex<Vec<String>>) -> Option<T> {
@@ -100,6 +111,21 @@ mod tests {
     async fn after_ms(ms: u64, result: Option<u32>) -> Option<u32> {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         result
+    }
+
+    #[test]
+    fn who_says_only_names_can_be_dialled_where_it_is_seen() {
+        let seen = "::ffff:10.0.0.7".parse().unwrap();
+        let said = |hosts: &[&str]| -> Vec<_> {
+            hosts.iter().zip(3888..).map(|(host, port)| Address::new(*host, port)).collect()
+        };
+        assert_eq!(
+            unnamed(&said(&["zk-0.zk-hs", "zk-0.elsewhere"]), seen),
+            Some(Address::new("10.0.0.7", 3888))
+        );
+        for hosts in [&["zk-0.zk-hs", "10.0.0.8"][..], &["::1"], &[]] {
+            assert_eq!(unnamed(&said(hosts), seen), None, "{hosts:?}");
+        }
     }
 
     /// What wins, and after how many milliseconds.

@@ -12,7 +12,7 @@ use zabd_jute::quorum::{Address, InitialMessage, frame};
 use zabd_zab::links::{ConnId, Input};
 use zabd_zab::peer;
 
-use super::{Shared, address_of, dial as dialling};
+use super::{ElectionPeer, Shared, address_of, dial as dialling};
 
 /// How long whoever connects may take to say who it is.
 const INTRODUCTION_MAX: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>
     match dialling::first_that_answers(addresses, shared.options.connect_timeout).await {
         Ok(socket) => {
             shared.troubles.forget(peer);
-            open(&shared, socket, BytesMut::new(), |conn| Input::Dialled { peer, conn });
+            open(&shared, socket, peer, BytesMut::new(), |conn| Input::Dialled { peer, conn });
         }
         Err(problem) => {
             if shared.troubles.is_news(peer, &problem, Instant::now()) {
@@ -49,8 +49,10 @@ pub(super) fn accept(shared: Shared, socket: TcpStream) {
                 tracing::debug!("{address} ended a connection to the election port and said nothing");
             }
             Ok(Ok(Some((socket, message, rest)))) => {
-                let InitialMessage { server, addresses, .. } = message;
-                open(&shared, socket, rest, |conn| Input::Introduced { conn, server, addresses });
+                let InitialMessage { server, mut addresses, .. } = message;
+                let seen = socket.peer_addr().ok();
+                addresses.extend(seen.and_then(|seen| dialling::unnamed(&addresses, seen.ip())));
+                open(&shared, socket, server, rest, |conn| Input::Introduced { conn, server, addresses });
             }
             Ok(Err(problem)) => shared.quorum.complaints.tell("election", &address, &problem),
             Err(_) => shared.quorum.complaints.tell("election", &address, "it does not say who it is"),
@@ -78,11 +80,18 @@ async fn introduction(
 }
 
 /// The connection can be written to before the links hear of it.
-fn open(shared: &Shared, socket: TcpStream, rest: BytesMut, says: impl FnOnce(ConnId) -> Input) {
+fn open(
+    shared: &Shared,
+    socket: TcpStream,
+    server: ServerId,
+    rest: BytesMut,
+    says: impl FnOnce(ConnId) -> Input,
+) {
     let conn = ConnId(shared.quorum.new_id());
     let _ = socket.set_nodelay(true);
-    let (sender, waiting) = mpsc::unbounded_channel();
-    shared.quorum.peers.lock().insert(conn, sender);
+    let (unwritten, waiting) = mpsc::unbounded_channel();
+    let seen = socket.peer_addr().ok().map(|seen| seen.ip());
+    shared.quorum.peers.lock().insert(conn, ElectionPeer { unwritten, server, seen });
     feed(shared, says(conn));
     tokio::spawn(carry(shared.clone(), conn, socket, rest, waiting));
 }

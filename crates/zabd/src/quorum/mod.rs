@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Every dial resolves its names anew: an address that a peer had before says nothing about where it is now, and a
-//! name that does not resolve yet is a peer that is not there yet.
+//! name that does not resolve yet is a peer that is not there yet, unless it is connected to the election port at the moment:
+//! then it is found where it is ([`dial::unnamed`]).
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`] and
 //! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached),
@@ -28,7 +29,7 @@ mod trouble;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -92,7 +93,7 @@ pub fn at_port(addresses: &[Address], port: u16) -> impl Iterator<Item = Address
 /// Something for the thread.
 enum Command {
     DialPeer { peer: ServerId, addresses: Vec<Address> },
-    DialLeader { addresses: Vec<Address>, dial: DialId },
+    DialLeader { leader: ServerId, addresses: Vec<Address>, dial: DialId },
     DialObserverMaster { addresses: Vec<Address>, dial: DialId },
     LookUp { link: LinkId, zxid: Zxid },
     Listen { me: Member },
@@ -202,8 +203,8 @@ impl Queue {
 #[derive(Debug)]
 pub struct Quorum {
     commands: mpsc::UnboundedSender<Command>,
-    /// Connections on the election port, by what is to be written to them; gone means closed.
-    peers: Mutex<BTreeMap<links::ConnId, mpsc::UnboundedSender<Bytes>>>,
+    /// Connections on the election port; gone means closed.
+    peers: Mutex<BTreeMap<links::ConnId, ElectionPeer>>,
     queues: Mutex<BTreeMap<LinkId, Arc<Queue>>>,
     /// Snapshots that are being taken for learners.
     images: Mutex<BTreeMap<LinkId, Image>>,
@@ -213,6 +214,14 @@ pub struct Quorum {
     me: ServerId,
     /// Where clients are served, if this server's line says so.
     client_address: watch::Sender<Option<Address>>,
+}
+
+/// The other side of a connection on the election port.
+#[derive(Debug)]
+struct ElectionPeer {
+    unwritten: mpsc::UnboundedSender<Bytes>,
+    server: ServerId,
+    seen: Option<IpAddr>,
 }
 
 impl std::fmt::Debug for Command {
@@ -317,7 +326,7 @@ impl Quorum {
                 self.queues.lock().get(&link).into_iter().for_each(|queue| queue.close());
             }
             Effect::Dial { leader, dial } => {
-                self.command(Command::DialLeader { addresses: addresses(leader), dial });
+                self.command(Command::DialLeader { leader, addresses: addresses(leader), dial });
             }
             Effect::DialObserverMaster { server, dial } => {
                 self.command(Command::DialObserverMaster { addresses: addresses(server), dial });
@@ -339,13 +348,18 @@ impl Quorum {
         }
     }
 
+    /// Where a server is whose newest connection on the election port is there at the moment.
+    fn seen(&self, server: ServerId) -> Option<IpAddr> {
+        self.peers.lock().values().rev().find(|peer| peer.server == server)?.seen
+    }
+
     fn carry_out_link(&self, output: links::Output) {
         match output {
             links::Output::Dial { peer, addresses } => self.command(Command::DialPeer { peer, addresses }),
             links::Output::Write { conn, bytes } => {
                 if let Some(peer) = self.peers.lock().get(&conn) {
                     // A task that has ended has said so.
-                    let _ = peer.send(bytes);
+                    let _ = peer.unwritten.send(bytes);
                 }
             }
             links::Output::Close { conn } => drop(self.peers.lock().remove(&conn)),
@@ -406,7 +420,9 @@ async fn serve(
                 let dial = tokio::spawn(election::dial(shared.clone(), peer, addresses)).abort_handle();
                 dials.insert(peer, dial).iter().for_each(AbortHandle::abort);
             }
-            Command::DialLeader { addresses, dial } => {
+            Command::DialLeader { leader, mut addresses, dial } => {
+                let seen = shared.quorum.seen(leader);
+                addresses.extend(seen.and_then(|seen| dial::unnamed(&addresses, seen)));
                 let dialling = tokio::spawn(dial_leader(shared.clone(), addresses, dial)).abort_handle();
                 leader_dial.replace(dialling).iter().for_each(AbortHandle::abort);
             }
