@@ -29,14 +29,14 @@ def ask(address, word):
 class Cluster:
     """A cluster with one StatefulSet, whose pods are `pods`, by their ordinals."""
 
-    def __init__(self, wishes, directory):
+    def __init__(self, wishes, directory, docker=None):
         self.wishes, self.directory = wishes, directory
         self.ordinals = range(wishes.replicas)
-        self.image = Image(directory / "image")
+        self.image = docker or Image(directory / "image")
         self.volumes = [make_volume(directory / f"volume-{ordinal}") for ordinal in self.ordinals]
         self.pods = {}
         self.restarts = []
-        self.network = Network()
+        self.network = docker or Network()
         self.names = Names(self.network.node)
         self.lock = threading.RLock()
         self.ends = threading.Event()
@@ -111,7 +111,8 @@ class Cluster:
 
     def create_pod(self, ordinal):
         """A pod on its volume, at a new address."""
-        pod = Pod(self.wishes, ordinal, self.network.plug(), self.volumes[ordinal], self.image, self.directory)
+        plug = self.network.plug(f"{self.wishes.name}-{ordinal}", self.wishes.domain)
+        pod = Pod(self.wishes, ordinal, plug, self.volumes[ordinal], self.image, self.directory)
         with self.lock:
             pod.start()
             self.pods[ordinal] = pod

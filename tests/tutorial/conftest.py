@@ -8,6 +8,11 @@ import pytest
 
 from .clients import Load
 from .cluster import Cluster
+from .docker_runtime import Docker
+
+
+def pytest_addoption(parser):
+    parser.addoption("--in-docker", action="store_true", help="pods are Docker's containers, of the image that docker/build makes")
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -25,7 +30,7 @@ def only_zabd(kind):
 
 
 @pytest.fixture
-def run():
+def run(request):
     """`run(wishes)`: a cluster to which the StatefulSet has been applied."""
     clusters = []
 
@@ -33,7 +38,8 @@ def run():
         # Every user must be able to enter it.
         directory = Path(tempfile.mkdtemp(prefix="zabd-tutorial-"))
         directory.chmod(0o755)
-        clusters.append(Cluster(wishes, directory))
+        docker = Docker(directory) if request.config.getoption("--in-docker") else None
+        clusters.append(Cluster(wishes, directory, docker))
         clusters[-1].apply()
         return clusters[-1]
 

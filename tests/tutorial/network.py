@@ -84,7 +84,7 @@ class Network:
         self.node.configure("link add bridge0 type bridge", f"addr add {NODE}/24 dev bridge0", "link set bridge0 up")
         self.addresses = (f"10.244.0.{last}" for last in itertools.count(10))
 
-    def plug(self):
+    def plug(self, _name, _domain):
         """A namespace with an address that nobody has had before."""
         return Plug(self.node, next(self.addresses))
 

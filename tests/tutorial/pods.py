@@ -66,6 +66,11 @@ class Image:
         subprocess.run(["cp", "-a", "--link", self.root, directory], check=True)
 
 
+    def start(self, pod, root, log):
+        """A pod's container."""
+        return Container(pod, self, root, log)
+
+
 def make_volume(directory):
     """A volume as `fsGroup: 1000` leaves it: root's, and the group's."""
     directory.mkdir()
@@ -85,11 +90,15 @@ class Container:
         (root / "etc/resolv.conf").write_text(RESOLVER)
         words = ["unshare", "--mount", "--uts", "--pid", "--fork", "sh", "-c", RUNTIME, "runtime", str(root), str(pod.volume),
                  wishes.volume_at, "ro" if wishes.has_read_only_root else "rw", pod.name, *wishes.command]
-        with open(log, "ab") as out, pod.plug.namespace.entered():
+        with pod.plug.namespace.entered():
+            self.run(words, log, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(wishes.variables)})
+
+    def run(self, words, log, variables=None):
+        """Starts the runtime, which lasts as long as the container."""
+        with open(log, "ab") as out:
             self.started = time.monotonic()
             self.runtime = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(wishes.variables)}, preexec_fn=die_with_parent)
+                words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", env=variables, preexec_fn=die_with_parent)
 
     @cached_property
     def first_process(self):
@@ -156,8 +165,8 @@ class Pod:
         # What the kubelet knows: when each probe is due, how often it has failed since it last succeeded.
         self.has_started, self.is_ready, self.ready_since = self.wishes.startup is None, False, None
         self.due, self.failures = {}, {}
-        self.container = Container(
-            self, self.image, self.directory / f"{self.name}-{self.address}-{self.starts}", self.directory / f"{self.name}.log")
+        self.container = self.image.start(
+            self, self.directory / f"{self.name}-{self.address}-{self.starts}", self.directory / f"{self.name}.log")
 
     def exec(self, *words):
         """What a program in the container says; it must succeed."""

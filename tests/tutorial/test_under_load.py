@@ -16,7 +16,7 @@ from .clients import create_and_get, get
 from .cluster import READY_SECONDS_MAX
 from .wishes import RECOMMENDED, TUTORIAL
 
-GAP_SECONDS_MAX = 3
+GAP_SECONDS_MAX = 6
 
 
 def await_restart(cluster, ordinal, why):
