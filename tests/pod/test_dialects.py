@@ -59,14 +59,25 @@ def test_bitnamis_image_by_its_own_paths_and_files(pod, bin, room):
     scripts = room / "image/opt/bitnami/scripts/zookeeper"
     (room / "allow").write_text("yes\n")
     started = pod(scripts / "entrypoint.sh", scripts / "run.sh", port=port, ALLOW_EMPTY_PASSWORD_FILE=str(room / "allow"),
-                  ZOO_PORT_NUMBER=str(port), ZOO_AUTOPURGE_INTERVAL="1", ZOO_MY_ID="9", ZABD_ROOT=str(room / "root"), **AS_WE_ARE)
+                  ZOO_PORT_NUMBER=str(port), ZOO_AUTOPURGE_INTERVAL="1", ZOO_MY_ID="9",
+                  ZOO_4LW_COMMANDS_WHITELIST="srvr, mntr, ruok", ZABD_ROOT=str(room / "root"), **AS_WE_ARE)
     started.await_serving()
     said = started.said()
     assert "ZOO_MY_ID: Bitnami's image does not read this variable" in said
     assert "autopurge.purgeInterval=1 (ZOO_AUTOPURGE_INTERVAL)" in said
     assert f"clientPort={port}\n" in (room / "root/opt/bitnami/zookeeper/conf/zoo.cfg").read_text()
     assert (room / "root/bitnami/zookeeper/data/version-2").is_dir()
+    assert health(scripts, port).returncode == 0
     assert started.end() == 0
+    gone = health(scripts, port)
+    assert gone.returncode == 1 and f"port {port}: " in gone.stderr
+
+
+def health(scripts, port):
+    """As the chart's probes ask."""
+    command = f"ZOO_HC_TIMEOUT=3 {scripts}/healthcheck.sh"
+    return subprocess.run(["bash", "-ec", command], capture_output=True, text=True, timeout=60,
+                          env={"PATH": "/usr/bin:/bin", "ZOO_PORT_NUMBER": str(port)})
 
 
 def test_confluents_image(pod, bin, room):
@@ -98,6 +109,24 @@ def test_any_other_word_is_a_program(call, tmp_path):
     assert call("docker-entrypoint.sh", "no-such-program").returncode == 127
     assert call("docker-entrypoint.sh", "zkServer.sh", "version").stdout.startswith("Apache ZooKeeper, version ")
     assert call("docker-entrypoint.sh", "zookeeper-ready", "1").returncode == 1
+
+
+def test_zabds_own_words_need_no_link(bin, tmp_path):
+    """As in an image whose PATH lacks them."""
+    (tmp_path / "docker-entrypoint.sh").symlink_to(bin / "zabd")
+
+    def said(*words):
+        done = subprocess.run([tmp_path / "docker-entrypoint.sh", *words], capture_output=True, text=True, timeout=60,
+                              env={"PATH": "/nowhere"})
+        return done.returncode, done.stdout
+
+    version = said("zabd", "--version")
+    assert version[0] == 0 and version[1].startswith("zabd ")
+    assert said("--version") == said("version") == said("/usr/bin/zabd", "version") == version
+    assert said("server", "--help")[1].startswith("Usage:\n  zabd server ")
+    assert said("check", "--help")[1].startswith("Usage:\n  zabd check ")
+    assert said("zkServer.sh", "version")[1].startswith("Apache ZooKeeper, version ")
+    assert said("no-such-program")[0] == 127
 
 
 def test_root_gives_the_directories_away_and_goes_on_as_the_user(bin, pod, room):

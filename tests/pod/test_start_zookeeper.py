@@ -198,6 +198,34 @@ def test_process_1_hears_signals_and_reaps_orphans(pod, room, number):
     assert started.process.wait(30) == 0
 
 
+def test_scripts_in_the_container_find_the_zoo_cfg_of_process_1(pod, bin, room):
+    """Of a server whose configuration is where nobody looks; what is said, or found by Java's rules, is stronger."""
+    client, server, election = ports(3)
+    started = pod("start-zookeeper", *pod_words(room, "zk-0", client, server, election, servers=1), port=client,
+                  inside=namespaces(["--pid", "--fork", "--mount-proc"]), ZABD_HOSTNAME="zk-0").await_serving()
+    first = first_process(started)
+
+    def status(*words, **variables):
+        done = subprocess.run(
+            [*AS_ROOT, "nsenter", "-t", str(first), "-p", "-m", "env", *(f"{key}={value}" for key, value in variables.items()),
+             str(bin / "zkServer.sh"), *words, "status"], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr.splitlines()[-1].removeprefix("Using config: "), done.stdout.splitlines()[-1]
+
+    serving = (0, str(room / "zk-0/conf/zoo.cfg"), "Mode: standalone")
+    assert status() == serving
+    empty, other = room / "empty", room / "other"
+    empty.mkdir()
+    other.mkdir()
+    assert status(ZOOCFGDIR=str(empty)) == serving, "as in the images, where it is /conf"
+    nothing = "Unable to find either secure or unsecure client port in any configs. Terminating."
+    assert status("--config", str(empty)) == (1, str(empty / "zoo.cfg"), nothing)
+    assert status(ZOOCFG="second.cfg", ZOOCFGDIR=str(empty)) == (1, str(empty / "second.cfg"), nothing)
+    (other / "zoo.cfg").write_text("dataDir=/nowhere\n")
+    assert status(ZOOCFGDIR=str(other)) == (1, str(other / "zoo.cfg"), nothing)
+    subprocess.run([*AS_ROOT, "kill", "-TERM", str(first)], check=True)
+    assert started.process.wait(30) == 0
+
+
 def test_process_1_can_be_ended_while_it_starts(pod, room):
     """A taken port is tried again for ever, so the start takes as long as this test wants."""
     client, server, election = ports(3)

@@ -181,6 +181,8 @@ pub struct Config {
     pub system_properties: BTreeMap<String, String>,
     /// Every key somebody set, as it took effect, for the start log; secrets are hidden.
     pub effective: Vec<Effective>,
+    /// The zoo.cfg, if there is one, as it was named.
+    pub config_file: Option<PathBuf>,
     /// What was accepted but needs a word; to be logged once.
     pub warnings: Vec<Warning>,
 }
@@ -520,6 +522,7 @@ impl Config {
             ensemble: None,
             system_properties: BTreeMap::new(),
             effective: Vec::new(),
+            config_file: None,
             warnings: Vec::new(),
         }
     }

@@ -590,6 +590,7 @@ impl Resolver {
         }
         let mut config = self.draft.config;
         config.warnings = self.warnings;
+        config.config_file = self.config_file.map(Into::into);
         config.assert_valid();
         Ok(config)
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! docker-entrypoint.sh zkServer.sh start-foreground     a server, made from the variables of whichever image they are of
-//! docker-entrypoint.sh zkCli.sh -server zoo1            that program, which is this one, too
+//! docker-entrypoint.sh zkCli.sh -server zoo1            that program, which is this one, too, wherever its link is
+//! docker-entrypoint.sh server --clientPort 2181          zabd with these words
 //! docker-entrypoint.sh bash                             any other
 //! /opt/bitnami/scripts/zookeeper/entrypoint.sh /opt/bitnami/scripts/zookeeper/run.sh
 //! /etc/confluent/docker/run
@@ -42,7 +43,7 @@ pub fn confluent(call: &Call) -> ExitCode {
 
 fn run(call: &Call, place: Option<&'static Dialect>) -> ExitCode {
     match call.words.split_first() {
-        Some((word, rest)) if !means_server(word, rest) => another(word, rest),
+        Some((word, rest)) if !means_server(word, rest) => another(word, rest, call),
         _ => serve(call, place),
     }
 }
@@ -56,9 +57,12 @@ fn means_server(word: &str, rest: &[String]) -> bool {
     }
 }
 
-fn another(word: &str, rest: &[String]) -> ExitCode {
-    if let Some((program, call)) = names::find(word, rest) {
-        return (program.run)(&call);
+fn another(word: &str, rest: &[String], call: &Call) -> ExitCode {
+    if names::is_own(word) {
+        return super::run_as(word, rest);
+    }
+    if names::is_word(word) {
+        return super::run_as("zabd", &call.words);
     }
     let error = Command::new(word).args(rest).exec();
     eprintln!("docker-entrypoint.sh: {word}: {error}");

@@ -6,7 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use zabd_config::pod::Surroundings;
+use zabd_config::pod::dialects::BITNAMI;
+use zabd_config::read_file;
+
 use super::names::Call;
+use super::start_script;
 
 /// How long a server may take. A probe has its own, shorter limit; this one is for whoever calls without any.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,8 +38,8 @@ pub fn ask(address: SocketAddr, word: &str, patience: Duration) -> std::io::Resu
 }
 
 /// The same at this machine's own addresses; a server may listen on one family only.
-fn ask_here(port: u16, word: &str) -> std::io::Result<Vec<u8>> {
-    let here = |address: IpAddr| ask(SocketAddr::new(address, port), word, PATIENCE);
+fn ask_here(port: u16, word: &str, patience: Duration) -> std::io::Result<Vec<u8>> {
+    let here = |address: IpAddr| ask(SocketAddr::new(address, port), word, patience);
     here(Ipv4Addr::LOCALHOST.into()).or_else(|error| here(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
 }
 
@@ -51,13 +56,45 @@ pub fn ready(call: &Call) -> ExitCode {
 /// `zookeeper-metrics PORT`: what `mntr` says.
 pub fn metrics(call: &Call) -> ExitCode {
     let Some(port) = port(call) else { return ExitCode::FAILURE };
-    let shown = ask_here(port, "mntr").and_then(|answer| std::io::stdout().write_all(&answer));
+    let shown = ask_here(port, "mntr", PATIENCE).and_then(|answer| std::io::stdout().write_all(&answer));
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}: port {port}: {error}", call.program);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// `healthcheck.sh` of Bitnami's image, which its chart's probes run: whether the server answers `imok`, within
+/// `ZOO_HC_TIMEOUT` seconds. It says why not.
+pub fn bitnamis_health(call: &Call) -> ExitCode {
+    let (variables, host) = (start_script::variables(), start_script::host());
+    let around = Surroundings { variables: &variables, host: &host, read: &read_file };
+    let (port, seconds) = ("ZOO_PORT_NUMBER", "ZOO_HC_TIMEOUT");
+    match health(&BITNAMI.value_of(port, &around), &BITNAMI.value_of(seconds, &around)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{}: {why}", call.program);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn health(port: &str, seconds: &str) -> Result<(), String> {
+    let port = port.trim().parse().map_err(|_| format!("ZOO_PORT_NUMBER: {port:?} is not a port"))?;
+    let number = seconds.trim().trim_end_matches('s').parse().ok();
+    let patience = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let patience = patience
+        .filter(|patience| !patience.is_zero())
+        .ok_or_else(|| format!("ZOO_HC_TIMEOUT: {seconds:?} is not a number of seconds"))?;
+    let answer = ask_here(port, "ruok", patience).map_err(|error| format!("port {port}: {error}"))?;
+    match String::from_utf8_lossy(&answer).trim() {
+        answer if answer.contains("imok") => Ok(()),
+        answer if answer.contains("not in the whitelist") => Err(format!(
+            "port {port}: {answer} hint: ZOO_4LW_COMMANDS_WHITELIST must have it, as in \"srvr, mntr, ruok\""
+        )),
+        answer => Err(format!("port {port} answers {answer:?}")),
     }
 }
 
@@ -100,6 +137,28 @@ mod tests {
         let (address, serving) = server(vec![b"zk_version\t", b"3.9\n", b"zk_x\t1\n"]);
         assert_eq!(ask(address, "mntr", PATIENCE).unwrap(), b"zk_version\t3.9\nzk_x\t1\n");
         assert_eq!(serving.join().unwrap(), b"mntr\n", "what `echo mntr | nc` sends");
+    }
+
+    #[test]
+    fn health_is_imok_in_time_and_says_what_else_there_is() {
+        let answered = |answer: &'static str| {
+            let (address, serving) = server(vec![answer.as_bytes()]);
+            let health = health(&address.port().to_string(), " 2s ");
+            serving.join().unwrap();
+            health
+        };
+        assert_eq!(answered("imok"), Ok(()));
+        let refused = answered("ruok is not executed because it is not in the whitelist.\n").unwrap_err();
+        assert!(refused.contains("hint: ZOO_4LW_COMMANDS_WHITELIST must have it"), "{refused}");
+        assert!(answered("").unwrap_err().ends_with("answers \"\""));
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = silent.local_addr().unwrap().port().to_string();
+        assert!(health(&port, "0.05").unwrap_err().starts_with(&format!("port {port}: ")));
+        for (port, seconds, named) in
+            [("x", "5", "ZOO_PORT_NUMBER: "), ("1", "x", "ZOO_HC_TIMEOUT: "), ("1", "0", "ZOO_HC_TIMEOUT: ")]
+        {
+            assert!(health(port, seconds).unwrap_err().starts_with(named), "{port} {seconds}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod shell;
 mod signals;
 mod start_script;
 mod start_zookeeper;
+mod trace;
 mod zk_cleanup;
 mod zk_env;
 mod zk_initialize;
@@ -33,11 +34,16 @@ pub fn run() -> ExitCode {
     let mut arguments = std::env::args();
     let program = arguments.next().unwrap_or_default();
     let words: Vec<String> = arguments.collect();
-    if let Some((program, call)) = names::find(&program, &words) {
+    run_as(&program, &words)
+}
+
+/// Runs what is meant by these words behind this name.
+fn run_as(program: &str, words: &[String]) -> ExitCode {
+    if let Some((program, call)) = names::find(program, words) {
         return (program.run)(&call);
     }
     let environment = |name: &str| std::env::var(name).ok();
-    match command_line::parse(&words, &environment) {
+    match command_line::parse(words, &environment) {
         Request::Say(text) => {
             println!("{text}");
             ExitCode::SUCCESS
@@ -71,6 +77,11 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
             crate::audit::tell(&AuditEvent::of_server(operation, outcome));
         }
     };
+    let _trace = config.config_file.as_deref().map(|path| {
+        trace::leave(path).inspect_err(|error| {
+            tracing::warn!("zkServer.sh will need `--config` to find {}: {error}", path.display());
+        })
+    });
     let requests = signals::Requests::listen();
     if let Err(error) = &requests {
         tracing::warn!("Signals will end the process at once: {error}");

@@ -71,6 +71,12 @@ pub const PROGRAMS: &[Program] = &[
         ],
         run: entrypoint::bitnami,
     },
+    Program {
+        names: &[],
+        words: &[],
+        places: &["/opt/bitnami/scripts/zookeeper/healthcheck.sh"],
+        run: four_letter::bitnamis_health,
+    },
     Program { names: &[], words: &[], places: &["/etc/confluent/docker/run"], run: entrypoint::confluent },
     Program {
         names: &["zkCli.sh", "zkCli"],
@@ -86,10 +92,13 @@ pub const PROGRAMS: &[Program] = &[
     Program { names: &[], words: &["links"], places: &[], run: links::run },
 ];
 
+/// First words of the server's own command line that are no path.
+const SERVERS_WORDS: &[&str] = &["server", "ensemble", "help", "version"];
+
 /// Which program is meant by what it was started as and the words behind that, if not the server's own command line.
 pub fn find(program: &str, words: &[String]) -> Option<(&'static Program, Call)> {
     let called = file_name(program);
-    let is_place = |each: &&Program| each.places.iter().any(|place| program.ends_with(place));
+    let is_place = |each: &&Program| is_at_place(each, program);
     let linked =
         PROGRAMS.iter().find(|each| each.names.contains(&called)).or_else(|| PROGRAMS.iter().find(is_place));
     if let Some(linked) = linked {
@@ -99,6 +108,23 @@ pub fn find(program: &str, words: &[String]) -> Option<(&'static Program, Call)>
     let is_meant = |each: &&Program| each.names.contains(&&word[..]) || each.words.contains(&&word[..]);
     let meant = PROGRAMS.iter().find(is_meant)?;
     Some((meant, Call { program: format!("{program} {word}"), words: rest.to_vec() }))
+}
+
+/// Whether this is a name of this program, wherever its link may be.
+pub fn is_own(program: &str) -> bool {
+    let called = file_name(program);
+    called == "zabd" || PROGRAMS.iter().any(|each| each.names.contains(&called) || is_at_place(each, program))
+}
+
+/// Whether this is a word behind `zabd` rather than the name of a program.
+pub fn is_word(word: &str) -> bool {
+    word.starts_with('-')
+        || SERVERS_WORDS.contains(&word)
+        || PROGRAMS.iter().any(|each| each.words.contains(&word))
+}
+
+fn is_at_place(program: &Program, path: &str) -> bool {
+    program.places.iter().any(|place| path.ends_with(place))
 }
 
 fn file_name(path: &str) -> &str {
@@ -144,6 +170,8 @@ mod tests {
         for root in ["", "/tmp/root"] {
             let program = format!("{root}/opt/bitnami/scripts/zookeeper/run.sh");
             assert_eq!(found(&program, &[]), Some(("/entrypoint.sh", call(&program, &[]))));
+            let program = format!("{root}/opt/bitnami/scripts/zookeeper/healthcheck.sh");
+            assert_eq!(found(&program, &[]).expect("a place").1, call(&program, &[]));
             let program = format!("{root}/etc/confluent/docker/run");
             assert_eq!(found(&program, &[]), Some(("/etc/confluent/docker/run", call(&program, &[]))));
         }
@@ -170,7 +198,7 @@ mod tests {
 
     #[test]
     fn no_name_means_two_things() {
-        let mut seen = BTreeSet::from(["zabd", "server", "ensemble", "help", "version"]);
+        let mut seen: BTreeSet<_> = SERVERS_WORDS.iter().chain(&["zabd"]).collect();
         for name in PROGRAMS.iter().flat_map(|program| program.names.iter().chain(program.words)) {
             assert!(seen.insert(name), "{name} stands twice");
             assert!(!name.contains('/'), "{name} is a path");

@@ -5,6 +5,9 @@
 //!   zookeeper-env.sh, java.env    variables, as far as they need no shell
 //!   zoo.cfg                       or what ZOOCFG calls it
 //! ```
+//!
+//! If no zoo.cfg is there, and neither `--config` nor ZOOCFG asked for that one, it is that of the server that a container runs
+//! ([`super::trace`]). Java's scripts find nothing then, so nothing that they would have found is passed over.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +17,7 @@ use zabd_config::pod::assignments;
 use zabd_config::scripts::ScriptView;
 
 use super::names::Call;
-use super::start_script;
+use super::{start_script, trace};
 
 /// What a script knows before it begins.
 pub struct ZkEnv {
@@ -36,6 +39,7 @@ impl ZkEnv {
         let mut variables = start_script::variables();
         let bin = directory_of(&call.program, variables.get("PATH").map(String::as_str));
         let mut words = call.words.clone();
+        let is_asked_for = words.first().is_some_and(|word| word == "--config");
         if words.len() > 1 && words[0] == "--config" {
             variables.insert("ZOOCFGDIR".to_owned(), words[1].clone());
             words.drain(..2);
@@ -47,9 +51,17 @@ impl ZkEnv {
         let conf =
             variables.get("ZOOCFGDIR").filter(|dir| !dir.is_empty()).map_or_else(beside, PathBuf::from);
         let variables = with_shell_files(variables, &conf);
-        let name = variables.get("ZOOCFG").filter(|name| !name.is_empty()).map_or("zoo.cfg", String::as_str);
-        let zoo_cfg = conf.join(name);
-        Self { bin, conf, zoo_cfg, variables, words }
+        let name = variables.get("ZOOCFG").filter(|name| !name.is_empty());
+        let zoo_cfg = conf.join(name.map_or("zoo.cfg", String::as_str));
+        let is_there = is_asked_for || name.is_some() || zoo_cfg.exists();
+        match trace::of_first_process().filter(|_| !is_there) {
+            Some(zoo_cfg) => {
+                let conf = zoo_cfg.parent().unwrap_or(Path::new("/")).to_owned();
+                let variables = with_shell_files(variables, &conf);
+                Self { bin, conf, zoo_cfg, variables, words }
+            }
+            None => Self { bin, conf, zoo_cfg, variables, words },
+        }
     }
 
     /// A variable that says something.

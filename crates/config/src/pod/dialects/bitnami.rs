@@ -96,7 +96,7 @@ const VARIABLES: &[Variable] = &[
     row("ZOO_QUORUM_SERVER_USERS", "", OF_QUORUM_AUTH),
     row("ZOO_QUORUM_SERVER_PASSWORDS", "", OF_QUORUM_AUTH),
     row("ZOO_HEAP_SIZE", "1024", Nothing("zabd has no heap to be set")),
-    row("ZOO_HC_TIMEOUT", "5", Nothing("for the image's health check")),
+    row("ZOO_HC_TIMEOUT", "5", Nothing("seconds that `healthcheck.sh` waits")),
     row("JVMFLAGS", "", Own("read for `-D` words, as always")),
 ];
 

@@ -115,6 +115,11 @@ impl Dialect {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
     }
 
+    /// What a variable of its table says, directly or by a file, or is without being set.
+    pub fn value_of(&'static self, name: &str, around: &Surroundings<'_>) -> String {
+        Reader::new(self, around).value(name).to_owned()
+    }
+
     /// What its start script would do.
     pub fn plan(&'static self, around: &Surroundings<'_>) -> Result<Plan, ConfigErrors> {
         let mut reader = Reader::new(self, around);
