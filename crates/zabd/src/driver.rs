@@ -529,14 +529,47 @@ impl Driver {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use zabd_jute::quorum::Configuration;
     use zabd_jute::txn::{Entry, Txn, TxnHeader};
-    use zabd_jute::{Limits, OpCode};
+    use zabd_jute::{Epoch, Limits, OpCode, ServerId};
     use zabd_replica::read::ReadOptions;
     use zabd_replica::{HashSeed, MemberOptions, ReplicaOptions, SessionTimeouts};
     use zabd_tree::{CheckOptions, TreeOptions};
+    use zabd_zab::effect::{Testing, Timing};
+    use zabd_zab::election;
+    use zabd_zab::history::History;
 
     /// Of a lone server without anything.
     pub(crate) fn driver() -> Arc<Driver> {
+        driver_of(|replica, _| replica)
+    }
+
+    /// Of a member of an ensemble that has found no leader yet.
+    pub(crate) fn looking_driver() -> Arc<Driver> {
+        let members = "server.1=127.0.0.1:1:2:participant\nserver.2=127.0.0.1:3:4:participant";
+        driver_of(|replica, tree| {
+            let start = peer::Start {
+                me: ServerId(1),
+                timing: Timing { tick_ms: 500, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 },
+                election_timing: election::Timing::default(),
+                limits: Limits::default(),
+                reconfig: false,
+                multi_address: false,
+                accepted: Epoch::ZERO,
+                current: Epoch::ZERO,
+                configuration: Configuration::parse(members).unwrap(),
+                next: None,
+                observer_masters: false,
+                testing: Testing::default(),
+                history: History::new(tree.last_zxid()),
+                standing: election::Standing::Voter,
+                is_partial: false,
+            };
+            replica.in_ensemble(tree, start)
+        })
+    }
+
+    fn driver_of(made: impl FnOnce(Replica, &Tree) -> Replica) -> Arc<Driver> {
         let tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
         let clock = Clock::new();
         let options = ReplicaOptions {
@@ -548,7 +581,7 @@ pub(crate) mod tests {
             reconfig: zabd_replica::ReconfigOptions::default(),
             member: MemberOptions::default(),
         };
-        let replica = Replica::new(clock.now(), &tree, options);
+        let replica = made(Replica::new(clock.now(), &tree, options), &tree);
         let watches = Watches::new(HashSeed::with_seed(1), false);
         let registry = Registry::new(usize::MAX, usize::MAX);
         Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default())

@@ -63,10 +63,13 @@ const LINGER_FIRST: Duration = Duration::from_micros(200);
 /// If one does, the rest has so long: a millisecond in all.
 const LINGER_THEN: Duration = Duration::from_micros(750);
 
-/// How much of what a leader sends may be on its way to the log before no more is read from the network: whoever is behind by
-/// more than its memory holds logs it as fast as its disk does. A disk that falls so far behind while this server follows
-/// delays its heartbeats, too; but its acknowledgements are as late.
-const WAITING_BYTES_MAX: usize = 32 << 20;
+/// How much of what a leader sends may be on its way to the log before no more is read from the network, while this server
+/// catches up: whoever is behind by more than its memory holds logs it as fast as its disk does.
+const WAITING_BYTES_MAX_CATCHING_UP: usize = 32 << 20;
+
+/// The same while it follows. Behind what is not read stand the leader's pings, and a disk that stands still for some seconds
+/// must cost no session; as much is what a leader keeps for a learner.
+const WAITING_BYTES_MAX: usize = 256 << 20;
 
 /// Records on their way to the log, in order.
 #[derive(Debug, Default)]
@@ -146,9 +149,11 @@ impl LogQueue {
         *self.received.lock() = Some(received);
     }
 
-    /// Whether more may be read from the leader.
-    pub fn has_room(&self) -> bool {
-        !self.is_rebasing() && self.waiting_bytes.load(Relaxed) < WAITING_BYTES_MAX
+    /// Whether more may be read from the leader; whether this server follows it is asked only if that matters.
+    pub fn has_room(&self, is_following: impl FnOnce() -> bool) -> bool {
+        let waiting = self.waiting_bytes.load(Relaxed);
+        let is_little = waiting < WAITING_BYTES_MAX_CATCHING_UP;
+        !self.is_rebasing() && (is_little || (waiting < WAITING_BYTES_MAX && is_following()))
     }
 
     /// Whether the past is about to be replaced, which takes as long as reading a tree.

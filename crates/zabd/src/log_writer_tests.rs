@@ -109,32 +109,33 @@ fn records_that_come_in_time_go_along() {
 fn there_is_room_for_so_many_bytes_and_for_nothing_while_the_past_is_replaced() {
     let queue = LogQueue::default();
     let megabyte = Bytes::from(vec![0; 1 << 20]);
-    let megabytes = WAITING_BYTES_MAX >> 20;
+    let megabytes = WAITING_BYTES_MAX_CATCHING_UP >> 20;
     for zxid in 1..=megabytes {
-        assert!(queue.has_room());
+        assert!(queue.has_room(|| false));
         queue.batch().push(Zxid(zxid as i64), megabyte.clone());
     }
-    assert!(!queue.has_room());
+    assert!(!queue.has_room(|| false));
     let mut batch = Vec::new();
     queue.take(&mut batch, usize::MAX, LONG);
-    assert!(!queue.has_room(), "what is taken is not durable yet");
+    assert!(!queue.has_room(|| false), "what is taken is not durable yet");
     queue.note_durable(megabyte.len());
-    assert!(queue.has_room());
+    assert!(queue.has_room(|| false));
     queue.batch().push_operation(Operation::Truncate(Zxid(1)));
-    assert!(!queue.has_room());
+    assert!(!queue.has_room(|| false));
+    assert!(!queue.has_room(|| true));
     queue.note_rebased();
-    assert!(queue.has_room());
+    assert!(queue.has_room(|| false));
 }
 
 /// Whoever begins to listen and then looks misses nothing that happens in between.
 #[test]
 fn whoever_waits_for_the_disk_goes_on_when_it_has_moved() {
     let queue = LogQueue::default();
-    queue.batch().push(Zxid(1), Bytes::from(vec![0; WAITING_BYTES_MAX]));
+    queue.batch().push(Zxid(1), Bytes::from(vec![0; WAITING_BYTES_MAX_CATCHING_UP]));
     let mut moves = queue.moves();
-    assert!(!queue.has_room());
-    queue.note_durable(WAITING_BYTES_MAX);
+    assert!(!queue.has_room(|| false));
+    queue.note_durable(WAITING_BYTES_MAX_CATCHING_UP);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(moves.changed()).unwrap();
-    assert!(queue.has_room());
+    assert!(queue.has_room(|| false));
 }

@@ -1,7 +1,8 @@
 //! What comes over a quorum connection: packets, and behind a SNAP the leader's whole state.
 //!
 //! The state goes to a file as it comes, under no name that a start would count; only its end is looked for. Packets that
-//! came with one read are fed with one hold of the driver. From a leader no more is read than the disk keeps up with.
+//! came with one read are fed with one hold of the driver. From a leader no more is read than the disk keeps up with; once it is
+//! followed, than memory holds of that.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 use zabd_jute::quorum::{FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
 use zabd_jute::txn::Entry;
 use zabd_jute::{DecodeError, Limits, Reader, Zxid};
-use zabd_replica::Input;
+use zabd_replica::{Input, Replica};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
 use zabd_tree::Tree;
@@ -20,7 +21,8 @@ use zabd_zab::peer;
 
 use super::alive::Alive;
 use super::{FAREWELL_MAX, Shared, Side, close_link};
-use crate::log_writer::{LogQueue, Received};
+use crate::driver::Driver;
+use crate::log_writer::Received;
 
 /// How much memory reads share.
 const READ_BYTES: usize = 64 << 10;
@@ -68,7 +70,7 @@ async fn read(shared: &Shared, link: LinkId, socket: &mut OwnedReadHalf, side: S
             continue;
         }
         if side == Side::Learner {
-            wait_for_disk(&shared.driver.log, &mut alive).await;
+            wait_for_disk(&shared.driver, &mut alive).await;
         }
         // What was cut off shares the memory, so there is a new piece only when this one is used up.
         if bytes.capacity() - bytes.len() < READ_BYTES_MIN {
@@ -84,17 +86,22 @@ async fn read(shared: &Shared, link: LinkId, socket: &mut OwnedReadHalf, side: S
 
 /// What a leader sends stays in memory until it is on disk, so no more is taken than the disk has room for in its queue. The
 /// leader counts as heard while that gets on; of a disk that does nothing nobody knows whether its leader lives.
-async fn wait_for_disk(log: &LogQueue, alive: &mut Alive<'_>) {
-    let mut moves = log.moves();
-    while !log.has_room() {
+async fn wait_for_disk(driver: &Driver, alive: &mut Alive<'_>) {
+    let mut moves = driver.log.moves();
+    while !may_read(driver) {
         let moved = moves.changed();
-        if log.is_rebasing() {
+        if driver.log.is_rebasing() {
             let _ = alive.during(moved).await;
         } else {
             let _ = moved.await;
             alive.note();
         }
     }
+}
+
+/// Who follows reads on while its disk stands still, as far as memory reaches: it has heartbeats to answer.
+fn may_read(driver: &Driver) -> bool {
+    driver.log.has_room(|| driver.inspect(Replica::is_serving))
 }
 
 /// Cuts off whole packets; ends behind a SNAP, with its position.
@@ -248,6 +255,27 @@ mod tests {
         }
         let said = FromLeader::Proposal { zxid: Zxid(8), txn: &good };
         assert_eq!(examine(&packet(&said)).unwrap_err(), "the leader's transaction 0x8 says that it is 0x7");
+    }
+
+    /// A disk that stands still for some seconds must not keep a follower from its heartbeats: its clients' sessions would
+    /// expire. Memory is its only bound; who still catches up waits for the disk much sooner.
+    #[test]
+    fn who_follows_reads_on_while_its_disk_stands_still() {
+        let megabyte = Bytes::from(vec![0; 1 << 20]);
+        let megabytes_read = |driver: &Driver| {
+            let mut megabytes = 0;
+            while may_read(driver) {
+                megabytes += 1;
+                driver.log.batch().push(Zxid(megabytes), megabyte.clone());
+            }
+            megabytes
+        };
+        assert_eq!(megabytes_read(&crate::driver::tests::looking_driver()), 32);
+        assert_eq!(
+            megabytes_read(&crate::driver::tests::driver()),
+            256,
+            "with a role, as a lone server always"
+        );
     }
 
     #[test]
