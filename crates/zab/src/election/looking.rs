@@ -239,7 +239,10 @@ impl Looking {
         let ballot = Ballot::of(notification);
         self.heard.insert(from, Heard { ballot, is_fresh });
         let is_old = !self.has_voice() && !is_fresh;
-        let is_behind = self.has_voice() && ballot.state == PeerState::Looking && ballot.round < self.round;
+        let is_looking = ballot.state == PeerState::Looking;
+        // To who has no vote nobody listens; each would answer the other for ever.
+        let counts = self.has_voice() && self.quorums.is_voter(self.me);
+        let is_behind = counts && is_looking && ballot.round < self.round;
         if from != self.me && (is_behind || is_old && contacts.is_up(from)) {
             out.push(Output::Send { to: from, frame: self.told() });
         }
@@ -247,6 +250,9 @@ impl Looking {
             self.withdraw(now, out);
         }
         if is_old || !self.quorums.is_voter(ballot.vote.leader) {
+            if is_looking && !is_abstention(&ballot) && !is_old {
+                self.catch_up(now, ballot.round, out);
+            }
             return None;
         }
         match ballot.state {
@@ -270,6 +276,16 @@ impl Looking {
             self.tell_all(now, out);
         }
         self.this_round.insert(from, Ballot { version: 0, ..ballot });
+    }
+
+    /// A voter that votes for nobody, or for somebody who is none as far as is known here, has a round all the same. Its next vote
+    /// is for one of those that it hears in that round: if nobody came there, it would wait for ever.
+    fn catch_up(&mut self, now: Instant, round: i64, out: &mut Vec<Output>) {
+        if self.has_voice() && self.round < round {
+            self.enter_round(round);
+            self.propose(self.initial);
+            self.tell_all(now, out);
+        }
     }
 
     /// The server that is proposed says that it has no data: the votes for it are of a time before its loss. Without
