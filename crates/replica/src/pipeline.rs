@@ -344,7 +344,7 @@ impl Replica {
             }
             self.propose_session(now, tree, conn, timeout_ms, request.has_read_only_byte, out);
         } else if self.is_learning() && request.password == zabd_jute::client::password(request.session) {
-            self.forward_revalidation(conn, request, timeout_ms);
+            self.forward_revalidation(conn, request, timeout_ms, out);
             self.carry_out(now, tree, out);
         } else {
             self.resume(now, conn, request, timeout_ms, out);

@@ -210,8 +210,19 @@ impl Replica {
         self.send_to_leader(&FromLearner::Request(forwarded));
     }
 
-    /// A client brings a session, with the right password.
-    pub(crate) fn forward_revalidation(&mut self, conn: ConnId, request: &SessionRequest, timeout_ms: i32) {
+    /// A client brings a session, with the right password. Perhaps it was here before, and elsewhere since: when the leader has been
+    /// asked whether it goes on here, it takes whatever comes from here for newer than what it was asked for elsewhere. So
+    /// nothing that the old connection still brings is forwarded behind that. (Java closes it at this moment, too.)
+    pub(crate) fn forward_revalidation(
+        &mut self,
+        conn: ConnId,
+        request: &SessionRequest,
+        timeout_ms: i32,
+        out: &mut Outputs,
+    ) {
+        if let Some(left) = self.learning().sessions.remove(&request.session) {
+            out.list.push(Output::Close { conn: left.conn });
+        }
         let connecting = Connecting { conn, timeout_ms, request: request.clone() };
         self.learning()
             .revalidating

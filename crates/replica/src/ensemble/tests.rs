@@ -502,6 +502,18 @@ fn a_refusal_of_another_servers_request_is_no_answer_here() {
     assert_eq!(member.commit(header(other, 3, OpCode::SetData), set()).len(), 2, "nobody else is disturbed");
 }
 
+/// A client that was elsewhere in between comes back on another connection, while a request of its first one is still on its way. Behind
+/// the question whether the session goes on here, the leader took that for the newest of all.
+#[test]
+fn what_a_client_has_left_behind_is_not_asked_for_when_it_comes_back() {
+    let (mut member, [session, other]) = Member::learning();
+    assert_eq!(member.connect_as(3, session, false), ["1 closed"]);
+    assert_eq!(member.ask(1, session, OpCode::SetData, Vec::new()), [""; 0]);
+    assert_eq!(member.ask(2, other, OpCode::SetData, Vec::new()), [""; 0]);
+    assert_eq!(member.commit(header(session, 1, OpCode::SetData), set()), [""; 0], "it was not forwarded");
+    assert_eq!(member.commit(header(other, 2, OpCode::SetData), set()).len(), 1);
+}
+
 /// Whoever is told of a write has been told of all that it asked for before: some clients end over an answer that is missing.
 /// What is behind the last write that is answered goes with the connection.
 #[test]
