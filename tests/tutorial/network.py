@@ -81,7 +81,10 @@ class Network:
 
     def __init__(self):
         self.node = Namespace()
-        self.node.configure("link add bridge0 type bridge", f"addr add {NODE}/24 dev bridge0", "link set bridge0 up")
+        # A bridge without an address of its own takes the lowest of its cables', and another one with each that comes or goes: what
+        # is sent to it meanwhile is lost.
+        self.node.configure(
+            "link add bridge0 address 02:00:00:00:00:01 type bridge", f"addr add {NODE}/24 dev bridge0", "link set bridge0 up")
         self.addresses = (f"10.244.0.{last}" for last in itertools.count(10))
 
     def plug(self, _name, _domain):
