@@ -136,7 +136,7 @@ impl Resolver {
                 }
             }
             let Honour::NoEffect(why) = key.honour else { continue };
-            if !is_done_anyway(key, &setting.value) {
+            if setting.source.is_somebodys() && !is_done_anyway(key, &setting.value) {
                 idle.entry(why).or_default().push(format!("{name} ({})", setting.source));
             }
         }
@@ -404,7 +404,9 @@ impl Resolver {
             (1, 0) if standalone => {
                 let message = "Invalid configuration, only one server specified (ignoring)".to_owned();
                 let source = self.place(&key);
-                self.warnings.push(Warning { source, message });
+                if source.as_ref().is_none_or(Source::is_somebodys) {
+                    self.warnings.push(Warning { source, message });
+                }
             }
             (1, _) if standalone => {
                 self.error(&key, "Observers w/o quorum is an invalid configuration", remedy);
@@ -540,7 +542,17 @@ impl Resolver {
         }
         if draft.config.client_port.is_none() && !port_was_written && !draft.secure_client_port {
             let text = "clientPort is not set, so no client could connect";
-            self.error("clientPort", text, "add `clientPort=2181`");
+            let own = self.draft.config.myid.and_then(|id| Some((id, membership.place(id)?)));
+            match own {
+                // Whoever writes the list of an image's servers writes no clientPort.
+                Some((id, source @ Source::Named(_))) => self.errors.push(ConfigError {
+                    source: Some(source.clone()),
+                    key: Some(format!("server.{id}")),
+                    message: format!("the line of server.{id} names no port for clients, and {text}"),
+                    hint: Some("append `;2181` to each server's line".to_owned()),
+                }),
+                _ => self.error("clientPort", text, "add `clientPort=2181`"),
+            }
         }
     }
 

@@ -7,6 +7,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// What the name of a start script's variable begins with where nobody has set it.
+pub(crate) const DEFAULT_OF: &str = "default of ";
+
 /// Where a value was written, as an operator would look for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -37,6 +40,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether somebody wrote it, so that it is worth a word if it has no effect.
+    pub(crate) fn is_somebodys(&self) -> bool {
+        !matches!(self, Source::Named(name) if name.starts_with(DEFAULT_OF))
+    }
+
     /// Whether Java would know the value as a system property rather than as a line of zoo.cfg.
     pub fn is_property(&self) -> bool {
         matches!(self, Source::Property(_) | Source::Environment { .. })

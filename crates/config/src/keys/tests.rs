@@ -41,6 +41,7 @@ fn name_of(key: &Key) -> String {
 fn deeds(mut config: Config) -> Config {
     config.effective.clear();
     config.warnings.clear();
+    config.config_file = None;
     config
 }
 

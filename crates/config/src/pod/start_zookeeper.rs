@@ -25,10 +25,8 @@ pub enum Asked {
     Help,
     /// Nothing: a word is wrong, or the host's name.
     Refused {
-        /// What the script says, and on which stream.
+        /// What is wrong; for a word, what the script says.
         said: String,
-        /// Whether that is standard output, as the script has it for the host's name.
-        on_stdout: bool,
         /// What to do about it.
         hint: String,
     },
@@ -91,7 +89,7 @@ const FLAGS: &[Flag] = &[
     flag("hostname", "", "The host's name, also ZABD_HOSTNAME. (zabd's own flag)"),
 ];
 
-/// What `-h` prints.
+/// What `-h` and `--help` print.
 pub static START_ZOOKEEPER_USAGE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     let mut text = "Usage: start-zookeeper [OPTIONS]\nStarts a ZooKeeper server of a StatefulSet, named after its pod.\n".to_owned();
     for Flag { name, default, doc } in FLAGS {
@@ -117,13 +115,12 @@ pub fn start_zookeeper(words: &[String], around: &Surroundings<'_>) -> Asked {
     let values = Values { given: values, around };
     let Some(pod) = PodName::parse(values.host().split('.').next().unwrap_or_default()) else {
         return Asked::Refused {
-            // The script's own words, as those who look for them know them.
-            said: "Fialed to parse name and ordinal of Pod".to_owned(),
-            on_stdout: true,
-            hint: format!(
-                "the host is called {:?}, not NAME-ORDINAL as a pod of a StatefulSet; name it so, or with --hostname=NAME-ORDINAL",
+            // The script says so, too, in a line with a slip in it that helps nobody.
+            said: format!(
+                "the host is called {:?}, not NAME-ORDINAL as a pod of a StatefulSet",
                 values.host()
             ),
+            hint: "name it so, or say --hostname=NAME-ORDINAL".to_owned(),
         };
     };
     match plan(&pod, &values) {
@@ -163,11 +160,13 @@ fn parse(words: &[String]) -> Result<(Given, Vec<String>), Asked> {
 }
 
 fn long_option(text: &str) -> Result<(&'static str, String), Asked> {
+    if text == "help" {
+        return Err(Asked::Help);
+    }
     let known = text.split_once('=').and_then(|(name, _)| FLAGS.iter().find(|flag| flag.name == name));
     let Some(flag) = known else {
         return Err(Asked::Refused {
             said: format!("Unknown option --{text}"),
-            on_stdout: false,
             hint: "options are written --name=value; -h lists them".to_owned(),
         });
     };
@@ -227,11 +226,11 @@ fn plan(pod: &PodName, values: &Values<'_>) -> Result<Plan, Vec<ConfigError>> {
         errors.push(mistake(&base_by, format!("{base:?} is not a number"), "for example --id_base=1"));
         0
     });
-    if servers > SERVERS_MAX {
+    if !(1..=SERVERS_MAX).contains(&servers) && errors.is_empty() {
         errors.push(mistake(
             "--servers",
             format!("there cannot be {servers} servers"),
-            format!("at most {SERVERS_MAX}"),
+            format!("from 1, which is standalone, to {SERVERS_MAX}"),
         ));
     }
     if !errors.is_empty() {
@@ -355,10 +354,11 @@ fn jvm_flags(values: &Values<'_>) -> String {
 }
 
 fn java_env(values: &Values<'_>) -> String {
-    format!("ZOO_LOG_DIR={}\nJVMFLAGS=\"{}\"\n", values.of("log_dir"), jvm_flags(values))
+    let (_, probes) = probes_port(values);
+    format!("ZOO_LOG_DIR={}\nJVMFLAGS=\"{} {probes}\"\n", values.of("log_dir"), jvm_flags(values))
 }
 
-/// Where probes are answered, and who says so. It stands in no file, as those have the tutorial's content.
+/// Where probes are answered, and who says so. zoo.cfg has the tutorial's content, so java.env tells `zabd check --config`.
 fn probes_port(values: &Values<'_>) -> (String, String) {
     let told = values.own("probes_port", "ZABD_PROBES_PORT");
     let (by, port) =
@@ -603,6 +603,7 @@ mod tests {
         );
         assert_eq!(said("-- --bogus=1"), Vec::<String>::new());
         assert_eq!(world.ask("zk-0", "-h"), Asked::Help);
+        assert_eq!(world.ask("zk-0", "--servers=3 --help"), Asked::Help);
         assert_eq!(
             world.ask("no pod", "--tick_time=1 -vh"),
             Asked::Help,
@@ -621,18 +622,16 @@ mod tests {
     }
 
     #[test]
-    fn wrong_words_and_names_are_refused_in_the_scripts_words() {
+    fn wrong_words_and_names_are_refused() {
         let refused = |host: &str, words: &str| match World::default().ask(host, words) {
-            Asked::Refused { said, on_stdout, .. } => (said, on_stdout),
+            Asked::Refused { said, .. } => said,
             other => panic!("{words}: {other:?}"),
         };
-        assert_eq!(refused("zk-0", "--bogus=1"), ("Unknown option --bogus=1".to_owned(), false));
-        assert_eq!(refused("zk-0", "--servers 3"), ("Unknown option --servers".to_owned(), false));
+        assert_eq!(refused("zk-0", "--bogus=1"), "Unknown option --bogus=1");
+        assert_eq!(refused("zk-0", "--servers 3"), "Unknown option --servers");
         for words in ["", "--servers=3"] {
-            assert_eq!(
-                refused("zookeeper", words),
-                ("Fialed to parse name and ordinal of Pod".to_owned(), true)
-            );
+            let said = refused("zookeeper", words);
+            assert_eq!(said, "the host is called \"zookeeper\", not NAME-ORDINAL as a pod of a StatefulSet");
         }
     }
 
@@ -640,7 +639,13 @@ mod tests {
     fn what_can_never_serve_is_refused_with_a_remedy() {
         let world = World::default();
         assert!(world.refusal("zk-0", "--servers=three").starts_with("--servers: \"three\" is not a number"));
-        assert!(world.refusal("zk-0", "--servers=99999999999").contains("at most 255"));
+        for servers in ["99999999999", "256", "0", "-1"] {
+            let error = world.refusal("zk-0", &format!("--servers={servers}"));
+            assert!(
+                error.starts_with(&format!("--servers: there cannot be {servers} servers; hint: from 1, ")),
+                "{error}"
+            );
+        }
         assert!(world.refusal("zk-0", "--id_base=x").starts_with("--id_base: "));
         let error = world.refusal("zk-3", "--servers=3");
         assert!(

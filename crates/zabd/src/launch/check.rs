@@ -1,25 +1,28 @@
 //! `zabd check`: asks the server on this machine what a probe asks, for `exec` probes in an image without a shell, for
 //! scripts, and for `HEALTHCHECK`.
 //!
-//! One line, and exit code 0 for yes and 1 for anything else. It speaks HTTP/1.1 to the port that `zabd.probes.port` opens,
+//! One line, and exit code 0 for yes, 1 for no and 2 for words that ask nothing. It speaks HTTP/1.1 to the port that `zabd.probes.port` opens,
 //! and needs nothing of the server but that.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use zabd_config::{CommandLine, ListenHost, load};
 
 use super::names::Call;
+use super::{start_script, zk_env};
 use crate::probes::{DEFAULT_PORT, Question};
 
 const USAGE: &str = "\
 Usage:
   zabd check [--live | --ready | --startup] [--port PORT | --config FILE]
 
-Asks the server on this machine whether it lives, is ready (if nothing is said), or has started. Exit code 0 is yes, 1 is no.
-The port is what `zabd.probes.port` is in FILE, or PORT, or 8086.";
+Asks the server on this machine whether it lives, is ready (if nothing is said), or has started. Exit code 0 is yes, 1
+is no, 2 is a mistake in these words. The port is what `zabd.probes.port` is in FILE or in the java.env beside it, or PORT, or 8086.";
 
 /// How long a server may take. A probe has its own, shorter limit.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,8 +32,7 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// Runs `zabd check`.
 pub fn run(call: &Call) -> ExitCode {
-    let environment = |name: &str| std::env::var(name).ok();
-    let asked = match parse(&call.words, &environment) {
+    let asked = match parse(&call.words, &start_script::variables()) {
         Ok(Wanted::Help) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -38,7 +40,7 @@ pub fn run(call: &Call) -> ExitCode {
         Ok(Wanted::Answer(asked)) => asked,
         Err(mistake) => {
             eprintln!("{}: {mistake}", call.program);
-            return ExitCode::FAILURE;
+            return ExitCode::from(zabd_config::ExitCode::InvalidInvocation as u8);
         }
     };
     let (is_yes, line) = asked.answer();
@@ -59,7 +61,7 @@ struct Asked {
     host: ListenHost,
 }
 
-fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> Result<Wanted, String> {
+fn parse(words: &[String], variables: &BTreeMap<String, String>) -> Result<Wanted, String> {
     let mut asked = Asked { question: Question::Ready, port: DEFAULT_PORT, host: ListenHost::Any };
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next() {
@@ -74,7 +76,7 @@ fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> Resu
                 asked.port = text.parse().map_err(|_| format!("{text} is not a port"))?;
             }
             "--config" => {
-                let (port, host) = configured(value()?, environment)?;
+                let (port, host) = configured(value()?, variables)?;
                 asked = Asked { port, host, ..asked };
             }
             "--help" | "-h" => return Ok(Wanted::Help),
@@ -85,10 +87,17 @@ fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> Resu
 }
 
 /// Where the server of this file answers probes.
-fn configured(file: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(u16, ListenHost), String> {
+fn configured(file: &str, variables: &BTreeMap<String, String>) -> Result<(u16, ListenHost), String> {
+    let beside = Path::new(file).parent().unwrap_or(Path::new("."));
+    let variables = zk_env::with_shell_files(variables.clone(), beside);
     let command = CommandLine::parse([file.to_owned()]).map_err(|errors| errors.to_string())?;
-    let config = load(&command, environment).map_err(|errors| errors.to_string())?;
-    let port = config.probes.port.ok_or(format!("{file} sets no zabd.probes.port"))?;
+    let config = load(&command, &|name| variables.get(name).cloned()).map_err(|errors| errors.to_string())?;
+    let port = config.probes.port.ok_or_else(|| {
+        format!(
+            "{file} sets no zabd.probes.port, so its server answers no probes; hint: add `zabd.probes.port=8086` and start it \
+             again, or say --port if the port is set elsewhere"
+        )
+    })?;
     Ok((port, config.probes.address))
 }
 
@@ -171,7 +180,7 @@ mod tests {
 
     fn parsed(words: &[&str]) -> Result<Wanted, String> {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        parse(&words, &|_| None)
+        parse(&words, &BTreeMap::new())
     }
 
     fn asked(question: Question, port: u16) -> Result<Wanted, String> {
@@ -206,7 +215,11 @@ mod tests {
         let expected = Asked { question: Question::Live, port: 7, host };
         assert_eq!(parsed(&["--live", "--config", file]), Ok(Wanted::Answer(expected)));
         std::fs::write(file, lines).unwrap();
-        assert!(parsed(&["--config", file]).unwrap_err().ends_with("sets no zabd.probes.port"));
+        let mistake = parsed(&["--config", file]).unwrap_err();
+        assert!(mistake.contains("sets no zabd.probes.port") && mistake.contains("hint: "), "{mistake}");
+        let flags = "JVMFLAGS=\"-Xmx1G -Dzabd.probes.port=8\"\n";
+        std::fs::write(folder.path().join("java.env"), flags).unwrap();
+        assert_eq!(parsed(&["--config", file]), asked(Question::Ready, 8));
     }
 
     #[test]

@@ -33,11 +33,15 @@ pub fn host() -> Host {
 
 /// Performs the plan and serves; `environment` has `-D` words. `program` tells what could not be done.
 pub fn perform(program: &str, plan: &Plan, environment: &dyn Fn(&str) -> Option<String>) -> ExitCode {
-    let prepared = make_directories(program, plan).and_then(|()| {
+    let config = |zoo_cfg: &Path| {
+        plan.config(zoo_cfg, environment, &read_file).map_err(|errors| mistakes::refuse(&errors))
+    };
+    // A file that no server can start from would count at the next start, and be there for whoever looks.
+    let prepared = config(plan.zoo_cfg.path()).and_then(|_| {
+        make_directories(program, plan)?;
         let zoo_cfg = write_configuration(program, plan);
         eprintln!("Using config: {}", zoo_cfg.display());
-        let config =
-            plan.config(&zoo_cfg, environment, &read_file).map_err(|errors| mistakes::refuse(&errors))?;
+        let config = config(&zoo_cfg)?;
         write_myid(program, plan)?;
         Ok(config)
     });

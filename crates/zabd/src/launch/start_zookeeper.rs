@@ -17,13 +17,8 @@ pub fn run(call: &Call) -> ExitCode {
             print!("{}", *START_ZOOKEEPER_USAGE);
             ExitCode::SUCCESS
         }
-        Asked::Refused { said, on_stdout, hint } => {
-            if on_stdout {
-                println!("{said}");
-            } else {
-                eprintln!("{said}");
-            }
-            eprintln!("start-zookeeper: {hint}");
+        Asked::Refused { said, hint } => {
+            eprintln!("{said}\nstart-zookeeper: {hint}");
             ExitCode::FAILURE
         }
         Asked::Mistaken(errors) => {

@@ -4,6 +4,7 @@ use super::super::plan::{Lines, Plan, ZooCfg};
 use super::super::{Surroundings, mistake, my_id, named};
 use super::{Becomes, Dialect, Variable, is_service_link};
 use crate::error::{ConfigError, Warning};
+use crate::setting::DEFAULT_OF;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -92,7 +93,7 @@ impl<'a> Reader<'a> {
 
     /// Who said what `name` is.
     pub fn by(&self, name: &str) -> String {
-        self.given.get(name).map_or_else(|| format!("default of {name}"), |(_, by)| by.clone())
+        self.given.get(name).map_or_else(|| format!("{DEFAULT_OF}{name}"), |(_, by)| by.clone())
     }
 
     /// A path that the image has fixed, below `ZABD_ROOT`, which is for tries outside of a container.
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
         let mut seen: BTreeMap<String, (String, String)> = BTreeMap::new();
         for setting in lines.settings() {
             let by = setting.source.to_string();
-            if by.starts_with("default of ") {
+            if !setting.source.is_somebodys() {
                 continue;
             }
             let key = crate::keys::unprefixed(&setting.key).to_owned();
@@ -208,6 +209,9 @@ impl<'a> Reader<'a> {
             ZooCfg::There { .. } => self.is_given(name),
             ZooCfg::Made { lines, .. } => lines.settings().any(|line| line.key.starts_with("server.")),
         };
+        if let ZooCfg::Made { lines, .. } = zoo_cfg {
+            self.refuse_unlisted(name, id, lines);
+        }
         if !has_number {
             return (self.around.read)(&data_dir.join("myid")).is_err().then_some(id);
         }
@@ -221,6 +225,24 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// A number that the list of servers does not have, told by the variables of both.
+    fn refuse_unlisted(&mut self, name: &'static str, id: i64, lines: &Lines) {
+        let listed: Vec<_> = lines.settings().filter(|line| line.key.starts_with("server.")).collect();
+        let own = format!("server.{id}");
+        // A single server may do without a line, if its port stands elsewhere.
+        let is_single = listed.len() == 1 && lines.settings().any(|line| line.key == "clientPort");
+        if listed.is_empty() || is_single || listed.iter().any(|line| line.key == own) {
+            return;
+        }
+        let list = &listed[0].source;
+        let keys = listed.iter().map(|line| line.key.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("My id {id} not in the peer list, which is {keys} ({list})");
+        let list_name = list.to_string();
+        let list_name = list_name.trim_start_matches(DEFAULT_OF);
+        let hint = format!("set {name} to this server's number there, or give {list_name} a line for {own}");
+        self.error(name, message, &hint);
     }
 
     /// The plan, with what the table says about properties.

@@ -179,6 +179,56 @@ fn a_volume_of_another_server_is_refused() {
     }
 }
 
+#[test]
+fn what_nobody_wrote_is_worth_no_word() {
+    for dialect in DIALECTS {
+        assert_eq!(given(base(dialect)).warnings(dialect), "", "{}", dialect.name);
+    }
+    let said = given("ZOO_ADMINSERVER_ENABLED=true\nZOO_SERVERS=server.1=a:1:2;3").warnings(&DOCKER);
+    assert!(said.contains("no effect of admin.enableServer (ZOO_ADMINSERVER_ENABLED)"), "{said}");
+    assert!(said.contains("ZOO_SERVERS: Invalid configuration, only one server specified"), "{said}");
+}
+
+#[test]
+fn a_list_without_ports_for_clients_is_told_by_its_name() {
+    for list in [
+        "server.1=zk1:2888:3888 server.2=zk2:2888:3888",
+        "server.1=zk1:2888:3888;2181 server.2=zk2:2888:3888",
+    ] {
+        let error = given(&format!("ZOO_MY_ID=2\nZOO_SERVERS={list}")).refusal(&DOCKER);
+        assert_eq!(
+            error,
+            "ZOO_SERVERS: the line of server.2 names no port for clients, and clientPort is not set, so no client could \
+             connect; hint: append `;2181` to each server's line"
+        );
+    }
+    let elsewhere = "ZOO_MY_ID=2\nZOO_CFG_EXTRA=clientPort=2181\n\
+                     ZOO_SERVERS=server.1=zk1:2888:3888 server.2=zk2:2888:3888";
+    assert_eq!(given(elsewhere).config(&DOCKER).client_port, Some(2181));
+}
+
+#[test]
+fn a_number_that_is_not_in_the_list_is_told_by_its_name() {
+    for (dialect, text, id, list) in [
+        (&DOCKER, OFFICIAL, "ZOO_MY_ID", "ZOO_SERVERS"),
+        (&BITNAMI, BITNAMI_THREE, "ZOO_SERVER_ID", "ZOO_SERVERS"),
+        (&CONFLUENT, CONFLUENT_THREE, "ZOOKEEPER_SERVER_ID", "ZOOKEEPER_SERVERS"),
+    ] {
+        let error = given(&text.replace("_ID=2", "_ID=4")).refusal(dialect);
+        let peers = format!("server.1, server.2, server.3 ({list})");
+        assert!(
+            error.starts_with(&format!(
+                "{id}: My id 4 not in the peer list, which is {peers}; hint: set {id}"
+            )),
+            "{error}"
+        );
+        assert!(error.ends_with(&format!("or give {list} a line for server.4")), "{error}");
+    }
+    let alone = given("ZOO_MY_ID=4").refusal(&DOCKER);
+    assert!(alone.contains("server.1 (default of ZOO_SERVERS)") && alone.contains("give ZOO_SERVERS a line"));
+    assert_eq!(given("ZOO_MY_ID=4\nZOO_CFG_EXTRA=clientPort=7").config(&DOCKER).client_port, Some(7));
+}
+
 // --- Each variable -----------------------------------------------------------------------------------------------------
 
 /// Rows that are more than a value: the variable, beside what, and a line of the zoo.cfg that follows; or else another test.
