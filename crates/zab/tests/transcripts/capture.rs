@@ -67,15 +67,27 @@ pub fn envelope(bytes: &[u8]) -> QuorumPacket<'_> {
     QuorumPacket::decode(&mut Reader::with_limits(bytes, Limits::default())).expect("well formed")
 }
 
-/// A packet's name and position, for people.
+/// A packet's name and position, for people; and what tells it from every other one.
 pub fn told(bytes: &[u8]) -> String {
     if bytes == SNAPSHOT {
         return "the snapshot".to_owned();
     }
-    let packet = envelope(bytes);
+    let Ok(packet) = QuorumPacket::decode(&mut Reader::with_limits(bytes, Limits::default())) else {
+        return format!("nothing {}", hash(bytes));
+    };
     let name = PacketKind::from_code(packet.kind).map_or("unknown", PacketKind::name);
-    let data = packet.data.map_or("-".to_owned(), |data| format!("{} bytes", data.len()));
-    format!("{name} {} {data}", packet.zxid)
+    // Neither data nor authentication: the rest says it all.
+    let rest = match (bytes.ends_with(&[0xff; 8]), packet.data) {
+        (true, None) => "-".to_owned(),
+        (_, data) => format!("{} bytes {}", data.map_or(0, <[u8]>::len), hash(bytes)),
+    };
+    format!("{name} {} {rest}", packet.zxid)
+}
+
+/// FNV-1a.
+pub fn hash(bytes: &[u8]) -> String {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    format!("#{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 pub fn encoded(packet: &FromLeader<'_>) -> Bytes {

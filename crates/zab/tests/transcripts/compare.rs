@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::capture::told;
+use crate::capture::{hash, told};
 
 /// What went over one connection in one direction, in Java's words and in ours.
 #[derive(Debug, Default)]
@@ -14,19 +14,20 @@ pub struct Side {
 }
 
 impl Side {
-    /// What only one of the two says, in order; packets of one kind one behind the other are one line.
+    /// What only one of the two says, in order; packets of one kind one behind the other are one line, with a hash over all.
     pub fn differences(&self) -> Vec<String> {
-        let mut found: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut found: Vec<(&str, Vec<String>, Vec<u8>)> = Vec::new();
         let mut add = |who: &'static str, packet: &Bytes| {
             let line = told(packet);
             let kind = line.split(' ').next().map(str::to_owned);
             match found.last_mut() {
-                Some((last, lines))
+                Some((last, lines, bytes))
                     if *last == who && lines[0].split(' ').next().map(str::to_owned) == kind =>
                 {
                     lines.push(line);
+                    bytes.extend_from_slice(packet);
                 }
-                _ => found.push((who, vec![line])),
+                _ => found.push((who, vec![line], packet.to_vec())),
             }
         };
         let common = common(&self.java, &self.ours);
@@ -36,9 +37,11 @@ impl Side {
             self.ours[ours..in_ours].iter().for_each(|packet| add("ours", packet));
             (java, ours) = (in_java + 1, in_ours + 1);
         }
-        let line = |(who, lines): (&str, Vec<String>)| match lines.as_slice() {
+        let line = |(who, lines, bytes): (&str, Vec<String>, Vec<u8>)| match lines.as_slice() {
             [one] => format!("{who}: {one}"),
-            [first, .., last] => format!("{who}: {} packets, {first} … {last}", lines.len()),
+            [first, .., last] => {
+                format!("{who}: {} packets, {first} … {last}, {}", lines.len(), hash(&bytes))
+            }
             [] => unreachable!("a line is added with its first packet"),
         };
         let end = self.end.iter().map(|reason| format!("ours: ends, {reason}"));

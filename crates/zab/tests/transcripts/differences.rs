@@ -2,7 +2,7 @@
 
 use crate::leader::ASKED;
 
-/// Where, why, and exactly which packets only one of the two says.
+/// Where, why, and exactly which packets only one of the two says: what a name and a position do not tell stands in a hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
     pub capture: &'static str,
@@ -22,19 +22,19 @@ pub const OF_OUR_LEARNER: &[Difference] = &[
         capture: "3.8.0/02-follower-restart-diff",
         conn: 18,
         why: OLD_ACKS,
-        what: &["Java: 5 packets, ACK 0x100000003 - … ACK 0x100000007 -"],
+        what: &["Java: 5 packets, ACK 0x100000003 - … ACK 0x100000007 -, #53b02c034f35128a"],
     },
     Difference {
         capture: "3.8.0/02b-follower-restart-under-load",
         conn: 7,
         why: OLD_ACKS,
-        what: &["Java: 41 packets, ACK 0x100000005 - … ACK 0x10000002d -"],
+        what: &["Java: 41 packets, ACK 0x100000005 - … ACK 0x10000002d -, #bc053123db207aa8"],
     },
     Difference {
         capture: "3.8.0/02c-diff-from-disk-txnlog",
         conn: 5,
         why: OLD_ACKS,
-        what: &["Java: 55 packets, ACK 0x200000003 - … ACK 0x200000039 -"],
+        what: &["Java: 55 packets, ACK 0x200000003 - … ACK 0x200000039 -, #70414013fa5b1ac4"],
     },
     Difference {
         capture: "3.8.0/02d-follower-restart-under-load-npe",
@@ -58,20 +58,20 @@ pub const OF_OUR_LEARNER: &[Difference] = &[
         capture: "3.8.0/13-scripted-leader",
         conn: 10,
         why: EARLY_ACKS,
-        what: &["Java: 2 packets, ACK 0x100000001 - … ACK 0x100000002 -"],
+        what: &["Java: 2 packets, ACK 0x100000001 - … ACK 0x100000002 -, #22110db36c50572c"],
     },
     Difference {
         capture: "3.8.0/13-scripted-leader",
         conn: 16,
         why: OLD_ACKS,
-        what: &["Java: 3 packets, ACK 0x100000001 - … ACK 0x100000003 -"],
+        what: &["Java: 3 packets, ACK 0x100000001 - … ACK 0x100000003 -, #f331d277713cd3e7"],
     },
     Difference {
         capture: "3.8.0/13-scripted-leader",
         conn: 46,
         why: "a gap in what the leader sends: 3.8.0 takes it, 3.9.4 and ours refuse it",
         what: &[
-            "Java: 3 packets, ACK 0x100000000 - … ACK 0x100000003 -",
+            "Java: 3 packets, ACK 0x100000000 - … ACK 0x100000003 -, #431664def60d8e7d",
             "ours: ends, LeaderBroken(\"a transaction is missing from what the leader sends\")",
         ],
     },
@@ -79,19 +79,25 @@ pub const OF_OUR_LEARNER: &[Difference] = &[
         capture: "other-versions/3.4.14-leader-with-3.9.5-follower",
         conn: 7,
         why: OLD_HELLO,
-        what: &["Java: FOLLOWERINFO 0x0 12 bytes", "ours: FOLLOWERINFO 0x0 20 bytes"],
+        what: &[
+            "Java: FOLLOWERINFO 0x0 12 bytes #4d72480548351e2d",
+            "ours: FOLLOWERINFO 0x0 20 bytes #58c2371a54fa23b5",
+        ],
     },
     Difference {
         capture: "other-versions/3.8.0-leader-with-3.4.14-and-3.9.5-followers",
         conn: 10,
         why: OLD_HELLO,
-        what: &["Java: FOLLOWERINFO 0x0 12 bytes", "ours: FOLLOWERINFO 0x0 20 bytes"],
+        what: &[
+            "Java: FOLLOWERINFO 0x0 12 bytes #a11542f994d1f864",
+            "ours: FOLLOWERINFO 0x0 20 bytes #5e78483617f86acc",
+        ],
     },
     Difference {
         capture: "other-versions/3.9.5-follower-restart-under-load",
         conn: 5,
         why: "the proposals that these acknowledge are not in the capture",
-        what: &["Java: 5 packets, ACK 0x10000033d - … ACK 0x100000341 -"],
+        what: &["Java: 5 packets, ACK 0x10000033d - … ACK 0x100000341 -, #775d3ba7c3600a5f"],
     },
 ];
 
@@ -113,8 +119,8 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         conn: 5,
         why: NEW_LEADER_FIRST,
         what: &[
-            "ours: NEWLEADER 0x100000000 138 bytes",
-            "Java: NEWLEADER 0x100000000 138 bytes",
+            "ours: NEWLEADER 0x100000000 138 bytes #56e98ccecfc2be02",
+            "Java: NEWLEADER 0x100000000 138 bytes #56e98ccecfc2be02",
             "ours: UPTODATE 0xffffffffffffffff -",
             "Java: UPTODATE 0xffffffffffffffff -",
         ],
@@ -124,8 +130,8 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         conn: 6,
         why: NEW_LEADER_FIRST,
         what: &[
-            "ours: NEWLEADER 0x100000000 138 bytes",
-            "Java: NEWLEADER 0x100000000 138 bytes",
+            "ours: NEWLEADER 0x100000000 138 bytes #56e98ccecfc2be02",
+            "Java: NEWLEADER 0x100000000 138 bytes #56e98ccecfc2be02",
             "ours: UPTODATE 0xffffffffffffffff -",
             "Java: UPTODATE 0xffffffffffffffff -",
         ],
@@ -144,9 +150,9 @@ pub const OF_OUR_LEADER: &[Difference] = &[
             "Java: SNAP 0x100000002 -",
             "Java: the snapshot",
             "ours: DIFF 0x100000002 -",
-            "ours: PROPOSAL 0x100000001 48 bytes",
+            "ours: PROPOSAL 0x100000001 48 bytes #f21b30aea9db8049",
             "ours: COMMIT 0x100000001 -",
-            "ours: PROPOSAL 0x100000002 87 bytes",
+            "ours: PROPOSAL 0x100000002 87 bytes #aab5abc404f86501",
             "ours: COMMIT 0x100000002 -",
             "ours: PING 0x100000002 -",
         ],
@@ -156,9 +162,9 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         conn: 25,
         why: ANOTHER_DESIGNATED,
         what: &[
-            "Java: COMMITANDACTIVATE 0x100000005 8 bytes",
+            "Java: COMMITANDACTIVATE 0x100000005 8 bytes #b77eafeb6b593825",
             "Java: PING 0x100000005 -",
-            "ours: COMMITANDACTIVATE 0x100000005 8 bytes",
+            "ours: COMMITANDACTIVATE 0x100000005 8 bytes #fca32ffeabc609b1",
             "ours: ends, Reconfigured { leader: ServerId(5) }",
         ],
     },
@@ -167,9 +173,9 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         conn: 27,
         why: ANOTHER_DESIGNATED,
         what: &[
-            "Java: INFORMANDACTIVATE 0x100000005 272 bytes",
+            "Java: INFORMANDACTIVATE 0x100000005 272 bytes #9193e7e3974124fb",
             "Java: PING 0x100000005 -",
-            "ours: INFORMANDACTIVATE 0x100000005 272 bytes",
+            "ours: INFORMANDACTIVATE 0x100000005 272 bytes #05cee12c352543ff",
             "ours: ends, Reconfigured { leader: ServerId(5) }",
         ],
     },
@@ -178,9 +184,9 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         conn: 28,
         why: ANOTHER_DESIGNATED,
         what: &[
-            "Java: COMMITANDACTIVATE 0x100000005 8 bytes",
+            "Java: COMMITANDACTIVATE 0x100000005 8 bytes #b77eafeb6b593825",
             "Java: PING 0x100000005 -",
-            "ours: COMMITANDACTIVATE 0x100000005 8 bytes",
+            "ours: COMMITANDACTIVATE 0x100000005 8 bytes #fca32ffeabc609b1",
             "ours: ends, Reconfigured { leader: ServerId(5) }",
         ],
     },
@@ -192,9 +198,9 @@ pub const OF_OUR_LEADER: &[Difference] = &[
             "Java: SNAP 0x100000000 -",
             "Java: the snapshot",
             "ours: DIFF 0x100000000 -",
-            "Java: COMMITANDACTIVATE 0x100000005 8 bytes",
+            "Java: COMMITANDACTIVATE 0x100000005 8 bytes #b77eafeb6b593825",
             "Java: PING 0x100000005 -",
-            "ours: COMMITANDACTIVATE 0x100000005 8 bytes",
+            "ours: COMMITANDACTIVATE 0x100000005 8 bytes #fca32ffeabc609b1",
             "ours: ends, Reconfigured { leader: ServerId(5) }",
         ],
     },
@@ -237,7 +243,7 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         capture: "3.8.0/09-zxid-rollover",
         conn: ASKED,
         why: LAST_POSITION,
-        what: &["Java: REQUEST 0xffffffffffffffff 31 bytes"],
+        what: &["Java: REQUEST 0xffffffffffffffff 31 bytes #e415cdd29518c1e0"],
     },
     Difference {
         capture: "3.8.0/11-multiaddress-initial-v2",
@@ -251,8 +257,8 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         why: NO_CONFIGURATION,
         what: &[
             "Java: NEWLEADER 0x100000000 -",
-            "ours: NEWLEADER 0x100000000 120 bytes",
-            "ours: PROPOSAL 0x10000000c 32 bytes",
+            "ours: NEWLEADER 0x100000000 120 bytes #05447c4e3d0f09fa",
+            "ours: PROPOSAL 0x10000000c 32 bytes #50a3d180a0b0c62e",
         ],
     },
     Difference {
@@ -264,7 +270,7 @@ pub const OF_OUR_LEADER: &[Difference] = &[
             "Java: the snapshot",
             "Java: NEWLEADER 0x100000000 -",
             "ours: DIFF 0x100000000 -",
-            "ours: NEWLEADER 0x100000000 120 bytes",
+            "ours: NEWLEADER 0x100000000 120 bytes #05447c4e3d0f09fa",
         ],
     },
     Difference {
@@ -283,7 +289,10 @@ pub const OF_OUR_LEADER: &[Difference] = &[
         capture: "other-versions/3.9.5-follower-restart-under-load",
         conn: 5,
         why: NEW_LEADER_FIRST,
-        what: &["ours: NEWLEADER 0x100000000 138 bytes", "Java: NEWLEADER 0x100000000 138 bytes"],
+        what: &[
+            "ours: NEWLEADER 0x100000000 138 bytes #56e98ccecfc2be02",
+            "Java: NEWLEADER 0x100000000 138 bytes #56e98ccecfc2be02",
+        ],
     },
     Difference {
         capture: "other-versions/3.9.5-three-servers-first-sync-writes",

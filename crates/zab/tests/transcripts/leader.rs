@@ -18,8 +18,9 @@ use zabd_zab::effect::{Durable, Effect, Effects, Instant, LinkId, Testing, Timin
 use zabd_zab::history::History;
 use zabd_zab::leader::{Input, Leader, Start};
 
-use crate::capture::{Record, SNAPSHOT, STAND_IN, What, encoded, introduction};
+use crate::capture::{Record, SNAPSHOT, STAND_IN, What, encoded, introduction, read};
 use crate::compare::Side;
+use crate::{has_reconfig, timing};
 
 /// The connection of the follower that stands in.
 const UNRECORDED: LinkId = LinkId(u64::MAX);
@@ -57,7 +58,8 @@ struct Replay<'a> {
 pub const ASKED: u64 = 0;
 
 /// What both said over each connection of a capture.
-pub fn replay(records: &[Record], timing: Timing, reconfig: bool) -> BTreeMap<u64, Side> {
+pub fn replay(name: &str) -> BTreeMap<u64, Side> {
+    let (records, timing, reconfig) = (&read(name), timing(name), has_reconfig(name));
     let mut sides = BTreeMap::from([(ASKED, Side::default())]);
     for reign in &reigns(records) {
         let mut replay = Replay::new(reign, timing, reconfig);

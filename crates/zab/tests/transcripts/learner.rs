@@ -1,9 +1,10 @@
 //! Java's recorded leader speaks, and our learner answers in the place of Java's.
 //!
 //! One connection is one life of a learner. What it has on disk when it comes is what Java's learner said of itself; when
-//! it comes back, it is what our disk holds. What only the world decides is taken from the capture: when a record or an
-//! epoch is durable (when Java's learner acknowledges it), when a ping is answered and with which sessions, what clients
-//! ask for. That an acknowledgement, an answer or a request may be sent then, and its bytes, is ours.
+//! it comes back, it is what our disk holds, and that must be the same; there is one exception ([`LOGGED_NOTHING`]). What only
+//! the world decides is taken from the capture: when a record or an epoch is durable (when Java's learner acknowledges it), when
+//! a ping is answered and with which sessions, what clients ask for. That an acknowledgement, an answer or a request may be sent
+//! then, and its bytes, is ours.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,10 +15,15 @@ use zabd_zab::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason
 use zabd_zab::history::History;
 use zabd_zab::learner::{Input, Learner, Start};
 
-use crate::capture::{Introduction, Record, What, envelope, introduction};
+use crate::capture::{Introduction, Record, What, envelope, introduction, read};
 use crate::compare::Side;
+use crate::{has_reconfig, timing};
 
 const LINK: LinkId = LinkId(1);
+
+/// The one life that begins with what Java's learner has, and not with what ours has logged before: 3.8.0 died of UPTODATE
+/// (ZOOKEEPER-4394) and had logged nothing of what it was sent, so the recorded leader sends it that again.
+const LOGGED_NOTHING: (&str, u64) = ("3.8.0/02d-follower-restart-under-load-npe", 6);
 
 /// What a server has between two connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +52,8 @@ enum Writing {
 }
 
 /// What both said over each connection of a capture, and how ours ended if Java's learner went on.
-pub fn replay(records: &[Record], timing: Timing, reconfig: bool) -> BTreeMap<u64, Side> {
+pub fn replay(name: &str) -> BTreeMap<u64, Side> {
+    let (records, timing, reconfig) = (&read(name), timing(name), has_reconfig(name));
     let mut disks: BTreeMap<i64, Disk> = BTreeMap::new();
     let mut conns: Vec<u64> = records.iter().map(|record| record.conn).collect();
     conns.dedup();
@@ -63,11 +70,20 @@ pub fn replay(records: &[Record], timing: Timing, reconfig: bool) -> BTreeMap<u6
             last: said.last_zxid.unwrap_or(Zxid::ZERO),
         };
         // Who comes with nothing has lost its directory.
-        if let Some(ours) = disks.get(&life[0].learner).filter(|_| its.accepted != Epoch::ZERO) {
-            assert_eq!(ours.accepted, its.accepted, "connection {conn}: the epoch that was promised");
-            assert!(its.last <= ours.last, "connection {conn}: ours has all that Java's learner kept");
-        }
-        let mut replay = Replay::new(&life, said, its, timing, reconfig);
+        let ours = disks.get(&life[0].learner).filter(|_| its.accepted != Epoch::ZERO);
+        let begins_with = match ours {
+            Some(ours) if LOGGED_NOTHING == (name, conn) => {
+                assert_eq!((ours.accepted, ours.current), (its.accepted, its.current));
+                assert!(its.last < ours.last, "{name}, connection {conn}: ours has what Java's learner lost");
+                its
+            }
+            Some(ours) => {
+                assert_eq!(*ours, its, "{name}, connection {conn}: what is on disk");
+                *ours
+            }
+            None => its,
+        };
+        let mut replay = Replay::new(&life, said, begins_with, timing, reconfig);
         replay.live(&life);
         disks.insert(life[0].learner, replay.disk);
         let java =
