@@ -565,6 +565,9 @@ impl Peer {
             links::Output::LinkDown(server) => {
                 // What came over a connection that is gone may be older than what its sender is doing now.
                 self.early.remove(&server);
+                if let State::Leading(leader) = &mut self.state {
+                    leader.step(now, leader::Input::Unheard { server }, out);
+                }
                 self.election.step(now, election::Input::LinkDown(server), election_outputs);
             }
             other => out.push(Effect::Link(other)),

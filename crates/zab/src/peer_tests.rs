@@ -319,8 +319,8 @@ impl Lone {
         self.step(Input::Packet { link, packet: packet.into() });
     }
 
-    /// The first of what server 2 has, as far as nothing more than the disk is needed.
-    fn is_sent(&mut self, dial: u64, epoch: i64, counters: std::ops::RangeInclusive<u32>) -> LinkId {
+    /// Server 2 leads, and this server has promised so.
+    fn promises(&mut self, dial: u64, epoch: i64) -> LinkId {
         use zabd_jute::quorum::FromLeader;
         let link = LinkId(dial);
         self.step(Input::Connected { dial: DialId(dial), link });
@@ -329,6 +329,14 @@ impl Lone {
             &FromLeader::LeaderInfo { epoch: Epoch(epoch), protocol_version: 0x10000 },
         );
         self.step(Input::Persisted(Durable::Accepted(Epoch(epoch))));
+        self.out.clear();
+        link
+    }
+
+    /// The first of what server 2 has, as far as nothing more than the disk is needed.
+    fn is_sent(&mut self, dial: u64, epoch: i64, counters: std::ops::RangeInclusive<u32>) -> LinkId {
+        use zabd_jute::quorum::FromLeader;
+        let link = self.promises(dial, epoch);
         self.hears_from_leader(link, &FromLeader::Diff { zxid: LEADERS_LAST });
         self.out.clear();
         for counter in counters {
@@ -339,11 +347,20 @@ impl Lone {
         link
     }
 
+    /// All of what server 2 shows, in one piece.
+    fn is_sent_snapshot(&mut self, dial: u64, epoch: i64) -> LinkId {
+        let link = self.promises(dial, epoch);
+        self.hears_from_leader(link, &zabd_jute::quorum::FromLeader::Snap { zxid: LEADERS_LAST });
+        self.step(Input::SnapshotReceived { link });
+        link
+    }
+
     /// What the disk is asked for.
     fn asked_of_disk(&mut self) -> Vec<String> {
         let asked = self.out.list.drain(..).filter_map(|effect| match effect {
             Effect::Persist(what) => Some(format!("{what:?}")),
             Effect::Append { zxid, .. } => Some(format!("Append({})", zxid.counter())),
+            Effect::Adopt { zxid, .. } => Some(format!("Adopt({})", zxid.counter())),
             _ => None,
         });
         asked.collect()
@@ -409,4 +426,67 @@ fn who_had_nothing_and_has_a_part_of_what_the_leader_sent_has_no_voice() {
     restarted.has_written_all();
     restarted.step(Input::Settled { last: LEADERS_LAST });
     assert!(!restarted.abstains(), "it has all that the leader had");
+}
+
+/// The same with a snapshot: what the leader had when it began to write that is not all that it had promised anybody.
+#[test]
+fn who_had_nothing_and_has_a_leaders_snapshot_has_no_voice_before_the_rest() {
+    let mut lone = Lone::with(Standing::Empty, Zxid::ZERO, false);
+    lone.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
+    lone.hears_unison(1);
+    let link = lone.is_sent_snapshot(1, 2);
+    assert_eq!(lone.asked_of_disk(), ["Partial(true)", "Adopt(5)"]);
+    lone.step(Input::Persisted(Durable::Partial(true)));
+    lone.step(Input::Rebased { last: LEADERS_LAST });
+    lone.step(Input::Closed { link });
+    lone.out.clear();
+    lone.has_written_all();
+    lone.step(Input::Settled { last: LEADERS_LAST });
+    assert!(lone.abstains(), "it votes with the snapshot");
+
+    let mut restarted = Lone::with(Standing::Empty, LEADERS_LAST, true);
+    restarted.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
+    restarted.has_written_all();
+    restarted.out.clear();
+    restarted.now = Instant(1000);
+    restarted.step(Input::Timer);
+    assert!(restarted.abstains(), "a start makes a voter of it");
+    restarted.hears_unison(1);
+    let link = restarted.is_sent_snapshot(1, 2);
+    assert_eq!(restarted.asked_of_disk(), ["Adopt(5)"], "the disk says already that it is a part");
+    restarted.step(Input::Rebased { last: LEADERS_LAST });
+    assert_eq!(restarted.asked_of_disk(), [""; 0], "and goes on to say so");
+    let new_leader = zabd_jute::quorum::FromLeader::NewLeader { zxid: Epoch(2).first_zxid(), config: None };
+    restarted.hears_from_leader(link, &new_leader);
+    assert_eq!(restarted.asked_of_disk(), ["Current(Epoch(2))", "Partial(false)"]);
+}
+
+/// Who looked and is gone elects nobody: to give up for it would leave a leader whose voters are on their way.
+#[test]
+fn a_leader_does_not_give_way_to_who_looked_and_is_gone() {
+    for is_gone in [false, true] {
+        let mut lone = Lone::new();
+        lone.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
+        lone.ask(1);
+        lone.now = Instant(1000);
+        lone.step(Input::Timer);
+        assert_eq!(lone.peer.state(), PeerState::Leading);
+        let vote = Notification {
+            state: PeerState::Looking,
+            leader: ServerId(2),
+            zxid: LEADERS_LAST,
+            round: 1,
+            epoch: Epoch(1),
+            version: Notification::VERSION,
+            config: None,
+        };
+        lone.hear_over(OTHER, &vote);
+        if is_gone {
+            lone.step(Input::Links(links::Input::Closed { conn: OTHER }));
+        }
+        lone.now = Instant(2100);
+        lone.step(Input::Timer);
+        let expected = if is_gone { PeerState::Leading } else { PeerState::Looking };
+        assert_eq!(lone.peer.state(), expected);
+    }
 }

@@ -18,12 +18,19 @@
 //! heard to look for a leader could elect one. An established leader never ends by what is said on the election port: its
 //! followers see to that.
 //!
-//! **Why that ends.** A server gives up at most once for each time it is elected, and only after somebody was heard whose
-//! word it had not counted. In one round a voter changes its vote at most once per candidate. Whoever gives up begins a
-//! new round, with the votes that it has heard, and a decision there waits for everybody who has a link, for as long as a
-//! vote takes to arrive ([`crate::election`]): so who came too late in one round is part of the next. What is left are links
-//! that are slower than that wait every time; for them, whoever gives up the second time in a row rests first, longer each
-//! time, as whoever is turned away does.
+//! **Why that ends.** A server gives up at most once for each time it is elected: because of a word that reached it behind its
+//! decision, so no more often than words take to come, or after the time that voters have to connect. And it is hardly elected
+//! in vain again. It begins a new round, which reaches whoever has turned away no sooner than two delays of a link after that
+//! turned, and a decision waits for some time for better votes ([`crate::election`]):
+//!
+//! - if two delays take longer than that, the voter has decided meanwhile, if a quorum is for the other one, and its answer
+//!   names the leader;
+//! - if they take less, the decision in the new round waits for the answers of all that have a link: who came too late in one
+//!   round is part of the next.
+//!
+//! What is left are delays that differ by more than that wait, in each round anew. Nothing here ends that: whoever has turned away
+//! or was turned away for the second time in a row rests ([`crate::peer`]), but only until somebody else looks, for it must not
+//! be missing in an election. Java's leader waits for `initLimit` each time instead.
 
 use std::collections::BTreeSet;
 
@@ -44,13 +51,14 @@ pub(super) struct Backing {
     /// Whether somebody has turned away.
     is_doubted: bool,
     /// From then on voters that have not connected are not waited for.
-    awaited_until: Instant,
+    pub(super) awaited_until: Instant,
 }
 
 impl Backing {
     pub(super) fn new(now: Instant, timing: Timing, voters: BTreeSet<ServerId>) -> Self {
         let dialling_ms = i64::from(ATTEMPTS_MAX) * timing.connect_delay_ms;
-        let awaited_until = now.after_ms(2 * dialling_ms);
+        // Attempts may follow each other at once (`leaderConnectDelayDuringRetryMs=0`); to decide takes time all the same.
+        let awaited_until = now.after_ms((2 * dialling_ms).max(timing.tick_ms / 2));
         Self { voters, looking: BTreeSet::new(), is_doubted: false, awaited_until }
     }
 
@@ -64,6 +72,11 @@ impl Backing {
         if word == Word::Looks {
             self.looking.insert(server);
         }
+    }
+
+    /// A server that cannot be heard any more looks for nobody as far as is known. If it votes again, it says so again.
+    pub(super) fn lose(&mut self, server: ServerId) {
+        self.looking.remove(&server);
     }
 }
 

@@ -147,6 +147,11 @@ pub enum Input {
         /// What it says of the election that made this leader.
         word: Word,
     },
+    /// It is connected to the election port no more.
+    Unheard {
+        /// Which.
+        server: ServerId,
+    },
     /// Nothing is proposed any more; leave when a follower could go on without this server.
     HandOver,
     /// This server's log takes nothing any more: somebody else may be able to lead.
@@ -378,6 +383,7 @@ impl Leader {
                 }
             }
             Input::Voted { server, word } => self.backing.hear(server, word),
+            Input::Unheard { server } => self.backing.lose(server),
             Input::HandOver => {
                 self.is_handing_over = true;
                 self.consider_hand_over(out);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
+use super::backing::Backing;
 use super::discovery::REIGN_MS_MIN;
 use super::{Input, Leader, Start};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
@@ -537,4 +538,27 @@ fn a_leader_whose_voters_do_not_come_gives_way_to_an_election_with_who_looks() {
     stage.introduce(2, LearnerKind::Follower, Epoch(0));
     stage.wait(3 * TIMING.tick_ms, None);
     assert!(!stage.has(&left), "2 follows, and its disk may be slow");
+}
+
+/// It may be gone as well, and nobody would be elected.
+#[test]
+fn who_looked_and_is_heard_no_more_is_nobody_to_hold_an_election_with() {
+    let mut stage = Stage::new();
+    stage.step(Input::Voted { server: ServerId(3), word: Word::Looks });
+    stage.step(Input::Unheard { server: ServerId(3) });
+    stage.wait(3 * TIMING.tick_ms, None);
+    let left = Effect::Leave(Reason::NoQuorumInTime);
+    assert!(!stage.has(&left));
+    stage.step(Input::Voted { server: ServerId(3), word: Word::Looks });
+    assert!(stage.has(&left), "it is back, and looks");
+}
+
+/// `leaderConnectDelayDuringRetryMs=0`: voters try without a pause, but not before they have decided.
+#[test]
+fn voters_have_time_to_come_however_short_their_pauses_are() {
+    let timing = Timing { connect_delay_ms: 0, ..TIMING };
+    let voters = || [ServerId(2)].into();
+    assert_eq!(Backing::new(Instant(0), timing, voters()).awaited_until, Instant(TIMING.tick_ms / 2));
+    let usual = Backing::new(Instant(0), TIMING, voters()).awaited_until;
+    assert_eq!(usual, Instant(10 * TIMING.connect_delay_ms));
 }
