@@ -81,7 +81,8 @@ def test_an_image_serves_without_a_word(tmp_path):
     """Its own command, as `docker run` has it, on volumes and a read-only root; it answers probes."""
     stage = stages()["hardened"]
     flags = re.search(r"^ENV SERVER_JVMFLAGS=(.*)$", stage, re.M).group(1)
-    assert f"ENV SERVER_JVMFLAGS={flags}\n" in stages()["compat"]
+    for name in ("hardened", "compat"):
+        assert f"ENV SERVER_JVMFLAGS={flags}\n" in stages()[name] and "ENV ZOOCFGDIR=/conf\n" in stages()[name], name
     container = {
         "command": words_of(stage, "ENTRYPOINT"), "args": words_of(stage, "CMD"), "ports": [{"name": "probes", "containerPort": 8086}],
         "volumeMounts": [{"mountPath": path} for path in ("/data", "/datalog", "/logs", "/conf")],
