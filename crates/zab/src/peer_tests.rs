@@ -20,6 +20,11 @@ impl Lone {
 
     /// It has this, and that is worth so much.
     fn with(standing: Standing, last: Zxid, is_partial: bool) -> Self {
+        Self::with_history(standing, History::new(last), is_partial)
+    }
+
+    fn with_history(standing: Standing, history: History, is_partial: bool) -> Self {
+        let last = history.last();
         let start = Start {
             me: ServerId(3),
             timing: Timing { tick_ms: 200, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 },
@@ -31,7 +36,7 @@ impl Lone {
             current: last.epoch(),
             configuration: Configuration::parse(CONFIG).unwrap(),
             next: None,
-            history: History::new(last),
+            history,
             standing,
             is_partial,
             observer_masters: false,
@@ -489,4 +494,22 @@ fn a_leader_does_not_give_way_to_who_looked_and_is_gone() {
         let expected = if is_gone { PeerState::Leading } else { PeerState::Looking };
         assert_eq!(lone.peer.state(), expected);
     }
+}
+
+/// Proposals that a quorum was too slow for may be hundreds of megabytes. In memory they would all be sent at once, which no link
+/// takes: the next reign would never begin.
+#[test]
+fn a_role_begins_with_little_in_memory_whether_it_was_committed_or_not() {
+    let at = |counter| Zxid::new(Epoch(1), counter);
+    let mut history = History::new(at(5));
+    let megabyte = Bytes::from(vec![0; 1 << 20]);
+    (6..=105).for_each(|counter| history.push(at(counter), megabyte.clone()));
+    let mut lone = Lone::with_history(Standing::Voter, history, false);
+    lone.hear_vote(1, ServerId(3), at(105));
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert_eq!(lone.peer.state(), PeerState::Leading);
+    lone.step(Input::Leader(leader::Input::NoRoom));
+    let history = lone.peer.history.as_ref().unwrap();
+    assert_eq!((history.before(), history.last()), (at(105 - 8), at(105)));
 }

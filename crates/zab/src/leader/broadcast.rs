@@ -44,6 +44,7 @@ impl Leader {
         });
         out.tell_learners(links, &FromLeader::Proposal { zxid, txn: &entry });
         out.push(Effect::Append { zxid, entry: entry.clone() });
+        self.uncommitted_bytes += entry.len();
         self.history.push(zxid, entry);
         if zxid.counter() == COUNTER_MAX {
             // Nothing can follow; what is proposed is committed by whoever leads next.
@@ -140,6 +141,7 @@ impl Leader {
         };
         let has_observers = told(false, upto).next().is_some();
         for logged in self.history.behind(self.committed).take_while(|logged| logged.zxid <= upto) {
+            self.uncommitted_bytes -= logged.entry.len();
             out.tell_learners(told(true, logged.zxid), &FromLeader::Commit { zxid: logged.zxid });
             if has_observers {
                 let inform = FromLeader::Inform { zxid: logged.zxid, txn: &logged.entry };
@@ -170,6 +172,7 @@ impl Leader {
             }
         }
         self.committed = zxid;
+        self.uncommitted_bytes -= entry.len();
         out.push(Effect::Commit { upto: zxid });
         self.configuration = configuration;
         self.next = None;

@@ -235,6 +235,8 @@ pub struct Leader {
     /// `committed ≤ proposed`.
     committed: Zxid,
     proposed: Zxid,
+    /// How long what is between the two is.
+    uncommitted_bytes: usize,
     /// The newest own record that is durable; what this server acknowledges.
     synced: Zxid,
     /// What learners have asked for, and the position that must be committed before each is answered.
@@ -271,6 +273,7 @@ impl Leader {
             has_adopted: false,
             committed: Zxid::ZERO,
             proposed: last,
+            uncommitted_bytes: 0,
             synced: last,
             asked: VecDeque::new(),
             reconfiguring: None,
@@ -292,6 +295,11 @@ impl Leader {
     /// The last position that is committed, or the epoch's first.
     pub fn committed(&self) -> Zxid {
         self.committed
+    }
+
+    /// How long everything is that it has proposed and that is not committed.
+    pub fn uncommitted_bytes(&self) -> usize {
+        self.uncommitted_bytes
     }
 
     /// This leader's epoch; before it is decided, the newest candidate.

@@ -241,10 +241,12 @@ fn what_is_long_comes_from_the_log_as_far_as_that_is_on_disk() {
     for counter in 1..=100 {
         stage.step(Input::Propose { zxid: at(counter), entry: megabyte.clone(), configuration: None });
     }
+    assert_eq!(stage.leader.uncommitted_bytes(), 100 << 20);
     stage.step(Input::Synced { upto: at(50) });
     // The other two commit what is not on this server's disk.
     stage.say(2, &FromLearner::Ack { zxid: at(60) });
     stage.say(3, &FromLearner::Ack { zxid: at(60) });
+    assert_eq!(stage.leader.uncommitted_bytes(), 40 << 20);
     stage.out.clear();
     let link = LinkId(4);
     stage.follow(4, at(1));

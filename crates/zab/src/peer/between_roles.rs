@@ -87,7 +87,10 @@ impl Peer {
         let Decision { elected, role, electing, has_voice } = decision;
         let (committed, next) = (&self.configuration, self.next.as_ref());
         self.answers = Some(Answers::new(self.me, role, elected, committed, next));
-        let history = self.history.take().expect("no role has the history");
+        let mut history = self.history.take().expect("no role has the history");
+        // All of it is on disk, committed or not. What a quorum was too slow for may be more than any link takes at once: left in
+        // memory, it would be sent in one piece, and the link closed for it, in each reign anew.
+        history.trim(history.last());
         let observing_callers = std::mem::take(&mut self.observing_callers);
         if role == PeerState::Leading {
             out.list.extend(observing_callers.into_keys().map(|link| Effect::Close { link }));
