@@ -192,6 +192,11 @@ impl Driver {
         self.counters.in_flight.load(Relaxed).max(queued)
     }
 
+    /// How much of what this server has proposed to others is not committed.
+    pub fn uncommitted_bytes(&self) -> usize {
+        self.quorum.get().map_or(0, |quorum| quorum.uncommitted_bytes())
+    }
+
     /// Begins a snapshot of the tree as it is now.
     pub fn begin_snapshot(&self) -> Begun {
         let mut tree = self.tree_exclusively();
@@ -377,6 +382,9 @@ impl Driver {
         let mut last = 0..0;
         let mut responses = Responses::default();
         let mut kept = 0;
+        if let Some(quorum) = self.quorum.get() {
+            quorum.note_uncommitted(replica.uncommitted_bytes());
+        }
         for output in outputs.list.drain(..) {
             match output {
                 Output::Append { zxid, entry } => log.push(zxid, entry),

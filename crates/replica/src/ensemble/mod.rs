@@ -243,6 +243,12 @@ impl Replica {
         member.map(|member| member.quorum_addresses().collect()).unwrap_or_default()
     }
 
+    /// How long everything is that this server has proposed as a leader and that is not committed.
+    pub fn uncommitted_bytes(&self) -> usize {
+        let leader = self.ensemble.as_ref().and_then(|ensemble| ensemble.peer.as_leader());
+        leader.map_or(0, leader::Leader::uncommitted_bytes)
+    }
+
     /// When [`Input::Peer`] with a timer is due, if nothing else happens.
     pub fn next_peer_timer_ms(&self) -> Option<i64> {
         let ensemble = self.ensemble.as_ref()?;

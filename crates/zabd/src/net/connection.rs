@@ -54,6 +54,9 @@ use crate::driver::{Driver, wall_ms};
 const CHUNK_BYTES: usize = 64 << 10;
 /// While more than this is unsent, nothing further is read from the client.
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
+/// While so much of what a leader has proposed is not committed, it reads nothing more from a client that has something in flight:
+/// as many long requests as `globalOutstandingLimit` allows would be a gigabyte, in its memory and on their way to each learner.
+const UNCOMMITTED_BYTES_PAUSE: usize = 32 << 20;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// What operators are shown in the place of a refused update.
@@ -287,8 +290,12 @@ impl Connection {
 
     /// The server has enough in flight, and this connection a share of it.
     fn is_throttled(&self) -> bool {
-        let own = !self.unanswered.is_empty();
-        own && self.service.driver.in_flight() + self.batch.len() as i64 > self.service.options.in_flight_max
+        if self.unanswered.is_empty() {
+            return false;
+        }
+        let driver = &self.service.driver;
+        driver.in_flight() + self.batch.len() as i64 > self.service.options.in_flight_max
+            || driver.uncommitted_bytes() > UNCOMMITTED_BYTES_PAUSE
     }
 
     /// Takes what others left for this connection.

@@ -15,7 +15,7 @@
 //! name that does not resolve yet is a peer that is not there yet, unless it is connected to the election port at the moment:
 //! then it is found where it is ([`dial::unnamed`]).
 //!
-//! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`] and
+//! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`], [`queue`] and
 //! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached),
 //! [`complaints`] (why connections are closed).
 
@@ -24,6 +24,7 @@ mod complaints;
 mod dial;
 mod election;
 mod listen;
+mod queue;
 mod reader;
 mod trouble;
 mod writer;
@@ -31,12 +32,12 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use zabd_jute::quorum::{Address, Configuration, Member};
 use zabd_jute::{Limits, ServerId, Zxid};
@@ -53,13 +54,8 @@ use crate::snapshotter::{Image, Snapshotter};
 use complaints::Complaints;
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
-
-/// What one learner may have unsent before it is dropped: it would only fall further behind.
-const UNSENT_BYTES_MAX: usize = 64 << 20;
-
-/// The same while what it lacked leaves out of a snapshot or the log, and until the queue is empty for the first time
-/// behind that: nothing new reaches it before, and if it were dropped, it would lack even more when it comes back.
-const UNSENT_BYTES_MAX_CATCHING_UP: usize = 256 << 20;
+pub(crate) use queue::{Item, Queue};
+use queue::{Unsent, close_largest};
 
 /// How much the kernel takes of what it cannot send yet: what it has taken says how far the other side is.
 #[cfg(target_os = "linux")]
@@ -99,106 +95,6 @@ enum Command {
     Listen { me: Member },
 }
 
-/// What waits for a quorum connection.
-#[derive(Debug)]
-pub(crate) enum Item {
-    /// Packets.
-    Bytes(Vec<u8>),
-    /// Records behind the first up to the second, from the log on disk.
-    Log(Zxid, Zxid),
-    /// A snapshot, when it is whole.
-    Image(Image),
-    Close,
-}
-
-/// What one connection's writer has before it. Packets one behind the other are one item, so that a batch costs
-/// one wake-up and one write.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    items: Mutex<Vec<Item>>,
-    arrived: Notify,
-    /// Bytes of packets that are not written yet.
-    unsent: AtomicUsize,
-    /// A snapshot or a part of the log was in it, and it has not been empty since.
-    is_catching_up: AtomicBool,
-    /// Whether the connection is to end.
-    closing: watch::Sender<bool>,
-    /// The other side's address, for log lines.
-    peer: String,
-}
-
-impl Queue {
-    fn to(peer: String) -> Self {
-        Self { peer, ..Self::default() }
-    }
-
-    /// Ends the connection after what waits. Nothing that still comes counts: a snapshot that was on its way when the
-    /// other side hung would be taken for the next leader's when it goes on.
-    fn close(&self) {
-        self.push(Item::Close);
-        self.closing.send_replace(true);
-    }
-
-    fn push(&self, item: Item) {
-        let is_long = matches!(item, Item::Log(..) | Item::Image(_));
-        self.add(|items| {
-            items.push(item);
-            self.is_catching_up.fetch_or(is_long, Relaxed);
-        });
-    }
-
-    fn push_bytes(&self, bytes: &[u8]) {
-        let unsent = self.unsent.fetch_add(bytes.len(), Relaxed) + bytes.len();
-        let is_catching_up = self.is_catching_up.load(Relaxed);
-        let unsent_max = if is_catching_up { UNSENT_BYTES_MAX_CATCHING_UP } else { UNSENT_BYTES_MAX };
-        if unsent_max < unsent {
-            if !*self.closing.borrow() {
-                tracing::warn!(
-                    "Closing the connection to {} on the quorum port: {unsent} bytes wait for it, more than {unsent_max}; \
-                     it takes them more slowly than transactions come",
-                    self.peer
-                );
-            }
-            return self.close();
-        }
-        self.add(|items| match items.last_mut() {
-            Some(Item::Bytes(waiting)) => waiting.extend_from_slice(bytes),
-            _ => items.push(Item::Bytes(bytes.to_vec())),
-        });
-    }
-
-    fn add(&self, add: impl FnOnce(&mut Vec<Item>)) {
-        let mut items = self.items.lock();
-        // If there is something in it, the writer has been told.
-        let is_first = items.is_empty();
-        add(&mut items);
-        drop(items);
-        if is_first {
-            self.arrived.notify_one();
-        }
-    }
-
-    /// Everything that waits, at least one item.
-    pub(crate) async fn take(&self, taken: &mut Vec<Item>) {
-        loop {
-            {
-                let mut items = self.items.lock();
-                std::mem::swap(&mut *items, taken);
-                if !taken.is_empty() {
-                    return;
-                }
-                self.is_catching_up.store(false, Relaxed);
-            }
-            self.arrived.notified().await;
-        }
-    }
-
-    /// So much is written.
-    pub(crate) fn note_sent(&self, bytes: usize) {
-        self.unsent.fetch_sub(bytes, Relaxed);
-    }
-}
-
 /// The way to the thread. See the module's description.
 #[derive(Debug)]
 pub struct Quorum {
@@ -206,6 +102,7 @@ pub struct Quorum {
     /// Connections on the election port; gone means closed.
     peers: Mutex<BTreeMap<links::ConnId, ElectionPeer>>,
     queues: Mutex<BTreeMap<LinkId, Arc<Queue>>>,
+    unsent: Arc<Unsent>,
     /// Snapshots that are being taken for learners.
     images: Mutex<BTreeMap<LinkId, Image>>,
     complaints: Complaints,
@@ -268,6 +165,7 @@ impl Quorum {
             commands: sender,
             peers: Mutex::default(),
             queues: Mutex::default(),
+            unsent: Arc::default(),
             images: Mutex::default(),
             complaints: Complaints::default(),
             next_id: AtomicU64::new(1),
@@ -391,9 +289,23 @@ impl Quorum {
     }
 
     fn push_bytes(&self, link: LinkId, bytes: &[u8]) {
-        if let Some(queue) = self.queues.lock().get(&link) {
+        let queues = self.queues.lock();
+        if let Some(queue) = queues.get(&link) {
             queue.push_bytes(bytes);
+            if self.unsent.may_be_too_much() {
+                close_largest(queues.values());
+            }
         }
+    }
+
+    /// So much of what this server has proposed is not committed.
+    pub fn note_uncommitted(&self, bytes: usize) {
+        self.unsent.note_uncommitted(bytes);
+    }
+
+    /// How much of what this server has proposed is not committed.
+    pub fn uncommitted_bytes(&self) -> usize {
+        self.unsent.uncommitted()
     }
 
     fn push(&self, link: LinkId, item: Item) {
@@ -485,7 +397,7 @@ pub(crate) fn open_link(
     let _ = socket.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_IN_KERNEL_BYTES_MAX);
-    let queue = Arc::new(Queue::to(address_of(&socket)));
+    let queue = Arc::new(Queue::to(address_of(&socket), Arc::clone(&shared.quorum.unsent)));
     tracing::debug!("Connected with {} on the quorum port, as {side:?}", queue.peer);
     let (read_half, write_half) = socket.into_split();
     let closed = queue.closing.subscribe();
@@ -516,66 +428,4 @@ async fn look_up(shared: Shared, link: LinkId, zxid: Zxid) {
 /// For log lines.
 pub(crate) fn address_of(socket: &tokio::net::TcpStream) -> String {
     socket.peer_addr().map_or_else(|_| "?".to_owned(), |address: SocketAddr| address.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn taken(queue: &Queue) -> Vec<Item> {
-        let mut taken = Vec::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(queue.take(&mut taken));
-        taken
-    }
-
-    #[test]
-    fn packets_that_wait_leave_together_and_everything_in_order() {
-        let queue = Queue::default();
-        queue.push_bytes(b"ab");
-        queue.push_bytes(b"c");
-        queue.push(Item::Log(Zxid(1), Zxid(2)));
-        queue.push_bytes(b"d");
-        let items = taken(&queue);
-        let [Item::Bytes(first), Item::Log(..), Item::Bytes(last)] = &items[..] else { panic!("{items:?}") };
-        assert_eq!((&first[..], &last[..]), (&b"abc"[..], &b"d"[..]));
-        queue.note_sent(4);
-        assert_eq!(queue.unsent.load(Relaxed), 0);
-    }
-
-    #[test]
-    fn whoever_waits_is_woken_by_the_first_item() {
-        let queue = Queue::default();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| taken(&queue));
-            queue.push_bytes(b"x");
-            assert_eq!(waiting.join().unwrap().len(), 1);
-        });
-    }
-
-    #[test]
-    fn a_learner_that_takes_nothing_is_closed() {
-        let queue = Queue::default();
-        let megabyte = vec![0; 1 << 20];
-        (0..=UNSENT_BYTES_MAX >> 20).for_each(|_| queue.push_bytes(&megabyte));
-        assert!(matches!(taken(&queue).last(), Some(Item::Close)));
-    }
-
-    #[test]
-    fn a_learner_that_is_sent_the_log_may_have_more_unsent_until_all_has_left() {
-        let queue = Queue::default();
-        let megabyte = vec![0; 1 << 20];
-        let is_closed = || *queue.closing.borrow();
-        queue.push(Item::Log(Zxid(1), Zxid(2)));
-        (0..UNSENT_BYTES_MAX_CATCHING_UP >> 20).for_each(|_| queue.push_bytes(&megabyte));
-        assert!(!is_closed());
-        assert_eq!(taken(&queue).len(), 2);
-        queue.note_sent(UNSENT_BYTES_MAX_CATCHING_UP);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let mut none = Vec::new();
-        let nothing = async { tokio::time::timeout(Duration::ZERO, queue.take(&mut none)).await };
-        runtime.block_on(nothing).unwrap_err();
-        (0..=UNSENT_BYTES_MAX >> 20).for_each(|_| queue.push_bytes(&megabyte));
-        assert!(is_closed());
-    }
 }
