@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import wire
+from harness.servers import free_port
 from harness.waiting import eventually
 
 from . import members
@@ -231,3 +232,18 @@ def test_an_address_that_swallows_everything_delays_nobody(tmp_path):
         write(ensemble, 1, "/through")
     for each in swallows + fillers:
         each.close()
+
+
+def test_a_wrong_quorum_port_is_named(tmp_path):
+    """Whoever is elected there can be heard and not joined; only the line of that one member is to blame."""
+    wrong = free_port()
+
+    def line(own, other, quorum, election):
+        return f"127.0.0.1:{wrong if (own, other) == (1, 3) else quorum}:{election}"
+
+    with Placed(tmp_path, line) as ensemble:
+        for server in ensemble.members.values():
+            server.start(wait=False)
+        assert ensemble.leader() == 3
+        named = f"Cannot connect to the leader at 127.0.0.1:{wrong}: "
+        eventually(lambda: named in ensemble.members[1].log_text(), what="the address at which the leader is looked for")

@@ -12,14 +12,26 @@ use crate::alarm::Alarms;
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<Alarms<(String, String)>>);
 
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|each| !each.is_ascii_digit()).collect()
+}
+
 impl Complaints {
     /// Tells why the connection of this address to this port is closed, of each machine once a minute.
     pub(super) fn tell(&self, port: &str, address: &str, why: &(impl Display + ?Sized)) {
         let machine = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
         let why = why.to_string();
-        let kind = why.chars().filter(|each| !each.is_ascii_digit()).collect();
-        self.0.lock().ring(Instant::now(), (machine, kind), || {
+        self.0.lock().ring(Instant::now(), (machine, without_digits(&why)), || {
             tracing::warn!("Closing the connection of {address} to the {port} port: {why}");
+        });
+    }
+
+    /// Tells once a minute at which address a leader was looked for, and what came of it.
+    pub(super) fn tell_unreached(&self, problem: &str) {
+        self.0.lock().ring(Instant::now(), (problem.to_owned(), String::new()), || {
+            tracing::warn!(
+                "Cannot connect to the leader at {problem}; hint: if that server runs, its server.N line names another port here"
+            );
         });
     }
 }

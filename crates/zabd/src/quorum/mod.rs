@@ -369,7 +369,7 @@ async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId) {
             open_link(&shared, socket, Side::Learner, |link| peer::Input::Connected { dial, link });
         }
         Err(problem) => {
-            tracing::debug!("Cannot connect to the leader at {problem}");
+            shared.quorum.complaints.tell_unreached(&problem);
             shared.feed(peer::Input::ConnectFailed { dial });
         }
     }
