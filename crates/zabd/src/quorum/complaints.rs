@@ -26,11 +26,11 @@ impl Complaints {
         });
     }
 
-    /// Tells once a minute at which address a leader was looked for, and what came of it.
-    pub(super) fn tell_unreached(&self, problem: &str) {
+    /// Tells once a minute at which address a leader, or who stands for it, was looked for, and what came of it.
+    pub(super) fn tell_unreached(&self, whom: &str, problem: &str) {
         self.0.lock().ring(Instant::now(), (problem.to_owned(), String::new()), || {
             tracing::warn!(
-                "Cannot connect to the leader at {problem}; hint: if that server runs, its server.N line names another port here"
+                "Cannot connect to the {whom} at {problem}; hint: if that server runs, it listens at another port than this one is told"
             );
         });
     }

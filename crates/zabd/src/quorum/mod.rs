@@ -335,13 +335,15 @@ async fn serve(
             Command::DialLeader { leader, mut addresses, dial } => {
                 let seen = shared.quorum.seen(leader);
                 addresses.extend(seen.and_then(|seen| dial::unnamed(&addresses, seen)));
-                let dialling = tokio::spawn(dial_leader(shared.clone(), addresses, dial)).abort_handle();
+                let dialling = dial_leader(shared.clone(), addresses, dial, "leader");
+                let dialling = tokio::spawn(dialling).abort_handle();
                 leader_dial.replace(dialling).iter().for_each(AbortHandle::abort);
             }
             Command::DialObserverMaster { addresses, dial } => {
                 let port = shared.options.observer_master_port.expect("only a member that has one dials it");
                 let addresses = at_port(&addresses, port).collect();
-                let dialling = tokio::spawn(dial_leader(shared.clone(), addresses, dial)).abort_handle();
+                let dialling = dial_leader(shared.clone(), addresses, dial, "observer master");
+                let dialling = tokio::spawn(dialling).abort_handle();
                 leader_dial.replace(dialling).iter().for_each(AbortHandle::abort);
             }
             Command::LookUp { link, zxid } => drop(tokio::spawn(look_up(shared.clone(), link, zxid))),
@@ -363,13 +365,13 @@ fn ports_of(me: &Member, observer_master_port: Option<u16>) -> BTreeSet<(Port, A
     elections.chain(quorums).chain(observers.into_iter().map(|address| (Port::Observers, address))).collect()
 }
 
-async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId) {
+async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom: &str) {
     match dial::first_that_answers(addresses, shared.options.connect_timeout).await {
         Ok(socket) => {
             open_link(&shared, socket, Side::Learner, |link| peer::Input::Connected { dial, link });
         }
         Err(problem) => {
-            shared.quorum.complaints.tell_unreached(&problem);
+            shared.quorum.complaints.tell_unreached(whom, &problem);
             shared.feed(peer::Input::ConnectFailed { dial });
         }
     }

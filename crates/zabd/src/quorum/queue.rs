@@ -7,7 +7,7 @@
 //! what clients may have in flight (`globalOutstandingLimit`, and a pause of theirs when it gets long).
 //!
 //! ```text
-//! one connection         64 MiB, or 256 MiB while it is catching up, beside what is not committed
+//! one connection         64 MiB, or 256 MiB while it is catching up, beside what is not committed (256 MiB of that at most)
 //! all of them together   256 MiB, likewise; then the largest is closed
 //! ```
 //!
@@ -28,6 +28,10 @@ const UNSENT_BYTES_MAX: usize = 64 << 20;
 /// The same while what it lacked leaves out of a snapshot or the log, and until the queue is empty for the first time
 /// behind that: nothing new reaches it before, and if it were dropped, it would lack even more when it comes back.
 const UNSENT_BYTES_MAX_CATCHING_UP: usize = 256 << 20;
+
+/// So much of what is not committed does not count. A leader's clients pause long before; those of other servers are bounded only
+/// in number (`globalOutstandingLimit`).
+const UNCOMMITTED_BYTES_MAX: usize = 256 << 20;
 
 /// What all of them may have unsent together.
 const UNSENT_BYTES_MAX_TOGETHER: usize = 256 << 20;
@@ -131,7 +135,7 @@ impl Queue {
 
     /// What counts of what waits.
     fn excess(&self) -> usize {
-        self.unsent.load(Relaxed).saturating_sub(self.all.uncommitted())
+        self.unsent.load(Relaxed).saturating_sub(self.all.uncommitted().min(UNCOMMITTED_BYTES_MAX))
     }
 
     fn close_as_too_slow(&self) {

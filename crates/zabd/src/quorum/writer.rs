@@ -91,8 +91,11 @@ async fn write(shared: &Shared, out: &mut Outgoing<'_>, item: Item, queue: &Queu
     match item {
         Item::Close => return Ok(false),
         Item::Bytes(bytes) => {
-            out.write(&bytes).await?;
-            queue.note_sent(bytes.len());
+            // Whoever acknowledges a part of a long batch has taken it: only the rest still waits.
+            for piece in bytes.chunks(WRITE_BYTES) {
+                out.write(piece).await?;
+                queue.note_sent(piece.len());
+            }
         }
         Item::Log(after, upto) => {
             write_log(shared, out, after, upto).await?;
