@@ -107,7 +107,10 @@ def page():
 def listed(every, words, heading):
     """The rows with one of these verdicts, by area."""
     lines = ["| Feature | " + heading + " |", "| --- | --- |"]
-    lines += [f"| {row.feature} | {row.verdict[1]} |".replace("\\", "") for row in every if row.verdict[0] in words]
+    for row in every:
+        if row.verdict[0] in words:
+            cells = (text.replace("|", "\\|") for text in (row.feature, row.verdict[1]))
+            lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 

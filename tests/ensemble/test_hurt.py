@@ -72,6 +72,7 @@ def test_a_follower_that_hangs_for_long_comes_back(tmp_path, write_through):
         ensemble.pause(hung)
         time.sleep(2 * BRISK["tickTime"] * BRISK["syncLimit"] / 1000)
         await_progress(writers)
+        assert f"Lost follower {hung}: it was silent for too long" in ensemble.members[leader].log_text()
         ensemble.resume(hung)
         await_progress(writers)
         finish(ensemble, writers)

@@ -115,10 +115,14 @@ def test_a_local_ensemble_tells_at_once_that_a_server_has_ended(tmp_path):
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: "[3] ended (signal 9)\n" in log.read_text(), 20, "it is told")
         assert len(children_of(process)) == 2 and process.poll() is None
+        back = f"[3] to bring it back: {places.ZABD} data/ensemble/server3/zoo.cfg\n"
+        eventually(lambda: back in log.read_text(), 20, "the way back is told")
         process.terminate()
         assert process.wait(60) == 1
     finally:
         process.kill()
         process.wait()
     said = log.read_text()
+    assert f"  {places.ZABD} zkCli.sh -server 127.0.0.1:" in said
+    assert "nobody is served until one is back" not in said, "whoever ends all of them knows"
     assert [said.count(f"[{number}] ended (exit status 0)\n") for number in (1, 2)] == [1, 1], said

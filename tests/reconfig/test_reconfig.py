@@ -59,6 +59,12 @@ def finish(ensemble, writer):
     assert ensemble.assert_agreed(ensemble.members) == text
 
 
+def await_told(server, text, voters, more=""):
+    """A server's log says that this configuration takes effect."""
+    line = f"Configuration {text.splitlines()[-1]} takes effect: voters {', '.join(map(str, sorted(voters)))}{more}\n"
+    eventually(lambda: line in server.log_text(), SECONDS_MAX, what=line)
+
+
 def test_one_grows_to_five_and_shrinks_to_one(tmp_path, write_through):
     """Each joiner knows only who was there before it; the leader goes first when the ensemble shrinks."""
     with Ensemble(tmp_path, dict.fromkeys(range(1, 6), "zabd"), running=[1]) as ensemble:
@@ -66,9 +72,15 @@ def test_one_grows_to_five_and_shrinks_to_one(tmp_path, write_through):
         for number in range(2, 6):
             text = ensemble.join(number)
             ensemble.assert_agreed(ensemble.members, text)
+            for server in ensemble.members.values():
+                await_told(server, text, ensemble.members)
             await_progress(writer)
         for _ in range(4):
-            text = ensemble.remove(ensemble.leader())
+            leader = ensemble.leader()
+            text = ensemble.reconfig(leaving=[leader], through=ensemble.another(leader))
+            rest = set(ensemble.members) - {leader}
+            await_told(ensemble.members[leader], text, rest, "; this server is not a member any more")
+            ensemble.end(leader)
             ensemble.assert_agreed(ensemble.members, text)
             await_progress(writer)
         finish(ensemble, writer)

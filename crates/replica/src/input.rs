@@ -234,13 +234,6 @@ pub enum Fact {
     WritesResumed,
     /// Agreement has come so far.
     Agreement(zabd_zab::effect::Note),
-    /// A learner of this server is sent what it lacks.
-    BringsIntoStep {
-        /// Which.
-        server: zabd_jute::ServerId,
-        /// Whether that is a snapshot, and not only some transactions.
-        with_snapshot: bool,
-    },
     /// Clients are served from now on.
     RoleBegun {
         /// In which epoch.

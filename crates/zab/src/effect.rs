@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, PeerState, Touch};
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, PeerState, Touch};
 use zabd_jute::{Epoch, ServerId, SessionId, Writer, Zxid};
 
 use crate::election::Standing;
@@ -110,8 +110,10 @@ pub enum Reason {
     QuorumLost,
     /// Nobody answers where the leader should be.
     LeaderUnreachable,
-    /// The leader closed the connection, or was silent for too long.
-    LeaderLost,
+    /// The leader closed the connection.
+    LeaderClosed,
+    /// The leader was silent for too long.
+    LeaderSilent,
     /// What the leader said is not what a leader says at this point.
     LeaderBroken(&'static str),
     /// The leader's epoch is older than one that was promised to another.
@@ -355,12 +357,43 @@ pub enum Note {
         link: LinkId,
         /// The learner.
         server: ServerId,
+        /// By what.
+        remedy: Remedy,
     },
     /// A learner of a leader has all of that on its disk.
     InStep {
         /// Its connection.
         link: LinkId,
     },
+    /// A learner that gets everything new is gone.
+    LearnerLost {
+        /// Which.
+        server: ServerId,
+        /// What it was.
+        kind: LearnerKind,
+        /// How that was found out.
+        loss: Loss,
+    },
+}
+
+/// By what a learner is brought into step; see [`crate::leader`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The transactions that it lacks: DIFF.
+    Difference,
+    /// It forgets what its leader has not: TRUNC.
+    Cut,
+    /// The whole tree: SNAP.
+    Snapshot,
+}
+
+/// How the other side of a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The connection is closed.
+    Closed,
+    /// Nothing came for as long as `syncLimit` or, before it was in step, `initLimit` allows.
+    Silent,
 }
 
 /// Effects and the bytes that they send. The caller keeps one and reuses it.

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use zabd_jute::quorum::{FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
-use crate::effect::{Effect, Effects, Instant, LinkId, Note, Refusal, Timing};
+use crate::effect::{Effect, Effects, Instant, LinkId, Note, Refusal, Remedy, Timing};
 use crate::history::Membership;
 use crate::learner::Learner;
 
@@ -311,11 +311,18 @@ impl ObserverMaster {
     /// DIFF: what is behind `peer`, out of memory.
     fn send_difference(&mut self, link: LinkId, peer: Zxid, follower: &Learner, out: &mut Effects) {
         out.tell_learner(link, &FromLeader::Diff { zxid: follower.committed().max(peer) });
-        self.send_rest(link, peer, follower, out);
+        self.send_rest(link, peer, Remedy::Difference, follower, out);
     }
 
     /// What is behind `after` and committed, then NEWLEADER.
-    fn send_rest(&mut self, link: LinkId, after: Zxid, follower: &Learner, out: &mut Effects) {
+    fn send_rest(
+        &mut self,
+        link: LinkId,
+        after: Zxid,
+        remedy: Remedy,
+        follower: &Learner,
+        out: &mut Effects,
+    ) {
         let settled = follower.history().behind(after);
         for logged in settled.take_while(|logged| logged.zxid <= follower.committed()) {
             out.tell_learner(link, &FromLeader::Proposal { zxid: logged.zxid, txn: &logged.entry });
@@ -326,7 +333,7 @@ impl ObserverMaster {
         let observer = self.observers.get_mut(&link).expect("the observer was just looked at");
         observer.stage = Stage::Synchronising;
         let server = observer.server.expect("who is examined has said who it is");
-        out.push(Effect::Note(Note::BringsIntoStep { link, server }));
+        out.push(Effect::Note(Note::BringsIntoStep { link, server, remedy }));
     }
 
     fn is_examined(&self, link: LinkId) -> bool {
@@ -351,7 +358,7 @@ impl ObserverMaster {
         }
         out.tell_learner(link, &FromLeader::Diff { zxid: follower.committed() });
         out.push(Effect::SendLog { link, after: peer, upto });
-        self.send_rest(link, upto.max(peer), follower, out);
+        self.send_rest(link, upto.max(peer), Remedy::Difference, follower, out);
     }
 
     /// SNAP: a snapshot of the tree was begun, at `zxid`.
@@ -376,7 +383,7 @@ impl ObserverMaster {
         }
         out.tell_learner(link, &FromLeader::Snap { zxid: label });
         out.push(Effect::SendSnapshot { link });
-        self.send_rest(link, label, follower, out);
+        self.send_rest(link, label, Remedy::Snapshot, follower, out);
     }
 
     /// It could not be taken.

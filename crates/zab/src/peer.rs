@@ -30,7 +30,7 @@ use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 use crate::effect::{
     DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason, Refusal, Testing, Timing,
 };
-use crate::election::{self, Answers, Election, Standing};
+use crate::election::{self, Answers, Election, Standing, Standstill};
 use crate::history::History;
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
@@ -199,6 +199,17 @@ struct Caller {
     said: Vec<Bytes>,
 }
 
+/// What a server that serves nobody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// The end of an election.
+    Election(Standstill),
+    /// It is elected: a quorum of followers in step. These have connected.
+    Followers(Vec<ServerId>),
+    /// This one is elected: to be in step with it.
+    Leader(ServerId),
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub struct Peer {
@@ -317,6 +328,18 @@ impl Peer {
     pub fn as_leader(&self) -> Option<&Leader> {
         match &self.state {
             State::Leading(leader) => Some(leader),
+            _ => None,
+        }
+    }
+
+    /// What a server that serves nobody waits for, if that is not its own disk.
+    pub fn search(&self) -> Option<Search> {
+        match &self.state {
+            State::Looking => self.election.standstill().map(Search::Election),
+            State::Leading(leader) if !leader.is_established() => {
+                Some(Search::Followers(leader.introduced()))
+            }
+            State::Learning { machine, .. } => Some(Search::Leader(machine.leader())),
             _ => None,
         }
     }
@@ -697,8 +720,11 @@ impl Peer {
 
 /// Whether the next attempt may end in the same way at once.
 fn is_rejection(reason: Reason) -> bool {
-    use Reason::{EpochsUsedUp, LeaderBroken, LeaderLost, StaleLeader, VotersTurnedAway};
-    matches!(reason, StaleLeader | LeaderBroken(_) | LeaderLost | EpochsUsedUp | VotersTurnedAway)
+    use Reason::{EpochsUsedUp, LeaderBroken, LeaderClosed, LeaderSilent, StaleLeader, VotersTurnedAway};
+    matches!(
+        reason,
+        StaleLeader | LeaderBroken(_) | LeaderClosed | LeaderSilent | EpochsUsedUp | VotersTurnedAway
+    )
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl Voters {
         groups.len() < 2 * groups.iter().filter(is_won).count()
     }
 
+    /// How many voters there are, and how many of them are a quorum; nothing if groups and weights decide that.
+    pub fn majority(&self) -> Option<(usize, usize)> {
+        self.groups.is_none().then(|| (self.weights.len(), self.weights.len() / 2 + 1))
+    }
+
     /// Whether `server` votes here.
     pub fn contains(&self, server: ServerId) -> bool {
         self.weights.contains_key(&server)
@@ -152,6 +157,11 @@ impl Quorums {
     /// The voters of both, each once, in ascending order.
     pub fn voters(&self) -> BTreeSet<ServerId> {
         self.both().flat_map(Voters::ids).collect()
+    }
+
+    /// The voters of both, and whether their configuration is only proposed.
+    pub fn each(&self) -> impl Iterator<Item = (&Voters, bool)> {
+        std::iter::once((&self.committed, false)).chain(self.last_seen.iter().map(|voters| (voters, true)))
     }
 
     fn both(&self) -> impl Iterator<Item = &Voters> {

@@ -514,9 +514,6 @@ impl Driver {
                 roles::tell_begun(*role, *leader, *epoch, *after_ms);
             }
             Fact::Agreement(note) => roles::tell(note),
-            Fact::BringsIntoStep { server, with_snapshot } => {
-                roles::tell_into_step(*server, *with_snapshot);
-            }
             Fact::ReadOnlyBegun => {
                 tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
             }

@@ -21,6 +21,7 @@ mod quota_log;
 mod recover;
 mod repair;
 mod roles;
+mod search;
 mod server;
 mod snapshotter;
 mod start_error;

@@ -24,6 +24,7 @@ use crate::member_files::{self, MemberFiles};
 use crate::probes::{Pulse, Vitals};
 use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, at_port};
 use crate::repair::forget_when_repaired;
+use crate::search::SearchLog;
 use crate::snapshotter::Snapshotter;
 
 /// How many of the newest transactions a start keeps for its peers, as in Java.
@@ -204,7 +205,8 @@ impl Member {
         }
         let voters = self.configuration.voters().count();
         tracing::info!("LOOKING for a leader as server {}, among {voters} voters", self.config.myid);
-        let (quorum, start) = Quorum::new(snapshotter, ServerId(self.config.myid), self.client_address);
+        let (me, version) = (ServerId(self.config.myid), self.configuration.version());
+        let (quorum, start) = Quorum::new(snapshotter, me, version, self.client_address);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
         let Kept { limits, tree_options } = kept;
@@ -218,10 +220,11 @@ impl Member {
             snapshot_size_factor: self.config.snapshot_size_factor,
         };
         quorum.run(start, driver.clone(), self.listener, options, vitals.pulse("QuorumPeer"))?;
-        let (driver, pulse) = (driver.clone(), vitals.pulse("PeerTimer"));
+        let (driver, pulse, search) =
+            (driver.clone(), vitals.pulse("PeerTimer"), SearchLog::new(vitals.clone()));
         std::thread::Builder::new()
             .name("PeerTimer".into())
-            .spawn(move || keep_time(&driver, &pulse))
+            .spawn(move || keep_time(&driver, &pulse, search))
             .map(drop)
     }
 }
@@ -276,7 +279,7 @@ impl MayBeEmpty {
     }
 }
 
-fn keep_time(driver: &Driver, pulse: &Pulse) {
+fn keep_time(driver: &Driver, pulse: &Pulse, mut search: SearchLog) {
     driver.feed([Input::Applied]);
     loop {
         pulse.beat();
@@ -284,6 +287,9 @@ fn keep_time(driver: &Driver, pulse: &Pulse) {
         let due_ms = driver.inspect(Replica::next_peer_timer_ms).unwrap_or(i64::MAX);
         if due_ms <= now_ms {
             driver.feed_peer(peer::Input::Timer);
+        }
+        if search.is_due(now_ms) {
+            search.look(now_ms, driver.inspect(Replica::search).as_ref());
         }
         let left = Duration::from_millis(due_ms.saturating_sub(now_ms).max(1) as u64);
         std::thread::sleep(left.min(NAP_MAX));

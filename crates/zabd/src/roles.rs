@@ -2,9 +2,9 @@
 //!
 //! An operator who sees no service reads these lines first, so each says what is waited for.
 
-use zabd_jute::quorum::PeerState;
+use zabd_jute::quorum::{Configuration, LearnerKind, PeerState};
 use zabd_jute::{Epoch, ServerId};
-use zabd_zab::effect::{Note, Reason};
+use zabd_zab::effect::{Loss, Note, Reason, Remedy};
 use zabd_zab::election::Standing;
 
 /// Clients are served from now on.
@@ -39,7 +39,8 @@ fn why(reason: Reason) -> String {
         }
         Reason::QuorumLost => "this one and the followers that are in step are no quorum any more",
         Reason::LeaderUnreachable => "the one that was elected does not answer on its quorum port",
-        Reason::LeaderLost => "the last one has closed the connection, or was silent for too long",
+        Reason::LeaderClosed => "the last one has closed the connection, or has ended",
+        Reason::LeaderSilent => "the last one was silent for too long",
         Reason::LeaderBroken(what) => return format!("the last one is not understood: {what}"),
         Reason::StaleLeader => "the epoch of the last one is older than one that was promised to another",
         Reason::ZxidsUsedUp => "the epoch's zxids are used up, and a new epoch begins new ones",
@@ -73,13 +74,58 @@ pub fn tell(note: &Note) {
                  leader too"
             );
         }
-        Note::Joins | Note::BringsIntoStep { .. } | Note::InStep { .. } => (),
+        Note::BringsIntoStep { server, remedy, .. } => {
+            let what = match remedy {
+                Remedy::Difference => "it is sent the transactions that it lacks (DIFF)",
+                Remedy::Cut => "it forgets what only its own log has (TRUNC)",
+                Remedy::Snapshot => "it is sent a snapshot (SNAP)",
+            };
+            tracing::info!("Synchronizing with learner {server}: {what}");
+        }
+        Note::LearnerLost { server, kind, loss } => {
+            let who = if *kind == LearnerKind::Follower { "follower" } else { "observer" };
+            match loss {
+                Loss::Closed => {
+                    tracing::warn!("Lost {who} {server}: it has closed the connection, or has ended");
+                }
+                Loss::Silent => {
+                    tracing::warn!("Lost {who} {server}: it was silent for too long, and is closed");
+                }
+            }
+        }
+        Note::Joins | Note::InStep { .. } => (),
     }
 }
 
-/// A learner of this server is sent what it lacks.
-pub fn tell_into_step(server: ServerId, with_snapshot: bool) {
-    let what =
-        if with_snapshot { "a snapshot (SNAP)" } else { "the transactions that it lacks (DIFF or TRUNC)" };
-    tracing::info!("Synchronizing with learner {server}: it is sent {what}");
+/// Another configuration takes effect; `me` need not be in it.
+pub fn tell_configuration(me: ServerId, configuration: &Configuration) {
+    tracing::info!("{}", configuration_in_words(me, configuration));
+}
+
+fn configuration_in_words(me: ServerId, configuration: &Configuration) -> String {
+    let listed = |role: &str, is_voter| {
+        let members = configuration.members().iter().filter(|member| member.is_voter() == is_voter);
+        let ids = members.map(|member| member.id().to_string()).collect::<Vec<_>>();
+        if ids.is_empty() { String::new() } else { format!("{role} {}", ids.join(", ")) }
+    };
+    let parts = [listed("voters", true), listed("observers", false)];
+    let parts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    let absent =
+        if configuration.member(me).is_none() { "; this server is not a member any more" } else { "" };
+    format!("Configuration version={} takes effect: {parts}{absent}", configuration.version())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_names_its_members_by_role() {
+        let text = "server.4=a:1:2:participant\nserver.5=b:1:2:participant\nserver.6=c:1:2:observer\nversion=40000000b";
+        let configuration = Configuration::parse(text).unwrap();
+        let told = "Configuration version=40000000b takes effect: voters 4, 5; observers 6";
+        assert_eq!(configuration_in_words(ServerId(4), &configuration), told);
+        let removed = format!("{told}; this server is not a member any more");
+        assert_eq!(configuration_in_words(ServerId(1), &configuration), removed);
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use zabd_jute::quorum::PeerState;
 use zabd_jute::{OpCode, Zxid};
-use zabd_zab::effect::{Effect, LinkId, Note};
+use zabd_zab::effect::{Effect, LinkId, Note, Remedy};
 use zabd_zab::leader::Census;
 
 use super::Serving;
@@ -88,8 +88,6 @@ pub(super) struct Course {
     pub serving_since_ms: Option<i64>,
     /// A leader's learners on their way into step.
     underway: BTreeMap<LinkId, How>,
-    /// Whom the last snapshot was for.
-    snapshot_for: Option<LinkId>,
     /// The times of transactions that are not committed, and of those that are not durable.
     uncommitted: VecDeque<(Zxid, i64)>,
     unsynced: VecDeque<(Zxid, i64)>,
@@ -192,9 +190,8 @@ impl Course {
     }
 
     /// What a learner lacks has been sent, in one step.
-    fn brings(&mut self, link: LinkId, is_leading: bool) -> How {
-        let snapshot = self.snapshot_for.take_if(|each| *each == link);
-        let how = if snapshot.is_some() { How::Snapshot } else { How::Difference };
+    fn brings(&mut self, link: LinkId, remedy: Remedy, is_leading: bool) {
+        let how = if remedy == Remedy::Snapshot { How::Snapshot } else { How::Difference };
         match how {
             How::Difference => self.figures.differences += 1,
             How::Snapshot => self.figures.snapshots += 1,
@@ -204,7 +201,6 @@ impl Course {
             self.underway.insert(link, how);
             self.sample_underway(how);
         }
-        how
     }
 
     fn is_in_step(&mut self, link: LinkId) {
@@ -298,7 +294,6 @@ impl Replica {
                     Serving::Nobody | Serving::ReadOnly => (),
                 }
             }
-            (Effect::SendSnapshot { link }, _) => course.snapshot_for = Some(*link),
             (Effect::Revalidate { .. }, Serving::Leading) => course.figures.revalidations += 1,
             (Effect::LearnerGone { link }, _) => _ = course.underway.remove(link),
             _ => (),
@@ -310,7 +305,9 @@ impl Replica {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         let course = &mut ensemble.course;
         match note {
-            Note::Voiceless { .. } => out.list.push(Output::Fact(Fact::Agreement(note))),
+            Note::Voiceless { .. } | Note::LearnerLost { .. } => {
+                out.list.push(Output::Fact(Fact::Agreement(note)));
+            }
             Note::Elected { role, .. } => {
                 let since_ms = course.looking_since_ms.take();
                 if let Some(since_ms) = since_ms.filter(|_| role != PeerState::Observing) {
@@ -319,10 +316,9 @@ impl Replica {
                 out.list.push(Output::Fact(Fact::Agreement(note)));
             }
             Note::Joins => course.joining_since_ms = Some(now.monotonic_ms),
-            Note::BringsIntoStep { link, server } => {
-                let is_leading = ensemble.peer.as_leader().is_some();
-                let with_snapshot = course.brings(link, is_leading) == How::Snapshot;
-                out.list.push(Output::Fact(Fact::BringsIntoStep { server, with_snapshot }));
+            Note::BringsIntoStep { link, remedy, .. } => {
+                course.brings(link, remedy, ensemble.peer.as_leader().is_some());
+                out.list.push(Output::Fact(Fact::Agreement(note)));
             }
             Note::InStep { link } => course.is_in_step(link),
         }

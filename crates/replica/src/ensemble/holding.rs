@@ -115,7 +115,7 @@ mod tests {
     fn what_waits_is_bounded_in_time_number_and_size() {
         let mut held = Held::default();
         assert!(!held.take(at(0), ConnId(0), request(16)), "there was no role");
-        held.begin(at(100), Reason::LeaderLost);
+        held.begin(at(100), Reason::LeaderClosed);
         assert_eq!(held.due_ms(), None, "nobody waits");
         assert!(!held.take(at(100), ConnId(0), request(17)));
         assert!((0..HELD_MAX as u64).all(|conn| held.take(at(100), ConnId(conn), request(16))));

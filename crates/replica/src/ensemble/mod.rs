@@ -231,6 +231,15 @@ impl Replica {
         })
     }
 
+    /// What it waits for as long as it serves no writes.
+    pub fn search(&self) -> Option<peer::Search> {
+        let ensemble = self.ensemble.as_ref()?;
+        match ensemble.serving {
+            Serving::Nobody | Serving::ReadOnly => ensemble.peer.search(),
+            Serving::Leading | Serving::Learning => None,
+        }
+    }
+
     /// The configuration that holds, if this server is in an ensemble.
     pub fn configuration(&self) -> Option<&Configuration> {
         self.ensemble.as_ref().map(|ensemble| ensemble.peer.configuration())

@@ -472,7 +472,7 @@ fn who_comes_between_two_roles_is_served_in_the_next() {
 fn nobody_is_held_for_long() {
     let mut member = Member::new(OF_THREE, tree(), MemberOptions::default());
     let now = member.now();
-    member.replica.ensemble.as_mut().unwrap().held.begin(now, Reason::LeaderLost);
+    member.replica.ensemble.as_mut().unwrap().held.begin(now, Reason::LeaderClosed);
     assert_eq!(member.connect_as(1, SessionId::NONE, true), [""; 0]);
     assert_eq!(member.wait(499), [""; 0]);
     assert_eq!(member.wait(1), ["1 closed"]);

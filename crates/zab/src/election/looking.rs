@@ -49,34 +49,34 @@ use crate::quorum::Quorums;
 /// See the module's description.
 #[derive(Debug)]
 pub(super) struct Looking {
-    me: ServerId,
+    pub me: ServerId,
     role: Role,
     timing: Timing,
     pub committed: Configuration,
     last_seen: Option<Configuration>,
     pub config_text: String,
-    quorums: Quorums,
+    pub quorums: Quorums,
     /// Whether this is the first election of the process, so that missing links mean nothing.
     is_first: bool,
     /// What servers that cannot vote are told meanwhile.
     last: Elected,
     began_as: Standing,
     /// [`Standing::Voter`] as soon as there is a voice.
-    standing: Standing,
+    pub standing: Standing,
     candidacy: Candidacy,
     /// For this server, with what it has, or for nobody.
     own: Vote,
     /// What it falls back to in a new round: `own`, or what an empty server has joined.
     initial: Vote,
     /// The best vote of this round: `initial` or better.
-    proposal: Vote,
+    pub proposal: Vote,
     pub round: i64,
     /// The votes of this round, as looked at by those who vote: without versions.
     this_round: Ballots,
     /// The votes of those that have a leader, whatever their rounds.
     established: Ballots,
     /// The last word of each voter, vote or not.
-    heard: BTreeMap<ServerId, Heard>,
+    pub heard: BTreeMap<ServerId, Heard>,
     /// When this server first said something in this round.
     round_since: Option<Instant>,
     /// When the proposal is repeated.
@@ -421,7 +421,7 @@ impl Looking {
     }
 
     /// The voters that count, without this one.
-    fn others(&self) -> impl Iterator<Item = ServerId> {
+    pub fn others(&self) -> impl Iterator<Item = ServerId> {
         self.quorums.voters().into_iter().filter(|id| *id != self.me && self.quorums.counts(*id))
     }
 

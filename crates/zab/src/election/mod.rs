@@ -21,6 +21,7 @@
 mod answer;
 mod contacts;
 mod looking;
+mod standstill;
 mod voice;
 mod vote;
 
@@ -31,6 +32,7 @@ use zabd_jute::quorum::{Configuration, Notification, PeerState, Role};
 use zabd_jute::{Epoch, ServerId, Zxid};
 
 pub use answer::{Answers, Elected, Word};
+pub use standstill::{Says, Shortfall, Standstill};
 pub use voice::{ABSTENTION, Standing};
 pub use vote::{Ballot, Vote};
 
@@ -197,6 +199,11 @@ impl Election {
     /// Whether an election is going on.
     pub fn is_looking(&self) -> bool {
         self.looking.is_some()
+    }
+
+    /// Why no leader is found, if one is looked for.
+    pub fn standstill(&self) -> Option<Standstill> {
+        self.looking.as_ref().map(|looking| looking.standstill(&self.contacts))
     }
 
     fn begin(&mut self, now: Instant, begin: Begin, out: &mut Vec<Output>) {

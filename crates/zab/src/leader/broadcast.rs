@@ -13,7 +13,7 @@ use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::{Asked, Leader, Phase};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Loss, Reason};
 use crate::quorum::Quorums;
 
 /// The last counter that a transaction may have; the one behind it ends the epoch.
@@ -289,6 +289,7 @@ impl Leader {
         });
         let links: Vec<_> = silent.map(|(link, _)| *link).collect();
         for link in links {
+            self.note_lost(link, Loss::Silent, out);
             self.drop_learner(link, out);
         }
     }

@@ -38,7 +38,9 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, Ses
 use self::backing::Backing;
 pub(crate) use self::broadcast::is_still_voter;
 use self::link::{Learner, Stage};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing};
+use crate::effect::{
+    Durable, Effect, Effects, Instant, LinkId, Loss, Note, Reason, Refusal, Testing, Timing,
+};
 use crate::election::Word;
 use crate::history::History;
 use crate::quorum::Quorums;
@@ -337,6 +339,13 @@ impl Leader {
         }
     }
 
+    /// The followers that have said who they are.
+    pub fn introduced(&self) -> Vec<ServerId> {
+        let followers = self.learners.values().filter(|learner| learner.is_follower());
+        let ids: BTreeSet<_> = followers.filter_map(|learner| learner.server).collect();
+        ids.into_iter().collect()
+    }
+
     /// Whether a quorum backs this leader.
     pub fn is_established(&self) -> bool {
         self.phase == Phase::Broadcasting
@@ -372,7 +381,10 @@ impl Leader {
             }
             Input::Packet { link, packet } => self.on_packet(now, link, &packet, out),
             Input::Sent { link } => self.on_sent(now, link),
-            Input::Closed { link } => self.forget(link, out),
+            Input::Closed { link } => {
+                self.note_lost(link, Loss::Closed, out);
+                self.forget(link, out);
+            }
             Input::Synced { upto } => {
                 assert!(self.synced <= upto, "durability was taken back");
                 self.synced = upto;
@@ -465,6 +477,15 @@ impl Leader {
     fn refuse(&mut self, link: LinkId, why: Refusal, out: &mut Effects) {
         out.push(Effect::Refuse { link, why });
         self.drop_learner(link, out);
+    }
+
+    /// Who was never in step is no loss: it will say on its own side what keeps it.
+    fn note_lost(&self, link: LinkId, loss: Loss, out: &mut Effects) {
+        let Some(learner) = self.learners.get(&link).filter(|learner| learner.is_registered()) else {
+            return;
+        };
+        let server = learner.server.expect("who is examined has said who it is");
+        out.push(Effect::Note(Note::LearnerLost { server, kind: learner.kind, loss }));
     }
 
     fn forget(&mut self, link: LinkId, out: &mut Effects) {

@@ -31,7 +31,7 @@ use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::{Leader, Phase};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Note};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Note, Remedy};
 use crate::history::Membership;
 
 impl Leader {
@@ -90,7 +90,7 @@ impl Leader {
             return;
         }
         out.tell_learner(link, &FromLeader::Trunc { zxid: last });
-        self.send_new_leader(now, link, last, out);
+        self.send_new_leader(now, link, last, Remedy::Cut, out);
     }
 
     /// Whether a learner whose log ends at `peer` has a prefix of this history. See [`crate::history`] for the
@@ -117,7 +117,7 @@ impl Leader {
         }
         out.tell_learner(link, &FromLeader::Diff { zxid: if has_tail { peer } else { settled } });
         self.send_settled(link, peer, settled, out);
-        self.send_new_leader(now, link, settled.max(peer), out);
+        self.send_new_leader(now, link, settled.max(peer), Remedy::Difference, out);
     }
 
     fn send_settled(&self, link: LinkId, after: Zxid, upto: Zxid, out: &mut Effects) {
@@ -142,7 +142,7 @@ impl Leader {
         out.tell_learner(link, &FromLeader::Diff { zxid: settled });
         out.push(Effect::SendLog { link, after: peer, upto });
         self.send_settled(link, upto, settled, out);
-        self.send_new_leader(now, link, settled, out);
+        self.send_new_leader(now, link, settled, Remedy::Difference, out);
     }
 
     /// SNAP: a snapshot of the tree was begun, at `zxid`.
@@ -160,7 +160,7 @@ impl Leader {
         };
         out.tell_learner(link, &FromLeader::Snap { zxid: label });
         if is_on(Mutation::NewLeaderBeforeSnapshot) {
-            self.send_new_leader(now, link, settled.max(label), out);
+            self.send_new_leader(now, link, settled.max(label), Remedy::Snapshot, out);
         }
         out.push(Effect::SendSnapshot { link });
         let upto = self.history.before();
@@ -169,19 +169,19 @@ impl Leader {
             out.push(Effect::SendLog { link, after: zxid, upto });
         }
         self.send_settled(link, label.max(upto), settled, out);
-        self.send_new_leader(now, link, settled.max(label), out);
+        self.send_new_leader(now, link, settled.max(label), Remedy::Snapshot, out);
     }
 
     /// NEWLEADER, and whatever is proposed and not committed behind it. `upto` is where the learner's log ends
     /// when it acknowledges.
-    fn send_new_leader(&mut self, now: Instant, link: LinkId, upto: Zxid, out: &mut Effects) {
+    fn send_new_leader(&mut self, now: Instant, link: LinkId, upto: Zxid, remedy: Remedy, out: &mut Effects) {
         let config = Some(Cow::Owned(self.configuration_to_hold().to_string()));
         out.tell_learner(link, &FromLeader::NewLeader { zxid: self.epoch.first_zxid(), config });
         let learner = self.learners.get_mut(&link).expect("the learner was just looked at");
         learner.stage = Stage::Synchronising;
         learner.acked = upto;
         let server = learner.server.expect("who is examined has said who it is");
-        out.push(Effect::Note(Note::BringsIntoStep { link, server }));
+        out.push(Effect::Note(Note::BringsIntoStep { link, server, remedy }));
         if !learner.is_follower() || self.phase < Phase::Broadcasting {
             return;
         }

@@ -7,7 +7,7 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionI
 use super::backing::Backing;
 use super::discovery::REIGN_MS_MIN;
 use super::{Input, Leader, Start};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Loss, Note, Reason, Testing, Timing};
 use crate::election::Word;
 use crate::history::History;
 
@@ -563,4 +563,18 @@ fn voters_have_time_to_come_however_short_their_pauses_are() {
     assert_eq!(Backing::new(Instant(0), timing, voters()).awaited_until, Instant(TIMING.tick_ms / 2));
     let usual = Backing::new(Instant(0), TIMING, voters()).awaited_until;
     assert_eq!(usual, Instant(10 * TIMING.connect_delay_ms));
+}
+
+/// What an operator asks first: who, and whether it went or fell silent.
+#[test]
+fn a_learner_that_is_lost_is_named_with_how() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2, 3]);
+    stage.step(Input::Closed { link: LinkId(3) });
+    let lost = |server, loss| {
+        Effect::Note(Note::LearnerLost { server: ServerId(server), kind: LearnerKind::Follower, loss })
+    };
+    assert!(stage.has(&lost(3, Loss::Closed)), "{:?}", stage.out.list);
+    stage.wait(2 * TIMING.sync_ms(), None);
+    assert!(stage.has(&lost(2, Loss::Silent)), "{:?}", stage.out.list);
 }

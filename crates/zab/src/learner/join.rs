@@ -48,7 +48,7 @@ impl Learner {
     pub(super) fn on_closed(&mut self, now: Instant, out: &mut Effects) {
         let listened_until = self.connected_at.after_ms(self.timing.connect_delay_ms);
         if self.phase != Phase::Introduced || listened_until < now {
-            self.leave(Reason::LeaderLost, out);
+            self.leave(Reason::LeaderClosed, out);
             return;
         }
         self.link = None;

@@ -399,7 +399,7 @@ impl Learner {
             }
             Phase::Dialling => self.leave(Reason::LeaderUnreachable, out),
             // The disk is at work and the leader waits: only the leader's silence counts.
-            _ => self.leave(Reason::LeaderLost, out),
+            _ => self.leave(Reason::LeaderSilent, out),
         }
     }
 

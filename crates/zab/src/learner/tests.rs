@@ -116,7 +116,7 @@ fn who_closes_later_is_left() {
     stage.asked();
     stage.now = Instant(TIMING.connect_delay_ms + 1);
     stage.step(Input::Closed);
-    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderLost)"]);
+    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderClosed)"]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn who_closes_behind_its_first_word_is_left() {
     stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(1), protocol_version: 0x10000 });
     stage.asked();
     stage.step(Input::Closed);
-    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderLost)"]);
+    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderClosed)"]);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_leader_lives_while_its_snapshot_comes() {
     assert_eq!(stage.asked(), Vec::<String>::new());
     stage.now = stage.now.after_ms(TIMING.init_ms());
     stage.step(Input::Timer);
-    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderLost)"], "nothing more came");
+    assert_eq!(stage.asked(), ["Close { link: LinkId(1) }", "Leave(LeaderSilent)"], "nothing more came");
 }
 
 /// A reconfiguration among what came while the snapshot was adopted gives somebody else the lead. What is in front of it waits

@@ -11,6 +11,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
@@ -43,10 +45,10 @@ struct Running {
     _lifeline: ChildStdin,
 }
 
-/// Runs until all servers have ended.
-pub fn run() -> ExitCode {
-    match hold_directory().and_then(|held| Ok((held, start()?))) {
-        Ok((_held, children)) => wait(&children),
+/// Runs until all servers have ended. `program` is what this one was started as.
+pub fn run(program: &str) -> ExitCode {
+    match hold_directory().and_then(|held| Ok((held, start(program)?))) {
+        Ok((_held, children)) => wait(program, &children),
         Err(error) => {
             eprintln!("cannot start an ensemble in ./{DATA_DIR}: {error}");
             ExitCode::FAILURE
@@ -66,14 +68,14 @@ fn hold_directory() -> std::io::Result<File> {
     }
 }
 
-fn start() -> std::io::Result<Vec<Running>> {
+fn start(started_as: &str) -> std::io::Result<Vec<Running>> {
     let places: Vec<_> = (1..=SERVERS).map(place).collect::<Result<_, _>>()?;
     for place in &places {
         std::fs::create_dir_all(&place.dir)?;
         std::fs::write(place.dir.join("myid"), format!("{}\n", place.number))?;
         std::fs::write(place.dir.join("zoo.cfg"), zoo_cfg(place, &places))?;
     }
-    show(&greeting(&places));
+    show(&greeting(started_as, &places));
     let program = std::env::current_exe()?;
     places.iter().map(|place| spawn(&program, place)).collect()
 }
@@ -85,8 +87,12 @@ fn place(number: u16) -> std::io::Result<Place> {
         client: free_port(2181 + offset)?,
         quorum: free_port(2888 + offset)?,
         election: free_port(3888 + offset)?,
-        dir: Path::new(DATA_DIR).join(format!("server{number}")),
+        dir: dir_of(number),
     })
+}
+
+fn dir_of(number: u16) -> PathBuf {
+    Path::new(DATA_DIR).join(format!("server{number}"))
 }
 
 /// The usual port, or any other if somebody has it.
@@ -112,14 +118,14 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn greeting(places: &[Place]) -> String {
+fn greeting(program: &str, places: &[Place]) -> String {
     let clients =
         places.iter().map(|place| format!("127.0.0.1:{}", place.client)).collect::<Vec<_>>().join(",");
     let lines = places.iter().map(|place| {
         format!("  [{}] clients on port {}, data in ./{}\n", place.number, place.client, place.dir.display())
     });
     format!(
-        "\nAn ensemble of {SERVERS} on this machine:\n{}\nTry, in another terminal:\n  zkCli.sh -server {clients}\n\n\
+        "\nAn ensemble of {SERVERS} on this machine:\n{}\nTry, in another terminal:\n  {program} zkCli.sh -server {clients}\n\n\
          Ctrl-C ends all of them; the next start goes on with the same data.\n",
         lines.collect::<String>()
     )
@@ -148,7 +154,7 @@ fn show(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn wait(children: &[Running]) -> ExitCode {
+fn wait(program: &str, children: &[Running]) -> ExitCode {
     let pids = children.iter().map(|running| Pid::from_child(&running.child)).collect::<Vec<_>>();
     let living = Arc::new(Mutex::new(pids));
     let pass_on = |living: &Mutex<Vec<Pid>>, signal| {
@@ -157,23 +163,44 @@ fn wait(children: &[Running]) -> ExitCode {
             let _ = kill_process(*pid, signal);
         }
     };
-    let (ending, asked) = (living.clone(), living.clone());
+    let is_ending = Arc::new(AtomicBool::new(false));
+    let (ending, asked, is_asked_to_end) = (living.clone(), living.clone(), is_ending.clone());
     let passed_on = super::signals::on_request(
-        move || pass_on(&ending, Signal::TERM),
+        move || {
+            is_asked_to_end.store(true, Relaxed);
+            pass_on(&ending, Signal::TERM);
+        },
         move || pass_on(&asked, Signal::QUIT),
     );
     if let Err(error) = passed_on {
         eprintln!("signals reach only this process: {error}");
     }
     let mut is_fine = true;
-    for _ in children {
+    for left in (0..SERVERS).rev() {
         let Some((pid, status)) = next_ended(&living) else { return ExitCode::FAILURE };
         let number =
             children.iter().find(|each| Pid::from_child(&each.child) == pid).map_or(0, |each| each.number);
         is_fine &= status.exit_status() == Some(0);
         show(&format!("[{number}] ended ({})", in_words(status)));
+        if !is_ending.load(Relaxed) {
+            show(&advice(program, number, left));
+        }
     }
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What can be done about a server that nobody has asked to end. One that was brought back by hand is not known here.
+fn advice(program: &str, number: u16, left: u16) -> String {
+    let zoo_cfg = dir_of(number).join("zoo.cfg");
+    let back = format!("[{number}] to bring it back: {program} {}", zoo_cfg.display());
+    let needed = SERVERS / 2 + 1;
+    if needed <= left {
+        return back;
+    }
+    let gone = format!(
+        "{left} of {SERVERS} servers run here, and a quorum is {needed}: nobody is served until one is back"
+    );
+    format!("{back}\n{gone}")
 }
 
 /// Whichever ends next. Its number may be another process's as soon as it is reaped: nothing is sent to it meanwhile.
@@ -204,10 +231,17 @@ mod tests {
         assert_eq!(text.matches("server.").count(), 3);
         assert!(text.contains(&format!("clientPort={}", places[1].client)), "{text}");
         assert!(text.contains("server2"), "{text}");
-        assert!(
-            greeting(&places)
-                .contains(&format!("127.0.0.1:{},127.0.0.1:{}", places[0].client, places[1].client))
-        );
+        let clients =
+            format!("./zabd zkCli.sh -server 127.0.0.1:{},127.0.0.1:{}", places[0].client, places[1].client);
+        assert!(greeting("./zabd", &places).contains(&clients));
+    }
+
+    #[test]
+    fn a_server_that_ends_can_be_brought_back_and_a_lost_quorum_is_told() {
+        let back = "[2] to bring it back: ./zabd data/ensemble/server2/zoo.cfg";
+        assert_eq!(advice("./zabd", 2, 2), back);
+        let gone = "1 of 3 servers run here, and a quorum is 2: nobody is served until one is back";
+        assert_eq!(advice("./zabd", 2, 1), format!("{back}\n{gone}"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod zk_env;
 mod zk_initialize;
 mod zk_server;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use command_line::Request;
@@ -31,9 +32,14 @@ use crate::server::Server;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let mut arguments = std::env::args();
-    let program = arguments.next().unwrap_or_default();
-    let words: Vec<String> = arguments.collect();
+    let mut words = match words_of(std::env::args_os()) {
+        Ok(words) => words,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(zabd_config::ExitCode::InvalidInvocation as u8);
+        }
+    };
+    let program = if words.is_empty() { String::new() } else { words.remove(0) };
     run_as(&program, &words)
 }
 
@@ -52,15 +58,26 @@ fn run_as(program: &str, words: &[String]) -> ExitCode {
             eprintln!("{text}");
             ExitCode::from(zabd_config::ExitCode::InvalidInvocation as u8)
         }
-        Request::LocalEnsemble => local_ensemble::run(),
+        Request::LocalEnsemble => local_ensemble::run(program),
         Request::Start { config, is_development, ends_with_input } => match *config {
-            Ok(config) => serve(config, is_development, ends_with_input),
+            Ok(config) => serve(config, is_development.then_some(program), ends_with_input),
             Err(errors) => mistakes::refuse(&errors),
         },
     }
 }
 
-fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCode {
+/// Every word is text: a path that is not could be named in no message, and in no file.
+fn words_of(arguments: impl Iterator<Item = OsString>) -> Result<Vec<String>, String> {
+    let word = |(place, argument): (usize, OsString)| {
+        argument.into_string().map_err(|argument| {
+            format!("word {place} of the command line is not UTF-8: {}", argument.display())
+        })
+    };
+    arguments.enumerate().map(word).collect()
+}
+
+/// `program` is what it was started as, if whoever did so is to be greeted.
+fn serve(config: Config, program: Option<&str>, ends_with_input: bool) -> ExitCode {
     let _lines = logging::begin(config.log, config.myid);
     log_panics();
     raise_open_files_limit();
@@ -99,9 +116,8 @@ fn serve(config: Config, is_development: bool, ends_with_input: bool) -> ExitCod
     };
     audit("serverStart", Outcome::Success);
     // What reads a log in JSON is a program, which knows what to do.
-    if is_development && log.format == LogFormat::Java {
-        let program = std::env::args().next().unwrap_or_else(|| "zabd".to_owned());
-        println!("{}", greeting::text(&program, server.address(), &data_dir));
+    if let Some(program) = program.filter(|_| log.format == LogFormat::Java) {
+        println!("{}", greeting::text(program, server.address(), &data_dir));
     }
     if let Ok(requests) = requests {
         requests.reach(&server);
@@ -148,4 +164,19 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_text_is_named() {
+        let words = |bytes: &[&[u8]]| words_of(bytes.iter().map(|word| OsString::from_vec(word.to_vec())));
+        assert_eq!(words(&[b"zabd", b"zoo.cfg"]).unwrap(), ["zabd", "zoo.cfg"]);
+        let problem = words(&[b"zabd", b"x\xff.cfg"]).unwrap_err();
+        assert_eq!(problem, "word 1 of the command line is not UTF-8: x\u{fffd}.cfg");
+    }
 }

@@ -46,7 +46,7 @@ pub fn perform(program: &str, plan: &Plan, environment: &dyn Fn(&str) -> Option<
         Ok(config)
     });
     match prepared {
-        Ok(config) => super::serve(config, false, false),
+        Ok(config) => super::serve(config, None, false),
         Err(code) => code,
     }
 }

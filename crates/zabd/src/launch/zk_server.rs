@@ -97,7 +97,7 @@ fn foreground(env: &ZkEnv) -> ExitCode {
     let environment = |name: &str| env.variables.get(name).cloned();
     let loaded = CommandLine::parse(words(env)).and_then(|command| load(&command, &environment));
     match loaded {
-        Ok(config) => super::serve(config, false, false),
+        Ok(config) => super::serve(config, None, false),
         Err(errors) => mistakes::refuse(&errors),
     }
 }

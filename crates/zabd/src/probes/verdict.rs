@@ -101,8 +101,12 @@ impl Check {
             Check::Start => start(vitals),
             Check::Serving => {
                 let part = vitals.part();
-                let words = part.in_words().to_owned();
-                if part.serves() { Ok(words) } else { Err(words) }
+                let words = part.in_words();
+                match (part.serves(), &*vitals.search()) {
+                    (true, _) => Ok(words.to_owned()),
+                    (false, "") => Err(words.to_owned()),
+                    (false, search) => Err(format!("{words}: {search}")),
+                }
             }
             Check::Staying if vitals.is_stopping() => Err("asked to end".to_owned()),
             Check::Staying => Ok("not asked to end".to_owned()),
@@ -183,6 +187,18 @@ mod tests {
         assert!(!Question::Ready.holds(&vitals));
         assert!(text(Question::Ready, &vitals).contains("[-]staying failed: asked to end\n"));
         assert!(Question::Live.holds(&vitals) && Question::Started.holds(&vitals));
+    }
+
+    #[test]
+    fn who_has_no_leader_says_what_it_waits_for() {
+        let vitals = Vitals::default();
+        vitals.note_started();
+        vitals.note_part(Part::Looking);
+        vitals.note_search("voters 2, 3 are not reached");
+        let serving = "[-]serving failed: looking for a leader: voters 2, 3 are not reached\n";
+        assert!(text(Question::Ready, &vitals).contains(serving));
+        vitals.note_part(Part::Following);
+        assert!(text(Question::Ready, &vitals).contains("[+]serving ok: following\n"));
     }
 
     #[test]

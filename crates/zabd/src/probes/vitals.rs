@@ -152,6 +152,8 @@ pub struct Vitals {
     part: AtomicU8,
     has_started: AtomicBool,
     is_stopping: AtomicBool,
+    /// What a member without a leader waits for, in words.
+    search: Mutex<Arc<str>>,
     /// How far the start is.
     pub progress: Progress,
 }
@@ -219,6 +221,17 @@ impl Vitals {
     /// Whether that is so.
     pub fn has_started(&self) -> bool {
         self.has_started.load(Relaxed)
+    }
+
+    /// What it waits for as long as it has no leader; nothing if that is over.
+    pub fn note_search(&self, words: &str) {
+        let words = Arc::from(words);
+        *self.search.lock() = words;
+    }
+
+    /// The same; nothing, too, while it is being changed: nobody is waited for.
+    pub fn search(&self) -> Arc<str> {
+        self.search.try_lock().map(|words| words.clone()).unwrap_or_default()
     }
 
     /// It was asked to end.

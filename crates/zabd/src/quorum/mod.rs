@@ -32,7 +32,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,7 +40,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use zabd_jute::quorum::{Address, Configuration, Member};
-use zabd_jute::{Limits, ServerId, Zxid};
+use zabd_jute::{ConfigVersion, Limits, ServerId, Zxid};
 use zabd_replica::Input;
 use zabd_storage::recovery::Directories;
 use zabd_tree::TreeOptions;
@@ -49,6 +49,7 @@ use zabd_zab::{leader, links, peer};
 
 use crate::driver::Driver;
 use crate::probes::Pulse;
+use crate::roles;
 use crate::snapshotter::{Image, Snapshotter};
 
 use complaints::Complaints;
@@ -109,6 +110,8 @@ pub struct Quorum {
     next_id: AtomicU64,
     snapshotter: Snapshotter,
     me: ServerId,
+    /// The version of the configuration that an operator was told of.
+    told_version: AtomicI64,
     /// Where clients are served, if this server's line says so.
     client_address: watch::Sender<Option<Address>>,
 }
@@ -158,6 +161,7 @@ impl Quorum {
     pub fn new(
         snapshotter: Snapshotter,
         me: ServerId,
+        version: ConfigVersion,
         client_address: watch::Sender<Option<Address>>,
     ) -> (Arc<Self>, Start) {
         let (sender, commands) = mpsc::unbounded_channel();
@@ -171,6 +175,7 @@ impl Quorum {
             next_id: AtomicU64::new(1),
             snapshotter,
             me,
+            told_version: AtomicI64::new(version.0),
             client_address,
         };
         (Arc::new(quorum), Start { commands })
@@ -239,6 +244,10 @@ impl Quorum {
     /// Another configuration holds: this server listens where its own line says. A server that is in none stays where
     /// it is.
     pub fn reconfigure(&self, configuration: &Configuration) {
+        let version = configuration.version().0;
+        if self.told_version.swap(version, Relaxed) != version {
+            roles::tell_configuration(self.me, configuration);
+        }
         let Some(me) = configuration.member(self.me) else { return };
         self.command(Command::Listen { me: me.clone() });
         if let Some(client) = me.client() {
