@@ -42,6 +42,20 @@ fn who_leaves_in_the_middle_logs_nothing_more() {
     live_all(9_015_707..9_015_708, Members::ByRequests, "requests");
 }
 
+/// A server that was to become a voter was rounds ahead of the only one that there was, and voted for nobody. They never met in one
+/// round, though they were enough.
+#[test]
+fn who_votes_for_nobody_is_followed_into_its_round() {
+    live_all(40_157_959..40_157_960, Members::ByRequests, "requests");
+    live_all(40_073_175..40_073_176, Members::ByRequests, "requests");
+}
+
+/// A client went elsewhere and came back to a server on which a request over its first connection had not arrived yet.
+#[test]
+fn what_was_left_behind_does_not_come_behind_what_was_asked_for_since() {
+    live_all(40_169_499..40_169_500, Members::ByRequests, "requests");
+}
+
 /// The world's own: somebody asked for a member to leave while the log of another rotted, and the leader had not missed that one
 /// yet. The two members that were to be left were no quorum any more without what it had.
 #[test]
