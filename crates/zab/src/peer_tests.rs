@@ -23,6 +23,26 @@ impl Lone {
         Self::with_history(standing, History::new(last), is_partial)
     }
 
+    /// It had nothing, has a part of what a leader was sending, up to here, and was started again.
+    fn restarted_with_a_part(last: Zxid) -> Self {
+        let mut lone = Self::with(Standing::Empty, last, true);
+        lone.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
+        lone.has_written_all();
+        lone.out.clear();
+        lone.now = Instant(1000);
+        lone.step(Input::Timer);
+        assert!(lone.abstains(), "a start makes a voter of it");
+        lone
+    }
+
+    /// The link breaks, and the disk has come to rest here.
+    fn loses_leader(&mut self, link: LinkId, last: Zxid) {
+        self.step(Input::Closed { link });
+        self.out.clear();
+        self.has_written_all();
+        self.step(Input::Settled { last });
+    }
+
     fn with_history(standing: Standing, history: History, is_partial: bool) -> Self {
         let last = history.last();
         let start = Start {
@@ -397,19 +417,10 @@ fn who_had_nothing_and_has_a_part_of_what_the_leader_sent_has_no_voice() {
     lone.step(Input::Persisted(Durable::Partial(true)));
     lone.step(Input::Persisted(Durable::Current(Epoch(1))));
     lone.step(Input::Synced { upto: last });
-    lone.step(Input::Closed { link });
-    lone.out.clear();
-    lone.has_written_all();
-    lone.step(Input::Settled { last });
+    lone.loses_leader(link, last);
     assert!(lone.abstains(), "it votes with what it was sent");
 
-    let mut restarted = Lone::with(Standing::Empty, last, true);
-    restarted.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
-    restarted.has_written_all();
-    restarted.out.clear();
-    restarted.now = Instant(1000);
-    restarted.step(Input::Timer);
-    assert!(restarted.abstains(), "a start makes a voter of it");
+    let mut restarted = Lone::restarted_with_a_part(last);
     restarted.hears_unison(1);
     let link = restarted.is_sent(1, 2, 3..=5);
     assert_eq!(restarted.asked_of_disk(), ["Append(3)", "Append(4)", "Append(5)"], "it has the rest of it");
@@ -426,10 +437,7 @@ fn who_had_nothing_and_has_a_part_of_what_the_leader_sent_has_no_voice() {
     assert!(!acknowledges(&mut restarted, Durable::Current(Epoch(2))));
     assert!(acknowledges(&mut restarted, Durable::Partial(false)));
     restarted.step(Input::Synced { upto: LEADERS_LAST });
-    restarted.step(Input::Closed { link });
-    restarted.out.clear();
-    restarted.has_written_all();
-    restarted.step(Input::Settled { last: LEADERS_LAST });
+    restarted.loses_leader(link, LEADERS_LAST);
     assert!(!restarted.abstains(), "it has all that the leader had");
 }
 
@@ -443,19 +451,10 @@ fn who_had_nothing_and_has_a_leaders_snapshot_has_no_voice_before_the_rest() {
     assert_eq!(lone.asked_of_disk(), ["Partial(true)", "Adopt(5)"]);
     lone.step(Input::Persisted(Durable::Partial(true)));
     lone.step(Input::Rebased { last: LEADERS_LAST });
-    lone.step(Input::Closed { link });
-    lone.out.clear();
-    lone.has_written_all();
-    lone.step(Input::Settled { last: LEADERS_LAST });
+    lone.loses_leader(link, LEADERS_LAST);
     assert!(lone.abstains(), "it votes with the snapshot");
 
-    let mut restarted = Lone::with(Standing::Empty, LEADERS_LAST, true);
-    restarted.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
-    restarted.has_written_all();
-    restarted.out.clear();
-    restarted.now = Instant(1000);
-    restarted.step(Input::Timer);
-    assert!(restarted.abstains(), "a start makes a voter of it");
+    let mut restarted = Lone::restarted_with_a_part(LEADERS_LAST);
     restarted.hears_unison(1);
     let link = restarted.is_sent_snapshot(1, 2);
     assert_eq!(restarted.asked_of_disk(), ["Adopt(5)"], "the disk says already that it is a part");
