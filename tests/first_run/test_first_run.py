@@ -1,5 +1,6 @@
 """The commands that the README gives to whoever sees the project for the first time do what it says."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -89,28 +90,31 @@ def runs(pid):
         return False
 
 
-def test_a_local_ensemble_ends_with_whoever_started_it(tmp_path):
-    """However that ends: servers that nobody knows of would hold their ports and their data."""
-    log = tmp_path / "log"
+@contextlib.contextmanager
+def local_ensemble(directory):
+    """`zabd ensemble` in a directory, once its three servers run, and its log; it is killed at the end."""
+    log = directory / "log"
     with open(log, "w") as out:
-        process = subprocess.Popen([str(places.ZABD), "ensemble"], cwd=tmp_path, stdout=out, preexec_fn=die_with_parent)
+        process = subprocess.Popen([str(places.ZABD), "ensemble"], cwd=directory, stdout=out, preexec_fn=die_with_parent)
     try:
         eventually(lambda: log.read_text().count("FOLLOWING") == 2, 60, "three servers run")
-        servers = children_of(process)
-        assert len(servers) == 3
+        yield process, log
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_local_ensemble_ends_with_whoever_started_it(tmp_path):
+    """However that ends: servers that nobody knows of would hold their ports and their data."""
+    with local_ensemble(tmp_path) as (process, _):
+        servers = children_of(process)
+        assert len(servers) == 3
     eventually(lambda: not any(map(runs, servers)), 60, "the servers end")
 
 
 def test_a_local_ensemble_tells_at_once_that_a_server_has_ended(tmp_path):
     """Whichever it is: the others go on, and no dead process is left behind."""
-    log = tmp_path / "log"
-    with open(log, "w") as out:
-        process = subprocess.Popen([str(places.ZABD), "ensemble"], cwd=tmp_path, stdout=out, preexec_fn=die_with_parent)
-    try:
-        eventually(lambda: log.read_text().count("FOLLOWING") == 2, 60, "three servers run")
+    with local_ensemble(tmp_path) as (process, log):
         killed = children_of(process)[2]
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: "[3] ended (signal 9)\n" in log.read_text(), 20, "it is told")
@@ -119,9 +123,6 @@ def test_a_local_ensemble_tells_at_once_that_a_server_has_ended(tmp_path):
         eventually(lambda: back in log.read_text(), 20, "the way back is told")
         process.terminate()
         assert process.wait(60) == 1
-    finally:
-        process.kill()
-        process.wait()
     said = log.read_text()
     assert f"  {places.ZABD} zkCli.sh -server 127.0.0.1:" in said
     assert "nobody is served until one is back" not in said, "whoever ends all of them knows"
