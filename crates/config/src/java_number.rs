@@ -11,7 +11,7 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
 }
 
 /// `Long.decode`: sign, then `0x`, `0X`, `#` (hexadecimal), `0` (octal) or decimal.
-pub(crate) fn decode(text: &str) -> Option<i64> {
+pub fn decode(text: &str) -> Option<i64> {
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => ("-", &text[1..]),
         b'+' => ("", &text[1..]),

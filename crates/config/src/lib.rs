@@ -12,7 +12,7 @@ mod effective;
 mod error;
 mod exit_code;
 mod flags;
-mod java_number;
+pub mod java_number;
 mod key;
 mod keys;
 mod load;

@@ -1,5 +1,7 @@
 //! A line as words.
 
+use zabd_config::java_number;
+
 /// What `JLine`, which hands Java's shell its lines, makes of backslashes: each stands for what follows it.
 pub fn without_escapes(line: &str) -> String {
     let mut letters = line.chars();
@@ -46,21 +48,7 @@ fn is_blank(letter: char) -> bool {
 
 /// `Integer.decode`: decimal, `0x` or `#` for hexadecimal, `0` for octal.
 pub fn decode_number(text: &str) -> Option<i32> {
-    let (sign, digits) = match text.as_bytes() {
-        [b'-', ..] => (-1, &text[1..]),
-        [b'+', ..] => (1, &text[1..]),
-        _ => (1, text),
-    };
-    let hexadecimal = ["0x", "0X", "#"].iter().find_map(|prefix| digits.strip_prefix(prefix));
-    let (digits, radix) = match (hexadecimal, digits.strip_prefix('0')) {
-        (Some(digits), _) => (digits, 16),
-        (None, Some(octal)) if !octal.is_empty() => (octal, 8),
-        _ => (digits, 10),
-    };
-    if digits.starts_with(['+', '-']) {
-        return None;
-    }
-    i32::try_from(sign * i64::from_str_radix(digits, radix).ok()?).ok()
+    i32::try_from(java_number::decode(text)?).ok()
 }
 
 #[cfg(test)]
