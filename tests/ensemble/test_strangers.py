@@ -13,8 +13,10 @@ from . import members
 OBSERVER_INFO, LEADER_INFO, ACK_EPOCH, SNAP = 16, 17, 18, 15
 NODES, NODE_BYTES = 64, 1_000_000
 ROUNDS, STRANGERS = 4, 10
-# All of them together, and less than half of one snapshot.
-GROWTH_BYTES_MAX = 30_000_000
+# All of them together, while snapshots are taken: less than one of them. And less than half of one when what that took is given
+# back, which the allocator does a second later.
+PEAK_BYTES_MAX, GROWTH_BYTES_MAX = 60_000_000, 30_000_000
+SECONDS_MAX = 20
 
 
 def packet(kind, zxid, data):
@@ -84,7 +86,8 @@ def test_learners_that_do_not_read_cost_a_leader_no_memory(tmp_path):
                 # It has begun to leave.
                 take(stranger, 100_000)
         grown = resident_bytes(server) - before
-        assert grown < GROWTH_BYTES_MAX, f"{grown} bytes more"
+        assert grown < PEAK_BYTES_MAX, f"{grown} bytes more"
+        eventually(lambda: resident_bytes(server) - before < GROWTH_BYTES_MAX, SECONDS_MAX, what="what snapshots took is given back")
         taken = [line for line in server.log_text().splitlines() if "taken for" in line]
         assert ROUNDS <= len(taken) <= 3 * ROUNDS, taken
         # A member comes back all the same.
