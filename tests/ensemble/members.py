@@ -370,6 +370,12 @@ class Writer(threading.Thread):
 
     def assert_kept(self, nodes):
         """Holds the ledger against one member's tree."""
+        by_path = self.assert_writes_kept(nodes)
+        owner = by_path[self.path + "-ephemeral"]["stat"]["ephemeralOwner"]
+        assert owner == self.session_id, "an ephemeral is not its session's"
+
+    def assert_writes_kept(self, nodes):
+        """The same without the ephemeral; gives the nodes by their paths."""
         by_path = {node["path"]: node for node in nodes}
         node = by_path[self.path]
         found, sets = number_in(dump.base64.b64decode(node["data"])), node["stat"]["version"]
@@ -380,8 +386,7 @@ class Writer(threading.Thread):
         children = {path for path in by_path if path.startswith(self.path + "/")}
         assert not self.created - children, f"acknowledged and lost: {sorted(self.created - children)}"
         assert not children - self.created_asked, f"never asked for: {sorted(children - self.created_asked)}"
-        owner = by_path[self.path + "-ephemeral"]["stat"]["ephemeralOwner"]
-        assert owner == self.session_id, "an ephemeral is not its session's"
+        return by_path
 
 
 def await_progress(writers, count=20):

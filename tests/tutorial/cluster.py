@@ -10,7 +10,7 @@ from harness.waiting import eventually
 
 from .network import Names, Network
 from .pods import Image, Pod, make_volume
-from .wishes import CLIENT_PORT
+from .wishes import CLIENT_PORT, NAMESPACE
 
 READY_SECONDS_MAX = 60
 TICK_SECONDS = 0.05
@@ -38,6 +38,7 @@ class Cluster:
         self.restarts = []
         self.network = docker or Network()
         self.names = Names(self.network.node)
+        self.names.services[f"{wishes.service}.{NAMESPACE}"] = self.endpoint
         self.lock = threading.RLock()
         self.ends = threading.Event()
         self.failure = None
@@ -187,7 +188,7 @@ class Cluster:
     # --- Clients -----------------------------------------------------------------------------------------------------------
 
     def endpoint(self):
-        """The address of some pod that is ready, as the service `zk-cs` picks one; none if there is none."""
+        """The address of some pod that is ready, as the service of clients picks one; none if there is none."""
         ready = [pod.address for pod in list(self.pods.values()) if pod.is_ready]
         return random.choice(ready) if ready else None
 

@@ -125,7 +125,7 @@ def rolling_gaps(kind, rounds):
     try:
         cluster.apply()
         cluster.leader()
-        load = Load(cluster, count=1)
+        load = Load(cluster, count=1, has_kazoo=False)
         for _ in range(rounds):
             for ordinal in reversed(range(3)):
                 role = cluster.role(ordinal)

@@ -118,10 +118,15 @@ class Plug:
 
 
 class Names:
-    """The cluster's DNS: it knows the names that it was told, and no others. What it says changes at once."""
+    """The cluster's DNS: it knows the names that it was told, and no others. What it says changes at once.
+
+    A service's name is the address of whomever `services` picks for it, anew each time, as a connection to a service's own
+    address would find one of its pods.
+    """
 
     def __init__(self, node):
         self.known = {}
+        self.services = {}
         self.asked = set()
         with node.entered():
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -145,7 +150,7 @@ class Names:
         kind = struct.unpack_from(">H", query, offset + 1)[0]
         question = query[12:offset + 5]
         self.asked.add(name)
-        address = self.known.get(name)
+        address = self.services[name]() if name in self.services else self.known.get(name)
         answer = b""
         if address and kind == TYPE_A:
             answer = struct.pack(">HHHIH4s", 0xC00C, TYPE_A, CLASS_IN, TTL_SECONDS, 4, socket.inet_aton(address))

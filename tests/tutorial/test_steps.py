@@ -4,7 +4,7 @@ import re
 
 from harness.waiting import eventually
 
-from .clients import create_and_get, get
+from .clients import hello, sanity_test
 from .wishes import TUTORIAL
 
 DOMAIN = "zk-hs.default.svc.cluster.local"
@@ -48,7 +48,10 @@ def test_every_step_shows_what_the_page_says(run):
     cluster.leader()
 
     # Sanity testing the ensemble
-    create_and_get(cluster, 0, 1, "/hello", b"world")
+    for ordinal in (0, 1):
+        cluster.role(ordinal)
+    sanity_test(cluster, 0, 1)
+    shown = hello(cluster, 1)
 
     # Providing durable storage
     addresses = {pod.address for pod in pods}
@@ -57,8 +60,8 @@ def test_every_step_shows_what_the_page_says(run):
     cluster.apply()
     pods = [cluster.pods[ordinal] for ordinal in range(3)]
     assert addresses.isdisjoint(pod.address for pod in pods)
-    cluster.leader()
-    assert get(cluster, 2, "/hello") == b"world"
+    cluster.role(2)
+    assert hello(cluster, 2) == shown
 
     # Configuring logging
     assert pods[0].exec("cat", "/usr/etc/zookeeper/log4j.properties") == LOGGING

@@ -7,6 +7,7 @@ from manifests.manifests import manifest
 
 SECONDS = 0.1
 CLIENT_PORT = 2181
+NAMESPACE = "default.svc.cluster.local"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Wishes:
 
     name: str
     domain: str
+    # The service of clients.
+    service: str
     replicas: int
     command: tuple
     variables: tuple
@@ -72,9 +75,11 @@ class Wishes:
         """Those of a file."""
         read = manifest(name)
         spec, container = read.set["spec"], read.container
+        services = [each["metadata"]["name"] for each in read.of("Service")]
         return cls(
             name=read.set["metadata"]["name"],
-            domain=f"{spec['serviceName']}.default.svc.cluster.local",
+            domain=f"{spec['serviceName']}.{NAMESPACE}",
+            service=next(name for name in services if name != spec["serviceName"]),
             replicas=spec["replicas"],
             command=(*container["command"], *container.get("args", ())),
             variables=tuple((each["name"], each["value"]) for each in container.get("env", ())),
