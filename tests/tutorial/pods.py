@@ -58,6 +58,7 @@ class Image:
             shutil.copy(shutil.which(tool), root / "usr/bin" / name)
         shutil.copy(shutil.which("setpriv"), root / "runtime/setpriv")
         subprocess.run([places.ROOT / "docker/rootfs", places.ZABD, root], check=True)
+        shutil.copytree(places.ROOT / "docker/etc", root / "etc", dirs_exist_ok=True)
         # As the Dockerfile does, for the tutorial's step that removes a program.
         os.chown(root / "usr/bin", UID, GID)
 
