@@ -16,6 +16,8 @@ DEBIAN_SCRIPTS = Path("/usr/share/zookeeper/bin")
 # The Debian jar names its own dependencies; the logging backend is not among them.
 JAVA38_CLASSPATH = f"{DEBIAN_JARS}/zookeeper.jar:{DEBIAN_JARS}/slf4j-simple.jar"
 JAVA395_CLASSPATH = f"{DEPS}/zookeeper-3.9.5/*"
+# With Jetty and the Prometheus provider, without which there is nothing to ask over HTTP.
+JAVA395_HTTP_CLASSPATH = f"{DEPS}/zookeeper-3.9.5-http/*"
 # As it comes: the editor of its shell's line is not among what the server needs.
 JAVA395_SHELL_CLASSPATH = f"{JAVA395_CLASSPATH}:{DEPS}/jline/*"
 # Without its jline jar, which would take the script from a terminal.

@@ -168,6 +168,8 @@ pub struct Config {
     pub audit_enabled: bool,
     /// Where a container platform asks how it is.
     pub probes: ProbesConfig,
+    /// In which shape figures are shown, and where else than in `mntr`.
+    pub metrics: MetricsConfig,
     /// What zabd logs and how.
     pub log: LogConfig,
 
@@ -393,6 +395,41 @@ pub struct ProbesConfig {
     pub address: ListenHost,
 }
 
+/// What Java's metrics providers do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// The provider.
+    pub provider: MetricsProvider,
+    /// Where Prometheus asks.
+    pub http_host: ListenHost,
+    /// On which port; 0 is any free one.
+    pub http_port: u16,
+    /// Whether Prometheus is told about the process too.
+    pub export_process: bool,
+}
+
+/// Java's providers, by class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsProvider {
+    /// Figures in `mntr`, with averages, extremes and percentiles since the last reset.
+    Default,
+    /// The same figures in Prometheus' shape, there and over HTTP.
+    Prometheus,
+    /// No figures.
+    Null,
+}
+
+impl MetricsConfig {
+    fn defaults() -> Self {
+        MetricsConfig {
+            provider: MetricsProvider::Default,
+            http_host: ListenHost::Any,
+            http_port: 7000,
+            export_process: true,
+        }
+    }
+}
+
 /// What zabd says about itself on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -517,6 +554,7 @@ impl Config {
             reconfig_enabled: false,
             audit_enabled: false,
             probes: ProbesConfig { port: None, address: ListenHost::Any },
+            metrics: MetricsConfig::defaults(),
             log: LogConfig { level: LogLevel::Info, format: LogFormat::Java },
             myid: None,
             ensemble: None,

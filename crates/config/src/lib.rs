@@ -28,7 +28,8 @@ mod suggestion;
 
 pub use config::{
     AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig, FourLetterWords,
-    ListenHost, LogConfig, LogFormat, LogLevel, ProbesConfig, RequestThrottle, Secret, SnapshotCompression,
+    ListenHost, LogConfig, LogFormat, LogLevel, MetricsConfig, MetricsProvider, ProbesConfig,
+    RequestThrottle, Secret, SnapshotCompression,
 };
 pub use dynamic_file::{ConfigFiles, dynamic_file, without_members};
 pub use effective::Effective;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use zabd_config::{
     CommandLine, Config, ConfigErrors, DigestAlg, ExitCode, FourLetterWords, ListenHost, LogFormat, LogLevel,
-    SnapshotCompression, Sources, Start,
+    MetricsProvider, SnapshotCompression, Sources, Start,
 };
 
 /// Files that exist in a test's world.
@@ -172,7 +172,7 @@ fn what_has_no_effect_is_told_whatever_its_value() {
     for line in [
         "admin.serverPort=8080",
         "ssl.clientAuth=need",
-        "metricsProvider.httpPort=7000",
+        "metricsProvider.numWorkerThreads=1",
         "quorum.auth.kerberos.servicePrincipal=zkquorum/localhost",
     ] {
         let told = warnings(&with(line));
@@ -559,11 +559,26 @@ fn listeners_that_are_asked_for_and_not_opened_are_told_once() {
     assert_eq!(warnings(&with("admin.serverPort=9080")), [admin]);
     assert_eq!(warnings(&with("admin.enableServer=false")), Vec::<String>::new());
     assert_eq!(warnings(&with("admin.enableServer=true")).len(), 1);
+}
+
+#[test]
+fn metrics_providers_are_known_by_their_classes() {
     let prometheus = with(
         "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\n\
-         metricsProvider.httpPort=7000\nmetricsProvider.exportJvmInfo=true",
+         metricsProvider.httpHost=127.0.0.1\nmetricsProvider.httpPort=7001\nmetricsProvider.exportJvmInfo=false",
     );
-    assert_eq!(prometheus.warnings.len(), 1);
+    assert_eq!(warnings(&prometheus), Vec::<String>::new());
+    let metrics = prometheus.metrics;
+    assert_eq!(metrics.provider, MetricsProvider::Prometheus);
+    assert_eq!((metrics.http_port, metrics.export_process), (7001, false));
+    assert_eq!(metrics.http_host, ListenHost::Address([127, 0, 0, 1].into()));
+    let null =
+        with("metricsProvider.className=org.apache.zookeeper.metrics.impl.NullMetricsProvider").metrics;
+    assert_eq!((null.provider, null.http_port), (MetricsProvider::Null, 7000));
+    for line in ["metricsProvider.httpsPort=7443", "metricsProvider.ssl.keyStore.location=/k.pem"] {
+        let told = errors(line);
+        assert!(told.starts_with("zoo.cfg:1: metricsProvider.") && told.contains("asks for TLS"), "{told}");
+    }
 }
 
 #[test]

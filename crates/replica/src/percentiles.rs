@@ -45,13 +45,20 @@ impl Percentiles {
 
     /// The value that so many thousandths of the samples do not exceed; 0 while there is no sample.
     pub fn permille(&self, share: u64) -> u64 {
-        let rank = (self.summary.count * share).div_ceil(1000).max(1);
+        self.permille_since(&Percentiles::default(), share).unwrap_or(0)
+    }
+
+    /// The same of the samples that came after `earlier`, which is how this was before; `None` if there are none.
+    pub fn permille_since(&self, earlier: &Percentiles, share: u64) -> Option<u64> {
+        let count = self.summary.count.saturating_sub(earlier.summary.count);
+        let rank = (count * share).div_ceil(1000).max(1);
+        let before = earlier.buckets.iter().chain(std::iter::repeat(&0));
         let mut seen = 0;
-        let found = self.buckets.iter().position(|count| {
-            seen += count;
+        let found = self.buckets.iter().zip(before).position(|(now, before)| {
+            seen += now.saturating_sub(*before);
             seen >= rank
         });
-        found.map_or(0, lowest_of).clamp(self.summary.min, self.summary.max)
+        found.map(|bucket| lowest_of(bucket).clamp(self.summary.min, self.summary.max))
     }
 }
 
@@ -94,6 +101,19 @@ mod tests {
         spread.add_many(70_000, 2);
         assert_eq!([500, 950, 990].map(|share| spread.permille(share)), [0, 0, 0]);
         assert!((69_500..=70_000).contains(&spread.permille(999)), "{}", spread.permille(999));
+    }
+
+    #[test]
+    fn what_came_before_does_not_count() {
+        let mut spread = Percentiles::default();
+        spread.add_many(1000, 50);
+        let earlier = spread.clone();
+        assert_eq!(spread.permille_since(&earlier, 500), None);
+        spread.add(3);
+        spread.add(5000);
+        assert_eq!(spread.permille_since(&earlier, 500), Some(3));
+        assert!(spread.permille_since(&earlier, 990).is_some_and(|last| (4960..=5000).contains(&last)));
+        assert_eq!(Percentiles::default().permille_since(&earlier, 500), None, "nothing is left of it");
     }
 
     #[test]

@@ -216,6 +216,11 @@ impl Replica {
         self.reset_quorum_figures();
     }
 
+    /// The same of what a leader proposed only, which no metrics provider keeps.
+    pub fn reset_proposal_sizes(&mut self) {
+        self.forget_proposal_sizes();
+    }
+
     /// Whether writes are refused because the log has no room.
     pub fn is_suspended(&self) -> bool {
         self.suspended

@@ -21,7 +21,7 @@ use zabd_jute::{Acl, Id, SessionId, Zxid, perms};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Change, allows};
 
-use crate::traffic::Samples;
+use crate::percentiles::Percentiles;
 use crate::{ConnId, HashSeed};
 
 /// The identities of a connection, shared between its requests and its watches.
@@ -138,6 +138,8 @@ pub struct Watches {
     clients: HashMap<ConnId, Client, HashSeed>,
     /// Watchers with the recursive mode; while there are none, no ancestor is looked at.
     recursive_count: usize,
+    /// All watches of all kinds, as [`reported_times`] counts them.
+    total: usize,
     skip_acl: bool,
     fired: Fired,
     /// Scratch for one change: who has been told already.
@@ -146,16 +148,16 @@ pub struct Watches {
 
 /// How many watches a change fires, for changes that fire any: a sample for those of a node and one for
 /// those of its children, which Java keeps in two tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fired {
     /// When a znode came.
-    pub created: Samples,
+    pub created: Percentiles,
     /// When it went.
-    pub deleted: Samples,
+    pub deleted: Percentiles,
     /// When its data changed.
-    pub changed: Samples,
+    pub changed: Percentiles,
     /// When its children came or went.
-    pub children: Samples,
+    pub children: Percentiles,
 }
 
 impl Fired {
@@ -192,6 +194,7 @@ impl Watches {
             clients: HashMap::with_hasher(seed.clone()),
             seed,
             recursive_count: 0,
+            total: 0,
             skip_acl,
             fired: Fired::default(),
             told: Vec::new(),
@@ -219,7 +222,9 @@ impl Watches {
             let watcher = &mut self.paths.get_mut(path).expect("a placed watcher has a path")[place as usize];
             assert_eq!(watcher.conn, conn, "a watcher stands where its client says");
             self.recursive_count += usize::from(bit == RECURSIVE && watcher.modes & RECURSIVE == 0);
+            self.total -= reported_times(watcher.modes);
             watcher.modes |= bit;
+            self.total += reported_times(watcher.modes);
             return;
         }
         let known = self.paths.get_key_value(path).map(|(known, _)| known.clone());
@@ -228,6 +233,7 @@ impl Watches {
         client.places.insert(path, watchers.len() as u32);
         watchers.push(Watcher { conn, modes: bit });
         self.recursive_count += usize::from(bit == RECURSIVE);
+        self.total += reported_times(bit);
     }
 
     fn modes(&self, conn: ConnId, path: &str) -> u8 {
@@ -258,6 +264,7 @@ impl Watches {
         let before = watchers[place].modes;
         self.recursive_count -= usize::from(before & bits & RECURSIVE != 0);
         watchers[place].modes = before & !bits;
+        self.total -= reported_times(before) - reported_times(before & !bits);
         if watchers[place].modes == 0 {
             client.places.remove(path);
             self.unlist(path, place);
@@ -283,6 +290,7 @@ impl Watches {
             let watcher = self.paths[&path][place as usize];
             assert_eq!(watcher.conn, conn, "a watcher stands where its client says");
             self.recursive_count -= usize::from(watcher.modes & RECURSIVE != 0);
+            self.total -= reported_times(watcher.modes);
             self.unlist(&path, place as usize);
         }
     }
@@ -355,6 +363,7 @@ impl Watches {
                 of_children.all += usize::from(watcher.modes & (CHILD | PERSISTENT) != 0);
                 of_children.alone += usize::from(watcher.modes & (DATA | PERSISTENT | RECURSIVE) == 0);
             }
+            self.total -= reported_times(watcher.modes) - reported_times(watcher.modes & !once);
             watcher.modes &= !once;
             used_up |= watcher.modes == 0;
         }
@@ -410,7 +419,7 @@ impl Watches {
 
     /// How many watches changes fired.
     pub fn fired(&self) -> Fired {
-        self.fired
+        self.fired.clone()
     }
 
     /// Counts them from zero; for operators.
@@ -437,7 +446,7 @@ impl Watches {
 
     /// All watches of all kinds: Java's `watch_count`.
     pub fn total(&self) -> usize {
-        self.paths.values().map(|watchers| watchers.iter().map(reported_times).sum::<usize>()).sum()
+        self.total
     }
 
     /// Whose watches `wchp` and `wchc` report, in no order. Whoever sorts half a million of them and makes a text of it
@@ -462,9 +471,9 @@ struct OfChildren {
 
 /// Java keeps data and child watches in two tables; the persistent ones are in both, the recursive ones in
 /// the first (since 3.9).
-fn reported_times(watcher: &Watcher) -> usize {
-    let in_data = watcher.modes & (DATA | PERSISTENT | RECURSIVE) != 0;
-    let in_child = watcher.modes & (CHILD | PERSISTENT) != 0;
+fn reported_times(modes: u8) -> usize {
+    let in_data = modes & (DATA | PERSISTENT | RECURSIVE) != 0;
+    let in_child = modes & (CHILD | PERSISTENT) != 0;
     usize::from(in_data) + usize::from(in_child)
 }
 

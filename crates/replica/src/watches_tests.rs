@@ -193,7 +193,7 @@ fn fired_watches_are_counted_by_what_happened() {
     watches.set(ConnId(1), "/a", Data);
     offer(&mut watches, &deleted("/a"));
     let samples = |each: &[u64]| {
-        let mut samples = Samples::default();
+        let mut samples = Percentiles::default();
         for sample in each {
             samples.add(*sample);
         }
@@ -203,7 +203,7 @@ fn fired_watches_are_counted_by_what_happened() {
     assert_eq!(fired.changed, samples(&[2]));
     assert_eq!(fired.deleted, samples(&[1, 2]), "those of the node, and those of its children");
     assert_eq!(fired.children, samples(&[1]), "those of the root's children");
-    assert_eq!(fired.created, Samples::default());
+    assert_eq!(fired.created, Percentiles::default());
     watches.reset_fired();
     assert_eq!(watches.fired(), Fired::default());
 }
@@ -256,5 +256,11 @@ fn behaves_like_a_table() {
             }
         }
         assert_eq!(watches.recursive_count, table.iter().filter(|(.., kind)| *kind == 3).count());
+        // In one table of Java's two, or in both.
+        let in_tables = |kinds: &[usize]| {
+            let watched = table.iter().filter(|(.., kind)| kinds.contains(kind));
+            watched.map(|(conn, path, _)| (conn, path)).collect::<BTreeSet<_>>().len()
+        };
+        assert_eq!(watches.total(), in_tables(&[0, 2, 3]) + in_tables(&[1, 2]));
     }
 }

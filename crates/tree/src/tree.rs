@@ -152,6 +152,11 @@ impl Tree {
         self.sessions.iter().map(|(id, timeout_ms)| (*id, *timeout_ms))
     }
 
+    /// How many there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// A session's timeout, if there is such a session.
     pub fn session_timeout_ms(&self, session: SessionId) -> Option<i32> {
         self.sessions.get(&session).copied()

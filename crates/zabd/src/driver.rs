@@ -267,6 +267,12 @@ impl Driver {
         self.watches.lock().reset_fired();
     }
 
+    /// Counts from zero what no metrics provider keeps.
+    pub fn reset_proposal_sizes(&self) {
+        self.core.lock().replica.reset_proposal_sizes();
+        self.work_off(ROUNDS_MAX);
+    }
+
     /// Feeds a connection's wish for a session.
     pub fn connect(&self, conn: ConnId, request: SessionRequest) {
         self.feed([Input::Connect { conn, request }]);

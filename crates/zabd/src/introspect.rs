@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use zabd_config::Config;
+use zabd_config::{Config, MetricsProvider};
 use zabd_jute::client::FourLetterWord;
 use zabd_jute::quorum::PeerState;
 use zabd_replica::{Replica, Serving};
 use zabd_storage::recovery::Directories;
 
-use crate::admin;
+use crate::admin::{self, Windows};
 use crate::driver::Driver;
 use crate::log_writer::LogFigures;
 use crate::net::{
@@ -50,6 +50,8 @@ pub struct Introspection {
     pub address: Arc<Mutex<SocketAddr>>,
     /// What `stmk` sets and `gtmk` shows; what is logged is a matter of the log level.
     pub trace_mask: AtomicU64,
+    /// Of which time Prometheus' quantiles are.
+    pub windows: Windows,
     /// When the server began to serve.
     pub since: Instant,
 }
@@ -82,8 +84,12 @@ impl Introspection {
         }
     }
 
-    /// What `srst` resets: everything that is counted since a moment.
+    /// What `srst` resets: everything that is counted since a moment. What Prometheus reads only grows.
     pub fn reset_server(&self) {
+        if self.config.metrics.provider == MetricsProvider::Prometheus {
+            self.counters.reset_stats();
+            return self.driver.reset_proposal_sizes();
+        }
         self.counters.reset();
         if let Some(throttle) = &self.request_throttle {
             throttle.figures.reset();

@@ -7,6 +7,7 @@ mod alarm;
 mod audit;
 mod driver;
 mod free_space;
+mod http_port;
 mod introspect;
 mod launch;
 mod log_writer;

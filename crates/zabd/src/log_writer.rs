@@ -39,7 +39,6 @@ use crate::driver::Driver;
 use crate::free_space;
 use crate::launch::with_causes;
 use crate::member_files::MemberFiles;
-use crate::net::Summary;
 use crate::recover::{Reading, recover, replay_behind};
 use crate::server::forget_initialize;
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
@@ -269,17 +268,17 @@ pub struct LogFigures {
     /// Records taken.
     pub taken: u64,
     /// Records that still waited when a batch was taken.
-    pub left: Summary,
+    pub left: Percentiles,
     /// Records per sync.
-    pub batch: Summary,
+    pub batch: Percentiles,
     /// Per sync of the file.
-    pub sync_ms: Summary,
+    pub sync_ms: Percentiles,
     /// From a record's arrival until its batch was taken.
     pub queue_ms: Percentiles,
     /// Per batch, writing and syncing.
     pub flush_ms: Percentiles,
     /// Per batch, from when it was taken until it was durable.
-    pub process_ms: Summary,
+    pub process_ms: Percentiles,
     /// From a record's arrival until it was durable.
     pub durable_ms: Percentiles,
     /// From a record's arrival until it was applied and answered.

@@ -18,8 +18,8 @@ use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::history::History;
 
 use crate::admin::shown_node_count;
-use crate::net::Summary;
 use crate::probes::Progress;
+use zabd_replica::percentiles::Percentiles;
 
 /// What stood on the disk.
 #[derive(Debug)]
@@ -53,16 +53,16 @@ pub struct Reading<'p> {
 }
 
 /// What operators ask about the start, since the last `srst`. Times are in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StartFigures {
     /// Loading the snapshot.
-    pub snapshot_ms: Summary,
+    pub snapshot_ms: Percentiles,
     /// Transactions replayed.
-    pub txns: Summary,
+    pub txns: Percentiles,
     /// Replaying them.
-    pub txns_ms: Summary,
+    pub txns_ms: Percentiles,
     /// All of it.
-    pub init_ms: Summary,
+    pub init_ms: Percentiles,
     /// Transactions behind which the tree was not what the log says.
     pub digest_mismatches: u64,
 }

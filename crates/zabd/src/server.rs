@@ -28,6 +28,7 @@ use zabd_storage::retention;
 use zabd_storage::snapshot::{Compression, SnapshotError};
 use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
 
+use crate::admin::{PrometheusPort, Windows};
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::free_space;
 use crate::introspect::Introspection;
@@ -113,7 +114,7 @@ impl Server {
         let began = Instant::now();
         let vitals = answer_probes(&config)?;
         let counters = Arc::new(ServerCounters::default());
-        let (acceptor, member) = open_ports(&config, &counters)?;
+        let Ports { prometheus, acceptor, member } = open_ports(&config, &counters)?;
         let clock = Clock::new();
         let secret = random();
         let tree_options = tree_options(&config, secret);
@@ -191,13 +192,16 @@ impl Server {
             directories,
             address: acceptor.address(),
             trace_mask: crate::admin::TRACE_MASK.into(),
+            windows: Windows::default(),
             since: Instant::now(),
         };
+        let introspection = Arc::new(introspection);
+        prometheus.map_or(Ok(()), |port| port.run(introspection.clone()))?;
         let service = Arc::new(Service {
             driver: driver.clone(),
             options: connection_options(&config, limits, sharers),
             counters,
-            four_letter: Arc::new(introspection),
+            four_letter: introspection,
             throttle,
             large_requests,
             request_throttle,
@@ -274,14 +278,20 @@ fn answer_probes(config: &Config) -> Result<Arc<Vitals>, StartError> {
 }
 
 /// The ports first: whoever starts a second server by mistake must not touch its files.
-fn open_ports(
-    config: &Config,
-    counters: &Arc<ServerCounters>,
-) -> Result<(Acceptor, Option<Member>), StartError> {
+fn open_ports(config: &Config, counters: &Arc<ServerCounters>) -> Result<Ports, StartError> {
+    let prometheus =
+        PrometheusPort::open(&config.metrics).map_err(|error| StartError::metrics(config, &error))?;
     let acceptor = listen(config, counters)?;
-    let Some(ensemble) = &config.ensemble else { return Ok((acceptor, None)) };
+    let Some(ensemble) = &config.ensemble else { return Ok(Ports { prometheus, acceptor, member: None }) };
     let member = Member::prepare(config, ensemble)?;
-    Ok((acceptor.following(member.client_addresses()), Some(member)))
+    Ok(Ports { prometheus, acceptor: acceptor.following(member.client_addresses()), member: Some(member) })
+}
+
+/// Ports that nobody answers on yet.
+struct Ports {
+    prometheus: Option<PrometheusPort>,
+    acceptor: Acceptor,
+    member: Option<Member>,
 }
 
 fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, StartError> {

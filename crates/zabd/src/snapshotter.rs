@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use zabd_replica::percentiles::Percentiles;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::AppendedSinceRoll;
 use zabd_storage::snapshot::{Compression, SnapshotError, SnapshotFile, SnapshotTrailer, SnapshotWriter};
@@ -24,7 +25,6 @@ use zabd_zab::effect::LinkId;
 
 use crate::driver::{Begun, Driver};
 use crate::launch::with_causes;
-use crate::net::Summary;
 
 /// Znodes per hold of the tree: well under a tenth of a millisecond, unless they are large.
 const NODES_PER_HOLD: usize = 200;
@@ -76,7 +76,7 @@ impl SnapshotPolicy {
 #[derive(Debug, Default)]
 pub struct SnapshotFigures {
     /// Milliseconds per snapshot.
-    pub took_ms: Mutex<Summary>,
+    pub took_ms: Mutex<Percentiles>,
     /// How many could not be written.
     pub failed: AtomicU64,
 }
@@ -84,7 +84,7 @@ pub struct SnapshotFigures {
 impl SnapshotFigures {
     /// Counts from zero again.
     pub fn reset(&self) {
-        *self.took_ms.lock() = Summary::default();
+        *self.took_ms.lock() = Percentiles::default();
         self.failed.store(0, Relaxed);
     }
 }

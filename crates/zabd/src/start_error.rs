@@ -11,6 +11,7 @@ use zabd_config::{Config, ConfigError, ExitCode};
 use zabd_storage::recovery::RecoveryError;
 use zabd_storage::snapshot::SnapshotError;
 
+use crate::http_port::HttpListenError;
 use crate::launch::with_causes;
 use crate::member::MemberError;
 use crate::net::ListenError;
@@ -31,6 +32,9 @@ pub enum StartError {
     /// The port for probes cannot be opened.
     #[error("{0}")]
     Probes(ConfigError),
+    /// The port for Prometheus cannot be opened.
+    #[error("{0}")]
+    Metrics(ConfigError),
     /// A directory cannot be used.
     #[error("{0}")]
     Directory(ConfigError),
@@ -66,6 +70,7 @@ impl StartError {
             StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
             StartError::Listen(_)
             | StartError::Probes(_)
+            | StartError::Metrics(_)
             | StartError::Member(_)
             | StartError::Recovery(_)
             | StartError::Irreparable(_)
@@ -114,6 +119,19 @@ impl StartError {
         let problem = format!("cannot be opened on {}: {}", error.address, error.source);
         let hint = "set another port, or 0 for no probes, and an address of this machine, or none";
         StartError::Probes(config.blame(key, &problem, hint))
+    }
+
+    /// The port for Prometheus cannot be opened.
+    pub fn metrics(config: &Config, error: &HttpListenError) -> Self {
+        let key = match error.source.kind() {
+            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => {
+                "metricsProvider.httpPort"
+            }
+            _ => "metricsProvider.httpHost",
+        };
+        let problem = format!("cannot be opened on {}: {}", error.address, error.source);
+        let hint = "set another port, and an address of this machine, or none";
+        StartError::Metrics(config.blame(key, &problem, hint))
     }
 
     /// Recovery failed; what is wrong with a directory is blamed on the key that names it.

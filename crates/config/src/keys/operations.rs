@@ -1,14 +1,14 @@
 //! What operators and their tools look at.
 
 use super::Section;
-use crate::config::FourLetterWords;
+use crate::config::{FourLetterWords, MetricsProvider};
 use crate::draft::Draft;
 use crate::key::{Class, Key, Problem, Raw, Verdict};
 
 pub(super) const SECTION: Section = Section {
     title: "Operations",
-    intro: "Four-letter words, audit, the AdminServer and metrics. The HTTP listeners are not opened by this build; their \
-            keys are accepted, and the start log says so. Probes of a container platform have a listener of their own.",
+    intro: "Four-letter words, audit, the AdminServer and metrics. The AdminServer is not opened by this build; its keys \
+            are accepted, and the start log says so. Probes of a container platform have a listener of their own.",
     keys: &[
         Key::own("zabd.probes.port", "0", "8086")
             .class(Class::B)
@@ -83,45 +83,63 @@ pub(super) const SECTION: Section = Section {
             .doc("Whether the command `restore` is served.")
             .no_effect(NO_ADMIN),
         Key::file("metricsProvider.className", DEFAULT_METRICS, PROMETHEUS_METRICS)
-            .silent(&[DEFAULT_METRICS, NULL_METRICS])
             .class(Class::B)
-            .doc("Where metrics go: Java's default, Prometheus and null providers are known by name.")
-            .no_effect(NO_PROMETHEUS)
+            .doc("Java's default, Prometheus and null providers, by class. With Prometheus' the figures are at `/metrics` of a port of \
+                  their own, and `mntr` names them as there; with the null one there are none.")
             .custom(metrics_provider),
         Key::file("metricsProvider.httpHost", "0.0.0.0", "127.0.0.1")
             .doc("Address of the Prometheus listener.")
-            .no_effect(NO_PROMETHEUS),
+            .custom(|d, raw| {
+                let (host, warning) = super::basic::listen_host(raw)?;
+                d.config.metrics.http_host = host;
+                Ok(warning)
+            }),
         Key::file("metricsProvider.httpPort", "7000", "7001")
             .doc("Port of the Prometheus listener.")
-            .no_effect(NO_PROMETHEUS),
+            .custom(|d, raw| {
+                d.config.metrics.http_port = super::basic::port(raw)?;
+                Ok(None)
+            }),
         Key::file("metricsProvider.exportJvmInfo", "true", "false")
             .class(Class::B)
-            .doc("Export figures of the process.")
-            .no_effect(NO_PROMETHEUS),
+            .doc("Export figures of the process too.")
+            .differently("a process has memory, threads and descriptors, and none of a JVM's pools, classes and collectors; \
+                          docs/operating.md has the list")
+            .lenient_bool(|d, v| d.config.metrics.export_process = v),
         Key::file("metricsProvider.numWorkerThreads", "1", "0")
             .class(Class::C)
             .doc("Threads that sum up observations.")
-            .no_effect(NO_PROMETHEUS),
+            .no_effect(NO_WORKERS),
         Key::file("metricsProvider.maxQueueSize", "1000000", "1000")
             .class(Class::C)
             .doc("Observations that wait for them.")
-            .no_effect(NO_PROMETHEUS),
+            .no_effect(NO_WORKERS),
         Key::file("metricsProvider.workerShutdownTimeoutMs", "1000", "500")
             .unit("milliseconds")
             .class(Class::C)
             .doc("How long a stop waits for them.")
-            .no_effect(NO_PROMETHEUS),
+            .no_effect(NO_WORKERS),
+        Key::file("metricsProvider.httpsPort", "none", "7001")
+            .class(Class::B)
+            .doc("Port of a Prometheus listener with TLS, of release 3.10.")
+            .refused("the Prometheus listener has no TLS in this build")
+            .custom(no_metrics_tls),
+        Key::file("metricsProvider.ssl.X", "none", "1")
+            .family("metricsProvider.ssl.")
+            .class(Class::B)
+            .doc("Keys and certificates of that port.")
+            .refused("the Prometheus listener has no TLS in this build")
+            .custom(no_metrics_tls),
         Key::file("metricsProvider.X", "none", "1")
             .family("metricsProvider.")
             .class(Class::C)
             .doc("Anything else is the provider's own.")
-            .no_effect(NO_PROMETHEUS),
+            .no_effect("no provider knows the key"),
     ],
 };
 
 const NO_ADMIN: &str = "the AdminServer is not opened by this build";
-const NO_PROMETHEUS: &str =
-    "the Prometheus listener is not opened by this build, the word `mntr` has the figures";
+const NO_WORKERS: &str = "figures are summed up where they come up, and wait nowhere";
 const SLF4J_AUDIT: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
 const DEFAULT_METRICS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
 const NULL_METRICS: &str = "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
@@ -137,12 +155,21 @@ fn four_letter_words(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     Ok(None)
 }
 
-fn metrics_provider(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
-    let shipped = [DEFAULT_METRICS, PROMETHEUS_METRICS, NULL_METRICS];
-    if shipped.contains(&raw.value) {
-        return Ok(None);
-    }
-    let problem =
-        Problem::whole(format!("metrics provider class was not found: {}={}", raw.key.name, raw.value));
-    Err(problem.hint(format!("remove the line, or use `{DEFAULT_METRICS}`")))
+fn metrics_provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    draft.config.metrics.provider = match raw.value {
+        DEFAULT_METRICS => MetricsProvider::Default,
+        PROMETHEUS_METRICS => MetricsProvider::Prometheus,
+        NULL_METRICS => MetricsProvider::Null,
+        other => {
+            let text = format!("metrics provider class was not found: {}={other}", raw.key.name);
+            return Err(Problem::whole(text).hint(format!("remove the line, or use `{DEFAULT_METRICS}`")));
+        }
+    };
+    Ok(None)
+}
+
+/// Whoever wants figures encrypted must not find them in the clear.
+fn no_metrics_tls(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    Err(Problem::whole(format!("{} asks for TLS, which the Prometheus listener does not have", raw.name))
+        .hint("remove the key, and let Prometheus ask for `metricsProvider.httpPort` on a network that is trusted"))
 }

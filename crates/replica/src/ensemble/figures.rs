@@ -30,23 +30,23 @@ pub struct QuorumFigures {
     /// How often this server began to look for a leader.
     pub searches: u64,
     /// How long elections took in which it came to lead or to follow.
-    pub election_ms: Samples,
+    pub election_ms: Percentiles,
     /// How long a leader took to bring it into step as a follower.
-    pub follower_sync_ms: Samples,
+    pub follower_sync_ms: Percentiles,
     /// The same as an observer.
-    pub observer_sync_ms: Samples,
+    pub observer_sync_ms: Percentiles,
     /// How long it served nobody, whenever that was over.
-    pub unavailable_ms: Samples,
+    pub unavailable_ms: Percentiles,
     /// The same when it then led.
-    pub leader_unavailable_ms: Samples,
+    pub leader_unavailable_ms: Percentiles,
     /// Learners that were brought into step with what they lacked.
     pub differences: u64,
     /// Learners that were sent a snapshot.
     pub snapshots: u64,
     /// How many were under way when one began or ended.
-    pub differences_underway: Samples,
+    pub differences_underway: Percentiles,
     /// The same of snapshots.
-    pub snapshots_underway: Samples,
+    pub snapshots_underway: Percentiles,
     /// Sessions that learners asked about.
     pub revalidations: u64,
     /// Until a proposal came here.
@@ -242,6 +242,12 @@ impl Replica {
     pub(crate) fn reset_quorum_figures(&mut self) {
         if let Some(ensemble) = &mut self.ensemble {
             ensemble.course.reset();
+        }
+    }
+
+    pub(crate) fn forget_proposal_sizes(&mut self) {
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.course.forget_sizes();
         }
     }
 

@@ -7,6 +7,7 @@ use zabd_jute::OpCode;
 use zabd_replica::{LeaderGauges, Replica};
 
 use super::VERSION;
+use super::java_number::double;
 use crate::introspect::{Introspection, READ_ONLY};
 use crate::net::java_address::shown;
 use crate::net::{Client, Summary};
@@ -45,10 +46,13 @@ pub(super) fn cons(server: &Introspection) -> String {
     text
 }
 
-/// As Java prints an average: rounded to four places, at least one.
-pub(super) fn average(summary: &Summary) -> String {
-    let rounded = (summary.average() * 10_000.0).round() / 10_000.0;
-    format!("{rounded:?}")
+/// Java rounds an average to four places.
+pub(super) fn shown_average(summary: &Summary) -> f64 {
+    (summary.average() * 10_000.0).round() / 10_000.0
+}
+
+fn average(summary: &Summary) -> String {
+    double(shown_average(summary))
 }
 
 fn figures(server: &Introspection) -> String {

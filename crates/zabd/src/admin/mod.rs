@@ -1,15 +1,26 @@
-//! Four-letter words: what operators and tools ask on the client port, in Java's exact formats.
+//! What operators and their tools ask a running server, in Java's exact formats: four-letter words on the client port, and
+//! Prometheus' text on a port of its own.
 //!
-//! One function per word writes its text from an [`Introspection`]; `whitelist` decides first. Follows
-//! Java's `org.apache.zookeeper.server.command`.
+//! One function per word writes its text from an [`Introspection`]; the whitelist decides first. Follows
+//! Java's `org.apache.zookeeper.server.command`. All figures come from one place, whoever asks:
+//!
+//! - `metrics`: the names and kinds of Java's counters and summaries; `families`: they and all else, at one moment;
+//! - `monitor`: the word `mntr`; `exposition`: the text for Prometheus, with `windows` for its quantiles and `process` for what a
+//!   Java machine would tell of itself; `prometheus`: the port.
 
 mod clients;
 mod date;
 mod environment;
+mod exposition;
+mod families;
+mod java_number;
 mod metrics;
 mod monitor;
+mod process;
+mod prometheus;
 mod sessions;
 mod watches;
+mod windows;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,6 +30,8 @@ use crate::introspect::Introspection;
 
 pub use clients::shown_node_count;
 pub use date::{log_date, tool_date};
+pub use prometheus::PrometheusPort;
+pub use windows::Windows;
 
 /// What a server of this version says that it is: the protocol's version, then our own.
 pub const VERSION: &str = concat!("3.9.5-zabd-", env!("CARGO_PKG_VERSION"), ", built on ", env!("ZABD_MADE"));

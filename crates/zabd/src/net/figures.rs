@@ -84,7 +84,7 @@ pub struct ServerCounters {
     /// Those that came back for a session.
     pub resumptions: AtomicU64,
     /// How many tokens the throttle lacked when it let one in.
-    pub token_deficit: Mutex<Summary>,
+    pub token_deficit: Mutex<Percentiles>,
     /// Connections that their clients ended without closing the session first.
     pub clients_gone: AtomicU64,
     /// Connections closed because they never asked for a session.
@@ -189,6 +189,15 @@ impl Responses {
 }
 
 impl ServerCounters {
+    /// What Java's server counts by itself, and no metrics provider.
+    pub fn reset_stats(&self) {
+        self.received.store(0, Relaxed);
+        self.sent.store(0, Relaxed);
+        self.latency.lock().all = Summary::default();
+        let mut responses = self.responses.lock();
+        (responses.sizes, responses.last) = (Summary::default(), 0);
+    }
+
     /// What `srst` resets: all but what is going on at the moment.
     pub fn reset(&self) {
         for counter in [
@@ -209,7 +218,7 @@ impl ServerCounters {
         ] {
             counter.store(0, Relaxed);
         }
-        *self.token_deficit.lock() = Summary::default();
+        *self.token_deficit.lock() = Percentiles::default();
         *self.latency.lock() = Latencies::default();
         self.reads_by_namespace.lock().reset();
         *self.responses.lock() = Responses::default();

@@ -20,7 +20,7 @@ mod throttle;
 pub use acceptor::{Acceptor, ListenError, ListenOptions};
 pub use client::{Client, Clients, Registry};
 pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
-pub use figures::{ConnectionFigures, Responses, Sent, ServerCounters, Summary};
+pub use figures::{ConnectionFigures, Latencies, Responses, Sent, ServerCounters, Summary};
 pub use io_thread::IoThread;
 pub use large_requests::LargeRequests;
 pub use request_throttle::{RequestThrottle, RequestThrottleOptions, ThrottleFigures};

@@ -4,7 +4,7 @@
 //! oldest makes room for it. A probe is a connection of its own that lasts milliseconds, so none is ever the oldest of so many.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use zabd_config::{ListenHost, ProbesConfig};
+use zabd_config::ProbesConfig;
 
 use super::http::Answers;
 use super::vitals::Vitals;
+use crate::http_port::bind;
 
 /// How many connections there are at most.
 const CONNECTIONS_MAX: usize = 64;
@@ -82,23 +83,6 @@ impl Listener {
     }
 }
 
-fn bind(host: &ListenHost, port: u16) -> std::io::Result<TcpListener> {
-    match host {
-        // All of IPv6 includes all of IPv4, where there is IPv6.
-        ListenHost::Any => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) {
-            Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
-                TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-            }
-            bound => bound,
-        },
-        ListenHost::Address(ip) => TcpListener::bind((*ip, port)),
-        ListenHost::Name(name) => {
-            let found: Vec<SocketAddr> = (name.as_str(), port).to_socket_addrs()?.collect();
-            TcpListener::bind(&found[..])
-        }
-    }
-}
-
 /// The clock stands still while this thread does.
 async fn keep_time(vitals: Arc<Vitals>) {
     let mut before = Instant::now();
@@ -152,6 +136,8 @@ async fn serve(socket: TcpStream, answers: Answers) {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+
+    use zabd_config::ListenHost;
 
     use super::*;
 

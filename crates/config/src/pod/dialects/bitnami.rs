@@ -53,11 +53,7 @@ const VARIABLES: &[Variable] = &[
     row("ZOO_ENABLE_ADMIN_SERVER", "no", Switch("admin.enableServer")),
     row("ZOO_SERVERS", "", Own("`server.N` lines, if there are two servers at least")),
     row("ZOO_PEER_TYPE", "", Line("peerType")),
-    row(
-        "ZOO_ENABLE_PROMETHEUS_METRICS",
-        "no",
-        Own("`metricsProvider.className`, of which zabd has none yet"),
-    ),
+    row("ZOO_ENABLE_PROMETHEUS_METRICS", "no", Own("`metricsProvider.className`, for yes or no")),
     row(
         "ZOO_PROMETHEUS_METRICS_PORT_NUMBER",
         "7000",

@@ -1,0 +1,305 @@
+//! All figures of the server at one moment, each with its name and kind: the one source of `mntr`, of the AdminServer's
+//! `monitor` and of what Prometheus reads.
+//!
+//! ```text
+//! I/O threads, driver, log ── counters ──► Seen ──► Vec<Family> ──► mntr        name, avg_name, p99_name
+//!                                  (a lock each, once)        └──► exposition  name{quantile="0.5"}, name_sum
+//! ```
+//!
+//! Whoever does the work counts where it is done, and nobody knows of it before somebody asks: then each lock is taken once,
+//! for as long as a copy of some kilobytes takes, and everything else is done without one. Nothing here grows with the number of
+//! znodes or watches.
+//!
+//! A *family* is what Java registers under one name; a *set* has a value for each key, such as the namespaces.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use zabd_jute::quorum::PeerState;
+use zabd_replica::percentiles::Percentiles;
+use zabd_replica::traffic::{Samples, Traffic};
+use zabd_replica::watches::Fired;
+use zabd_replica::{EnsembleStatus, LeaderGauges, QuorumFigures, Replica, Serving};
+use zabd_tree::Changes;
+
+use super::VERSION;
+use super::clients::{shown_average, shown_node_count, shown_proposal_bytes};
+use super::metrics::{Figure, METRICS};
+use super::process;
+use crate::free_space;
+use crate::introspect::Introspection;
+use crate::log_writer::LogFigures;
+use crate::net::{Latencies, Responses};
+use crate::recover::StartFigures;
+
+/// A value as Java has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Of Java's types `int` and `long`.
+    Whole(i64),
+    /// Of Java's type `double`.
+    Real(f64),
+}
+
+/// What a family shows.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A state that goes up and down.
+    Gauge(Number),
+    /// What only grows.
+    Counter(u64),
+    /// How samples spread, of which Java shows little.
+    Basic(Percentiles),
+    /// The same, with the upper percentiles.
+    Advanced(Percentiles),
+    /// Gauges by key.
+    Gauges(Vec<(String, Number)>),
+    /// Counters by key.
+    Counters(Vec<(String, u64)>),
+    /// Samples by key, of which nobody keeps how they spread.
+    Sums(Vec<(String, Samples)>),
+    /// Count and sum by the value of a label that is not `key`, of which there are no percentiles at all.
+    Plain(&'static str, Vec<(String, f64, f64)>),
+    /// Gauges by the value of a label that is not `key`.
+    Labelled(&'static str, Vec<(String, f64)>),
+    /// What only grows, with a fraction.
+    Amount(f64),
+}
+
+/// What Java registers under one name.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// Java's name.
+    pub name: &'static str,
+    /// What it is about, where that is not only its name.
+    pub help: Option<&'static str>,
+    /// What it shows.
+    pub value: Value,
+}
+
+impl Family {
+    /// A family that Java's server registers.
+    pub fn new(name: &'static str, value: Value) -> Self {
+        Self { name, help: None, value }
+    }
+}
+
+/// What is looked at, each of it once.
+pub struct Seen<'s> {
+    /// Where the rest is read, which takes no lock or one of its own.
+    pub server: &'s Introspection,
+    /// Of agreement.
+    pub quorum: QuorumFigures,
+    /// Of planned changes.
+    pub changes: Changes,
+    /// Of watches.
+    pub fired: Fired,
+    /// Of the log.
+    pub log: LogFigures,
+    /// Of the start.
+    pub start: StartFigures,
+    /// Of requests.
+    pub latency: Latencies,
+    /// Of answers.
+    pub responses: Responses,
+    status: Option<EnsembleStatus>,
+    leader: Option<LeaderGauges>,
+    voters: usize,
+    local_sessions: usize,
+    is_suspended: bool,
+    reads: Traffic,
+    writes: Traffic,
+    refusals: Vec<(String, u64)>,
+}
+
+impl<'s> Seen<'s> {
+    /// Takes each lock once.
+    pub fn now(server: &'s Introspection) -> Self {
+        let look = |replica: &Replica| Seen {
+            server,
+            quorum: replica.quorum_figures(),
+            changes: replica.changes(),
+            fired: Fired::default(),
+            log: LogFigures::default(),
+            start: StartFigures::default(),
+            latency: Latencies::default(),
+            responses: Responses::default(),
+            status: replica.ensemble_status(),
+            leader: replica.leader_gauges(),
+            voters: replica.configuration().map_or(0, |configuration| configuration.voters().count()),
+            local_sessions: replica.local_session_count(),
+            is_suspended: replica.is_suspended(),
+            reads: replica.reads().clone(),
+            writes: replica.writes().clone(),
+            refusals: replica.quota_refusals().map(|(name, count)| (name.to_owned(), count)).collect(),
+        };
+        let mut seen = server.driver.inspect(look);
+        seen.fired = server.driver.watches().fired();
+        seen.log = server.log.lock().clone();
+        seen.start = server.start.lock().clone();
+        seen.latency = server.counters.latency.lock().clone();
+        seen.responses = *server.counters.responses.lock();
+        let mut reads = server.counters.reads_by_namespace.lock().clone();
+        reads.absorb(&mut seen.reads);
+        seen.reads = reads;
+        seen
+    }
+
+    /// What is told beside the figures, and is none itself.
+    pub fn facts(&self) -> Vec<(&'static str, Fact)> {
+        let mut facts =
+            vec![("version", Fact::Text(VERSION)), ("server_state", Fact::Text(self.server.mode()))];
+        if let Some(status) = self.membership() {
+            let state = match status.state {
+                PeerState::Leading => Some("leading - broadcast"),
+                PeerState::Following => Some("following - broadcast"),
+                PeerState::Observing => Some("observing - broadcast"),
+                PeerState::Looking => None,
+            };
+            facts.extend(state.map(|state| ("peer_state", Fact::Text(state))));
+            if status.state == PeerState::Observing {
+                let master = status.master.map_or(-1, |server| server.0);
+                facts.push(("observer_master_id", Fact::Number(master)));
+            }
+        }
+        facts
+    }
+
+    /// Without a leader Java's is another server, which knows nothing of an ensemble.
+    fn membership(&self) -> Option<&EnsembleStatus> {
+        self.status.as_ref().filter(|status| status.serving != Serving::ReadOnly)
+    }
+
+    /// Every figure of the server, in no order that means anything.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = Vec::with_capacity(METRICS.len() + 64);
+        self.of_member(&mut families);
+        self.gauges(&mut families);
+        for (name, figure) in METRICS {
+            let value = match figure {
+                Figure::Counter(count) => Value::Counter(count(self)),
+                Figure::Basic(spread) => Value::Basic(spread(self)),
+                Figure::Advanced(spread) => Value::Advanced(spread(self)),
+            };
+            families.push(Family::new(name, value));
+        }
+        self.by_namespace(&mut families);
+        // Of queues that zabd does not have, so that no learner is listed.
+        for name in ["learner_handler_qp_size", "learner_handler_qp_time_ms", "ack_latency"] {
+            families.push(Family::new(name, Value::Sums(Vec::new())));
+        }
+        self.of_zabd(&mut families);
+        families
+    }
+
+    /// What only a member of an ensemble has, by its role.
+    fn of_member(&self, families: &mut Vec<Family>) {
+        let Some(status) = self.membership() else { return };
+        let mut add = |name, value: usize| families.push(gauge(name, value as i64));
+        add("quorum_size", self.voters);
+        match (status.state, &self.leader, status.observers_in_step) {
+            (PeerState::Leading, Some(gauges), _) => {
+                let census = gauges.census;
+                add("learners", census.learners);
+                add("synced_followers", census.followers);
+                add("synced_non_voting_followers", census.strangers);
+                add("synced_observers", census.observers);
+                add("pending_syncs", gauges.syncs);
+                add("leader_uptime", self.server.uptime_ms() as usize);
+                let [last, min, max] = shown_proposal_bytes(gauges);
+                families.push(gauge("last_proposal_size", last));
+                families.push(gauge("min_proposal_size", min));
+                families.push(gauge("max_proposal_size", max));
+            }
+            (PeerState::Following, _, Some(observers)) => add("synced_observers", observers),
+            _ => (),
+        }
+    }
+
+    fn gauges(&self, families: &mut Vec<Family>) {
+        let (server, all) = (self.server, &self.latency.all);
+        let (znodes, watches, ephemerals, bytes, sessions) = {
+            let tree = server.driver.tree();
+            let watches = server.driver.watches().total();
+            (tree.node_count(), watches, tree.ephemerals_count(), tree.data_size(), tree.session_count())
+        };
+        let size = |bytes: u64| if self.responses.sizes.count == 0 { -1 } else { bytes as i64 };
+        let real = |name, value| Family::new(name, Value::Gauge(Number::Real(value)));
+        families.extend([
+            real("avg_latency", shown_average(all)),
+            gauge("max_latency", all.max as i64),
+            gauge("min_latency", all.min as i64),
+            gauge("packets_received", server.counters.received.load(Relaxed) as i64),
+            gauge("packets_sent", server.counters.sent.load(Relaxed) as i64),
+            gauge("num_alive_connections", server.driver.registry.len() as i64),
+            gauge("outstanding_requests", server.driver.in_flight()),
+            gauge("uptime", server.uptime_ms() as i64),
+            gauge("znode_count", shown_node_count(znodes) as i64),
+            gauge("watch_count", watches as i64),
+            gauge("ephemerals_count", ephemerals as i64),
+            gauge("approximate_data_size", shown_data_size(bytes) as i64),
+            gauge("global_sessions", sessions as i64),
+            gauge("local_sessions", self.local_sessions as i64),
+            gauge("open_file_descriptor_count", process::open_files() as i64),
+            gauge("max_file_descriptor_count", process::open_files_max() as i64),
+            real("connection_drop_probability", server.throttle.drop_probability()),
+            gauge("last_client_response_size", size(self.responses.last)),
+            gauge("max_client_response_size", size(self.responses.sizes.max)),
+            gauge("min_client_response_size", size(self.responses.sizes.min)),
+            gauge("outstanding_tls_handshake", 0),
+            gauge("auth_failed_count", 0),
+            gauge("non_mtls_remote_conn_count", 0),
+            gauge("non_mtls_local_conn_count", 0),
+        ]);
+    }
+
+    fn by_namespace(&self, families: &mut Vec<Family>) {
+        let sums = |traffic: &Traffic| {
+            Value::Sums(traffic.iter().map(|(namespace, bytes)| (namespace.to_owned(), bytes)).collect())
+        };
+        families.push(Family::new("read_per_namespace", sums(&self.reads)));
+        families.push(Family::new("write_per_namespace", sums(&self.writes)));
+        families
+            .push(Family::new("quota_exceeded_error_per_namespace", Value::Counters(self.refusals.clone())));
+        let mut quotas = [const { Vec::new() }; 4];
+        for (namespace, quota) in self.server.driver.tree().quota_figures() {
+            let values = [quota.count_limit, quota.bytes_limit, quota.count_used, quota.bytes_used];
+            for (list, value) in quotas.iter_mut().zip(values) {
+                list.push((namespace.clone(), Number::Whole(value)));
+            }
+        }
+        let names = [
+            "quota_count_limit_per_namespace",
+            "quota_bytes_limit_per_namespace",
+            "quota_count_usage_per_namespace",
+            "quota_bytes_usage_per_namespace",
+        ];
+        families
+            .extend(names.into_iter().zip(quotas).map(|(name, list)| Family::new(name, Value::Gauges(list))));
+    }
+
+    /// What Java does not have: its server ends when the disk is full.
+    fn of_zabd(&self, families: &mut Vec<Family>) {
+        families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
+        if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
+            families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));
+        }
+    }
+}
+
+/// What is no figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A word or more.
+    Text(&'static str),
+    /// A number that names something.
+    Number(i64),
+}
+
+fn gauge(name: &'static str, value: i64) -> Family {
+    Family::new(name, Value::Gauge(Number::Whole(value)))
+}
+
+/// Java keys the root twice, once as `/`, and counts the length of that, too.
+fn shown_data_size(bytes: u64) -> u64 {
+    bytes + 1
+}

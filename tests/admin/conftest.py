@@ -1,0 +1,57 @@
+"""Servers that are asked over HTTP: Java 3.9.5 with Jetty and its Prometheus provider, and the server under test, side by side."""
+
+import http.client
+
+import pytest
+
+from harness import places
+from harness.servers import Server, free_port
+
+PROMETHEUS = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+
+
+class HttpServer(Server):
+    """A server with a port for Prometheus."""
+
+    def __init__(self, kind, directory, provider=PROMETHEUS, config=None, **arguments):
+        self.metrics_port = free_port()
+        ports = {
+            "metricsProvider.className": provider,
+            "metricsProvider.httpHost": "127.0.0.1",
+            "metricsProvider.httpPort": self.metrics_port,
+        }
+        super().__init__(kind, directory, config={**ports, **(config or {})}, **arguments)
+
+    def command(self):
+        """Java needs more jars than usual."""
+        return [places.JAVA395_HTTP_CLASSPATH if word == places.JAVA395_CLASSPATH else word for word in super().command()]
+
+
+def ask(port, path, method="GET", body=None, headers=None):
+    """Status, headers and text of one answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def start_both(kind, tmp_path_factory):
+    """`start_both(...)`: Java and the server under test, by kind, started alike; they end with the module."""
+    servers = []
+
+    def start(**arguments):
+        started = {}
+        for each in dict.fromkeys(("java395", kind)):
+            servers.append(HttpServer(each, tmp_path_factory.mktemp(each), **arguments).start(wait=False))
+            started[each] = servers[-1]
+        for server in started.values():
+            server.await_serving()
+        return started
+
+    yield start
+    for server in servers:
+        server.kill()
