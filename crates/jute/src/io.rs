@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
 
 /// Text as Java reads it: an encoded surrogate, or its beginning, is one malformed sequence, where the
 /// standard library sees one for each byte.
-fn lenient(bytes: &[u8]) -> Cow<'_, str> {
+pub fn lenient(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

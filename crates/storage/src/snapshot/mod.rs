@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use zabd_jute::Zxid;
 
 pub use file::SnapshotFile;
-pub use reader::{LoadedSnapshot, load, looks_whole};
+pub use reader::{Content, LoadedSnapshot, content, load, looks_whole};
 pub use writer::{SealedSnapshot, SnapshotWriter};
 
 /// "ZKSN", version 2, database −1.

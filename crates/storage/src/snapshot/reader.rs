@@ -35,21 +35,36 @@ impl LoadedSnapshot {
     }
 }
 
+/// A file's content, whatever it is.
+#[derive(Debug)]
+pub struct Content {
+    /// Decompressed, as far as that goes.
+    pub bytes: Contents,
+    /// Why it goes no further.
+    pub broken: Option<SnapshotError>,
+}
+
+/// Reads a file and decompresses it; what it holds is not looked at.
+pub fn content<D: Disk>(disk: &D, path: &Path) -> Result<Content, SnapshotError> {
+    let contents = disk.read(path).map_err(|source| io_error(path, source))?;
+    let mut plain = Vec::new();
+    let broken = match compression_of(path) {
+        Compression::None => return Ok(Content { bytes: contents, broken: None }),
+        Compression::Gzip => {
+            let read = flate2::read::MultiGzDecoder::new(&contents[..]).read_to_end(&mut plain);
+            read.err().map(|_| (plain.len(), "the gzip stream breaks"))
+        }
+        Compression::Snappy => snappy::decompress(&contents, &mut plain).err(),
+    };
+    Ok(Content { bytes: Contents::Owned(plain), broken: broken.map(|broken| damaged(path, broken)) })
+}
+
 /// Reads a snapshot and checks its seals.
 pub fn load<D: Disk>(disk: &D, path: &Path) -> Result<LoadedSnapshot, SnapshotError> {
-    let contents = disk.read(path).map_err(|source| io_error(path, source))?;
-    let contents = match compression_of(path) {
-        Compression::None => contents,
-        Compression::Gzip => {
-            let mut plain = Vec::new();
-            let read = flate2::read::MultiGzDecoder::new(&contents[..]).read_to_end(&mut plain);
-            read.map_err(|_| damaged(path, (plain.len(), "the gzip stream breaks")))?;
-            Contents::Owned(plain)
-        }
-        Compression::Snappy => {
-            Contents::Owned(snappy::decompress(&contents).map_err(|broken| damaged(path, broken))?)
-        }
-    };
+    let Content { bytes: contents, broken } = content(disk, path)?;
+    if let Some(broken) = broken {
+        return Err(broken);
+    }
     let (body, trailer) = split(&contents).map_err(|broken| damaged(path, broken))?;
     Ok(LoadedSnapshot { contents, body, trailer })
 }

@@ -14,6 +14,7 @@ mod shell;
 mod signals;
 mod start_script;
 mod start_zookeeper;
+mod toolkit;
 mod trace;
 mod zk_cleanup;
 mod zk_env;

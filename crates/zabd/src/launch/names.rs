@@ -12,7 +12,8 @@
 use std::process::ExitCode;
 
 use super::{
-    check, entrypoint, four_letter, links, shell, start_zookeeper, zk_cleanup, zk_initialize, zk_server,
+    check, entrypoint, four_letter, links, shell, start_zookeeper, toolkit, zk_cleanup, zk_initialize,
+    zk_server,
 };
 
 /// A program that this one can be.
@@ -84,10 +85,15 @@ pub const PROGRAMS: &[Program] = &[
         places: &["/opt/bitnami/zookeeper/bin/zkCli.sh"],
         run: shell::run,
     },
-    Program { names: &["zkTxnLogToolkit.sh"], words: &[], places: &[], run: not_here },
-    Program { names: &["zkSnapShotToolkit.sh"], words: &[], places: &[], run: not_here },
-    Program { names: &["zkSnapshotComparer.sh"], words: &[], places: &[], run: not_here },
-    Program { names: &["zkSnapshotRecursiveSummaryToolkit.sh"], words: &[], places: &[], run: not_here },
+    Program { names: &["zkTxnLogToolkit.sh"], words: &[], places: &[], run: toolkit::txn_log },
+    Program { names: &["zkSnapShotToolkit.sh"], words: &[], places: &[], run: toolkit::snapshot_formatter },
+    Program { names: &["zkSnapshotComparer.sh"], words: &[], places: &[], run: toolkit::snapshot_comparer },
+    Program {
+        names: &["zkSnapshotRecursiveSummaryToolkit.sh"],
+        words: &[],
+        places: &[],
+        run: toolkit::snapshot_recursive_summary,
+    },
     Program { names: &[], words: &["check"], places: &[], run: check::run },
     Program { names: &[], words: &["links"], places: &[], run: links::run },
 ];
@@ -129,15 +135,6 @@ fn is_at_place(program: &Program, path: &str) -> bool {
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-/// A name that images have and that does nothing yet.
-fn not_here(call: &Call) -> ExitCode {
-    eprintln!(
-        "{}: zabd does not have this tool yet; ZooKeeper's own reads what zabd writes",
-        file_name(&call.program)
-    );
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]
