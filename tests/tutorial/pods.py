@@ -6,6 +6,7 @@ Debian's; libraries are the machine's.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -46,10 +47,13 @@ exec chroot . /runtime/setpriv --reuid 1000 --regid 1000 --groups 1000 --inh-cap
 
 
 class Image:
-    """The root of every container, as long as a test run is there."""
+    """The root of every container, as long as a test run is there, and the variables that the compat image has for the tutorial."""
 
     def __init__(self, root):
         self.root = root
+        dockerfile = (places.ROOT / "docker/Dockerfile").read_text()
+        stage = dockerfile.split(" AS compat\n", 1)[1].split("\nFROM ", 1)[0]
+        self.variables = dict(re.findall(r"^ENV (\w+)=(\S+)$", stage, re.M))
         for directory in ("usr/bin", "usr/lib", "usr/lib64", "dev", "proc", "runtime"):
             (root / directory).mkdir(parents=True)
         for name in ("bin", "lib", "lib64"):
@@ -92,7 +96,7 @@ class Container:
         words = ["unshare", "--mount", "--uts", "--pid", "--fork", "sh", "-c", RUNTIME, "runtime", str(root), str(pod.volume),
                  wishes.volume_at, "ro" if wishes.has_read_only_root else "rw", pod.name, *wishes.command]
         with pod.plug.namespace.entered():
-            self.run(words, log, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(wishes.variables)})
+            self.run(words, log, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **image.variables, **dict(wishes.variables)})
 
     def run(self, words, log, variables=None):
         """Starts the runtime, which lasts as long as the container."""

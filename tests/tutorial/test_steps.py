@@ -75,6 +75,11 @@ def test_every_step_shows_what_the_page_says(run):
         assert server[:5] == ["zookeeper", "1000", "1000", "1", "0"]
         assert server[5].startswith("start-zookeeper --servers=3 "), "process 1 is the server, without a shell around it"
         assert [line[5].split()[0] for line in others] == ["ps"], "and there is no other beside it"
+        # The page's own two words for it, of which the second is for the step that ends the server.
+        long, full = (pod.exec("ps", flags).splitlines()[1] for flags in ("-elf", "-ef"))
+        assert re.match(r"4 S zookeep\+ +1 +0 .* start-zookeeper --servers=3 ", long), long
+        assert re.match(r"zookeep\+ +1 +0 .* start-zookeeper --servers=3 ", full), full
+        assert pod.exec("ps", "-e", "-o", "comm").splitlines()[1] == "java", "which is what `pkill java` looks for"
     listed = pods[0].exec("ls", "-ld", "/var/lib/zookeeper/data").split()
     assert listed[0] == "drwxr-sr-x" and listed[3] == "zookeeper", listed
     assert cluster.restarts == []

@@ -46,7 +46,7 @@ def test_a_life_under_load(run, load, wishes, record_property):
         cluster.pods[leader].container.kill(signal.SIGKILL)
         await_restart(cluster, leader, "failed")
     with writing.step("process 1 told to end from inside"):
-        cluster.pods[0].exec("pkill", "start-zookeeper")
+        cluster.pods[0].exec("pkill", "java")
         await_restart(cluster, 0, "ended")
 
     # A node that dies without a word, and the pod back under another address while the others still hold its connections.
