@@ -53,7 +53,9 @@ class Pod:
         self.domain = f"{of.set['spec']['serviceName']}.default.svc.cluster.local"
 
     def start(self):
-        (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n127.0.0.5 {self.name}.{self.domain} {self.name}\n")
+        # A service is where its one pod is.
+        services = " ".join(each["metadata"]["name"] for each in self.manifest.of("Service"))
+        (self.folder / "hosts").write_text(f"127.0.0.1 localhost {services}\n127.0.0.5 {self.name}.{self.domain} {self.name}\n")
         (self.folder / "places").write_text("\n".join(self.places))
         os.mkfifo(self.folder / "ready.fifo")
         variables = {each["name"]: each["value"] for each in self.manifest.container.get("env", [])}
@@ -140,3 +142,17 @@ def test_a_pod_alone_is_ready_and_ends_when_it_is_told(tmp_path):
         eventually(lambda: pod.is_alive() and pod.probe("readinessProbe"), what="readiness")
         subprocess.run([*AS_ROOT, "kill", "-TERM", pod.pid], check=True)
         assert pod.process.wait(20) == 0
+
+
+def test_helms_own_test_finds_a_server_by_the_services_name(tmp_path):
+    """What `helm test` starts: its command, as its user, beside a server."""
+    of = manifest("alone")
+    hook = next(each for each in of.of("Pod") if each["metadata"]["annotations"]["helm.sh/hook"] == "test")
+    container = hook["spec"]["containers"][0]
+    assert hook["spec"]["restartPolicy"] == "Never" and container["image"] == of.container["image"]
+    assert hook["spec"]["securityContext"] == of.pod["spec"]["securityContext"]
+    assert container["securityContext"] == of.container["securityContext"]
+    with pod_of(of, tmp_path / "log") as pod:
+        eventually(lambda: pod.is_alive() and pod.probe("readinessProbe"), what="readiness")
+        code, said = pod.run("setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "--bounding-set=-all", *container["command"])
+        assert code == 0 and said.endswith("\n[zookeeper]\n"), said
