@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from harness.waiting import eventually
+
 from . import members
 
 LOST = "lost-data"
@@ -161,6 +163,89 @@ def test_a_part_of_what_a_leader_sent_to_an_empty_member_outvotes_nobody(tmp_pat
         assert "/acknowledged-by-two" in paths(ensemble.trees()[3])
 
 
+def test_an_epoch_that_survived_the_logs_outvotes_nobody(tmp_path):
+    """Two of three acknowledged a write. One of them got another disk for its logs; what it has joined stands on the other one,
+    and is more than the third one has joined, who never heard of the write."""
+    ensemble = members.Ensemble(["zabd"] * 3, tmp_path, is_started=False)
+    for server in ensemble.members.values():
+        server.config["dataLogDir"] = str(server.data_dir / "logs")
+    with ensemble:
+        ensemble.start()
+        fill(ensemble, 1)
+        ensemble.await_level()
+        short, whole, emptied = (ensemble.members[number] for number in (1, 2, 3))
+        short.kill()
+        emptied.kill()
+        emptied.start(wait=False)
+        for server in (whole, emptied):
+            server.await_serving()
+        write(ensemble, 2, "/acknowledged-by-two")
+        ensemble.await_level()
+        for server in (whole, emptied):
+            server.kill()
+        assert joined(short) < joined(emptied)
+        logs = list((emptied.data_dir / "logs" / "version-2").glob("log.*"))
+        assert logs and [path.name for path in (emptied.data_dir / "version-2").glob("snapshot.*")] == ["snapshot.0"]
+        for log in logs:
+            log.unlink()
+        for server in (short, emptied):
+            server.start(wait=False)
+        deadline = time.monotonic() + SECONDS_MAX
+        said = "This server is empty and does not count"
+        while said not in emptied.log_text():
+            assert [ensemble.mode(number) for number in (1, 3)] == [None, None], "what two acknowledged is outvoted"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert [ensemble.mode(number) for number in (1, 3)] == [None, None]
+        whole.start()
+        for server in (short, emptied):
+            server.await_serving()
+        ensemble.assert_equal_trees()
+        assert {"/precious", "/after-9", "/acknowledged-by-two"} <= paths(ensemble.trees()[3])
+
+
+def test_members_that_joined_and_lost_their_logs_start_again(tmp_path):
+    """None has anything to testify to but an epoch: all are heard, and one leads, be it the one that was away last."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        for server in ensemble.members.values():
+            server.kill()
+        for number, epoch in ((1, b"9"), (2, b"9"), (3, b"4")):
+            version_2 = ensemble.members[number].data_dir / "version-2"
+            for name in EPOCHS:
+                (version_2 / name).write_bytes(epoch)
+            (log,) = version_2.glob("log.*")
+            log.unlink()
+        two = ensemble.members[1], ensemble.members[2]
+        for server in two:
+            server.start(wait=False)
+        for server in two:
+            eventually(lambda: "This server is empty and does not count" in server.log_text(), what="who waits for the third")
+        assert [ensemble.mode(number) for number in (1, 2)] == [None, None]
+        ensemble.members[3].start(wait=False)
+        ensemble.await_serving()
+        write(ensemble, 2, "/first")
+        ensemble.assert_equal_trees()
+        assert {joined(server) for server in ensemble.members.values()} == {10}
+
+
+@pytest.mark.parametrize("again", ["zabd", "java395", "java38"])
+def test_two_of_three_that_nobody_wrote_to_start_again(tmp_path, again):
+    """Each has an epoch and no transaction. That there was none shows in a log without one, which Java's servers read, too."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        for server in ensemble.members.values():
+            server.kill()
+        version_2s = [server.data_dir / "version-2" for server in ensemble.members.values()]
+        assert [[path.name for path in sorted(each.glob("*.*"))] for each in version_2s] == [["log.100000001", "snapshot.0"]] * 3
+        for number in (1, 3):
+            ensemble.members[number] = ensemble.member(number, again)
+            ensemble.members[number].start(wait=False)
+        ensemble.await_serving()
+        write(ensemble, 1, "/first")
+        ensemble.members[2].start()
+        ensemble.assert_equal_trees()
+        assert "/first" in paths(ensemble.trees()[2])
+
+
 def test_the_way_back_when_most_members_are_damaged(tmp_path):
     """What docs/operating.md says: one damaged member gets the files of the whole one, these two start, then the rest."""
     with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
@@ -214,6 +299,10 @@ NO_NUMBERS = {"empty": b"", "garbage": b"garbage", "zeros": bytes(4)}
 
 def epochs_of(server):
     return {name: (server.data_dir / "version-2" / name).read_bytes() for name in EPOCHS}
+
+
+def joined(server):
+    return int(epochs_of(server)["currentEpoch"])
 
 
 def test_a_member_with_damaged_epochs_is_given_its_state_again(tmp_path):

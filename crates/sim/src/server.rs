@@ -213,14 +213,13 @@ impl Server {
         let (store, found) = Store::start(self.disk.clone(), kept)?;
         self.durable.assert_found(self.id, &found);
         truth.assert_found(self.id.0 as usize, &found.tree, &found.history);
-        let Found { tree, history, epochs, logged, has_lost, is_partial } = found;
+        let Found { tree, history, epochs, logged, has_lost, is_partial, is_empty } = found;
         // What was set aside is not the base any more.
         if has_lost {
             self.covered.clear();
         }
         let covered =
             self.covered.iter().copied().filter(|zxid| *zxid <= tree.last_zxid()).collect::<Vec<_>>();
-        let is_empty = is_partial || tree.last_zxid() == Zxid::ZERO && epochs.current.0 == 0;
         let start = peer::Start {
             me: self.id,
             timing: TIMING,
@@ -235,7 +234,7 @@ impl Server {
             observer_masters: false,
             testing: Testing::default(),
             history,
-            standing: match is_empty {
+            standing: match is_partial || is_empty {
                 _ if has_lost => election::Standing::Lost,
                 true => election::Standing::Empty,
                 false => election::Standing::Voter,

@@ -17,6 +17,7 @@ use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepar
 use zabd_storage::snapshot::{
     self, Compression, SealedSnapshot, SnapshotError, SnapshotTrailer, SnapshotWriter,
 };
+use zabd_storage::testimony;
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::Durable;
 use zabd_zab::history::History;
@@ -57,6 +58,8 @@ pub struct Found {
     pub has_lost: bool,
     /// It is only a part of what a leader was sending.
     pub is_partial: bool,
+    /// There is nothing that it could testify to.
+    pub is_empty: bool,
 }
 
 /// Why a disk operation failed.
@@ -148,6 +151,8 @@ impl Store {
         let is_partial = damage::is_partial(&disk, &directories);
         let last = tree.last_zxid();
         let epochs = rebase::settle_epochs(&disk, &directories.snapshots, last)?;
+        let is_empty = testimony::is_empty(&disk, &directories, last, epochs.current);
+        let is_empty = is_empty.map_err(|error| StoreError::Failed(error.to_string()))?;
         let log = Log::new(disk.clone(), &directories.logs, last, options()).with_unsaved(unsaved);
         let mut store = Self { disk, directories, log, image: None, snapshot: None };
         if snapshots_to_try(&store.disk, &store.directories, false)?.is_empty() {
@@ -157,7 +162,7 @@ impl Store {
                 store.go_on_with_snapshot(&mut empty)?;
             }
         }
-        Ok((store, Found { tree, history, epochs, logged, has_lost, is_partial }))
+        Ok((store, Found { tree, history, epochs, logged, has_lost, is_partial, is_empty }))
     }
 
     /// What was lost is durable again.
@@ -191,7 +196,11 @@ impl Store {
             }
         };
         let number = u32::try_from(epoch.0).expect("epochs are small");
-        Ok(epochs::write(&self.disk, &self.directories.snapshots, file, number)?)
+        epochs::write(&self.disk, &self.directories.snapshots, file, number)?;
+        if file == EpochFile::Current {
+            self.log.begin_empty(epoch)?;
+        }
+        Ok(())
     }
 
     /// Forgets what is behind `last`; the tree of what is left if it ends there, or nothing if it does not.

@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
 //! [`recovery`] (what a start finds), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
-//! promised), [`rebase`] (what it gives up), [`damage`] (what its peers must give back). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
+//! promised), [`testimony`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its peers must give back). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
 pub mod damage;
 pub mod disk;
@@ -17,3 +17,4 @@ pub mod rebase;
 pub mod recovery;
 pub mod retention;
 pub mod snapshot;
+pub mod testimony;

@@ -223,6 +223,8 @@ pub struct Peer {
     next: Option<Configuration>,
     standing: Standing,
     is_partial: bool,
+    /// Whether it has joined an epoch since it was started.
+    has_joined: bool,
     needs_snapshot: bool,
     observer_masters: bool,
     testing: Testing,
@@ -265,6 +267,7 @@ impl Peer {
             next: start.next,
             standing: start.standing,
             is_partial: start.is_partial,
+            has_joined: false,
             needs_snapshot: false,
             observer_masters: start.observer_masters,
             testing: start.testing,
@@ -478,7 +481,7 @@ impl Peer {
     fn on_persisted(&mut self, now: Instant, what: Durable, out: &mut Effects) {
         match &what {
             Durable::Accepted(epoch) => self.accepted = *epoch,
-            Durable::Current(epoch) => self.current = *epoch,
+            Durable::Current(epoch) => (self.current, self.has_joined) = (*epoch, true),
             Durable::Configuration(_) | Durable::NextConfiguration(_) | Durable::Partial(_) => (),
         }
         match &mut self.state {

@@ -44,6 +44,11 @@ impl Lone {
     }
 
     fn with_history(standing: Standing, history: History, is_partial: bool) -> Self {
+        Self::in_epoch(history.last().epoch(), standing, history, is_partial)
+    }
+
+    /// The same, and it has joined this epoch.
+    fn in_epoch(epoch: Epoch, standing: Standing, history: History, is_partial: bool) -> Self {
         let last = history.last();
         let start = Start {
             me: ServerId(3),
@@ -52,8 +57,8 @@ impl Lone {
             limits: Limits::default(),
             reconfig: false,
             multi_address: false,
-            accepted: last.epoch(),
-            current: last.epoch(),
+            accepted: epoch,
+            current: epoch,
             configuration: Configuration::parse(CONFIG).unwrap(),
             next: None,
             history,
@@ -402,6 +407,48 @@ impl Lone {
         assert!(!told.is_empty(), "whoever looks says so");
         told.iter().all(|told| told.zxid == election::ABSTENTION)
     }
+}
+
+/// The logs may have stood on a disk of their own, which is gone: that the epoch's file is still there says nothing about them.
+#[test]
+fn who_has_an_epoch_and_no_transaction_has_no_voice() {
+    let mut lone = Lone::in_epoch(Epoch(7), Standing::Empty, History::new(Zxid::ZERO), false);
+    lone.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
+    lone.has_written_all();
+    lone.out.clear();
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert!(lone.abstains(), "an epoch makes a voter of it");
+    lone.hears_unison(1);
+    let link = LinkId(1);
+    lone.step(Input::Connected { dial: DialId(1), link });
+    let info = zabd_jute::quorum::FromLeader::LeaderInfo { epoch: Epoch(8), protocol_version: 0x10000 };
+    lone.hears_from_leader(link, &info);
+    lone.out.clear();
+    lone.step(Input::Persisted(Durable::Accepted(Epoch(8))));
+    let promise =
+        zabd_jute::quorum::FromLearner::AckEpoch { last_zxid: Zxid::ZERO, current: Some(Epoch::ZERO) };
+    let mut expected = Effects::default();
+    expected.tell_leader(link, &promise);
+    let sent = |out: &Effects| {
+        let bytes = out.list.iter().filter_map(|effect| match effect {
+            Effect::Send { bytes, .. } => Some(out.bytes[bytes.clone()].to_vec()),
+            _ => None,
+        });
+        bytes.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        sent(&lone.out),
+        sent(&expected),
+        "it claims more than the leader that it helped to elect may have"
+    );
+    // That leader has nothing either. When all of that has come, there is nothing that this server could lack.
+    lone.hears_from_leader(link, &zabd_jute::quorum::FromLeader::Diff { zxid: Zxid::ZERO });
+    let new_leader = zabd_jute::quorum::FromLeader::NewLeader { zxid: Epoch(8).first_zxid(), config: None };
+    lone.hears_from_leader(link, &new_leader);
+    lone.step(Input::Persisted(Durable::Current(Epoch(8))));
+    lone.loses_leader(link, Zxid::ZERO);
+    assert!(!lone.abstains(), "it has joined with all that there was");
 }
 
 /// Server 3 may have lost its disk, and with it what only server 2 has now. Half of what server 2 sends is no more to vote with

@@ -509,7 +509,11 @@ impl LogWriter {
             }
         };
         let number = u32::try_from(epoch.0).expect("real epochs count leaders");
-        Ok(epochs::write(&RealDisk, &self.base.directories.snapshots, file, number)?)
+        epochs::write(&RealDisk, &self.base.directories.snapshots, file, number)?;
+        if file == EpochFile::Current {
+            self.log.begin_empty(epoch)?;
+        }
+        Ok(())
     }
 
     /// The files have another past: so has the tree, and the log goes on behind it. `newest` is what the newest snapshot

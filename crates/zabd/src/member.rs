@@ -1,17 +1,18 @@
 //! A member of an ensemble: what it starts with, and the threads that it has beside a lone server's.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use zabd_config::{Config, ConfigError, EnsembleConfig};
 use zabd_jute::quorum::{self, Address, Configuration, ConfigurationError};
-use zabd_jute::{Limits, ServerId, Zxid};
+use zabd_jute::{Epoch, Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::rebase::{RebaseError, settle_epochs};
 use zabd_storage::recovery::Directories;
+use zabd_storage::testimony;
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::{Testing, Timing};
 use zabd_zab::election::{self, Standing};
@@ -61,6 +62,14 @@ pub enum MemberError {
     /// The epochs on disk cannot be used.
     #[error(transparent)]
     Epochs(#[from] RebaseError),
+    /// Whether there are logs is not known.
+    #[error("cannot list {}: {source}", path.display())]
+    Logs {
+        /// Where they should be.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 /// What is known before anything is served.
@@ -144,19 +153,22 @@ impl Member {
 
     /// What agreement starts with, on a recovered directory.
     pub fn start_of(&self, found: Found<'_>) -> Result<peer::Start, MemberError> {
-        let epochs = settle_epochs(&RealDisk, found.snapshots, found.last)?;
+        let epochs = settle_epochs(&RealDisk, &found.directories.snapshots, found.last)?;
         if found.is_partial {
             tracing::warn!(
                 "What is on disk is a part of what a leader was sending to this server, which had nothing: until it has all of \
                  it, it votes only as an empty server does"
             );
         }
-        let is_empty = found.is_partial || found.last == Zxid::ZERO && epochs.current.0 == 0;
+        let is_empty = found.is_partial
+            || testimony::is_empty(&RealDisk, found.directories, found.last, epochs.current)
+                .map_err(|source| MemberError::Logs { path: found.directories.logs.clone(), source })?;
+        let never_joined = found.is_partial || epochs.current == Epoch::ZERO;
         let standing = match (is_empty, found.may_be_empty) {
             _ if found.has_lost => Standing::Lost,
             (false, _) | (true, MayBeEmpty::AsAnOperatorSays) => Standing::Voter,
-            (true, MayBeEmpty::IfAllAre) => Standing::Empty,
-            (true, MayBeEmpty::No) => Standing::Lost,
+            (true, MayBeEmpty::No) if never_joined => Standing::Lost,
+            (true, MayBeEmpty::IfAllAre | MayBeEmpty::No) => Standing::Empty,
         };
         let (repeat_min, repeat_max) = self.config.notification_interval_ms;
         Ok(peer::Start {
@@ -241,8 +253,8 @@ pub struct Kept {
 /// What a start found, as far as agreement is concerned.
 #[derive(Debug)]
 pub struct Found<'a> {
-    /// Where the epochs are.
-    pub snapshots: &'a Path,
+    /// Where epochs and logs are.
+    pub directories: &'a Directories,
     /// The last transaction.
     pub last: Zxid,
     /// The newest of them.
@@ -264,7 +276,8 @@ pub enum MayBeEmpty {
     IfAllAre,
     /// The same, without asking: there is a file `initialize`.
     AsAnOperatorSays,
-    /// One that has lost what it had: `db.autocreate=false`, and no such file.
+    /// One that has lost what it had: `db.autocreate=false`, and no such file. One that has joined an ensemble was allowed to
+    /// be empty then, and is asked whether the others say so too.
     No,
 }
 

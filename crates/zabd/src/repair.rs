@@ -12,7 +12,8 @@ use std::time::Duration;
 use zabd_jute::{Epoch, Limits};
 use zabd_replica::{Replica, Serving};
 use zabd_storage::damage::{
-    EpochFiles, LOST, epoch_in_names, forget_loss, judge_epochs, remembers_loss, set_aside, set_epochs_aside,
+    EpochFiles, LOST, PARTIAL, epoch_in_names, forget_loss, judge_epochs, remembers_loss, set_aside,
+    set_epochs_aside,
 };
 use zabd_storage::disk::RealDisk;
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
@@ -46,7 +47,8 @@ pub fn recover_member(
         let marker = directories.snapshots.join(LOST);
         tracing::error!(
             "This server lost data and has not fetched it again, says {}: until a leader has given it, it does not \
-             vote. Only if you restored all of its files, remove that one and start again",
+             vote. Only if you restored all of its files, remove that one, and {PARTIAL} beside it if it is there, and start \
+             again",
             marker.display()
         );
         let why = std::fs::read_to_string(&marker).unwrap_or_default();

@@ -139,9 +139,9 @@ impl Server {
         let options = replica_options(&config, limits, secret, session_server_id);
         let mut replica = Replica::new(clock.now(), &tree, options);
         if let Some(member) = &member {
-            let snapshots = &directories.snapshots;
             let is_partial = is_partial(&RealDisk, &directories);
-            let found = Found { snapshots, last, newest, may_be_empty, has_lost, is_partial, limits };
+            let directories = &directories;
+            let found = Found { directories, last, newest, may_be_empty, has_lost, is_partial, limits };
             replica = replica.in_ensemble(&tree, member.start_of(found)?);
         }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);

@@ -15,7 +15,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use zabd_jute::{Limits, Zxid};
+use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::frame::{Frame, HEADER, first_frame_bytes, frame_at, frame_bytes, put_record, zxid_of};
@@ -170,6 +170,21 @@ impl<D: Disk> Log<D> {
             self.open = None;
         }
         Ok(self.last)
+    }
+
+    /// Where there is no record and no file, begins the one of an epoch's first record: see [`crate::testimony`]. A disk
+    /// without room for it is left alone.
+    pub fn begin_empty(&mut self, epoch: Epoch) -> Result<(), LogError> {
+        let logs = || layout::logs(&self.disk, &self.dir).map_err(io_error("list", &self.dir));
+        if self.last != Zxid::ZERO || !logs()?.is_empty() {
+            return Ok(());
+        }
+        let first = epoch.first_zxid().next();
+        let begun = begin_file(&self.disk, &self.dir, first, self.options, true);
+        match begun.map_err(|error| without_descriptor(error, &self.dir)) {
+            Ok(_) | Err(LogError::NoSpace { .. } | LogError::NoDescriptor { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The next record begins a new file; nothing may wait.

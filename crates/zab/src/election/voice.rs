@@ -16,6 +16,10 @@
 //! what it once had, and with a part it would outvote those who have the rest. So the part is marked on its disk, before any of
 //! it is there ([`crate::effect::Durable::Partial`]).
 //!
+//! An epoch without a transaction is no testimony: its file may have survived the logs, on another disk. It is one if it was
+//! joined since the server was started, or if the empty log is there that was begun then; to look for that is the business of
+//! whoever starts it.
+//!
 //! To abstain is to send a vote with zxid −1, which Java ignores as a vote (ZOOKEEPER-261) and answers. It is
 //! sent in round 0, before everybody's first, so that it is answered by all who look for a leader as well.
 //! A server that lost its data says so with round −1: nobody knows what it had, so as long as this is all that
@@ -42,7 +46,8 @@ pub enum Standing {
     /// It has everything that it ever acknowledged, or an operator said that nothing is what it should have
     /// (Java's `initialize` file).
     Voter,
-    /// It has no data at all, or a part of what a leader was sending to it when it had none.
+    /// It has no transaction, and nothing shows that it never had one. Or it has a part of what a leader was sending to it when
+    /// it had none.
     Empty,
     /// It had data, and what it had was damaged and set aside.
     Lost,

@@ -148,7 +148,7 @@ impl Learner {
         }
         self.epoch = epoch;
         if is_on(Mutation::PromiseNotWritten) {
-            self.acknowledge_epoch(Some(self.current), out);
+            self.acknowledge_epoch(Some(self.known_epoch()), out);
         } else if epoch == self.accepted {
             // Promised before, perhaps to this very leader in another life: it must not count twice.
             self.acknowledge_epoch(None, out);
@@ -156,6 +156,12 @@ impl Learner {
             self.phase = Phase::Promising;
             out.push(Effect::Persist(Durable::Accepted(epoch)));
         }
+    }
+
+    /// Who has nothing, not even its word for that, has no epoch either, as in its vote: a file that survived must not keep it
+    /// from the leader that it helped to elect.
+    fn known_epoch(&self) -> Epoch {
+        if self.begins_anew && self.came_with == Zxid::ZERO { Epoch::ZERO } else { self.current }
     }
 
     fn acknowledge_epoch(&mut self, current: Option<Epoch>, out: &mut Effects) {
@@ -174,7 +180,7 @@ impl Learner {
         match what {
             Durable::Accepted(epoch) if self.phase == Phase::Promising && *epoch == self.epoch => {
                 self.accepted = *epoch;
-                self.acknowledge_epoch(Some(self.current), out);
+                self.acknowledge_epoch(Some(self.known_epoch()), out);
             }
             Durable::Current(epoch) if *epoch == self.epoch => {
                 self.adoptions_due -= 1;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use zabd_jute::quorum::{LearnerKind, PeerState, Role};
-use zabd_jute::{Epoch, ServerId, Zxid};
+use zabd_jute::{ServerId, Zxid};
 
 use super::{Caller, EARLY_VOTE_MS, Peer, REST_MS_MAX, REST_MS_MIN, State};
 use crate::effect::{Effect, Effects, Instant, Reason};
@@ -18,12 +18,9 @@ impl Peer {
         let State::Settling(reason) = &self.state else { return };
         let history = self.history.as_ref().expect("no role has the history");
         assert_eq!(history.last(), last, "what is in memory is not what is on disk");
-        // An epoch that it has joined, if only the beginning of one, is something to testify to, as after a start. A part of
-        // what a leader was sending is not: what this server once had may be in the rest.
-        if self.standing == Standing::Empty
-            && !self.is_partial
-            && (Epoch::ZERO, Zxid::ZERO) < (self.current, last)
-        {
+        // What it has logged or joined since is something to testify to, as after a start. A part of what a leader was sending is
+        // not: what this server once had may be in the rest. Nor is an epoch that it came with: its file may have survived the logs.
+        if self.standing == Standing::Empty && !self.is_partial && (self.has_joined || Zxid::ZERO < last) {
             self.standing = Standing::Voter;
         }
         match *reason {
