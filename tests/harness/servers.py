@@ -93,6 +93,8 @@ class Server:
         self.properties = {"DigestAuthenticationProvider.superDigest": SUPER_DIGEST, **(properties or {})}
         self.environment = {}
         self.java_options = JAVA_OPTIONS
+        # In which control group it runs (harness.control_group), if not in that of the tests.
+        self.control_group = None
         self.process = None
 
     @property
@@ -134,10 +136,16 @@ class Server:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
-                env={**os.environ, **self.environment}, preexec_fn=die_with_parent)
+                env={**os.environ, **self.environment}, preexec_fn=self._prepare)
         if wait:
             self.await_serving()
         return self
+
+    def _prepare(self):
+        """Runs in the child."""
+        die_with_parent()
+        if self.control_group:
+            self.control_group.join()
 
     def write_config(self):
         """Writes zoo.cfg; a server may change it while it runs."""

@@ -145,6 +145,8 @@ pub struct Config {
     pub unsent_bytes_max: usize,
     /// Requests that have come only in part, of all clients together.
     pub incomplete_bytes_max: usize,
+    /// What the whole process may use of memory, in bytes; 0 is no limit, `None` is the control group's.
+    pub memory_bytes_max: Option<u64>,
 
     /// Whether quotas are enforced rather than only reported.
     pub enforce_quota: bool,
@@ -544,6 +546,7 @@ impl Config {
             large_request_max_bytes: 100 * 1024 * 1024,
             unsent_bytes_max: 512 << 20,
             incomplete_bytes_max: 512 << 20,
+            memory_bytes_max: None,
             enforce_quota: false,
             extended_types_enabled: false,
             emulate_353_ttl: false,

@@ -7,6 +7,7 @@ use zabd_jute::{ErrorCode, SessionId, Zxid};
 use zabd_tree::QuotaExcess;
 
 use crate::audit::AuditEvent;
+use crate::room::Room;
 use crate::watches::{EventKind, EventSink, Identities};
 
 /// A hasher's seed. Fixed, an attacker could choose colliding names; random, the same inputs would not
@@ -119,6 +120,8 @@ pub enum Input {
     DiskStaysFull,
     /// The log has room again.
     DiskHasRoom,
+    /// So much more may be kept in memory.
+    Room(Room),
     /// Time has passed: sessions may have expired.
     Tick,
     /// A container or TTL znode looks outdated.

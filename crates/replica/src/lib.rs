@@ -15,7 +15,7 @@
 //!
 //! In reading order: [`input`](Input), `session` (who is alive, until when), `pipeline` (the queue and
 //! its positions), `write` (from request to log record), `apply` (from log record to tree, events and
-//! replies), [`read`] (requests that change nothing), [`watches`], [`auth`].
+//! replies), `room` (what is taken when memory runs out), [`read`] (requests that change nothing), [`watches`], [`auth`].
 
 mod apply;
 pub mod audit;
@@ -27,6 +27,7 @@ mod pipeline;
 pub mod read;
 mod reconfig;
 mod reply;
+mod room;
 mod session;
 pub mod traffic;
 pub mod watches;
@@ -41,4 +42,5 @@ pub use ensemble::{EnsembleStatus, LeaderGauges, LocalSessions, MemberOptions, Q
 pub use input::{ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Request, SessionRequest};
 pub use pipeline::{Positions, Replica, ReplicaOptions};
 pub use reconfig::ReconfigOptions;
+pub use room::{NO_ROOM, Room};
 pub use session::{SessionBucket, SessionTimeouts};

@@ -20,6 +20,7 @@ use crate::ensemble::{Ensemble, MemberOptions, Owner, Serving};
 use crate::input::{ConnId, Fact, Input, Now, Output, Outputs, Request, SessionRequest};
 use crate::read::{self, ReadOptions};
 use crate::reconfig::ReconfigOptions;
+use crate::room::{self, NO_ROOM, Room};
 use crate::session::{SessionBucket, SessionTimeouts, Sessions};
 use crate::traffic::Traffic;
 
@@ -126,6 +127,8 @@ pub struct Replica {
     pub(crate) ensemble: Option<Box<Ensemble>>,
     /// The log has no room: nothing new is proposed.
     pub(crate) suspended: bool,
+    /// What is taken while memory is nearly used up.
+    pub(crate) room: Room,
     /// What was written, by namespace.
     pub(crate) writes: Traffic,
     /// What was read through the pipeline, by namespace.
@@ -154,6 +157,7 @@ impl Replica {
             positions: Positions { appended: last, synced: last, committed: last, applied: last },
             ensemble: None,
             suspended: false,
+            room: Room::Enough,
             writes: Traffic::default(),
             reads: Traffic::default(),
             encoded: Vec::new(),
@@ -236,17 +240,14 @@ impl Replica {
     /// Advances by one input, appending to `out` what the shell must do, in order.
     pub fn step(&mut self, now: Now, tree: &Tree, input: Input, out: &mut Outputs) {
         match input {
+            Input::Request(request) if self.has_no_room_for(tree, &request) => {
+                self.on_refuse(now, request.conn, request.session, request.xid, NO_ROOM, out);
+            }
             Input::Request(request) => self.on_request(now, tree, request, out),
             Input::Refuse { conn, session, xid, error } => {
-                let refused = Queued::Refused { conn, xid, error };
-                if self.is_learning() {
-                    self.on_refuse_as_learner(now, conn, session, refused, out);
-                } else if self.local.touch(now.monotonic_ms, session)
-                    || self.sessions.touch(now.monotonic_ms, session)
-                {
-                    self.enqueue(refused, out);
-                }
+                self.on_refuse(now, conn, session, xid, error, out);
             }
+            Input::Room(room) => self.room = room,
             Input::Connect { conn, request } => self.on_connect(now, tree, conn, &request, out),
             Input::Touch { session } => self.on_touch(now, session),
             Input::Synced { upto } => self.on_synced(now, tree, upto, out),
@@ -258,6 +259,38 @@ impl Replica {
             Input::Peer(_) | Input::Applied | Input::Gone { .. } => self.feed_peer(now, tree, input, out),
         }
         self.positions.assert_ordered(self.ensemble.is_none());
+    }
+
+    /// A request is refused in its turn, untried.
+    fn on_refuse(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        session: SessionId,
+        xid: i32,
+        error: ErrorCode,
+        out: &mut Outputs,
+    ) {
+        let refused = Queued::Refused { conn, xid, error };
+        if self.is_learning() {
+            self.on_refuse_as_learner(now, conn, session, refused, out);
+        } else if self.local.touch(now.monotonic_ms, session)
+            || self.sessions.touch(now.monotonic_ms, session)
+        {
+            self.enqueue(refused, out);
+        }
+    }
+
+    /// Whether a write has to be refused because the tree may not become larger.
+    pub(crate) fn has_no_room_for(&self, tree: &Tree, request: &Request) -> bool {
+        self.room != Room::Enough
+            && read::is_write(request.op)
+            && room::grows(tree, request, self.options.read.limits)
+    }
+
+    /// What is taken while memory is nearly used up.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     fn on_touch(&mut self, now: Now, session: SessionId) {
@@ -296,12 +329,12 @@ impl Replica {
         }
     }
 
-    /// Queues what needs no commit; if nothing stands before it, its turn has come.
     /// How much stands in the queue, whoever waits for it.
     pub fn queue_length(&self) -> usize {
         self.queue.len()
     }
 
+    /// Queues what needs no commit; if nothing stands before it, its turn has come.
     pub(crate) fn enqueue(&mut self, queued: Queued, out: &mut Outputs) {
         self.queue.push_back(queued);
         out.apply |= self.queue.len() == 1;
@@ -335,6 +368,10 @@ impl Replica {
             let (seen, applied) = (request.last_zxid_seen, self.positions.applied);
             let session = request.session;
             out.list.push(Output::Fact(Fact::ClientAhead { conn, session, seen, applied }));
+            out.list.push(Output::Close { conn });
+            return;
+        }
+        if self.room == Room::NothingNew && request.session == SessionId::NONE {
             out.list.push(Output::Close { conn });
             return;
         }

@@ -15,6 +15,7 @@ use zabd_tree::{NodeRef, Tree, allows, masked};
 
 use crate::ConnId;
 use crate::reply::{self, NO_ZXID};
+use crate::room::NO_ROOM;
 use crate::traffic::Traffic;
 use crate::watches::{EventKind, WatchKind, WatchSelection, Watches};
 
@@ -215,17 +216,28 @@ impl<'s, 'a> Server<'s, 'a> {
         self.watches.as_deref_mut().expect("the caller lends the watches to requests that touch them")
     }
 
-    fn watch(&mut self, wanted: bool, path: &str, kind: WatchKind) {
-        if wanted {
-            let conn = self.read.conn;
-            self.watches().set(conn, path, kind);
+    fn watch(&mut self, wanted: bool, path: &str, kind: WatchKind) -> Result<(), ErrorCode> {
+        if !wanted {
+            return Ok(());
         }
+        let conn = self.read.conn;
+        if !self.watches().takes(conn, path) {
+            return Err(NO_ROOM);
+        }
+        self.rearm(path, kind);
+        Ok(())
+    }
+
+    /// Sets a watch of which the client believes that it has it: without it, it would wait for ever.
+    fn rearm(&mut self, path: &str, kind: WatchKind) {
+        let conn = self.read.conn;
+        self.watches().set(conn, path, kind);
     }
 
     fn get_data(&mut self) -> Result<(), Refusal> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
-        self.watch(request.watch, &request.path, WatchKind::Data);
+        self.watch(request.watch, &request.path, WatchKind::Data)?;
         self.traffic.add_read(&request.path, node.data().map_or(0, <[u8]>::len));
         self.answer(|w| {
             w.buffer(node.data());
@@ -240,7 +252,7 @@ impl<'s, 'a> Server<'s, 'a> {
         }
         let node = self.readable(&request.path);
         if !matches!(node, Err(ErrorCode::NoAuth)) {
-            self.watch(request.watch, &request.path, WatchKind::Data);
+            self.watch(request.watch, &request.path, WatchKind::Data)?;
         }
         let stat = node?.stat();
         self.traffic.add_read(&request.path, 0);
@@ -250,7 +262,7 @@ impl<'s, 'a> Server<'s, 'a> {
     fn get_children(&mut self, with_stat: bool) -> Result<(), Refusal> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
-        self.watch(request.watch, &request.path, WatchKind::Child);
+        self.watch(request.watch, &request.path, WatchKind::Child)?;
         let mut names_bytes = 0;
         self.answer(|w| {
             names_bytes = child_names(w, &node);
@@ -314,7 +326,7 @@ impl<'s, 'a> Server<'s, 'a> {
             1 => WatchKind::PersistentRecursive,
             _ => return Err(Refusal::Undecodable),
         };
-        self.watch(true, &request.path, kind);
+        self.watch(true, &request.path, kind)?;
         self.answer(|w| w.int(0))
     }
 
@@ -352,27 +364,27 @@ impl<'s, 'a> Server<'s, 'a> {
             match self.tree.node(path) {
                 None => self.missed(EventKind::Deleted, path),
                 Some(node) if node.persisted().mzxid > since => self.missed(EventKind::DataChanged, path),
-                Some(_) => self.watch(true, path, WatchKind::Data),
+                Some(_) => self.rearm(path, WatchKind::Data),
             }
         }
         for path in &request.exist {
             match self.tree.node(path) {
                 Some(_) => self.missed(EventKind::Created, path),
-                None => self.watch(true, path, WatchKind::Data),
+                None => self.rearm(path, WatchKind::Data),
             }
         }
         for path in &request.child {
             match self.tree.node(path) {
                 None => self.missed(EventKind::Deleted, path),
                 Some(node) if node.persisted().pzxid > since => self.missed(EventKind::ChildrenChanged, path),
-                Some(_) => self.watch(true, path, WatchKind::Child),
+                Some(_) => self.rearm(path, WatchKind::Child),
             }
         }
         for path in &request.persistent {
-            self.watch(true, path, WatchKind::Persistent);
+            self.rearm(path, WatchKind::Persistent);
         }
         for path in &request.persistent_recursive {
-            self.watch(true, path, WatchKind::PersistentRecursive);
+            self.rearm(path, WatchKind::PersistentRecursive);
         }
         self.bare(self.read.xid)
     }

@@ -17,6 +17,7 @@ use crate::{
     SessionRequest, SessionTimeouts,
 };
 
+mod room;
 mod waiting;
 
 const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 2000, min_ms: 4000, max_ms: 40_000 };

@@ -144,6 +144,8 @@ pub struct Watches {
     fired: Fired,
     /// Scratch for one change: who has been told already.
     told: Vec<ConnId>,
+    /// Whether connections may set watches where they have none.
+    takes_new: bool,
 }
 
 /// How many watches a change fires, for changes that fire any: a sample for those of a node and one for
@@ -198,7 +200,18 @@ impl Watches {
             skip_acl,
             fired: Fired::default(),
             told: Vec::new(),
+            takes_new: true,
         }
+    }
+
+    /// Whether connections may set watches where they have none.
+    pub fn take_new(&mut self, takes_new: bool) {
+        self.takes_new = takes_new;
+    }
+
+    /// Whether this one may be set.
+    pub fn takes(&self, conn: ConnId, path: &str) -> bool {
+        self.takes_new || self.modes(conn, path) != 0
     }
 
     /// Makes a connection known; watches can be set from now on.

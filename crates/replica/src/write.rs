@@ -20,6 +20,7 @@ use crate::ensemble::Owner;
 use crate::input::{ConnId, Fact, Now, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::reply;
+use crate::room::NO_ROOM;
 
 impl Replica {
     /// Checks and proposes a client's write.
@@ -37,6 +38,10 @@ impl Replica {
                 reply::failure(&mut out.bytes, xid, tree.last_zxid(), error);
                 out.send(conn, true);
             }
+            return;
+        }
+        if conn == ConnId::NOBODY && self.has_no_room_for(tree, request) {
+            self.propose_failure(now, tree, request, NO_ROOM, out);
             return;
         }
         let op = OpCode::from_code(op).expect("only known operations are writes");
@@ -285,7 +290,7 @@ enum Prepared<'a> {
 }
 
 /// A request's body.
-enum Decoded<'a> {
+pub(crate) enum Decoded<'a> {
     Write(WriteRequest<'a>),
     /// Other members are asked for.
     Reconfig(ReconfigRequest<'a>),
@@ -314,7 +319,7 @@ fn multi_kind(op: &MultiOp<'_>) -> OpCode {
     }
 }
 
-fn decode<'a>(op: OpCode, r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
+pub(crate) fn decode<'a>(op: OpCode, r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
     let write = match op {
         OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
             let create = CreateRequest::decode(r)?;

@@ -133,6 +133,14 @@ pub enum RecoveryError {
         /// What is wrong with the newest.
         newest: String,
     },
+    /// What is there may be all right, and needs more memory than there is.
+    #[error("the data in {} need more memory than {limit}; raise the limit", snapshot_dir.display())]
+    TooLarge {
+        /// Where they are.
+        snapshot_dir: PathBuf,
+        /// How much there is, and who says so.
+        limit: String,
+    },
     /// A snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -12,6 +12,8 @@
 //! extra memory is what was overwritten while the walk ran, and one bit per slot.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::ControlFlow;
 
 use zabd_jute::{Acl, DecodeError, Reader, Record, SessionId, StatPersisted, Writer, Zxid};
 use zabd_mutation::{Mutation, is_on};
@@ -22,6 +24,9 @@ use crate::tree::{Tree, TreeOptions};
 
 /// When a bite is large enough, whatever it has of znodes: nobody can use the tree meanwhile, and it is in memory twice.
 const BITE_BYTES_ENOUGH: usize = 1 << 20;
+
+/// What a znode that is kept takes besides its data, in bytes, about.
+const KEPT_BYTES: usize = 200;
 
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub(crate) struct Progress {
     /// Deleted znodes as they were, by path.
     gone: BTreeMap<String, Kept>,
     slots: u32,
+    /// What the last two hold, in bytes, about.
+    kept_bytes: usize,
 }
 
 /// A znode as it was when the snapshot began.
@@ -52,6 +59,12 @@ struct Kept {
     data: Option<Box<[u8]>>,
     acl: i64,
     stat: StatPersisted,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        KEPT_BYTES + self.data.as_ref().map_or(0, |data| data.len())
+    }
 }
 
 impl Progress {
@@ -104,6 +117,7 @@ impl Tree {
             kept: BTreeMap::new(),
             gone: BTreeMap::new(),
             slots: slots as u32,
+            kept_bytes: 0,
         });
         let zxid = if is_on(Mutation::SnapshotNamedAhead) { self.last_zxid.next() } else { self.last_zxid };
         SnapshotHead { zxid, digest: self.options.digest.then_some(self.digest) }
@@ -127,10 +141,16 @@ impl Tree {
                 return false;
             };
             encode_node(out, &path, kept.data.as_deref(), kept.acl, &kept.stat);
+            progress.kept_bytes -= kept.bytes();
             left -= 1;
         }
         self.snapshot = Some(progress);
         true
+    }
+
+    /// What is kept for the snapshot that was begun, of what has changed since, in bytes, about; 0 if none was begun.
+    pub fn kept_for_snapshot_bytes(&self) -> usize {
+        self.snapshot.as_ref().map_or(0, |progress| progress.kept_bytes)
     }
 
     /// Gives up the snapshot that was begun.
@@ -149,6 +169,7 @@ impl Tree {
         for id in line.into_iter().rev() {
             let path = self.nodes.path(id);
             if let Some(kept) = progress.kept.remove(&id) {
+                progress.kept_bytes -= kept.bytes();
                 encode_node(out, &path, kept.data.as_deref(), kept.acl, &kept.stat);
             } else {
                 let node = self.nodes.get(id);
@@ -171,11 +192,17 @@ impl Tree {
             stat: node.stat,
         };
         if goes {
-            let kept = progress.kept.remove(&id).unwrap_or_else(as_it_is);
+            let kept = if let Some(kept) = progress.kept.remove(&id) {
+                kept
+            } else {
+                let kept = as_it_is();
+                progress.kept_bytes += kept.bytes();
+                kept
+            };
             progress.gone.insert(self.nodes.path(id), kept);
             progress.set_done(id);
-        } else {
-            progress.kept.entry(id).or_insert_with(as_it_is);
+        } else if let Entry::Vacant(place) = progress.kept.entry(id) {
+            progress.kept_bytes += place.insert(as_it_is()).bytes();
         }
     }
 }
@@ -190,6 +217,12 @@ pub enum LoadError {
         offset: usize,
         /// Why.
         source: DecodeError,
+    },
+    /// Whoever was told how far it is wanted no more.
+    #[error("reading the snapshot was stopped at offset {offset} of its body")]
+    Stopped {
+        /// In bytes from the body's start.
+        offset: usize,
     },
     /// A znode comes before its parent.
     #[error("the snapshot holds {path} without its parent")]
@@ -216,7 +249,7 @@ impl Tree {
         digest: Option<(Zxid, u64)>,
         options: TreeOptions,
     ) -> Result<Tree, LoadError> {
-        Tree::load_telling(body, zxid, digest, options, &mut |_| ())
+        Tree::load_telling(body, zxid, digest, options, &mut |_| ControlFlow::Continue(()))
     }
 
     /// The same, saying now and then how many bytes of the body have been read.
@@ -225,7 +258,7 @@ impl Tree {
         zxid: Zxid,
         digest: Option<(Zxid, u64)>,
         options: TreeOptions,
-        tell: &mut dyn FnMut(usize),
+        tell: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Tree, LoadError> {
         let mut tree = Tree::bare(options);
         let mut loader =
@@ -264,16 +297,20 @@ struct Loader<'t> {
 }
 
 impl Loader<'_> {
-    fn load(&mut self, r: &mut Reader<'_>, tell: &mut dyn FnMut(usize)) -> Result<(), LoadError> {
+    fn load(
+        &mut self,
+        r: &mut Reader<'_>,
+        tell: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<(), LoadError> {
         self.load_tables(r).map_err(|source| LoadError::Undecodable { offset: r.offset(), source })?;
         let mut nodes = 0_usize;
         while self.load_node(r)? {
             nodes += 1;
-            if nodes.is_multiple_of(NODES_PER_WORD) {
-                tell(r.offset());
+            if nodes.is_multiple_of(NODES_PER_WORD) && tell(r.offset()).is_break() {
+                return Err(LoadError::Stopped { offset: r.offset() });
             }
         }
-        tell(r.offset());
+        let _ = tell(r.offset());
         Ok(())
     }
 

@@ -23,12 +23,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zabd_jute::{SessionId, Zxid};
 use zabd_replica::watches::Watches;
-use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Replica, SessionRequest};
+use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Replica, Room, SessionRequest};
 use zabd_tree::{SnapshotHead, Tree};
 use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, peer};
 
 use crate::log_writer::{LogQueue, Operation};
+use crate::memory::{Kept, Watchman};
 use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::probes::{Part, Vitals};
@@ -120,6 +121,8 @@ pub struct Driver {
     queued: AtomicUsize,
     /// How often the tree was replaced by another one.
     trees_replaced: AtomicU64,
+    /// Who looks after memory, if there is a limit.
+    memory: Option<Watchman>,
 }
 
 /// A snapshot that has begun.
@@ -141,6 +144,7 @@ impl Driver {
         counters: Arc<ServerCounters>,
         registry: Registry,
         vitals: &Arc<Vitals>,
+        memory: Option<Watchman>,
     ) -> Arc<Self> {
         vitals.note_part(Part::of(&replica));
         Arc::new(Self {
@@ -163,7 +167,43 @@ impl Driver {
             vitals: vitals.clone(),
             queued: AtomicUsize::new(0),
             trees_replaced: AtomicU64::new(0),
+            memory,
         })
+    }
+
+    /// Who looks after memory, if there is a limit.
+    pub fn memory(&self) -> Option<&Watchman> {
+        self.memory.as_ref()
+    }
+
+    /// What is taken while memory is nearly used up.
+    pub fn room(&self) -> Room {
+        self.memory.as_ref().map_or(Room::Enough, Watchman::room)
+    }
+
+    /// Lets the watchman look, and has done what follows from it.
+    pub fn look_after_memory(&self) {
+        if self.look() {
+            self.work_off(ROUNDS_MAX);
+        }
+    }
+
+    /// Whether there is something to work off then.
+    fn look(&self) -> bool {
+        let Some(memory) = &self.memory else { return false };
+        let kept = {
+            let tree = self.tree.read();
+            let watches = self.watches.lock().total();
+            Kept { znodes: tree.node_count(), data_bytes: tree.data_size(), watches }
+        };
+        let room = memory.look(kept);
+        if let Some(room) = room {
+            self.watches.lock().take_new(room != Room::NothingNew);
+            let queued_max = (room == Room::NothingNew).then(|| memory.queued_max());
+            self.registry.narrow(queued_max, self.clock.monotonic_ms());
+            self.inbox.lock().push(Input::Room(room));
+        }
+        room.is_some()
     }
 
     /// This server has peers from now on; nothing was fed before.
@@ -351,14 +391,23 @@ impl Driver {
         let now = self.clock.now();
         let Core { replica, outputs, .. } = core;
         let tree = self.tree.read();
+        let mut bytes = 0;
         for input in inputs {
-            if let Input::Connect { conn, .. } = &input {
-                self.registry.lock().get(*conn).into_iter().for_each(|client| client.note_asked());
+            match &input {
+                Input::Connect { conn, .. } => {
+                    self.registry.lock().get(*conn).into_iter().for_each(|client| client.note_asked());
+                }
+                Input::Request(request) => bytes += request.body.len() as u64,
+                _ => (),
             }
             replica.step(now, &tree, input, outputs);
         }
         drop(tree);
         self.carry_out(core);
+        if self.memory.as_ref().is_some_and(|memory| memory.note(bytes)) {
+            // Whoever has the core looks into the inbox again.
+            self.look();
+        }
     }
 
     /// One bite of committed work under the tree's write lock; its events and replies are delivered
@@ -595,7 +644,7 @@ pub(crate) mod tests {
         let replica = made(Replica::new(clock.now(), &tree, options), &tree);
         let watches = Watches::new(HashSeed::with_seed(1), false);
         let registry = Registry::new(usize::MAX, usize::MAX);
-        Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default())
+        Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default(), None)
     }
 
     fn connect(conn: u64) -> Input {

@@ -39,6 +39,7 @@ use crate::driver::Driver;
 use crate::free_space;
 use crate::launch::with_causes;
 use crate::member_files::MemberFiles;
+use crate::memory::at_most;
 use crate::recover::{Reading, recover, replay_behind};
 use crate::server::forget_initialize;
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
@@ -151,8 +152,8 @@ impl LogQueue {
     /// Whether more may be read from the leader; whether this server follows it is asked only if that matters.
     pub fn has_room(&self, is_following: impl FnOnce() -> bool) -> bool {
         let waiting = self.waiting_bytes.load(Relaxed);
-        let is_little = waiting < WAITING_BYTES_MAX_CATCHING_UP;
-        !self.is_rebasing() && (is_little || (waiting < WAITING_BYTES_MAX && is_following()))
+        let is_little = waiting < at_most(WAITING_BYTES_MAX_CATCHING_UP);
+        !self.is_rebasing() && (is_little || (waiting < at_most(WAITING_BYTES_MAX) && is_following()))
     }
 
     /// Whether the past is about to be replaced, which takes as long as reading a tree.

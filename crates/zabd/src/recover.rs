@@ -5,6 +5,7 @@
 //! that log is complete is checked record by record.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::history::History;
 
 use crate::admin::shown_node_count;
+use crate::memory;
 use crate::probes::Progress;
 use zabd_replica::percentiles::Percentiles;
 
@@ -40,6 +42,9 @@ pub struct Recovered {
     /// The newest transactions, of a member of an ensemble: what its peers most likely lack.
     pub newest: History,
 }
+
+/// After so many bytes of the log a replay looks whether there is memory for more.
+const REPLAYED_BYTES_PER_LOOK: u64 = 1 << 20;
 
 /// For whom a directory is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,6 +138,7 @@ fn load_snapshot<D: Disk>(
     for candidate in &candidates {
         let begin = Instant::now();
         // What cannot be read is heard of from who reads it.
+        let mut out_of_memory = None;
         let file_bytes = disk.length(&candidate.path).unwrap_or(0);
         progress.begin(file_bytes + log_bytes_behind(disk, directories, candidate.zxid, limits));
         let loaded =
@@ -142,10 +148,15 @@ fn load_snapshot<D: Disk>(
                 let mut tell = |read: usize| {
                     let share = u128::from(file_bytes) * read as u128 / body.len().max(1) as u128;
                     progress.reach(share as u64);
+                    out_of_memory = memory::is_out();
+                    if out_of_memory.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 };
                 Tree::load_telling(body, candidate.zxid, file.trailer.digest, tree_options, &mut tell)
                     .map_err(|error| format!("{}: {error}", candidate.path.display()))
             });
+        if let Some(limit) = out_of_memory {
+            return Err(too_large(directories, limit));
+        }
         match loaded {
             Ok(tree) => {
                 let (path, took) = (candidate.path.display(), begin.elapsed().as_millis());
@@ -167,6 +178,10 @@ fn load_snapshot<D: Disk>(
             Err(RecoveryError::NoWholeSnapshot { snapshot_dir: directories.snapshots.clone(), newest })
         }
     }
+}
+
+fn too_large(directories: &Directories, limit: &memory::Limit) -> RecoveryError {
+    RecoveryError::TooLarge { snapshot_dir: directories.snapshots.clone(), limit: limit.to_string() }
 }
 
 fn log_bytes_behind<D: Disk>(disk: &D, directories: &Directories, zxid: Zxid, limits: Limits) -> u64 {
@@ -214,6 +229,7 @@ fn replay<D: Disk>(
     let mut replayed = 0;
     let mut unsaved = AppendedSinceRoll::default();
     let mut digest_mismatches = 0;
+    let mut unseen_bytes = 0;
     while let Some(position) = records.next_record()? {
         let upto = tree.last_zxid();
         let mut reader = Reader::with_limits(position.entry, limits);
@@ -227,6 +243,13 @@ fn replay<D: Disk>(
         replayed += u64::from(!outcome.skipped);
         unsaved.add(position.entry);
         progress.advance(position.frame_bytes());
+        unseen_bytes += position.frame_bytes();
+        if unseen_bytes > REPLAYED_BYTES_PER_LOOK {
+            unseen_bytes = 0;
+            if let Some(limit) = memory::is_out() {
+                return Err(too_large(directories, limit));
+            }
+        }
         newest.add(position.zxid, position.entry);
         if let Some(mismatch) = outcome.digest_mismatch {
             digest_mismatches += 1;

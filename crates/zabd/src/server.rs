@@ -34,6 +34,7 @@ use crate::free_space;
 use crate::introspect::Introspection;
 use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
+use crate::memory::{self, Watchman, at_most};
 use crate::net::{
     Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, Registry,
     RequestThrottle, RequestThrottleOptions, ServerCounters, Service, ThrottleOptions,
@@ -113,6 +114,7 @@ impl Server {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let began = Instant::now();
         let vitals = answer_probes(&config)?;
+        let memory = memory_limit(&config).map(Watchman::new);
         let counters = Arc::new(ServerCounters::default());
         let Ports { prometheus, acceptor, member } = open_ports(&config, &counters)?;
         let clock = Clock::new();
@@ -145,8 +147,8 @@ impl Server {
             replica = replica.in_ensemble(&tree, member.start_of(found)?);
         }
         let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
-        let registry = Registry::new(config.unsent_bytes_max, config.incomplete_bytes_max);
-        let driver = Driver::new(replica, tree, watches, clock, counters.clone(), registry, &vitals);
+        let registry = Registry::new(at_most(config.unsent_bytes_max), at_most(config.incomplete_bytes_max));
+        let driver = Driver::new(replica, tree, watches, clock, counters.clone(), registry, &vitals, memory);
 
         let target = snapshot_target(&config, &directories);
         let snapshot_figures = Arc::new(SnapshotFigures::default());
@@ -264,6 +266,12 @@ fn tell_started(driver: &Driver, address: SocketAddr, took: Duration) {
     } else {
         tracing::info!("Serving clients on {address} after {took_ms}ms");
     }
+}
+
+fn memory_limit(config: &Config) -> Option<&'static memory::Limit> {
+    let limit = memory::find_limit(config.memory_bytes_max)?;
+    tracing::info!("Memory may grow to {limit}");
+    Some(limit)
 }
 
 /// Before all else: whoever waits for a start wants to know how far it is.

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use zabd_replica::Room;
 use zabd_replica::percentiles::Percentiles;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::AppendedSinceRoll;
@@ -31,6 +32,9 @@ const NODES_PER_HOLD: usize = 200;
 
 /// How fast a snapshot is written at most. The log shares the disk and must not wait for it.
 const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
+
+/// A snapshot that holds on to more than this is given up when there is no memory.
+const KEPT_BYTES_WITHOUT_ROOM: usize = 1 << 20;
 
 /// When the next snapshot is due: after a random number of records or bytes between half of the
 /// configured and all of it, so that the servers of an ensemble do not all do it at once.
@@ -279,7 +283,7 @@ enum Pace {
     AsFastAsPossible,
 }
 
-/// Where the snapshot is; nowhere if the tree was replaced in the midst of it.
+/// Where the snapshot is; nowhere if the tree was replaced in the midst of it, or memory has run out.
 fn write_body(
     driver: &Driver,
     target: &SnapshotTarget,
@@ -296,11 +300,19 @@ fn write_body(
         if driver.trees_replaced() != begun.trees_replaced {
             return Ok(None);
         }
+        if driver.room() == Room::NothingNew && tree.kept_for_snapshot_bytes() > KEPT_BYTES_WITHOUT_ROOM {
+            tracing::warn!(
+                "Gave up a snapshot: what has changed since it began takes memory that there is not"
+            );
+            tree.abandon_snapshot();
+            return Ok(None);
+        }
         more = tree.snapshot_chunk(&mut bytes, NODES_PER_HOLD);
         drop(tree);
         writer.write(&bytes)?;
         bytes.clear();
-        if pace == Pace::LeavesTheDiskToTheLog {
+        // What is kept for it goes when it is whole.
+        if pace == Pace::LeavesTheDiskToTheLog && driver.room() == Room::Enough {
             let due = Duration::from_micros(writer.bytes_written() * 1_000_000 / BYTES_PER_SECOND_MAX);
             std::thread::sleep(due.saturating_sub(begin.elapsed()));
         }

@@ -8,11 +8,15 @@ use std::time::Duration;
 use zabd_replica::{Input, Replica};
 
 use crate::driver::{Driver, wall_ms};
+use crate::memory::Watchman;
 use crate::net::ServerCounters;
 use crate::probes::Pulse;
 
 /// The longest sleep: how late a change of plan may be noticed.
 const NAP_MAX_MS: i64 = 500;
+
+/// The same while memory may run out.
+const WARY_NAP_MS: i64 = 100;
 
 /// What the operator configured about time.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,7 @@ impl Ticker {
             if sweep_due_ms <= now_ms {
                 self.close_silent_connections(now_ms);
                 crate::memory::give_back();
+                self.driver.look_after_memory();
                 sweep_due_ms = now_ms + 1000;
             }
             if reap_due_ms <= now_ms && candidates.is_empty() {
@@ -75,7 +80,12 @@ impl Ticker {
             } else {
                 (next_candidate_ms - now_ms).max(1)
             };
-            let nap_ms = NAP_MAX_MS.min(until_expiry_ms).min(until_reap_ms);
+            let is_wary = self.driver.memory().is_some_and(Watchman::is_wary);
+            if is_wary {
+                self.driver.look_after_memory();
+            }
+            let nap_max_ms = if is_wary { WARY_NAP_MS } else { NAP_MAX_MS };
+            let nap_ms = nap_max_ms.min(until_expiry_ms).min(until_reap_ms);
             std::thread::sleep(Duration::from_millis(nap_ms as u64));
         }
     }

@@ -53,6 +53,13 @@ pub(super) const SECTION: Section = Section {
             .doc("Requests of all clients together that have come only in part. Above it, connections are closed, those first \
                   that have kept most for longest. Java has no limit.")
             .long(1 << 20, |d, v| d.config.incomplete_bytes_max = v as usize),
+        Key::own("zabd.memoryMaxBytes", "", "4294967296")
+            .class(Class::B)
+            .unit("bytes")
+            .doc("What the process may use of memory. A sixth of it before (24 MiB to 384 MiB), writes that make the tree \
+                  larger are refused with QuotaExceeded; halfway behind that, new sessions and watches, too. Deletes, reads \
+                  and probes go on. Without it, the limit of the control group holds; 0 is no limit. Java has its heap's, and ends there.")
+            .long(0, |d, v| d.config.memory_bytes_max = Some(v as u64)),
         Key::prefixed("request_throttle_max_requests", "0", "500")
             .aliases(&["requestThrottleLimit"])
             .unit("requests")

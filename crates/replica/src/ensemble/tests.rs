@@ -17,8 +17,8 @@ use crate::read::ReadOptions;
 use crate::tests::{create, identities, say};
 use crate::watches::Watches;
 use crate::{
-    ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Replica, ReplicaOptions, Request, SessionRequest,
-    SessionTimeouts,
+    ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Replica, ReplicaOptions, Request, Room,
+    SessionRequest, SessionTimeouts,
 };
 
 const ALONE: &str = "server.1=127.0.0.1:1:2:participant";
@@ -421,6 +421,29 @@ fn a_leader_without_room_refuses_what_a_learner_forwards() {
     let entry = member.logged.pop().expect("the refusal is a transaction");
     let entry = Entry::decode(&mut Reader::new(&entry)).unwrap();
     assert_eq!(entry.txn, Txn::Error { code: ErrorCode::NotReadOnly.code() });
+}
+
+/// The same of a leader whose memory is nearly used up: what a learner forwards is refused by a transaction.
+#[test]
+fn a_leader_without_memory_refuses_what_a_learner_forwards() {
+    let options = MemberOptions { local_sessions: LocalSessions::On, ..MemberOptions::default() };
+    let mut member = Member::new(ALONE, tree(), options);
+    while !member.replica.is_serving() {
+        member.wait(100);
+        assert!(member.now_ms < 10_000, "the only voter leads");
+    }
+    for (room, expected) in [(Room::NoGrowth, OpCode::Error), (Room::Enough, OpCode::Create)] {
+        member.logged.clear();
+        member.feed(Input::Room(room));
+        member.forwarded(SessionId(0x0200_0000_0000_0001), "/a", 0);
+        let entry = member.logged.pop().expect("each is a transaction");
+        let entry = Entry::decode(&mut Reader::new(&entry)).unwrap();
+        assert_eq!(entry.header.kind, expected.code(), "{room:?}");
+        if room == Room::NoGrowth {
+            assert_eq!(entry.txn, Txn::Error { code: ErrorCode::QuotaExceeded.code() });
+        }
+    }
+    assert!(member.tree.node("/a").is_some());
 }
 
 fn replay(tree: &mut Tree, zxid: i64, session: SessionId, kind: OpCode, txn: Txn<'_>) {

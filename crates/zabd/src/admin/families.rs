@@ -277,11 +277,16 @@ impl<'s> Seen<'s> {
             .extend(names.into_iter().zip(quotas).map(|(name, list)| Family::new(name, Value::Gauges(list))));
     }
 
-    /// What Java does not have: its server ends when the disk is full.
+    /// What Java does not have: its server ends when the disk is full, or its memory.
     fn of_zabd(&self, families: &mut Vec<Family>) {
         families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
             families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));
+        }
+        if let Some(memory) = self.server.driver.memory() {
+            families.push(gauge("zabd_memory_limit_bytes", memory.limit().bytes as i64));
+            families.push(gauge("zabd_memory_used_bytes", memory.used_bytes() as i64));
+            families.push(gauge("zabd_memory_room", memory.room() as i64));
         }
     }
 }

@@ -35,6 +35,11 @@ impl Backlog {
         Self { budget: Budget::new(bytes_max) }
     }
 
+    /// They may keep only so much for now, or as much as ever.
+    pub fn narrow(&self, bytes_max: Option<usize>) {
+        self.budget.narrow(bytes_max);
+    }
+
     /// How much there is.
     pub fn bytes(&self) -> usize {
         self.budget.bytes()
@@ -42,7 +47,7 @@ impl Backlog {
 
     /// Whether only those are read who have taken everything.
     pub fn is_pressing(&self) -> bool {
-        self.bytes() > self.budget.bytes_max / 2
+        self.bytes() > self.budget.bytes_max() / 2
     }
 
     /// What is kept for clients has become more, or less.
@@ -67,7 +72,7 @@ impl Backlog {
                 "Closing the connection from {}: it has not taken {bytes} bytes, and all clients together have more than \
                  zabd.unsentMaxBytes={} to take",
                 client.address,
-                self.budget.bytes_max,
+                self.budget.bytes_max(),
             );
             to_wake.extend(client.give_up(self));
         }

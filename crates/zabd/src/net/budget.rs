@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize};
 /// See the module's description.
 #[derive(Debug)]
 pub struct Budget {
-    /// What all clients may keep.
-    pub bytes_max: usize,
+    /// What all clients may keep as a rule.
+    configured: usize,
+    /// What they may keep now: less, while memory is nearly used up.
+    bytes_max: AtomicUsize,
     /// The sum over all clients. Below zero for a moment, when less is kept before it was said that there is more.
     bytes: AtomicIsize,
     /// Above this, clients are closed. At least `bytes_max`; higher while what closed ones kept is still on its way back.
@@ -25,7 +27,20 @@ pub struct Budget {
 impl Budget {
     /// All clients may keep so much.
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes: AtomicIsize::new(0), close_at: AtomicUsize::new(bytes_max) }
+        let (now, close_at) = (AtomicUsize::new(bytes_max), AtomicUsize::new(bytes_max));
+        Self { configured: bytes_max, bytes_max: now, bytes: AtomicIsize::new(0), close_at }
+    }
+
+    /// What all clients may keep now.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max.load(Relaxed)
+    }
+
+    /// They may keep only so much for now, or as much as ever.
+    pub fn narrow(&self, bytes_max: Option<usize>) {
+        let bytes_max = bytes_max.map_or(self.configured, |bytes_max| bytes_max.min(self.configured));
+        self.bytes_max.store(bytes_max, Relaxed);
+        self.close_at.store(bytes_max, Relaxed);
     }
 
     /// How much there is.
@@ -40,10 +55,10 @@ impl Budget {
 
     /// Whether clients must be closed: to be asked after something was added, without any client's lock.
     pub fn is_too_much(&self) -> bool {
-        let bytes = self.bytes();
-        if bytes <= self.bytes_max {
-            if self.close_at.load(Relaxed) != self.bytes_max {
-                self.close_at.store(self.bytes_max, Relaxed);
+        let (bytes, bytes_max) = (self.bytes(), self.bytes_max());
+        if bytes <= bytes_max {
+            if self.close_at.load(Relaxed) != bytes_max {
+                self.close_at.store(bytes_max, Relaxed);
             }
             return false;
         }
@@ -52,7 +67,7 @@ impl Budget {
 
     /// Those of `kept`, the worst first, that must go.
     pub fn worst<T>(&self, kept: Vec<(usize, T)>) -> impl Iterator<Item = (usize, T)> {
-        let enough = self.bytes_max / 4 * 3;
+        let enough = self.bytes_max() / 4 * 3;
         let mut left: usize = kept.iter().map(|(bytes, _)| bytes).sum();
         kept.into_iter().take_while(move |(bytes, _)| {
             let must_go = left > enough;
@@ -64,6 +79,6 @@ impl Budget {
     /// The worst were told to go. What they keep is freed by their own threads; until then the next look waits for some
     /// more, since to look at all clients for every change would cost more than the change.
     pub fn note_closed(&self) {
-        self.close_at.store(self.bytes() + self.bytes_max / 8, Relaxed);
+        self.close_at.store(self.bytes() + self.bytes_max() / 8, Relaxed);
     }
 }

@@ -290,6 +290,21 @@ impl Registry {
         }
     }
 
+    /// What clients do not take, or have sent in part, may be only so much for now, or as much as ever.
+    pub fn narrow(&self, bytes_max: Option<usize>, now_ms: i64) {
+        self.backlog.narrow(bytes_max);
+        // A writer that is in the midst of a request is only to be told that there is no room.
+        self.half_frames.narrow(bytes_max.map(|bytes_max| bytes_max * 3));
+        let mut to_wake = Vec::new();
+        if self.backlog.is_too_much() {
+            to_wake.extend(self.backlog.close_largest(&self.lock()));
+        }
+        if self.half_frames.is_too_much() {
+            to_wake.extend(self.half_frames.close_worst(&self.lock(), now_ms));
+        }
+        to_wake.into_iter().for_each(Client::wake);
+    }
+
     /// Locks it for a few lookups.
     pub fn lock(&self) -> Clients<'_> {
         Clients(self.slots.read())

@@ -49,14 +49,18 @@ use super::large_requests::{Held, LargeRequests};
 use super::request_throttle::{Line, Place, RequestThrottle};
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
+use crate::memory::at_most;
 
 /// How much one read takes from a socket.
 const CHUNK_BYTES: usize = 64 << 10;
 /// While more than this is unsent, nothing further is read from the client.
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
-/// While so much of what a leader has proposed is not committed, it reads nothing more from a client that has something in flight:
-/// as many long requests as `globalOutstandingLimit` allows would be a gigabyte, in its memory and on their way to each learner.
-const UNCOMMITTED_BYTES_PAUSE: usize = 32 << 20;
+/// While the requests in flight are so long together, or so much of what a leader has proposed is not committed, nothing more is read
+/// from a client that has something in flight: as many long requests as `globalOutstandingLimit` allows would be a gigabyte, in
+/// the server's memory and on their way to other servers.
+const IN_FLIGHT_BYTES_PAUSE: usize = 32 << 20;
+/// A request in flight is in memory several times: as it came, as a record, and in the tree.
+const IN_FLIGHT_COPIES: usize = 4;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// What operators are shown in the place of a refused update.
@@ -163,6 +167,10 @@ pub struct Connection {
     reads_waiting: usize,
     /// While so much is unsent, nothing further is read from the client.
     pause_bytes: usize,
+    /// How long all requests in flight may be together before this client waits.
+    in_flight_bytes_max: usize,
+    /// How long those are that wait for the end of the turn.
+    batch_bytes: usize,
     /// What the replies to reads in the pipeline may be worth; less than `reads_max` while little may be asked for.
     reads_waiting_max: usize,
     /// Reads in the pipeline are answered together, before the client can take the first of their replies: as many as
@@ -194,6 +202,8 @@ struct Unanswered {
     is_update: bool,
     /// How many replies as long as the largest znode its own may be worth; nothing for what changes a znode.
     weight: usize,
+    /// Of its body, in bytes.
+    length: usize,
     /// Of the allowance for large requests.
     _held: Option<Held>,
     /// In the pipeline, if places are limited.
@@ -251,6 +261,8 @@ impl Connection {
             line: service.request_throttle.clone().map(|throttle| Box::new(Line::new(throttle))),
             asking: None,
             pause_bytes: UNSENT_BYTES_PAUSE,
+            in_flight_bytes_max: at_most(IN_FLIGHT_BYTES_PAUSE * IN_FLIGHT_COPIES) / IN_FLIGHT_COPIES,
+            batch_bytes: 0,
             reads_waiting_max: reads_max,
             reads_max,
             batch: Vec::new(),
@@ -295,7 +307,9 @@ impl Connection {
         }
         let driver = &self.service.driver;
         driver.in_flight() + self.batch.len() as i64 > self.service.options.in_flight_max
-            || driver.uncommitted_bytes() > UNCOMMITTED_BYTES_PAUSE
+            || self.batch_bytes + self.service.counters.in_flight_bytes.load(Relaxed)
+                > self.in_flight_bytes_max
+            || driver.uncommitted_bytes() > self.in_flight_bytes_max
     }
 
     /// Takes what others left for this connection.
@@ -347,8 +361,10 @@ impl Connection {
         let was_update = self.unanswered[answered - 1].is_update;
         let now_ms = self.service.driver.clock.monotonic_ms();
         let mut latency = self.service.counters.latency.lock();
-        for Unanswered { came_ms, is_update, weight, .. } in self.unanswered.drain(..answered) {
+        let mut bytes = 0;
+        for Unanswered { came_ms, is_update, weight, length, .. } in self.unanswered.drain(..answered) {
             self.reads_waiting -= weight;
+            bytes += length;
             let took_ms = (now_ms - came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
             latency.add(took_ms, is_update);
@@ -358,6 +374,7 @@ impl Connection {
             self.unanswered.shrink_to(KEPT_UNANSWERED_MAX);
         }
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
+        self.service.counters.in_flight_bytes.fetch_sub(bytes, Relaxed);
         was_update
     }
 
@@ -634,6 +651,8 @@ impl Drop for Connection {
         }
         self.service.driver.registry.remove(self.client.id);
         self.service.counters.in_flight.fetch_sub(self.unanswered.len() as i64, Relaxed);
+        let bytes = self.unanswered.iter().map(|request| request.length).sum();
+        self.service.counters.in_flight_bytes.fetch_sub(bytes, Relaxed);
     }
 }
 

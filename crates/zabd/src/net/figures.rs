@@ -1,6 +1,6 @@
 //! Figures that operators ask for: kept where the work is done, read when somebody asks.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 pub use zabd_replica::traffic::Samples as Summary;
@@ -77,6 +77,8 @@ pub struct ServerCounters {
     pub sent: AtomicU64,
     /// Requests in the pipeline whose connections are there.
     pub in_flight: AtomicI64,
+    /// How long the bodies of those are together.
+    pub in_flight_bytes: AtomicUsize,
     /// Connections refused because there were too many.
     pub connections_rejected: AtomicU64,
     /// Connections that asked for a session and were let in.

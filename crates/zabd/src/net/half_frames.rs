@@ -28,6 +28,11 @@ impl HalfFrames {
         Self { budget: Budget::new(bytes_max) }
     }
 
+    /// They may keep only so much for now, or as much as ever.
+    pub fn narrow(&self, bytes_max: Option<usize>) {
+        self.budget.narrow(bytes_max);
+    }
+
     /// What clients keep has become more, or less.
     pub fn add(&self, change: isize) {
         self.budget.add(change);
@@ -54,7 +59,7 @@ impl HalfFrames {
                  clients together have more than zabd.incompleteMaxBytes={} of such parts",
                 client.address,
                 now_ms - since_ms,
-                self.budget.bytes_max,
+                self.budget.bytes_max(),
             );
             to_wake.extend(client.post_abort());
         }

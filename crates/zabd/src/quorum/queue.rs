@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use zabd_jute::Zxid;
 
+use crate::memory::at_most;
 use crate::snapshotter::Image;
 
 /// What one learner may have unsent before it is dropped: it would only fall further behind.
@@ -56,7 +57,7 @@ impl Unsent {
 
     /// Whether each of them is to be looked at.
     pub(super) fn may_be_too_much(&self) -> bool {
-        UNSENT_BYTES_MAX_TOGETHER < self.bytes.load(Relaxed)
+        at_most(UNSENT_BYTES_MAX_TOGETHER) < self.bytes.load(Relaxed)
     }
 }
 
@@ -124,7 +125,7 @@ impl Queue {
         });
         let is_catching_up = self.is_catching_up.load(Relaxed);
         let unsent_max = if is_catching_up { UNSENT_BYTES_MAX_CATCHING_UP } else { UNSENT_BYTES_MAX };
-        if unsent_max < self.excess() {
+        if at_most(unsent_max) < self.excess() {
             self.close_as_too_slow();
         }
     }
@@ -135,7 +136,7 @@ impl Queue {
 
     /// What counts of what waits.
     fn excess(&self) -> usize {
-        self.unsent.load(Relaxed).saturating_sub(self.all.uncommitted().min(UNCOMMITTED_BYTES_MAX))
+        self.unsent.load(Relaxed).saturating_sub(self.all.uncommitted().min(at_most(UNCOMMITTED_BYTES_MAX)))
     }
 
     fn close_as_too_slow(&self) {
@@ -191,7 +192,7 @@ impl Drop for Queue {
 /// Too much may wait on all connections together: the one with the most makes room.
 pub(super) fn close_largest<'q>(queues: impl Iterator<Item = &'q Arc<Queue>>) {
     let open: Vec<_> = queues.filter(|queue| !queue.is_closing()).collect();
-    if open.iter().map(|queue| queue.excess()).sum::<usize>() <= UNSENT_BYTES_MAX_TOGETHER {
+    if open.iter().map(|queue| queue.excess()).sum::<usize>() <= at_most(UNSENT_BYTES_MAX_TOGETHER) {
         return;
     }
     if let Some(largest) = open.into_iter().max_by_key(|queue| queue.excess()) {

@@ -4,6 +4,8 @@
 //! came with one read are fed with one hold of the driver. From a leader no more is read than the disk keeps up with; once it is
 //! followed, than memory holds of that.
 
+use std::ops::ControlFlow;
+
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::tcp::OwnedReadHalf;
@@ -23,6 +25,7 @@ use super::alive::Alive;
 use super::{FAREWELL_MAX, Shared, Side, close_link};
 use crate::driver::Driver;
 use crate::log_writer::Received;
+use crate::memory;
 
 /// How much memory reads share.
 const READ_BYTES: usize = 64 << 10;
@@ -203,8 +206,18 @@ async fn receive(
     let received = blocking(move || -> Result<Received, String> {
         let image = writer.seal_up(trailer).map_err(|error| crate::launch::with_causes(&error))?;
         let loaded = image.load().map_err(|error| crate::launch::with_causes(&error))?;
-        let tree = Tree::load(loaded.body(), zxid, None, tree_options)
-            .map_err(|error| format!("the leader's snapshot at {zxid} is none: {error}"))?;
+        let mut limit = None;
+        let mut look = |_| {
+            limit = memory::is_out();
+            if limit.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let tree = Tree::load_telling(loaded.body(), zxid, None, tree_options, &mut look);
+        let tree = tree.map_err(|error| match limit {
+            Some(limit) => {
+                format!("the leader's snapshot at {zxid} needs more memory than {limit}; raise the limit")
+            }
+            None => format!("the leader's snapshot at {zxid} is none: {error}"),
+        })?;
         Ok(Received { image, tree })
     });
     shared.driver.log.receive(alive.during(received).await??);

@@ -63,6 +63,8 @@ impl Connection {
         let is_news = end_ms != std::mem::replace(&mut self.bucket_end_ms, end_ms);
         if !self.batch.is_empty() {
             service.counters.in_flight.fetch_add(self.batch.len() as i64, Relaxed);
+            let bytes = std::mem::take(&mut self.batch_bytes);
+            service.counters.in_flight_bytes.fetch_add(bytes, Relaxed);
             service.driver.feed(self.batch.drain(..));
         } else if is_news {
             service.driver.touch(self.session);
@@ -196,7 +198,9 @@ impl Connection {
         };
         let place = admitted.and_then(|admitted| admitted.place);
         let came_ms = turn.now_ms;
-        self.unanswered.push_back(Unanswered { came_ms, is_update, weight, _held: held, _place: place });
+        let request = Unanswered { came_ms, is_update, weight, length, _held: held, _place: place };
+        self.unanswered.push_back(request);
+        self.batch_bytes += length;
         self.reads_waiting += weight;
         if self.batch.capacity() == 0 {
             self.batch = BATCH.take();

@@ -1,0 +1,112 @@
+//! Memory that is nearly used up: what is refused, what goes on, and that nothing refused is in the log.
+
+use zabd_jute::client::AddWatchRequest;
+
+use super::*;
+use crate::Room;
+use crate::read::{Read, serve};
+
+fn delete(path: &str) -> Vec<u8> {
+    DeleteRequest { path: path.into(), version: -1 }.to_bytes()
+}
+
+#[test]
+fn what_grows_is_refused_in_its_turn_and_all_else_goes_on() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create("/a", 0));
+    alone.feed(Input::Room(Room::NoGrowth));
+    assert!(alone.ask(1, session, 2, OpCode::Create, create("/b", 0)).is_empty(), "behind the first");
+    assert_eq!(alone.sync(), ["1 <- 1 zxid=2 err=0 +6", "1 <- 2 zxid=2 err=-125 +0"]);
+    let appended = alone.appended.len();
+    for (xid, op, body) in [
+        (3, OpCode::CreateContainer, create("/b", 4)),
+        (4, OpCode::SetData, set("/a", b"12")),
+        (5, OpCode::Multi, multi(vec![Part::Create { at: 1, flags: 0 }.op(), Part::Set { at: 0 }.op()])),
+    ] {
+        let lines = alone.ask(1, session, xid, op, body);
+        assert_eq!(lines, [format!("1 <- {xid} zxid=2 err=-125 +0")]);
+    }
+    assert_eq!(alone.appended.len(), appended, "what is refused is not logged");
+    for (xid, op, body) in [
+        (6, OpCode::SetData, set("/a", b"2")),
+        (7, OpCode::SetData, set("/a", b"")),
+        (8, OpCode::Multi, multi(vec![Part::Delete { at: 0 }.op(), Part::Create { at: 0, flags: 0 }.op()])),
+        (9, OpCode::Delete, delete("/a")),
+    ] {
+        assert!(alone.ask(1, session, xid, op, body).is_empty());
+        let said = alone.sync();
+        assert!(said.len() == 1 && said[0].contains("err=0"), "{said:?}");
+    }
+    alone.begin_to_connect(2);
+    assert_eq!(alone.sync(), ["2 <- connected"]);
+    alone.feed(Input::Room(Room::Enough));
+    alone.ask(1, session, 10, OpCode::Create, create("/b", 0));
+    assert_eq!(alone.sync().len(), 1);
+    assert!(alone.tree.node("/b").is_some());
+}
+
+#[test]
+fn what_does_not_decode_and_what_fails_anyway_says_so_as_ever() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.feed(Input::Room(Room::NothingNew));
+    assert_eq!(alone.ask(1, session, 1, OpCode::Create, vec![0, 0]), ["1 <- 1 zxid=1 err=-5 +0"]);
+    alone.ask(1, session, 2, OpCode::SetData, set("/none", b"long"));
+    assert_eq!(alone.sync(), ["1 <- 2 zxid=2 err=-101 +0"]);
+}
+
+#[test]
+fn when_there_is_none_sessions_are_resumed_and_none_is_begun() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.feed(Input::Room(Room::NothingNew));
+    let request = SessionRequest {
+        last_zxid_seen: Zxid(0),
+        timeout_ms: 10_000,
+        session: SessionId::NONE,
+        password: vec![0; 16],
+        has_read_only_byte: true,
+        takes_read_only: false,
+    };
+    assert_eq!(alone.feed(Input::Connect { conn: ConnId(2), request }), ["2 closed"]);
+    let password = zabd_jute::client::password(session);
+    let lines = alone.resume(3, session, password, 0);
+    assert!(lines.iter().any(|line| line == "3 <- connected"), "{lines:?}");
+    alone.now_ms = 60_000;
+    alone.feed(Input::Tick);
+    alone.sync();
+    assert_eq!(alone.tree.sessions().count(), 0, "sessions end as ever");
+}
+
+#[test]
+fn watches_that_are_there_stay_and_come_back() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    let ask = |op: OpCode, body: Vec<u8>, alone: &mut Alone| {
+        let ids = identities();
+        let read = Read { conn: ConnId(1), session, xid: 1, op: op.code(), body: &body, identities: &ids };
+        let mut out = Vec::new();
+        let options = alone.replica.read_options();
+        let watches = Some(&mut alone.watches);
+        serve(&alone.tree, watches, &read, &options, &mut crate::traffic::Traffic::default(), &mut out);
+        say(&out)
+    };
+    assert_eq!(ask(OpCode::GetData, read("/", true), &mut alone), "1 zxid=1 err=0 +72");
+    alone.watches.take_new(false);
+    assert_eq!(ask(OpCode::GetData, read("/", true), &mut alone), "1 zxid=1 err=0 +72", "it has that one");
+    assert_eq!(ask(OpCode::GetData, read("/zookeeper", true), &mut alone), "1 zxid=1 err=-125 +0");
+    assert_eq!(ask(OpCode::GetData, read("/zookeeper", false), &mut alone), "1 zxid=1 err=0 +72");
+    let wide = AddWatchRequest { path: "/zookeeper".into(), mode: 1 }.to_bytes();
+    assert_eq!(ask(OpCode::AddWatch, wide.clone(), &mut alone), "1 zxid=1 err=-125 +0");
+    // A client that comes from another server believes that it has them.
+    let mut body = 1_i64.to_be_bytes().to_vec();
+    let mut w = zabd_jute::Writer::new(&mut body);
+    w.vector(&["/zookeeper"], |w, path| w.ustring(path));
+    w.vector(&[""; 0], |w, path| w.ustring(path));
+    w.vector(&[""; 0], |w, path| w.ustring(path));
+    assert_eq!(ask(OpCode::SetWatches, body, &mut alone), "1 zxid=1 err=0 +0");
+    assert_eq!(alone.watches.total(), 2);
+    alone.watches.take_new(true);
+    assert_eq!(ask(OpCode::AddWatch, wide, &mut alone), "1 zxid=1 err=0 +4");
+}

@@ -1,0 +1,203 @@
+"""Servers in control groups with little memory, as in containers: what grows is refused before the kernel kills, all else goes on."""
+
+import threading
+
+import pytest
+
+from ensemble import members
+from harness import wire
+from harness.control_group import ControlGroup
+from harness.servers import Server, ServerFailed, four_letter_word
+from harness.waiting import eventually
+
+MIB = 1 << 20
+LIMIT = 128 * MIB
+QUOTA_EXCEEDED = -125
+SECONDS_MAX = 30
+# Java's limit of a frame is a megabyte.
+LARGE = bytes(900_000)
+
+
+@pytest.fixture
+def group():
+    with ControlGroup(LIMIT) as group:
+        yield group
+
+
+@pytest.fixture
+def server(group, tmp_path):
+    server = Server("zabd", tmp_path / "server", config={"maxSessionTimeout": 120_000})
+    server.control_group = group
+    yield server.start()
+    server.kill()
+
+
+def figure(server, name):
+    lines = four_letter_word(server.port, "mntr").splitlines()
+    return int(dict(line.split("\t", 1) for line in lines)[f"zk_{name}"])
+
+
+def get(session, path, watch=False):
+    return session.call(wire.GET_DATA, wire.Writer().ustring(path).boolean(watch).bytes)
+
+
+def until_session(server):
+    """A session, as soon as any is let in."""
+    sessions = []
+
+    def opened():
+        try:
+            sessions.append(wire.Session(server.port, 120_000))
+        except wire.Closed:
+            return False
+        return True
+
+    eventually(opened, SECONDS_MAX, what="sessions are let in")
+    return sessions[0]
+
+
+def fill(session, prefix, data=LARGE, pipelined=16):
+    """Creates nodes until one is refused; what was acknowledged, and all errors."""
+    acknowledged, errors, number = [], set(), 0
+    while not errors:
+        names = [f"{prefix}{number + each}" for each in range(pipelined)]
+        number += pipelined
+        for name in names:
+            session.submit(wire.CREATE, wire.create_body(name, data))
+        for name in names:
+            error = session.reply().err
+            if error == 0:
+                acknowledged.append(name)
+            else:
+                errors.add(error)
+        assert len(acknowledged) * max(len(data), 100) < 2 * LIMIT, "nothing was refused"
+    return acknowledged, errors
+
+
+def test_growth_ends_before_the_kernel_kills(server, group):
+    """Four clients create as fast as they can; then only what makes the tree no larger is done, and room that was made is used."""
+    assert figure(server, "zabd_memory_limit_bytes") == LIMIT
+    found = {}
+
+    def writer(number):
+        session = wire.Session(server.port, 120_000)
+        found[number] = fill(session, f"/{number}-")
+
+    writers = [threading.Thread(target=writer, args=(number,)) for number in range(4)]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join()
+    assert [errors for _, errors in found.values()] == [{QUOTA_EXCEEDED}] * 4
+    acknowledged = [name for names, _ in found.values() for name in names]
+    # Most of the memory is used for what it is there for.
+    assert len(acknowledged) * len(LARGE) > LIMIT // 2
+    session = until_session(server)
+    assert all(get(session, name).reader().buffer() == LARGE for name in acknowledged), "what was acknowledged is there"
+    same = wire.Writer().ustring(acknowledged[0]).buffer(bytes([1]) * len(LARGE)).int(-1).bytes
+    assert session.call(wire.SET_DATA, same).err == 0
+    longer = wire.Writer().ustring(acknowledged[0]).buffer(LARGE + b"1").int(-1).bytes
+    assert session.call(wire.SET_DATA, longer).err == QUOTA_EXCEEDED
+    assert four_letter_word(server.port, "ruok") == "imok"
+    half = len(acknowledged) // 2
+    for name in acknowledged[:half]:
+        assert session.call(wire.DELETE, wire.Writer().ustring(name).int(-1).bytes).err == 0
+    eventually(lambda: figure(server, "zabd_memory_room") == 0, SECONDS_MAX, what="room")
+    assert session.create("/again", LARGE).err == 0
+    server.kill()
+    server.start()
+    session = wire.Session(server.port, 120_000)
+    left = [name for name in [*acknowledged, "/again"] if get(session, name).err == 0]
+    assert left == [*acknowledged[half:], "/again"]
+    assert group.kills() == 0
+    assert server.log_text().count("writes that make the tree larger are refused") >= 1
+
+
+def test_small_znodes_are_counted_with_what_they_cost(server, group):
+    acknowledged, errors = fill(wire.Session(server.port, 120_000), "/small-", b"", pipelined=500)
+    assert errors == {QUOTA_EXCEEDED}
+    session = until_session(server)
+    for name in acknowledged[::1000]:
+        assert get(session, name).err == 0
+    assert group.kills() == 0
+
+
+def test_watches_and_replies_that_nobody_takes_end_too(server, group):
+    """A client watches long paths that are not there; at the second mark it is refused, and so are new sessions."""
+    session = wire.Session(server.port, 120_000)
+    keeper = wire.Session(server.port, 120_000)
+    assert keeper.create("/kept").err == 0
+    number, errors = 0, set()
+    while QUOTA_EXCEEDED not in errors:
+        for each in range(200):
+            path = f"/{number + each}-{'x' * 4000}"
+            session.submit(wire.EXISTS, wire.Writer().ustring(path).boolean(True).bytes)
+        errors = {session.reply().err for _ in range(200)}
+        number += 200
+        assert number * 4000 < 2 * LIMIT, "nothing was refused"
+    with pytest.raises(wire.Closed):
+        wire.Session(server.port, 120_000)
+    assert four_letter_word(server.port, "ruok") == "imok"
+    assert get(keeper, "/kept").err == 0
+    assert get(keeper, "/kept", watch=True).err == QUOTA_EXCEEDED
+    assert keeper.call(wire.DELETE, wire.Writer().ustring("/kept").int(-1).bytes).err == 0
+    session.close()
+    eventually(lambda: figure(server, "zabd_memory_room") == 0, SECONDS_MAX, what="room")
+    until_session(server).end()
+    assert keeper.create("/kept").err == 0
+    assert group.kills() == 0
+
+
+@pytest.mark.parametrize("snap_count", [100_000, 40], ids=["log", "snapshot"])
+def test_a_start_that_does_not_fit_says_so(tmp_path, snap_count):
+    """Nothing is lost by it: with more memory, everything is there."""
+    config = {"maxSessionTimeout": 120_000, "zabd.memoryMaxBytes": 0}
+    server = Server("zabd", tmp_path / "server", config=config, properties={"snapCount": snap_count})
+    snapshots = server.data_dir / "version-2"
+    with server:
+        session = wire.Session(server.port, 120_000)
+        for number in range(60):
+            assert session.create(f"/{number}", LARGE).err == 0
+        if snap_count < 60:
+            taken = lambda: max(path.stat().st_size for path in snapshots.glob("snapshot.*")) > 15 * len(LARGE)
+            eventually(taken, SECONDS_MAX, what="a snapshot")
+    server.config["zabd.memoryMaxBytes"] = 30 * MIB
+    with pytest.raises(ServerFailed, match=r"need more memory than 31457280 bytes \(zabd.memoryMaxBytes\); raise the limit"):
+        server.start()
+    server.config["zabd.memoryMaxBytes"] = 0
+    with server:
+        session = wire.Session(server.port, 120_000)
+        assert all(get(session, f"/{number}").reader().buffer() == LARGE for number in range(60))
+
+
+def test_an_ensemble_refuses_together(tmp_path):
+    """Writers at every member, each in a group of its own; nobody is killed, and all have the same."""
+    groups = [ControlGroup(LIMIT) for _ in range(3)]
+    ensemble = members.Ensemble(["zabd"] * 3, tmp_path, config={"maxSessionTimeout": 120_000})
+    try:
+        for group, server in zip(groups, ensemble.members.values()):
+            server.control_group = group.__enter__()
+        with ensemble:
+            found = {}
+
+            def writer(number):
+                found[number] = fill(wire.Session(ensemble.members[number].port, 120_000), f"/{number}-")
+
+            writers = [threading.Thread(target=writer, args=(number,)) for number in ensemble.members]
+            for each in writers:
+                each.start()
+            for each in writers:
+                each.join()
+            assert [errors for _, errors in found.values()] == [{QUOTA_EXCEEDED}] * 3
+            ensemble.assert_equal_trees()
+            acknowledged = {name for names, _ in found.values() for name in names}
+            session = until_session(ensemble.members[1])
+            assert all(get(session, name).err == 0 for name in acknowledged)
+            assert all(server.running for server in ensemble.members.values())
+        assert [group.kills() for group in groups] == [0, 0, 0]
+    finally:
+        for server in ensemble.members.values():
+            server.kill()
+        for group in groups:
+            if group.path.exists():
+                group.__exit__()
