@@ -1,6 +1,6 @@
 use super::*;
 use crate::links::{ConnId, Output};
-use zabd_jute::quorum::frame;
+use zabd_jute::quorum::{Notification, frame};
 
 const CONFIG: &str = "server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nserver.3=zk3:2888:3888\nversion=0";
 const FRIEND: ServerId = ServerId(1);

@@ -11,15 +11,16 @@
 //! them, so an idle connection holds none.
 //!
 //! Here is how a turn goes; what a frame asks for is in `frames`, who the client is in `authentication`, words instead of
-//! frames in `four_letter`, waiting for a place in the pipeline in `in_line`, and words for the log in `telling`.
+//! frames in `four_letter`, waiting for a place in the pipeline in `in_line`, words for the log in `telling`, and lent memory
+//! in `buffers`.
 
 mod authentication;
+mod buffers;
 mod four_letter;
 mod frames;
 mod in_line;
 mod telling;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use zabd_jute::client::{FourLetterWord, ReplyHeader};
@@ -39,6 +39,7 @@ use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::Identities;
 use zabd_replica::{Input, SessionTimeouts};
 
+use self::buffers::{CHUNK, CHUNK_BYTES, forget_sent};
 use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
@@ -51,8 +52,6 @@ use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
 use crate::memory::at_most;
 
-/// How much one read takes from a socket.
-const CHUNK_BYTES: usize = 64 << 10;
 /// While more than this is unsent, nothing further is read from the client.
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 /// While the requests in flight are so long together, or so much of what a leader has proposed is not committed, nothing more is read
@@ -65,23 +64,8 @@ const IN_FLIGHT_COPIES: usize = 4;
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// What operators are shown in the place of a refused update.
 const NO_OP: i32 = 0;
-/// How much small requests in a row share.
-const SHARED_BYTES: usize = 4 << 10;
-/// Buffers above this size are freed, not kept for reuse.
-const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
-
 /// This many requests may wait for answers before the list of them is freed when they have come.
 const KEPT_UNANSWERED_MAX: usize = 32;
-/// A batch with room for more requests is freed, not kept for the next one.
-const KEPT_BATCH_MAX: usize = 1024;
-
-thread_local! {
-    static CHUNK: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK_BYTES].into());
-    /// An empty output buffer with memory, lent to the connection whose turn it is.
-    static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// An empty batch, lent likewise.
-    static BATCH: RefCell<Vec<Input>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What the operator configured about connections.
 #[derive(Clone, Debug)]
@@ -499,27 +483,6 @@ impl Connection {
         self.submit(&service, now_ms, true);
     }
 
-    fn borrow_buffer(&mut self) {
-        if self.out.capacity() == 0 {
-            self.out = OUT.take();
-        }
-    }
-
-    fn return_buffer(&mut self) {
-        if self.out.is_empty() {
-            let out = std::mem::take(&mut self.out);
-            if out.capacity() <= KEPT_BUFFER_BYTES_MAX {
-                OUT.set(out);
-            }
-        }
-        if self.batch.is_empty() && self.batch.capacity() > 0 {
-            let batch = std::mem::take(&mut self.batch);
-            if batch.capacity() <= KEPT_BATCH_MAX {
-                BATCH.set(batch);
-            }
-        }
-    }
-
     /// Adds what this turn did to the figures.
     fn publish_tally(&mut self) {
         let tally = std::mem::take(&mut self.tally);
@@ -653,73 +616,5 @@ impl Drop for Connection {
         self.service.counters.in_flight.fetch_sub(self.unanswered.len() as i64, Relaxed);
         let bytes = self.unanswered.iter().map(|request| request.length).sum();
         self.service.counters.in_flight_bytes.fetch_sub(bytes, Relaxed);
-    }
-}
-
-/// A copy of a part of a chunk.
-#[derive(Debug, Default)]
-struct Shared {
-    from: usize,
-    bytes: Bytes,
-}
-
-impl Shared {
-    /// A part of `chunk`; those that are asked for come one behind the other. Each holds its copy as a whole for as long as
-    /// the request waits, and nobody knows how many will share it: so the copy is short.
-    fn part(&mut self, chunk: &[u8], start: usize, length: usize) -> Bytes {
-        if self.from + self.bytes.len() < start + length {
-            let end = chunk.len().min(start + length.max(SHARED_BYTES));
-            *self = Self { from: start, bytes: Bytes::copy_from_slice(&chunk[start..end]) };
-        }
-        self.bytes.slice(start - self.from..start - self.from + length)
-    }
-}
-
-/// Forgets what is sent, when that costs no more than sending it did: the buffer of a client that always has something
-/// left to take would grow for ever.
-fn forget_sent(out: &mut Vec<u8>, sent: &mut usize) {
-    if out.len() <= 2 * *sent {
-        out.drain(..*sent);
-        *sent = 0;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A client takes a stream of answers more slowly than the server could send it, and always has some left to take.
-    #[test]
-    fn what_is_sent_takes_no_room_although_there_is_always_more() {
-        const PIECE: usize = 10_000;
-        let (mut out, mut sent) = (vec![0; PIECE], 0);
-        for number in 1..=1000_usize {
-            out.extend([number as u8; PIECE]);
-            sent += PIECE;
-            forget_sent(&mut out, &mut sent);
-            assert_eq!(out[sent..], [number as u8; PIECE]);
-        }
-        assert!(out.capacity() < 10 * PIECE, "{} bytes", out.capacity());
-    }
-
-    /// A client that sends thousands of requests at once, of which the server takes one at a time, would otherwise hold as
-    /// many copies of all of them.
-    #[test]
-    fn a_request_holds_little_more_than_itself() {
-        let chunk: Vec<u8> = (0..CHUNK_BYTES).map(|at| at as u8).collect();
-        let mut shared = Shared::default();
-        let mut copies = 0;
-        for start in (0..chunk.len() - 100).step_by(100) {
-            let from = shared.from;
-            assert_eq!(shared.part(&chunk, start, 90), chunk[start..start + 90]);
-            assert!(shared.bytes.len() <= SHARED_BYTES);
-            copies += usize::from(shared.from != from);
-        }
-        assert!(copies < 20, "{copies} for small requests in a row");
-        let mut shared = Shared::default();
-        assert_eq!(shared.part(&chunk, 10, 30_000), chunk[10..30_010], "a large one has its own");
-        assert_eq!(shared.bytes.len(), 30_000);
-        assert_eq!(shared.part(&chunk, chunk.len() - 1, 1), chunk[chunk.len() - 1..]);
-        assert_eq!(shared.part(&chunk, chunk.len(), 0), b""[..]);
     }
 }

@@ -10,8 +10,9 @@ use zabd_replica::read::{self, Read, Served};
 use zabd_replica::{Input, Request, SessionRequest};
 use zabd_tree::Tree;
 
+use super::buffers::{BATCH, Shared};
 use super::telling::Ending;
-use super::{Asked, BATCH, Connection, Phase, Service, Shared, Unanswered};
+use super::{Asked, Connection, Phase, Service, Unanswered};
 use crate::net::figures::Sent;
 use crate::net::java_address::shown;
 use crate::net::large_requests::Held;
