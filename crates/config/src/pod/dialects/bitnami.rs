@@ -94,6 +94,9 @@ const VARIABLES: &[Variable] = &[
     row("ZOO_HEAP_SIZE", "1024", Nothing("zabd has no heap to be set")),
     row("ZOO_HC_TIMEOUT", "5", Nothing("seconds that `healthcheck.sh` waits")),
     row("JVMFLAGS", "", Own("read for `-D` words, as always")),
+    row("BITNAMI_DEBUG", "false", Nothing("it is for what the image's scripts say")),
+    row("MODULE", "zookeeper", Nothing("it is for what the image's scripts say")),
+    row("JAVA_FIPS_MODE", "", Nothing("zabd has no Java")),
 ];
 
 fn plan(reader: &mut Reader<'_>) -> Option<Plan> {

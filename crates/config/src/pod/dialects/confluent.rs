@@ -6,7 +6,7 @@
 use super::super::plan::{Lines, Plan};
 use super::Becomes::{Line, Nothing, Own, Property};
 use super::reader::Reader;
-use super::{Dialect, Variable, row};
+use super::{Becomes, Dialect, Variable, row};
 
 /// Confluent's image.
 pub static CONFLUENT: Dialect = Dialect {
@@ -107,7 +107,26 @@ const VARIABLES: &[Variable] = &[
     row("KAFKA_OPTS", "", Own("read for `-D` words, which the configuration overrides")),
     row("KAFKA_HEAP_OPTS", "", Nothing("zabd has no heap to be set")),
     row("KAFKA_JMX_OPTS", "", Nothing("zabd has no JMX")),
+    row("KAFKA_JMX_PORT", "", Nothing("zabd has no JMX")),
+    row("KAFKA_JMX_HOSTNAME", "", Nothing("zabd has no JMX")),
+    row("JMX_PORT", "", Nothing("zabd has no JMX")),
+    row("KAFKA_LOG4J_OPTS", "", Nothing("zabd has no log4j")),
+    row("KAFKA_GC_LOG_OPTS", "", OF_THE_JVM),
+    row("KAFKA_JVM_PERFORMANCE_OPTS", "", OF_THE_JVM),
+    row("KAFKA_DEBUG", "", OF_THE_JVM),
+    row("JAVA_DEBUG_PORT", "", OF_THE_JVM),
+    row("JAVA_DEBUG_OPTS", "", OF_THE_JVM),
+    row("DEBUG_SUSPEND_FLAG", "", OF_THE_JVM),
+    row("JAVA_HOME", "", OF_THE_JVM),
+    row("CLASSPATH", "", OF_THE_JVM),
+    row("LOG_DIR", "", Nothing("log lines go to standard output")),
+    row("EXTRA_ARGS", "", Nothing("for the image's scripts")),
+    row("COMPONENT", "zookeeper", Nothing("for the image's scripts")),
+    row("SKIP_MESOS_AUTO_SETUP", "", Nothing("for TLS on Mesos")),
+    row("MESOS_SANDBOX", "", Nothing("for TLS on Mesos")),
 ];
+
+const OF_THE_JVM: Becomes = Nothing("for the virtual machine");
 
 fn plan(reader: &mut Reader<'_>) -> Option<Plan> {
     let (data_dir, log_dir) =

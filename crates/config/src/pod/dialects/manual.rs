@@ -1,11 +1,19 @@
 //! The tables of `docs/kubernetes.md`, written from the dialects.
 
-use super::{Becomes, DIALECTS, Dialect, Variable};
+use super::{Becomes, DIALECTS, Dialect, Variable, scripts};
 use std::fmt::Write as _;
 
-/// One table for each dialect.
+/// One table for each dialect, and one of what ZooKeeper's own scripts read.
 pub fn manual() -> String {
-    DIALECTS.iter().map(|dialect| table(dialect)).collect()
+    let mut text: String = DIALECTS.iter().map(|dialect| table(dialect)).collect();
+    text.push_str(
+        "### ZooKeeper's own scripts, in any image\n\n| variable | what comes of it |\n| --- | --- |\n",
+    );
+    for (name, what) in scripts::VARIABLES {
+        let _ = writeln!(text, "| `{name}` | {what} |");
+    }
+    text.push('\n');
+    text
 }
 
 fn table(dialect: &Dialect) -> String {

@@ -20,6 +20,7 @@ mod confluent;
 mod docker;
 mod manual;
 mod reader;
+mod scripts;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::super::plan::{Lines, Plan, ZooCfg};
 use super::super::{Surroundings, mistake, my_id, named};
-use super::{Becomes, Dialect, Variable, is_service_link};
+use super::{Becomes, Dialect, Variable, is_service_link, scripts};
 use crate::error::{ConfigError, Warning};
 use crate::setting::DEFAULT_OF;
 use std::collections::BTreeMap;
@@ -17,9 +17,6 @@ pub(super) struct Reader<'a> {
     pub errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
 }
-
-/// Java's own start scripts read these, whatever the image.
-const OF_JAVA: &[&str] = &["ZOO_LOG_FILE", "ZOO_LOG_DIR", "ZOO_NOEXEC", "ZOO_DATADIR_AUTOCREATE_DISABLE"];
 
 impl<'a> Reader<'a> {
     pub fn new(dialect: &'static Dialect, around: &'a Surroundings<'a>) -> Self {
@@ -63,7 +60,7 @@ impl<'a> Reader<'a> {
     /// What the image would not read.
     fn warn_of_strangers(&mut self) {
         for (name, value) in self.around.variables {
-            let is_known = self.dialect.reads(name) || OF_JAVA.contains(&name.as_str());
+            let is_known = self.dialect.reads(name) || scripts::read(name);
             if !is_known && self.dialect.has_prefix(name) && !is_service_link(name, value) {
                 let message = format!(
                     "{} does not read this variable, and neither does zabd in its place",
