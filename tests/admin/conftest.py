@@ -10,17 +10,30 @@ from harness.servers import Server, free_port
 PROMETHEUS = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 
 
-class HttpServer(Server):
-    """A server with a port for Prometheus."""
+DEFAULT = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider"
 
-    def __init__(self, kind, directory, provider=PROMETHEUS, config=None, **arguments):
-        self.metrics_port = free_port()
+
+class HttpServer(Server):
+    """A server with a port for Prometheus, and one for commands."""
+
+    def __init__(self, kind, directory, provider=PROMETHEUS, config=None, admin=None, **arguments):
+        """`admin` holds the AdminServer's keys without `admin.`; without any there is no AdminServer."""
+        self.metrics_port, self.admin_port = free_port(), free_port()
         ports = {
             "metricsProvider.className": provider,
             "metricsProvider.httpHost": "127.0.0.1",
             "metricsProvider.httpPort": self.metrics_port,
         }
+        if admin is not None:
+            keys = {"enableServer": "true", "serverAddress": "127.0.0.1", "serverPort": self.admin_port, **admin}
+            ports |= {f"admin.{key}": value for key, value in keys.items()}
         super().__init__(kind, directory, config={**ports, **(config or {})}, **arguments)
+
+    def write_config(self):
+        """A member has a number."""
+        super().write_config()
+        if "server.1" in self.config:
+            (self.data_dir / "myid").write_text("1\n")
 
     def command(self):
         """Java needs more jars than usual."""
@@ -40,16 +53,19 @@ def ask(port, path, method="GET", body=None, headers=None):
 
 @pytest.fixture(scope="module")
 def start_both(kind, tmp_path_factory):
-    """`start_both(...)`: Java and the server under test, by kind, started alike; they end with the module."""
+    """`start_both(...)`: Java and the server under test, by kind, started alike; they end with the module. What is a function
+    is asked for each of them."""
     servers = []
 
-    def start(**arguments):
+    def start(is_waited_for=True, **arguments):
         started = {}
         for each in dict.fromkeys(("java395", kind)):
-            servers.append(HttpServer(each, tmp_path_factory.mktemp(each), **arguments).start(wait=False))
+            given = {name: value() if callable(value) else value for name, value in arguments.items()}
+            servers.append(HttpServer(each, tmp_path_factory.mktemp(each), **given).start(wait=False))
             started[each] = servers[-1]
         for server in started.values():
-            server.await_serving()
+            if is_waited_for:
+                server.await_serving()
         return started
 
     yield start

@@ -20,7 +20,8 @@ VALUES = {
     "as-file": {"fullnameOverride": "zabd"},
     "alone": {
         "replicaCount": 1, "persistence": {"enabled": False}, "pdb": {"enabled": False}, "networkPolicy": {"enabled": False},
-        "serviceAccount": {"create": False, "name": "other"}, "topologySpreadConstraints": [], "resources": {}},
+        "serviceAccount": {"create": False, "name": "other"}, "topologySpreadConstraints": [], "resources": {},
+        "metrics": {"enabled": False, "serviceMonitor": {"enabled": True}}},
     "everything": {
         "nameOverride": "zoo", "commonLabels": {"team": "a"}, "replicaCount": 5, "idBase": 0,
         "image": {"registry": "registry.example:5000", "repository": "x/zabd", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
@@ -31,7 +32,9 @@ VALUES = {
         "affinity": {"nodeAffinity": {}}, "podAnnotations": {"e": "f"}, "podLabels": {"g": "h"},
         "extraEnv": [{"name": "SERVER_JVMFLAGS", "value": "-Djute.maxbuffer=2097152"}],
         "extraVolumes": [{"name": "more", "emptyDir": {}}], "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
-        "serviceAccount": {"annotations": {"i": "j"}}, "networkPolicy": {"clients": [{"podSelector": {"matchLabels": {"k": "l"}}}]}},
+        "serviceAccount": {"annotations": {"i": "j"}},
+        "metrics": {"port": 9001, "serviceMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}}},
+        "networkPolicy": {"clients": [{"podSelector": {"matchLabels": {"k": "l"}}}], "metrics": [{"namespaceSelector": {}}]}},
 }
 
 

@@ -17,6 +17,7 @@ from .manifests import NAMES, RELEASES, manifest
 
 # Of the objects of the tutorial's own manifest, as JSON with sorted keys.
 TUTORIALS_SHA256 = "8c4c9f29d0aef2728082b58af05f6846f2ba41ce67f6540ae92435fc8e4a1a1c"
+PROMETHEUS = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 # What we recommend: all but the tutorial's.
 OURS = [name for name in NAMES if name != "zookeeper.yaml"]
 
@@ -31,6 +32,8 @@ def only_zabd(kind):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_object_fits_its_schema(name, release):
     for each in manifest(name).objects:
+        if each["apiVersion"].startswith("monitoring.coreos.com/"):
+            continue  # No kind of Kubernetes' own.
         kubernetes_validate.validate(each, release, strict=True)
 
 
@@ -162,7 +165,8 @@ def test_helm_finds_nothing_to_mend():
     {"replicaCount": 2}, {"replicaCount": "3"}, {"nosuch": 1}, {"image": {"tag": 1}}, {"image": {"digest": "sha256:1"}},
     {"config": {"dataDir": "/x"}}, {"config": {"zookeeper.tickTime": 1}}, {"config": {"autopurge.purgeInterval": 1}},
     {"config": {"a key": 1}}, {"config": {"snapCount": "1 -Dx=y"}}, {"probes": {"port": 0}}, {"persistence": {"size": "much"}},
-    {"terminationGracePeriodSeconds": 0}, {"logLevel": "LOUD"}])
+    {"terminationGracePeriodSeconds": 0}, {"logLevel": "LOUD"}, {"metrics": {"port": 0}},
+    {"metrics": {"serviceMonitor": {"interval": "often"}}}, {"config": {"metricsProvider.httpPort": 1}}])
 def test_wrong_values_are_refused(values):
     with pytest.raises(ValueError, match="don't meet the specifications of the schema"):
         manifests.render(values)
@@ -174,15 +178,39 @@ def test_values_reach_the_objects():
     assert each.container["image"] == "registry.example:5000/x/zabd@sha256:" + "0" * 64
     environment = {variable["name"]: variable["value"] for variable in each.container["env"]}
     assert environment == {
-        "JVMFLAGS": "-DglobalOutstandingLimit=2000 -DsnapCount=50000", "SERVER_JVMFLAGS": "-Djute.maxbuffer=2097152"}
+        "JVMFLAGS": f"-DmetricsProvider.className={PROMETHEUS} -DmetricsProvider.httpPort=9001 -DglobalOutstandingLimit=2000 -DsnapCount=50000", "SERVER_JVMFLAGS": "-Djute.maxbuffer=2097152"}
     assert each.ports()["probes"] == 9000 and each.value("id_base") == "0"
     assert each.of("Service", "zabd-zoo")["spec"]["type"] == "LoadBalancer"
     assert each.set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
     assert each.of("NetworkPolicy")[0]["spec"]["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {"k": "l"}}}]
+    assert each.of("NetworkPolicy")[0]["spec"]["ingress"][2]["from"] == [{"namespaceSelector": {}}]
     alone = manifest("alone")
+    assert "env" not in alone.container and "metrics" not in alone.ports() and not alone.of("ServiceMonitor")
     assert not alone.of("PodDisruptionBudget") and not alone.of("NetworkPolicy") and not alone.of("ServiceAccount")
     assert alone.pod["spec"]["volumes"] == [{"name": "data", "emptyDir": {}}]
     assert alone.pod["spec"]["serviceAccountName"] == "other"
+
+
+def monitors():
+    """Each ServiceMonitor, beside the manifest whose members it is for."""
+    file = yaml.safe_load((manifests.FOLDER / "prometheus" / "servicemonitor.yaml").read_text())
+    return [(file, manifest("zabd.yaml")), (manifest("everything").of("ServiceMonitor")[0], manifest("everything"))]
+
+
+def test_prometheus_finds_each_member():
+    for monitor, each in monitors():
+        (endpoint,) = monitor["spec"]["endpoints"]
+        wanted = monitor["spec"]["selector"]["matchLabels"]
+        found = [service for service in each.of("Service") if wanted.items() <= service["metadata"]["labels"].items()
+                 and endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]]
+        assert [service["metadata"]["name"] for service in found] == [each.set["spec"]["serviceName"]]
+        port = each.ports()["metrics"]
+        flags = next(variable["value"] for variable in each.container["env"] if variable["name"] == "JVMFLAGS").split()
+        assert flags[:2] == [f"-DmetricsProvider.className={PROMETHEUS}", f"-DmetricsProvider.httpPort={port}"]
+        assert endpoint["path"] == "/metrics"
+    made = manifest("everything").of("ServiceMonitor")[0]
+    assert made["metadata"]["labels"]["release"] == "prometheus" and made["spec"]["endpoints"][0]["interval"] == "15s"
+    assert not manifest("default").of("ServiceMonitor")
 
 
 def test_long_names_leave_room_for_what_kubernetes_adds():

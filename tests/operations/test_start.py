@@ -315,7 +315,7 @@ def test_nothing_is_no_data_unless_initialize_says_so(ends, cfg, start_with, tmp
 
 def test_what_is_odd_is_told_and_secrets_are_not(cfg, start_with, only_zabd, tmp_path):
     path = cfg(
-        "snapcount=5", "zookeeper.forceSync=yes", "admin.serverPort=9999", "tickTime=500", "tickTime=600",
+        "snapcount=5", "zookeeper.forceSync=yes", "admin.httpVersion=10", "tickTime=500", "tickTime=600",
         "DigestAuthenticationProvider.superDigest=super:open-sesame", "ssl.keyStore.password=open-sesame",
         "commitProcessor.numWorkerThreads=4", f"{WORDS}=conf")
     server = start_with("zabd", port_of(path), "-Dzookeeper.nobody=1", path)
@@ -323,7 +323,7 @@ def test_what_is_odd_is_told_and_secrets_are_not(cfg, start_with, only_zabd, tmp
     for said in (
             f"{path}:1: nothing reads snapcount; hint: did you mean `snapCount`?",
             f"{path}:2: zookeeper.forceSync works without its prefix too",
-            f"the AdminServer is not opened by this build: no effect of admin.serverPort ({path}:3)",
+            f"HTTP/1.1 is spoken, which answers HTTP/1.0 too: no effect of admin.httpVersion ({path}:3)",
             f"{path}:5: tickTime is set again, the value of {path}:4 is forgotten",
             f"zabd has no such threads: no effect of commitProcessor.numWorkerThreads ({path}:8)",
             "-Dzookeeper.nobody: nothing reads zookeeper.nobody",

@@ -170,6 +170,8 @@ pub struct Config {
     pub audit_enabled: bool,
     /// Where a container platform asks how it is.
     pub probes: ProbesConfig,
+    /// Where operators give commands over HTTP.
+    pub admin: AdminConfig,
     /// In which shape figures are shown, and where else than in `mntr`.
     pub metrics: MetricsConfig,
     /// What zabd logs and how.
@@ -397,6 +399,39 @@ pub struct ProbesConfig {
     pub address: ListenHost,
 }
 
+/// Java's AdminServer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Where it is bound.
+    pub address: ListenHost,
+    /// On which port; 0 is any free one.
+    pub port: u16,
+    /// The path of its commands, which begins with a slash and does not end with one.
+    pub command_url: String,
+    /// A connection that is silent for longer is closed, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// Least pause between two snapshots by command, as written: for `snapshot` Java takes it for microseconds.
+    pub rate_limit_interval_ms: u64,
+    /// Whether the command `snapshot` is served.
+    pub snapshot_enabled: bool,
+}
+
+impl AdminConfig {
+    fn defaults() -> Self {
+        AdminConfig {
+            enabled: true,
+            address: ListenHost::Any,
+            port: 8080,
+            command_url: "/commands".to_owned(),
+            idle_timeout_ms: 30_000,
+            rate_limit_interval_ms: 300_000,
+            snapshot_enabled: true,
+        }
+    }
+}
+
 /// What Java's metrics providers do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsConfig {
@@ -557,6 +592,7 @@ impl Config {
             reconfig_enabled: false,
             audit_enabled: false,
             probes: ProbesConfig { port: None, address: ListenHost::Any },
+            admin: AdminConfig::defaults(),
             metrics: MetricsConfig::defaults(),
             log: LogConfig { level: LogLevel::Info, format: LogFormat::Java },
             myid: None,

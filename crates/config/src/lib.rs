@@ -27,9 +27,9 @@ mod sources;
 mod suggestion;
 
 pub use config::{
-    AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig, FourLetterWords,
-    ListenHost, LogConfig, LogFormat, LogLevel, MetricsConfig, MetricsProvider, ProbesConfig,
-    RequestThrottle, Secret, SnapshotCompression,
+    AdminConfig, AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig,
+    FourLetterWords, ListenHost, LogConfig, LogFormat, LogLevel, MetricsConfig, MetricsProvider,
+    ProbesConfig, RequestThrottle, Secret, SnapshotCompression,
 };
 pub use dynamic_file::{ConfigFiles, dynamic_file, without_members};
 pub use effective::Effective;

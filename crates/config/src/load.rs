@@ -165,6 +165,7 @@ impl Config {
         config.client_port = Some(port);
         config.client_port_address = ListenHost::Any;
         config.max_client_cnxns_per_ip = 0;
+        config.admin.enabled = false;
         config.assert_valid();
         config
     }

@@ -170,7 +170,7 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
 #[test]
 fn what_has_no_effect_is_told_whatever_its_value() {
     for line in [
-        "admin.serverPort=8080",
+        "admin.restore.enabled=true",
         "ssl.clientAuth=need",
         "metricsProvider.numWorkerThreads=1",
         "quorum.auth.kerberos.servicePrincipal=zkquorum/localhost",
@@ -554,11 +554,24 @@ fn schemes_follow_their_providers() {
 }
 
 #[test]
-fn listeners_that_are_asked_for_and_not_opened_are_told_once() {
-    let admin = "the AdminServer is not opened by this build: no effect of admin.serverPort (zoo.cfg:1)";
-    assert_eq!(warnings(&with("admin.serverPort=9080")), [admin]);
-    assert_eq!(warnings(&with("admin.enableServer=false")), Vec::<String>::new());
-    assert_eq!(warnings(&with("admin.enableServer=true")).len(), 1);
+fn the_admin_server_is_where_it_is_asked_for() {
+    let usual = with("").admin;
+    assert_eq!((usual.enabled, usual.port, &*usual.command_url), (true, 8080, "/commands"));
+    let lines = "admin.serverAddress=::1\nadmin.serverPort=9080\nadmin.commandURL=/zk/\nadmin.idleTimeout=10\n\
+                 admin.snapshot.enabled=false\nadmin.rateLimiterIntervalInMS=7";
+    let config = with(lines);
+    assert_eq!(warnings(&config), Vec::<String>::new());
+    let admin = config.admin;
+    assert_eq!(admin.address, ListenHost::Address("::1".parse().unwrap()));
+    assert_eq!((admin.port, &*admin.command_url, admin.idle_timeout_ms), (9080, "/zk", 10));
+    assert_eq!((admin.snapshot_enabled, admin.rate_limit_interval_ms), (false, 7));
+    assert!(
+        with("admin.enableServer=FALSE").admin.enabled && !with("admin.enableServer=false").admin.enabled
+    );
+    for line in ["admin.forceHttps=true", "admin.needClientAuth=True"] {
+        assert!(errors(line).contains("asks for TLS, which the AdminServer does not have"), "{line}");
+    }
+    assert!(errors("admin.commandURL=commands").contains("is not a path"));
 }
 
 #[test]

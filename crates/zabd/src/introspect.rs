@@ -46,6 +46,8 @@ pub struct Introspection {
     pub request_throttle: Option<Arc<RequestThrottle>>,
     /// Where the files are.
     pub directories: Directories,
+    /// The text of the zoo.cfg at the start, if there was one.
+    pub initial_config: Option<String>,
     /// Where clients are served.
     pub address: Arc<Mutex<SocketAddr>>,
     /// What `stmk` sets and `gtmk` shows; what is logged is a matter of the log level.
@@ -94,7 +96,10 @@ impl Introspection {
         if let Some(throttle) = &self.request_throttle {
             throttle.figures.reset();
         }
-        *self.log.lock() = LogFigures::default();
+        {
+            let mut log = self.log.lock();
+            *log = LogFigures { slow_syncs: log.slow_syncs, ..LogFigures::default() };
+        }
         self.snapshots.reset();
         *self.start.lock() = StartFigures::default();
         self.driver.reset_figures();

@@ -266,6 +266,8 @@ pub struct BatchOptions {
 /// What operators ask about the log, since the last `srst`. Times are in milliseconds.
 #[derive(Clone, Debug, Default)]
 pub struct LogFigures {
+    /// Syncs that took longer than they should, since the start.
+    pub slow_syncs: u64,
     /// Records taken.
     pub taken: u64,
     /// Records that still waited when a batch was taken.
@@ -620,6 +622,7 @@ impl LogWriter {
         let took_ms = took.as_millis();
         self.figures.lock().sync_ms.add(took_ms as u64);
         if took_ms > self.batches.slow_sync.as_millis() {
+            self.figures.lock().slow_syncs += 1;
             tracing::warn!(
                 "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
                  File size is {} bytes. See the ZooKeeper troubleshooting guide",

@@ -28,7 +28,7 @@ use zabd_storage::retention;
 use zabd_storage::snapshot::{Compression, SnapshotError};
 use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
 
-use crate::admin::{PrometheusPort, Windows};
+use crate::admin::{AdminPort, PrometheusPort, Windows};
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::free_space;
 use crate::introspect::Introspection;
@@ -116,7 +116,7 @@ impl Server {
         let vitals = answer_probes(&config)?;
         let memory = memory_limit(&config).map(Watchman::new);
         let counters = Arc::new(ServerCounters::default());
-        let Ports { prometheus, acceptor, member } = open_ports(&config, &counters)?;
+        let Ports { prometheus, admin, acceptor, member } = open_ports(&config, &counters)?;
         let clock = Clock::new();
         let secret = random();
         let tree_options = tree_options(&config, secret);
@@ -172,7 +172,7 @@ impl Server {
         spawn_log_writer(writer, stop.clone())?;
         if let Some(member) = member {
             let kept = Kept { limits, tree_options };
-            member.run(&driver, snapshotter, directories.clone(), kept, has_lost, &vitals)?;
+            member.run(&driver, snapshotter.clone(), directories.clone(), kept, has_lost, &vitals)?;
         }
         spawn_ticker(&config, driver.clone(), counters.clone(), &vitals)?;
         spawn_purge(&config, directories.clone())?;
@@ -181,7 +181,7 @@ impl Server {
         let throttle = Arc::new(connection_throttle(&config, &driver.clock));
         let large_requests = Arc::new(large_requests(&config));
         let request_throttle = request_throttle(&config).map(Arc::new);
-        let introspection = Introspection {
+        let introspection = Arc::new(Introspection {
             throttle: throttle.clone(),
             large_requests: large_requests.clone(),
             request_throttle: request_throttle.clone(),
@@ -192,13 +192,13 @@ impl Server {
             snapshots: snapshot_figures,
             start: Mutex::new(start_figures),
             directories,
+            initial_config: initial_config(&config),
             address: acceptor.address(),
             trace_mask: crate::admin::TRACE_MASK.into(),
             windows: Windows::default(),
             since: Instant::now(),
-        };
-        let introspection = Arc::new(introspection);
-        prometheus.map_or(Ok(()), |port| port.run(introspection.clone()))?;
+        });
+        answer_operators(prometheus, admin, &introspection, snapshotter)?;
         let service = Arc::new(Service {
             driver: driver.clone(),
             options: connection_options(&config, limits, sharers),
@@ -251,6 +251,22 @@ impl Server {
     }
 }
 
+fn answer_operators(
+    prometheus: Option<PrometheusPort>,
+    admin: Option<AdminPort>,
+    server: &Arc<Introspection>,
+    snapshotter: Snapshotter,
+) -> std::io::Result<()> {
+    prometheus.map_or(Ok(()), |port| port.run(server.clone()))?;
+    admin.map_or(Ok(()), |port| port.run(server.clone(), auth_options(&server.config), snapshotter))
+}
+
+/// What Java shows of it later, whatever becomes of the file.
+fn initial_config(config: &Config) -> Option<String> {
+    let bytes = std::fs::read(config.config_file.as_ref()?).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A number that nobody outside can guess: it decides where names fall in hash tables.
 fn random() -> u64 {
     use std::hash::BuildHasher as _;
@@ -290,14 +306,19 @@ fn open_ports(config: &Config, counters: &Arc<ServerCounters>) -> Result<Ports, 
     let prometheus =
         PrometheusPort::open(&config.metrics).map_err(|error| StartError::metrics(config, &error))?;
     let acceptor = listen(config, counters)?;
-    let Some(ensemble) = &config.ensemble else { return Ok(Ports { prometheus, acceptor, member: None }) };
+    let admin = AdminPort::open(&config.admin);
+    let Some(ensemble) = &config.ensemble else {
+        return Ok(Ports { prometheus, admin, acceptor, member: None });
+    };
     let member = Member::prepare(config, ensemble)?;
-    Ok(Ports { prometheus, acceptor: acceptor.following(member.client_addresses()), member: Some(member) })
+    let acceptor = acceptor.following(member.client_addresses());
+    Ok(Ports { prometheus, admin, acceptor, member: Some(member) })
 }
 
 /// Ports that nobody answers on yet.
 struct Ports {
     prometheus: Option<PrometheusPort>,
+    admin: Option<AdminPort>,
     acceptor: Acceptor,
     member: Option<Member>,
 }
@@ -365,7 +386,7 @@ fn write_first(
     figures: &SnapshotFigures,
     initialize: Vec<PathBuf>,
 ) -> Result<Option<OwedSnapshot>, SnapshotError> {
-    let written = if needs_snapshot { snapshotter::write(driver, target, figures) } else { Ok(()) };
+    let written = if needs_snapshot { snapshotter::write(driver, target, figures).map(drop) } else { Ok(()) };
     match written {
         Ok(()) => {
             forget_initialize(&initialize);
@@ -462,9 +483,8 @@ fn member_options(config: &Config) -> MemberOptions {
     }
 }
 
-/// `sharers` is among how many servers the requests in flight are divided.
-fn connection_options(config: &Config, limits: Limits, sharers: u32) -> ConnectionOptions {
-    let auth = AuthOptions {
+fn auth_options(config: &Config) -> AuthOptions {
+    AuthOptions {
         digest: config.auth.digest_enabled,
         digest_algorithm: match config.auth.digest_alg {
             DigestAlg::Md5 => DigestAlgorithm::Md5,
@@ -478,10 +498,14 @@ fn connection_options(config: &Config, limits: Limits, sharers: u32) -> Connecti
         },
         super_digest: config.auth.super_digest.as_ref().map(|secret| secret.expose().to_owned()),
         ensemble_names: config.auth.ensemble_names.clone(),
-    };
+    }
+}
+
+/// `sharers` is among how many servers the requests in flight are divided.
+fn connection_options(config: &Config, limits: Limits, sharers: u32) -> ConnectionOptions {
     ConnectionOptions {
         frame_bytes_max: config.jute_max_buffer_bytes as usize,
-        auth,
+        auth: auth_options(config),
         enforced_schemes: config.auth.enforce_schemes.clone(),
         in_flight_max: i64::from(config.global_outstanding_limit / sharers),
         timeouts: timeouts(config),

@@ -83,6 +83,8 @@ pub struct SnapshotFigures {
     pub took_ms: Mutex<Percentiles>,
     /// How many could not be written.
     pub failed: AtomicU64,
+    /// How many were asked for by command too soon behind the last.
+    pub rate_limited: AtomicU64,
 }
 
 impl SnapshotFigures {
@@ -90,6 +92,7 @@ impl SnapshotFigures {
     pub fn reset(&self) {
         *self.took_ms.lock() = Percentiles::default();
         self.failed.store(0, Relaxed);
+        self.rate_limited.store(0, Relaxed);
     }
 }
 
@@ -100,8 +103,8 @@ enum Wish {
     Due,
     /// A learner needs one, whatever is due.
     For(LinkId),
-    /// Nothing may be logged without one; the outcome is waited for.
-    First(Sender<Result<(), SnapshotError>>),
+    /// Nothing may be logged without one, or somebody wants one; the outcome is waited for.
+    Now(Sender<Result<Option<PathBuf>, SnapshotError>>),
 }
 
 /// A snapshot that is being written for a learner, and perhaps for others.
@@ -167,8 +170,13 @@ impl Snapshotter {
 
     /// Writes the snapshot without which nothing may be logged, and waits for it.
     pub fn write_first(&self) -> Result<(), SnapshotError> {
+        self.take().map(drop)
+    }
+
+    /// Writes a snapshot of what is shown now, and says where it is: nowhere, if something else came to be shown meanwhile.
+    pub fn take(&self) -> Result<Option<PathBuf>, SnapshotError> {
         let (outcome, answer) = channel();
-        self.wish(Wish::First(outcome));
+        self.wish(Wish::Now(outcome));
         answer.recv().expect("the snapshot thread lives as long as the process")
     }
 
@@ -190,7 +198,7 @@ fn run(
             Wish::Due => {
                 is_due.store(false, Relaxed);
                 // What a member between two roles shows may never be agreed on.
-                if driver.is_serving() { write(driver, target, figures) } else { Ok(()) }
+                if driver.is_serving() { write(driver, target, figures).map(drop) } else { Ok(()) }
             }
             Wish::For(link) => {
                 waiting.extend(wishes.try_iter());
@@ -200,11 +208,11 @@ fn run(
                         links.push(*link);
                         false
                     }
-                    Wish::Due | Wish::First(_) => true,
+                    Wish::Due | Wish::Now(_) => true,
                 });
                 write_for(driver, target, figures, links)
             }
-            Wish::First(outcome) => {
+            Wish::Now(outcome) => {
                 let _ = outcome.send(write(driver, target, figures));
                 Ok(())
             }
@@ -256,16 +264,16 @@ pub fn write(
     driver: &Driver,
     target: &SnapshotTarget,
     figures: &SnapshotFigures,
-) -> Result<(), SnapshotError> {
+) -> Result<Option<PathBuf>, SnapshotError> {
     let begin = Instant::now();
     let begun = driver.begin_snapshot();
     match write_body(driver, target, &begun, Pace::LeavesTheDiskToTheLog) {
-        Ok(None) => Ok(()),
+        Ok(None) => Ok(None),
         Ok(Some(path)) => {
             let took_ms = begin.elapsed().as_millis();
             figures.took_ms.lock().add(took_ms as u64);
             tracing::info!("Snapshot {} taken in {took_ms}ms", path.display());
-            Ok(())
+            Ok(Some(path))
         }
         Err(error) => {
             driver.tree_exclusively().abandon_snapshot();

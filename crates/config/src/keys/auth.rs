@@ -70,7 +70,6 @@ pub(super) const SECTION: Section = Section {
             }),
         Key::prefixed("IPAuthenticationProvider.usexforwardedfor", "false", "true")
             .doc("For HTTP requests, trust `X-Forwarded-For` to name the client.")
-            .differently("read; there are no HTTP requests as long as the AdminServer is not opened")
             .lenient_bool(|d, v| d.config.auth.ip_use_x_forwarded_for = v),
         Key::prefixed("allowSaslFailedClients", "false", "true")
             .doc("Keep a client whose SASL exchange failed, as nobody in particular.")

@@ -7,8 +7,7 @@ use crate::key::{Class, Key, Problem, Raw, Verdict};
 
 pub(super) const SECTION: Section = Section {
     title: "Operations",
-    intro: "Four-letter words, audit, the AdminServer and metrics. The AdminServer is not opened by this build; its keys \
-            are accepted, and the start log says so. Probes of a container platform have a listener of their own.",
+    intro: "Four-letter words, audit, the AdminServer and metrics. Probes of a container platform have a listener of their own.",
     keys: &[
         Key::own("zabd.probes.port", "0", "8086")
             .class(Class::B)
@@ -46,42 +45,56 @@ pub(super) const SECTION: Section = Section {
             .custom(|_, raw| {
                 super::known_class(raw, &[SLF4J_AUDIT, "org.apache.zookeeper.audit.Log4jAuditLogger"])
             }),
-        Key::prefixed("admin.enableServer", "true", "true")
-            .silent(&["false"])
+        Key::prefixed("admin.enableServer", "true", "false")
             .doc("Open the AdminServer; only the exact text `false` does not.")
-            .no_effect(NO_ADMIN),
+            .differently("a port that cannot be opened is a warning; Java's standalone server ends with it. Started without a configuration, zabd opens none")
+            .custom(|d, raw| {
+                d.config.admin.enabled = raw.value != "false";
+                Ok(None)
+            }),
         Key::prefixed("admin.serverAddress", "0.0.0.0", "127.0.0.1")
             .doc("Address of the AdminServer.")
-            .no_effect(NO_ADMIN),
-        Key::prefixed("admin.serverPort", "8080", "9080").doc("Port of the AdminServer.").no_effect(NO_ADMIN),
+            .custom(|d, raw| {
+                let (host, warning) = super::basic::listen_host(raw)?;
+                d.config.admin.address = host;
+                Ok(warning)
+            }),
+        Key::prefixed("admin.serverPort", "8080", "9080").doc("Port of the AdminServer.").custom(|d, raw| {
+            d.config.admin.port = super::basic::port(raw)?;
+            Ok(None)
+        }),
         Key::prefixed("admin.idleTimeout", "30000", "10000")
             .unit("milliseconds")
             .doc("An idle HTTP connection is closed after this long.")
-            .no_effect(NO_ADMIN),
-        Key::prefixed("admin.commandURL", "/commands", "/zk")
-            .doc("Path of the commands.")
-            .no_effect(NO_ADMIN),
+            .int(1, |d, v| d.config.admin.idle_timeout_ms = v as u64),
+        Key::prefixed("admin.commandURL", "/commands", "/zk").doc("Path of the commands.").custom(command_url),
         Key::prefixed("admin.httpVersion", "11", "10")
             .class(Class::B)
             .doc("Jetty's number for the version of HTTP.")
-            .no_effect(NO_ADMIN),
+            .no_effect("HTTP/1.1 is spoken, which answers HTTP/1.0 too"),
         Key::prefixed("admin.portUnification", "false", "true")
             .doc("HTTP and HTTPS on one port.")
-            .no_effect(NO_ADMIN),
-        Key::prefixed("admin.forceHttps", "false", "true").doc("Refuse plain HTTP.").no_effect(NO_ADMIN),
+            .no_effect("the AdminServer has no TLS in this build, only HTTP"),
+        Key::prefixed("admin.forceHttps", "false", "true")
+            .doc("Refuse plain HTTP.")
+            .refused("`true` ends the start: the AdminServer has no TLS in this build")
+            .custom(no_admin_tls),
         Key::prefixed("admin.needClientAuth", "false", "true")
             .doc("Demand client certificates.")
-            .no_effect(NO_ADMIN),
+            .refused("`true` ends the start: the AdminServer has no TLS in this build")
+            .custom(no_admin_tls),
         Key::prefixed("admin.rateLimiterIntervalInMS", "300000", "60000")
             .unit("milliseconds")
-            .doc("Least pause between two snapshots or restores by command.")
-            .no_effect(NO_ADMIN),
+            .doc("Least pause between two snapshots or restores by command. For `snapshot` it counts microseconds, as in Java: the \
+                  default is 0.3 seconds.")
+            .int(0, |d, v| d.config.admin.rate_limit_interval_ms = v as u64),
         Key::prefixed("admin.snapshot.enabled", "true", "false")
             .doc("Whether the command `snapshot` is served.")
-            .no_effect(NO_ADMIN),
-        Key::prefixed("admin.restore.enabled", "true", "false")
+            .lenient_bool(|d, v| d.config.admin.snapshot_enabled = v),
+        Key::prefixed("admin.restore.enabled", "true", "true")
+            .silent(&["false"])
             .doc("Whether the command `restore` is served.")
-            .no_effect(NO_ADMIN),
+            .no_effect("the command `restore` is not there yet, and is answered with 503"),
         Key::file("metricsProvider.className", DEFAULT_METRICS, PROMETHEUS_METRICS)
             .class(Class::B)
             .doc("Java's default, Prometheus and null providers, by class. With Prometheus' the figures are at `/metrics` of a port of \
@@ -138,7 +151,6 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-const NO_ADMIN: &str = "the AdminServer is not opened by this build";
 const NO_WORKERS: &str = "figures are summed up where they come up, and wait nowhere";
 const SLF4J_AUDIT: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
 const DEFAULT_METRICS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
@@ -166,6 +178,27 @@ fn metrics_provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
         }
     };
     Ok(None)
+}
+
+/// A path, with a slash before it and none behind.
+fn command_url(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let path = raw.value.strip_suffix("/*").unwrap_or(raw.value).trim_end_matches('/');
+    if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#')) {
+        return Err(
+            Problem::value("is not a path").hint("a path that begins with a slash, for example `/commands`")
+        );
+    }
+    path.clone_into(&mut draft.config.admin.command_url);
+    Ok(None)
+}
+
+/// Whoever forbids plain HTTP must not find it.
+fn no_admin_tls(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    if !raw.value.eq_ignore_ascii_case("true") {
+        return Ok(None);
+    }
+    let text = format!("{}={} asks for TLS, which the AdminServer does not have", raw.key.name, raw.value);
+    Err(Problem::whole(text).hint("remove the key, or the AdminServer with `admin.enableServer=false`"))
 }
 
 /// Whoever wants figures encrypted must not find them in the clear.

@@ -130,7 +130,7 @@ fn line(server: &Introspection, client: &Client, brief: bool) -> String {
 }
 
 /// `Request.op2String` of the Java server.
-fn short_name(op: i32) -> &'static str {
+pub(super) fn short_name(op: i32) -> &'static str {
     match OpCode::from_code(op) {
         Some(OpCode::Ping) => "PING",
         Some(OpCode::CreateSession) => "SESS",

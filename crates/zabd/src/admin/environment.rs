@@ -77,7 +77,7 @@ fn ports(addresses: impl Iterator<Item = Address>) -> String {
 }
 
 /// `File.getAbsolutePath`: nothing is resolved, not even a dot.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::env::current_dir().map_or_else(|_| path.to_owned(), |here| here.join(path))
 }
 
@@ -96,13 +96,22 @@ pub(super) fn dirs(server: &Introspection) -> String {
     format!("datadir_size: {data_bytes}\nlogdir_size: {log_bytes}\n")
 }
 
-fn sizes(server: &Introspection) -> (u64, u64) {
+pub(super) fn sizes(server: &Introspection) -> (u64, u64) {
     let size = |dir| layout::size(&RealDisk, dir).unwrap_or(0);
     (size(&server.directories.snapshots), size(&server.directories.logs))
 }
 
-/// The process's surroundings; what belongs to a Java machine has no value.
+/// The process's surroundings, a line each.
 pub(super) fn envi() -> String {
+    let mut text = "Environment:\n".to_owned();
+    for (key, value) in lines() {
+        let _ = writeln!(text, "{key}={value}");
+    }
+    text
+}
+
+/// The process's surroundings; what belongs to a Java machine has no value.
+pub(super) fn lines() -> Vec<(&'static str, String)> {
     let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
     let users = read("/etc/passwd").unwrap_or_default();
     let user = user_of(&users, rustix::process::getuid().as_raw());
@@ -111,7 +120,7 @@ pub(super) fn envi() -> String {
     let release = read("/proc/sys/kernel/osrelease").unwrap_or_else(none);
     let directory = std::env::current_dir().map_or_else(|_| none(), |dir| dir.display().to_string());
     let memory = |key: &str| memory_mb(&read("/proc/meminfo").unwrap_or_default(), key);
-    let lines = [
+    vec![
         ("zookeeper.version", VERSION.to_owned()),
         ("host.name", host),
         ("java.version", none()),
@@ -130,12 +139,7 @@ pub(super) fn envi() -> String {
         ("os.memory.free", format!("{}MB", memory("MemAvailable:"))),
         ("os.memory.max", format!("{}MB", memory("MemTotal:"))),
         ("os.memory.total", format!("{}MB", memory("MemTotal:"))),
-    ];
-    let mut text = "Environment:\n".to_owned();
-    for (key, value) in lines {
-        let _ = writeln!(text, "{key}={value}");
-    }
-    text
+    ]
 }
 
 /// Name and home of a user, from the lines of `/etc/passwd`: as Java, whatever the environment says.

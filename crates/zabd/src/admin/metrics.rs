@@ -32,7 +32,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("fsynctime", Basic(|s| s.log.sync_ms.clone())),
     ("snapshottime", Basic(|s| s.server.snapshots.took_ms.lock().clone())),
     ("snapshot_error_count", Counter(|s| s.server.snapshots.failed.load(Relaxed))),
-    ("snapshot_rate_limited_count", NO_COUNTER),
+    ("snapshot_rate_limited_count", Counter(|s| s.server.snapshots.rate_limited.load(Relaxed))),
     ("restore_time", NO_BASIC),
     ("restore_error_count", NO_COUNTER),
     ("restore_rate_limited_count", NO_COUNTER),

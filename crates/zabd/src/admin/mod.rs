@@ -1,14 +1,16 @@
-//! What operators and their tools ask a running server, in Java's exact formats: four-letter words on the client port, and
-//! Prometheus' text on a port of its own.
+//! What operators and their tools ask a running server, in Java's exact formats: four-letter words on the client port, the
+//! AdminServer's commands over HTTP, and Prometheus' text on a port of its own.
 //!
 //! One function per word writes its text from an [`Introspection`]; the whitelist decides first. Follows
 //! Java's `org.apache.zookeeper.server.command`. All figures come from one place, whoever asks:
 //!
 //! - `metrics`: the names and kinds of Java's counters and summaries; `families`: they and all else, at one moment;
 //! - `monitor`: the word `mntr`; `exposition`: the text for Prometheus, with `windows` for its quantiles and `process` for what a
-//!   Java machine would tell of itself; `prometheus`: the port.
+//!   Java machine would tell of itself; `prometheus`: the port;
+//! - `port`: the AdminServer, and `commands`: what it can be asked.
 
 mod clients;
+mod commands;
 mod date;
 mod environment;
 mod exposition;
@@ -16,6 +18,7 @@ mod families;
 mod java_number;
 mod metrics;
 mod monitor;
+mod port;
 mod process;
 mod prometheus;
 mod sessions;
@@ -30,6 +33,7 @@ use crate::introspect::Introspection;
 
 pub use clients::shown_node_count;
 pub use date::{log_date, tool_date};
+pub use port::AdminPort;
 pub use prometheus::PrometheusPort;
 pub use windows::Windows;
 

@@ -32,7 +32,7 @@ pub(super) fn wchp(server: &Introspection) -> String {
 }
 
 /// Nobody waits for the sorting and the text: clients need the locks.
-fn reported(server: &Introspection) -> Vec<(Arc<str>, SessionId)> {
+pub(super) fn reported(server: &Introspection) -> Vec<(Arc<str>, SessionId)> {
     let _tree = server.driver.tree();
     server.driver.watches().reported()
 }

@@ -107,7 +107,7 @@ fn zoo_cfg(place: &Place, places: &[Place]) -> String {
         .map(|each| format!("server.{}=127.0.0.1:{}:{}\n", each.number, each.quorum, each.election));
     format!(
         "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\n\
-         4lw.commands.whitelist=*\n{}",
+         4lw.commands.whitelist=*\nadmin.enableServer=false\n{}",
         absolute(&place.dir).display(),
         place.client,
         members.collect::<String>()

@@ -1,0 +1,93 @@
+//! `snapshot`: a snapshot is taken and, unless `streaming=false`, sent as it is on the disk. `restore`: not yet.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use zabd_config::AdminConfig;
+use zabd_storage::layout;
+
+use super::{Call, Reply, field};
+use crate::launch::with_causes;
+use crate::snapshotter::Snapshotter;
+
+/// Where snapshots are made for whoever asks, and how often.
+pub struct Snapshots {
+    snapshotter: Snapshotter,
+    is_allowed: bool,
+    /// Whether a snapshot says which transaction it is as of; without that, one that is sent says too little.
+    has_last_zxid: bool,
+    interval: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Snapshots {
+    /// As configured.
+    pub fn new(config: &AdminConfig, has_last_zxid: bool, snapshotter: Snapshotter) -> Self {
+        Self {
+            snapshotter,
+            is_allowed: config.snapshot_enabled,
+            has_last_zxid,
+            // Java takes the number for microseconds here.
+            interval: Duration::from_millis(config.rate_limit_interval_ms / 1000),
+            last: Mutex::default(),
+        }
+    }
+
+    /// One in each interval.
+    fn may_now(&self) -> bool {
+        let mut last = self.last.lock();
+        let may = last.is_none_or(|last| last.elapsed() > self.interval);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
+    }
+}
+
+pub(super) fn take(call: &Call<'_>) -> Reply {
+    let Call { server, snapshots, .. } = call;
+    if !snapshots.is_allowed {
+        tracing::warn!("Snapshot command is disabled");
+        return Reply::status(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    if !snapshots.has_last_zxid {
+        tracing::warn!("Snapshot command requires serializeLastProcessedZxidEnable flag is set to true");
+        return Reply::status(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    if !snapshots.may_now() {
+        server.snapshots.rate_limited.fetch_add(1, Relaxed);
+        tracing::warn!("Snapshot request was rate limited");
+        return Reply::status(StatusCode::TOO_MANY_REQUESTS);
+    }
+    let failed = |why: &str| {
+        tracing::warn!("Cannot take a snapshot by command: {why}");
+        Reply::status(StatusCode::INTERNAL_SERVER_ERROR)
+    };
+    let path = match snapshots.snapshotter.take() {
+        Ok(Some(path)) => path,
+        Ok(None) => return failed("this server has come to show other data meanwhile"),
+        Err(error) => return failed(&with_causes(&error)),
+    };
+    let opened = std::fs::File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (bytes, file) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let zxid = layout::zxid_in_name(&name, "snapshot").unwrap_or_default();
+    let is_streamed = call.word("streaming").is_none_or(|word| word.eq_ignore_ascii_case("true"));
+    Reply {
+        headers: vec![("last_zxid", format!("{zxid:#x}")), ("snapshot_size", bytes.to_string())],
+        file: is_streamed.then_some(file),
+        ..Reply::status(StatusCode::OK)
+    }
+}
+
+/// Taking a snapshot in is not there yet, and says so rather than to take half of it.
+pub(super) fn restore(_: &Call<'_>) -> Reply {
+    tracing::warn!("Restore command is not there yet");
+    let told = "This server cannot restore while it runs: stop it, put the snapshot into its data directory, start it";
+    Reply { fields: vec![field("error", told)], ..Reply::status(StatusCode::SERVICE_UNAVAILABLE) }
+}

@@ -1,0 +1,324 @@
+//! The AdminServer's port: which command a path asks for, and whether whoever asks may give it.
+//!
+//! A port that cannot be opened is told, and clients are served all the same. Java's standalone server ends with it instead: here
+//! somebody else's web server on port 8080 is no reason for an outage.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Frame, Incoming, SizeHint};
+use tokio::task::JoinHandle;
+use zabd_config::{AdminConfig, Config};
+use zabd_jute::Id;
+use zabd_jute::client::AuthPacket;
+use zabd_replica::auth::{AuthOptions, authenticate};
+use zabd_tree::allows;
+
+use super::commands::{self, COMMANDS, Call, Command, Reply, Snapshots};
+use crate::http_port::{Answering, Answers, Body, HttpPort, not_found, query, refused, text, whole};
+use crate::introspect::Introspection;
+use crate::launch::with_causes;
+use crate::net::java_address;
+use crate::snapshotter::Snapshotter;
+
+const JSON: &str = "application/json";
+const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
+/// Every permission there is, each of which is asked for.
+const ALL_PERMISSIONS: [i32; 5] = [1, 2, 4, 8, 16];
+/// How much of a file is read at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// An open port that nobody answers on yet.
+#[derive(Debug)]
+pub struct AdminPort(HttpPort);
+
+impl AdminPort {
+    /// Opens the port, if there is to be one and it can be had.
+    pub fn open(config: &AdminConfig) -> Option<Self> {
+        if !config.enabled {
+            return None;
+        }
+        match HttpPort::open(&config.address, config.port) {
+            Ok(port) => Some(Self(port)),
+            Err(error) => {
+                let why = with_causes(&error);
+                tracing::warn!(
+                    "Problem starting AdminServer: {why}; clients are served without it; hint: set another \
+                     admin.serverPort, or admin.enableServer=false"
+                );
+                None
+            }
+        }
+    }
+
+    /// Answers, in a thread of its own, for as long as the process lives.
+    pub fn run(
+        self,
+        server: Arc<Introspection>,
+        auth: AuthOptions,
+        snapshotter: Snapshotter,
+    ) -> std::io::Result<()> {
+        let config: &Config = &server.config;
+        let (path, idle_max) =
+            (config.admin.command_url.clone(), Duration::from_millis(config.admin.idle_timeout_ms));
+        tracing::info!("Started AdminServer on {}, with commands at {path}", self.0.address);
+        let snapshots = Snapshots::new(&config.admin, config.serialize_last_processed_zxid, snapshotter);
+        let admin = Admin { server, path, auth, snapshots };
+        self.0.run("AdminServer", idle_max, Arc::new(admin), std::future::ready(()))
+    }
+}
+
+struct Admin {
+    server: Arc<Introspection>,
+    /// Of the commands, without a slash at its end.
+    path: String,
+    auth: AuthOptions,
+    snapshots: Snapshots,
+}
+
+impl Answers for Admin {
+    fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answering {
+        Box::pin(async move {
+            let Some(name) = self.name(request.uri().path()) else { return not_found() };
+            if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
+                return refused(request.method());
+            }
+            if name.is_empty() {
+                return Response::new(whole(self.list()));
+            }
+            match self.judge(&name, &request, peer) {
+                Ok(command) => {
+                    let words = query(&request);
+                    let made = tokio::task::spawn_blocking(move || {
+                        let Admin { server, snapshots, .. } = &*self;
+                        command.run(&Call { server, words: &words, snapshots })
+                    });
+                    // Whoever panicked has said so.
+                    made.await.map_or_else(
+                        |_| {
+                            text(
+                                StatusCode::INTERNAL_SERVER_ERROR,
+                                JSON,
+                                commands::text(command.name(), Vec::new(), None),
+                            )
+                        },
+                        |reply| answer(command, reply),
+                    )
+                }
+                Err((status, error)) => text(status, JSON, commands::text(&name, Vec::new(), Some(&error))),
+            }
+        })
+    }
+}
+
+impl Admin {
+    /// What stands behind the commands' path; nothing, if the list is asked for.
+    fn name(&self, path: &str) -> Option<String> {
+        let rest = path.strip_prefix(&*self.path)?;
+        match rest.strip_prefix('/') {
+            Some(name) => Some(crate::http_port::decoded(name)),
+            None => rest.is_empty().then(String::new),
+        }
+    }
+
+    fn list(&self) -> String {
+        let path = &self.path;
+        let link = |command: &Command| {
+            let name = command.name();
+            format!("<a href=\"{path}/{name}\">{name}</a>\n<br/>\n")
+        };
+        COMMANDS.iter().map(link).collect()
+    }
+
+    /// The command, if it is one, if there is somebody to give it to, and if whoever gives it may.
+    fn judge(
+        &self,
+        name: &str,
+        request: &Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<&'static Command, (StatusCode, String)> {
+        let Some(command) = commands::find(name) else {
+            return Err((StatusCode::OK, format!("Unknown command: {name}")));
+        };
+        if command.needs_server && !self.server.driver.serves_clients() {
+            return Err((StatusCode::OK, NOT_SERVING.to_owned()));
+        }
+        if command.needs_rights {
+            self.judge_rights(request, peer).map_err(|(status, error)| (status, error.to_owned()))?;
+        }
+        if command.is_posted != (request.method() == Method::POST) {
+            let method = if command.is_posted { "POST" } else { "GET" };
+            return Err((StatusCode::METHOD_NOT_ALLOWED, format!("The command takes {method}")));
+        }
+        Ok(command)
+    }
+
+    fn judge_rights(
+        &self,
+        request: &Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<(), (StatusCode, &'static str)> {
+        let Some(said) = request.headers().get(AUTHORIZATION) else {
+            return Err((StatusCode::UNAUTHORIZED, "Auth info is missing for the command"));
+        };
+        let trusts_proxies = self.server.config.auth.ip_use_x_forwarded_for;
+        let address = asked_from(request.headers(), peer, trusts_proxies);
+        let ids = identities(said.as_bytes(), &address, &self.auth);
+        if ids.is_empty() {
+            return Err((StatusCode::UNAUTHORIZED, "Not authenticated"));
+        }
+        let tree = self.server.driver.tree();
+        let acl = tree.node("/").map(|root| root.acl().to_vec()).unwrap_or_default();
+        drop(tree);
+        let skip = self.server.config.auth.skip_acl;
+        if ALL_PERMISSIONS.iter().all(|permission| allows(&acl, *permission, &ids, skip)) {
+            Ok(())
+        } else {
+            Err((StatusCode::FORBIDDEN, "Not authorized"))
+        }
+    }
+}
+
+/// Where the question comes from; behind a proxy that says so, if it is trusted.
+fn asked_from(headers: &HeaderMap, peer: SocketAddr, trusts_proxies: bool) -> String {
+    let forwarded = headers
+        .get("x-forwarded-for")
+        .filter(|_| trusts_proxies)
+        .and_then(|said| said.to_str().ok())
+        .and_then(|said| said.split(',').next())
+        .map(str::trim)
+        .filter(|first| !first.is_empty());
+    forwarded.map_or_else(|| java_address::host(peer), str::to_owned)
+}
+
+/// Who somebody is that says so: a scheme, and what it takes.
+fn identities(said: &[u8], address: &str, options: &AuthOptions) -> Vec<Id<'static>> {
+    let said = String::from_utf8_lossy(said);
+    let words: Vec<&str> = said.trim_end_matches(' ').split(' ').collect();
+    let (scheme, auth) = match words[..] {
+        [scheme] => (scheme, None),
+        [scheme, auth] => (scheme, Some(auth.as_bytes())),
+        _ => return Vec::new(),
+    };
+    let packet = AuthPacket { kind: 0, scheme: Some(scheme.into()), auth };
+    let nobody = std::iter::empty().collect();
+    authenticate(&packet, &nobody, address, options).map(|ids| ids.to_vec()).unwrap_or_default()
+}
+
+fn answer(command: &Command, reply: Reply) -> Response<Body> {
+    let mut response = match reply.file {
+        Some(file) => {
+            let mut response = Response::new(FileBody::new(file).boxed_unsync());
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            response
+        }
+        None => text(reply.status, JSON, commands::text(command.name(), reply.fields, None)),
+    };
+    for (name, value) in reply.headers {
+        response.headers_mut().insert(name, value.parse().expect("numbers are fit for a header"));
+    }
+    response
+}
+
+/// A file piece by piece, as fast as it is taken. It is read beside the port's thread, for each piece anew, so that a reader who
+/// stops holds nothing but the file.
+struct FileBody {
+    file: Option<std::fs::File>,
+    left: u64,
+    reading: Option<JoinHandle<std::io::Result<Piece>>>,
+}
+
+impl FileBody {
+    fn new(file: std::fs::File) -> Self {
+        let left = file.metadata().map_or(0, |metadata| metadata.len());
+        Self { file: Some(file), left, reading: None }
+    }
+}
+
+/// The file behind a piece of it, and the piece.
+type Piece = (std::fs::File, Vec<u8>);
+
+fn read_piece(mut file: std::fs::File, most: u64) -> std::io::Result<Piece> {
+    use std::io::Read as _;
+    let mut piece = vec![0; CHUNK_BYTES.min(most as usize)];
+    file.read_exact(&mut piece)?;
+    Ok((file, piece))
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        if let Some(file) = self.file.take() {
+            let most = self.left;
+            self.reading = Some(tokio::task::spawn_blocking(move || read_piece(file, most)));
+        }
+        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        let read = match std::task::ready!(Pin::new(reading).poll(context)) {
+            Ok(read) => read,
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+        self.reading = None;
+        Poll::Ready(Some(read.map(|(file, piece)| {
+            self.left -= piece.len() as u64;
+            self.file = Some(file);
+            Frame::data(piece.into())
+        })))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schemes(said: &str, options: &AuthOptions) -> Vec<String> {
+        let ids = identities(said.as_bytes(), "10.0.0.1", options);
+        ids.iter().map(|id| format!("{}:{}", id.scheme(), id.id())).collect()
+    }
+
+    #[test]
+    fn a_proxy_is_believed_if_it_is_trusted() {
+        let peer: SocketAddr = "[::ffff:10.0.0.9]:4000".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        assert_eq!(asked_from(&headers, peer, true), "10.0.0.9");
+        headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.1, 10.0.0.9"));
+        assert_eq!(asked_from(&headers, peer, true), "192.0.2.1");
+        assert_eq!(asked_from(&headers, peer, false), "10.0.0.9");
+        headers.insert("x-forwarded-for", HeaderValue::from_static(" "));
+        assert_eq!(asked_from(&headers, peer, true), "10.0.0.9");
+    }
+
+    #[test]
+    fn an_identity_is_a_scheme_and_what_it_takes() {
+        let options = AuthOptions {
+            super_digest: Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".to_owned()),
+            ..AuthOptions::default()
+        };
+        assert_eq!(schemes("ip", &options), ["ip:10.0.0.1"]);
+        let digest = "digest:super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+        assert!(schemes("digest super:test", &options).contains(&digest.to_owned()));
+        assert!(schemes("digest super:test", &options).iter().any(|id| id.starts_with("super:")));
+        assert!(!schemes("digest super:wrong", &options).iter().any(|id| id.starts_with("super:")));
+        for said in ["digest", "nothing a:b", "", "digest a:b c", "ensemble x"] {
+            assert_eq!(schemes(said, &options), Vec::<String>::new(), "{said}");
+        }
+    }
+}
