@@ -126,12 +126,12 @@ def test_a_version_2_that_is_a_file_is_no_directory(ends, cfg, tmp_path, of_kind
 
 
 def test_all_mistakes_are_told_at_once(ends, cfg, only_zabd):
-    path = cfg("tickTime=abc", "snapCount=many", "sslQuorum=true", dataDir=None)
+    path = cfg("tickTime=abc", "snapCount=many", "ssl.ocsp=true", dataDir=None)
     *mistakes, last = ends("zabd", path).err.splitlines()
     assert [line.split("; hint: ")[0] for line in mistakes] == [
         f"{path}:1: tickTime=abc is not a number",
         f"{path}:2: snapCount=many is not a number",
-        f"{path}:3: sslQuorum=true asks for TLS, which this build does not serve",
+        f"{path}:3: ssl.ocsp=true asks for OCSP, which zabd does not do",
         "dataDir is not set",
     ]
 
@@ -146,7 +146,7 @@ def json_lines(ended, level):
 @pytest.mark.parametrize("loud", ["INFO", "OFF"])
 def test_mistakes_are_lines_of_a_json_log(ends, cfg, only_zabd, loud):
     """They are told however quiet the log is to be, since nothing else is."""
-    path = cfg("zabd.log.format=json", "tickTime=abc", "sslQuorum=true", "snapCuont=9", **{"zabd.log.level": loud}, dataDir=None)
+    path = cfg("zabd.log.format=json", "tickTime=abc", "ssl.ocsp=true", "snapCuont=9", **{"zabd.log.level": loud}, dataDir=None)
     ended = ends("zabd", "-Dzookeeper.snapCount=many", path)
     assert ended.status == 2
     *mistakes, closing = json_lines(ended, "ERROR")
@@ -154,8 +154,8 @@ def test_mistakes_are_lines_of_a_json_log(ends, cfg, only_zabd, loud):
     assert all(mistake.pop("remedy") for mistake in mistakes)
     assert mistakes == [
         {"file": str(path), "line": 2, "key": "tickTime", "message": "tickTime=abc is not a number"},
-        {"file": str(path), "line": 3, "key": "sslQuorum",
-         "message": "sslQuorum=true asks for TLS, which this build does not serve"},
+        {"file": str(path), "line": 3, "key": "ssl.ocsp",
+         "message": "ssl.ocsp=true asks for OCSP, which zabd does not do"},
         {"source": "-Dzookeeper.snapCount", "key": "snapCount", "message": "snapCount=many is not a number"},
         {"key": "dataDir", "message": "dataDir is not set"},
     ]

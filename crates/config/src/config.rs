@@ -7,6 +7,7 @@
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
 use crate::error::{ConfigError, Warning};
+use crate::tls::TlsConfig;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -168,6 +169,8 @@ pub struct Config {
     pub reconfig_enabled: bool,
     /// Whether operations are written to the audit log.
     pub audit_enabled: bool,
+    /// Certificates, and the ports that use them.
+    pub tls: TlsConfig,
     /// Where a container platform asks how it is.
     pub probes: ProbesConfig,
     /// Where operators give commands over HTTP.
@@ -227,7 +230,8 @@ impl Config {
     /// Checks what the resolver promises.
     pub(crate) fn assert_valid(&self) {
         assert!(!self.data_dir.as_os_str().is_empty(), "a server without a data directory");
-        assert!(self.client_port.is_some(), "a server that nobody can reach");
+        let is_reached = self.client_port.is_some() || self.tls.secure_client_port.is_some();
+        assert!(is_reached, "a server that nobody can reach");
         assert!(1 <= self.tick_time_ms, "time without a unit");
         assert!(
             self.session_timeout_ms_min <= self.session_timeout_ms_max,
@@ -346,6 +350,10 @@ pub struct AuthConfig {
     /// Names taken by the scheme `ensemble`; `None` when the scheme is not registered, an empty list
     /// when it is and takes any name.
     pub ensemble_names: Option<Vec<String>>,
+    /// Whether the scheme `x509` exists.
+    pub x509_enabled: bool,
+    /// The distinguished name whose certificate makes a super user.
+    pub x509_super_user: Option<String>,
     /// Whether `X-Forwarded-For` names the client of an HTTP request.
     pub ip_use_x_forwarded_for: bool,
 }
@@ -591,6 +599,7 @@ impl Config {
             read_only_mode: false,
             reconfig_enabled: false,
             audit_enabled: false,
+            tls: TlsConfig::defaults(),
             probes: ProbesConfig { port: None, address: ListenHost::Any },
             admin: AdminConfig::defaults(),
             metrics: MetricsConfig::defaults(),
@@ -649,6 +658,8 @@ impl AuthConfig {
             super_digest: None,
             enforce_schemes: Vec::new(),
             ensemble_names: None,
+            x509_enabled: false,
+            x509_super_user: None,
             ip_use_x_forwarded_for: false,
         }
     }

@@ -16,8 +16,7 @@ pub(crate) struct Draft {
     pub data_dir: Option<PathBuf>,
     pub data_log_dir: Option<PathBuf>,
     pub client_port_address: Option<ListenHost>,
-    pub secure_client_port: bool,
-    pub secure_client_port_address: bool,
+    pub has_secure_client_port_address: bool,
     /// `None` is twice the tick.
     pub session_timeout_ms_min: Option<u32>,
     /// `None` is twenty times the tick.
@@ -66,8 +65,7 @@ impl Draft {
             data_dir: None,
             data_log_dir: None,
             client_port_address: None,
-            secure_client_port: false,
-            secure_client_port_address: false,
+            has_secure_client_port_address: false,
             session_timeout_ms_min: None,
             session_timeout_ms_max: None,
             max_write_queue_poll_time_ms: None,

@@ -25,6 +25,7 @@ pub mod scripts;
 mod setting;
 mod sources;
 mod suggestion;
+mod tls;
 
 pub use config::{
     AdminConfig, AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig,
@@ -41,3 +42,4 @@ pub use load::{CommandLine, DEVELOPMENT_DATA_DIR, DEVELOPMENT_PORT, Start, USAGE
 pub use manual::manual;
 pub use setting::{Setting, Source};
 pub use sources::{ReadFile, Sources};
+pub use tls::{ClientAuth, StoreConfig, StoreKind, TlsConfig, TlsSide};

@@ -15,6 +15,7 @@ use crate::membership::Membership;
 use crate::setting::{Setting, Source};
 use crate::sources::{ReadFile, file_settings};
 use crate::suggestion;
+use crate::tls::ClientAuth;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -240,6 +241,8 @@ impl Resolver {
             let source = self.place("ensembleAuthName");
             self.warnings.push(Warning { source, message: message.to_owned() });
         }
+        let config = &mut self.draft.config;
+        config.auth.x509_enabled |= config.tls.serves_clients();
         self.check_enforced_schemes();
         self.check_quorum_sasl();
     }
@@ -260,6 +263,7 @@ impl Resolver {
                 "digest" => auth.digest_enabled,
                 "ip" => true,
                 "ensemble" => auth.ensemble_names.is_some(),
+                "x509" => auth.x509_enabled,
                 _ => false,
             };
             if !available {
@@ -502,10 +506,12 @@ impl Resolver {
     fn check_ports(&mut self, membership: &Membership) {
         self.check_client_port(membership);
         self.check_own_ports(membership);
-        if self.draft.secure_client_port_address && !self.draft.secure_client_port {
+        let tls = &self.draft.config.tls;
+        if self.draft.has_secure_client_port_address && tls.secure_client_port.is_none() {
             let text = "secureClientPortAddress is set but secureClientPort is not set";
-            self.error("secureClientPortAddress", text, "remove it; this build serves no TLS");
+            self.error("secureClientPortAddress", text, "add `secureClientPort=2281`");
         }
+        self.check_tls();
     }
 
     fn check_client_port(&mut self, membership: &Membership) {
@@ -540,7 +546,10 @@ impl Resolver {
                 "remove `clientPort` or the part after `;` of the server line",
             );
         }
-        if draft.config.client_port.is_none() && !port_was_written && !draft.secure_client_port {
+        if draft.config.client_port.is_none()
+            && !port_was_written
+            && draft.config.tls.secure_client_port.is_none()
+        {
             let text = "clientPort is not set, so no client could connect";
             let own = self.draft.config.myid.and_then(|id| Some((id, membership.place(id)?)));
             match own {
@@ -552,6 +561,50 @@ impl Resolver {
                     hint: Some("append `;2181` to each server's line".to_owned()),
                 }),
                 _ => self.error("clientPort", text, "add `clientPort=2181`"),
+            }
+        }
+    }
+
+    fn check_tls(&mut self) {
+        let tls = &self.draft.config.tls;
+        let asks = [
+            ("secureClientPort", tls.secure_client_port.is_some()),
+            ("client.portUnification", tls.client_port_unification),
+        ];
+        let lacks = [
+            ("ssl.keyStore.location", tls.clients.key_store.location.is_none()),
+            (
+                "ssl.trustStore.location",
+                tls.clients.trust_store.location.is_none() && tls.clients.client_auth != ClientAuth::None,
+            ),
+        ];
+        let missing: Vec<_> =
+            lacks.iter().filter(|(_, is_missing)| *is_missing).map(|(key, _)| format!("`{key}`")).collect();
+        let same_port = tls
+            .secure_client_port
+            .is_some_and(|port| port != 0 && self.draft.config.client_port == Some(port));
+        let [clients, quorum] =
+            [&tls.clients, &tls.quorum].map(|side| side.checks_revocation && side.crl_files.is_empty());
+        if same_port {
+            let text = "clientPort and secureClientPort are the same port";
+            self.error(
+                "secureClientPort",
+                text,
+                "give each its own, or set `client.portUnification=true` and remove this line",
+            );
+        }
+        let asking = asks.iter().find(|(_, is_asked)| *is_asked);
+        if let Some((key, _)) = asking.filter(|_| !missing.is_empty()) {
+            let value = self.last.get(*key).map_or("", |(_, setting)| setting.value.as_str());
+            let text = format!("{key}={value} asks for TLS, which needs {}", missing.join(" and "));
+            self.error(key, &text, "name the stores; without a trust store, `ssl.clientAuth=none`");
+        }
+        for (is_without, key, files) in
+            [(clients, "ssl.crl", "zabd.ssl.crlFile"), (quorum, "ssl.quorum.crl", "zabd.ssl.quorum.crlFile")]
+        {
+            if is_without {
+                let text = format!("{key}=true asks for revocation lists, and zabd fetches none");
+                self.error(key, &text, &format!("name the files in `{files}`, or remove `{key}`"));
             }
         }
     }

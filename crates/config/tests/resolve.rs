@@ -130,7 +130,7 @@ fn javas_validation_messages_are_kept() {
 #[test]
 fn what_would_be_unsafe_to_ignore_ends_the_start() {
     for (lines, message) in [
-        ("secureClientPort=2281", "asks for TLS, which this build does not serve"),
+        ("secureClientPort=2281", "secureClientPort=2281 asks for TLS, which needs `ssl.keyStore.location`"),
         ("sslQuorum=true", "asks for TLS"),
         ("sessionRequireClientSASLAuth=true", "asks for SASL"),
         (
@@ -171,7 +171,7 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
 fn what_has_no_effect_is_told_whatever_its_value() {
     for line in [
         "admin.restore.enabled=true",
-        "ssl.clientAuth=need",
+        "ssl.sslProvider=JDK",
         "metricsProvider.numWorkerThreads=1",
         "quorum.auth.kerberos.servicePrincipal=zkquorum/localhost",
     ] {

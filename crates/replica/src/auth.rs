@@ -92,6 +92,13 @@ pub fn initial_identities(address: &str) -> Identities {
     [Id::new("ip", address.to_owned())].into()
 }
 
+/// The identities of a certificate's subject.
+pub fn certificate_identities(subject: &str, super_user: Option<&str>) -> Vec<Id<'static>> {
+    let is_super = super_user == Some(subject);
+    let above = is_super.then(|| Id::new("super", subject.to_owned()));
+    above.into_iter().chain([Id::new("x509", subject.to_owned())]).collect()
+}
+
 /// The identities behind an auth packet, in Java's order.
 pub fn authenticate(
     packet: &AuthPacket<'_>,

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use zabd_jute::{Acl, ErrorCode, Id, SessionId, perms};
 
+use crate::distinguished_name;
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
@@ -133,7 +135,8 @@ fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
         && match scheme {
             "digest" => is_digest(id),
             "ip" => parse_network(id).is_some(),
-            "sasl" | "x509" => !id.is_empty(),
+            "sasl" => !id.is_empty(),
+            "x509" => distinguished_name::is_valid(id),
             _ => false,
         }
 }

@@ -14,6 +14,7 @@
 mod acl;
 mod acl_cache;
 mod apply;
+mod distinguished_name;
 mod nodes;
 mod ops;
 mod owner;

@@ -1,6 +1,5 @@
 //! What operators ask a running server: the figures behind the four-letter words.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -18,6 +17,7 @@ use crate::log_writer::LogFigures;
 use crate::net::{
     ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, RequestThrottle, ServerCounters,
 };
+use crate::ports::ClientAddresses;
 use crate::recover::StartFigures;
 use crate::snapshotter::SnapshotFigures;
 
@@ -49,7 +49,7 @@ pub struct Introspection {
     /// The text of the zoo.cfg at the start, if there was one.
     pub initial_config: Option<String>,
     /// Where clients are served.
-    pub address: Arc<Mutex<SocketAddr>>,
+    pub addresses: ClientAddresses,
     /// What `stmk` sets and `gtmk` shows; what is logged is a matter of the log level.
     pub trace_mask: AtomicU64,
     /// Of which time Prometheus' quantiles are.

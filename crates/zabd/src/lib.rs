@@ -5,6 +5,7 @@
 mod admin;
 mod alarm;
 mod audit;
+mod certificates;
 mod driver;
 mod free_space;
 mod http_port;
@@ -16,6 +17,7 @@ mod member;
 mod member_files;
 mod memory;
 mod net;
+mod ports;
 mod probes;
 mod quorum;
 mod quota_log;

@@ -4,13 +4,13 @@
 //! recover ─► snapshot if needed ─► log writer, snapshotter, ticker, purge ─► I/O threads ─► acceptor
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use zabd_config::{Config, DigestAlg, ExitCode, ListenHost, SnapshotCompression};
+use zabd_config::{Config, DigestAlg, ExitCode, SnapshotCompression};
 use zabd_jute::Limits;
 use zabd_replica::auth::{AuthOptions, DigestAlgorithm};
 use zabd_replica::read::ReadOptions;
@@ -36,9 +36,10 @@ use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot}
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::memory::{self, Watchman, at_most};
 use crate::net::{
-    Acceptor, ConnectionOptions, ConnectionThrottle, IoThread, LargeRequests, ListenOptions, Registry,
-    RequestThrottle, RequestThrottleOptions, ServerCounters, Service, ThrottleOptions,
+    ConnectionOptions, ConnectionThrottle, LargeRequests, Registry, RequestThrottle, RequestThrottleOptions,
+    ServerCounters, Service, ThrottleOptions,
 };
+use crate::ports::{ClientAddresses, ClientPorts};
 use crate::probes::{self, Vitals};
 use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::repair::{MemberStart, recover_member};
@@ -116,7 +117,7 @@ impl Server {
         let vitals = answer_probes(&config)?;
         let memory = memory_limit(&config).map(Watchman::new);
         let counters = Arc::new(ServerCounters::default());
-        let Ports { prometheus, admin, acceptor, member } = open_ports(&config, &counters)?;
+        let Ports { prometheus, admin, clients: ports, member } = open_ports(&config, &counters)?;
         let clock = Clock::new();
         let secret = random();
         let tree_options = tree_options(&config, secret);
@@ -181,6 +182,7 @@ impl Server {
         let throttle = Arc::new(connection_throttle(&config, &driver.clock));
         let large_requests = Arc::new(large_requests(&config));
         let request_throttle = request_throttle(&config).map(Arc::new);
+        let addresses = ports.addresses();
         let introspection = Arc::new(Introspection {
             throttle: throttle.clone(),
             large_requests: large_requests.clone(),
@@ -193,7 +195,7 @@ impl Server {
             start: Mutex::new(start_figures),
             directories,
             initial_config: initial_config(&config),
-            address: acceptor.address(),
+            addresses: addresses.clone(),
             trace_mask: crate::admin::TRACE_MASK.into(),
             windows: Windows::default(),
             since: Instant::now(),
@@ -208,10 +210,10 @@ impl Server {
             large_requests,
             request_throttle,
         });
-        let address = *acceptor.address().lock();
-        spawn_io_threads(acceptor, &service, &vitals)?;
+        let address = addresses.first();
+        ports.serve(&config, &service, &vitals)?;
         vitals.note_started();
-        tell_started(&driver, address, began.elapsed());
+        tell_started(&driver, &addresses, began.elapsed());
         Ok(Self { address, driver, vitals, stop, _held: Arc::new(held) })
     }
 
@@ -273,8 +275,11 @@ fn random() -> u64 {
     std::hash::RandomState::new().hash_one(wall_ms())
 }
 
-fn tell_started(driver: &Driver, address: SocketAddr, took: Duration) {
+fn tell_started(driver: &Driver, addresses: &ClientAddresses, took: Duration) {
     let took_ms = took.as_millis();
+    let plain = addresses.plain.as_ref().map(|address| address.lock().to_string());
+    let secure = addresses.secure.as_ref().map(|address| format!("{} (TLS)", address.lock()));
+    let address = plain.into_iter().chain(secure).collect::<Vec<_>>().join(" and ");
     if driver.is_member() {
         tracing::info!(
             "Listening for clients on {address} after {took_ms}ms: they are served when there is a leader"
@@ -305,49 +310,22 @@ fn answer_probes(config: &Config) -> Result<Arc<Vitals>, StartError> {
 fn open_ports(config: &Config, counters: &Arc<ServerCounters>) -> Result<Ports, StartError> {
     let prometheus =
         PrometheusPort::open(&config.metrics).map_err(|error| StartError::metrics(config, &error))?;
-    let acceptor = listen(config, counters)?;
+    let clients = ClientPorts::open(config, counters)?;
     let admin = AdminPort::open(&config.admin);
     let Some(ensemble) = &config.ensemble else {
-        return Ok(Ports { prometheus, admin, acceptor, member: None });
+        return Ok(Ports { prometheus, admin, clients, member: None });
     };
     let member = Member::prepare(config, ensemble)?;
-    let acceptor = acceptor.following(member.client_addresses());
-    Ok(Ports { prometheus, admin, acceptor, member: Some(member) })
+    let clients = clients.following(member.client_addresses());
+    Ok(Ports { prometheus, admin, clients, member: Some(member) })
 }
 
 /// Ports that nobody answers on yet.
 struct Ports {
     prometheus: Option<PrometheusPort>,
     admin: Option<AdminPort>,
-    acceptor: Acceptor,
+    clients: ClientPorts,
     member: Option<Member>,
-}
-
-fn listen(config: &Config, counters: &Arc<ServerCounters>) -> Result<Acceptor, StartError> {
-    let port = config.client_port.ok_or(StartError::NoPort)?;
-    let options = |address| ListenOptions {
-        address,
-        backlog: config.listen_backlog() as i32,
-        keepalive: config.client_tcp_keepalive,
-        per_address_max: usize::try_from(config.max_client_cnxns_per_ip).unwrap_or(0),
-        total_max: config.max_cnxns as usize,
-    };
-    let bind = |ip: IpAddr| Acceptor::bind(options(SocketAddr::new(ip, port)), counters.clone());
-    let bound = match &config.client_port_address {
-        // All of IPv6 includes all of IPv4, where there is IPv6.
-        ListenHost::Any => match bind(Ipv6Addr::UNSPECIFIED.into()) {
-            Err(error) if error.source.kind() != std::io::ErrorKind::AddrInUse => {
-                bind(Ipv4Addr::UNSPECIFIED.into())
-            }
-            bound => bound,
-        },
-        ListenHost::Address(ip) => bind(*ip),
-        ListenHost::Name(name) => {
-            let resolved = (name.as_str(), port).to_socket_addrs().ok().and_then(|mut found| found.next());
-            bind(resolved.ok_or_else(|| StartError::no_address(config, name))?.ip())
-        }
-    };
-    bound.map_err(|error| StartError::listen(config, &error))
 }
 
 fn no_data(config: &Config, snapshot_dir: PathBuf) -> RecoveryError {
@@ -447,7 +425,11 @@ fn replica_options(config: &Config, limits: Limits, secret: u64, server_id: u8) 
         digest: config.digest_enabled,
         lists_closed: config.close_session_txn,
         entry_bytes_max: limits.field_bytes_max,
-        schemes: AuthSchemes { digest: config.auth.digest_enabled, sasl: false, x509: false },
+        schemes: AuthSchemes {
+            digest: config.auth.digest_enabled,
+            sasl: false,
+            x509: config.auth.x509_enabled,
+        },
         hash_seed: secret,
     };
     ReplicaOptions {
@@ -636,19 +618,6 @@ fn tell_purged(files: &[PathBuf]) {
         tracing::info!("Removing file: {}", path.display());
     }
     tracing::info!("Purge task completed, {} files removed", files.len());
-}
-
-/// One I/O thread for two cores: the log, the applying and the kernel's share of every packet need the other
-/// half. Threads that sleep and wake for a few packets each cost more than one that finds many at once: on
-/// two cores, one thread answers 1.35 times the gets and opens 1.3 times the sessions per CPU second of two.
-fn spawn_io_threads(acceptor: Acceptor, service: &Arc<Service>, vitals: &Arc<Vitals>) -> std::io::Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let count = (cores / 2).max(1);
-    let start =
-        |number| IoThread::start(number, service.clone(), vitals.pulse(&format!("ClientIo-{number}")));
-    let threads: Vec<_> = (0..count).map(start).collect::<Result<_, _>>()?;
-    threads[0].accept(acceptor, threads[1..].to_vec());
-    Ok(())
 }
 
 #[cfg(test)]

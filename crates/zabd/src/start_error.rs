@@ -35,6 +35,9 @@ pub enum StartError {
     /// The port for Prometheus cannot be opened.
     #[error("{0}")]
     Metrics(ConfigError),
+    /// TLS is asked for, and cannot be had.
+    #[error("{0}")]
+    Tls(ConfigError),
     /// A directory cannot be used.
     #[error("{0}")]
     Directory(ConfigError),
@@ -62,9 +65,10 @@ impl StartError {
     /// What the process ends with, in Java's numbers.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            StartError::NoPort | StartError::NoAddress(_) | StartError::Member(MemberError::Members(_)) => {
-                ExitCode::InvalidInvocation
-            }
+            StartError::NoPort
+            | StartError::NoAddress(_)
+            | StartError::Tls(_)
+            | StartError::Member(MemberError::Members(_)) => ExitCode::InvalidInvocation,
             StartError::Directory(_) => ExitCode::UnableToAccessDataDir,
             StartError::Member(MemberError::Listen { .. }) => ExitCode::UnableToBindQuorumPort,
             StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
@@ -78,33 +82,38 @@ impl StartError {
         }
     }
 
-    /// The host name of `clientPortAddress` has no address.
-    pub fn no_address(config: &Config, host: &str) -> Self {
+    /// A store, or what is to be offered, cannot be used.
+    pub fn tls(config: &Config, error: &zabd_tls::TlsError) -> Self {
+        StartError::Tls(config.blame(&error.key, &error.problem, error.hint))
+    }
+
+    /// The host name in this key has no address.
+    pub fn no_address(config: &Config, key: &str, host: &str) -> Self {
         let problem = "cannot be resolved to an address";
         let hint = format!("check the name (`getent hosts {host}`), or write an address of this machine");
-        StartError::NoAddress(config.blame("clientPortAddress", problem, &hint))
+        StartError::NoAddress(config.blame(key, problem, &hint))
     }
 
     /// The port cannot be opened.
-    pub fn listen(config: &Config, error: &ListenError) -> Self {
+    pub fn listen(config: &Config, [port_key, address_key]: [&str; 2], error: &ListenError) -> Self {
         use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
         let port = error.address.port();
         let (key, hint) = match error.source.kind() {
             AddrInUse => (
-                "clientPort",
+                port_key,
                 format!(
                     "another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it, or set \
-                     another clientPort"
+                     another {port_key}"
                 ),
             ),
             PermissionDenied => {
-                ("clientPort", "ports below 1024 need a privilege; set another clientPort".to_owned())
+                (port_key, format!("ports below 1024 need a privilege; set another {port_key}"))
             }
             AddrNotAvailable => (
-                "clientPortAddress",
+                address_key,
                 "no interface of this machine has the address; remove the key to listen on all".to_owned(),
             ),
-            _ => ("clientPort", "check clientPort and clientPortAddress".to_owned()),
+            _ => (port_key, format!("check {port_key} and {address_key}")),
         };
         let problem = format!("cannot be opened on {}: {}", address_text(error.address), error.source);
         StartError::Listen(config.blame(key, &problem, &hint))
@@ -179,6 +188,7 @@ impl StartError {
         match self {
             StartError::NoAddress(mistake)
             | StartError::Listen(mistake)
+            | StartError::Tls(mistake)
             | StartError::Probes(mistake)
             | StartError::Directory(mistake)
             | StartError::Member(MemberError::Members(mistake)) => Some(mistake),
@@ -214,7 +224,7 @@ mod tests {
     fn a_port_is_blamed_on_its_line() {
         let failed = |kind: io::ErrorKind| {
             let error = ListenError { address: ([127, 0, 0, 1], 2181).into(), source: kind.into() };
-            StartError::listen(&config(), &error)
+            StartError::listen(&config(), ["clientPort", "clientPortAddress"], &error)
         };
         let taken = failed(io::ErrorKind::AddrInUse);
         assert_eq!(taken.exit_code(), ExitCode::UnexpectedError);
@@ -226,7 +236,7 @@ mod tests {
         assert!(text.contains("; hint: another process holds port 2181"), "{text}");
         let elsewhere = failed(io::ErrorKind::AddrNotAvailable).text();
         assert!(elsewhere.starts_with("zoo.cfg:4: clientPortAddress=zk.example cannot"), "{elsewhere}");
-        let unknown = StartError::no_address(&config(), "zk.example");
+        let unknown = StartError::no_address(&config(), "clientPortAddress", "zk.example");
         assert_eq!(unknown.exit_code(), ExitCode::InvalidInvocation);
         assert!(unknown.text().starts_with("zoo.cfg:4: clientPortAddress=zk.example cannot be resolved"));
     }

@@ -35,7 +35,7 @@ pub(super) const SECTION: Section = Section {
             .class(Class::B)
             .doc("Class of a further authentication provider, under any suffix.")
             .differently(
-                "Java's own classes for `digest`, `ip`, `ensemble` and (without effect, there being no TLS port) `x509` \
+                "Java's own classes for `digest`, `ip`, `ensemble` and `x509` \
                  are known by name; the one for SASL and any other class end the start",
             )
             .custom(provider),
@@ -128,11 +128,18 @@ pub(super) const SECTION: Section = Section {
             .no_effect(NO_SASL),
         Key::prefixed("X509AuthenticationProvider.superUser", "none", "CN=admin")
             .doc("Distinguished name whose certificate has the rights of the super user.")
-            .no_effect(super::tls::NO_TLS),
+            .custom(|d, raw| {
+                d.config.auth.x509_super_user = (!raw.value.is_empty()).then(|| raw.value.to_owned());
+                Ok(None)
+            }),
         Key::prefixed("ssl.authProvider", "x509", "x509ca")
             .class(Class::B)
             .doc("Scheme that judges certificates of clients.")
-            .no_effect(super::tls::NO_TLS),
+            .refused("any other than `x509` ends the start")
+            .custom(|_, raw| match raw.value {
+                "" | "x509" => Ok(None),
+                _ => Err(Problem::value("is a scheme that zabd cannot load").hint("remove the line: `x509` is built in")),
+            }),
         Key::file("quorum.auth.enableSasl", "false", "true")
             .doc("Servers authenticate each other by SASL.")
             .no_effect(NO_SASL_AMONG_SERVERS)
@@ -235,9 +242,7 @@ fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
         "DigestAuthenticationProvider" => draft.digest_provider = true,
         "IPAuthenticationProvider" => (),
         "EnsembleAuthenticationProvider" => draft.ensemble_provider = true,
-        "X509AuthenticationProvider" => {
-            return Ok(Some(format!("{} has no effect: {}", raw.name, super::tls::NO_TLS)));
-        }
+        "X509AuthenticationProvider" => draft.config.auth.x509_enabled = true,
         "SASLAuthenticationProvider" => {
             let problem = Problem::value("asks for SASL, which this build does not serve");
             return Err(problem.hint("remove the line, and let clients use `digest`"));

@@ -1,8 +1,11 @@
 //! `conf`, `envi` and `dirs`: how the server was started, and where.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use zabd_config::{Config, EnsembleConfig};
 use zabd_jute::ServerId;
 use zabd_jute::quorum::{Address, Configuration};
@@ -23,10 +26,11 @@ pub(super) fn conf(server: &Introspection) -> String {
     let myid =
         config.ensemble.as_ref().map_or(i64::from(Config::REPORTED_SERVER_ID), |ensemble| ensemble.myid);
     let of_a_lone_server = format!(
-        "clientPort={}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_bytes}\ndataLogDir={}\n\
+        "clientPort={}\nsecureClientPort={}\ndataDir={}\ndataDirSize={data_bytes}\ndataLogDir={}\n\
          dataLogSize={log_bytes}\ntickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
          clientPortListenBacklog={}\nserverId={myid}\n",
-        server.address.lock().port(),
+        port(server.addresses.plain.as_ref()),
+        port(server.addresses.secure.as_ref()),
         absolute(&directories.snapshots).display(),
         absolute(&directories.logs).display(),
         config.tick_time_ms,
@@ -38,6 +42,11 @@ pub(super) fn conf(server: &Introspection) -> String {
     let of_a_member =
         config.ensemble.as_ref().map_or_else(String::new, |ensemble| membership(server, ensemble));
     of_a_lone_server + &of_a_member
+}
+
+/// As Java shows it, also a port that there is not.
+pub(super) fn port(address: Option<&Arc<Mutex<SocketAddr>>>) -> i32 {
+    address.map_or(-1, |address| i32::from(address.lock().port()))
 }
 
 /// What a member has beside that: its own place, and the members that hold now, whatever the file said.

@@ -216,7 +216,7 @@ impl<'s> Seen<'s> {
     }
 
     fn gauges(&self, families: &mut Vec<Family>) {
-        let (server, all) = (self.server, &self.latency.all);
+        let (server, all, tls) = (self.server, &self.latency.all, &self.server.counters.tls);
         let (znodes, watches, ephemerals, bytes, sessions) = {
             let tree = server.driver.tree();
             let watches = server.driver.watches().total();
@@ -245,10 +245,10 @@ impl<'s> Seen<'s> {
             gauge("last_client_response_size", size(self.responses.last)),
             gauge("max_client_response_size", size(self.responses.sizes.max)),
             gauge("min_client_response_size", size(self.responses.sizes.min)),
-            gauge("outstanding_tls_handshake", 0),
-            gauge("auth_failed_count", 0),
-            gauge("non_mtls_remote_conn_count", 0),
-            gauge("non_mtls_local_conn_count", 0),
+            gauge("outstanding_tls_handshake", tls.outstanding.load(Relaxed) as i64),
+            gauge("auth_failed_count", tls.auth_failed.load(Relaxed) as i64),
+            gauge("non_mtls_remote_conn_count", tls.plain_remote.load(Relaxed) as i64),
+            gauge("non_mtls_local_conn_count", tls.plain_local.load(Relaxed) as i64),
         ]);
     }
 

@@ -36,6 +36,8 @@ pub struct ListenOptions {
     pub per_address_max: usize,
     /// Connections in all; 0 is no limit.
     pub total_max: usize,
+    /// Whether those in plain text are counted, for there is TLS.
+    pub counts_plain: bool,
 }
 
 /// The port cannot be opened.
@@ -154,11 +156,14 @@ impl Acceptor {
                         self.reject(&socket);
                         continue;
                     };
+                    if self.options.counts_plain {
+                        self.counters.tls.note_plain(address);
+                    }
                     match next.next().and_then(|thread| others.get(thread)) {
                         None => serve(socket, address, admission),
                         Some(other) => {
                             if let Ok(socket) = socket.into_std() {
-                                other.take(NewConnection { socket, address, guard: admission });
+                                other.take(NewConnection { socket, address, guard: admission, proved: None });
                             }
                         }
                     }
@@ -272,7 +277,14 @@ mod tests {
 
     fn acceptor(per_address_max: usize, total_max: usize) -> Acceptor {
         let address = ([127, 0, 0, 1], 0).into();
-        let options = ListenOptions { address, backlog: 50, keepalive: false, per_address_max, total_max };
+        let options = ListenOptions {
+            address,
+            backlog: 50,
+            keepalive: false,
+            per_address_max,
+            total_max,
+            counts_plain: false,
+        };
         Acceptor::bind(options, Arc::default()).unwrap()
     }
 

@@ -29,10 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 use zabd_jute::client::{FourLetterWord, ReplyHeader};
-use zabd_jute::{OpCode, Record, SessionId, Writer, Zxid};
+use zabd_jute::{Id, OpCode, Record, SessionId, Writer, Zxid};
 use zabd_replica::auth::{AuthOptions, initial_identities};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::traffic::Traffic;
@@ -48,6 +47,7 @@ use super::io_thread::ReadyList;
 use super::java_address;
 use super::large_requests::{Held, LargeRequests};
 use super::request_throttle::{Line, Place, RequestThrottle};
+use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
 use crate::memory::at_most;
@@ -125,7 +125,7 @@ enum Phase {
 
 /// The task. See the module's description.
 pub struct Connection {
-    socket: TcpStream,
+    socket: Stream,
     client: Arc<Client>,
     service: Arc<Service>,
     _admission: Admission,
@@ -213,8 +213,9 @@ struct Tally {
 impl Connection {
     /// The task of a new connection.
     pub fn new(
-        socket: TcpStream,
+        socket: Stream,
         address: SocketAddr,
+        proved: Vec<Id<'static>>,
         admission: Admission,
         service: Arc<Service>,
         home: Arc<ReadyList>,
@@ -223,6 +224,7 @@ impl Connection {
         let largest = service.options.frame_bytes_max.max(1);
         let reads_max = ((UNSENT_BYTES_MAX - UNSENT_BYTES_PAUSE) / largest).max(1);
         let client = service.driver.registry.add(|id| Client::new(id, address, now_ms, home));
+        client.counters.is_secure.store(socket.is_secure(), Relaxed);
         tracing::debug!("Accepted the connection of client {}", java_address::shown(address));
         Self {
             socket,
@@ -230,7 +232,11 @@ impl Connection {
             _admission: admission,
             phase: Phase::First,
             ending: Ending::default(),
-            identities: initial_identities(&java_address::host(address)),
+            identities: initial_identities(&java_address::host(address))
+                .iter()
+                .cloned()
+                .chain(proved)
+                .collect(),
             session: SessionId::NONE,
             timeout_ms: 0,
             bucket_end_ms: 0,
@@ -390,7 +396,7 @@ impl Connection {
     fn read_chunk(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         CHUNK.with_borrow_mut(|chunk| {
             let mut buffer = ReadBuf::new(chunk);
-            match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
+            match self.socket.poll_read(context, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => {
                     self.ending = Ending::Broken;
@@ -458,7 +464,7 @@ impl Connection {
     /// Sends what there is; `Ready(false)` if the client is gone.
     fn flush(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         while self.out_sent < self.out.len() {
-            match Pin::new(&mut self.socket).poll_write(context, &self.out[self.out_sent..]) {
+            match self.socket.poll_write(context, &self.out[self.out_sent..]) {
                 Poll::Pending => {
                     forget_sent(&mut self.out, &mut self.out_sent);
                     return Poll::Pending;
@@ -472,7 +478,14 @@ impl Connection {
         }
         self.out.clear();
         self.out_sent = 0;
-        Poll::Ready(true)
+        match self.socket.poll_flush(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(true),
+            Poll::Ready(Err(_)) => {
+                self.ending = Ending::Broken;
+                Poll::Ready(false)
+            }
+        }
     }
 
     /// A client that takes its answers is alive; whatever it says meanwhile is not read.
@@ -608,6 +621,7 @@ impl Future for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.tell_closed();
+        self.socket.say_goodbye();
         self.service.driver.watches().disconnect(self.client.id);
         if self.service.driver.is_member() {
             self.service.driver.feed([Input::Gone { conn: self.client.id, session: self.session }]);

@@ -1,6 +1,7 @@
 //! Figures that operators ask for: kept where the work is done, read when somebody asks.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 pub use zabd_replica::traffic::Samples as Summary;
@@ -42,6 +43,8 @@ pub struct ConnectionCounters {
     pub session: AtomicI64,
     /// What was negotiated, 0 before it has asked for a session.
     pub timeout_ms: AtomicI64,
+    /// Whether it is by TLS.
+    pub is_secure: AtomicBool,
     /// The rest.
     pub figures: Mutex<ConnectionFigures>,
 }
@@ -61,6 +64,7 @@ impl ConnectionCounters {
             heard_ms: AtomicI64::new(now_ms),
             session: AtomicI64::new(0),
             timeout_ms: AtomicI64::new(0),
+            is_secure: AtomicBool::new(false),
             figures: Mutex::default(),
         }
     }
@@ -105,6 +109,35 @@ pub struct ServerCounters {
     pub reads_by_namespace: Mutex<Traffic>,
     /// What was sent to clients.
     pub responses: Mutex<Responses>,
+    /// What came of handshakes.
+    pub tls: TlsCounters,
+}
+
+/// TLS of clients, and the lack of it.
+#[derive(Debug, Default)]
+pub struct TlsCounters {
+    /// Handshakes that are under way.
+    pub outstanding: AtomicUsize,
+    /// Those that failed.
+    pub unsuccessful: AtomicU64,
+    /// Connections closed because too many were under way.
+    pub exceeded: AtomicU64,
+    /// Connections closed because the client did not prove who it is.
+    pub auth_failed: AtomicU64,
+    /// Connections closed because nobody was served at the moment.
+    pub not_serving: AtomicU64,
+    /// Connections in plain text from other machines, of a server that has TLS for clients.
+    pub plain_remote: AtomicU64,
+    /// Those from this machine.
+    pub plain_local: AtomicU64,
+}
+
+impl TlsCounters {
+    /// Counts a connection in plain text.
+    pub fn note_plain(&self, address: SocketAddr) {
+        let is_local = address.ip().to_canonical().is_loopback();
+        if is_local { &self.plain_local } else { &self.plain_remote }.fetch_add(1, Relaxed);
+    }
 }
 
 /// Judgements on the names that clients send with the scheme `ensemble`.
@@ -217,6 +250,12 @@ impl ServerCounters {
             &self.ensemble_names.known,
             &self.ensemble_names.unknown,
             &self.ensemble_names.skipped,
+            &self.tls.unsuccessful,
+            &self.tls.exceeded,
+            &self.tls.auth_failed,
+            &self.tls.not_serving,
+            &self.tls.plain_remote,
+            &self.tls.plain_local,
         ] {
             counter.store(0, Relaxed);
         }

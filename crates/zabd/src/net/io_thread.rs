@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use super::acceptor::{Acceptor, Admission};
 use super::client::Client;
 use super::connection::{Connection, Service};
+use super::handshake::Proved;
+use super::stream::Stream;
 use crate::probes::Pulse;
 
 /// The connections of one thread that can go on.
@@ -71,6 +73,8 @@ pub struct NewConnection {
     pub address: SocketAddr,
     /// Whatever must happen when the connection ends, such as counting it off.
     pub guard: Admission,
+    /// What its handshake brought, if it had one.
+    pub proved: Option<Proved>,
 }
 
 #[derive(Debug)]
@@ -118,16 +122,16 @@ async fn carry(service: Arc<Service>, mut jobs: mpsc::UnboundedReceiver<Job>, pu
     tokio::spawn(async move { waking.run().await });
     while let Some(job) = jobs.recv().await {
         match job {
-            Job::Serve(NewConnection { socket, address, guard }) => {
+            Job::Serve(NewConnection { socket, address, guard, proved }) => {
                 match tokio::net::TcpStream::from_std(socket) {
-                    Ok(socket) => serve(socket, address, guard, &service, &ready),
+                    Ok(socket) => serve(socket, address, guard, proved, &service, &ready),
                     Err(error) => tracing::warn!("Cannot serve the connection from {address}: {error}"),
                 }
             }
             Job::Accept(acceptor, others) => {
                 let (service, ready) = (service.clone(), ready.clone());
                 tokio::spawn(async move {
-                    let here = |socket, address, guard| serve(socket, address, guard, &service, &ready);
+                    let here = |socket, address, guard| serve(socket, address, guard, None, &service, &ready);
                     if let Err(error) = acceptor.run(others, here).await {
                         tracing::error!("The client port is closed: {error}");
                     }
@@ -143,8 +147,12 @@ fn serve(
     socket: tokio::net::TcpStream,
     address: SocketAddr,
     guard: Admission,
+    proved: Option<Proved>,
     service: &Arc<Service>,
     ready: &Arc<ReadyList>,
 ) {
-    tokio::spawn(Connection::new(socket, address, guard, service.clone(), ready.clone()));
+    let (tls, identities) =
+        proved.map_or_else(Default::default, |proved| (Some(proved.tls), proved.identities));
+    let stream = Stream::new(socket, tls);
+    tokio::spawn(Connection::new(stream, address, identities, guard, service.clone(), ready.clone()));
 }

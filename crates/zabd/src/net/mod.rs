@@ -2,7 +2,8 @@
 //!
 //! A few I/O threads, each a single-threaded runtime, carry the connections; the first also accepts them
 //! and deals them out. A connection is one task on one of them, from its first byte to its last: it frames bytes,
-//! serves reads by itself, hands everything else to the driver, and sends what is in its mailbox.
+//! serves reads by itself, hands everything else to the driver, and sends what is in its mailbox. Connections with TLS come to
+//! them by way of a thread for handshakes.
 
 mod acceptor;
 mod backlog;
@@ -11,16 +12,19 @@ mod client;
 mod connection;
 mod figures;
 mod half_frames;
+pub(crate) mod handshake;
 mod io_thread;
 pub mod java_address;
 mod large_requests;
 mod request_throttle;
+mod stream;
 mod throttle;
 
 pub use acceptor::{Acceptor, ListenError, ListenOptions};
 pub use client::{Client, Clients, Registry};
 pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
 pub use figures::{ConnectionFigures, Latencies, Responses, Sent, ServerCounters, Summary};
+pub use handshake::{HandshakeOptions, Handshakes, Takes};
 pub use io_thread::IoThread;
 pub use large_requests::LargeRequests;
 pub use request_throttle::{RequestThrottle, RequestThrottleOptions, ThrottleFigures};

@@ -380,13 +380,11 @@ fn confluent_wants_a_port_and_a_place_in_the_list() {
 #[test]
 fn what_needs_tls_or_sasl_is_refused_by_its_variable() {
     for (dialect, set) in [
-        (&CONFLUENT, "ZOOKEEPER_SECURE_CLIENT_PORT=2182"),
         (&CONFLUENT, "ZOOKEEPER_SSL_QUORUM=true"),
         (
             &CONFLUENT,
             "ZOOKEEPER_AUTH_PROVIDER_SASL=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
         ),
-        (&DOCKER, "ZOO_CFG_EXTRA=secureClientPort=2281"),
         (&DOCKER, "ZOO_CFG_EXTRA=sslQuorum=true"),
     ] {
         let error = given(&format!("{}\n{set}", base(dialect))).refusal(dialect);

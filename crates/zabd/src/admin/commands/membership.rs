@@ -62,7 +62,10 @@ fn view(server: &Introspection, member: &Member) -> Fields {
 fn client_address(server: &Introspection, member: &Member) -> Option<String> {
     let config = &server.config;
     let is_me = config.ensemble.as_ref().is_some_and(|ensemble| ensemble.myid == member.id().0);
-    let own = || is_me.then(|| format!("{}:{}", config.client_port_address, server.address.lock().port()));
+    let own = || {
+        let plain = server.addresses.plain.as_ref().filter(|_| is_me)?;
+        Some(format!("{}:{}", config.client_port_address, plain.lock().port()))
+    };
     member.client().map(ToString::to_string).or_else(own)
 }
 

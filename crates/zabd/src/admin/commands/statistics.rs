@@ -23,9 +23,12 @@ pub(super) fn is_read_only(server: &Introspection) -> bool {
 
 /// Connections, with all that is known of each or with a part of it.
 pub(super) fn connections(server: &Introspection, brief: bool) -> Fields {
-    let connections: Vec<Json> =
-        server.driver.registry.lock().iter().map(|client| connection(server, client, brief)).collect();
-    vec![field("connections", Json::List(connections)), field("secure_connections", Json::List(Vec::new()))]
+    let of = |is_secure: bool| {
+        let clients = server.driver.registry.lock();
+        let those = clients.iter().filter(|client| client.counters.is_secure.load(Relaxed) == is_secure);
+        Json::List(those.map(|client| connection(server, client, brief)).collect())
+    };
+    vec![field("connections", of(false)), field("secure_connections", of(true))]
 }
 
 fn connection(server: &Introspection, client: &Client, brief: bool) -> Json {
@@ -115,6 +118,7 @@ pub(super) fn monitor(server: &Introspection) -> Fields {
 pub(super) fn server(server: &Introspection) -> Fields {
     let all = server.counters.latency.lock().all;
     let responses = *server.counters.responses.lock();
+    let tls = &server.counters.tls;
     let (data_bytes, log_bytes) = sizes(server);
     let (zxid, nodes) = {
         let tree = server.driver.tree();
@@ -136,9 +140,9 @@ pub(super) fn server(server: &Introspection) -> Fields {
         field("max_latency", all.max),
         field("min_latency", all.min),
         field("num_alive_client_connections", server.driver.registry.len()),
-        field("auth_failed_count", 0i64),
-        field("non_mtlsremote_conn_count", 0i64),
-        field("non_mtlslocal_conn_count", 0i64),
+        field("auth_failed_count", tls.auth_failed.load(Relaxed)),
+        field("non_mtlsremote_conn_count", tls.plain_remote.load(Relaxed)),
+        field("non_mtlslocal_conn_count", tls.plain_local.load(Relaxed)),
     ];
     let mut fields = vec![
         field("version", VERSION),

@@ -8,7 +8,7 @@ use zabd_storage::disk::RealDisk;
 use zabd_storage::layout;
 
 use super::{Fields, Json, field};
-use crate::admin::environment::{absolute, lines, sizes};
+use crate::admin::environment::{absolute, lines, port, sizes};
 use crate::introspect::Introspection;
 
 /// The configuration in force, as far as Java shows it here.
@@ -17,7 +17,7 @@ pub(super) fn configuration(server: &Introspection) -> Fields {
     let myid =
         config.ensemble.as_ref().map_or(i64::from(Config::REPORTED_SERVER_ID), |ensemble| ensemble.myid);
     vec![
-        field("client_port", i64::from(server.address.lock().port())),
+        field("client_port", i64::from(port(server.addresses.plain.as_ref()))),
         field("data_dir", absolute(&directories.snapshots).display().to_string()),
         field("data_log_dir", absolute(&directories.logs).display().to_string()),
         field("tick_time", i64::from(config.tick_time_ms)),

@@ -124,6 +124,7 @@ mod tests {
             keepalive: false,
             per_address_max: 0,
             total_max: 0,
+            counts_plain: false,
         };
         let acceptor = Acceptor::bind(listen, Arc::default()).unwrap();
         let address = *acceptor.address().lock();

@@ -1,0 +1,150 @@
+//! What the keys of TLS say. Files are named here, and read by whoever opens a port.
+
+use std::path::PathBuf;
+
+use crate::config::{ListenHost, Secret};
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Port of clients that speak TLS from their first byte on.
+    pub secure_client_port: Option<u16>,
+    /// Where it is bound.
+    pub secure_client_port_address: ListenHost,
+    /// Whether `clientPort` takes TLS too.
+    pub client_port_unification: bool,
+    /// TLS handshakes of clients at once; `None` leaves it to zabd.
+    pub handshakes_max: Option<u32>,
+    /// Whether no handshake is begun while the server serves nobody.
+    pub early_drop: bool,
+    /// Of client ports: `ssl.*`.
+    pub clients: TlsSide,
+    /// Whether members talk to each other by TLS.
+    pub is_quorum_secure: bool,
+    /// Whether the ports of members take both TLS and plain text.
+    pub quorum_port_unification: bool,
+    /// Between servers: `ssl.quorum.*`.
+    pub quorum: TlsSide,
+}
+
+/// The keys of one side, `ssl.*` or `ssl.quorum.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSide {
+    /// What the keys begin with.
+    pub prefix: &'static str,
+    /// Who this server is.
+    pub key_store: StoreConfig,
+    /// Whom it believes.
+    pub trust_store: StoreConfig,
+    /// `protocol`, as written.
+    pub protocol: Option<String>,
+    /// `enabledProtocols`, as written.
+    pub enabled_protocols: Option<Vec<String>>,
+    /// `ciphersuites`, as written.
+    pub cipher_suites: Option<Vec<String>>,
+    /// Whether the other side shows a certificate.
+    pub client_auth: ClientAuth,
+    /// `hostnameVerification`, if it is written.
+    pub verifies_hosts: Option<bool>,
+    /// `clientHostnameVerification`, if it is written.
+    pub verifies_client_hosts: Option<bool>,
+    /// Files with revocation lists; empty asks for none.
+    pub crl_files: Vec<PathBuf>,
+    /// Whether revocation is checked, which needs such files.
+    pub checks_revocation: bool,
+    /// How long a port that takes both waits for the first bytes.
+    pub detection_timeout_ms: u32,
+    /// Whether changed files are read again.
+    pub reloads: bool,
+    /// Java's FIPS mode: members' certificates are not compared with their hosts, unless that is asked for.
+    pub is_fips: bool,
+}
+
+/// A store, of keys or of trust.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The file; a server without one has no such store.
+    pub location: Option<PathBuf>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// A file that holds it; goes before `password`.
+    pub password_path: Option<PathBuf>,
+    /// What the file is, if its name does not say so.
+    pub kind: Option<StoreKind>,
+}
+
+/// What a store is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Java's own, before version 9.
+    Jks,
+    /// Certificates and a PKCS#8 key as text.
+    Pem,
+    /// What keytool writes today.
+    Pkcs12,
+}
+
+/// Whether the other side shows a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// It is not asked for one.
+    None,
+    /// It may.
+    Want,
+    /// It must.
+    Need,
+}
+
+impl StoreKind {
+    /// By its name in Java.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_uppercase().as_str() {
+            "JKS" => Some(StoreKind::Jks),
+            "PEM" => Some(StoreKind::Pem),
+            "PKCS12" => Some(StoreKind::Pkcs12),
+            _ => None,
+        }
+    }
+}
+
+impl TlsSide {
+    fn new(prefix: &'static str) -> Self {
+        TlsSide {
+            prefix,
+            key_store: StoreConfig::default(),
+            trust_store: StoreConfig::default(),
+            protocol: None,
+            enabled_protocols: None,
+            cipher_suites: None,
+            client_auth: ClientAuth::Need,
+            verifies_hosts: None,
+            verifies_client_hosts: None,
+            crl_files: Vec::new(),
+            checks_revocation: false,
+            detection_timeout_ms: 5000,
+            reloads: true,
+            is_fips: true,
+        }
+    }
+}
+
+impl TlsConfig {
+    pub(crate) fn defaults() -> Self {
+        TlsConfig {
+            secure_client_port: None,
+            secure_client_port_address: ListenHost::Any,
+            client_port_unification: false,
+            handshakes_max: None,
+            early_drop: false,
+            clients: TlsSide::new("ssl."),
+            is_quorum_secure: false,
+            quorum_port_unification: false,
+            quorum: TlsSide::new("ssl.quorum."),
+        }
+    }
+
+    /// Whether clients may speak TLS at all.
+    pub fn serves_clients(&self) -> bool {
+        self.secure_client_port.is_some() || self.client_port_unification
+    }
+}

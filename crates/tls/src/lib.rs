@@ -1,0 +1,348 @@
+//! TLS as ZooKeeper's keys describe it, in rustls' hands.
+//!
+//! A [`Tls`] is one side's keys (`ssl.*` or `ssl.quorum.*`) made into what rustls takes: who this server is, whom it believes, what
+//! it offers. It knows no sockets; whoever has one asks it for a configuration at each handshake, so a certificate that was
+//! replaced holds for the next connection and disturbs none that is there.
+//!
+//! ```text
+//! TlsSide ─► store (PEM, PKCS#12, JKS) ─► keys, trusted certificates ─► trust, offer ─► ServerConfig, ClientConfig
+//!                                              ▲ refresh(): the files are looked at again
+//! ```
+//!
+//! In reading order: this file, [`store`], [`trust`] (whom a side believes), [`offer`] (protocols and suites),
+//! [`certificate`] (whose it is, and for which hosts), [`distinguished_name`] (names as Java prints them).
+//!
+//! What rustls does not do, and Java does: TLS 1.0 and 1.1, suites of CBC or without forward secrecy, DSA, RSA keys below 2048
+//! bits, EC on P-521, certificates of versions 1 and 2, revocation by OCSP or by lists that are fetched. Each is refused in words
+//! at the start, or at the handshake if it is the other side's.
+
+mod certificate;
+mod der;
+mod distinguished_name;
+mod offer;
+mod store;
+mod trust;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::{Mutex, RwLock};
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+use zabd_config::{ClientAuth, StoreConfig, TlsSide};
+
+pub use certificate::Certificate;
+pub use rustls;
+pub use store::StoreError;
+pub use trust::take_refused;
+
+use store::{KeyEntry, Store, Wanted};
+use trust::Trust;
+
+/// So many clients come back without a whole handshake.
+const RESUMED_MAX: usize = 2048;
+
+/// Why a side cannot speak TLS.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub struct TlsError {
+    /// The key that must be mended.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+/// A certificate of one of the stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The store.
+    pub path: PathBuf,
+    /// The certificate.
+    pub certificate: Certificate,
+}
+
+/// What the files hold at the moment.
+#[derive(Debug)]
+struct Loaded {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    certificates: Vec<Stored>,
+}
+
+/// How a file was when it was read: changes when it is replaced, also by way of a link.
+type Stamp = Option<(PathBuf, u64, SystemTime)>;
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Tls {
+    side: TlsSide,
+    loaded: RwLock<Arc<Loaded>>,
+    read: Mutex<LastRead>,
+}
+
+#[derive(Debug)]
+struct LastRead {
+    stamps: Vec<Stamp>,
+    /// What was wrong when they were read.
+    problem: Option<String>,
+}
+
+/// What came of a look at the files.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// They are as they were.
+    Unchanged,
+    /// They were read again, and hold from now on.
+    Read,
+    /// They cannot be used; what was read before still holds.
+    Failed(String),
+}
+
+impl Tls {
+    /// Reads the stores of a side. What cannot be offered is told to `warn`.
+    pub fn open(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Arc<Self>, TlsError> {
+        // Before they are read: whatever changes meanwhile is read again.
+        let stamps = stamps(side);
+        let loaded = load(side, warn)?;
+        let read = Mutex::new(LastRead { stamps, problem: None });
+        Ok(Arc::new(Self { side: side.clone(), loaded: RwLock::new(Arc::new(loaded)), read }))
+    }
+
+    /// For the side that is connected to.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        self.loaded.read().server.clone()
+    }
+
+    /// For the side that connects.
+    pub fn client(&self) -> Arc<ClientConfig> {
+        self.loaded.read().client.clone()
+    }
+
+    /// The certificates that hold at the moment.
+    pub fn certificates(&self) -> Vec<Stored> {
+        self.loaded.read().certificates.clone()
+    }
+
+    /// Looks whether files have changed, and reads them again if they have.
+    pub fn refresh(&self) -> Refreshed {
+        let mut read = self.read.lock();
+        let stamps = stamps(&self.side);
+        // A file that was read while it was written may look no different when it is whole.
+        if stamps == read.stamps && read.problem.is_none() {
+            return Refreshed::Unchanged;
+        }
+        read.stamps = stamps;
+        match load(&self.side, &mut |_| ()) {
+            Ok(loaded) => {
+                *self.loaded.write() = Arc::new(loaded);
+                read.problem = None;
+                Refreshed::Read
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                if read.problem.replace(problem.clone()).as_ref() == Some(&problem) {
+                    return Refreshed::Unchanged;
+                }
+                Refreshed::Failed(problem)
+            }
+        }
+    }
+}
+
+fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let offer = offer::offer(side, &provider).map_err(|(key, problem)| TlsError {
+        key: format!("{}{key}", side.prefix),
+        problem,
+        hint: "remove the line",
+    })?;
+    offer.left_out.iter().for_each(|words| warn(words));
+    let provider = Arc::new(CryptoProvider { cipher_suites: offer.suites, ..ring::default_provider() });
+    let mut certificates = Vec::new();
+    let keys = Arc::new(Keys(own_keys(side, &provider, &mut certificates)?));
+    let trust = trust(side, &provider, &mut certificates)?;
+
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&offer.versions);
+    let builder = builder.expect("a suite is of a protocol that is offered");
+    let builder = match &trust {
+        Some(trust) if side.client_auth != ClientAuth::None => {
+            builder.with_client_cert_verifier(trust.clone())
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    let mut server = builder.with_cert_resolver(keys.clone());
+    server.session_storage = ServerSessionMemoryCache::new(RESUMED_MAX);
+    // Whoever cannot be read by one connection must not read ahead in another.
+    server.max_early_data_size = 0;
+
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&offer.versions);
+    let builder = builder.expect("a suite is of a protocol that is offered").dangerous();
+    let nobody = || Arc::new(Trust::new(provider, Vec::new(), None, true));
+    let builder = builder.with_custom_certificate_verifier(trust.unwrap_or_else(nobody));
+    let client = builder.with_client_cert_resolver(keys);
+    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), certificates })
+}
+
+fn own_keys(
+    side: &TlsSide,
+    provider: &CryptoProvider,
+    certificates: &mut Vec<Stored>,
+) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
+    let blamed =
+        |problem: String, hint| TlsError { key: format!("{}keyStore.location", side.prefix), problem, hint };
+    let Some(path) = &side.key_store.location else {
+        return Err(blamed(
+            "is not set, so nobody could be told who this server is".into(),
+            "name the key store",
+        ));
+    };
+    let store = open(path, &side.key_store, Wanted::Keys, certificates)
+        .map_err(|problem| blamed(problem, STORE_HINT))?;
+    let mut keys = Vec::new();
+    for KeyEntry { key, chain } in store.keys {
+        let key = CertifiedKey::from_der(chain, key, provider);
+        let key = key.map_err(|error| {
+            blamed(format!("{}: the key cannot be used: {error}", path.display()), KEY_HINT)
+        })?;
+        keys.push(Arc::new(key));
+    }
+    Ok(keys)
+}
+
+const STORE_HINT: &str = "check the file, its type and its password";
+const KEY_HINT: &str = "RSA from 2048 to 4096 bits, EC on P-256 or P-384, and Ed25519 can be used, with the certificate of that very key";
+
+fn trust(
+    side: &TlsSide,
+    provider: &Arc<CryptoProvider>,
+    certificates: &mut Vec<Stored>,
+) -> Result<Option<Arc<Trust>>, TlsError> {
+    let blamed = |problem: String, hint| TlsError {
+        key: format!("{}trustStore.location", side.prefix),
+        problem,
+        hint,
+    };
+    let Some(path) = &side.trust_store.location else {
+        return match side.client_auth {
+            ClientAuth::None => Ok(None),
+            ClientAuth::Want | ClientAuth::Need => {
+                let problem = "is not set, so no certificate could be believed".to_owned();
+                Err(blamed(problem, "name the trust store, or set `clientAuth` to `none`"))
+            }
+        };
+    };
+    let store = open(path, &side.trust_store, Wanted::Trust, certificates)
+        .map_err(|problem| blamed(problem, STORE_HINT))?;
+    let lists = if side.checks_revocation { Some(revocation_lists(side)?) } else { None };
+    let is_mandatory = side.client_auth == ClientAuth::Need;
+    Ok(Some(Arc::new(Trust::new(provider.clone(), store.trusted, lists, is_mandatory))))
+}
+
+/// A store, whose certificates are noted.
+fn open(
+    path: &Path,
+    config: &StoreConfig,
+    wanted: Wanted,
+    certificates: &mut Vec<Stored>,
+) -> Result<Store, String> {
+    let store = store::load(path, config, wanted).map_err(|error| with_causes(&error))?;
+    let own = store.keys.iter().filter_map(|entry| entry.chain.first());
+    let shown = if wanted == Wanted::Keys { own.collect::<Vec<_>>() } else { store.trusted.iter().collect() };
+    let parsed = shown.into_iter().filter_map(Certificate::parse);
+    certificates.extend(parsed.map(|certificate| Stored { path: path.to_owned(), certificate }));
+    Ok(store)
+}
+
+fn revocation_lists(side: &TlsSide) -> Result<Vec<webpki::CertRevocationList<'static>>, TlsError> {
+    let mut lists = Vec::new();
+    for path in &side.crl_files {
+        let read = store::read(path).map_err(|error| with_causes(&error)).and_then(|bytes| {
+            let lists = store::revocation_lists(&bytes)?;
+            lists.iter().map(trust::revocation_list).collect::<Result<Vec<_>, _>>()
+        });
+        lists.extend(read.map_err(|problem| TlsError {
+            key: format!("zabd.{}crlFile", side.prefix),
+            problem: format!("{}: {problem}", path.display()),
+            hint: "a file holds lists in PEM, or one in DER",
+        })?);
+    }
+    Ok(lists)
+}
+
+/// Why a handshake failed, in words for an operator.
+pub fn in_words(error: &rustls::Error) -> String {
+    use rustls::{AlertDescription as Alert, CertificateError as Reason, Error};
+    match error {
+        Error::InvalidCertificate(Reason::UnknownIssuer) => {
+            "nobody in the trust store has signed it (UnknownIssuer)".into()
+        }
+        Error::InvalidCertificate(Reason::Other(other)) => match other.0.to_string().as_str() {
+            "CaUsedAsEndEntity" => {
+                "it is that of an authority, and not itself in the trust store (CaUsedAsEndEntity)".into()
+            }
+            "UnsupportedCertVersion" => "it is not of version 3 (UnsupportedCertVersion)".into(),
+            other => other.to_owned(),
+        },
+        Error::InvalidCertificate(reason) => reason.to_string(),
+        Error::AlertReceived(
+            Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::CertificateExpired,
+        ) => {
+            format!("the other side does not believe this server's certificate ({error})")
+        }
+        Error::NoCertificatesPresented => "the other side shows no certificate".into(),
+        other => other.to_string(),
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+fn stamps(side: &TlsSide) -> Vec<Stamp> {
+    let stores = [&side.key_store, &side.trust_store];
+    let files = stores.into_iter().flat_map(|store| [&store.location, &store.password_path]).flatten();
+    files.chain(&side.crl_files).map(|path| stamp(path)).collect()
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let path = path.canonicalize().ok()?;
+    let found = path.metadata().ok()?;
+    Some((path, found.len(), found.modified().ok()?))
+}
+
+/// Who this server is: the first of its keys that the other side can make something of.
+#[derive(Debug)]
+struct Keys(Vec<Arc<CertifiedKey>>);
+
+impl Keys {
+    fn choose(&self, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.iter().find(|key| key.key.choose_scheme(schemes).is_some()).cloned()
+    }
+}
+
+impl ResolvesServerCert for Keys {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.signature_schemes())
+    }
+}
+
+impl ResolvesClientCert for Keys {
+    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.choose(schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! Stores as keytool and openssl write them, and handshakes between two sides, without sockets.
+//!
+//! Whoever does not have a JDK cannot run these: Java's own tool is the judge of what a store is.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, ServerConnection};
+use zabd_config::{ClientAuth, Config, Secret, Sources, TlsSide};
+
+use super::*;
+
+const PASSWORD: &str = "secret-ñ1";
+const PLAIN_PASSWORD: &str = "secret1";
+
+/// The keys of a side of which nothing is written.
+pub(crate) fn side() -> TlsSide {
+    let nothing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    let config: Config =
+        Sources::new().pairs([("dataDir", "/d"), ("clientPort", "1")]).resolve(&nothing).unwrap();
+    config.tls.clients
+}
+
+/// A directory with whatever was made in it.
+struct Workshop(tempfile::TempDir);
+
+impl Workshop {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs one line of words in the directory.
+    fn run(&self, line: &str) {
+        let words: Vec<_> = line.split(' ').filter(|word| !word.is_empty()).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(self.0.path()).stdin(Stdio::null());
+        let output =
+            command.env("LC_ALL", "C.UTF-8").output().unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert!(output.status.success(), "{line}: {output:?}");
+    }
+
+    fn write(&self, name: &str, parts: &[&str]) {
+        let text: String =
+            parts.iter().map(|part| std::fs::read_to_string(self.path(part)).unwrap()).collect();
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// An authority: `NAME.key`, `NAME.crt`.
+    fn authority(&self, name: &str) {
+        self.run(&format!(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN={name} -keyout {name}.key \
+             -out {name}.crt"
+        ));
+    }
+
+    /// A certificate of the authority: `NAME.key`, `NAME.crt`, both in `NAME.pem`.
+    fn certificate(&self, name: &str, authority: &str, key: &str, subject: &str, hosts: &str) {
+        self.run(&format!(
+            "openssl req -new -newkey {key} -nodes -subj {subject} -keyout {name}.key -out {name}.csr"
+        ));
+        std::fs::write(self.path("extensions"), format!("subjectAltName={hosts}\n")).unwrap();
+        self.run(&format!(
+            "openssl x509 -req -in {name}.csr -CA {authority}.crt -CAkey {authority}.key -CAcreateserial -days 20 -extfile \
+             extensions -out {name}.crt"
+        ));
+        self.write(&format!("{name}.pem"), &[&format!("{name}.key"), &format!("{name}.crt")]);
+    }
+
+    fn side(&self, keys: &str, trust: &str) -> TlsSide {
+        let mut side = side();
+        side.key_store.location = Some(self.path(keys));
+        side.trust_store.location = Some(self.path(trust));
+        for store in [&mut side.key_store, &mut side.trust_store] {
+            store.password = Some(Secret::new(PLAIN_PASSWORD));
+        }
+        side
+    }
+}
+
+const EC: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
+
+fn open(side: &TlsSide) -> Result<Arc<Tls>, String> {
+    Tls::open(side, &mut |_| ()).map_err(|error| format!("{}: {error}", error.key))
+}
+
+/// What the server learns of the client, and which of them complains.
+fn shake(server: &Tls, client: &Tls) -> Result<Option<String>, String> {
+    let mut server = ServerConnection::new(server.server()).unwrap();
+    let name = ServerName::try_from("zoo.example").unwrap();
+    let mut client = ClientConnection::new(client.client(), name).unwrap();
+    while server.is_handshaking() || client.is_handshaking() {
+        let mut wire = Vec::new();
+        client.write_tls(&mut wire).unwrap();
+        server.read_tls(&mut wire.as_slice()).unwrap();
+        server.process_new_packets().map_err(|error| format!("server: {error}"))?;
+        wire.clear();
+        server.write_tls(&mut wire).unwrap();
+        client.read_tls(&mut wire.as_slice()).unwrap();
+        client.process_new_packets().map_err(|error| format!("client: {error}"))?;
+    }
+    let shown = server.peer_certificates().and_then(|chain| chain.first());
+    Ok(shown.and_then(Certificate::parse).map(|certificate| certificate.subject))
+}
+
+#[test]
+fn stores_of_every_kind_make_a_handshake() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("ec", "ca", EC, "/C=DE/O=Acme/CN=zoo", "DNS:zoo.example");
+    shop.certificate("rsa", "ca", "rsa:2048", "/CN=rsa", "DNS:zoo.example");
+    shop.run(&format!("openssl pkcs8 -topk8 -in rsa.key -out rsa.enc -passout pass:{PLAIN_PASSWORD}"));
+    shop.write("encrypted.pem", &["rsa.enc", "rsa.crt"]);
+    shop.run("openssl rsa -traditional -in rsa.key -out rsa.old");
+    shop.write("old.pem", &["rsa.crt", "rsa.old"]);
+    shop.run(&format!("openssl pkcs12 -export -inkey ec.key -in ec.crt -certfile ca.crt -name zoo -out openssl.p12 -passout pass:{PLAIN_PASSWORD}"));
+    shop.run(&format!("openssl pkcs12 -export -legacy -inkey ec.key -in ec.crt -name zoo -out legacy.p12 -passout pass:{PLAIN_PASSWORD}"));
+    let keytool = |words: &str| shop.run(&format!("keytool -noprompt -storepass {PLAIN_PASSWORD} {words}"));
+    keytool("-importcert -file ca.crt -alias ca -keystore trust.p12");
+    keytool("-importcert -file ca.crt -alias ca -keystore trust.jks -storetype JKS");
+    let import =
+        "-importkeystore -srckeystore openssl.p12 -srcstorepass secret1 -deststorepass secret1 -destkeystore";
+    shop.run(&format!("keytool -noprompt {import} keys.jks -deststoretype JKS"));
+    shop.run(&format!("keytool -noprompt {import} named.jks"));
+    shop.write("ca.pem", &["ca.crt"]);
+    for (keys, subject) in [
+        ("ec.pem", "CN=zoo,O=Acme,C=DE"),
+        ("rsa.pem", "CN=rsa"),
+        ("encrypted.pem", "CN=rsa"),
+        ("old.pem", "CN=rsa"),
+        ("openssl.p12", "CN=zoo,O=Acme,C=DE"),
+        ("legacy.p12", "CN=zoo,O=Acme,C=DE"),
+        ("keys.jks", "CN=zoo,O=Acme,C=DE"),
+        ("named.jks", "CN=zoo,O=Acme,C=DE"),
+    ] {
+        for trust in ["ca.pem", "trust.p12", "trust.jks"] {
+            let tls = open(&shop.side(keys, trust)).unwrap();
+            assert_eq!(shake(&tls, &tls), Ok(Some(subject.to_owned())), "{keys} {trust}");
+        }
+        let mut wrong = shop.side(keys, "ca.pem");
+        wrong.key_store.password = Some(Secret::new("wrong"));
+        let is_protected = !matches!(keys, "ec.pem" | "rsa.pem" | "old.pem");
+        let opened = open(&wrong);
+        assert_eq!(opened.is_err(), is_protected, "{keys}");
+        if let Err(problem) = opened {
+            assert!(
+                problem.starts_with("ssl.keyStore.location: ") && problem.contains("password"),
+                "{problem}"
+            );
+        }
+        // Whatever is cut off is refused, and nothing panics.
+        let whole = std::fs::read(shop.path(keys)).unwrap();
+        for length in [0, 1, 5, whole.len() / 3, whole.len() / 2, whole.len() - 2] {
+            let name = format!("cut-{keys}");
+            std::fs::write(shop.path(&name), &whole[..length]).unwrap();
+            assert!(open(&shop.side(&name, "ca.pem")).is_err(), "{keys} of {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn passwords_come_from_files_and_have_any_letters() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("ec", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    std::fs::write(shop.path("password"), format!("{PASSWORD}\n")).unwrap();
+    shop.run(
+        "openssl pkcs12 -export -inkey ec.key -in ec.crt -name zoo -out keys.p12 -passout file:password",
+    );
+    shop.write("ca.pem", &["ca.crt"]);
+    let mut side = shop.side("keys.p12", "ca.pem");
+    side.key_store.password_path = Some(shop.path("password"));
+    assert!(open(&side).is_ok());
+    side.key_store.password_path = Some(shop.path("nowhere"));
+    assert!(open(&side).unwrap_err().contains("nowhere"));
+}
+
+#[test]
+fn who_is_believed() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.authority("other");
+    shop.certificate("zoo", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    shop.certificate("stranger", "other", EC, "/CN=stranger", "DNS:zoo.example");
+    shop.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=self -keyout self.key -out self.crt");
+    shop.write("self.pem", &["self.key", "self.crt"]);
+    shop.write("ca.pem", &["ca.crt"]);
+    shop.write("both.pem", &["ca.crt", "other.crt", "self.crt"]);
+    let server = open(&shop.side("zoo.pem", "ca.pem")).unwrap();
+    let client = |keys: &str| open(&shop.side(keys, "ca.pem")).unwrap();
+    assert!(shake(&server, &client("stranger.pem")).unwrap_err().starts_with("server: "));
+    assert_eq!(take_refused().as_deref(), Some("CN=stranger"));
+    assert!(shake(&server, &client("self.pem")).unwrap_err().starts_with("server: "));
+    let trusting = open(&shop.side("zoo.pem", "both.pem")).unwrap();
+    assert_eq!(shake(&trusting, &client("stranger.pem")), Ok(Some("CN=stranger".into())));
+    assert_eq!(
+        shake(&trusting, &client("self.pem")),
+        Ok(Some("CN=self".into())),
+        "it is itself in the store"
+    );
+    assert!(
+        shake(&open(&shop.side("stranger.pem", "ca.pem")).unwrap(), &server)
+            .unwrap_err()
+            .starts_with("client: ")
+    );
+    let mut side = shop.side("zoo.pem", "ca.pem");
+    side.client_auth = ClientAuth::None;
+    assert_eq!(shake(&open(&side).unwrap(), &client("stranger.pem")), Ok(None), "nobody asks");
+}
+
+#[test]
+fn who_is_on_a_revocation_list_is_refused() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("good", "ca", EC, "/CN=good", "DNS:zoo.example");
+    shop.certificate("bad", "ca", EC, "/CN=bad", "DNS:zoo.example");
+    shop.write("ca.pem", &["ca.crt"]);
+    std::fs::write(
+        shop.path("ca.conf"),
+        "[ca]\ndefault_ca=x\n[x]\ndatabase=index\ncrlnumber=number\ndefault_md=sha256\ndefault_crl_days=9\nprivate_key=ca.key\ncertificate=ca.crt\n",
+    )
+    .unwrap();
+    std::fs::write(shop.path("index"), "").unwrap();
+    std::fs::write(shop.path("number"), "01\n").unwrap();
+    shop.run("openssl ca -config ca.conf -revoke bad.crt");
+    shop.run("openssl ca -config ca.conf -gencrl -out ca.crl");
+    let mut side = shop.side("good.pem", "ca.pem");
+    side.checks_revocation = true;
+    side.crl_files = vec![shop.path("ca.crl")];
+    let server = open(&side).unwrap();
+    let client = |keys: &str| open(&shop.side(keys, "ca.pem")).unwrap();
+    assert_eq!(shake(&server, &client("good.pem")), Ok(Some("CN=good".into())));
+    let refused = shake(&server, &client("bad.pem")).unwrap_err();
+    assert!(refused.contains("Revoked"), "{refused}");
+    side.crl_files = vec![shop.path("ca.pem")];
+    assert!(open(&side).unwrap_err().starts_with("zabd.ssl.crlFile: "));
+}
+
+/// Kubernetes mounts a secret behind a link, and replaces the link.
+#[test]
+fn files_that_change_are_read_again() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    for name in ["old", "new"] {
+        shop.certificate(name, "ca", EC, &format!("/CN={name}"), "DNS:zoo.example");
+        std::fs::create_dir(shop.path(&format!("{name}.d"))).unwrap();
+        shop.write(&format!("{name}.d/tls.pem"), &[&format!("{name}.pem")]);
+    }
+    shop.write("ca.pem", &["ca.crt"]);
+    let link = |to: &str| {
+        std::os::unix::fs::symlink(to, shop.path("next")).unwrap();
+        std::fs::rename(shop.path("next"), shop.path("mount")).unwrap();
+    };
+    link("old.d");
+    let tls = open(&shop.side("mount/tls.pem", "ca.pem")).unwrap();
+    let subject = || tls.certificates()[0].certificate.subject.clone();
+    assert_eq!((tls.refresh(), subject()), (Refreshed::Unchanged, "CN=old".into()));
+    link("new.d");
+    assert_eq!((tls.refresh(), subject()), (Refreshed::Read, "CN=new".into()));
+    std::fs::write(shop.path("new.d/tls.pem"), "-----BEGIN PRIVATE KEY-----\nAAAA").unwrap();
+    assert!(matches!(tls.refresh(), Refreshed::Failed(_)));
+    assert_eq!(
+        (tls.refresh(), subject()),
+        (Refreshed::Unchanged, "CN=new".into()),
+        "told once, and the old one stays"
+    );
+    link("old.d");
+    assert_eq!((tls.refresh(), subject()), (Refreshed::Read, "CN=old".into()));
+}
+
+#[test]
+fn what_is_missing_is_named_by_its_key() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("zoo", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    shop.write("ca.pem", &["ca.crt"]);
+    let keys = |change: fn(&mut TlsSide)| {
+        let mut side = shop.side("zoo.pem", "ca.pem");
+        change(&mut side);
+        open(&side).map(drop).map_err(|problem| problem.split(':').next().unwrap().to_owned())
+    };
+    assert_eq!(keys(|_| ()), Ok(()));
+    assert_eq!(keys(|side| side.key_store.location = None), Err("ssl.keyStore.location".into()));
+    assert_eq!(keys(|side| side.trust_store.location = None), Err("ssl.trustStore.location".into()));
+    assert_eq!(
+        keys(|side| side.trust_store.location = Some("/nowhere.pem".into())),
+        Err("ssl.trustStore.location".into())
+    );
+    assert_eq!(
+        keys(|side| side.key_store.location = Some("/etc/hostname".into())),
+        Err("ssl.keyStore.location".into())
+    );
+    let without = |side: &mut TlsSide| {
+        side.trust_store.location = None;
+        side.client_auth = ClientAuth::None;
+    };
+    assert_eq!(keys(without), Ok(()));
+    let mut swapped = shop.side("ca.pem", "ca.pem");
+    assert!(open(&swapped).unwrap_err().ends_with("there is no private key in it"));
+    swapped.key_store.location = Some(shop.path("zoo.key"));
+    assert!(open(&swapped).unwrap_err().contains("does not tell what the file is"));
+}

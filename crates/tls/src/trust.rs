@@ -1,0 +1,214 @@
+//! Whom this side believes.
+//!
+//! A chain is believed that ends at a certificate of the trust store, as rustls checks it, or that begins with one: Java believes
+//! a certificate that is itself in the store without a look at anything else in it, its time included. Hosts are compared
+//! afterwards, by whoever knows them ([`crate::Certificate::is_for`]).
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+};
+use webpki::{
+    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder,
+};
+
+use crate::Certificate;
+
+thread_local! {
+    /// Whose certificate was refused last on this thread.
+    static REFUSED: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Whose certificate the last handshake of this thread refused, if it was that.
+pub fn take_refused() -> Option<String> {
+    REFUSED.take()
+}
+
+/// See the module's description.
+pub(crate) struct Trust {
+    provider: Arc<CryptoProvider>,
+    roots: RootCertStore,
+    known: Vec<CertificateDer<'static>>,
+    subjects: Vec<DistinguishedName>,
+    lists: Option<Vec<CertRevocationList<'static>>>,
+    is_mandatory: bool,
+}
+
+impl std::fmt::Debug for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trust").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+impl Trust {
+    /// Believes these; a side that `is_mandatory` for must show a certificate.
+    pub(crate) fn new(
+        provider: Arc<CryptoProvider>,
+        known: Vec<CertificateDer<'static>>,
+        lists: Option<Vec<CertRevocationList<'static>>>,
+        is_mandatory: bool,
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(known.iter().cloned());
+        Trust { provider, subjects: roots.subjects(), roots, known, lists, is_mandatory }
+    }
+
+    fn check(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Error> {
+        let result = self.check_chain(own, others, now, usage);
+        if result.is_err() {
+            REFUSED.set(Certificate::parse(own).map(|certificate| certificate.subject));
+        }
+        result
+    }
+
+    fn check_chain(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Error> {
+        let parsed = EndEntityCert::try_from(own).map_err(in_words)?;
+        if self.known.iter().any(|known| known == own) {
+            return Ok(());
+        }
+        let lists = self.lists.as_ref().map(|lists| lists.iter().collect::<Vec<_>>());
+        let revocation = lists.as_ref().map(|lists| RevocationOptionsBuilder::new(lists)).transpose();
+        let revocation = revocation.map_err(|_| Error::General("there is no revocation list".into()))?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        parsed
+            .verify_for_usage(
+                algorithms,
+                &self.roots.roots,
+                others,
+                now,
+                usage,
+                revocation.map(RevocationOptionsBuilder::build),
+                None,
+            )
+            .map(drop)
+            .map_err(in_words)
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The list in `der`.
+pub(crate) fn revocation_list(
+    der: &CertificateRevocationListDer<'_>,
+) -> Result<CertRevocationList<'static>, String> {
+    let parsed = BorrowedCertRevocationList::from_der(der).and_then(|list| list.to_owned());
+    parsed
+        .map(CertRevocationList::from)
+        .map_err(|error| format!("it is no revocation list that can be used: {error}"))
+}
+
+/// The reasons that have an alert of their own; the others as they are.
+fn in_words(error: webpki::Error) -> Error {
+    use webpki::Error as Why;
+    let reason = match error {
+        Why::BadDer | Why::BadDerTime | Why::TrailingData(_) => CertificateError::BadEncoding,
+        Why::CertExpired { time, not_after } => CertificateError::ExpiredContext { time, not_after },
+        Why::CertNotValidYet { time, not_before } => {
+            CertificateError::NotValidYetContext { time, not_before }
+        }
+        Why::UnknownIssuer => CertificateError::UnknownIssuer,
+        Why::CertRevoked => CertificateError::Revoked,
+        Why::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
+        Why::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        other => return CertificateError::Other(rustls::OtherError(Arc::new(other))).into(),
+    };
+    reason.into()
+}
+
+impl ClientCertVerifier for Trust {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.subjects
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.check(end_entity, intermediates, now, KeyUsage::client_auth())?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.check(end_entity, intermediates, now, KeyUsage::server_auth())?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}

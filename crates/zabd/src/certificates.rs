@@ -1,0 +1,130 @@
+//! The certificates that this server runs with: read at the start, again when their files change, and watched as they grow old.
+//!
+//! Files are looked at, not listened to: what a secret of Kubernetes is mounted by is a link that is replaced, one directory up.
+//! A look is a few calls a second. What cannot be used is told once, and the certificate from before stays.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use zabd_config::TlsSide;
+use zabd_tls::{Refreshed, Stored, Tls, TlsError};
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often ages are looked at.
+const AGE_LOOK: Duration = Duration::from_hours(12);
+/// A certificate that ends sooner is told of.
+const SOON_S: i64 = 30 * 24 * 3600;
+
+/// Reads the stores of a side, and watches them from then on.
+pub fn open(side: &TlsSide) -> Result<Arc<Tls>, TlsError> {
+    let tls = Tls::open(side, &mut |words| tracing::warn!("{words}"))?;
+    for Stored { path, certificate } in tls.certificates() {
+        tracing::info!(
+            "Certificate of {} from {}, until {}",
+            certificate.subject,
+            path.display(),
+            date(certificate.not_after_s)
+        );
+    }
+    let (watched, reloads, prefix) = (tls.clone(), side.reloads, side.prefix);
+    let name = format!("CertWatch-{}", prefix.trim_end_matches('.'));
+    // A server whose certificates nobody watches works all the same.
+    if let Err(error) = std::thread::Builder::new().name(name).spawn(move || watch(&watched, reloads, prefix))
+    {
+        tracing::error!("Certificates are not watched: cannot start a thread: {error}");
+    }
+    Ok(tls)
+}
+
+fn watch(tls: &Tls, reloads: bool, prefix: &str) {
+    let mut aged: Option<Instant> = None;
+    loop {
+        if reloads {
+            match tls.refresh() {
+                Refreshed::Unchanged => (),
+                Refreshed::Read => {
+                    tracing::info!(
+                        "The stores of {prefix}* have changed and are read again; connections stay as they are"
+                    );
+                    aged = None;
+                }
+                Refreshed::Failed(problem) => tracing::error!(
+                    "The stores of {prefix}* have changed and cannot be used, so those from before stay: {problem}"
+                ),
+            }
+        }
+        if aged.is_none_or(|aged| aged.elapsed() >= AGE_LOOK) {
+            aged = Some(Instant::now());
+            tell_ages(&tls.certificates());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Those that have ended, or will soon.
+fn tell_ages(certificates: &[Stored]) {
+    for (path, subject, left_s) in ending(certificates, now_s()) {
+        let path = path.display();
+        if left_s < 0 {
+            tracing::error!(
+                "The certificate of {subject} in {path} has expired; hint: replace the file, no restart is needed"
+            );
+        } else {
+            let days = left_s / (24 * 3600);
+            tracing::warn!(
+                "The certificate of {subject} in {path} expires in {days} days; hint: replace the file"
+            );
+        }
+    }
+}
+
+/// File, subject and the seconds left of those that end soon, each once.
+fn ending(certificates: &[Stored], now_s: i64) -> Vec<(PathBuf, String, i64)> {
+    let mut found = BTreeMap::new();
+    for Stored { path, certificate } in certificates {
+        let left_s = certificate.not_after_s - now_s;
+        if left_s < SOON_S {
+            found.insert((path.clone(), certificate.subject.clone()), left_s);
+        }
+    }
+    found.into_iter().map(|((path, subject), left_s)| (path, subject, left_s)).collect()
+}
+
+fn now_s() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+/// The day, in UTC.
+fn date(seconds: i64) -> String {
+    // Days since 1 March of year 0, in eras of 400 years: after Hinnant's `civil_from_days`.
+    let days = seconds.div_euclid(24 * 3600) + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day - day / 1460 + day / 36524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_dates() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_767_225_599, "2025-12-31"),
+            (4_102_444_800, "2100-01-01"),
+            (-1, "1969-12-31"),
+        ] {
+            assert_eq!(date(seconds), expected);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! TLS handshakes of clients, on a thread of their own.
+//!
+//! A handshake costs a millisecond of a processor, and thousands may come at once when a server is back: on the threads that
+//! carry connections each would hold up the requests of everybody else. So they are done here, limited in number and time, and
+//! a connection goes to its I/O thread when it is through, with what it has proved about itself.
+//!
+//! ```text
+//! acceptor ─► (first byte) ─► handshake ─► certificate against host ─► identities ─► I/O thread
+//!                 └─ plain text, on a port that takes both ──────────────────────────┘
+//! ```
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use zabd_jute::Id;
+use zabd_replica::auth::certificate_identities;
+use zabd_tls::rustls::{Error as RustlsError, ServerConnection};
+use zabd_tls::{Certificate, Tls, in_words, take_refused};
+
+use super::acceptor::{Acceptor, Admission};
+use super::figures::ServerCounters;
+use super::io_thread::{IoThread, NewConnection};
+use super::java_address::shown;
+use super::stream::Now;
+use crate::alarm::Alarms;
+use crate::driver::Driver;
+use crate::probes::Pulse;
+
+/// How long a handshake may take, as in Netty.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// So many handshakes at once if nothing is configured: each may hold some ten kilobytes.
+const HANDSHAKES_MAX: usize = 4096;
+/// What a message of TLS begins with that begins a handshake.
+const HANDSHAKE_BYTE: u8 = 0x16;
+
+/// What a port takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// TLS only.
+    Tls,
+    /// TLS and plain text.
+    Both,
+}
+
+/// What the operator configured about handshakes.
+#[derive(Clone, Debug)]
+pub struct HandshakeOptions {
+    /// How many may be under way.
+    pub at_once_max: Option<u32>,
+    /// Whether none is begun while the server serves nobody.
+    pub early_drop: bool,
+    /// Whether a client's certificate is compared with where it comes from.
+    pub verifies_hosts: bool,
+    /// Whose certificate makes a super user.
+    pub super_user: Option<String>,
+}
+
+/// What a handshake has brought.
+#[derive(Debug)]
+pub struct Proved {
+    /// The connection as far as TLS is concerned.
+    pub tls: Box<ServerConnection>,
+    /// Who the client is.
+    pub identities: Vec<Id<'static>>,
+}
+
+/// See the module's description.
+pub struct Handshakes {
+    /// Keys, trust and offer.
+    pub tls: Arc<Tls>,
+    /// What is allowed.
+    pub options: HandshakeOptions,
+    /// Tells whether clients are served.
+    pub driver: Arc<Driver>,
+    /// What operators ask for.
+    pub counters: Arc<ServerCounters>,
+    /// Where connections go, in turn.
+    pub threads: Vec<IoThread>,
+    /// Whose turn it is.
+    pub next: AtomicUsize,
+    /// What was told about whom.
+    pub told: Mutex<Alarms<(IpAddr, String)>>,
+}
+
+/// Why a connection gets no further.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("it was closed before the handshake was done")]
+    Gone,
+    #[error("it is broken: {0}")]
+    Broken(#[from] io::Error),
+    #[error("the handshake was not done after {}s", HANDSHAKE_MAX.as_secs())]
+    Slow,
+    #[error("what came is not TLS: {0}")]
+    NotTls(String),
+    #[error("the handshake failed: {0}")]
+    Failed(String),
+    #[error("the certificate of {subject} was refused: {why}")]
+    Certificate { subject: String, why: String },
+    #[error("the certificate of {subject} is for {hosts}, which is not where it comes from")]
+    Elsewhere { subject: String, hosts: String },
+}
+
+impl Handshakes {
+    /// Starts the thread, which takes connections from these ports for as long as the process lives.
+    pub fn start(self, ports: Vec<(Acceptor, Takes)>, pulse: Pulse) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::new(self);
+        let work = async move {
+            tokio::spawn(pulse.beat_for_runtime());
+            for (acceptor, takes) in ports {
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    let serve =
+                        |socket, address, admission| shared.clone().begin(socket, address, admission, takes);
+                    if let Err(error) = acceptor.run(Vec::new(), serve).await {
+                        tracing::error!("The secure client port is closed: {error}");
+                    }
+                });
+            }
+            std::future::pending::<()>().await;
+        };
+        std::thread::Builder::new().name("ClientTls".into()).spawn(move || runtime.block_on(work)).map(drop)
+    }
+
+    fn begin(self: Arc<Self>, socket: TcpStream, address: SocketAddr, admission: Admission, takes: Takes) {
+        let most = self.options.at_once_max.map_or(HANDSHAKES_MAX, |most| most as usize);
+        let tls = &self.counters.tls;
+        if self.options.early_drop && takes == Takes::Tls && !self.driver.serves_clients() {
+            tls.not_serving.fetch_add(1, Relaxed);
+            return close_at_once(&socket);
+        }
+        if tls.outstanding.load(Relaxed) >= most {
+            tls.exceeded.fetch_add(1, Relaxed);
+            self.tell(address, &format!("{most} handshakes are under way, and no more are allowed"));
+            return close_at_once(&socket);
+        }
+        tls.outstanding.fetch_add(1, Relaxed);
+        let under_way = UnderWay(self.counters.clone());
+        tokio::spawn(async move {
+            let result = tokio::time::timeout(HANDSHAKE_MAX, self.shake(&socket, address, takes)).await;
+            drop(under_way);
+            match result.unwrap_or(Err(Refused::Slow)) {
+                Ok(proved) => self.hand_over(socket, address, admission, proved),
+                Err(refused) => self.refuse(address, &refused),
+            }
+        });
+    }
+
+    /// What the client proves, if it speaks TLS.
+    async fn shake(
+        &self,
+        socket: &TcpStream,
+        address: SocketAddr,
+        takes: Takes,
+    ) -> Result<Option<Proved>, Refused> {
+        // Whoever only connects costs nothing but its place.
+        let mut first = [0];
+        if socket.peek(&mut first).await? == 0 {
+            return Err(Refused::Gone);
+        }
+        if takes == Takes::Both && first[0] != HANDSHAKE_BYTE {
+            return Ok(None);
+        }
+        let tls = ServerConnection::new(self.tls.server()).map_err(|error| refused(&error))?;
+        let mut tls = Box::new(tls);
+        let negotiated = negotiate(&mut tls, socket).await;
+        if negotiated.is_err() {
+            // The alert that says why.
+            let _ = tls.write_tls(&mut Now(socket));
+        }
+        negotiated?;
+        let certificate = tls.peer_certificates().and_then(|chain| Certificate::parse(chain.first()?));
+        let Some(certificate) = certificate else { return Ok(Some(Proved { tls, identities: Vec::new() })) };
+        if self.options.verifies_hosts && !comes_from(&certificate, address.ip()).await {
+            return Err(Refused::Elsewhere { hosts: certificate.hosts(), subject: certificate.subject });
+        }
+        let identities = certificate_identities(&certificate.subject, self.options.super_user.as_deref());
+        Ok(Some(Proved { tls, identities }))
+    }
+
+    fn hand_over(&self, socket: TcpStream, address: SocketAddr, guard: Admission, proved: Option<Proved>) {
+        if proved.is_none() {
+            self.counters.tls.note_plain(address);
+        }
+        let thread = self.next.fetch_add(1, Relaxed) % self.threads.len();
+        // A socket that cannot change hands is broken.
+        if let Ok(socket) = socket.into_std() {
+            self.threads[thread].take(NewConnection { socket, address, guard, proved });
+        }
+    }
+
+    fn refuse(&self, address: SocketAddr, refused: &Refused) {
+        let tls = &self.counters.tls;
+        tls.unsuccessful.fetch_add(1, Relaxed);
+        tls.auth_failed.fetch_add(1, Relaxed);
+        if matches!(refused, Refused::Gone) {
+            // Whoever looks whether a port is open does no more.
+            tracing::debug!(
+                "Closing the connection of {} to the secure client port: {refused}",
+                shown(address)
+            );
+        } else {
+            self.tell(address, &refused.to_string());
+        }
+    }
+
+    /// Of each machine, and each reason, once a minute.
+    fn tell(&self, address: SocketAddr, why: &str) {
+        let kind = why.chars().filter(|c| !c.is_ascii_digit()).collect();
+        self.told.lock().ring(Instant::now(), (address.ip(), kind), || {
+            tracing::warn!("Closing the connection of {} to the secure client port: {why}", shown(address));
+        });
+    }
+}
+
+/// A handshake that is counted until it is done.
+struct UnderWay(Arc<ServerCounters>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.tls.outstanding.fetch_sub(1, Relaxed);
+    }
+}
+
+fn close_at_once(socket: &TcpStream) {
+    let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// Until nothing more is to be said about who is who.
+async fn negotiate(tls: &mut ServerConnection, socket: &TcpStream) -> Result<(), Refused> {
+    loop {
+        while tls.wants_write() {
+            match tls.write_tls(&mut Now(socket)) {
+                Ok(_) => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !tls.is_handshaking() {
+            return Ok(());
+        }
+        match tls.read_tls(&mut Now(socket)) {
+            Ok(0) => return Err(Refused::Gone),
+            Ok(_) => {
+                let _ = take_refused();
+                tls.process_new_packets().map_err(|error| refused(&error))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn refused(error: &RustlsError) -> Refused {
+    let why = in_words(error);
+    match take_refused() {
+        Some(subject) => Refused::Certificate { subject, why },
+        None if matches!(error, RustlsError::InvalidMessage(_)) => Refused::NotTls(why),
+        None => Refused::Failed(why),
+    }
+}
+
+/// Whether the certificate is for this address, or for a name that stands for it.
+pub(crate) async fn comes_from(certificate: &Certificate, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    if certificate.is_for(&address.to_string()) {
+        return true;
+    }
+    for name in certificate.host_names().take(NAMES_MAX) {
+        if let Ok(mut found) = tokio::net::lookup_host((name, 0)).await
+            && found.any(|found| found.ip().to_canonical() == address)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// So many names of a certificate are looked up.
+const NAMES_MAX: usize = 16;

@@ -1,0 +1,265 @@
+"""Clients with TLS: who is let in, as whom, and what becomes of everybody else.
+
+Every test holds for Java with Netty too, but those that say that they are of zabd.
+"""
+
+import hashlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.security import make_acl
+
+from harness import places
+from harness.servers import ServerFailed, four_letter_bytes
+from harness.waiting import eventually
+from harness.wire import Closed, Session
+
+from .authority import PASSWORD
+
+ALICE = "CN=alice,O=Acme\\, Inc.,C=DE"
+CLOSED = (ssl.SSLError, ConnectionError, Closed)
+
+
+def test_a_client_is_who_its_certificate_says(shared):
+    client = shared.client("alice")
+    assert client.who_am_i() == [("x509", ALICE)]
+    acl = [(31, "x509", ALICE)]
+    assert client.create("/alice", b"mine", acl=acl).err == 0
+    assert client.create("/mine", b"", acl=[(31, "auth", "")]).err == 0
+    assert client.get("/alice") == (0, b"mine")
+    assert shared.client("second").get("/alice") == (-102, None)
+    assert Session(shared.server.port).call(4, b"\0\0\0\x06/alice\0").err == -102
+    admin = shared.client("admin")
+    assert ("x509", "CN=admin") in admin.who_am_i() and ("super", "") in admin.who_am_i()
+    assert admin.get("/alice") == (0, b"mine")
+    assert client.create("/nobody", acl=[(31, "x509", "no name at all")]).err == -114
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_protocols_carry_long_replies(shared, version):
+    """Java takes the one that `ssl.protocol` names, and no other."""
+    if shared.server.kind != "zabd":
+        version = ssl.TLSVersion.TLSv1_3
+    client = shared.client("second", version=version)
+    path = f"/long-{os.urandom(4).hex()}"
+    data = os.urandom(900_000)
+    assert client.create(path, data).err == 0
+    # Far more than the sockets take at once.
+    for _ in range(20):
+        client.submit(4, len(path).to_bytes(4, "big") + path.encode() + b"\0")
+    for _ in range(20):
+        assert hashlib.sha256(client.reply().reader().buffer()).digest() == hashlib.sha256(data).digest()
+
+
+def test_four_letter_words_are_answered_by_tls(shared):
+    with socket.create_connection(("127.0.0.1", shared.secure_port), 20) as plain:
+        with shared.context().wrap_socket(plain, server_hostname="localhost") as secure:
+            secure.sendall(b"conf")
+            text = b""
+            while chunk := secure.recv(65536):
+                text += chunk
+    assert f"secureClientPort={shared.secure_port}\n".encode() in text
+    shared.client("alice")
+    listed = four_letter_bytes(shared.server.port, b"cons").decode()
+    # Java lists those of the port that was asked.
+    assert listed.count("sid=0x") >= (1 if shared.server.kind == "zabd" else 0)
+
+
+def test_kazoo(shared):
+    client = KazooClient(
+        f"localhost:{shared.secure_port}", use_ssl=True, ca=str(shared.authority.path("ca.crt")),
+        certfile=str(shared.authority.path("alice.crt")), keyfile=str(shared.authority.path("alice.key")))
+    client.start(timeout=20)
+    try:
+        acl = make_acl("x509", ALICE, all=True)
+        client.create("/kazoo", b"data", acl=[acl])
+        seen = []
+        client.DataWatch("/kazoo", lambda data, stat: seen.append(data))
+        client.set("/kazoo", b"more")
+        eventually(lambda: seen == [b"data", b"more"], what=lambda: seen)
+        assert client.get_acls("/kazoo")[0] == [acl]
+    finally:
+        client.stop()
+        client.close()
+
+
+def java_shell(house, script, **properties):
+    """ZooKeeper's own shell of 3.9.5 over Netty."""
+    words = {
+        "client.secure": "true", "clientCnxnSocket": "org.apache.zookeeper.ClientCnxnSocketNetty",
+        "ssl.keyStore.location": house.authority.path("alice.pem"), "ssl.trustStore.location": house.authority.path("ca.pem"),
+        **properties}
+    defines = [f"-Dzookeeper.{key}={value}" for key, value in words.items()]
+    return subprocess.run(
+        ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", places.JAVA395_CLASSPATH, *defines,
+         "org.apache.zookeeper.ZooKeeperMain", "-server", f"localhost:{house.secure_port}", *script],
+        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def test_java_shell(shared):
+    done = java_shell(shared, ["whoami"])
+    assert f"x509: {ALICE}" in done.stdout, done.stdout + done.stderr[-3000:]
+
+
+BAD = {
+    "expired": "expired",
+    "early": "not valid yet",
+    "stranger": "UnknownIssuer",
+    "self": "CaUsedAsEndEntity",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_certificate_is_refused(shared, name):
+    before = shared.figures()
+    witness = shared.client("alice")
+    with pytest.raises(CLOSED):
+        shared.client(name)
+    assert witness.exists("/"), "nobody else is hurt"
+    eventually(
+        lambda: int(shared.figures()["unsuccessful_handshake"]) > int(before["unsuccessful_handshake"])
+        and int(shared.figures()["auth_failed_count"]) > int(before["auth_failed_count"]), what="it is counted")
+    if shared.server.kind == "zabd":
+        line = eventually(lambda: [line for line in shared.log().splitlines() if f"certificate of CN={name} was refused" in line])
+        assert len(line) == 1 and "/127.0.0.1:" in line[0] and BAD[name] in line[0], line
+
+
+def test_who_shows_no_certificate_is_refused(shared):
+    with pytest.raises(CLOSED):
+        shared.client(None)
+
+
+def test_plain_text_is_refused(shared):
+    with pytest.raises((Closed, ConnectionError, AssertionError)):
+        Session(shared.secure_port)
+    assert shared.client("alice").exists("/")
+
+
+def test_silent_clients_hold_up_nobody(shared):
+    silent = [socket.create_connection(("127.0.0.1", shared.secure_port), 20) for _ in range(50)]
+    half = socket.create_connection(("127.0.0.1", shared.secure_port), 20)
+    half.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    assert shared.client("alice").exists("/")
+    # Netty's own patience is as long.
+    half.settimeout(20)
+    while half.recv(1000):
+        pass
+    for connection in [*silent, half]:
+        connection.close()
+
+
+def test_one_port_takes_both(house_of):
+    house = house_of(properties={"client.portUnification": "true"})
+    port = house.server.port
+    assert house.client("alice", port=port).who_am_i() == [("x509", ALICE)]
+    plain = Session(port)
+    assert plain.create("/plain").err == 0
+    assert house.client("alice").exists("/plain")
+    plain.end()
+
+
+@pytest.mark.parametrize("asks, identities", [("want", []), ("none", [])])
+def test_who_need_not_show_a_certificate(house_of, asks, identities):
+    house = house_of(properties={"ssl.clientAuth": asks})
+    assert house.client(None).who_am_i() == identities
+    shown = house.client("alice").who_am_i()
+    assert shown == ([("x509", ALICE)] if asks == "want" else [])
+    if asks == "want":
+        with pytest.raises(CLOSED):
+            house.client("stranger")
+
+
+def test_a_certificate_of_elsewhere(house_of, kind):
+    """Java compares them only without its FIPS mode."""
+    house = house_of(properties={"ssl.clientHostnameVerification": "true", "fips-mode": "false"})
+    assert house.client("alice").exists("/")
+    with pytest.raises(CLOSED):
+        house.client("elsewhere")
+    if kind == "zabd":
+        eventually(lambda: "CN=elsewhere is for elsewhere.invalid, 127.9.9.9, which is not where it comes from" in house.log())
+
+
+def test_a_certificate_that_is_replaced(house_of, kind, authority, tmp_path):
+    """As Kubernetes does it: the file is behind a link, whose target becomes another. Java watches the file itself."""
+    for name in ("server", "second"):
+        (tmp_path / name).mkdir()
+        shutil.copy(authority.path(f"{name}.pem"), tmp_path / name / "tls.pem")
+    mount = tmp_path / "mount"
+    mount.symlink_to("server")
+    house = house_of(properties={"ssl.keyStore.location": mount / "tls.pem", "client.certReload": "true"})
+
+    def subject():
+        try:
+            session = house.client("alice")
+        except OSError:
+            # Java reads the file while it is written, and has no certificate then.
+            return None
+        return dict(pair[0] for pair in session.socket.getpeercert()["subject"])["commonName"]
+
+    first = house.client("alice")
+    assert subject() == "server"
+    if kind == "zabd":
+        (tmp_path / "next").symlink_to("second")
+        (tmp_path / "next").rename(mount)
+    else:
+        shutil.copy(authority.path("second.pem"), tmp_path / "server" / "tls.pem")
+    eventually(lambda: subject() == "second", what="the new certificate")
+    assert first.exists("/"), "connections stay"
+    if kind == "zabd":
+        (tmp_path / "second" / "tls.pem").write_text("-----BEGIN PRIVATE KEY-----")
+        eventually(lambda: "cannot be used, so those from before stay" in house.log())
+        assert subject() == "second"
+
+
+def test_only_so_many_handshakes_at_once(house_of):
+    house = house_of(properties={"netty.server.outstandingHandshake.limit": "3"})
+    waiting = [socket.create_connection(("127.0.0.1", house.secure_port), 20) for _ in range(3)]
+    if house.server.kind == "zabd":
+        # Java shows those of the plain port, which has none.
+        eventually(lambda: house.figures()["outstanding_tls_handshake"] == "3")
+    with pytest.raises(CLOSED):
+        house.client("alice")
+    assert house.figures()["tls_handshake_exceeded"] == "1"
+    for connection in waiting:
+        connection.close()
+    eventually(lambda: house.figures()["outstanding_tls_handshake"] == "0")
+    assert house.client("alice").exists("/")
+
+
+def test_a_server_without_a_plain_port(house_of):
+    house = house_of()
+    house.server.kill()
+    for key in ("clientPort", "clientPortAddress"):
+        del house.server.config[key]
+    house.server.start(wait=False)
+
+    def serves():
+        try:
+            return house.client("alice").exists("/")
+        except (OSError, Closed):
+            return False
+    eventually(serves, 60)
+
+
+@pytest.mark.parametrize("properties, words", [
+    ({"ssl.keyStore.password": "wrong"}, ["ssl.keyStore.location", "the password is wrong", "server.p12"]),
+    ({"ssl.keyStore.location": "/nowhere.p12"}, ["ssl.keyStore.location", "cannot read /nowhere.p12"]),
+    ({"ssl.trustStore.location": ""}, ["secureClientPort=", "needs `ssl.trustStore.location`", "hint: "]),
+    ({"ssl.enabledProtocols": "TLSv1.1"}, ["ssl.enabledProtocols", "neither `TLSv1.3` nor `TLSv1.2`"]),
+    ({"ssl.ciphersuites": "TLS_RSA_WITH_AES_128_CBC_SHA"}, ["ssl.ciphersuites", "TLS_AES_256_GCM_SHA384"]),
+    ({"ssl.authProvider": "mine"}, ["ssl.authProvider", "`x509` is built in"]),
+    ({"ssl.ocsp": "true"}, ["ssl.ocsp", "hint: "]),
+    ({"ssl.crl": "true"}, ["ssl.crl", "zabd.ssl.crlFile"]),
+], ids=lambda value: next(iter(value)) if isinstance(value, dict) else "")
+def test_a_mistake_ends_the_start(house_of, kind, properties, words):
+    """Of zabd: Java begins to serve, and fails each connection."""
+    if kind != "zabd":
+        return
+    with pytest.raises(ServerFailed) as failed:
+        house_of(properties=properties)
+    assert all(word in str(failed.value) for word in words), failed.value
