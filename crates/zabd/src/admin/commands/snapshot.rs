@@ -1,10 +1,10 @@
 //! `snapshot`: a snapshot is taken and, unless `streaming=false`, sent as it is on the disk. `restore`: not yet.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use parking_lot::Mutex;
-use std::sync::atomic::Ordering::Relaxed;
+use parking_lot::{Mutex, MutexGuard};
 use zabd_config::AdminConfig;
 use zabd_storage::layout;
 
@@ -18,8 +18,26 @@ pub struct Snapshots {
     is_allowed: bool,
     /// Whether a snapshot says which transaction it is as of; without that, one that is sent says too little.
     has_last_zxid: bool,
+    pace: Pace,
+}
+
+/// One at a time, and one in each interval: whoever waits for a snapshot holds a thread that answers others.
+#[derive(Default)]
+struct Pace {
     interval: Duration,
     last: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// The turn, as long as it is held, if it is time for one.
+    fn turn(&self) -> Option<MutexGuard<'_, Option<Instant>>> {
+        let mut last = self.last.try_lock()?;
+        if last.is_some_and(|last| last.elapsed() <= self.interval) {
+            return None;
+        }
+        *last = Some(Instant::now());
+        Some(last)
+    }
 }
 
 impl Snapshots {
@@ -30,19 +48,11 @@ impl Snapshots {
             is_allowed: config.snapshot_enabled,
             has_last_zxid,
             // Java takes the number for microseconds here.
-            interval: Duration::from_millis(config.rate_limit_interval_ms / 1000),
-            last: Mutex::default(),
+            pace: Pace {
+                interval: Duration::from_millis(config.rate_limit_interval_ms / 1000),
+                last: Mutex::default(),
+            },
         }
-    }
-
-    /// One in each interval.
-    fn may_now(&self) -> bool {
-        let mut last = self.last.lock();
-        let may = last.is_none_or(|last| last.elapsed() > self.interval);
-        if may {
-            *last = Some(Instant::now());
-        }
-        may
     }
 }
 
@@ -56,11 +66,11 @@ pub(super) fn take(call: &Call<'_>) -> Reply {
         tracing::warn!("Snapshot command requires serializeLastProcessedZxidEnable flag is set to true");
         return Reply::status(StatusCode::INTERNAL_SERVER_ERROR);
     }
-    if !snapshots.may_now() {
+    let Some(_turn) = snapshots.pace.turn() else {
         server.snapshots.rate_limited.fetch_add(1, Relaxed);
         tracing::warn!("Snapshot request was rate limited");
         return Reply::status(StatusCode::TOO_MANY_REQUESTS);
-    }
+    };
     let failed = |why: &str| {
         tracing::warn!("Cannot take a snapshot by command: {why}");
         Reply::status(StatusCode::INTERNAL_SERVER_ERROR)
@@ -90,4 +100,22 @@ pub(super) fn restore(_: &Call<'_>) -> Reply {
     tracing::warn!("Restore command is not there yet");
     let told = "This server cannot restore while it runs: stop it, put the snapshot into its data directory, start it";
     Reply { fields: vec![field("error", told)], ..Reply::status(StatusCode::SERVICE_UNAVAILABLE) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_taken_at_a_time_and_in_each_interval() {
+        let pace = Pace::default();
+        let first = pace.turn();
+        assert!(first.is_some() && pace.turn().is_none(), "one at a time");
+        drop(first);
+        // No interval is over as soon as the clock has moved.
+        while pace.turn().is_none() {}
+        let slow = Pace { interval: Duration::from_hours(1), ..Pace::default() };
+        drop(slow.turn().expect("the first needs no pause before it"));
+        assert!(slow.turn().is_none());
+    }
 }
