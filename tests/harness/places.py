@@ -13,8 +13,8 @@ ZABD = Path(os.environ.get("ZABD", ROOT / "target" / "release" / "zabd")).resolv
 DEBIAN_JARS = Path("/usr/share/java")
 DEBIAN_SCRIPTS = Path("/usr/share/zookeeper/bin")
 
-# The Debian jar names its own dependencies; the logging backend is not among them.
-JAVA38_CLASSPATH = f"{DEBIAN_JARS}/zookeeper.jar:{DEBIAN_JARS}/slf4j-simple.jar"
+# The Debian jar names its own dependencies; the logging backend is not among them, nor what TLS between servers needs.
+JAVA38_CLASSPATH = ":".join(f"{DEBIAN_JARS}/{name}.jar" for name in ("zookeeper", "slf4j-simple", "netty-codec", "netty-resolver"))
 JAVA395_CLASSPATH = f"{DEPS}/zookeeper-3.9.5/*"
 # With Jetty and the Prometheus provider, without which there is nothing to ask over HTTP.
 JAVA395_HTTP_CLASSPATH = f"{DEPS}/zookeeper-3.9.5-http/*"

@@ -15,7 +15,7 @@ use crate::membership::Membership;
 use crate::setting::{Setting, Source};
 use crate::sources::{ReadFile, file_settings};
 use crate::suggestion;
-use crate::tls::ClientAuth;
+use crate::tls::Mistake;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -566,46 +566,11 @@ impl Resolver {
     }
 
     fn check_tls(&mut self) {
-        let tls = &self.draft.config.tls;
-        let asks = [
-            ("secureClientPort", tls.secure_client_port.is_some()),
-            ("client.portUnification", tls.client_port_unification),
-        ];
-        let lacks = [
-            ("ssl.keyStore.location", tls.clients.key_store.location.is_none()),
-            (
-                "ssl.trustStore.location",
-                tls.clients.trust_store.location.is_none() && tls.clients.client_auth != ClientAuth::None,
-            ),
-        ];
-        let missing: Vec<_> =
-            lacks.iter().filter(|(_, is_missing)| *is_missing).map(|(key, _)| format!("`{key}`")).collect();
-        let same_port = tls
-            .secure_client_port
-            .is_some_and(|port| port != 0 && self.draft.config.client_port == Some(port));
-        let [clients, quorum] =
-            [&tls.clients, &tls.quorum].map(|side| side.checks_revocation && side.crl_files.is_empty());
-        if same_port {
-            let text = "clientPort and secureClientPort are the same port";
-            self.error(
-                "secureClientPort",
-                text,
-                "give each its own, or set `client.portUnification=true` and remove this line",
-            );
-        }
-        let asking = asks.iter().find(|(_, is_asked)| *is_asked);
-        if let Some((key, _)) = asking.filter(|_| !missing.is_empty()) {
-            let value = self.last.get(*key).map_or("", |(_, setting)| setting.value.as_str());
-            let text = format!("{key}={value} asks for TLS, which needs {}", missing.join(" and "));
-            self.error(key, &text, "name the stores; without a trust store, `ssl.clientAuth=none`");
-        }
-        for (is_without, key, files) in
-            [(clients, "ssl.crl", "zabd.ssl.crlFile"), (quorum, "ssl.quorum.crl", "zabd.ssl.quorum.crlFile")]
-        {
-            if is_without {
-                let text = format!("{key}=true asks for revocation lists, and zabd fetches none");
-                self.error(key, &text, &format!("name the files in `{files}`, or remove `{key}`"));
-            }
+        let Config { tls, client_port, ensemble, .. } = &self.draft.config;
+        for Mistake { key, problem, hint } in tls.mistakes(*client_port, ensemble.is_some()) {
+            let value = self.last.get(key).map_or("", |(_, setting)| setting.value.as_str());
+            let text = format!("{key}={value} {problem}");
+            self.error(key, &text, &hint);
         }
     }
 

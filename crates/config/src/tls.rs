@@ -84,6 +84,14 @@ pub enum StoreKind {
     Pkcs12,
 }
 
+/// A key that asks for what cannot be.
+pub(crate) struct Mistake {
+    pub key: &'static str,
+    /// Behind the key and its value.
+    pub problem: String,
+    pub hint: String,
+}
+
 /// Whether the other side shows a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
@@ -141,6 +149,70 @@ impl TlsConfig {
             quorum_port_unification: false,
             quorum: TlsSide::new("ssl.quorum."),
         }
+    }
+
+    /// What cannot be meant, whatever the files hold.
+    pub(crate) fn mistakes(&self, client_port: Option<u16>, is_member: bool) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let [clients, quorum] = [&self.clients, &self.quorum];
+        if self.secure_client_port.is_some_and(|port| port != 0 && client_port == Some(port)) {
+            mistakes.push(Mistake {
+                key: "secureClientPort",
+                problem: "is clientPort, too".to_owned(),
+                hint: "give each its own, or set `client.portUnification=true` and remove this line"
+                    .to_owned(),
+            });
+        }
+        let asking = [
+            (
+                self.secure_client_port.is_some(),
+                "secureClientPort",
+                clients,
+                clients.client_auth != ClientAuth::None,
+            ),
+            (
+                self.client_port_unification,
+                "client.portUnification",
+                clients,
+                clients.client_auth != ClientAuth::None,
+            ),
+            (is_member && self.is_quorum_secure, "sslQuorum", quorum, true),
+            (is_member && self.quorum_port_unification, "portUnification", quorum, true),
+        ];
+        for (is_asked, key, side, needs_trust) in asking {
+            let lacks = [
+                ("keyStore", side.key_store.location.is_none()),
+                ("trustStore", needs_trust && side.trust_store.location.is_none()),
+            ];
+            let missing: Vec<_> = lacks
+                .iter()
+                .filter(|(_, is_missing)| is_asked && *is_missing)
+                .map(|(store, _)| format!("`{}{store}.location`", side.prefix))
+                .collect();
+            if !missing.is_empty() {
+                mistakes.push(Mistake {
+                    key,
+                    problem: format!("asks for TLS, which needs {}", missing.join(" and ")),
+                    hint: "name the stores; clients need none of trust with `ssl.clientAuth=none`".to_owned(),
+                });
+            }
+        }
+        let crls = [("ssl.crl", clients), ("ssl.quorum.crl", quorum)];
+        for (key, side) in
+            crls.into_iter().filter(|(_, side)| side.checks_revocation && side.crl_files.is_empty())
+        {
+            mistakes.push(Mistake {
+                key,
+                problem: "asks for revocation lists, and zabd fetches none".to_owned(),
+                hint: format!("name the files in `zabd.{}crlFile`, or remove `{key}`", side.prefix),
+            });
+        }
+        mistakes
+    }
+
+    /// Whether other servers may speak TLS at all.
+    pub fn serves_members(&self) -> bool {
+        self.is_quorum_secure || self.quorum_port_unification
     }
 
     /// Whether clients may speak TLS at all.

@@ -131,7 +131,6 @@ fn javas_validation_messages_are_kept() {
 fn what_would_be_unsafe_to_ignore_ends_the_start() {
     for (lines, message) in [
         ("secureClientPort=2281", "secureClientPort=2281 asks for TLS, which needs `ssl.keyStore.location`"),
-        ("sslQuorum=true", "asks for TLS"),
         ("sessionRequireClientSASLAuth=true", "asks for SASL"),
         (
             "enforce.auth.enabled=true\nenforce.auth.schemes=sasl",

@@ -25,6 +25,7 @@ mod recover;
 mod repair;
 mod roles;
 mod search;
+mod secure;
 mod server;
 mod snapshotter;
 mod start_error;

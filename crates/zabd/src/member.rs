@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use zabd_config::{Config, ConfigError, EnsembleConfig};
+use zabd_config::{Config, ConfigError, EnsembleConfig, TlsConfig};
 use zabd_jute::quorum::{self, Address, Configuration, ConfigurationError};
 use zabd_jute::{Epoch, Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
@@ -13,6 +13,7 @@ use zabd_storage::disk::RealDisk;
 use zabd_storage::rebase::{RebaseError, settle_epochs};
 use zabd_storage::recovery::Directories;
 use zabd_storage::testimony;
+use zabd_tls::{Tls, TlsError};
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::{Testing, Timing};
 use zabd_zab::election::{self, Standing};
@@ -20,10 +21,11 @@ use zabd_zab::history::History;
 use zabd_zab::quorum::Voters;
 use zabd_zab::{leader, peer};
 
+use crate::certificates;
 use crate::driver::Driver;
 use crate::member_files::{self, MemberFiles};
 use crate::probes::{Pulse, Vitals};
-use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, at_port};
+use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, QuorumTls, at_port};
 use crate::repair::forget_when_repaired;
 use crate::search::SearchLog;
 use crate::snapshotter::Snapshotter;
@@ -83,6 +85,8 @@ pub struct Member {
     tick_ms: i64,
     listener: PeerListener,
     client_address: watch::Sender<Option<Address>>,
+    /// Keys and trust, if other servers may speak TLS.
+    tls: Option<(TlsConfig, Arc<Tls>)>,
 }
 
 impl Member {
@@ -95,6 +99,13 @@ impl Member {
         let configuration =
             Configuration::parse(&ensemble.members).map_err(|error| blame(&error.to_string()))?;
         let me = configuration.member(ServerId(ensemble.myid)).ok_or_else(|| blame("is not a member"))?;
+        let tls = if config.tls.serves_members() {
+            let tls = certificates::open(&config.tls.quorum);
+            let blamed = |error: TlsError| config.blame(&error.key, &error.problem, error.hint);
+            Some((config.tls.clone(), tls.map_err(|error| MemberError::Members(blamed(error)))?))
+        } else {
+            None
+        };
         let elections: Vec<_> = me.election_addresses().collect();
         let quorums: Vec<_> = me.quorum_addresses().collect();
         let port = ensemble.observer_master_port.filter(|_| me.is_voter());
@@ -111,7 +122,7 @@ impl Member {
             member_files::back_up(files);
         }
         let (config, tick_ms) = (ensemble.clone(), i64::from(config.tick_time_ms));
-        Ok(Self { config, configuration, next, is_reconfigurable, tick_ms, listener, client_address })
+        Ok(Self { config, configuration, next, is_reconfigurable, tick_ms, listener, client_address, tls })
     }
 
     /// Where clients are to be served, whenever a reconfiguration moves this server.
@@ -223,12 +234,17 @@ impl Member {
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
         let Kept { limits, tree_options } = kept;
         let observer_master_port = self.config.observer_master_port;
+        let tls = self
+            .tls
+            .map(|(config, tls)| QuorumTls::start(&config, tls, vitals.pulse("QuorumTls")))
+            .transpose()?;
         let options = QuorumOptions {
             connect_timeout,
             limits,
             directories,
             tree_options,
             observer_master_port,
+            tls,
             snapshot_size_factor: self.config.snapshot_size_factor,
         };
         quorum.run(start, driver.clone(), self.listener, options, vitals.pulse("QuorumPeer"))?;

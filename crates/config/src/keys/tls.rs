@@ -159,15 +159,8 @@ const STORES: &[(&str, &str)] =
     &[("ssl.keyStore.location", "/etc/zookeeper/keystore.p12"), ("ssl.clientAuth", "none")];
 
 const SSL_QUORUM: Key = Key::file("sslQuorum", "false", "true")
-    .doc("TLS between servers.")
-    .refused("`true` ends the start")
-    .custom(|_, raw| {
-        if !crate::key::strict(raw.key.name, raw.value)? {
-            return Ok(None);
-        }
-        Err(Problem::value("asks for TLS between servers, which this build does not serve")
-            .hint("remove `sslQuorum`: members of this build talk to each other in plain text only"))
-    });
+    .doc("Servers dial each other by TLS, and their ports take nothing else.")
+    .strict_bool(|d, v| d.config.tls.is_quorum_secure = v);
 
 const CRL: &str = "rustls fetches no lists: they are the files of `crlFile`, without which `true` ends the start; a certificate whose \
                    issuer has no list is refused";

@@ -18,22 +18,21 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use zabd_jute::Id;
 use zabd_replica::auth::certificate_identities;
-use zabd_tls::rustls::{Error as RustlsError, ServerConnection};
-use zabd_tls::{Certificate, Tls, in_words, take_refused};
+use zabd_tls::Tls;
+use zabd_tls::rustls::{Connection, ServerConnection};
 
 use super::acceptor::{Acceptor, Admission};
 use super::figures::ServerCounters;
 use super::io_thread::{IoThread, NewConnection};
 use super::java_address::shown;
-use super::stream::Now;
 use crate::alarm::Alarms;
 use crate::driver::Driver;
 use crate::probes::Pulse;
+use crate::secure::{HANDSHAKE_MAX, Refused, comes_from, negotiate, refused};
 
-/// How long a handshake may take, as in Netty.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// So many handshakes at once if nothing is configured: each may hold some ten kilobytes.
 const HANDSHAKES_MAX: usize = 4096;
 /// What a message of TLS begins with that begins a handshake.
@@ -65,7 +64,7 @@ pub struct HandshakeOptions {
 #[derive(Debug)]
 pub struct Proved {
     /// The connection as far as TLS is concerned.
-    pub tls: Box<ServerConnection>,
+    pub tls: Box<Connection>,
     /// Who the client is.
     pub identities: Vec<Id<'static>>,
 }
@@ -86,25 +85,6 @@ pub struct Handshakes {
     pub next: AtomicUsize,
     /// What was told about whom.
     pub told: Mutex<Alarms<(IpAddr, String)>>,
-}
-
-/// Why a connection gets no further.
-#[derive(Debug, thiserror::Error)]
-enum Refused {
-    #[error("it was closed before the handshake was done")]
-    Gone,
-    #[error("it is broken: {0}")]
-    Broken(#[from] io::Error),
-    #[error("the handshake was not done after {}s", HANDSHAKE_MAX.as_secs())]
-    Slow,
-    #[error("what came is not TLS: {0}")]
-    NotTls(String),
-    #[error("the handshake failed: {0}")]
-    Failed(String),
-    #[error("the certificate of {subject} was refused: {why}")]
-    Certificate { subject: String, why: String },
-    #[error("the certificate of {subject} is for {hosts}, which is not where it comes from")]
-    Elsewhere { subject: String, hosts: String },
 }
 
 impl Handshakes {
@@ -144,9 +124,9 @@ impl Handshakes {
         tls.outstanding.fetch_add(1, Relaxed);
         let under_way = UnderWay(self.counters.clone());
         tokio::spawn(async move {
-            let result = tokio::time::timeout(HANDSHAKE_MAX, self.shake(&socket, address, takes)).await;
+            let result = self.shake(&socket, address, takes).await;
             drop(under_way);
-            match result.unwrap_or(Err(Refused::Slow)) {
+            match result {
                 Ok(proved) => self.hand_over(socket, address, admission, proved),
                 Err(refused) => self.refuse(address, &refused),
             }
@@ -162,24 +142,26 @@ impl Handshakes {
     ) -> Result<Option<Proved>, Refused> {
         // Whoever only connects costs nothing but its place.
         let mut first = [0];
-        if socket.peek(&mut first).await? == 0 {
+        let said = timeout(HANDSHAKE_MAX, socket.peek(&mut first)).await;
+        if said.map_err(|_| Refused::Slow)?? == 0 {
             return Err(Refused::Gone);
         }
         if takes == Takes::Both && first[0] != HANDSHAKE_BYTE {
             return Ok(None);
         }
         let tls = ServerConnection::new(self.tls.server()).map_err(|error| refused(&error))?;
-        let mut tls = Box::new(tls);
-        let negotiated = negotiate(&mut tls, socket).await;
-        if negotiated.is_err() {
-            // The alert that says why.
-            let _ = tls.write_tls(&mut Now(socket));
-        }
-        negotiated?;
-        let certificate = tls.peer_certificates().and_then(|chain| Certificate::parse(chain.first()?));
+        let mut tls = Box::new(Connection::Server(tls));
+        let certificate = negotiate(&mut tls, socket).await?;
         let Some(certificate) = certificate else { return Ok(Some(Proved { tls, identities: Vec::new() })) };
-        if self.options.verifies_hosts && !comes_from(&certificate, address.ip()).await {
-            return Err(Refused::Elsewhere { hosts: certificate.hosts(), subject: certificate.subject });
+        let is_checked = self.options.verifies_hosts;
+        if is_checked
+            && !timeout(HANDSHAKE_MAX, comes_from(&certificate, address.ip())).await.unwrap_or(false)
+        {
+            return Err(Refused::Elsewhere {
+                hosts: certificate.hosts(),
+                subject: certificate.subject,
+                comes: "comes from",
+            });
         }
         let identities = certificate_identities(&certificate.subject, self.options.super_user.as_deref());
         Ok(Some(Proved { tls, identities }))
@@ -232,56 +214,3 @@ impl Drop for UnderWay {
 fn close_at_once(socket: &TcpStream) {
     let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
-
-/// Until nothing more is to be said about who is who.
-async fn negotiate(tls: &mut ServerConnection, socket: &TcpStream) -> Result<(), Refused> {
-    loop {
-        while tls.wants_write() {
-            match tls.write_tls(&mut Now(socket)) {
-                Ok(_) => (),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if !tls.is_handshaking() {
-            return Ok(());
-        }
-        match tls.read_tls(&mut Now(socket)) {
-            Ok(0) => return Err(Refused::Gone),
-            Ok(_) => {
-                let _ = take_refused();
-                tls.process_new_packets().map_err(|error| refused(&error))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn refused(error: &RustlsError) -> Refused {
-    let why = in_words(error);
-    match take_refused() {
-        Some(subject) => Refused::Certificate { subject, why },
-        None if matches!(error, RustlsError::InvalidMessage(_)) => Refused::NotTls(why),
-        None => Refused::Failed(why),
-    }
-}
-
-/// Whether the certificate is for this address, or for a name that stands for it.
-pub(crate) async fn comes_from(certificate: &Certificate, address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    if certificate.is_for(&address.to_string()) {
-        return true;
-    }
-    for name in certificate.host_names().take(NAMES_MAX) {
-        if let Ok(mut found) = tokio::net::lookup_host((name, 0)).await
-            && found.any(|found| found.ip().to_canonical() == address)
-        {
-            return true;
-        }
-    }
-    false
-}
-
-/// So many names of a certificate are looked up.
-const NAMES_MAX: usize = 16;

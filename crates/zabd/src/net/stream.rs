@@ -1,18 +1,14 @@
-//! A client's socket, with TLS or without.
-//!
-//! The plain one costs one branch. The other keeps what rustls has encrypted and the socket has not taken yet: at most one slice
-//! of [`SLICE_BYTES`], so what a connection holds back is bounded as before.
+//! A client's socket, with TLS or without; the plain one costs one branch.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
-use zabd_tls::rustls::ServerConnection;
+use zabd_tls::rustls::Connection;
 
-/// So much is encrypted at a time, if there is so much.
-const SLICE_BYTES: usize = 64 << 10;
+use crate::secure::Secure;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -23,19 +19,12 @@ pub enum Stream {
     Secure(Box<Secure>),
 }
 
-/// A socket whose handshake is done.
-#[derive(Debug)]
-pub struct Secure {
-    socket: TcpStream,
-    tls: ServerConnection,
-}
-
 impl Stream {
     /// The socket of a connection, with what its handshake left if it had one.
-    pub fn new(socket: TcpStream, tls: Option<Box<ServerConnection>>) -> Self {
+    pub fn new(socket: TcpStream, tls: Option<Box<Connection>>) -> Self {
         match tls {
             None => Stream::Plain(socket),
-            Some(tls) => Stream::Secure(Box::new(Secure { socket, tls: *tls })),
+            Some(tls) => Stream::Secure(Box::new(Secure::new(socket, *tls))),
         }
     }
 
@@ -48,7 +37,7 @@ impl Stream {
     pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
-            Stream::Secure(secure) => secure.poll_read(context, buffer),
+            Stream::Secure(secure) => Pin::new(&mut **secure).poll_read(context, buffer),
         }
     }
 
@@ -56,7 +45,7 @@ impl Stream {
     pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Stream::Secure(secure) => secure.poll_write(context, bytes),
+            Stream::Secure(secure) => Pin::new(&mut **secure).poll_write(context, bytes),
         }
     }
 
@@ -68,87 +57,10 @@ impl Stream {
         }
     }
 
-    /// Says that nothing more comes, if there is a way to say so; whoever cannot hear it now need not.
+    /// Says that nothing more comes, if there is a way to say so.
     pub fn say_goodbye(&mut self) {
         if let Stream::Secure(secure) = self {
-            secure.tls.send_close_notify();
-            let _ = secure.tls.write_tls(&mut Now(&secure.socket));
+            secure.say_goodbye();
         }
-    }
-}
-
-impl Secure {
-    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let read = self.tls.reader().read(buffer.initialize_unfilled());
-            match read {
-                Ok(length) => {
-                    buffer.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                // The other side has closed its socket without a word, as many do.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-            match self.tls.read_tls(&mut Now(&self.socket)) {
-                Ok(_) => {
-                    self.tls.process_new_packets().map_err(io::Error::other)?;
-                    if self.tls.wants_write() {
-                        // An answer of TLS itself; what does not fit now goes with the next reply.
-                        let _ = self.poll_send(context)?;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_read_ready(context))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_send(context))?;
-        let taken = self.tls.writer().write(&bytes[..bytes.len().min(SLICE_BYTES)])?;
-        let _ = self.poll_send(context)?;
-        Poll::Ready(Ok(taken))
-    }
-
-    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.tls.wants_write() {
-            match self.tls.write_tls(&mut Now(&self.socket)) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(_) => (),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_write_ready(context))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// A socket as rustls takes it: what cannot be done at once would block.
-#[derive(Debug)]
-pub(crate) struct Now<'s>(pub &'s TcpStream);
-
-impl io::Read for Now<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl io::Write for Now<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

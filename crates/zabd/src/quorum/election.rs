@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use zabd_jute::ServerId;
@@ -12,7 +11,8 @@ use zabd_jute::quorum::{Address, InitialMessage, frame};
 use zabd_zab::links::{ConnId, Input};
 use zabd_zab::peer;
 
-use super::{ElectionPeer, Shared, address_of, dial as dialling};
+use super::tls::{self, PeerSocket};
+use super::{ElectionPeer, Shared, dial as dialling};
 
 /// How long whoever connects may take to say who it is.
 const INTRODUCTION_MAX: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ fn feed(shared: &Shared, input: Input) {
 
 /// Dials a peer; the links hear how it went.
 pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>) {
-    match dialling::first_that_answers(addresses, shared.options.connect_timeout).await {
+    match tls::connect(&shared, addresses).await {
         Ok(socket) => {
             shared.troubles.forget(peer);
             open(&shared, socket, peer, BytesMut::new(), |conn| Input::Dialled { peer, conn });
@@ -40,9 +40,9 @@ pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>
 }
 
 /// Somebody has dialled this server: who it is comes first.
-pub(super) fn accept(shared: Shared, socket: TcpStream) {
+pub(super) fn accept(shared: Shared, socket: PeerSocket) {
     tokio::spawn(async move {
-        let address = address_of(&socket);
+        let address = socket.address();
         match timeout(INTRODUCTION_MAX, introduction(socket)).await {
             // Of two servers that dial each other one gives up, and a probe only asks whether the port is open.
             Ok(Ok(None)) => {
@@ -50,7 +50,7 @@ pub(super) fn accept(shared: Shared, socket: TcpStream) {
             }
             Ok(Ok(Some((socket, message, rest)))) => {
                 let InitialMessage { server, mut addresses, .. } = message;
-                let seen = socket.peer_addr().ok();
+                let seen = socket.peer();
                 addresses.extend(seen.and_then(|seen| dialling::unnamed(&addresses, seen.ip())));
                 open(&shared, socket, server, rest, |conn| Input::Introduced { conn, server, addresses });
             }
@@ -62,8 +62,8 @@ pub(super) fn accept(shared: Shared, socket: TcpStream) {
 
 /// Who has dialled, and what came behind that; nothing if it ended without a word.
 async fn introduction(
-    mut socket: TcpStream,
-) -> Result<Option<(TcpStream, InitialMessage, BytesMut)>, String> {
+    mut socket: PeerSocket,
+) -> Result<Option<(PeerSocket, InitialMessage, BytesMut)>, String> {
     let mut bytes = BytesMut::new();
     loop {
         let read = socket.read_buf(&mut bytes).await.map_err(|error| error.to_string())?;
@@ -82,15 +82,14 @@ async fn introduction(
 /// The connection can be written to before the links hear of it.
 fn open(
     shared: &Shared,
-    socket: TcpStream,
+    socket: PeerSocket,
     server: ServerId,
     rest: BytesMut,
     says: impl FnOnce(ConnId) -> Input,
 ) {
     let conn = ConnId(shared.quorum.new_id());
-    let _ = socket.set_nodelay(true);
     let (unwritten, waiting) = mpsc::unbounded_channel();
-    let seen = socket.peer_addr().ok().map(|seen| seen.ip());
+    let seen = socket.peer().map(|seen| seen.ip());
     shared.quorum.peers.lock().insert(conn, ElectionPeer { unwritten, server, seen });
     feed(shared, says(conn));
     tokio::spawn(carry(shared.clone(), conn, socket, rest, waiting));
@@ -100,13 +99,13 @@ fn open(
 async fn carry(
     shared: Shared,
     conn: ConnId,
-    mut socket: TcpStream,
+    mut socket: PeerSocket,
     mut bytes: BytesMut,
     mut waiting: mpsc::UnboundedReceiver<Bytes>,
 ) {
     loop {
         if let Err(problem) = deliver(&shared, conn, &mut bytes) {
-            shared.quorum.complaints.tell("election", &address_of(&socket), &problem);
+            shared.quorum.complaints.tell("election", &socket.address(), &problem);
             break;
         }
         tokio::select! {
@@ -117,7 +116,7 @@ async fn carry(
                     let _ = timeout(FAREWELL_MAX, socket.shutdown()).await;
                     return;
                 };
-                if socket.write_all(&message).await.is_err() {
+                if socket.write_all(&message).await.is_err() || socket.flush().await.is_err() {
                     break;
                 }
                 feed(&shared, Input::Written { conn });

@@ -9,11 +9,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSoc
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use zabd_jute::quorum::Address;
 use zabd_zab::peer::Input;
 
+use super::tls::{self, PeerSocket};
 use super::{Shared, Side, election, open_link};
 use crate::alarm::Alarms;
 
@@ -128,18 +129,14 @@ async fn open_at(address: Address, on_all_ips: bool) -> StdListener {
 }
 
 async fn accept(shared: Shared, listener: StdListener, port: Port) {
-    let each = |socket| match port {
-        Port::Election => election::accept(shared.clone(), socket),
-        Port::Quorum => open_link(&shared, socket, Side::Leader, |link| Input::Accepted { link }),
-        Port::Observers => {
-            open_link(&shared, socket, Side::ObserverMaster, |link| Input::ObserverAccepted { link });
-        }
-    };
     let listener = TcpListener::from_std(listener).expect("a listening socket can be waited for");
     let mut failures = Alarms::default();
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => each(socket),
+            Ok((socket, _)) if shared.options.tls.is_none() => {
+                open_peer(&shared, PeerSocket::plain(socket), port);
+            }
+            Ok((socket, address)) => drop(tokio::spawn(admit(shared.clone(), socket, address, port))),
             Err(error) => {
                 failures.ring(Instant::now(), error.raw_os_error(), || {
                     tracing::warn!(
@@ -149,6 +146,27 @@ async fn accept(shared: Shared, listener: StdListener, port: Port) {
                 });
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
+        }
+    }
+}
+
+/// What is to be encrypted has to prove itself first; meanwhile others are accepted.
+async fn admit(shared: Shared, socket: TcpStream, address: SocketAddr, port: Port) {
+    match tls::accepted(&shared, socket).await {
+        Ok(socket) => open_peer(&shared, socket, port),
+        Err(problem) => {
+            let name = if port == Port::Election { "election" } else { "quorum" };
+            shared.quorum.complaints.tell(name, &address.to_string(), &problem);
+        }
+    }
+}
+
+fn open_peer(shared: &Shared, socket: PeerSocket, port: Port) {
+    match port {
+        Port::Election => election::accept(shared.clone(), socket),
+        Port::Quorum => open_link(shared, socket, Side::Leader, |link| Input::Accepted { link }),
+        Port::Observers => {
+            open_link(shared, socket, Side::ObserverMaster, |link| Input::ObserverAccepted { link });
         }
     }
 }

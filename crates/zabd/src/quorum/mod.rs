@@ -17,7 +17,7 @@
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`], [`queue`] and
 //! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached),
-//! [`complaints`] (why connections are closed).
+//! [`complaints`] (why connections are closed), [`tls`] (what is encrypted).
 
 mod alive;
 mod complaints;
@@ -26,11 +26,12 @@ mod election;
 mod listen;
 mod queue;
 mod reader;
+mod tls;
 mod trouble;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -57,10 +58,7 @@ use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
 pub(crate) use queue::{Item, Queue};
 use queue::{Unsent, close_largest};
-
-/// How much the kernel takes of what it cannot send yet: what it has taken says how far the other side is.
-#[cfg(target_os = "linux")]
-const UNSENT_IN_KERNEL_BYTES_MAX: u32 = 256 << 10;
+pub use tls::QuorumTls;
 
 /// How long what is left for the other side may take when a connection is closed.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
@@ -78,6 +76,8 @@ pub struct QuorumOptions {
     pub tree_options: TreeOptions,
     /// The port that followers have for observers.
     pub observer_master_port: Option<u16>,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<QuorumTls>,
     /// Up to which share of the newest snapshot's size a learner is sent the log; see [`writer::has_log_for`].
     pub snapshot_size_factor: f64,
 }
@@ -375,7 +375,7 @@ fn ports_of(me: &Member, observer_master_port: Option<u16>) -> BTreeSet<(Port, A
 }
 
 async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom: &str) {
-    match dial::first_that_answers(addresses, shared.options.connect_timeout).await {
+    match tls::connect(&shared, addresses).await {
         Ok(socket) => {
             open_link(&shared, socket, Side::Learner, |link| peer::Input::Connected { dial, link });
         }
@@ -400,17 +400,14 @@ pub(crate) enum Side {
 /// A quorum connection stands: its queue is there before the replica hears of it.
 pub(crate) fn open_link(
     shared: &Shared,
-    socket: tokio::net::TcpStream,
+    socket: tls::PeerSocket,
     side: Side,
     says: impl FnOnce(LinkId) -> peer::Input,
 ) {
     let link = LinkId(shared.quorum.new_id());
-    let _ = socket.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_IN_KERNEL_BYTES_MAX);
-    let queue = Arc::new(Queue::to(address_of(&socket), Arc::clone(&shared.quorum.unsent)));
+    let queue = Arc::new(Queue::to(socket.address(), Arc::clone(&shared.quorum.unsent)));
     tracing::debug!("Connected with {} on the quorum port, as {side:?}", queue.peer);
-    let (read_half, write_half) = socket.into_split();
+    let (read_half, write_half) = socket.into_ends();
     let closed = queue.closing.subscribe();
     shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
     tokio::spawn(writer::run(shared.clone(), link, write_half, side, queue, closed.clone()));
@@ -434,9 +431,4 @@ async fn look_up(shared: Shared, link: LinkId, zxid: Zxid) {
     let is_found = tokio::task::spawn_blocking(move || writer::has_log_for(&options, zxid)).await;
     let is_found = is_found.unwrap_or(false);
     shared.feed(peer::Input::Leader(leader::Input::LookedUp { link, is_found }));
-}
-
-/// For log lines.
-pub(crate) fn address_of(socket: &tokio::net::TcpStream) -> String {
-    socket.peer_addr().map_or_else(|_| "?".to_owned(), |address: SocketAddr| address.to_string())
 }

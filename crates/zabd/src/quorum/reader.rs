@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use zabd_jute::quorum::{FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
@@ -22,6 +21,7 @@ use zabd_zab::effect::LinkId;
 use zabd_zab::peer;
 
 use super::alive::Alive;
+use super::tls::ReadEnd;
 use super::{FAREWELL_MAX, Shared, Side, close_link};
 use crate::driver::Driver;
 use crate::log_writer::Received;
@@ -35,7 +35,7 @@ const READ_BYTES_MIN: usize = 8 << 10;
 pub(super) async fn run(
     shared: Shared,
     link: LinkId,
-    mut socket: OwnedReadHalf,
+    mut socket: ReadEnd,
     side: Side,
     mut closed: watch::Receiver<bool>,
 ) {
@@ -54,7 +54,7 @@ pub(super) async fn run(
     close_link(&shared, link);
 }
 
-async fn read(shared: &Shared, link: LinkId, socket: &mut OwnedReadHalf, side: Side) -> Result<(), String> {
+async fn read(shared: &Shared, link: LinkId, socket: &mut ReadEnd, side: Side) -> Result<(), String> {
     let mut bytes = BytesMut::with_capacity(READ_BYTES);
     let mut inputs = Vec::new();
     let mut alive = Alive::new(shared, link, side);
@@ -174,7 +174,7 @@ fn examine(packet: &Bytes) -> Result<Option<Zxid>, String> {
 /// Writes the leader's state to a file, whole and durable, and hands it over.
 async fn receive(
     shared: &Shared,
-    socket: &mut OwnedReadHalf,
+    socket: &mut ReadEnd,
     bytes: &mut BytesMut,
     zxid: Zxid,
     alive: &mut Alive<'_>,

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use zabd_jute::quorum::{FromLeader, SNAPSHOT_SIGNATURE};
@@ -19,6 +18,7 @@ use zabd_storage::snapshot::SnapshotFile;
 use zabd_zab::effect::LinkId;
 
 use super::alive::Alive;
+use super::tls::WriteEnd;
 use super::{FAREWELL_MAX, Item, Queue, QuorumOptions, Shared, Side, close_link};
 
 /// How much is written at a time.
@@ -30,7 +30,7 @@ const LOG_BYTES_ALWAYS: u64 = 8 << 20;
 pub(super) async fn run(
     shared: Shared,
     link: LinkId,
-    socket: OwnedWriteHalf,
+    socket: WriteEnd,
     side: Side,
     queue: Arc<Queue>,
     mut closed: watch::Receiver<bool>,
@@ -49,7 +49,7 @@ pub(super) async fn run(
 
 /// The way out, and what is said of it while something long leaves.
 struct Outgoing<'a> {
-    socket: OwnedWriteHalf,
+    socket: WriteEnd,
     alive: Alive<'a>,
 }
 
@@ -82,6 +82,10 @@ async fn carry(shared: &Shared, out: &mut Outgoing<'_>, queue: &Queue) {
                 }
                 Err(problem) => return shared.quorum.complain(out.alive.link(), &problem),
             }
+        }
+        // TLS may hold some of it back.
+        if let Err(error) = out.socket.flush().await {
+            return shared.quorum.complain(out.alive.link(), &error.to_string());
         }
     }
 }

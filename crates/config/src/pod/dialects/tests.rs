@@ -385,7 +385,6 @@ fn what_needs_tls_or_sasl_is_refused_by_its_variable() {
             &CONFLUENT,
             "ZOOKEEPER_AUTH_PROVIDER_SASL=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
         ),
-        (&DOCKER, "ZOO_CFG_EXTRA=sslQuorum=true"),
     ] {
         let error = given(&format!("{}\n{set}", base(dialect))).refusal(dialect);
         assert!(error.starts_with(&format!("{}: ", set.split('=').next().unwrap())), "{set}: {error}");

@@ -1,0 +1,251 @@
+//! A socket with TLS, as rustls and tokio leave it to whoever has both.
+//!
+//! rustls turns bytes into bytes and knows no sockets. What it has encrypted and the socket has not taken yet stays with it: at
+//! most one slice of [`SLICE_BYTES`], so what a connection holds back is bounded as without TLS.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use zabd_tls::rustls::{Connection, Error as RustlsError};
+use zabd_tls::{Certificate, in_words, take_refused};
+
+/// So much is encrypted at a time, if there is so much.
+const SLICE_BYTES: usize = 64 << 10;
+/// So many names of a certificate are looked up.
+const NAMES_MAX: usize = 16;
+/// How long a handshake may take, as in Netty.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Secure {
+    socket: TcpStream,
+    tls: Connection,
+}
+
+/// Why a handshake gets no further.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The other side has ended it.
+    #[error("it was closed before the handshake was done")]
+    Gone,
+    /// The connection has broken.
+    #[error("it is broken: {0}")]
+    Broken(#[from] io::Error),
+    /// The other side is silent.
+    #[error("the handshake was not done after {}s", HANDSHAKE_MAX.as_secs())]
+    Slow,
+    /// It speaks something else.
+    #[error("what came is not TLS: {0}")]
+    NotTls(String),
+    /// The sides do not agree.
+    #[error("the handshake failed: {0}")]
+    Failed(String),
+    /// The other side is not believed.
+    #[error("the certificate of {subject} was refused: {why}")]
+    Certificate {
+        /// Whose.
+        subject: String,
+        /// The reason.
+        why: String,
+    },
+    /// The other side is somebody, but not whom it should be.
+    #[error("the certificate of {subject} is for {hosts}, which is not where it {comes}")]
+    Elsewhere {
+        /// Whose.
+        subject: String,
+        /// The hosts it is for.
+        hosts: String,
+        /// `comes from` or `was looked for`.
+        comes: &'static str,
+    },
+}
+
+impl Secure {
+    /// A socket, and its handshake, which is done.
+    pub fn new(socket: TcpStream, tls: Connection) -> Self {
+        Self { socket, tls }
+    }
+
+    /// Says that nothing more comes; whoever cannot hear it now need not.
+    pub fn say_goodbye(&mut self) {
+        self.tls.send_close_notify();
+        let _ = self.tls.write_tls(&mut Now(&self.socket));
+    }
+
+    /// Sends an answer of TLS itself, as far as the socket takes it: the rest goes with the next bytes. Whoever reads does not
+    /// wait for it, since who writes may be another task, and only one is woken.
+    fn send_now(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut Now(&self.socket)) {
+                Ok(_) => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends as much as the socket takes; ready when that is everything.
+    pub fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut Now(&self.socket)) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.socket.poll_write_ready(context))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Secure {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let read = self.tls.reader().read(buffer.initialize_unfilled());
+            match read {
+                Ok(length) => {
+                    buffer.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                // The other side has closed its socket without a word, as many do.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            let this = &mut *self;
+            match this.tls.read_tls(&mut Now(&this.socket)) {
+                Ok(_) => {
+                    this.tls.process_new_packets().map_err(io::Error::other)?;
+                    if this.tls.wants_write() {
+                        this.send_now()?;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(this.socket.poll_read_ready(context))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Secure {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_send(context))?;
+        let taken = self.tls.writer().write(&bytes[..bytes.len().min(SLICE_BYTES)])?;
+        let _ = self.poll_send(context)?;
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tls.send_close_notify();
+        ready!(self.poll_send(context))?;
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+/// A socket as rustls takes it: what cannot be done at once would block.
+struct Now<'s>(&'s TcpStream);
+
+impl io::Read for Now<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl io::Write for Now<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Until nothing more is to be said about who is who; gives whose certificate was shown, if one was.
+pub async fn negotiate(tls: &mut Connection, socket: &TcpStream) -> Result<Option<Certificate>, Refused> {
+    let result =
+        tokio::time::timeout(HANDSHAKE_MAX, exchange(tls, socket)).await.unwrap_or(Err(Refused::Slow));
+    if result.is_err() {
+        // The alert that says why.
+        let _ = tls.write_tls(&mut Now(socket));
+    }
+    result?;
+    Ok(tls.peer_certificates().and_then(|chain| Certificate::parse(chain.first()?)))
+}
+
+async fn exchange(tls: &mut Connection, socket: &TcpStream) -> Result<(), Refused> {
+    loop {
+        while tls.wants_write() {
+            match tls.write_tls(&mut Now(socket)) {
+                Ok(_) => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !tls.is_handshaking() {
+            return Ok(());
+        }
+        match tls.read_tls(&mut Now(socket)) {
+            Ok(0) => return Err(Refused::Gone),
+            Ok(_) => {
+                let _ = take_refused();
+                tls.process_new_packets().map_err(|error| refused(&error))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What rustls has against the other side.
+pub fn refused(error: &RustlsError) -> Refused {
+    let why = in_words(error);
+    match take_refused() {
+        Some(subject) => Refused::Certificate { subject, why },
+        None if matches!(error, RustlsError::InvalidMessage(_)) => Refused::NotTls(why),
+        None => Refused::Failed(why),
+    }
+}
+
+/// Whether the certificate is for this address, or for a name that stands for it.
+pub async fn comes_from(certificate: &Certificate, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    if certificate.is_for(&address.to_string()) {
+        return true;
+    }
+    for name in certificate.host_names().take(NAMES_MAX) {
+        if let Ok(mut found) = tokio::net::lookup_host((name, 0)).await
+            && found.any(|found| found.ip().to_canonical() == address)
+        {
+            return true;
+        }
+    }
+    false
+}
