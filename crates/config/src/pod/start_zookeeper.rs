@@ -241,22 +241,19 @@ fn plan(pod: &PodName, values: &Values<'_>) -> Result<Plan, Vec<ConfigError>> {
     let id = base + i64::from(pod.ordinal);
     let mut lines = lines(values);
     let mut myid = None;
+    // Of a single one too: clients of one service would find two servers that know nothing of each other.
+    if i64::from(pod.ordinal) >= servers {
+        let hint = format!(
+            "raise --servers to the number of replicas, on all of them, or remove this pod; {} stays on its volume",
+            data_dir.display()
+        );
+        let those = match servers {
+            1 => format!("not the only server, which is {}-0", pod.set),
+            _ => format!("none of {servers} servers, which are {0}-0 to {0}-{1}", pod.set, servers - 1),
+        };
+        errors.push(mistake("--servers", format!("{host} is {those}"), hint));
+    }
     if servers > 1 {
-        if i64::from(pod.ordinal) >= servers {
-            let hint = format!(
-                "raise --servers to the number of replicas, on all of them, or remove this pod; {} stays on its volume",
-                data_dir.display()
-            );
-            errors.push(mistake(
-                "--servers",
-                format!(
-                    "{host} is none of {servers} servers, which are {0}-0 to {0}-{1}",
-                    pod.set,
-                    servers - 1
-                ),
-                hint,
-            ));
-        }
         match domain(values, &host) {
             Ok(domain) => add_servers(&mut lines, pod, base, servers, &domain, values),
             Err(error) => errors.push(error),
@@ -652,6 +649,13 @@ mod tests {
             error.starts_with("--servers: zk-3 is none of 3 servers, which are zk-0 to zk-2; hint: "),
             "{error}"
         );
+        for words in ["--servers=1", ""] {
+            let error = world.refusal("zk-1", words);
+            assert!(
+                error.starts_with("--servers: zk-1 is not the only server, which is zk-0; hint: "),
+                "{error}"
+            );
+        }
         let elsewhere = "--servers=3 --hostname=other-0";
         let error = world.refusal("zk-0", elsewhere);
         assert!(error.contains("set --domain=SERVICE.NAMESPACE.svc.cluster.local"), "{error}");
