@@ -213,7 +213,8 @@ fn write_durably<D: Disk>(disk: &D, path: &Path, contents: impl AsRef<[u8]>) -> 
     disk.sync_dir(path.parent().expect("the marker stands in a directory"))
 }
 
-fn new_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
+/// The directory to which damaged files of a directory go next; it is not there yet.
+pub fn next_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
     let target = (1..=SET_ASIDE_MAX).map(|number| dir.join(format!("{DAMAGED}-{number}")));
     let Some(target) = target.into_iter().find(|target| disk.list(target).is_err()) else {
         let source = io::Error::other(format!("there are {SET_ASIDE_MAX} such directories already"));
@@ -223,8 +224,21 @@ fn new_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
             source,
         });
     };
+    Ok(target)
+}
+
+fn new_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
+    let target = next_place(disk, dir)?;
     disk.create_dir(&target).map_err(directory_error("create", &target))?;
     Ok(target)
+}
+
+/// Moves one file into a directory beside it, which is made if it is not there.
+pub fn move_aside<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<(), RecoveryError> {
+    let dirs = [from, to].map(|path| path.parent().expect("a file stands in a directory"));
+    disk.create_dir(dirs[1]).map_err(directory_error("create", dirs[1]))?;
+    disk.rename(from, to).map_err(directory_error("move", from))?;
+    dirs.iter().try_for_each(|dir| disk.sync_dir(dir).map_err(directory_error("write to", dir)))
 }
 
 fn move_into_new<D: Disk>(

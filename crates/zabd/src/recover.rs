@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -41,6 +42,23 @@ pub struct Recovered {
     pub figures: StartFigures,
     /// The newest transactions, of a member of an ensemble: what its peers most likely lack.
     pub newest: History,
+    /// How it came about.
+    pub story: Story,
+}
+
+/// What was found on the way, for whoever asks before a start what it would do.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// The snapshot with which it began.
+    pub snapshot: Option<PathBuf>,
+    /// What is wrong with newer ones.
+    pub passed_over: Vec<String>,
+    /// Transactions of the log that were applied.
+    pub replayed: u64,
+    /// What was cut off the log's end.
+    pub cut: Option<Cut>,
+    /// Ephemerals of sessions that were gone.
+    pub dead: Vec<String>,
 }
 
 /// After so many bytes of the log a replay looks whether there is memory for more.
@@ -85,13 +103,15 @@ pub fn recover<D: Disk>(
     let directories = prepare(disk, options)?;
     let nobody = Progress::default();
     let progress = reading.progress.unwrap_or(&nobody);
-    let loaded = load_snapshot(disk, &directories, options.trust_empty, tree_options, limits, progress)?;
+    let mut story = Story::default();
+    let loaded =
+        load_snapshot(disk, &directories, options.trust_empty, tree_options, limits, progress, &mut story)?;
     figures.snapshot_ms.add(begin.elapsed().as_millis() as u64);
     let has_snapshot = loaded.is_some();
     let mut tree = loaded.unwrap_or_else(|| Tree::new(tree_options));
     let replay_begin = Instant::now();
     let mut newest = Newest::behind(tree.last_zxid(), reading.newest_max);
-    let Replay { replayed, unsaved, digest_mismatches } =
+    let Replay { replayed, unsaved, digest_mismatches, cut } =
         replay(disk, &directories, &mut tree, limits, &mut newest, progress)?;
     // Of a member's peers, most hold the same logs; only where something may be missing below them is this its own fault.
     if reading.is_member && !has_snapshot && digest_mismatches > 0 {
@@ -118,7 +138,8 @@ pub fn recover<D: Disk>(
     let needs_snapshot = !has_snapshot || !dead.is_empty();
     let unsaved = if needs_snapshot { AppendedSinceRoll::default() } else { unsaved };
     let newest = newest.into_history();
-    Ok(Recovered { tree, directories, needs_snapshot, unsaved, is_empty, figures, newest })
+    story = Story { replayed, cut, dead, ..story };
+    Ok(Recovered { tree, directories, needs_snapshot, unsaved, is_empty, figures, newest, story })
 }
 
 /// The newest snapshot that is whole; `None` for an empty database.
@@ -129,9 +150,9 @@ fn load_snapshot<D: Disk>(
     tree_options: TreeOptions,
     limits: Limits,
     progress: &Progress,
+    story: &mut Story,
 ) -> Result<Option<Tree>, RecoveryError> {
     let candidates = snapshots_to_try(disk, directories, trust_empty)?;
-    let mut newest_problem = None;
     if candidates.is_empty() {
         progress.begin(log_bytes_behind(disk, directories, Zxid::ZERO, limits));
     }
@@ -164,18 +185,20 @@ fn load_snapshot<D: Disk>(
                     "Read snapshot {path} with {} znodes in {took}ms",
                     shown_node_count(tree.node_count())
                 );
+                story.snapshot = Some(candidate.path.clone());
                 return Ok(Some(tree));
             }
             Err(problem) => {
                 tracing::warn!("A snapshot is not usable, trying the one before it: {problem}");
-                newest_problem.get_or_insert(problem);
+                story.passed_over.push(problem);
             }
         }
     }
-    match newest_problem {
+    match story.passed_over.first() {
         None => Ok(None),
         Some(newest) => {
-            Err(RecoveryError::NoWholeSnapshot { snapshot_dir: directories.snapshots.clone(), newest })
+            let (snapshot_dir, newest) = (directories.snapshots.clone(), newest.clone());
+            Err(RecoveryError::NoWholeSnapshot { snapshot_dir, newest })
         }
     }
 }
@@ -214,6 +237,7 @@ struct Replay {
     /// Those included that the tree skipped.
     unsaved: AppendedSinceRoll,
     digest_mismatches: u64,
+    cut: Option<Cut>,
 }
 
 /// Replays the log behind the tree; what was read is durable then, and what a crash left at its end is cut.
@@ -263,10 +287,11 @@ fn replay<D: Disk>(
         digest_mismatches += 1;
         tracing::warn!("Digests are not matching behind the snapshot: {mismatch:?}");
     }
-    if let Some(cut) = settle(disk, records)? {
-        tell_cut(&cut);
+    let cut = settle(disk, records)?;
+    if let Some(cut) = &cut {
+        tell_cut(cut);
     }
-    Ok(Replay { replayed, unsaved, digest_mismatches })
+    Ok(Replay { replayed, unsaved, digest_mismatches, cut })
 }
 
 fn tell_cut(cut: &Cut) {
@@ -321,7 +346,8 @@ impl Newest {
     }
 }
 
-fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, &'static str> {
+/// A record as a transaction, or what is wrong with it.
+pub fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, &'static str> {
     Entry::decode(reader).map_err(|_| "a record that is no transaction")
 }
 

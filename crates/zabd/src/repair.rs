@@ -15,7 +15,7 @@ use zabd_storage::damage::{
     EpochFiles, LOST, PARTIAL, epoch_in_names, forget_loss, judge_epochs, remembers_loss, set_aside,
     set_epochs_aside,
 };
-use zabd_storage::disk::RealDisk;
+use zabd_storage::disk::{Disk, RealDisk};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
 use zabd_tree::TreeOptions;
 
@@ -34,7 +34,8 @@ pub struct MemberStart {
 }
 
 /// Recovers a member's tree; of damaged files, the member keeps only the knowledge that there was something.
-pub fn recover_member(
+pub fn recover_member<D: Disk>(
+    disk: &D,
     options: &RecoveryOptions,
     tree_options: TreeOptions,
     limits: Limits,
@@ -42,8 +43,8 @@ pub fn recover_member(
     others_are_a_quorum: bool,
 ) -> Result<MemberStart, RecoveryError> {
     let directories = Directories::of(options);
-    let again = || recover(&RealDisk, options, tree_options, limits, reading);
-    if remembers_loss(&RealDisk, &directories) {
+    let again = || recover(disk, options, tree_options, limits, reading);
+    if remembers_loss(disk, &directories) {
         let marker = directories.snapshots.join(LOST);
         tracing::error!(
             "This server lost data and has not fetched it again, says {}: until a leader has given it, it does not \
@@ -51,18 +52,19 @@ pub fn recover_member(
              again",
             marker.display()
         );
-        let why = std::fs::read_to_string(&marker).unwrap_or_default();
-        tell_epochs(&directories, epoch_in_names(&RealDisk, &directories)?)?;
-        tell_places(&directories, &why)?;
+        let why =
+            disk.read(&marker).map(|why| String::from_utf8_lossy(&why).into_owned()).unwrap_or_default();
+        tell_epochs(disk, &directories, epoch_in_names(disk, &directories)?)?;
+        tell_places(disk, &directories, &why)?;
         return Ok(MemberStart { recovered: again()?, has_lost: true });
     }
     match again() {
         Ok(recovered) => {
             let reached = recovered.tree.last_zxid().epoch();
-            match judge_epochs(&RealDisk, &directories.snapshots, reached)? {
+            match judge_epochs(disk, &directories.snapshots, reached)? {
                 EpochFiles::Doubtful(doubtful) if others_are_a_quorum => {
-                    tell_epochs(&directories, reached)?;
-                    begin_with_nothing(&directories, &doubtful.why)?;
+                    tell_epochs(disk, &directories, reached)?;
+                    begin_with_nothing(disk, &directories, &doubtful.why)?;
                     Ok(MemberStart { recovered: again()?, has_lost: true })
                 }
                 EpochFiles::Derived { why, epoch } => {
@@ -76,8 +78,8 @@ pub fn recover_member(
         }
         Err(error) if error.is_damage() && others_are_a_quorum => {
             tracing::error!("{error}");
-            tell_epochs(&directories, epoch_in_names(&RealDisk, &directories)?)?;
-            begin_with_nothing(&directories, &error.to_string())?;
+            tell_epochs(disk, &directories, epoch_in_names(disk, &directories)?)?;
+            begin_with_nothing(disk, &directories, &error.to_string())?;
             Ok(MemberStart { recovered: again()?, has_lost: true })
         }
         Err(error) => Err(error),
@@ -85,22 +87,22 @@ pub fn recover_member(
 }
 
 /// Epochs that are damaged go before the data, which show what takes their place at least.
-fn tell_epochs(directories: &Directories, reached: Epoch) -> Result<(), RecoveryError> {
-    if let EpochFiles::Doubtful(doubtful) = judge_epochs(&RealDisk, &directories.snapshots, reached)? {
-        let place = set_epochs_aside(&RealDisk, directories, &doubtful)?;
+fn tell_epochs<D: Disk>(disk: &D, directories: &Directories, reached: Epoch) -> Result<(), RecoveryError> {
+    if let EpochFiles::Doubtful(doubtful) = judge_epochs(disk, &directories.snapshots, reached)? {
+        let place = set_epochs_aside(disk, directories, &doubtful)?;
         tracing::error!("{}: set aside, to {}", doubtful.why, place.display());
     }
     Ok(())
 }
 
-fn begin_with_nothing(directories: &Directories, why: &str) -> Result<(), RecoveryError> {
-    tell_places(directories, &format!("{why}\n"))?;
+fn begin_with_nothing<D: Disk>(disk: &D, directories: &Directories, why: &str) -> Result<(), RecoveryError> {
+    tell_places(disk, directories, &format!("{why}\n"))?;
     tracing::error!("This server votes again when a leader, elected without it, has given it its state");
     Ok(())
 }
 
-fn tell_places(directories: &Directories, why: &str) -> Result<(), RecoveryError> {
-    for place in set_aside(&RealDisk, directories, why)? {
+fn tell_places<D: Disk>(disk: &D, directories: &Directories, why: &str) -> Result<(), RecoveryError> {
+    for place in set_aside(disk, directories, why)? {
         tracing::error!("Set the logs and snapshots aside, to {}; nothing was removed", place.display());
     }
     Ok(())

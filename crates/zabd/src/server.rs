@@ -347,8 +347,11 @@ fn read_directories(
         return Ok(MemberStart { recovered, has_lost: false });
     };
     let reading = Reading { is_member: true, newest_max: NEWEST_KEPT, ..reading };
-    let mut start = recover_member(recovery, tree_options, limits, reading, member.others_are_a_quorum())
-        .map_err(|error| if error.is_damage() { StartError::Irreparable(error) } else { blamed(error) })?;
+    let mut start =
+        recover_member(&RealDisk, recovery, tree_options, limits, reading, member.others_are_a_quorum())
+            .map_err(
+                |error| if error.is_damage() { StartError::Irreparable(error) } else { blamed(error) },
+            )?;
     if start.recovered.is_empty {
         member.show_configuration(&mut start.recovered.tree, wall_ms());
     }

@@ -1,5 +1,5 @@
 //! The few file operations that the store needs: on real files, or on a disk for tests that forgets,
-//! tears, fails and fills.
+//! tears, fails and fills; or on one on which everything can be tried.
 //!
 //! What is assumed of a disk: data is durable when `sync` of its file has returned, a name when `sync_dir`
 //! of its directory has; before that, any part of it may be there after a crash, by sectors of 512 bytes.
@@ -8,6 +8,7 @@
 mod map;
 mod memory;
 mod real;
+mod rehearsal;
 
 use std::io;
 use std::ops::Deref;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub use memory::{Crash, Fault, MemoryDisk, MemoryFile};
 pub use real::{RealDisk, RealFile};
+pub use rehearsal::{Change, Rehearsal, RehearsalFile};
 
 /// The contents of a file, for reading.
 #[derive(Debug)]

@@ -98,6 +98,11 @@ impl<D: Disk> Records<D> {
         Self { disk, files, newest, open: None, last, entry_bytes_max, tail: None }
     }
 
+    /// Every record of one file, as if it were the newest.
+    pub fn of_file(disk: D, file: NamedFile, limits: Limits) -> Self {
+        Self::of_files(disk, VecDeque::from([file]), None, limits)
+    }
+
     /// The next record, if there is one.
     pub fn next_record(&mut self) -> Result<Option<Position<'_>>, LogError> {
         loop {

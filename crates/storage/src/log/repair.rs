@@ -65,6 +65,13 @@ pub fn settle<D: Disk>(disk: &D, records: Records<D>) -> Result<Option<Cut>, Log
     Ok(Some(cut))
 }
 
+/// Cuts a log where it is damaged, on somebody's word that what is behind may go; it is kept beside the log, or nothing is cut.
+pub fn cut_damage<D: Disk>(disk: &D, damage: &Tail) -> Result<Option<PathBuf>, LogError> {
+    let copy = keep_copy(disk, damage, &read_tail(disk, damage)?)?;
+    cut_tail(disk, damage)?;
+    Ok(copy)
+}
+
 fn sync<D: Disk>(disk: &D, path: &Path) -> Result<(), LogError> {
     disk.sync_file(path).map_err(io_error("make durable what was read from", path))
 }

@@ -33,6 +33,11 @@ impl LoadedSnapshot {
     pub fn body(&self) -> &[u8] {
         &self.contents[self.body.clone()]
     }
+
+    /// Whether a last zxid stands where Java 3.6 to 3.8 look for a digest.
+    pub fn lacks_digest_section(&self) -> bool {
+        self.contents.len() - self.body.end == 2 * SEAL_BYTES + LAST_ZXID_BYTES
+    }
 }
 
 /// A file's content, whatever it is.

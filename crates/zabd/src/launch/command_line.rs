@@ -37,6 +37,7 @@ Usage:
   zabd check [--live|--ready|--startup]  whether the server on this machine lives, is ready, has started
   zabd ensemble                          three servers on this machine, data in ./data/ensemble
   zabd zkCli.sh [-server host:port] [command]   ZooKeeper's shell
+  zabd doctor DIR                        what is in a data directory, whether it is sound, what a start would do with it
   zabd links DIR                         links in DIR for the names that it also goes by, which do what they say,
                                          such as start-zookeeper and zkServer.sh
 

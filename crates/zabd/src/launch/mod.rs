@@ -2,6 +2,7 @@
 
 mod check;
 mod command_line;
+mod doctor;
 mod entrypoint;
 mod first_process;
 mod four_letter;

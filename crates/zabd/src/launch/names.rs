@@ -12,8 +12,8 @@
 use std::process::ExitCode;
 
 use super::{
-    check, entrypoint, four_letter, links, shell, start_zookeeper, toolkit, zk_cleanup, zk_initialize,
-    zk_server,
+    check, doctor, entrypoint, four_letter, links, shell, start_zookeeper, toolkit, zk_cleanup,
+    zk_initialize, zk_server,
 };
 
 /// A program that this one can be.
@@ -95,6 +95,7 @@ pub const PROGRAMS: &[Program] = &[
         run: toolkit::snapshot_recursive_summary,
     },
     Program { names: &[], words: &["check"], places: &[], run: check::run },
+    Program { names: &[], words: &["doctor"], places: &[], run: doctor::run },
     Program { names: &[], words: &["links"], places: &[], run: links::run },
 ];
 

@@ -1,0 +1,236 @@
+//! Each file for itself: what it is, whether it is whole, and what is in it.
+
+use std::path::{Path, PathBuf};
+
+use zabd_jute::{Reader, Zxid};
+use zabd_storage::damage::{LOST, PARTIAL};
+use zabd_storage::disk::Disk;
+use zabd_storage::epochs::{self, EpochFile};
+use zabd_storage::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
+use zabd_storage::log::Records;
+use zabd_storage::recovery::{INITIALIZE, RecoveryError};
+use zabd_storage::snapshot;
+use zabd_tree::Tree;
+
+use super::{Formats, Patient};
+use crate::admin::shown_node_count;
+use crate::recover::decode;
+
+/// Whether a file is what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It is.
+    Sound,
+    /// It ends at this offset with what a crash left.
+    Torn(u64),
+    /// It is not, for this reason.
+    Damaged(String),
+}
+
+/// A file.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: &'static str,
+    /// Whether it is whole.
+    pub condition: Condition,
+    /// What is in it, for people.
+    pub about: String,
+    /// Zxids of the first and the last record; of a snapshot, twice that in its name.
+    pub zxids: Option<(Zxid, Zxid)>,
+    /// Whether only members of ensembles have such a file.
+    pub is_of_member: bool,
+    /// Whether somebody should know about it.
+    pub needs_attention: bool,
+}
+
+impl File {
+    fn new(path: PathBuf, kind: &'static str, about: impl Into<String>) -> Self {
+        Self {
+            path,
+            kind,
+            condition: Condition::Sound,
+            about: about.into(),
+            zxids: None,
+            is_of_member: false,
+            needs_attention: false,
+        }
+    }
+
+    fn of_member(self) -> Self {
+        Self { is_of_member: true, ..self }
+    }
+
+    fn worth_knowing(self) -> Self {
+        Self { needs_attention: true, ..self }
+    }
+
+    fn damaged(self, why: impl Into<String>) -> Self {
+        Self { condition: Condition::Damaged(why.into()), needs_attention: true, ..self }
+    }
+}
+
+/// All files of a directory, or of two.
+pub(super) fn all<D: Disk>(
+    disk: &D,
+    patient: &Patient,
+    formats: &mut Formats,
+) -> Result<Vec<File>, RecoveryError> {
+    let mut files = Vec::new();
+    let mut tops = vec![&patient.data_dir, &patient.log_dir];
+    tops.dedup();
+    for top in tops {
+        for name in names(disk, top)? {
+            files.extend(beside_versions(disk, top, &name));
+        }
+        let dir = top.join(VERSION_DIR);
+        let logs = layout::logs(disk, &dir).unwrap_or_default();
+        for name in names(disk, &dir)? {
+            files.push(in_version(disk, &dir, &name, &logs, formats));
+        }
+    }
+    Ok(files)
+}
+
+/// The names in a directory that may not be there.
+fn names<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<String>, RecoveryError> {
+    match disk.list(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => {
+            names.map_err(|source| RecoveryError::Directory { action: "list", path: dir.to_owned(), source })
+        }
+    }
+}
+
+/// What stands beside `version-2`, as far as a server cares.
+fn beside_versions<D: Disk>(disk: &D, dir: &Path, name: &str) -> Option<File> {
+    let path = dir.join(name);
+    match name {
+        "myid" => Some(myid(disk, path)),
+        INITIALIZE => {
+            Some(File::new(path, "initialize", "a server may begin with nothing, if there is nothing"))
+        }
+        "zookeeper_server.pid" => Some(File::new(path, "pid", first_line(disk, &dir.join(name)))),
+        _ => None,
+    }
+}
+
+fn first_line<D: Disk>(disk: &D, path: &Path) -> String {
+    let contents = disk.read(path);
+    let text = contents.map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).into_owned());
+    text.unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
+}
+
+fn myid<D: Disk>(disk: &D, path: PathBuf) -> File {
+    let id = first_line(disk, &path);
+    let file = File::new(path, "myid", id.clone()).of_member();
+    match id.parse::<i64>() {
+        Ok(0..=255) => file,
+        Ok(_) => File { needs_attention: true, about: format!("{id}, beyond 255"), ..file },
+        Err(_) => file.damaged(format!("holds {id:?} instead of a number")),
+    }
+}
+
+fn in_version<D: Disk>(disk: &D, dir: &Path, name: &str, logs: &[NamedFile], formats: &mut Formats) -> File {
+    let path = dir.join(name);
+    if let Some(zxid) = layout::zxid_in_name(name, SNAPSHOT) {
+        return snapshot_file(disk, NamedFile { zxid, path }, formats);
+    }
+    if let Some(zxid) = layout::zxid_in_name(name, LOG) {
+        let is_newest = logs.last().is_some_and(|newest| newest.path == path);
+        return log_file(disk, NamedFile { zxid, path }, is_newest, formats);
+    }
+    for file in [EpochFile::Accepted, EpochFile::Current] {
+        if name == file.name() {
+            let found = File::new(path, "epoch", first_line(disk, &dir.join(name))).of_member();
+            return match epochs::read(disk, dir, file) {
+                Ok(_) => found,
+                Err(error) => found.damaged(error.to_string()),
+            };
+        }
+        if name.strip_suffix(".tmp") == Some(file.name()) {
+            return File::new(path, "epoch", "was about to be written when the server ended").of_member();
+        }
+    }
+    match name {
+        LOST => {
+            let why = first_line(disk, &path);
+            let about = format!("data was lost and not fetched again, so this server has no vote: {why}");
+            File::new(path, "marker", about).of_member().worth_knowing()
+        }
+        PARTIAL => {
+            let about = "a leader has not sent all of its history yet, so this server counts as empty";
+            File::new(path, "marker", about).of_member().worth_knowing()
+        }
+        _ if name.starts_with("cut-log.") => {
+            File::new(path, "cut", "what was cut off a log; no server reads it")
+        }
+        _ if name.starts_with("damaged-") => {
+            File::new(path, "set aside", "damaged files; no server reads them")
+        }
+        _ if layout::is_temporary(name) => {
+            File::new(path, "leftover", "was never finished; a start removes it").worth_knowing()
+        }
+        _ => File::new(path, "other", "no server reads it"),
+    }
+}
+
+fn snapshot_file<D: Disk>(disk: &D, named: NamedFile, formats: &mut Formats) -> File {
+    let NamedFile { zxid, path } = named;
+    let file = File { zxids: Some((zxid, zxid)), ..File::new(path.clone(), "snapshot", "") };
+    let loaded = match snapshot::load(disk, &path) {
+        Ok(loaded) => loaded,
+        Err(error) => return file.damaged(without_path(&error.to_string(), &path)),
+    };
+    let tree = match Tree::load(loaded.body(), zxid, loaded.trailer.digest, Patient::tree_options()) {
+        Ok(tree) => tree,
+        Err(error) => return file.damaged(error.to_string()),
+    };
+    formats.see_snapshot(&path, &loaded, &tree);
+    let (znodes, sessions) = (shown_node_count(tree.node_count()), tree.session_count());
+    File { about: format!("zxid {zxid}, {znodes} znodes, {sessions} sessions"), ..file }
+}
+
+/// Its path is said already.
+fn without_path(text: &str, path: &Path) -> String {
+    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(text).to_owned()
+}
+
+fn log_file<D: Disk>(disk: &D, named: NamedFile, is_newest: bool, formats: &mut Formats) -> File {
+    let path = named.path.clone();
+    let mut file = File::new(path.clone(), "log", "");
+    let mut records = Records::of_file(disk.clone(), named, Patient::limits());
+    let mut count = 0_u64;
+    let ended = loop {
+        match records.next_record() {
+            Ok(Some(record)) => {
+                let mut reader = Reader::with_limits(record.entry, Patient::limits());
+                match decode(&mut reader) {
+                    Ok(entry) => formats.see_entry(&entry, record.entry.len()),
+                    Err(what) => break Err(format!("{what} at offset {}", record.offset)),
+                }
+                count += 1;
+                file.zxids = Some((file.zxids.map_or(record.zxid, |(first, _)| first), record.zxid));
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(without_path(&error.to_string(), &path)),
+        }
+    };
+    file.about = match file.zxids {
+        None => "no records".to_owned(),
+        Some((first, last)) => format!("{count} records, zxid {first} to {last}"),
+    };
+    if let Err(why) = ended {
+        return file.damaged(why);
+    }
+    match records.tail() {
+        None => file,
+        // An older log was the newest once; whether anything is missing behind it, the next one shows.
+        Some(tail) => {
+            formats.see_tail(tail, is_newest);
+            File { condition: Condition::Torn(tail.offset), needs_attention: is_newest, ..file }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `zabd doctor`: what is in a data directory, whether it is sound, who can read it, what a start would do with it, and, on
+//! request, setting it right.
+//!
+//! What a start would do is found out by starting: the very function that a server recovers with runs on a disk that
+//! keeps all changes in memory ([`zabd_storage::disk::Rehearsal`]). A repair is found out in the same way: a remedy is tried
+//! there for what the start ended at, and it starts again, until it goes through; then the steps that were tried are what is
+//! shown, and what `--repair` does. So the doctor cannot promise what a server would not keep.
+//!
+//! - `files`: each file for itself, also those that no start would read;
+//! - `formats`: which servers read what the files have in them;
+//! - `start`: the rehearsal; `remedies`: the steps;
+//! - `report`: all of it, for people and for programs.
+//!
+//! Nothing is ever removed: what is in the way is moved to `damaged-<n>`, what is cut is kept as `cut-<log>-<offset>`.
+
+mod files;
+mod formats;
+mod remedies;
+mod report;
+mod start;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use zabd_jute::Limits;
+use zabd_storage::disk::Disk;
+use zabd_storage::recovery::{RecoveryError, RecoveryOptions};
+use zabd_tree::TreeOptions;
+
+pub use files::File;
+pub use formats::Formats;
+pub use remedies::Plan;
+pub use start::Start;
+
+/// What is to be looked at.
+#[derive(Clone, Debug)]
+pub struct Patient {
+    /// `dataDir`.
+    pub data_dir: PathBuf,
+    /// `dataLogDir`.
+    pub log_dir: PathBuf,
+    /// A member's peers are not counted on.
+    pub is_alone: bool,
+}
+
+impl Patient {
+    fn recovery(&self) -> RecoveryOptions {
+        let (data_dir, log_dir) = (self.data_dir.clone(), self.log_dir.clone());
+        RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false }
+    }
+
+    /// Whoever can look into the directories can choose names in them, and waits for nobody but himself.
+    fn tree_options() -> TreeOptions {
+        TreeOptions { hash_seed: 0, digest: true, emulate_353_ttl: false }
+    }
+
+    fn limits() -> Limits {
+        Limits::default()
+    }
+}
+
+/// How it stands with a directory; the numbers are exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// A start goes through, and there is nothing to look at.
+    Sound = 0,
+    /// A start goes through, and somebody should know what it finds.
+    NeedsAttention = 1,
+    /// A start does not go through.
+    Unusable = 2,
+}
+
+/// All that is known about a directory.
+#[derive(Debug)]
+pub struct Examination {
+    /// Every file.
+    pub files: Vec<File>,
+    /// What is in logs and snapshots.
+    pub formats: Formats,
+    /// Whether it belongs to a member of an ensemble.
+    pub is_member: bool,
+    /// What a start would do.
+    pub start: Result<Start, RecoveryError>,
+    /// What it would do if the other members are a quorum; only where that differs.
+    pub with_peers: Option<Result<Start, RecoveryError>>,
+    /// What can be done before it.
+    pub plan: Plan,
+}
+
+impl Examination {
+    /// Looks at everything, and changes nothing.
+    pub fn of<D: Disk>(disk: &D, patient: &Patient) -> Result<Self, RecoveryError> {
+        let mut formats = Formats::default();
+        let files = files::all(disk, patient, &mut formats)?;
+        let is_member = !patient.is_alone && files.iter().any(|file| file.is_of_member);
+        let start = start::rehearse(disk, patient, is_member, false);
+        let is_damage = matches!(&start, Err(error) if error.is_damage());
+        let with_peers = (is_member && is_damage).then(|| start::rehearse(disk, patient, true, true));
+        let plan =
+            if with_peers.is_some() { Plan::default() } else { Plan::for_patient(disk, patient, &files)? };
+        Ok(Self { files, formats, is_member, start, with_peers, plan })
+    }
+
+    /// How it stands.
+    pub fn verdict(&self) -> Verdict {
+        let Ok(start) = &self.start else { return Verdict::Unusable };
+        let is_quiet = start.is_quiet() && self.plan.steps.is_empty();
+        if is_quiet && self.files.iter().all(|file| !file.needs_attention) {
+            Verdict::Sound
+        } else {
+            Verdict::NeedsAttention
+        }
+    }
+}

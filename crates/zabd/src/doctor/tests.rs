@@ -1,0 +1,211 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use zabd_storage::disk::{DiskFile as _, MemoryDisk, RealDisk};
+use zabd_storage::recovery::RecoveryOptions;
+
+use super::*;
+use crate::recover::{Reading, recover};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/golden").join(name)
+}
+
+fn patient(data_dir: impl Into<PathBuf>, log_dir: impl Into<PathBuf>) -> Patient {
+    Patient { data_dir: data_dir.into(), log_dir: log_dir.into(), is_alone: false }
+}
+
+/// What Java's servers left behind is sound, but for what is known of it.
+#[test]
+fn directories_of_java_are_sound() {
+    for (name, verdict, refused_by) in [
+        ("java-3.5.9/standalone", Verdict::Sound, &["3.4"][..]),
+        ("java-3.8.0/standalone", Verdict::Sound, &["3.4"]),
+        ("java-3.8.0/fuzzy", Verdict::Sound, &["3.4"]),
+        ("java-3.8.0/snapshot-gz", Verdict::Sound, &["3.4", "3.5"]),
+        ("java-3.8.0/snapshot-snappy", Verdict::Sound, &["3.4", "3.5"]),
+        ("java-3.8.0/opt-no-closesessiontxn", Verdict::Sound, &[]),
+        ("java-3.9.5/standalone", Verdict::Sound, &["3.4"]),
+        ("java-3.9.5/opt-digest-off", Verdict::Sound, &["3.6", "3.7", "3.8"]),
+        // A young directory of 3.4 has no snapshot.
+        ("java-3.4.14/standalone", Verdict::Unusable, &[]),
+    ] {
+        let found = Examination::of(&RealDisk, &patient(golden(name), golden(name))).unwrap();
+        assert_eq!(found.verdict(), verdict, "{name}\n{}", found.text());
+        assert!(found.plan.steps.is_empty() && !found.is_member, "{name}");
+        let readers = found.formats.readers();
+        let refused: Vec<_> = readers.iter().filter(|reader| !reader.refuses.is_empty()).collect();
+        assert_eq!(refused.iter().map(|reader| reader.version).collect::<Vec<_>>(), refused_by, "{name}");
+    }
+    let quorum = golden("java-3.8.0/quorum1");
+    let found = Examination::of(&RealDisk, &patient(quorum.join("data"), quorum.join("log"))).unwrap();
+    assert_eq!((found.verdict(), found.is_member), (Verdict::Sound, true), "{}", found.text());
+}
+
+/// A directory of 3.9.5 in memory: `snapshot.0`, `log.1` with 21 records, `snapshot.15`, `log.16`.
+fn disk() -> MemoryDisk {
+    let from = golden("java-3.9.5/standalone/version-2");
+    let disk = MemoryDisk::default();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        put(&disk, path.file_name().unwrap().to_str().unwrap(), &std::fs::read(&path).unwrap());
+    }
+    disk
+}
+
+const DIR: &str = "/data/version-2";
+
+fn put(disk: &MemoryDisk, name: &str, content: &[u8]) {
+    disk.create(&Path::new(DIR).join(name)).unwrap().write_at(0, content).unwrap();
+}
+
+fn edit(disk: &MemoryDisk, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut content = disk.read(&Path::new(DIR).join(name)).unwrap().to_vec();
+    change(&mut content);
+    put(disk, name, &content);
+}
+
+/// Every file, also of what was set aside.
+fn contents(disk: &MemoryDisk) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for dir in [DIR.to_owned(), format!("{DIR}/damaged-1"), format!("{DIR}/damaged-2")] {
+        for path in
+            disk.list(Path::new(&dir)).unwrap_or_default().into_iter().map(|name| format!("{dir}/{name}"))
+        {
+            let content = disk.read(Path::new(&path)).unwrap().to_vec();
+            all.insert(path, content);
+        }
+    }
+    all
+}
+
+fn copy_of(disk: &MemoryDisk) -> MemoryDisk {
+    let copy = MemoryDisk::default();
+    for (path, content) in contents(disk) {
+        let path = Path::new(&path);
+        copy.create_dir(path.parent().unwrap()).unwrap();
+        copy.create(path).unwrap().write_at(0, &content).unwrap();
+    }
+    copy
+}
+
+/// Where the record of this number begins.
+fn record(log: &[u8], number: usize) -> usize {
+    let next = |at: &usize| {
+        let length = u32::from_be_bytes(*log[at + 8..].first_chunk().unwrap());
+        (length > 0).then_some(at + 12 + length as usize + 1)
+    };
+    std::iter::successors(Some(16), next).nth(number).unwrap()
+}
+
+type Damage = (&'static str, fn(&MemoryDisk), Verdict, &'static [&'static str], Verdict);
+
+/// What was done to the directory, how it stands, what is to be done, and how it stands then.
+#[rustfmt::skip]
+const TABLE: &[Damage] = &[
+    ("nothing", |_| (), Verdict::Sound, &[], Verdict::Sound),
+    ("torn end", |d| edit(d, "log.16", |f| { let at = record(f, 3); f[at + 20..].fill(0); }), Verdict::NeedsAttention,
+        &["cut log.16 at offset 253, and keep the rest beside it"], Verdict::Sound),
+    ("newest snapshot cut", |d| edit(d, "snapshot.15", |f| f.truncate(700)), Verdict::NeedsAttention,
+        &["move snapshot.15 to damaged-1/snapshot.15"], Verdict::Sound),
+    ("older snapshot damaged", |d| edit(d, "snapshot.0", |f| f[100] ^= 1), Verdict::NeedsAttention,
+        &["move snapshot.0 to damaged-1/snapshot.0"], Verdict::Sound),
+    ("log that no start needs damaged", |d| edit(d, "log.1", |f| f[40] ^= 1), Verdict::NeedsAttention,
+        &["move log.1 to damaged-1/log.1"], Verdict::Sound),
+    ("a record in the middle damaged", |d| edit(d, "log.16", |f| { let at = record(f, 1); f[at + 30] ^= 1; }), Verdict::Unusable,
+        &["cut log.16 at offset 90, and keep the rest beside it; what was written behind zxid 0x16 is given up"], Verdict::Sound),
+    ("newest log is none", |d| edit(d, "log.16", |f| f[0] = b'X'), Verdict::Unusable,
+        &["move log.16 to damaged-1/log.16; what was written behind zxid 0x15 is given up"], Verdict::Sound),
+    ("a log is missing", |d| { d.remove(&Path::new(DIR).join("snapshot.15")).unwrap(); d.remove(&Path::new(DIR).join("log.1")).unwrap(); }, Verdict::Unusable,
+        &["move log.16 to damaged-1/log.16; what was written behind zxid 0x0 is given up"], Verdict::Sound),
+    ("empty newest log", |d| put(d, "log.30", b""), Verdict::NeedsAttention, &["move log.30 to damaged-1/log.30"], Verdict::Sound),
+    ("leftover", |d| put(d, "new-snapshot.30", b"half"), Verdict::NeedsAttention, &["move new-snapshot.30 to damaged-1/new-snapshot.30"], Verdict::Sound),
+    ("no whole snapshot", |d| { edit(d, "snapshot.0", |f| f[100] ^= 1); edit(d, "snapshot.15", |f| f[100] ^= 1); }, Verdict::Unusable, &[], Verdict::Unusable),
+    ("no snapshot", |d| { for name in ["snapshot.0", "snapshot.15"] { d.remove(&Path::new(DIR).join(name)).unwrap(); } }, Verdict::Unusable, &[], Verdict::Unusable),
+    ("something else", |d| put(d, "notes.txt", b"hello"), Verdict::Sound, &[], Verdict::Sound),
+];
+
+fn start_on(disk: &MemoryDisk) -> Result<(zabd_jute::Zxid, u64), String> {
+    let patient = patient("/data", "/data");
+    let options: RecoveryOptions = patient.recovery();
+    let recovered = recover(disk, &options, Patient::tree_options(), Patient::limits(), Reading::default());
+    recovered.map(|it| (it.tree.last_zxid(), it.tree.digest())).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_is_said_is_what_a_start_does_and_what_a_repair_does() {
+    for (what, damage, verdict, steps, repaired) in TABLE {
+        let disk = disk();
+        damage(&disk);
+        let before = contents(&disk);
+        let patient = patient("/data", "/data");
+        let found = Examination::of(&disk, &patient).unwrap();
+        assert_eq!(contents(&disk), before, "{what}: looking changes nothing");
+        assert_eq!(found.verdict(), *verdict, "{what}\n{}", found.text());
+        let said: Vec<_> =
+            found.plan.steps.iter().map(|step| step.to_string().replace(&format!("{DIR}/"), "")).collect();
+        assert_eq!(said, *steps, "{what}\n{}", found.text());
+        assert_eq!(found.json()["exit_code"], *verdict as u8, "{what}");
+
+        let started = copy_of(&disk);
+        match (&found.start, start_on(&started)) {
+            (Ok(said), Ok((last, _))) => assert_eq!(said.last_zxid, last, "{what}"),
+            (Err(said), Err(error)) => assert_eq!(said.to_string(), error, "{what}"),
+            (said, done) => panic!("{what}: {said:?} was said, and {done:?} done"),
+        }
+        if let Ok(said) = &found.start {
+            let is_changed = contents(&started) != before;
+            assert_eq!(is_changed, !said.changes.is_empty(), "{what}: {:?}", said.changes);
+        }
+
+        found.plan.steps.iter().for_each(|step| step.perform(&disk).unwrap());
+        assert_nothing_is_lost(what, &before, &contents(&disk));
+        let left = Examination::of(&disk, &patient).unwrap();
+        assert_eq!(left.verdict(), *repaired, "{what}\n{}", left.text());
+        assert!(left.plan.steps.is_empty(), "{what}: one repair is enough");
+        if *verdict == Verdict::NeedsAttention {
+            assert_eq!(
+                start_on(&disk),
+                start_on(&started),
+                "{what}: a repair gives nothing up that a start keeps"
+            );
+        }
+    }
+}
+
+/// Every file is still there, has moved, or has been cut, with the rest beside it.
+fn assert_nothing_is_lost(what: &str, before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) {
+    for (path, content) in before {
+        let name = path.rsplit('/').next().unwrap();
+        let is_there = after.iter().any(|(other, left)| other.ends_with(name) && left == content);
+        let is_cut = after.get(path).is_some_and(|head| {
+            let rest = after.iter().find(|(other, _)| other.contains(&format!("cut-{name}-")));
+            let whole: Vec<u8> =
+                head.iter().chain(rest.into_iter().flat_map(|(_, rest)| rest)).copied().collect();
+            content.starts_with(&whole) && content[whole.len()..].iter().all(|byte| *byte == 0)
+        });
+        assert!(is_there || is_cut, "{what}: {path} is gone");
+    }
+}
+
+/// What a member lost its peers may have been promised: nothing is done behind their backs.
+#[test]
+fn a_member_is_left_to_its_peers() {
+    let disk = disk();
+    edit(&disk, "log.16", |log| {
+        let at = record(log, 1);
+        log[at + 30] ^= 1;
+    });
+    put(&disk, "currentEpoch", b"0");
+    put(&disk, "acceptedEpoch", b"0");
+    let mut patient = patient("/data", "/data");
+    let found = Examination::of(&disk, &patient).unwrap();
+    assert_eq!(found.verdict(), Verdict::Unusable);
+    assert!(found.is_member && found.plan.steps.is_empty());
+    let with_peers = found.with_peers.as_ref().expect("it has peers").as_ref().expect("which repair it");
+    assert!(with_peers.has_no_vote && with_peers.last_zxid.0 == 0, "{with_peers:?}");
+    assert!(found.text().contains("moves /data/version-2/log.16 to /data/version-2/damaged-1/log.16"));
+    patient.is_alone = true;
+    let alone = Examination::of(&disk, &patient).unwrap();
+    assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up_behind().is_some());
+}

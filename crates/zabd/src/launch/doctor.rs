@@ -1,0 +1,123 @@
+//! `zabd doctor DIR`: what is in a data directory, what a start would do with it, and setting it right.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use zabd_storage::disk::RealDisk;
+use zabd_storage::recovery::{Held, RecoveryError, RecoveryOptions, hold};
+
+use super::names::Call;
+use super::with_causes;
+use crate::doctor::{Examination, Patient, Verdict};
+
+const USAGE: &str = "\
+Usage:
+  zabd doctor DIR [--log-dir DIR] [--alone] [--json] [--repair]
+
+Says what is in a data directory that no server uses, whether each file is whole, which versions of Java's server can read it,
+what a start would do, and what could be done before it. Nothing is changed without --repair, which does what is shown under
+`repair`: it moves and cuts files, keeps what it cuts, and removes nothing.
+
+  --log-dir DIR   dataLogDir, if the logs are elsewhere
+  --alone         treats a member of an ensemble as if it had no peers any more
+  --json          for programs
+  --repair        does what was shown, and looks again
+
+Exit code 0 is sound, 1 needs attention, 2 cannot be used as it is.";
+
+/// Runs it.
+pub fn run(call: &Call) -> ExitCode {
+    let asked = match parse(&call.words) {
+        Ok(Some(asked)) => asked,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(mistake) => {
+            eprintln!("{}: {mistake}\n\n{USAGE}", call.program);
+            return ExitCode::from(Verdict::Unusable as u8);
+        }
+    };
+    match asked.answer() {
+        Ok(verdict) => ExitCode::from(verdict as u8),
+        Err(error) => {
+            eprintln!("{}: {}", call.program, with_causes(&error));
+            ExitCode::from(Verdict::Unusable as u8)
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Asked {
+    patient: Patient,
+    json: bool,
+    repair: bool,
+}
+
+/// `None` is a question for help.
+fn parse(words: &[String]) -> Result<Option<Asked>, String> {
+    let (mut dir, mut log_dir) = (None, None);
+    let (mut is_alone, mut json, mut repair) = (false, false, false);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match &word[..] {
+            "--help" | "-h" => return Ok(None),
+            "--alone" => is_alone = true,
+            "--json" => json = true,
+            "--repair" => repair = true,
+            "--log-dir" => log_dir = Some(PathBuf::from(words.next().ok_or("--log-dir needs a directory")?)),
+            word => match word.strip_prefix("--log-dir=") {
+                Some(value) => log_dir = Some(PathBuf::from(value)),
+                None if word.starts_with('-') => return Err(format!("{word} is no option")),
+                None if dir.is_some() => return Err(format!("{word} is one directory too many")),
+                None => dir = Some(PathBuf::from(word)),
+            },
+        }
+    }
+    let data_dir = dir.ok_or("which directory?")?;
+    let log_dir = log_dir.unwrap_or_else(|| data_dir.clone());
+    for dir in [&data_dir, &log_dir] {
+        if !dir.is_dir() {
+            return Err(format!("{} is no directory", dir.display()));
+        }
+    }
+    Ok(Some(Asked { patient: Patient { data_dir, log_dir, is_alone }, json, repair }))
+}
+
+impl Asked {
+    fn answer(&self) -> Result<Verdict, RecoveryError> {
+        let _held = self.hold()?;
+        let found = Examination::of(&RealDisk, &self.patient)?;
+        if !self.repair {
+            self.print(&found);
+            return Ok(found.verdict());
+        }
+        for step in &found.plan.steps {
+            eprintln!("{step}");
+            step.perform(&RealDisk)?;
+        }
+        let left = Examination::of(&RealDisk, &self.patient)?;
+        self.print(&left);
+        Ok(left.verdict())
+    }
+
+    /// A server that runs changes what is looked at, and must not find it changed.
+    fn hold(&self) -> Result<Option<Held>, RecoveryError> {
+        let Patient { data_dir, log_dir, .. } = &self.patient;
+        let (data_dir, log_dir) = (data_dir.clone(), log_dir.clone());
+        let options = RecoveryOptions { data_dir, log_dir, autocreate: false, trust_empty: false };
+        match hold(&options) {
+            Ok(held) => Ok(Some(held)),
+            Err(RecoveryError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn print(&self, examination: &Examination) {
+        if self.json {
+            println!("{:#}", examination.json());
+        } else {
+            print!("{}", examination.text());
+        }
+    }
+}
