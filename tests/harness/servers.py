@@ -21,7 +21,7 @@ from . import places
 KINDS = ("java38", "java395", "zabd")
 JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"]
 # System properties that Java knows by their own names.
-UNPREFIXED = ("znode.", "jute.maxbuffer", "readonlymode.")
+UNPREFIXED = ("znode.", "jute.maxbuffer", "readonlymode.", "java.", "zabd.")
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="  # super:test
 SUPER_AUTH = ("digest", "super:test")
 COMPLAINT = re.compile(

@@ -1,7 +1,7 @@
 """A pytest plugin that lets kazoo's own suite run against a server of ours.
 
 kazoo's harness starts an ensemble of Java servers with TLS and SASL. Here `ZookeeperCluster` is as many servers as
-ZABD_KAZOO_SIZE says, of the kind in ZABD_KAZOO_SERVER, without TLS and SASL; the tests themselves are untouched. Outcomes go
+ZABD_KAZOO_SIZE says, of the kind in ZABD_KAZOO_SERVER, without TLS; the tests themselves are untouched. Outcomes go
 to the file in ZABD_KAZOO_OUTCOMES, one `outcome nodeid` per line.
 """
 
@@ -42,6 +42,12 @@ class OurServer(common.ManagedZooKeeper):
             entries = dict(entry.split("=", 1) for entry in self.configuration_entries)
             properties = dict(
                 word.removeprefix("-Dzookeeper.").split("=", 1) for word in self.java_system_properties)
+            if self.jaas_config:
+                jaas = Path(self.working_path) / "jaas.conf"
+                jaas.write_text(self.jaas_config)
+                properties["java.security.auth.login.config"] = jaas
+                # As in the zoo.cfg that kazoo would have written.
+                properties["authProvider.1"] = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider"
             if self.peers:
                 entries.update({"initLimit": 4, "syncLimit": 2, **self.members()})
                 properties["readonlymode.enabled"] = "true"

@@ -356,6 +356,39 @@ pub struct AuthConfig {
     pub x509_super_user: Option<String>,
     /// Whether `X-Forwarded-For` names the client of an HTTP request.
     pub ip_use_x_forwarded_for: bool,
+    /// Who may log in by SASL.
+    pub sasl: SaslConfig,
+}
+
+/// SASL for clients. It is served if there is anything that says who may log in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SaslConfig {
+    /// The JAAS file.
+    pub jaas_file: Option<PathBuf>,
+    /// Its section for this server, if it is named; then it must be there.
+    pub server_section: Option<String>,
+    /// A file of users, or a directory of them.
+    pub users: Option<PathBuf>,
+    /// Whether access lists may name the scheme `sasl`.
+    pub is_scheme: bool,
+    /// Names with the rights of the super user.
+    pub super_users: Vec<String>,
+    /// What the user `super` proves in place of its own password.
+    pub super_password: Option<Secret>,
+    /// Whether a client stays whose exchange failed.
+    pub keeps_failed: bool,
+}
+
+impl SaslConfig {
+    /// The section of the JAAS file for this server.
+    pub fn server_section(&self) -> &str {
+        self.server_section.as_deref().unwrap_or("Server")
+    }
+
+    /// Whether there is anything that says who may log in.
+    pub fn has_users(&self) -> bool {
+        self.jaas_file.is_some() || self.users.is_some()
+    }
 }
 
 /// Hashes that a `digest` identity may be made with, by their `MessageDigest` names.
@@ -661,6 +694,7 @@ impl AuthConfig {
             x509_enabled: false,
             x509_super_user: None,
             ip_use_x_forwarded_for: false,
+            sasl: SaslConfig::default(),
         }
     }
 }

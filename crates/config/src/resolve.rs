@@ -247,11 +247,16 @@ impl Resolver {
         self.check_quorum_sasl();
     }
 
+    /// What clients must have; a demand for SASL beats all else, as in Java.
     fn check_enforced_schemes(&mut self) {
-        if !self.draft.enforce_auth_enabled {
+        let mut schemes = std::mem::take(&mut self.draft.enforce_auth_schemes);
+        let mut key = "enforce.auth.schemes";
+        if self.draft.sasl_required {
+            key = "sessionRequireClientSASLAuth";
+            schemes = vec!["sasl".to_owned()];
+        } else if !self.draft.enforce_auth_enabled {
             return;
         }
-        let schemes = std::mem::take(&mut self.draft.enforce_auth_schemes);
         if schemes.is_empty() {
             let text =
                 "zookeeper.enforce.auth.enabled is true zookeeper.enforce.auth.schemes must be configured.";
@@ -264,12 +269,23 @@ impl Resolver {
                 "ip" => true,
                 "ensemble" => auth.ensemble_names.is_some(),
                 "x509" => auth.x509_enabled,
+                "sasl" => auth.sasl.is_scheme,
                 _ => false,
             };
             if !available {
-                let text = format!("Authentication scheme {scheme} is not available.");
-                self.error("enforce.auth.schemes", &text, "this build serves `digest` and `ip`");
+                let hint = match scheme.as_str() {
+                    "sasl" => {
+                        "add `authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider`"
+                    }
+                    _ => "this build serves `digest`, `ip` and `sasl`",
+                };
+                self.error(key, &format!("Authentication scheme {scheme} is not available."), hint);
             }
+        }
+        if schemes == ["sasl"] && !self.draft.config.auth.sasl.has_users() {
+            let text = "clients must authenticate by SASL, and nothing says who may";
+            let hint = "name a JAAS file with `java.security.auth.login.config`, or a file of users with `zabd.sasl.users`";
+            self.error(key, text, hint);
         }
         self.draft.config.auth.enforce_schemes = schemes;
     }

@@ -131,7 +131,12 @@ fn javas_validation_messages_are_kept() {
 fn what_would_be_unsafe_to_ignore_ends_the_start() {
     for (lines, message) in [
         ("secureClientPort=2281", "secureClientPort=2281 asks for TLS, which needs `ssl.keyStore.location`"),
-        ("sessionRequireClientSASLAuth=true", "asks for SASL"),
+        ("sessionRequireClientSASLAuth=true", "Authentication scheme sasl is not available."),
+        (
+            "sessionRequireClientSASLAuth=true\n\
+             authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+            "must authenticate by SASL, and nothing says who may",
+        ),
         (
             "enforce.auth.enabled=true\nenforce.auth.schemes=sasl",
             "Authentication scheme sasl is not available.",
@@ -145,7 +150,6 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
             "authProvider.1=org.example.Mine",
             "authProvider.1=org.example.Mine is a class that zabd cannot load",
         ),
-        ("authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider", "asks for SASL"),
         ("audit.impl.class=org.example.Audit", "zabd cannot stand in for"),
         ("serverCnxnFactory=org.example.Factory", "zabd cannot stand in for"),
         ("watchManagerName=org.example.Watches", "zabd cannot stand in for"),
@@ -571,6 +575,30 @@ fn the_admin_server_is_where_it_is_asked_for() {
         assert!(errors(line).contains("asks for TLS, which the AdminServer does not have"), "{line}");
     }
     assert!(errors("admin.commandURL=commands").contains("is not a path"));
+}
+
+#[test]
+fn who_logs_in_by_sasl() {
+    let provider = "authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
+    let config = with(&format!(
+        "{provider}\nsessionRequireClientSASLAuth=true\nenforce.auth.schemes=digest\nenforce.auth.enabled=true\n\
+         zabd.sasl.users=/users\nsuperUser=a\nsuperUser.2=b\nallowSaslFailedClients=true"
+    ));
+    assert_eq!(config.auth.enforce_schemes, ["sasl"], "a demand for SASL beats the others");
+    let sasl = &config.auth.sasl;
+    assert!(sasl.is_scheme && sasl.keeps_failed && sasl.has_users());
+    assert_eq!((sasl.super_users.clone(), sasl.server_section()), (vec!["a".into(), "b".into()], "Server"));
+    for (text, path) in
+        [("/a/b", "/a/b"), ("=/a", "/a"), ("file:/a", "/a"), ("file:///a", "/a"), ("a/b.conf", "a/b.conf")]
+    {
+        let config = with(&format!("java.security.auth.login.config={text}\nsasl.serverconfig=Zk"));
+        let sasl = &config.auth.sasl;
+        assert_eq!(
+            (sasl.jaas_file.as_deref(), sasl.server_section()),
+            (Some(Path::new(path)), "Zk"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

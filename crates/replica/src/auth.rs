@@ -106,7 +106,7 @@ pub fn authenticate(
     address: &str,
     options: &AuthOptions,
 ) -> Result<Identities, AuthRefused> {
-    let mut added = match packet.scheme.as_deref() {
+    let added = match packet.scheme.as_deref() {
         Some("digest") if options.digest => {
             digest_identities(packet.auth.ok_or(AuthRefused::NoCredentials)?, options)
         }
@@ -122,11 +122,16 @@ pub fn authenticate(
         }
         _ => return Err(AuthRefused::UnknownScheme),
     };
+    Ok(with_added(before, added))
+}
+
+/// Who somebody is that was these before.
+pub fn with_added(before: &Identities, mut added: Vec<Id<'static>>) -> Identities {
     added.retain(|id| !before.contains(id));
     if added.is_empty() {
-        return Ok(before.clone());
+        return before.clone();
     }
-    Ok(before.iter().cloned().chain(added).collect())
+    before.iter().cloned().chain(added).collect()
 }
 
 fn digest_identities(auth: &[u8], options: &AuthOptions) -> Vec<Id<'static>> {

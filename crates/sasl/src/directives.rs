@@ -5,17 +5,17 @@
 
 use crate::SaslError;
 
-/// The values of the keys that are asked for; of a key that comes again, the rest too.
+/// The values of the keys that are asked for.
 #[derive(Debug)]
 pub(crate) struct Directives {
     keys: &'static [&'static str],
-    values: Vec<Vec<Vec<u8>>>,
+    values: Vec<Option<Vec<u8>>>,
 }
 
 impl Directives {
     /// Reads a token. Each of `keys` may come once.
     pub fn parse(token: &[u8], keys: &'static [&'static str]) -> Result<Self, SaslError> {
-        let mut directives = Self { keys, values: vec![Vec::new(); keys.len()] };
+        let mut directives = Self { keys, values: vec![None; keys.len()] };
         let mut cursor = Cursor { bytes: token, at: 0 };
         while let Some((key, value)) = cursor.directive()? {
             directives.add(&key, value)?;
@@ -28,17 +28,16 @@ impl Directives {
         else {
             return Ok(());
         };
-        if !self.values[index].is_empty() {
-            return Err(SaslError::Repeated(self.keys[index]));
+        match self.values[index].replace(value) {
+            None => Ok(()),
+            Some(_) => Err(SaslError::Repeated(self.keys[index])),
         }
-        self.values[index].push(value);
-        Ok(())
     }
 
     /// The value of a key, if it is there.
     pub fn get(&self, key: &'static str) -> Option<&[u8]> {
         let index = self.keys.iter().position(|known| *known == key).expect("only what is read is asked for");
-        self.values[index].first().map(Vec::as_slice)
+        self.values[index].as_deref()
     }
 
     /// The value of a key that must be there.
@@ -53,6 +52,9 @@ impl Directives {
         number.map(Some).ok_or_else(|| SaslError::not_a_number(key, value))
     }
 }
+
+/// A key and its value.
+type Pair = (Vec<u8>, Vec<u8>);
 
 /// A place in a token.
 struct Cursor<'a> {
@@ -72,7 +74,7 @@ impl Cursor<'_> {
     }
 
     /// The next key and its value; nothing at the end.
-    fn directive(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, SaslError> {
+    fn directive(&mut self) -> Result<Option<Pair>, SaslError> {
         while self.peek().is_some_and(|byte| byte == b',' || is_space(byte)) {
             self.at += 1;
         }

@@ -48,6 +48,9 @@ pub fn allows(acl: &[Acl<'_>], wanted: i32, ids: &[Id<'_>], skip_acl: bool) -> b
         match scheme.as_deref() {
             Some("world") => entry.id.id() == "anyone",
             Some("ip") => ids.iter().any(|id| id.scheme() == "ip" && ip_matches(id.id(), entry.id.id())),
+            Some("sasl") => {
+                ids.iter().any(|id| id.scheme() == "sasl" && (id.id() == "super" || id.id() == entry.id.id()))
+            }
             Some(scheme) => ids.iter().any(|id| id.scheme() == scheme && id.id() == entry.id.id()),
             None => false,
         }
@@ -83,7 +86,7 @@ pub fn fix_up(
         match (entry.id.scheme.as_deref(), entry.id.id.as_deref()) {
             // By far the most common entry takes no memory of its own.
             (Some("world"), Some("anyone")) => fixed.push(Acl::new(entry.perms, "world", "anyone"))?,
-            (Some("auth"), _) => expand_auth(entry.perms, caller, &mut fixed)?,
+            (Some("auth"), _) => expand_auth(entry.perms, caller, schemes, &mut fixed)?,
             // Java stumbles over the null before it can call the list invalid.
             (Some(scheme), None) if is_known(scheme, schemes) => return Err(ErrorCode::MarshallingError),
             (Some(scheme), Some(id)) if is_valid(scheme, id, schemes) => {
@@ -111,10 +114,16 @@ impl FixedList {
     }
 }
 
-/// One entry for each identity that was proved; an address is none.
-fn expand_auth(perms: i32, caller: &Caller<'_>, fixed: &mut FixedList) -> Result<(), ErrorCode> {
+/// One entry for each identity that was proved, if lists may name it; an address is none.
+fn expand_auth(
+    perms: i32,
+    caller: &Caller<'_>,
+    schemes: AuthSchemes,
+    fixed: &mut FixedList,
+) -> Result<(), ErrorCode> {
     let before = fixed.entries.len();
-    for id in caller.ids.iter().filter(|id| matches!(id.scheme(), "digest" | "sasl" | "x509")) {
+    let is_proved = |scheme: &str| matches!(scheme, "digest" | "sasl" | "x509") && is_known(scheme, schemes);
+    for id in caller.ids.iter().filter(|id| is_proved(id.scheme())) {
         fixed.push(Acl { perms, id: id.clone() })?;
     }
     if fixed.entries.len() == before { Err(ErrorCode::InvalidAcl) } else { Ok(()) }
@@ -135,7 +144,7 @@ fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
         && match scheme {
             "digest" => is_digest(id),
             "ip" => parse_network(id).is_some(),
-            "sasl" => !id.is_empty(),
+            "sasl" => is_principal(id),
             "x509" => distinguished_name::is_valid(id),
             _ => false,
         }
@@ -144,6 +153,12 @@ fn is_valid(scheme: &str, id: &str, schemes: AuthSchemes) -> bool {
 /// Two parts, as Java's `split` counts them: an empty one at the end is none.
 fn is_digest(id: &str) -> bool {
     id.trim_end_matches(':').split(':').count() == 2
+}
+
+/// A name without a realm, whatever it looks like, or `name@REALM`, or `name/host@REALM`.
+fn is_principal(id: &str) -> bool {
+    let Some((name, realm)) = id.split_once('@') else { return true };
+    name.matches('/').count() <= 1 && !realm.contains(['/', '@'])
 }
 
 /// `a.b.c.d` or an IPv6 address without such a tail, either with `/bits`.
@@ -229,6 +244,37 @@ mod tests {
         assert!(allows(&locked, perms::READ, &[Id::new("super", "")], false));
         assert!(allows(&[], perms::READ, &ids, false));
         assert!(!allows(&[Acl::new(perms::WRITE, "world", "anyone")], perms::READ, &ids, false));
+    }
+
+    #[test]
+    fn who_is_super_for_sasl_is_everybody_for_sasl() {
+        let ids = [Id::new("sasl", "super")];
+        assert!(allows(&[Acl::new(31, "sasl", "alice")], 1, &ids, false));
+        assert!(!allows(&[Acl::new(31, "digest", "alice:x")], 1, &ids, false));
+        assert!(!allows(&[Acl::new(31, "sasl", "alice")], 1, &[Id::new("sasl", "bob")], false));
+    }
+
+    #[test]
+    fn sasl_is_named_where_its_provider_is_configured() {
+        let ids = [Id::new("sasl", "alice"), Id::new("digest", "a:h")];
+        let schemes = AuthSchemes { sasl: true, ..AuthSchemes::default() };
+        let fixed = |schemes| fix_up(Some(&[Acl::new(1, "auth", "")]), &caller(&ids), schemes, 1000).unwrap();
+        assert_eq!(fixed(schemes), [Acl::new(1, "sasl", "alice"), Acl::new(1, "digest", "a:h")]);
+        assert_eq!(fixed(AuthSchemes::default()), [Acl::new(1, "digest", "a:h")]);
+        for (id, is_taken) in [
+            ("alice", true),
+            ("", true),
+            ("a/b", true),
+            ("a@R", true),
+            ("a/b@R", true),
+            ("@", true),
+            ("a/b/c@R", false),
+            ("a@R/b", false),
+            ("a@b@c", false),
+        ] {
+            let list = [Acl::new(1, "sasl", id)];
+            assert_eq!(fix_up(Some(&list), &caller(&[]), schemes, 1000).is_ok(), is_taken, "{id}");
+        }
     }
 
     #[test]

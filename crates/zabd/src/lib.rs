@@ -25,6 +25,7 @@ mod quota_log;
 mod recover;
 mod repair;
 mod roles;
+mod sasl;
 mod search;
 mod secure;
 mod server;

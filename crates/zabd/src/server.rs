@@ -43,6 +43,7 @@ use crate::ports::{ClientAddresses, ClientPorts};
 use crate::probes::{self, Vitals};
 use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::repair::{MemberStart, recover_member};
+use crate::sasl::ClientSasl;
 use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
 use crate::start_error::StartError;
 use crate::ticker::{Ticker, TickerOptions};
@@ -116,6 +117,7 @@ impl Server {
         let began = Instant::now();
         let vitals = answer_probes(&config)?;
         let memory = memory_limit(&config).map(Watchman::new);
+        let sasl = ClientSasl::start(&config)?;
         let counters = Arc::new(ServerCounters::default());
         let Ports { prometheus, admin, clients: ports, member } = open_ports(&config, &counters)?;
         let clock = Clock::new();
@@ -137,9 +139,8 @@ impl Server {
         }
 
         let last = tree.last_zxid();
-        let session_server_id = member.as_ref().map_or(Config::SESSION_SERVER_ID, Member::session_server_id);
         let sharers = member.as_ref().map_or(1, Member::sharers);
-        let options = replica_options(&config, limits, secret, session_server_id);
+        let options = replica_options(&config, limits, secret, member.as_ref());
         let mut replica = Replica::new(clock.now(), &tree, options);
         if let Some(member) = &member {
             let is_partial = is_partial(&RealDisk, &directories);
@@ -204,6 +205,7 @@ impl Server {
         let service = Arc::new(Service {
             driver: driver.clone(),
             options: connection_options(&config, limits, sharers),
+            sasl,
             counters,
             four_letter: introspection,
             throttle,
@@ -420,7 +422,8 @@ fn read_options(config: &Config, limits: Limits) -> ReadOptions {
     ReadOptions { skip_acl: config.auth.skip_acl, limits }
 }
 
-fn replica_options(config: &Config, limits: Limits, secret: u64, server_id: u8) -> ReplicaOptions {
+fn replica_options(config: &Config, limits: Limits, secret: u64, member: Option<&Member>) -> ReplicaOptions {
+    let server_id = member.map_or(Config::SESSION_SERVER_ID, Member::session_server_id);
     let check = CheckOptions {
         skip_acl: config.auth.skip_acl,
         enforce_quota: config.enforce_quota,
@@ -430,7 +433,7 @@ fn replica_options(config: &Config, limits: Limits, secret: u64, server_id: u8) 
         entry_bytes_max: limits.field_bytes_max,
         schemes: AuthSchemes {
             digest: config.auth.digest_enabled,
-            sasl: false,
+            sasl: config.auth.sasl.is_scheme,
             x509: config.auth.x509_enabled,
         },
         hash_seed: secret,

@@ -38,6 +38,9 @@ pub enum StartError {
     /// TLS is asked for, and cannot be had.
     #[error("{0}")]
     Tls(ConfigError),
+    /// A file that says who may log in cannot be used.
+    #[error("{0}")]
+    LoginFile(ConfigError),
     /// A directory cannot be used.
     #[error("{0}")]
     Directory(ConfigError),
@@ -75,6 +78,7 @@ impl StartError {
             StartError::Listen(_)
             | StartError::Probes(_)
             | StartError::Metrics(_)
+            | StartError::LoginFile(_)
             | StartError::Member(_)
             | StartError::Recovery(_)
             | StartError::Irreparable(_)
@@ -190,6 +194,7 @@ impl StartError {
             | StartError::Listen(mistake)
             | StartError::Tls(mistake)
             | StartError::Probes(mistake)
+            | StartError::LoginFile(mistake)
             | StartError::Directory(mistake)
             | StartError::Member(MemberError::Members(mistake)) => Some(mistake),
             _ => None,

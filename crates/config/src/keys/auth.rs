@@ -4,11 +4,12 @@ use super::Section;
 use crate::config::{DigestAlg, Secret};
 use crate::draft::Draft;
 use crate::key::{Class, Key, Problem, Raw, Verdict, ignored_bool};
+use std::path::PathBuf;
 
 pub(super) const SECTION: Section = Section {
     title: "Authentication and access",
-    intro: "zabd serves the schemes `world`, `auth`, `digest`, `ip`, `ensemble` and `super`. SASL and certificates are \
-            not served by this build: what only tunes them is accepted, what demands them ends the start.",
+    intro: "zabd serves the schemes `world`, `auth`, `digest`, `ip`, `ensemble`, `sasl` with DIGEST-MD5, and `super`. Kerberos \
+            and certificates are not served by this build: what only tunes them is accepted, what demands them ends the start.",
     keys: &[
         Key::prefixed("skipACL", "no", "yes")
             .doc("`yes`, exactly, checks no ACL at all.")
@@ -35,8 +36,7 @@ pub(super) const SECTION: Section = Section {
             .class(Class::B)
             .doc("Class of a further authentication provider, under any suffix.")
             .differently(
-                "Java's own classes for `digest`, `ip`, `ensemble` and `x509` \
-                 are known by name; the one for SASL and any other class end the start",
+                "Java's own classes for `digest`, `ip`, `sasl`, `ensemble` and `x509` are known by name; any other class ends the start",
             )
             .custom(provider),
         Key::prefixed("ensembleAuthName", "any", "blue,green")
@@ -58,74 +58,89 @@ pub(super) const SECTION: Section = Section {
                 Ok(None)
             }),
         Key::prefixed("sessionRequireClientSASLAuth", "false", "true")
-            .doc("Clients must authenticate by SASL.")
-            .refused("`true` ends the start, because no client could get in")
-            .custom(|_, raw| {
-                if !crate::java_number::lenient_bool(raw.value) {
-                    return Ok(None);
-                }
-                let hint = "remove it, or demand a scheme that is served with `enforce.auth.enabled=true` and \
-                            `enforce.auth.schemes=digest`";
-                Err(Problem::value("asks for SASL, which this build does not serve").hint(hint))
-            }),
+            .needs(&[("authProvider.1", SASL_PROVIDER), ("java.security.auth.login.config", "/jaas.conf")])
+            .doc("Clients must authenticate by SASL, as with `enforce.auth.schemes=sasl`. Needs its `authProvider`.")
+            .differently("ends the start if nothing says who may log in")
+            .lenient_bool(|d, v| d.sasl_required = v),
         Key::prefixed("IPAuthenticationProvider.usexforwardedfor", "false", "true")
             .doc("For HTTP requests, trust `X-Forwarded-For` to name the client.")
             .lenient_bool(|d, v| d.config.auth.ip_use_x_forwarded_for = v),
         Key::prefixed("allowSaslFailedClients", "false", "true")
             .doc("Keep a client whose SASL exchange failed, as nobody in particular.")
-            .no_effect(NO_SASL),
-        Key::prefixed("superUser", "none", "admin").doc("SASL name with the rights of the super user.").no_effect(NO_SASL),
+            .lenient_bool(|d, v| d.config.auth.sasl.keeps_failed = v),
+        Key::prefixed("superUser", "none", "admin")
+            .doc("SASL name with the rights of the super user.")
+            .custom(sasl_super_user),
         Key::prefixed("superUser.X", "none", "admin")
             .family("superUser.")
             .doc("Further such names, under any suffix.")
-            .no_effect(NO_SASL),
+            .custom(sasl_super_user),
         Key::prefixed("SASLAuthenticationProvider.superPassword", "none", "sesame")
             .secret()
-            .doc("Password of the SASL user `super`.")
-            .no_effect(NO_SASL),
+            .doc("Password of the SASL user `super`, in place of the one in the JAAS file.")
+            .custom(|d, raw| {
+                d.config.auth.sasl.super_password = Some(Secret::new(raw.value));
+                Ok(None)
+            }),
         Key::prefixed("sasl.serverconfig", "Server", "ZkServer")
-            .class(Class::B)
-            .doc("Section of the JAAS file for this server.")
-            .no_effect(NO_SASL),
+            .needs(&[("java.security.auth.login.config", "/jaas.conf")])
+            .doc("Section of the JAAS file for this server: its options `user_<name>=\"password\"` say which clients may log in.")
+            .custom(|d, raw| {
+                d.config.auth.sasl.server_section = Some(raw.value.to_owned());
+                Ok(None)
+            }),
         Key::bare("java.security.auth.login.config", "none", "/etc/zookeeper/jaas.conf")
             .class(Class::B)
             .doc("Path of the JAAS file.")
-            .no_effect(NO_SASL),
+            .differently("it is read again when it changes; users who are gone keep the connections that they have")
+            .custom(|d, raw| {
+                d.config.auth.sasl.jaas_file = jaas_path(raw.value);
+                Ok(None)
+            }),
+        Key::own("zabd.sasl.users", "none", "/etc/zabd/users")
+            .class(Class::B)
+            .doc("Who may log in by SASL besides those of the JAAS file: a file of lines `name=password`, or a directory such as a \
+                  mounted Secret of Kubernetes, of which each file is named by a user and holds a password. Read again when it \
+                  changes.")
+            .custom(|d, raw| {
+                d.config.auth.sasl.users = (!raw.value.is_empty()).then(|| raw.value.into());
+                Ok(None)
+            }),
         Key::prefixed("letAnySaslUserDoX", "none", "read")
             .class(Class::B)
             .doc("Any SASL user matches ACL entries with this identity.")
-            .no_effect(NO_SASL),
+            .no_effect("entries of access lists are for those whom they name"),
         Key::prefixed("kerberos.removeHostFromPrincipal", "false", "true")
             .doc("Drop the host from a principal.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("kerberos.removeRealmFromPrincipal", "false", "true")
             .doc("Drop the realm from a principal.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("kerberos.canonicalizeHostNames", "false", "true")
             .class(Class::B)
             .doc("Ask DNS for the canonical name of a peer.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("kerberos.minReLoginTimeMs", "60000", "30000")
             .unit("milliseconds")
             .class(Class::C)
             .doc("Least pause between two logins to Kerberos.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("security.auth_to_local", "DEFAULT", "RULE:[1:$1]")
             .class(Class::B)
             .doc("Rules that make names of principals.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("requireKerberosConfig", "none", "true")
             .class(Class::C)
             .doc("Fail without krb5.conf.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("kinit", "/usr/bin/kinit", "/opt/bin/kinit")
             .class(Class::C)
             .doc("Program that renews tickets.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("server.realm", "realm of the client", "EXAMPLE.ORG")
             .class(Class::C)
             .doc("Realm that clients assume of the server.")
-            .no_effect(NO_SASL),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("X509AuthenticationProvider.superUser", "none", "CN=admin")
             .doc("Distinguished name whose certificate has the rights of the super user.")
             .custom(|d, raw| {
@@ -207,9 +222,10 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-const NO_SASL: &str = "SASL is not served by this build";
+const NO_KERBEROS: &str = "Kerberos is not served by this build";
 const CLIENT: &str = "clients read it, a server does not";
 const ENSEMBLE_PROVIDER: &str = "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
+const SASL_PROVIDER: &str = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
 
 fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -243,14 +259,26 @@ fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
         "IPAuthenticationProvider" => (),
         "EnsembleAuthenticationProvider" => draft.ensemble_provider = true,
         "X509AuthenticationProvider" => draft.config.auth.x509_enabled = true,
-        "SASLAuthenticationProvider" => {
-            let problem = Problem::value("asks for SASL, which this build does not serve");
-            return Err(problem.hint("remove the line, and let clients use `digest`"));
-        }
+        "SASLAuthenticationProvider" => draft.config.auth.sasl.is_scheme = true,
         _ => {
             let problem = Problem::value("is a class that zabd cannot load");
-            return Err(problem.hint("remove the line; `digest`, `ip` and `ensemble` are built in"));
+            return Err(problem.hint("remove the line; `digest`, `ip`, `sasl` and `ensemble` are built in"));
         }
     }
     Ok(None)
+}
+
+fn sasl_super_user(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    // Java asks for no name that is empty.
+    if !raw.value.is_empty() {
+        draft.config.auth.sasl.super_users.push(raw.value.to_owned());
+    }
+    Ok(None)
+}
+
+/// The JDK takes `=path` (which `-D…==path` leaves) for one that replaces its own files, and URLs of files.
+fn jaas_path(text: &str) -> Option<PathBuf> {
+    let text = text.strip_prefix('=').unwrap_or(text);
+    let path = text.strip_prefix("file://").or_else(|| text.strip_prefix("file:")).unwrap_or(text);
+    (!path.is_empty()).then(|| path.into())
 }

@@ -277,8 +277,17 @@ impl<'s> Seen<'s> {
             .extend(names.into_iter().zip(quotas).map(|(name, list)| Family::new(name, Value::Gauges(list))));
     }
 
-    /// What Java does not have: its server ends when the disk is full, or its memory.
+    /// What Java does not have: its server ends when the disk is full, or its memory, and only its log knows of SASL.
     fn of_zabd(&self, families: &mut Vec<Family>) {
+        if self.server.config.auth.sasl.has_users() {
+            let counters = &self.server.counters;
+            for (name, count) in [
+                ("zabd_sasl_authenticated", &counters.sasl_authenticated),
+                ("zabd_sasl_refused", &counters.sasl_refused),
+            ] {
+                families.push(Family::new(name, Value::Counter(count.load(Relaxed))));
+            }
+        }
         families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
             families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));

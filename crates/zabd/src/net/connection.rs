@@ -51,6 +51,7 @@ use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
 use crate::memory::at_most;
+use crate::sasl::ClientSasl;
 
 /// While more than this is unsent, nothing further is read from the client.
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
@@ -100,6 +101,8 @@ pub struct Service {
     pub driver: Arc<Driver>,
     /// What is allowed.
     pub options: ConnectionOptions,
+    /// Who may log in by SASL, if it is served.
+    pub sasl: Option<Arc<ClientSasl>>,
     /// What operators ask for.
     pub counters: Arc<ServerCounters>,
     /// Four-letter words.
@@ -133,6 +136,8 @@ pub struct Connection {
     /// Why it is closing, if it is.
     ending: Ending,
     identities: Identities,
+    /// Its exchange by SASL, which it has once at most.
+    sasl: Option<Box<zabd_sasl::server::Exchange>>,
     session: SessionId,
     timeout_ms: i32,
     /// The end of the bucket that the session is known to be in.
@@ -237,6 +242,7 @@ impl Connection {
                 .cloned()
                 .chain(proved)
                 .collect(),
+            sasl: None,
             session: SessionId::NONE,
             timeout_ms: 0,
             bucket_end_ms: 0,

@@ -101,6 +101,10 @@ pub struct ServerCounters {
     pub digest_mismatches: AtomicU64,
     /// Answers whose connection was gone.
     pub stale_replies: AtomicU64,
+    /// Clients that have authenticated by SASL.
+    pub sasl_authenticated: AtomicU64,
+    /// Tokens of SASL that were refused.
+    pub sasl_refused: AtomicU64,
     /// What became of ensemble names that clients sent.
     pub ensemble_names: EnsembleNames,
     /// How long requests took, milliseconds.
@@ -247,6 +251,8 @@ impl ServerCounters {
             &self.sessions_expired,
             &self.digest_mismatches,
             &self.stale_replies,
+            &self.sasl_authenticated,
+            &self.sasl_refused,
             &self.ensemble_names.known,
             &self.ensemble_names.unknown,
             &self.ensemble_names.skipped,

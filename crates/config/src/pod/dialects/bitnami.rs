@@ -22,7 +22,7 @@ pub static BITNAMI: Dialect = Dialect {
 };
 
 const TLS: &str = "TLS";
-const SASL: &str = "SASL";
+const SASL: &str = "SASL by variables";
 const OF_TLS_CLIENT: super::Becomes = Nothing("read with `ZOO_TLS_CLIENT_ENABLE`, which is refused");
 const OF_TLS_QUORUM: super::Becomes = Nothing("read with `ZOO_TLS_QUORUM_ENABLE`, which is refused");
 const OF_AUTH: super::Becomes = Nothing("read with `ZOO_ENABLE_AUTH`, which is refused");

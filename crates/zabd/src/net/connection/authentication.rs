@@ -1,15 +1,18 @@
-//! Who a client is: auth packets, answered at once. They overtake what is in the pipeline, as in Java.
+//! Who a client is: auth and SASL packets, answered at once. They overtake what is in the pipeline, as in Java.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use zabd_jute::client::{AuthPacket, RequestHeader, SaslRequest};
-use zabd_jute::{ErrorCode, Record};
-use zabd_replica::auth::{AuthRefused, authenticate};
+use zabd_jute::{ErrorCode, Id, Record};
+use zabd_replica::auth::{AuthRefused, authenticate, with_added};
 use zabd_replica::watches::Identities;
+use zabd_sasl::SaslError;
+use zabd_sasl::server::{Exchange, Step};
 
 use super::Connection;
 use super::telling::Ending;
 use crate::net::java_address::{self, shown};
+use crate::sasl::ClientSasl;
 
 /// Nobody is so many people; each identity is compared with each entry of an access list.
 const IDENTITIES_MAX: usize = 1000;
@@ -42,10 +45,7 @@ impl Connection {
                     packet.scheme.as_deref().unwrap_or_default().escape_debug(),
                     shown(self.client.address)
                 );
-                self.identities = identities;
-                let mut watches = self.service.driver.watches();
-                watches.authenticate(self.client.id, self.identities.clone());
-                drop(watches);
+                self.become_known_as(identities);
                 self.answer_at_once(header.xid, 0, |_| ());
             }
             Err(AuthRefused::WrongEnsemble) => {
@@ -72,13 +72,65 @@ impl Connection {
         if is_compared { &judged.known } else { &judged.skipped }.fetch_add(1, Relaxed);
     }
 
+    fn become_known_as(&mut self, identities: Identities) {
+        self.identities = identities;
+        self.service.driver.watches().authenticate(self.client.id, self.identities.clone());
+    }
+
     /// Without a SASL configuration the answer is a null token and the connection goes on.
     pub(super) fn on_sasl(&mut self, header: RequestHeader, body: &[u8]) {
-        if !SaslRequest::decode(&mut self.reader(body)).is_ok_and(|packet| packet.token.is_some()) {
+        let packet = SaslRequest::decode(&mut self.reader(body)).ok();
+        let Some(token) = packet.and_then(|packet| packet.token) else {
             self.close_malformed("a SASL packet is malformed");
             return;
+        };
+        let Some(sasl) = self.service.sasl.clone() else {
+            self.answer_at_once(header.xid, 0, |w| w.buffer(None));
+            return;
+        };
+        let exchange = self.sasl.get_or_insert_with(|| Box::new(Exchange::new(zabd_sasl::Service::CLIENTS)));
+        match sasl.step(exchange, token) {
+            Ok(Step::Challenge(token)) => self.answer_at_once(header.xid, 0, |w| w.buffer(Some(&token))),
+            Ok(Step::Proved { token, user }) => {
+                self.service.counters.sasl_authenticated.fetch_add(1, Relaxed);
+                self.on_proved(&sasl, &user);
+                self.answer_at_once(header.xid, 0, |w| w.buffer(Some(&token)));
+            }
+            Err(error) => self.on_unproved(header, &sasl, &error),
         }
-        self.answer_at_once(header.xid, 0, |w| w.buffer(None));
+    }
+
+    fn on_proved(&mut self, sasl: &ClientSasl, user: &str) {
+        let (session, name) = (self.session, user.escape_debug());
+        tracing::info!("Session {session}: adding SASL authorization for authorizationID: {name}");
+        let mut added = vec![Id::new("sasl", user.to_owned())];
+        if sasl.is_super_user(user) {
+            tracing::info!("Session {session}: Authenticated Id '{name}' as super user");
+            added.push(Id::new("super", ""));
+        }
+        self.become_known_as(with_added(&self.identities, added));
+    }
+
+    /// A client whose exchange fails hears no more than that, and goes, unless it may stay as nobody in particular.
+    fn on_unproved(&mut self, header: RequestHeader, sasl: &ClientSasl, error: &SaslError) {
+        self.service.counters.sasl_refused.fetch_add(1, Relaxed);
+        let address = shown(self.client.address);
+        tracing::warn!("Client {address} failed to SASL authenticate: {error}");
+        if matches!(error, SaslError::NotANumber { .. }) {
+            // Java stumbles over it, and its client hears nothing.
+            self.close(Ending::Unauthenticated);
+            return;
+        }
+        let is_required = self.service.options.enforced_schemes.iter().any(|scheme| scheme == "sasl");
+        if sasl.keeps_failed && !is_required {
+            tracing::warn!("Maintaining the connection of {address} despite SASL authentication failure");
+            self.answer_at_once(header.xid, 0, |w| w.buffer(None));
+            return;
+        }
+        tracing::warn!("Closing the connection of {address} due to SASL authentication failure");
+        let error = if is_required { ErrorCode::SessionClosedRequireAuth } else { ErrorCode::AuthFailed };
+        self.answer_at_once(header.xid, error.code(), |w| w.buffer(None));
+        self.close(Ending::Unauthenticated);
     }
 }
 

@@ -112,6 +112,7 @@ mod tests {
         let service = Arc::new(Service {
             driver,
             options,
+            sasl: None,
             counters: Arc::default(),
             four_letter,
             throttle: Arc::new(ConnectionThrottle::new(OFF, 0)),

@@ -1,0 +1,178 @@
+//! Files that say who may log in: Java's login configuration, and zabd's own lists.
+//!
+//! A directory of users is what a Secret of Kubernetes looks like when it is mounted: a file for each key, and beside them hidden
+//! names by which Kubernetes changes all of them at once.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use zabd_sasl::jaas::{Jaas, Module};
+use zabd_sasl::users::{Password, Users};
+
+use crate::launch::with_causes;
+
+/// The longest file that is read; users have a line each.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Where users come from.
+#[derive(Clone, Debug)]
+pub(super) struct UserFiles {
+    /// The login configuration of Java.
+    pub jaas: Option<PathBuf>,
+    /// Its section.
+    pub section: String,
+    /// A file or a directory of users.
+    pub users: Option<PathBuf>,
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Jaas,
+    Users,
+}
+
+/// A file that cannot be used.
+#[derive(Debug)]
+pub(super) struct FileProblem {
+    pub origin: Origin,
+    path: PathBuf,
+    text: String,
+}
+
+impl fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.text)
+    }
+}
+
+impl UserFiles {
+    /// Who may log in; nothing if nothing says so.
+    pub fn read(&self) -> Result<Option<Users>, FileProblem> {
+        let mut found = None;
+        if let Some(path) = &self.jaas
+            && let Some(section) = jaas(path)?.section(&self.section)
+        {
+            found = Some(users_of(path, &self.section, section)?);
+        }
+        if let Some(path) = &self.users {
+            let users = listed(path).map_err(|text| FileProblem {
+                origin: Origin::Users,
+                path: path.clone(),
+                text,
+            })?;
+            found.get_or_insert_default().extend(users);
+        }
+        Ok(found)
+    }
+}
+
+fn users_of(path: &Path, name: &str, section: &[Module]) -> Result<Users, FileProblem> {
+    Users::of_section(section).map_err(|error| jaas_problem(path, format!("section `{name}`: {error}")))
+}
+
+fn jaas(path: &Path) -> Result<Jaas, FileProblem> {
+    let text = text_of(path).map_err(|text| jaas_problem(path, text))?;
+    Jaas::parse(&text).map_err(|error| jaas_problem(path, with_causes(&error)))
+}
+
+fn jaas_problem(path: &Path, text: String) -> FileProblem {
+    FileProblem { origin: Origin::Jaas, path: path.to_owned(), text }
+}
+
+fn listed(path: &Path) -> Result<Users, String> {
+    let readable = |result: io::Result<_>| result.map_err(|error| error.to_string());
+    if !readable(std::fs::metadata(path))?.is_dir() {
+        return Users::of_lines(&text_of(path)?).map_err(|error| with_causes(&error));
+    }
+    let mut users = Users::default();
+    for entry in std::fs::read_dir(path).map_err(|error| error.to_string())? {
+        let entry = entry.map_err(|error| error.to_string())?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let file = entry.path();
+        if !readable(std::fs::metadata(&file))?.is_file() {
+            continue;
+        }
+        let text = text_of(&file).map_err(|text| format!("{name}: {text}"))?;
+        users.insert(name, Password::new(text.trim_end_matches(['\r', '\n'])));
+    }
+    Ok(users)
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    use std::io::Read as _;
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut text = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("it is longer than {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(users: &Users, user: &str) -> Option<String> {
+        users.password_of(user).map(|password| password.expose().to_owned())
+    }
+
+    #[test]
+    fn users_come_from_all_that_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (jaas, secret) = (dir.path().join("jaas.conf"), dir.path().join("secret"));
+        let section = |user: &str| {
+            format!(
+                "Zk {{ org.apache.zookeeper.server.auth.DigestLoginModule required user_{user}=\"j\"; }};"
+            )
+        };
+        std::fs::write(&jaas, section("a")).unwrap();
+        // As Kubernetes mounts a Secret.
+        std::fs::create_dir_all(secret.join("..2026_01_01")).unwrap();
+        std::os::unix::fs::symlink("..2026_01_01", secret.join("..data")).unwrap();
+        std::fs::write(secret.join("..data/b"), "with space \n").unwrap();
+        std::os::unix::fs::symlink("..data/b", secret.join("b")).unwrap();
+
+        let mut files = UserFiles { jaas: Some(jaas.clone()), section: "Zk".into(), users: Some(secret) };
+        let users = files.read().unwrap().unwrap();
+        assert_eq!(users.len(), 2);
+        assert_eq!(password(&users, "a").as_deref(), Some("j"));
+        assert_eq!(password(&users, "b").as_deref(), Some("with space "));
+
+        files.section = "Other".into();
+        assert_eq!(files.read().unwrap().unwrap().len(), 1);
+        files.users = None;
+        assert_eq!(files.read().unwrap(), None);
+        files.users = Some(dir.path().join("users"));
+        std::fs::write(dir.path().join("users"), "c=pw\n").unwrap();
+        assert_eq!(password(&files.read().unwrap().unwrap(), "c").as_deref(), Some("pw"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_without_a_password() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let problem = |content: &[u8], is_jaas: bool| {
+            std::fs::write(&path, content).unwrap();
+            let named = |is_it: bool| is_it.then(|| path.clone());
+            let files = UserFiles { jaas: named(is_jaas), section: "Server".into(), users: named(!is_jaas) };
+            let problem = files.read().unwrap_err();
+            assert_eq!(problem.origin, if is_jaas { Origin::Jaas } else { Origin::Users });
+            let text = problem.to_string();
+            assert!(text.starts_with(&format!("{}: ", path.display())), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+            text
+        };
+        assert!(problem(b"Server { a.B required x=\"secret\"", true).contains("line 1: expected"));
+        assert!(
+            problem(b"Server { a.B required x=\"secret\"; };", true).contains("section `Server`: its login")
+        );
+        assert!(problem(b"secret", false).contains("line 1 is not `name=password`"));
+        assert!(problem(b"a=secret\xff", false).contains("not UTF-8"));
+        let missing = UserFiles { jaas: Some(dir.path().join("none")), section: "S".into(), users: None };
+        assert!(missing.read().unwrap_err().to_string().contains("none: No such file"));
+    }
+}
