@@ -9,6 +9,7 @@ use zabd_config::{Config, ConfigError, EnsembleConfig, TlsConfig};
 use zabd_jute::quorum::{self, Address, Configuration, ConfigurationError};
 use zabd_jute::{Epoch, Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
+use zabd_storage::damage::PARTIAL;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::rebase::{RebaseError, settle_epochs};
 use zabd_storage::recovery::Directories;
@@ -166,9 +167,12 @@ impl Member {
     pub fn start_of(&self, found: Found<'_>) -> Result<peer::Start, MemberError> {
         let epochs = settle_epochs(&RealDisk, &found.directories.snapshots, found.last)?;
         if found.is_partial {
+            let marker = found.directories.snapshots.join(PARTIAL);
             tracing::warn!(
                 "What is on disk is a part of what a leader was sending to this server, which had nothing: until it has all of \
-                 it, it votes only as an empty server does"
+                 it, it votes only as an empty server does. Only if no server has all of it any more: remove {} from the one that \
+                 has most, move the data directories of the others away, and start all again, to go on with that part",
+                marker.display()
             );
         }
         let is_empty = found.is_partial
