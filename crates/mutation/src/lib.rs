@@ -136,6 +136,12 @@ mutations! {
         SnapshotNotFrozen,
         /// A server that lost records votes with what is left (ZOOKEEPER-596).
         DamageForgotten,
+        /// An epoch is something to vote with, whatever became of the logs.
+        EpochTestifies,
+        /// An empty server does not note that it has a part of its leader's history only.
+        PartNotMarked,
+        /// It notes that behind the first of it.
+        PartMarkedLate,
     }
     /// `crates/storage/tests/mutations.rs`
     Disk: {

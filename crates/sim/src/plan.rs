@@ -45,6 +45,8 @@ pub enum Fault {
     Emptied {
         /// Which.
         at: usize,
+        /// Whether the epochs stand on another disk, and what it has promised and joined stays.
+        keeps_epochs: bool,
         /// For how long it is down.
         down_ms: i64,
     },
@@ -59,6 +61,8 @@ pub enum Fault {
     OneIsLeft {
         /// Which.
         at: usize,
+        /// As there, of each of the others.
+        keeps_epochs: bool,
         /// For how long the others are down.
         down_ms: i64,
     },
@@ -277,6 +281,8 @@ impl Plan {
         let change = if self.reconfig { often(6) } else { 0 };
         let (down_ms_max, cut_ms_max) = (*dice.pick(&[200, 1000]), *dice.pick(&[300, 1500]));
         let kinds = [Crash::KeepsUnsynced, Crash::LosesUnsynced, Crash::LosesUnsyncedData];
+        // Without a throw of its own, so that the seeds that are known make what they always made.
+        let keeps = |down_ms: i64| down_ms % 2 == 0;
         for at_ms in (DECISION_MS..self.trouble_ms).step_by(DECISION_MS as usize) {
             let at = dice.throw(servers);
             let down_ms = dice.ms(20, down_ms_max);
@@ -298,12 +304,16 @@ impl Plan {
             if dice.chance(rare) {
                 match dice.throw(6) {
                     // A quorum by weight may have one server in common with another, and lives on its memory.
-                    0 if self.weights.is_empty() => add(Fault::Emptied { at, down_ms }),
+                    0 if self.weights.is_empty() => {
+                        add(Fault::Emptied { at, keeps_epochs: keeps(down_ms), down_ms });
+                    }
                     1 if self.weights.is_empty() => add(Fault::Rots { at, place: dice.throw(1000), down_ms }),
                     2 if self.weights.is_empty() => {
                         add(Fault::LogRots { at, place: dice.throw(1000), down_ms });
                     }
-                    3 if self.weights.is_empty() => add(Fault::OneIsLeft { at, down_ms }),
+                    3 if self.weights.is_empty() => {
+                        add(Fault::OneIsLeft { at, keeps_epochs: keeps(down_ms), down_ms });
+                    }
                     4 => add(Fault::PowerFails { kind, down_ms }),
                     _ => add(Fault::ClockJumps { at, by_ms: dice.ms(-100_000, 100_000) }),
                 }

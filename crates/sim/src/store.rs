@@ -309,6 +309,18 @@ pub fn image_of(tree: &mut Tree) -> (Zxid, Vec<u8>) {
     (head.zxid, body)
 }
 
+/// Logs are gone, and snapshots but that of the empty beginning: those of the others were on another disk, and a server that goes
+/// on from them without the logs behind them cannot know that it lacks something.
+pub fn lose_data(disk: &MemoryDisk) {
+    let dir = Path::new(DIRECTORY);
+    let logs = layout::logs(disk, dir).unwrap_or_default().into_iter();
+    let snapshots = layout::snapshots(disk, dir).unwrap_or_default().into_iter();
+    for file in logs.chain(snapshots.filter(|file| file.zxid != Zxid::ZERO)) {
+        disk.remove(&file.path).expect("a file that was just listed can be removed");
+    }
+    disk.sync_dir(dir).expect("a disk that lost something can be written to");
+}
+
 /// One bit of the newest snapshot is another from now on; false if there is none but that of the empty beginning.
 pub fn rot_snapshot(disk: &MemoryDisk, place: usize) -> bool {
     let Ok(snapshots) = layout::snapshots(disk, Path::new(DIRECTORY)) else { return false };

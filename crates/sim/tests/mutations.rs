@@ -41,6 +41,9 @@ const HUNTED: &[Hunt] = &[
     (SnapshotWithoutSessions, 100, Plan::draw),
     (SnapshotNotFrozen, 100, Plan::draw),
     (DamageForgotten, 20, replaced),
+    (EpochTestifies, 20, left_with_epochs),
+    (PartNotMarked, 100, left_with_nothing),
+    (PartMarkedLate, 100, left_with_nothing),
 ];
 
 /// Nothing goes wrong for long enough that a session would expire of which nobody told the leader. Disks are slower than the
@@ -57,10 +60,35 @@ fn replaced(seed: u64) -> Plan {
     let mut faults = vec![(400, Fault::PowerFails { kind: Crash::KeepsUnsynced, down_ms: 50 })];
     for (turn, at_ms) in (1500..plan.trouble_ms).step_by(1600).enumerate() {
         let (at, place) = (turn % 3, seed as usize * 97 % 1000);
-        faults.push((at_ms, Fault::Emptied { at, down_ms: 50 }));
+        faults.push((at_ms, Fault::Emptied { at, keeps_epochs: false, down_ms: 50 }));
         faults.push((at_ms + 800, Fault::Rots { at, place, down_ms: 50 }));
     }
     Plan { disk_ms_max: 5, kept: 0, snapshot_every: 100_000, faults, ..plan }
+}
+
+/// Two of three servers lose their data, and get it back from the third. While that is on its way, all crash, and the third is
+/// away for longer.
+fn left_alone(seed: u64, keeps_epochs: bool) -> Plan {
+    let plan =
+        Plan { voters: 3, observers: 0, weights: "", clients: 5, trouble_ms: 5000, ..Plan::draw(seed) };
+    let left = seed as usize % 3;
+    let mut faults = vec![(1500, Fault::OneIsLeft { at: left, keeps_epochs, down_ms: 200 })];
+    // The third is there from 2100 on.
+    let crashes_at_ms = 2100 + seed as i64 * 37 % 80;
+    for at in 0..3 {
+        let down_ms = if at == left { 2000 } else { 50 };
+        faults.push((crashes_at_ms, Fault::Crash { at, kind: Crash::KeepsUnsynced, down_ms }));
+    }
+    Plan { network_ms_max: 5, disk_ms_max: 30, kept: 500, snapshot_every: 100_000, faults, ..plan }
+}
+
+fn left_with_epochs(seed: u64) -> Plan {
+    left_alone(seed, true)
+}
+
+/// With an epoch that was promised before, they would be given a snapshot, of which there is no part.
+fn left_with_nothing(seed: u64) -> Plan {
+    left_alone(seed, false)
 }
 
 /// The first seed that finds it, and what is wrong there.

@@ -31,6 +31,7 @@
 use std::io;
 
 use zabd_jute::{Epoch, Zxid};
+use zabd_mutation::{Mutation, is_on};
 
 use crate::disk::Disk;
 use crate::layout;
@@ -38,7 +39,7 @@ use crate::recovery::Directories;
 
 /// Whether a server that finds this has nothing to testify to. `joined` is its `currentEpoch`.
 pub fn is_empty<D: Disk>(disk: &D, directories: &Directories, last: Zxid, joined: Epoch) -> io::Result<bool> {
-    if last != Zxid::ZERO {
+    if last != Zxid::ZERO || joined != Epoch::ZERO && is_on(Mutation::EpochTestifies) {
         return Ok(false);
     }
     Ok(joined == Epoch::ZERO || layout::logs(disk, &directories.logs)?.is_empty())

@@ -8,7 +8,7 @@ use zabd_zab::effect;
 use super::{End, Event, Kind, Link, World, place, tell};
 use crate::plan::Fault;
 use crate::server::Durable;
-use crate::store::{Operation, rot_log, rot_snapshot};
+use crate::store::{Operation, lose_data, rot_log, rot_snapshot};
 
 /// How long after a start that failed the next is tried, in milliseconds.
 const START_AGAIN_MS: i64 = 200;
@@ -34,7 +34,7 @@ impl World {
                 running.store.disk.set_room(Some(bytes));
                 self.at(for_ms, Event::Room { at, life });
             }
-            Fault::Emptied { at, down_ms }
+            Fault::Emptied { at, down_ms, .. }
             | Fault::Rots { at, down_ms, .. }
             | Fault::LogRots { at, down_ms, .. } => {
                 if self.can_be_spared(at) {
@@ -53,14 +53,14 @@ impl World {
                     self.crash(at, kind, down_ms);
                 }
             }
-            Fault::OneIsLeft { at, down_ms } => {
+            Fault::OneIsLeft { at, keeps_epochs, down_ms } => {
                 let voters = self.voters();
                 if voters.contains(&at) && self.can_be_spared(at) && self.has_all(at) {
                     tell!(self, "only {} is left", at + 1);
                     self.crash(at, Crash::LosesUnsynced, 3 * down_ms);
                     for other in voters.into_iter().filter(|other| *other != at) {
                         self.crash(other, Crash::KeepsUnsynced, down_ms);
-                        self.empty(other);
+                        self.empty(other, keeps_epochs);
                     }
                 }
             }
@@ -103,7 +103,7 @@ impl World {
     /// What a server that is down has on its disk is not what it left there.
     fn lose(&mut self, fault: Fault) {
         match fault {
-            Fault::Emptied { at, .. } => self.empty(at),
+            Fault::Emptied { at, keeps_epochs, .. } => self.empty(at, keeps_epochs),
             Fault::Rots { at, place, .. } => {
                 let rots = rot_snapshot(&self.servers[at].disk, place);
                 self.servers[at].durable.rots |= rots;
@@ -118,11 +118,17 @@ impl World {
         }
     }
 
-    fn empty(&mut self, at: usize) {
-        tell!(self, "{} loses its disk", at + 1);
-        self.servers[at].disk = MemoryDisk::default();
-        self.servers[at].durable = Durable::default();
-        self.servers[at].covered.clear();
+    fn empty(&mut self, at: usize, keeps_epochs: bool) {
+        tell!(self, "{} loses its disk{}", at + 1, if keeps_epochs { ", but not its epochs" } else { "" });
+        let server = &mut self.servers[at];
+        if keeps_epochs {
+            lose_data(&server.disk);
+            server.durable.end_at(Zxid::ZERO);
+        } else {
+            server.disk = MemoryDisk::default();
+            server.durable = Durable::default();
+        }
+        server.covered.clear();
     }
 
     /// Whether all that was ever shown is durable there, and what may be shown by those to whom the leader has said so.

@@ -205,7 +205,8 @@ impl Learner {
 
     /// Something of a leader's history is about to be written where there was nothing.
     pub(super) fn mark_partial(&mut self, out: &mut Effects) {
-        if self.begins_anew && !self.is_partial && self.phase < Phase::Adopting {
+        let is_first = self.begins_anew && !self.is_partial && self.phase < Phase::Adopting;
+        if is_first && !is_on(Mutation::PartNotMarked) {
             self.is_partial = true;
             out.push(Effect::Persist(Durable::Partial(true)));
         }

@@ -439,11 +439,16 @@ impl Learner {
 
     /// The next record goes to the log, behind the epoch that it needs.
     fn log(&mut self, zxid: Zxid, entry: Bytes, out: &mut Effects) {
-        self.mark_partial(out);
+        if !is_on(Mutation::PartMarkedLate) {
+            self.mark_partial(out);
+        }
         if self.current < zxid.epoch() && !is_on(Mutation::EpochWrittenLate) {
             self.write_current(zxid.epoch(), out);
         }
         out.push(Effect::Append { zxid, entry: entry.clone() });
+        if is_on(Mutation::PartMarkedLate) {
+            self.mark_partial(out);
+        }
         if is_on(Mutation::JoiningForgotten) && self.phase == Phase::Synchronising {
             return;
         }
