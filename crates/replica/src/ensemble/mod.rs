@@ -245,10 +245,12 @@ impl Replica {
         self.ensemble.as_ref().map(|ensemble| ensemble.peer.configuration())
     }
 
-    /// Where a server's quorum port is, by the configuration that holds.
+    /// Where a server's quorum port is, by the configuration that holds. One that is only to become a member is in a newer one,
+    /// and may have been elected to complete the change.
     pub fn quorum_addresses(&self, server: ServerId) -> Vec<Address> {
-        let configuration = self.ensemble.as_ref().map(|ensemble| ensemble.peer.configuration());
-        let member = configuration.and_then(|configuration| configuration.member(server));
+        let peer = self.ensemble.as_ref().map(|ensemble| &ensemble.peer);
+        let known = peer.map(|peer| [Some(peer.configuration()), peer.next_configuration()]);
+        let member = known.into_iter().flatten().flatten().find_map(|known| known.member(server));
         member.map(|member| member.quorum_addresses().collect()).unwrap_or_default()
     }
 

@@ -39,6 +39,10 @@ struct Member {
 
 impl Member {
     fn new(members: &str, tree: Tree, member: MemberOptions) -> Self {
+        Self::with_next(members, None, tree, member)
+    }
+
+    fn with_next(members: &str, next: Option<&str>, tree: Tree, member: MemberOptions) -> Self {
         let limits = Limits::default();
         let options = ReplicaOptions {
             timeouts: SessionTimeouts { tick_ms: 500, min_ms: 1000, max_ms: 40_000 },
@@ -63,7 +67,7 @@ impl Member {
             accepted: Epoch::ZERO,
             current: Epoch::ZERO,
             configuration: Configuration::parse(members).unwrap(),
-            next: None,
+            next: next.map(|members| Configuration::parse(members).unwrap()),
             observer_masters: false,
             testing: Testing::default(),
             history: History::new(tree.last_zxid()),
@@ -309,6 +313,20 @@ fn a_server_that_finds_no_leader_serves_those_who_only_read() {
     );
     assert_eq!(member.connect_as(5, session, true), ["5 <- refused", "5 closed"], "it is over");
     assert!(member.logged.is_empty(), "nothing of this is anybody else's business");
+}
+
+/// Who is to become a voter may have more than all voters, and is elected to complete the change; they looked for it in vain.
+#[test]
+fn a_leader_that_is_only_to_become_a_member_can_be_reached() {
+    let next = format!("{OF_THREE}\nserver.4=127.0.0.1:7:8:participant\nversion=9");
+    let member = Member::with_next(OF_THREE, Some(&next), tree(), MemberOptions::default());
+    let port = |id| {
+        let addresses = member.replica.quorum_addresses(ServerId(id));
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(port(3), ["127.0.0.1:5"]);
+    assert_eq!(port(4), ["127.0.0.1:7"]);
+    assert!(port(5).is_empty());
 }
 
 #[test]
