@@ -1,8 +1,9 @@
 //! Fast leader election: each voter repeats the best vote that it has heard, until a quorum repeats the same.
 //!
-//! The wire is Java's `FastLeaderElection`; so are the outcomes, apart from two things that are better here and
-//! safe beside Java servers: the decision does not wait for who cannot be heard ([`looking`]), and
-//! an empty server never outvotes data ([`voice`]). Neither makes the other side's messages mean anything else.
+//! The wire is Java's `FastLeaderElection`; so are the outcomes, apart from three things that are better here and
+//! safe beside Java servers: the decision does not wait for who cannot be heard ([`looking`]),
+//! an empty server never outvotes data ([`voice`]), and who slept through a change of members can vote for those whom it adds
+//! (said behind what Java reads). None of them makes the other side's messages mean anything else.
 //!
 //! ```text
 //!             Begin                       a quorum repeats one vote, and
