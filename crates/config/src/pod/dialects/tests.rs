@@ -379,7 +379,8 @@ fn confluent_wants_a_port_and_a_place_in_the_list() {
 
 #[test]
 fn what_needs_tls_is_refused_by_its_variable() {
-    let error = given(&format!("{}\nZOOKEEPER_SSL_QUORUM=true", base(&CONFLUENT))).refusal(&CONFLUENT);
+    let members = format!("{CONFLUENT_THREE}\nZOOKEEPER_SSL_QUORUM=true");
+    let error = given(&members).refusal(&CONFLUENT);
     assert!(error.starts_with("ZOOKEEPER_SSL_QUORUM: "), "{error}");
 }
 
