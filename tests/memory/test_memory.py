@@ -1,5 +1,6 @@
 """Servers in control groups with little memory, as in containers: what grows is refused before the kernel kills, all else goes on."""
 
+import re
 import threading
 
 import pytest
@@ -74,6 +75,25 @@ def fill(session, prefix, data=LARGE, pipelined=16):
     return acknowledged, errors
 
 
+def fill_to_the_brim(server, session):
+    """One after the other until the first one is refused although what requests under way had taken is given back."""
+    created = []
+    for turn in range(100):
+        before = len(created)
+        while session.create(f"/brim-{len(created)}", LARGE).err == 0:
+            created.append(f"/brim-{len(created)}")
+        if turn and len(created) == before:
+            return created
+        at = [figure(server, "zabd_memory_used_bytes")]
+
+        def is_steady():
+            at.append(figure(server, "zabd_memory_used_bytes"))
+            return at[-1] == at[-200:][0] and len(at) > 200
+
+        eventually(is_steady, SECONDS_MAX, what="memory in use changes no more")
+    raise AssertionError("there is always room")
+
+
 def test_growth_ends_before_the_kernel_kills(server, group):
     """Four clients create as fast as they can; then only what makes the tree no larger is done, and room that was made is used."""
     assert figure(server, "zabd_memory_limit_bytes") == LIMIT
@@ -94,6 +114,7 @@ def test_growth_ends_before_the_kernel_kills(server, group):
     assert len(acknowledged) * len(LARGE) > LIMIT // 2
     session = until_session(server)
     assert all(get(session, name).reader().buffer() == LARGE for name in acknowledged), "what was acknowledged is there"
+    acknowledged += fill_to_the_brim(server, session)
     same = wire.Writer().ustring(acknowledged[0]).buffer(bytes([1]) * len(LARGE)).int(-1).bytes
     assert session.call(wire.SET_DATA, same).err == 0
     longer = wire.Writer().ustring(acknowledged[0]).buffer(LARGE + b"1").int(-1).bytes
@@ -189,6 +210,9 @@ def test_an_ensemble_refuses_together(tmp_path):
             for each in writers:
                 each.join()
             assert [errors for _, errors in found.values()] == [{QUOTA_EXCEEDED}] * 3
+            # Until what requests under way had taken is given back, sessions may be refused, too.
+            rooms = lambda: [figure(server, "zabd_memory_room") for server in ensemble.members.values()]
+            eventually(lambda: max(rooms()) < 2, SECONDS_MAX, what="sessions are let in")
             ensemble.assert_equal_trees()
             acknowledged = {name for names, _ in found.values() for name in names}
             session = until_session(ensemble.members[1])
@@ -201,3 +225,44 @@ def test_an_ensemble_refuses_together(tmp_path):
         for group in groups:
             if group.path.exists():
                 group.__exit__()
+
+
+CLIENTS, PATHS, PATHS_PER_REQUEST = 10, 100_000, 20_000
+WATCH_BYTES_MAX = 40
+
+
+def test_a_watch_takes_less_than_forty_bytes(tmp_path):
+    """Ten clients watch the same hundred thousand paths; one of them goes, then all."""
+    with Server("zabd", tmp_path / "server", config={"maxSessionTimeout": 120_000}) as server:
+        first, *others = [wire.Session(server.port, 120_000) for _ in range(CLIENTS)]
+        watch_all(first)
+        # Its paths are known by then.
+        before = resident_bytes(server)
+        for session in others:
+            watch_all(session)
+        assert figure(server, "watch_count") == CLIENTS * PATHS
+        each = (resident_bytes(server) - before) / (len(others) * PATHS)
+        assert each < WATCH_BYTES_MAX, f"{each} bytes a watch"
+        first.close()
+        eventually(lambda: figure(server, "watch_count") == len(others) * PATHS, SECONDS_MAX, what="its watches are gone")
+        for session in others:
+            session.close()
+        eventually(lambda: figure(server, "watch_count") == 0, SECONDS_MAX, what="no watch is left")
+        eventually(lambda: resident_bytes(server) < before, SECONDS_MAX, what="memory is given back")
+
+
+def watch_all(session):
+    """Sets the watches as a client does that comes from another server, many with one request."""
+    for start in range(0, PATHS, PATHS_PER_REQUEST):
+        paths = [f"/watched-{number}" for number in range(start, start + PATHS_PER_REQUEST)]
+        # Their data, existence and children: nothing is there, so that only existence is waited for.
+        body = wire.Writer().long(0).int(0).int(len(paths))
+        for path in paths:
+            body.ustring(path)
+        assert session.call(wire.SET_WATCHES, body.int(0).bytes).err == 0
+
+
+def resident_bytes(server):
+    """What the process holds in memory."""
+    with open(f"/proc/{server.process.pid}/status") as status:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024

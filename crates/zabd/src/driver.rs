@@ -181,16 +181,16 @@ impl Driver {
         self.memory.as_ref().map_or(Room::Enough, Watchman::room)
     }
 
-    /// Lets the watchman look, and has done what follows from it.
-    pub fn look_after_memory(&self) {
-        if self.look() {
-            self.work_off(ROUNDS_MAX);
+    /// So much has come from clients or other servers: much of it may stay in memory. The caller has no lock.
+    pub fn note_bytes(&self, bytes: u64) {
+        if self.memory.as_ref().is_some_and(|memory| memory.note(bytes)) {
+            self.look_after_memory();
         }
     }
 
-    /// Whether there is something to work off then.
-    fn look(&self) -> bool {
-        let Some(memory) = &self.memory else { return false };
+    /// Lets the watchman look, and does what follows from what he sees. The caller has no lock.
+    pub fn look_after_memory(&self) {
+        let Some(memory) = &self.memory else { return };
         let kept = {
             let tree = self.tree.read();
             let watches = self.watches.lock().total();
@@ -201,9 +201,8 @@ impl Driver {
             self.watches.lock().take_new(room != Room::NothingNew);
             let queued_max = (room == Room::NothingNew).then(|| memory.queued_max());
             self.registry.narrow(queued_max, self.clock.monotonic_ms());
-            self.inbox.lock().push(Input::Room(room));
+            self.feed([Input::Room(room)]);
         }
-        room.is_some()
     }
 
     /// This server has peers from now on; nothing was fed before.
@@ -391,23 +390,14 @@ impl Driver {
         let now = self.clock.now();
         let Core { replica, outputs, .. } = core;
         let tree = self.tree.read();
-        let mut bytes = 0;
         for input in inputs {
-            match &input {
-                Input::Connect { conn, .. } => {
-                    self.registry.lock().get(*conn).into_iter().for_each(|client| client.note_asked());
-                }
-                Input::Request(request) => bytes += request.body.len() as u64,
-                _ => (),
+            if let Input::Connect { conn, .. } = &input {
+                self.registry.lock().get(*conn).into_iter().for_each(|client| client.note_asked());
             }
             replica.step(now, &tree, input, outputs);
         }
         drop(tree);
         self.carry_out(core);
-        if self.memory.as_ref().is_some_and(|memory| memory.note(bytes)) {
-            // Whoever has the core looks into the inbox again.
-            self.look();
-        }
     }
 
     /// One bite of committed work under the tree's write lock; its events and replies are delivered

@@ -116,7 +116,7 @@ impl Server {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let began = Instant::now();
         let vitals = answer_probes(&config)?;
-        let memory = memory_limit(&config).map(Watchman::new);
+        let memory = memory_limit(&config).map(|limit| Watchman::new(limit, config.ensemble.is_some()));
         let sasl = ClientSasl::start(&config)?;
         let counters = Arc::new(ServerCounters::default());
         let Ports { prometheus, admin, clients: ports, member } = open_ports(&config, &counters)?;

@@ -1,7 +1,8 @@
 //! From what is used to what is taken.
 //!
 //! The reserve is a sixth of the limit, between 24 and 384 MiB: what comes between two looks, replies under way, the kernel's
-//! buffers. Half of it is above the second mark.
+//! buffers. Half of it is above the second mark. A member of an ensemble has a reserve of a quarter, between 40 and 512 MiB: when
+//! it leads, it refuses for the others too, who cannot, and who have as much under way as it has.
 //!
 //! Memory that was freed does not all go back to the system: an allocator keeps a page as long as anything is in it. So behind
 //! the first mark a tree that has become smaller than it was there may grow to that size again, in the gaps that it left; the second
@@ -9,8 +10,15 @@
 
 use zabd_replica::Room;
 
-const RESERVE_BYTES_MIN: u64 = 24 << 20;
-const RESERVE_BYTES_MAX: u64 = 384 << 20;
+/// Which part of the limit the reserve is, and its least and most bytes.
+struct Share {
+    part: u64,
+    bytes_min: u64,
+    bytes_max: u64,
+}
+
+const ALONE: Share = Share { part: 6, bytes_min: 24 << 20, bytes_max: 384 << 20 };
+const MEMBER: Share = Share { part: 4, bytes_min: 40 << 20, bytes_max: 512 << 20 };
 
 /// See the module's description. All numbers are bytes.
 #[derive(Debug)]
@@ -25,9 +33,10 @@ pub struct Marks {
 
 impl Marks {
     /// For a limit.
-    pub fn below(limit_bytes: u64) -> Self {
+    pub fn below(limit_bytes: u64, is_member: bool) -> Self {
+        let share = if is_member { MEMBER } else { ALONE };
         // With so little that nothing would be left, growth ends at two thirds.
-        let reserve = (limit_bytes / 6).clamp(RESERVE_BYTES_MIN, RESERVE_BYTES_MAX).min(limit_bytes / 3);
+        let reserve = (limit_bytes / share.part).clamp(share.bytes_min, share.bytes_max).min(limit_bytes / 3);
         Self {
             reserve,
             no_growth: limit_bytes - reserve,
@@ -85,7 +94,7 @@ mod tests {
 
     #[test]
     fn each_mark_and_the_way_back() {
-        let mut marks = Marks::below(1536 * MIB);
+        let mut marks = Marks::below(1536 * MIB, false);
         assert_eq!((marks.no_growth / MIB, marks.nothing_new / MIB), (1280, 1408));
         for (used, room) in [
             (0, Room::Enough),
@@ -106,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_was_deleted_may_come_again_where_the_system_got_nothing_back() {
-        let mut marks = Marks::below(1536 * MIB);
+        let mut marks = Marks::below(1536 * MIB, false);
         assert_eq!(marks.room(1300 * MIB, 900 * MIB), Room::NoGrowth);
         assert_eq!(marks.room(1300 * MIB, 837 * MIB), Room::NoGrowth, "that is too little to count");
         assert_eq!(marks.room(1300 * MIB, 700 * MIB), Room::Enough);
@@ -116,11 +125,12 @@ mod tests {
 
     #[test]
     fn small_and_large_limits() {
-        let mut small = Marks::below(30 * MIB);
+        let mut small = Marks::below(30 * MIB, false);
         assert_eq!(small.room(19 * MIB, 0), Room::Enough);
         assert_eq!(small.room(20 * MIB, 0), Room::NoGrowth);
-        let large = Marks::below(1 << 40);
-        assert_eq!(large.no_growth, (1 << 40) - RESERVE_BYTES_MAX);
-        assert_eq!(Marks::below(0).no_growth, 0);
+        let large = Marks::below(1 << 40, false);
+        assert_eq!(large.no_growth, (1 << 40) - ALONE.bytes_max);
+        assert_eq!(Marks::below(0, true).no_growth, 0);
+        assert_eq!(Marks::below(128 * MIB, true).no_growth, 88 * MIB);
     }
 }

@@ -1,7 +1,7 @@
 //! What the server may use of memory, what it uses, and what it takes no more when the two come close.
 //!
 //! A container's memory has a limit, and whoever goes beyond it is killed in the midst of whatever it does. So the limit is read
-//! ([`limit`]), what is used is looked at ten times a second and after every few megabytes of requests ([`used`]), and three
+//! ([`limit`]), what is used is looked at ten times a second and after every few megabytes from the network ([`used`]), and three
 //! marks decide ([`marks`]):
 //!
 //! ```text
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! What is refused and what goes on is the replica's business (`zabd_replica::Room`). What waits in queues (for clients, for
-//! other servers, for the log) has bounds of its own everywhere; each of those is at most an eighth of the limit
+//! other servers, for the log) has bounds of its own everywhere; each of those is at most a twelfth of the limit
 //! ([`at_most`]). A start whose data do not fit ends with a message instead of being killed.
 //!
 //! A member that is given a leader's snapshot holds two trees for a moment; where both have no place, the snapshot is refused with a
@@ -39,7 +39,7 @@ pub use watchman::{Kept, Watchman};
 static LIMIT: OnceLock<Option<Limit>> = OnceLock::new();
 
 /// Which part of the limit one kind of queue may fill.
-const SHARE: usize = 8;
+const SHARE: usize = 12;
 
 /// Finds out what this process may use: what is configured, or else what the system says. The first call decides.
 pub fn find_limit(configured_bytes: Option<u64>) -> Option<&'static Limit> {
@@ -60,5 +60,5 @@ pub fn at_most(bytes: usize) -> usize {
 /// The limit, if no data fit below it any more: whoever loads a tree looks now and then.
 pub fn is_out() -> Option<&'static Limit> {
     let limit = LIMIT.get().and_then(Option::as_ref)?;
-    (used::bytes(limit) >= marks::Marks::below(limit.bytes).nothing_more()).then_some(limit)
+    (used::bytes(limit) >= marks::Marks::below(limit.bytes, false).nothing_more()).then_some(limit)
 }

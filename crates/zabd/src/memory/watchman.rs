@@ -18,9 +18,9 @@ const WATCH_BYTES: u64 = 80;
 pub struct Watchman {
     limit: &'static Limit,
     marks: Mutex<Marks>,
-    /// After so many bytes of requests he looks.
+    /// After so many bytes from the network he looks.
     step: u64,
-    /// Bytes of requests since he looked.
+    /// Bytes from the network since he looked.
     come: AtomicU64,
     /// What he saw last.
     used: AtomicU64,
@@ -29,8 +29,8 @@ pub struct Watchman {
 
 impl Watchman {
     /// Nobody has looked yet.
-    pub fn new(limit: &'static Limit) -> Self {
-        let marks = Marks::below(limit.bytes);
+    pub fn new(limit: &'static Limit, is_member: bool) -> Self {
+        let marks = Marks::below(limit.bytes, is_member);
         let step = marks.step();
         let (come, used, room) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU8::new(Room::Enough as u8));
         Self { limit, marks: Mutex::new(marks), step, come, used, room }
@@ -52,8 +52,8 @@ impl Watchman {
     }
 
     /// Whether so much more has come that he should look.
-    pub fn note(&self, request_bytes: u64) -> bool {
-        request_bytes > 0 && self.come.fetch_add(request_bytes, Relaxed) + request_bytes >= self.step
+    pub fn note(&self, bytes: u64) -> bool {
+        bytes > 0 && self.come.fetch_add(bytes, Relaxed) + bytes >= self.step
     }
 
     /// What all clients together may leave untaken, or have sent in part, when nothing new is taken.

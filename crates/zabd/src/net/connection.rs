@@ -160,6 +160,8 @@ pub struct Connection {
     in_flight_bytes_max: usize,
     /// How long those are that wait for the end of the turn.
     batch_bytes: usize,
+    /// What was taken from the socket in this turn.
+    turn_bytes: u64,
     /// What the replies to reads in the pipeline may be worth; less than `reads_max` while little may be asked for.
     reads_waiting_max: usize,
     /// Reads in the pipeline are answered together, before the client can take the first of their replies: as many as
@@ -259,6 +261,7 @@ impl Connection {
             pause_bytes: UNSENT_BYTES_PAUSE,
             in_flight_bytes_max: at_most(IN_FLIGHT_BYTES_PAUSE * IN_FLIGHT_COPIES) / IN_FLIGHT_COPIES,
             batch_bytes: 0,
+            turn_bytes: 0,
             reads_waiting_max: reads_max,
             reads_max,
             batch: Vec::new(),
@@ -415,6 +418,7 @@ impl Connection {
                 Poll::Ready(Ok(())) => (),
             }
             let filled = buffer.filled();
+            self.turn_bytes += filled.len() as u64;
             if self.input.is_empty() {
                 let done = self.work_off(filled);
                 self.frame_since_ms = self.client.counters.heard_ms.load(Relaxed);
@@ -449,6 +453,7 @@ impl Connection {
     /// Says what is kept for the client at the end of a turn.
     fn settle(&mut self) {
         let service = self.service.clone();
+        service.driver.note_bytes(std::mem::take(&mut self.turn_bytes));
         let registry = &service.driver.registry;
         if self.phase == Phase::Closing {
             self.input = Vec::new();

@@ -81,7 +81,7 @@ async fn read(shared: &Shared, link: LinkId, socket: &mut ReadEnd, side: Side) -
         }
         match socket.read_buf(&mut bytes).await {
             Ok(0) => return Ok(()),
-            Ok(_) => (),
+            Ok(taken) => shared.driver.note_bytes(taken as u64),
             Err(error) => return Err(error.to_string()),
         }
     }

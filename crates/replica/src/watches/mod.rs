@@ -9,18 +9,18 @@
 //! connection and kind, and none for a connection that may not READ the znode (a one-shot watch is
 //! used up even so).
 //!
-//! Registration knows its place: a path lists its connections in a plain vector, a connection maps its
-//! paths to their places in those vectors. So setting a watch twice, the ten-thousandth watcher of one
-//! path, and a disconnect all cost only their own.
+//! `table` keeps who watches what, so that each operation costs only its own.
+
+mod table;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use zabd_jute::{Acl, Id, SessionId, Zxid, perms};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Change, allows};
 
+use self::table::{ClientId, PathId, Table};
 use crate::percentiles::Percentiles;
 use crate::{ConnId, HashSeed};
 
@@ -115,27 +115,10 @@ pub trait EventSink {
     fn event(&mut self, hearers: impl Iterator<Item = ConnId>, zxid: Zxid, kind: EventKind, path: &str);
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Watcher {
-    conn: ConnId,
-    /// Never 0: a watcher without modes is removed.
-    modes: u8,
-}
-
-#[derive(Debug)]
-struct Client {
-    session: SessionId,
-    identities: Identities,
-    /// For each watched path, where this client stands in the path's list.
-    places: HashMap<Arc<str>, u32, HashSeed>,
-}
-
 /// All watches of one server. See the module's description.
 #[derive(Debug)]
 pub struct Watches {
-    seed: HashSeed,
-    paths: HashMap<Arc<str>, Vec<Watcher>, HashSeed>,
-    clients: HashMap<ConnId, Client, HashSeed>,
+    table: Table,
     /// Watchers with the recursive mode; while there are none, no ancestor is looked at.
     recursive_count: usize,
     /// All watches of all kinds, as [`reported_times`] counts them.
@@ -143,7 +126,7 @@ pub struct Watches {
     skip_acl: bool,
     fired: Fired,
     /// Scratch for one change: who has been told already.
-    told: Vec<ConnId>,
+    told: Vec<ClientId>,
     /// Whether connections may set watches where they have none.
     takes_new: bool,
 }
@@ -192,9 +175,7 @@ impl Watches {
     /// No watches yet.
     pub fn new(seed: HashSeed, skip_acl: bool) -> Self {
         Self {
-            paths: HashMap::with_hasher(seed.clone()),
-            clients: HashMap::with_hasher(seed.clone()),
-            seed,
+            table: Table::new(seed),
             recursive_count: 0,
             total: 0,
             skip_acl,
@@ -216,42 +197,39 @@ impl Watches {
 
     /// Makes a connection known; watches can be set from now on.
     pub fn connect(&mut self, conn: ConnId, session: SessionId, identities: Identities) {
-        let places = HashMap::with_hasher(self.seed.clone());
-        self.clients.insert(conn, Client { session, identities, places });
+        self.table.connect(conn, session, identities);
     }
 
     /// Replaces a connection's identities after an authentication.
     pub fn authenticate(&mut self, conn: ConnId, identities: Identities) {
-        if let Some(client) = self.clients.get_mut(&conn) {
-            client.identities = identities;
+        if let Some(client) = self.table.client_of(conn) {
+            self.table.client_mut(client).identities = identities;
         }
     }
 
     /// Sets a watch; setting it twice is one watch. A connection that is gone sets none.
     pub fn set(&mut self, conn: ConnId, path: &str, kind: WatchKind) {
-        let Some(client) = self.clients.get_mut(&conn) else { return };
+        let Some(client) = self.table.client_of(conn) else { return };
         let bit = kind.bit();
-        if let Some(&place) = client.places.get(path) {
-            let watcher = &mut self.paths.get_mut(path).expect("a placed watcher has a path")[place as usize];
-            assert_eq!(watcher.conn, conn, "a watcher stands where its client says");
-            self.recursive_count += usize::from(bit == RECURSIVE && watcher.modes & RECURSIVE == 0);
-            self.total -= reported_times(watcher.modes);
-            watcher.modes |= bit;
-            self.total += reported_times(watcher.modes);
-            return;
+        let path_id = self.table.path(path);
+        let watcher = path_id.and_then(|path| self.table.watcher_mut(client, path));
+        let before = watcher.as_ref().map_or(0, |watcher| watcher.modes());
+        match watcher {
+            Some(watcher) => watcher.set_modes(before | bit),
+            None => self.table.add(client, path, bit),
         }
-        let known = self.paths.get_key_value(path).map(|(known, _)| known.clone());
-        let path = known.unwrap_or_else(|| path.into());
-        let watchers = self.paths.entry(path.clone()).or_default();
-        client.places.insert(path, watchers.len() as u32);
-        watchers.push(Watcher { conn, modes: bit });
-        self.recursive_count += usize::from(bit == RECURSIVE);
-        self.total += reported_times(bit);
+        self.recursive_count += usize::from(before & RECURSIVE == 0 && bit == RECURSIVE);
+        self.total += reported_times(before | bit) - reported_times(before);
+    }
+
+    /// The modes that a connection has on a path, and where they are.
+    fn find(&self, conn: ConnId, path: &str) -> Option<(ClientId, PathId, u8)> {
+        let (client, path) = (self.table.client_of(conn)?, self.table.path(path)?);
+        Some((client, path, self.table.watcher(client, path)?.modes()))
     }
 
     fn modes(&self, conn: ConnId, path: &str) -> u8 {
-        let place = self.clients.get(&conn).and_then(|client| client.places.get(path));
-        place.map_or(0, |&place| self.paths[path][place as usize].modes)
+        self.find(conn, path).map_or(0, |(_, _, modes)| modes)
     }
 
     /// Whether the connection has such a watch.
@@ -261,56 +239,34 @@ impl Watches {
 
     /// Removes such watches; false if there was none.
     pub fn remove(&mut self, conn: ConnId, path: &str, selection: WatchSelection) -> bool {
-        let modes = self.modes(conn, path);
-        if modes & selection.bits() == 0 {
+        let bits = selection.bits();
+        let Some((client, path, before)) = self.find(conn, path).filter(|(_, _, modes)| modes & bits != 0)
+        else {
             return false;
-        }
-        self.clear(conn, path, selection.bits());
-        true
-    }
-
-    /// Takes `bits` from a watcher that exists, and the watcher from the path if nothing is left.
-    fn clear(&mut self, conn: ConnId, path: &str, bits: u8) {
-        let client = self.clients.get_mut(&conn).expect("only known clients have watches");
-        let place = client.places[path] as usize;
-        let watchers = self.paths.get_mut(path).expect("a placed watcher has a path");
-        let before = watchers[place].modes;
+        };
+        let after = before & !bits;
         self.recursive_count -= usize::from(before & bits & RECURSIVE != 0);
-        watchers[place].modes = before & !bits;
-        self.total -= reported_times(before) - reported_times(before & !bits);
-        if watchers[place].modes == 0 {
-            client.places.remove(path);
-            self.unlist(path, place);
+        self.total -= reported_times(before) - reported_times(after);
+        if after == 0 {
+            self.table.remove(client, path);
+        } else {
+            self.table.watcher_mut(client, path).expect("it was just found").set_modes(after);
         }
-    }
-
-    /// Removes the watcher at `place`; the last one takes its place.
-    fn unlist(&mut self, path: &str, place: usize) {
-        let watchers = self.paths.get_mut(path).expect("the path is watched");
-        watchers.swap_remove(place);
-        if let Some(moved) = watchers.get(place) {
-            let client = self.clients.get_mut(&moved.conn).expect("only known clients have watches");
-            *client.places.get_mut(path).expect("a watcher has a place") = place as u32;
-        } else if watchers.is_empty() {
-            self.paths.remove(path);
-        }
+        true
     }
 
     /// Forgets a connection and all its watches.
     pub fn disconnect(&mut self, conn: ConnId) {
-        let Some(client) = self.clients.remove(&conn) else { return };
-        for (path, place) in client.places {
-            let watcher = self.paths[&path][place as usize];
-            assert_eq!(watcher.conn, conn, "a watcher stands where its client says");
-            self.recursive_count -= usize::from(watcher.modes & RECURSIVE != 0);
-            self.total -= reported_times(watcher.modes);
-            self.unlist(&path, place as usize);
-        }
+        let Self { table, recursive_count, total, .. } = self;
+        table.disconnect(conn, |watcher| {
+            *recursive_count -= usize::from(watcher.modes() & RECURSIVE != 0);
+            *total -= reported_times(watcher.modes());
+        });
     }
 
     /// Offers a change of the tree to everybody who watches it, the node's watchers first.
     pub fn offer(&mut self, zxid: Zxid, change: &Change<'_>, sink: &mut impl EventSink) {
-        if self.paths.is_empty() || is_on(Mutation::EventLost) && zxid.0 % 4 == 0 {
+        if self.table.is_empty() || is_on(Mutation::EventLost) && zxid.0 % 4 == 0 {
             return;
         }
         match *change {
@@ -345,12 +301,12 @@ impl Watches {
             let mut above = path;
             while above != "/" {
                 above = parent(above);
-                let watchers = self.paths.get(above).map_or(&[][..], Vec::as_slice);
-                told.extend(watchers.iter().filter(|w| w.modes & RECURSIVE != 0).map(|w| w.conn));
+                let watchers = self.table.path(above).map_or(&[][..], |path| self.table.watchers(path));
+                told.extend(watchers.iter().filter(|w| w.modes() & RECURSIVE != 0).map(|w| w.client()));
             }
             // In order of first mention; only here can a connection be listed twice.
             let mut seen = BTreeSet::new();
-            told.retain(|conn| seen.insert(*conn));
+            told.retain(|client| seen.insert(*client));
         }
         self.fired.add(kind, told.len() - of_children.alone);
         self.fired.add(kind, of_children.all);
@@ -366,47 +322,29 @@ impl Watches {
 
     /// Collects the watchers of `path` that have one of `wanted`, and uses up their `once` modes. Yields how
     /// many of them are of the children, if those are wanted too.
-    fn fire(&mut self, path: &str, once: u8, wanted: u8, told: &mut Vec<ConnId>) -> OfChildren {
+    fn fire(&mut self, path: &str, once: u8, wanted: u8, told: &mut Vec<ClientId>) -> OfChildren {
         let mut of_children = OfChildren::default();
-        let Some(watchers) = self.paths.get_mut(path) else { return of_children };
+        let Some(path) = self.table.path(path) else { return of_children };
         let mut used_up = false;
-        for watcher in watchers.iter_mut().filter(|watcher| watcher.modes & wanted != 0) {
-            told.push(watcher.conn);
-            if wanted & CHILD != 0 {
-                of_children.all += usize::from(watcher.modes & (CHILD | PERSISTENT) != 0);
-                of_children.alone += usize::from(watcher.modes & (DATA | PERSISTENT | RECURSIVE) == 0);
-            }
-            self.total -= reported_times(watcher.modes) - reported_times(watcher.modes & !once);
-            watcher.modes &= !once;
-            used_up |= watcher.modes == 0;
-        }
-        if used_up {
-            self.drop_used_up(path);
-        }
-        of_children
-    }
-
-    /// Removes all watchers of `path` without a mode, in one pass however many they are.
-    fn drop_used_up(&mut self, path: &str) {
-        let watchers = self.paths.get_mut(path).expect("the path is watched");
-        let mut kept = 0;
-        for at in 0..watchers.len() {
-            let watcher = watchers[at];
-            let client = self.clients.get_mut(&watcher.conn).expect("only known clients have watches");
-            if watcher.modes == 0 {
-                client.places.remove(path);
+        for watcher in self.table.watchers_mut(path) {
+            let before = watcher.modes();
+            if before & wanted == 0 {
                 continue;
             }
-            if kept != at {
-                *client.places.get_mut(path).expect("a watcher has a place") = kept as u32;
-                watchers[kept] = watcher;
+            told.push(watcher.client());
+            if wanted & CHILD != 0 {
+                of_children.all += usize::from(before & (CHILD | PERSISTENT) != 0);
+                of_children.alone += usize::from(before & (DATA | PERSISTENT | RECURSIVE) == 0);
             }
-            kept += 1;
+            let after = before & !once;
+            self.total -= reported_times(before) - reported_times(after);
+            watcher.set_modes(after);
+            used_up |= after == 0;
         }
-        watchers.truncate(kept);
-        if kept == 0 {
-            self.paths.remove(path);
+        if used_up {
+            self.table.drop_used_up(path);
         }
+        of_children
     }
 
     fn tell(
@@ -415,19 +353,19 @@ impl Watches {
         path: &str,
         kind: EventKind,
         acl: &[Acl<'static>],
-        told: &mut Vec<ConnId>,
+        told: &mut Vec<ClientId>,
         sink: &mut impl EventSink,
     ) {
-        let may_know = |conn: &ConnId| {
-            acl.is_empty() || allows(acl, perms::READ, &self.clients[conn].identities, self.skip_acl)
-        };
-        sink.event(told.drain(..).filter(may_know), zxid, kind, path);
+        let clients = told.drain(..).map(|client| self.table.client(client));
+        let may_know = clients
+            .filter(|client| acl.is_empty() || allows(acl, perms::READ, &client.identities, self.skip_acl));
+        sink.event(may_know.map(|client| client.conn), zxid, kind, path);
         self.told = std::mem::take(told);
     }
 
     /// The session of a connection that may set watches.
     pub fn session(&self, conn: ConnId) -> Option<SessionId> {
-        self.clients.get(&conn).map(|client| client.session)
+        self.table.client_of(conn).map(|client| self.table.client(client).session)
     }
 
     /// How many watches changes fired.
@@ -444,11 +382,11 @@ impl Watches {
     pub fn counts(&self) -> WatchCounts {
         let mut counts = WatchCounts::default();
         let mut connections = BTreeSet::new();
-        for watchers in self.paths.values() {
-            let reported = watchers.iter().filter(|watcher| watcher.modes & !CHILD != 0);
+        for (_, watchers) in self.table.iter() {
+            let reported = watchers.iter().filter(|watcher| watcher.modes() & !CHILD != 0);
             let before = counts.watches;
             for watcher in reported {
-                connections.insert(watcher.conn);
+                connections.insert(watcher.client());
                 counts.watches += 1;
             }
             counts.paths += usize::from(counts.watches > before);
@@ -465,10 +403,11 @@ impl Watches {
     /// Whose watches `wchp` and `wchc` report, in no order. Whoever sorts half a million of them and makes a text of it
     /// needs the watches no longer: the paths are shared.
     pub fn reported(&self) -> Vec<(Arc<str>, SessionId)> {
-        let mut reported = Vec::with_capacity(self.paths.len());
-        for (path, watchers) in &self.paths {
-            let of_path = watchers.iter().filter(|watcher| watcher.modes & !CHILD != 0);
-            reported.extend(of_path.map(|watcher| (Arc::clone(path), self.clients[&watcher.conn].session)));
+        let mut reported = Vec::new();
+        for (path, watchers) in self.table.iter() {
+            let of_path = watchers.iter().filter(|watcher| watcher.modes() & !CHILD != 0);
+            let session = |client| self.table.client(client).session;
+            reported.extend(of_path.map(|watcher| (Arc::clone(path), session(watcher.client()))));
         }
         reported
     }
@@ -498,5 +437,4 @@ fn parent(path: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "watches_tests.rs"]
 mod tests;

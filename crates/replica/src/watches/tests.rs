@@ -152,7 +152,7 @@ fn a_disconnect_leaves_nothing_and_hurts_nobody() {
     watches.disconnect(ConnId(2));
     assert_eq!(watches.total(), 0);
     assert_eq!(watches.recursive_count, 0);
-    assert!(watches.paths.is_empty());
+    assert!(watches.table.is_empty());
 }
 
 #[test]
