@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from harness.waiting import eventually
+
 from . import members
 from .members import await_progress, finish
 
@@ -85,7 +87,8 @@ def test_members_agree(tmp_path, write_through, case):
         led = set()
         while len(led) < 2:
             await_progress(writers)
-            assert ensemble.mode(OBSERVER) == "observer"
+            # It looks for the new leader by itself, later than the voters have one.
+            eventually(lambda: ensemble.mode(OBSERVER) == "observer", members.LEVEL_SECONDS_MAX, what="an observer")
             leader = ensemble.leader()
             led.add(ensemble.members[leader].kind)
             ensemble.members[leader].kill()
