@@ -92,7 +92,6 @@ impl Lone {
             epoch: Epoch(1),
             version: Notification::VERSION,
             config: None,
-            next: None,
         })
     }
 
@@ -164,7 +163,6 @@ fn a_leader_whose_voters_turn_away_before_it_reigns_looks_again() {
         epoch: Epoch(1),
         version: Notification::VERSION,
         config: None,
-        next: None,
     };
     let mut other = Lone::new();
     other.ask(1);
@@ -194,7 +192,6 @@ fn who_learns_that_it_is_no_member_any_more_does_not_answer_itself() {
         epoch: Epoch(1),
         version: Notification::VERSION,
         config: Some(config.into()),
-        next: None,
     });
     lone.step(Input::Settled { last: Zxid(0x1_0000_0005) });
     assert_eq!(lone.peer.configuration, Configuration::parse(config).unwrap());
@@ -337,7 +334,6 @@ impl Lone {
                         epoch: Epoch(1),
                         version: Notification::VERSION,
                         config: None,
-                        next: None,
                     },
                 );
             }
@@ -534,7 +530,6 @@ fn a_leader_does_not_give_way_to_who_looked_and_is_gone() {
             epoch: Epoch(1),
             version: Notification::VERSION,
             config: None,
-            next: None,
         };
         lone.hear_over(OTHER, &vote);
         if is_gone {

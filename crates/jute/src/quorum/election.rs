@@ -9,10 +9,7 @@
 //! ```text
 //! notification      0 int state · 4 long leader · 12 long zxid · 20 long round · 28 long epoch
 //!                   36 int version · 40 int c · 44 c bytes of the sender's configuration
-//!                   44 + c int n · n bytes of a newer one      from zabd, while members change
 //! ```
-//!
-//! Java does not look at what is behind the sender's configuration.
 //!
 //! Servers before 3.5 sent less, and only a notification's length says so: 28 bytes have no epoch, 40 bytes
 //! have a version that does not count. What is malformed is dropped and its connection stays, except for
@@ -206,8 +203,6 @@ pub struct Notification<'a> {
     pub version: i32,
     /// The text of the configuration that the sender lives in; see [`super::Configuration`].
     pub config: Option<Cow<'a, str>>,
-    /// The text of a newer one, which the sender has logged and which may come to hold.
-    pub next: Option<Cow<'a, str>>,
 }
 
 /// Why a notification is dropped.
@@ -246,7 +241,7 @@ impl<'a> Notification<'a> {
     /// The version that this server writes.
     pub const VERSION: i32 = 2;
 
-    /// Reads the content of a [`frame`]; bytes behind the last field that are nothing else are ignored.
+    /// Reads the content of a [`frame`]; bytes behind the last field are ignored.
     pub fn decode(content: &'a [u8]) -> Result<Self, NotificationError> {
         let length = content.len();
         if length < 28 {
@@ -269,18 +264,14 @@ impl<'a> Notification<'a> {
         } else {
             None
         };
-        let rest = if config.is_some() { &content[r.offset()..] } else { &[] };
-        let next = rest.split_first_chunk::<4>();
-        let next = next.filter(|(n, text)| usize::try_from(i32::from_be_bytes(**n)) == Ok(text.len()));
-        let next = next.map(|(_, text)| String::from_utf8_lossy(text));
-        Ok(Self { state, leader, zxid, round, epoch, version, config, next })
+        Ok(Self { state, leader, zxid, round, epoch, version, config })
     }
 
     /// Appends a whole frame. It has version 2, whatever [`Notification::version`] says: servers since 3.4
     /// understand it.
     pub fn encode_frame(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let config = self.config.as_deref().unwrap_or("");
-        let length = 44 + config.len() + self.next.as_deref().map_or(0, |next| 4 + next.len());
+        let length = 44 + config.len();
         if FRAME_BYTES_MAX < length {
             return Err(FrameError::UnreasonableLength { length: length as i64 });
         }
@@ -293,9 +284,6 @@ impl<'a> Notification<'a> {
         w.long(self.epoch.0);
         w.int(Self::VERSION);
         w.ustring(config);
-        if let Some(next) = &self.next {
-            w.ustring(next);
-        }
         Ok(())
     }
 }

@@ -118,7 +118,6 @@ fn vote(version: i32, config: Option<&str>) -> Notification<'_> {
         epoch: Epoch(6),
         version,
         config: config.map(Into::into),
-        next: None,
     }
 }
 
@@ -183,18 +182,6 @@ fn configuration_is_within_the_frame() {
     assert_eq!(Notification::decode(&content), Ok(vote(2, Some("version"))), "what is behind it is ignored");
 }
 
-/// Java reads no further than the sender's configuration, and neither do others what does not end where it says.
-#[test]
-fn a_newer_configuration_comes_behind_everything() {
-    let sent = Notification { next: Some("version=7".into()), ..vote(2, Some("version=0")) };
-    let mut out = Vec::new();
-    sent.encode_frame(&mut out).unwrap();
-    assert_eq!(out[4..].strip_prefix(&*content()), Some(&b"\0\0\0\x09version=7"[..]));
-    assert_eq!(Notification::decode(&out[4..]), Ok(sent));
-    out.push(0);
-    assert_eq!(Notification::decode(&out[4..]), Ok(vote(2, Some("version=0"))));
-}
-
 #[test]
 fn states_are_four() {
     for state in [-1, 4, i32::MIN, i32::MAX] {
@@ -228,12 +215,10 @@ proptest! {
     fn notifications_come_back(
         (code, leader, zxid, round, epoch) in (0..4, any::<i64>(), any::<i64>(), any::<i64>(), any::<i64>()),
         config in "\\PC{0,40}",
-        next in proptest::option::of("\\PC{0,40}"),
     ) {
         let state = PeerState::from_code(code).unwrap();
         let (leader, zxid, epoch) = (ServerId(leader), Zxid(zxid), Epoch(epoch));
-        let (config, next) = (Some(config.into()), next.map(Into::into));
-        let sent = Notification { state, leader, zxid, round, epoch, version: 2, config, next };
+        let sent = Notification { state, leader, zxid, round, epoch, version: 2, config: Some(config.into()) };
         let mut out = Vec::new();
         sent.encode_frame(&mut out).unwrap();
         prop_assert_eq!(Notification::decode(frame(&out).unwrap().unwrap().0), Ok(sent));

@@ -95,26 +95,20 @@ impl Answers {
     pub fn answer(&self, from: ServerId, notification: &Notification<'_>) -> Option<Bytes> {
         let is_question = notification.state == PeerState::Looking || !self.quorums.is_voter(from);
         let Elected { vote, round } = self.elected;
-        (is_question && from != self.me).then(|| frame(self.state, vote, round, &self.config_text, None))
+        (is_question && from != self.me).then(|| frame(self.state, vote, round, &self.config_text))
     }
 }
 
 /// A notification as it goes over the wire.
-pub(super) fn frame(
-    state: PeerState,
-    vote: Vote,
-    round: i64,
-    config_text: &str,
-    next_text: Option<&str>,
-) -> Bytes {
+pub(super) fn frame(state: PeerState, vote: Vote, round: i64, config_text: &str) -> Bytes {
     let Vote { leader, zxid, epoch } = vote;
-    let (version, config, next) =
-        (Notification::VERSION, Some(config_text.into()), next_text.map(Into::into));
-    let mut notification = Notification { state, leader, zxid, round, epoch, version, config, next };
+    let config = Some(config_text.into());
+    let mut notification =
+        Notification { state, leader, zxid, round, epoch, version: Notification::VERSION, config };
     let mut frame = Vec::new();
     if notification.encode_frame(&mut frame).is_err() {
         // No server would take a frame with a configuration as long as that. The vote matters more.
-        (notification.config, notification.next) = (None, None);
+        notification.config = None;
         notification.encode_frame(&mut frame).expect("a vote without a configuration is 44 bytes");
     }
     frame.into()
@@ -142,7 +136,6 @@ mod tests {
             epoch: Epoch(0),
             version: 2,
             config: None,
-            next: None,
         };
         answers.answer(ServerId(from), &asked).map(Into::into)
     }
@@ -167,6 +160,6 @@ mod tests {
     #[test]
     fn a_configuration_too_long_to_send_is_left_out() {
         let text = "x".repeat(1 << 20);
-        assert_eq!(frame(PeerState::Looking, Vote::NONE, 1, &text, None).len(), 48);
+        assert_eq!(frame(PeerState::Looking, Vote::NONE, 1, &text).len(), 48);
     }
 }

@@ -36,7 +36,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zabd_jute::quorum::{Configuration, Member, Notification, PeerState, Role};
+use zabd_jute::quorum::{Configuration, Notification, PeerState, Role};
 use zabd_jute::{Epoch, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
@@ -57,8 +57,6 @@ pub(super) struct Looking {
     pub committed: Configuration,
     last_seen: Option<Configuration>,
     pub config_text: String,
-    /// A newer configuration that this server has logged, as it tells others of it.
-    logged_change: Option<String>,
     pub quorums: Quorums,
     /// Whether this is the first election of the process, so that missing links mean nothing.
     is_first: bool,
@@ -140,15 +138,11 @@ impl Looking {
             Role::Participant | Role::Observer => Candidacy::Never(Vote::NONE),
         };
         let own = candidacy.vote(round);
-        let logged_change = last_seen.as_ref().filter(|next| {
-            committed.version() < next.version() && next.version() <= last_zxid.into() && can_vote
-        });
         Self {
             me,
             role,
             timing,
             config_text: committed.to_string(),
-            logged_change: logged_change.map(Configuration::to_string),
             committed,
             last_seen,
             quorums,
@@ -170,22 +164,6 @@ impl Looking {
             unheard: None,
             decide_at: None,
         }
-    }
-
-    /// Whether a change that somebody else has logged is news to this server, and its vote is one of those that count for who
-    /// is to lead in it.
-    pub fn wants_to_hear_of(&self, next: &Configuration, from: ServerId) -> bool {
-        let counts =
-            self.has_voice() && self.role == Role::Participant && self.quorums.committed().contains(self.me);
-        let is_theirs = self.quorums.is_voter(from) || next.member(from).is_some_and(Member::is_voter);
-        counts && is_theirs && self.last_seen.is_none() && self.committed.version() < next.version()
-    }
-
-    /// Somebody has logged a change. It may be committed, and one of its new voters the only one that has what came behind it:
-    /// who knows them can vote for them. Nothing else changes: whoever has not logged the change leads without them.
-    pub fn hear_of(&mut self, next: Configuration) {
-        self.quorums = Quorums::new(&self.committed, Some(&next));
-        self.last_seen = Some(next);
     }
 
     /// The same servers under a newer version.
@@ -255,7 +233,7 @@ impl Looking {
         if !self.quorums.is_voter(from) {
             // One's own vote may come back when one is no voter any more, and an answer to that would, too.
             if from != self.me {
-                let frame = frame(PeerState::Looking, self.last.vote, self.round, &self.config_text, None);
+                let frame = frame(PeerState::Looking, self.last.vote, self.round, &self.config_text);
                 out.push(Output::Send { to: from, frame });
             }
             return None;
@@ -455,7 +433,7 @@ impl Looking {
         } else {
             (Vote { zxid: ABSTENTION, ..self.own }, self.standing.round_of_abstention())
         };
-        frame(PeerState::Looking, vote, round, &self.config_text, self.logged_change.as_deref())
+        frame(PeerState::Looking, vote, round, &self.config_text)
     }
 
     pub fn assert_invariants(&self) {

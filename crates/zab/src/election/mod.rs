@@ -123,8 +123,6 @@ pub enum Output {
         /// with this configuration, and maybe in another role.
         is_restart: bool,
     },
-    /// Somebody has logged a change to this configuration. Its voters are to be reached, too.
-    HearOf(Box<Configuration>),
     /// This server does not count; told after a while, and when it changes.
     Voiceless {
         /// Why.
@@ -229,7 +227,6 @@ impl Election {
             return;
         }
         self.take_config(notification, out);
-        self.take_change(from, notification, out);
         let Some(looking) = &mut self.looking else { return };
         if let Some(decision) = looking.on_notification(now, from, notification, &mut self.contacts, out) {
             self.end(decision, out);
@@ -256,16 +253,6 @@ impl Election {
             looking.renumber(&config);
         }
         out.push(Output::AdoptConfig { config: Box::new(config), is_restart });
-    }
-
-    /// A change that somebody else has logged.
-    fn take_change(&mut self, from: ServerId, notification: &Notification<'_>, out: &mut Vec<Output>) {
-        let (Some(looking), Some(text)) = (&mut self.looking, &notification.next) else { return };
-        let Some(next) = Configuration::parse(text).ok().filter(|_| self.adopts_configs) else { return };
-        if looking.wants_to_hear_of(&next, from) {
-            looking.hear_of(next.clone());
-            out.push(Output::HearOf(Box::new(next)));
-        }
     }
 
     fn on_timer(&mut self, now: Instant, out: &mut Vec<Output>) {

@@ -151,7 +151,6 @@ mod tests {
             epoch: Epoch(1),
             version: 2,
             config: None,
-            next: None,
         };
         let (from, out) = (ServerId(from), &mut Vec::new());
         election.step(Instant(1), Input::Notification { from, notification: &notification }, out);

@@ -82,10 +82,6 @@ impl Peer {
                     self.look(now);
                 }
             }
-            election::Output::HearOf(next) => {
-                self.next = Some(*next);
-                self.tell_members(now);
-            }
             election::Output::Voiceless { standing, unheard } => {
                 out.push(Effect::Note(Note::Voiceless { standing, unheard }));
             }

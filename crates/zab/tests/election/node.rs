@@ -204,11 +204,6 @@ impl Node {
                 }
                 out.push(Output::Adopts { version: disk.config.version(), is_restart });
             }
-            election::Output::HearOf(next) => {
-                disk.last_seen = Some(*next);
-                let directory = Directory::new(self.me, &disk.config, disk.last_seen.as_ref());
-                works.push_back(Work::Links(links::Input::Members(directory)));
-            }
             election::Output::Voiceless { unheard, .. } => out.push(Output::Voiceless { unheard }),
             election::Output::Decided(decision) => {
                 let Decision { elected, role, .. } = decision;

@@ -237,7 +237,6 @@ impl Stage {
             epoch: Epoch(value("epoch")),
             version: Notification::VERSION,
             config: Some(config.to_string().into()),
-            next: None,
         };
         let mut frame = Vec::new();
         notification.encode_frame(&mut frame).expect("it is short");
