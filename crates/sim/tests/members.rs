@@ -56,13 +56,6 @@ fn what_was_left_behind_does_not_come_behind_what_was_asked_for_since() {
     live_all(40_169_499..40_169_500, Members::ByRequests, "requests");
 }
 
-/// A leader wrote a change down and ended before it was logged, and whom it added was the only voter that had. Of the old voters one
-/// had lost its log, and the one that never heard of the change could not vote for the new one, whose voice the others needed.
-#[test]
-fn a_change_that_was_not_logged_keeps_nobody_from_leading() {
-    live_all(40_161_595..40_161_596, Members::ByRequests, "requests");
-}
-
 /// The world's own: somebody asked for a member to leave while the log of another rotted, and the leader had not missed that one
 /// yet. The two members that were to be left were no quorum any more without what it had.
 #[test]

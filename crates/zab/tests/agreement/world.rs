@@ -343,7 +343,7 @@ impl World {
         let votes_for_it = |other: &usize| !self.stands(*other) || self.vote(*other) <= self.vote(at);
         let voters = (0..self.servers.len()).filter(votes_for_it).map(|other| self.servers[other].id);
         let quorums = Quorums::new(disk.configuration(), disk.next.as_ref());
-        quorums.may_stand(*id, disk.last()) && quorums.may_elect(&voters.collect(), disk.last())
+        quorums.may_stand(*id, disk.last()) && quorums.has_quorum(&voters.collect())
     }
 
     /// Who does not stand for election votes for anybody.
