@@ -177,7 +177,7 @@ impl TlsConfig {
                 clients.client_auth != ClientAuth::None,
             ),
             (is_member && self.is_quorum_secure, "sslQuorum", quorum, true),
-            (is_member && self.quorum_port_unification, "portUnification", quorum, true),
+            (is_member && self.unifies_quorum_ports(), "portUnification", quorum, true),
         ];
         for (is_asked, key, side, needs_trust) in asking {
             let lacks = [
@@ -212,7 +212,14 @@ impl TlsConfig {
 
     /// Whether other servers may speak TLS at all.
     pub fn serves_members(&self) -> bool {
-        self.is_quorum_secure || self.quorum_port_unification
+        self.is_quorum_secure || self.unifies_quorum_ports()
+    }
+
+    /// Whether the ports among members take both. Without any store they take plain text alone, as in Java, which looks for its
+    /// stores when the first peer speaks TLS.
+    fn unifies_quorum_ports(&self) -> bool {
+        let stores = [&self.quorum.key_store, &self.quorum.trust_store];
+        self.quorum_port_unification && stores.iter().any(|store| store.location.is_some())
     }
 
     /// Whether clients may speak TLS at all.

@@ -47,7 +47,7 @@ macro_rules! twice {
                 .differently("`true` by default")
                 .strict_bool(|d, v| d.config.tls.quorum.reloads = v),
             Key::file("portUnification", "false", "true")
-                .doc("Quorum and election ports take TLS and plain text.")
+                .doc("Quorum and election ports take TLS and plain text; without any store plain text alone.")
                 .strict_bool(|d, v| d.config.tls.quorum_port_unification = v),
             Key::prefixed("client.portUnification", "false", "true")
                 .needs(STORES)
