@@ -12,7 +12,8 @@ import time
 import pytest
 
 from harness import wire
-from harness.servers import Server, four_letter_word
+from harness.observing import figures, status_bytes
+from harness.servers import Server
 from harness.wire import Writer
 from harness.waiting import eventually
 
@@ -34,18 +35,8 @@ RSS_LEFT_MAX = 48 << 20
 SETTLE_S_MAX = 30
 
 
-def status(pid, key):
-    with open(f"/proc/{pid}/status") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
-
-
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def figures(port):
-    lines = four_letter_word(port, "mntr").splitlines()
-    return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
 
 
 def framed(opcode, body):
@@ -66,19 +57,19 @@ def test_ten_thousand_idle_and_two_thousand_busy(server, kind, record_property):
     requests = [framed(wire.GET_DATA, Writer().ustring("/busy").boolean(False).bytes)] * 8
     requests += [framed(wire.SET_DATA, Writer().ustring("/busy").buffer(b"y" * 100).int(-1).bytes)] * 2
     figures(port)  # What is lent to connections is there, too.
-    rss, open_files = status(pid, "VmRSS"), descriptors(pid)
+    rss, open_files = status_bytes(pid, "VmRSS"), descriptors(pid)
 
     with Crowd(port, ADDRESSES, TIMEOUT_S * 1000) as idle, Crowd(port, ADDRESSES, TIMEOUT_S * 1000) as busy:
         begin = time.monotonic()
         assert idle.call("open", IDLE) == IDLE
         opened_s = time.monotonic() - begin
-        per_idle = (status(pid, "VmRSS") - rss) / IDLE
+        per_idle = (status_bytes(pid, "VmRSS") - rss) / IDLE
         assert busy.call("open", BUSY) == BUSY
 
         pongs = idle.call("pinged")
         latencies = sorted(busy.call("work", HELD_S, EVERY_S, requests))
         pongs = idle.call("pinged") - pongs
-        per_connection = (status(pid, "VmRSS") - rss) / (IDLE + BUSY)
+        per_connection = (status_bytes(pid, "VmRSS") - rss) / (IDLE + BUSY)
         median, p99 = statistics.median(latencies), latencies[len(latencies) * 99 // 100]
         assert len(latencies) > BUSY * (HELD_S / EVERY_S - 2)
         assert pongs > IDLE * (HELD_S / (TIMEOUT_S / 3) - 2)
@@ -103,8 +94,8 @@ def test_ten_thousand_idle_and_two_thousand_busy(server, kind, record_property):
             eventually(lambda: descriptors(pid) <= open_files, SETTLE_S_MAX, "descriptors are closed")
         eventually(lambda: figures(port)["global_sessions"] == "1", TIMEOUT_S + TICK_S + LATE_S, "sessions expire")
         if kind == "zabd":
-            eventually(lambda: figures(port) and status(pid, "VmRSS") - rss < RSS_LEFT_MAX, SETTLE_S_MAX, "memory is given back")
-        left = status(pid, "VmRSS") - rss
+            eventually(lambda: figures(port) and status_bytes(pid, "VmRSS") - rss < RSS_LEFT_MAX, SETTLE_S_MAX, "memory is given back")
+        left = status_bytes(pid, "VmRSS") - rss
     owner.end()
     record_property("counted", (
         f"{IDLE} idle connections, opened in {opened_s:.1f} s, {per_idle:.0f} bytes each; with {BUSY} busy ones held {HELD_S} s with "

@@ -3,6 +3,7 @@
 import pytest
 
 from harness import wire
+from harness.observing import figures
 from harness.servers import four_letter_word
 from harness.waiting import eventually
 
@@ -20,13 +21,8 @@ BY_ROLE = {
 }
 
 
-def figures(server):
-    lines = four_letter_word(server.port, "mntr").splitlines()
-    return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
-
-
 def numbers(server, *names):
-    found = figures(server)
+    found = figures(server.port)
     return [int(float(found[name])) for name in names]
 
 
@@ -37,7 +33,7 @@ def await_numbers(server, expected, *names):
 
 def shows_its_role(server):
     """Every member shows what its role has, and nothing that another one has."""
-    found = figures(server)
+    found = figures(server.port)
     role = found["server_state"]
     assert found.keys() & set().union(*BY_ROLE.values()) == BY_ROLE[role]
     assert found["peer_state"] == {"leader": "leading", "follower": "following", "observer": "observing"}[role] + " - broadcast"

@@ -6,6 +6,7 @@ import socket
 import struct
 
 from harness import wire
+from harness.observing import status_bytes
 from harness.waiting import eventually
 
 from . import members
@@ -63,9 +64,7 @@ def ask_for_a_snapshot(port, number):
 
 
 def resident_bytes(server):
-    """What the process holds in memory, files that it has mapped included."""
-    with open(f"/proc/{server.process.pid}/status") as status:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
+    return status_bytes(server.process.pid, "VmRSS")
 
 
 def test_learners_that_do_not_read_cost_a_leader_no_memory(tmp_path):

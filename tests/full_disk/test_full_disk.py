@@ -10,6 +10,7 @@ import pytest
 
 from harness import wire
 from harness.disk import Disk
+from harness.observing import figures
 from harness.servers import Server, four_letter_word
 from harness.wire import Writer
 from harness.waiting import eventually
@@ -43,17 +44,7 @@ def read(session, path):
 
 def until_session(server):
     """A session as soon as there is room for its transaction."""
-    sessions = []
-
-    def opened():
-        try:
-            sessions.append(wire.Session(server.port, 30_000))
-        except wire.Closed:
-            return False
-        return True
-
-    eventually(opened, what="sessions are let in")
-    return sessions[0]
+    return wire.until_session(server.port, 30_000)
 
 
 def data_of(number):
@@ -72,8 +63,7 @@ def lost(session, numbers):
 
 
 def figure(server, name):
-    lines = four_letter_word(server.port, "mntr").splitlines()
-    return dict(line.split("\t", 1) for line in lines)[f"zk_{name}"]
+    return figures(server.port)[name]
 
 
 def has_ended(session):

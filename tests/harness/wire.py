@@ -7,6 +7,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from .waiting import eventually
+
 CREATE, DELETE, EXISTS, GET_DATA, SET_DATA, GET_ACL, SET_ACL, GET_CHILDREN, SYNC = 1, 2, 3, 4, 5, 6, 7, 8, 9
 PING, GET_CHILDREN2, CHECK, MULTI, CREATE2, RECONFIG, CHECK_WATCHES, REMOVE_WATCHES = 11, 12, 13, 14, 15, 16, 17, 18
 CREATE_CONTAINER, DELETE_CONTAINER, CREATE_TTL, MULTI_READ = 19, 20, 21, 22
@@ -282,3 +284,18 @@ def password_of(session_id):
         state = (state * 0x5DEECE66D + 0xB) & mask
         password += struct.pack("<I", (state >> 16) & 0xFFFFFFFF)
     return password
+
+
+def until_session(port, timeout_ms, seconds=20):
+    """A session, as soon as the server lets one in."""
+    sessions = []
+
+    def opened():
+        try:
+            sessions.append(Session(port, timeout_ms))
+        except Closed:
+            return False
+        return True
+
+    eventually(opened, seconds, what="sessions are let in")
+    return sessions[0]

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import wire
+from harness.observing import figures, status_bytes
 from harness.servers import Server, four_letter_word
 from harness.wire import Writer
 from harness.waiting import eventually
@@ -39,8 +40,7 @@ class Watched:
         self.begin = self.rss()
 
     def status(self, key):
-        with open(f"/proc/{self.server.process.pid}/status") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+        return status_bytes(self.server.process.pid, key)
 
     def rss(self):
         return self.status("VmRSS")
@@ -287,7 +287,7 @@ def test_whoever_is_silent_is_closed_whatever_waits_for_it(watched):
     for peer in peers:
         peer.say(frame(wire.connect_request(SHORT_MS)) + b"".join(read("/large-0", xid) for xid in range(1, 101)))
     eventually(lambda: watched.connections() == 0, 10, "silent connections are closed")
-    assert "0" == dict(line.split("\t") for line in four_letter_word(watched.port, "mntr").splitlines())["zk_global_sessions"]
+    assert "0" == figures(watched.port)["global_sessions"]
 
 
 def test_whoever_reads_slowly_stays(watched):

@@ -1,6 +1,5 @@
 """Servers in control groups with little memory, as in containers: what grows is refused before the kernel kills, all else goes on."""
 
-import re
 import threading
 import time
 
@@ -9,6 +8,7 @@ import pytest
 from ensemble import members
 from harness import wire
 from harness.control_group import ControlGroup
+from harness.observing import figures, status_bytes
 from harness.servers import Server, ServerFailed, four_letter_word
 from harness.waiting import eventually
 
@@ -35,8 +35,7 @@ def server(group, tmp_path):
 
 
 def figure(server, name):
-    lines = four_letter_word(server.port, "mntr").splitlines()
-    return int(dict(line.split("\t", 1) for line in lines)[f"zk_{name}"])
+    return int(figures(server.port)[name])
 
 
 def get(session, path, watch=False):
@@ -45,17 +44,7 @@ def get(session, path, watch=False):
 
 def until_session(server):
     """A session, as soon as any is let in."""
-    sessions = []
-
-    def opened():
-        try:
-            sessions.append(wire.Session(server.port, 120_000))
-        except wire.Closed:
-            return False
-        return True
-
-    eventually(opened, SECONDS_MAX, what="sessions are let in")
-    return sessions[0]
+    return wire.until_session(server.port, 120_000, SECONDS_MAX)
 
 
 def fill(session, prefix, data=LARGE, pipelined=16):
@@ -260,6 +249,4 @@ def watch_all(session):
 
 
 def resident_bytes(server):
-    """What the process holds in memory."""
-    with open(f"/proc/{server.process.pid}/status") as status:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
+    return status_bytes(server.process.pid, "VmRSS")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness import places
+from harness import observing, places
 from harness.servers import JAVA_OPTIONS, Server, die_with_parent, four_letter_word
 
 JAVA_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
@@ -80,9 +80,8 @@ def only_zabd(kind):
 
 
 def figures(server):
-    """`mntr` as a dictionary of texts, without `zk_`."""
-    lines = four_letter_word(server.port, "mntr").splitlines()
-    return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
+    """Its figures, as texts."""
+    return observing.figures(server.port)
 
 
 def conf(server):

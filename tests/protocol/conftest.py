@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from harness.servers import Server, four_letter_word
+from harness.observing import figures
+from harness.servers import Server
 
 from .client import Client
 
@@ -25,8 +26,7 @@ class House:
 
     def figures(self):
         """`mntr` as a dictionary of texts."""
-        lines = four_letter_word(self.port, "mntr").splitlines()
-        return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
+        return figures(self.port)
 
     def figure(self, name):
         return float(self.figures()[name])

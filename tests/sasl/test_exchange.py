@@ -3,7 +3,7 @@
 import pytest
 
 from harness import wire
-from harness.servers import four_letter_word
+from harness.observing import figures
 from harness.waiting import eventually
 from harness.wire import Closed, Reader, Session, Writer
 
@@ -244,10 +244,10 @@ def test_refusals_are_told_and_counted(kind, tmp_path):
         digest.begin(session)
         digest.send(session, response[:60])
         address = session.socket.getsockname()
-        figures = dict(line.split("\t") for line in four_letter_word(server.port, "mntr").splitlines())
+        found = figures(server.port)
         eventually(lambda: server.log_text().count("failed to SASL authenticate") == 4)
         log = server.log_text()
-    assert (figures["zk_zabd_sasl_authenticated"], figures["zk_zabd_sasl_refused"]) == ("1", "4")
+    assert (found["zabd_sasl_authenticated"], found["zabd_sasl_refused"]) == ("1", "4")
     reasons = [line.split("failed to SASL authenticate: ")[1] for line in log.splitlines() if "failed to SASL" in line]
     assert [reason.split(":")[0] for reason in reasons] == [
         "the password of user `alice` is wrong", "there is no user `nobody`", "a token comes out of turn",

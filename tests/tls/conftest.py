@@ -4,7 +4,8 @@ import ssl
 
 import pytest
 
-from harness.servers import Server, four_letter_word, free_port
+from harness.observing import figures
+from harness.servers import Server, free_port
 from harness.waiting import eventually
 
 from .authority import PASSWORD, Authority
@@ -66,8 +67,7 @@ class House:
         return self.server.log_text()
 
     def figures(self):
-        lines = four_letter_word(self.server.port, "mntr").splitlines()
-        return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
+        return figures(self.server.port)
 
 
 @pytest.fixture

@@ -114,7 +114,8 @@ impl Alone {
         self.feed(Input::Synced { upto })
     }
 
-    fn begin_to_connect(&mut self, conn: u64) {
+    /// A client asks for a session.
+    fn ask_for_session(&mut self, conn: u64) -> Vec<String> {
         let request = SessionRequest {
             last_zxid_seen: Zxid(0),
             timeout_ms: 10_000,
@@ -123,7 +124,11 @@ impl Alone {
             has_read_only_byte: true,
             takes_read_only: false,
         };
-        assert_eq!(self.feed(Input::Connect { conn: ConnId(conn), request }), Vec::<String>::new());
+        self.feed(Input::Connect { conn: ConnId(conn), request })
+    }
+
+    fn begin_to_connect(&mut self, conn: u64) {
+        assert_eq!(self.ask_for_session(conn), Vec::<String>::new());
     }
 
     fn connect(&mut self, conn: u64) -> SessionId {

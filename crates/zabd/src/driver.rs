@@ -29,7 +29,7 @@ use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, peer};
 
 use crate::log_writer::{LogQueue, Operation};
-use crate::memory::{Kept, Watchman};
+use crate::memory::Watchman;
 use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::probes::{Part, Vitals};
@@ -183,25 +183,8 @@ impl Driver {
 
     /// So much has come from clients or other servers: much of it may stay in memory. The caller has no lock.
     pub fn note_bytes(&self, bytes: u64) {
-        if self.memory.as_ref().is_some_and(|memory| memory.note(bytes)) {
-            self.look_after_memory();
-        }
-    }
-
-    /// Lets the watchman look, and does what follows from what he sees. The caller has no lock.
-    pub fn look_after_memory(&self) {
-        let Some(memory) = &self.memory else { return };
-        let kept = {
-            let tree = self.tree.read();
-            let watches = self.watches.lock().total();
-            Kept { znodes: tree.node_count(), data_bytes: tree.data_size(), watches }
-        };
-        let room = memory.look(kept);
-        if let Some(room) = room {
-            self.watches.lock().take_new(room != Room::NothingNew);
-            let queued_max = (room == Room::NothingNew).then(|| memory.queued_max());
-            self.registry.narrow(queued_max, self.clock.monotonic_ms());
-            self.feed([Input::Room(room)]);
+        if let Some(memory) = self.memory().filter(|memory| memory.note(bytes)) {
+            memory.look_after(self);
         }
     }
 

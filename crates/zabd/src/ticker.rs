@@ -8,7 +8,6 @@ use std::time::Duration;
 use zabd_replica::{Input, Replica};
 
 use crate::driver::{Driver, wall_ms};
-use crate::memory::Watchman;
 use crate::net::ServerCounters;
 use crate::probes::Pulse;
 
@@ -61,7 +60,7 @@ impl Ticker {
             if sweep_due_ms <= now_ms {
                 self.close_silent_connections(now_ms);
                 crate::memory::give_back();
-                self.driver.look_after_memory();
+                self.driver.memory().iter().for_each(|memory| memory.look_after(&self.driver));
                 sweep_due_ms = now_ms + 1000;
             }
             if reap_due_ms <= now_ms && candidates.is_empty() {
@@ -80,11 +79,11 @@ impl Ticker {
             } else {
                 (next_candidate_ms - now_ms).max(1)
             };
-            let is_wary = self.driver.memory().is_some_and(Watchman::is_wary);
-            if is_wary {
-                self.driver.look_after_memory();
+            let mut nap_max_ms = NAP_MAX_MS;
+            if let Some(memory) = self.driver.memory().filter(|memory| memory.is_wary()) {
+                memory.look_after(&self.driver);
+                nap_max_ms = WARY_NAP_MS;
             }
-            let nap_max_ms = if is_wary { WARY_NAP_MS } else { NAP_MAX_MS };
             let nap_ms = nap_max_ms.min(until_expiry_ms).min(until_reap_ms);
             std::thread::sleep(Duration::from_millis(nap_ms as u64));
         }

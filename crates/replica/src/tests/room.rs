@@ -61,15 +61,7 @@ fn when_there_is_none_sessions_are_resumed_and_none_is_begun() {
     let mut alone = Alone::new();
     let session = alone.connect(1);
     alone.feed(Input::Room(Room::NothingNew));
-    let request = SessionRequest {
-        last_zxid_seen: Zxid(0),
-        timeout_ms: 10_000,
-        session: SessionId::NONE,
-        password: vec![0; 16],
-        has_read_only_byte: true,
-        takes_read_only: false,
-    };
-    assert_eq!(alone.feed(Input::Connect { conn: ConnId(2), request }), ["2 closed"]);
+    assert_eq!(alone.ask_for_session(2), ["2 closed"]);
     let password = zabd_jute::client::password(session);
     let lines = alone.resume(3, session, password, 0);
     assert!(lines.iter().any(|line| line == "3 <- connected"), "{lines:?}");

@@ -33,7 +33,7 @@ use std::sync::OnceLock;
 
 pub use give_back::give_back;
 pub use limit::Limit;
-pub use watchman::{Kept, Watchman};
+pub use watchman::Watchman;
 
 /// What this process may use, in bytes; found out once, since it is a property of the process.
 static LIMIT: OnceLock<Option<Limit>> = OnceLock::new();

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use parking_lot::Mutex;
-use zabd_replica::Room;
+use zabd_replica::{Input, Room};
 
 use super::marks::Marks;
 use super::{Limit, used};
+use crate::driver::Driver;
 
 /// What a znode and a watch cost besides what they hold, in bytes, about.
 const ZNODE_BYTES: u64 = 160;
@@ -56,19 +57,29 @@ impl Watchman {
         bytes > 0 && self.come.fetch_add(bytes, Relaxed) + bytes >= self.step
     }
 
-    /// What all clients together may leave untaken, or have sent in part, when nothing new is taken.
-    pub fn queued_max(&self) -> usize {
-        self.marks.lock().queued_max()
-    }
-
     /// Whether a mark is so near that he should look often.
     pub fn is_wary(&self) -> bool {
         let mark = self.marks.lock().no_growth();
         self.used_bytes() > mark / 2
     }
 
-    /// Looks; the new answer to what is taken, if it is another one than before.
-    pub fn look(&self, kept: Kept) -> Option<Room> {
+    /// Looks, and does what follows from what he sees. The caller has no lock.
+    pub fn look_after(&self, driver: &Driver) {
+        let kept = {
+            let tree = driver.tree();
+            let watches = driver.watches().total();
+            Kept { znodes: tree.node_count(), data_bytes: tree.data_size(), watches }
+        };
+        if let Some(room) = self.look(kept) {
+            driver.watches().take_new(room != Room::NothingNew);
+            let queued_max = (room == Room::NothingNew).then(|| self.marks.lock().queued_max());
+            driver.registry.narrow(queued_max, driver.clock.monotonic_ms());
+            driver.feed([Input::Room(room)]);
+        }
+    }
+
+    /// The new answer to what is taken, if it is another one than before.
+    fn look(&self, kept: Kept) -> Option<Room> {
         let mut marks = self.marks.lock();
         self.come.store(0, Relaxed);
         let used = used::bytes(self.limit);
@@ -104,13 +115,13 @@ impl Watchman {
 
 /// What the tree and the watches hold, counted by themselves.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept {
+struct Kept {
     /// How many znodes there are.
-    pub znodes: usize,
+    znodes: usize,
     /// Bytes of their paths and data.
-    pub data_bytes: u64,
+    data_bytes: u64,
     /// How many watches there are.
-    pub watches: usize,
+    watches: usize,
 }
 
 impl Kept {
