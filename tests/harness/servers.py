@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from . import places
+from .waiting import eventually
 
 KINDS = ("java38", "java395", "zabd")
 JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"]
@@ -177,8 +178,18 @@ class Server:
         return self._end(signal.SIGKILL)
 
     def pause(self):
-        """Lets the process hang (SIGSTOP); its connections stand."""
+        """Lets the process hang (SIGSTOP); its connections stand. Returns when no thread of it runs any more."""
         self.process.send_signal(signal.SIGSTOP)
+        eventually(self._is_stopped, STOP_SECONDS_MAX, what="the process hangs")
+
+    def _is_stopped(self):
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        # Behind the program's name in parentheses stands the state.
+        try:
+            return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+        except (FileNotFoundError, ProcessLookupError):
+            # A thread ended meanwhile.
+            return False
 
     def resume(self):
         """Lets it go on as if nothing had been (SIGCONT)."""
