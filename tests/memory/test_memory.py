@@ -66,7 +66,7 @@ def fill(session, prefix, data=LARGE, pipelined=16):
 
 
 # What requests under way had taken is given back within a second or two.
-QUIET_SECONDS = 4
+QUIET_SECONDS, POLL_SECONDS = 4, 0.1
 
 
 def fill_to_the_brim(session):
@@ -77,6 +77,9 @@ def fill_to_the_brim(session):
             created.append(f"/brim-{len(created)}")
             last = time.monotonic()
             assert len(created) * len(LARGE) < 2 * LIMIT, "there is always room"
+        else:
+            # What it is refused for is given back when nobody asks for memory.
+            time.sleep(POLL_SECONDS)
     return created
 
 
@@ -99,8 +102,10 @@ def test_growth_ends_before_the_kernel_kills(server, group):
     session = until_session(server)
     assert all(get(session, name).reader().buffer() == LARGE for name in acknowledged), "what was acknowledged is there"
     acknowledged += fill_to_the_brim(session)
-    # Most of the memory is used for what it is there for.
-    assert len(acknowledged) * len(LARGE) > LIMIT // 2
+    # Nothing is refused before memory is used: the first mark is 24 MiB below the limit. How much of it is data depends on the
+    # kernel's huge pages.
+    assert figure(server, "zabd_memory_used_bytes") > LIMIT * 3 // 4
+    assert len(acknowledged) * len(LARGE) > LIMIT // 3
     same = wire.Writer().ustring(acknowledged[0]).buffer(bytes([1]) * len(LARGE)).int(-1).bytes
     assert session.call(wire.SET_DATA, same).err == 0
     longer = wire.Writer().ustring(acknowledged[0]).buffer(LARGE + b"1").int(-1).bytes
@@ -227,8 +232,9 @@ def test_a_watch_takes_less_than_forty_bytes(tmp_path):
         for session in others:
             watch_all(session)
         assert figure(server, "watch_count") == CLIENTS * PATHS
-        each = (resident_bytes(server) - before) / (len(others) * PATHS)
-        assert each < WATCH_BYTES_MAX, f"{each} bytes a watch"
+        # The tables that became too small on the way are given back a second later.
+        each = lambda: (resident_bytes(server) - before) / (len(others) * PATHS)
+        eventually(lambda: each() < WATCH_BYTES_MAX, SECONDS_MAX, what=lambda: f"{each()} bytes a watch")
         first.close()
         eventually(lambda: figure(server, "watch_count") == len(others) * PATHS, SECONDS_MAX, what="its watches are gone")
         for session in others:
