@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from harness.observing import figures
 from harness.servers import free_port
 from harness.waiting import eventually
 from reconfig.ensemble import reconfig, shown
 
 from . import members
 from .members import await_progress, finish
-from .test_figures import figures
 
 VOTERS = (1, 2, 3)
 OBSERVERS = (4, 5)
@@ -49,7 +49,7 @@ def await_masters(ensemble, port, allowed):
 
 def tell_of_each_other(ensemble, port):
     """Whether observers name their masters in their figures, and followers count their observers."""
-    shown = {number: figures(server) for number, server in ensemble.members.items()}
+    shown = {number: figures(server.port) for number, server in ensemble.members.items()}
     named = sorted(int(shown[number]["observer_master_id"]) for number in OBSERVERS)
     counted = [number for number in VOTERS for _ in range(int(shown[number]["synced_observers"]))]
     return masters(port) == named == counted

@@ -5,7 +5,7 @@ import pytest
 from harness import wire
 from harness.observing import figures
 from harness.waiting import eventually
-from harness.wire import Closed, Reader, Session, Writer
+from harness.wire import Closed, Session, Writer
 
 from . import digest
 from .conftest import USERS, with_users

@@ -19,7 +19,6 @@ from harness.servers import ServerFailed, four_letter_bytes
 from harness.waiting import eventually
 from harness.wire import Closed, Session
 
-from .authority import PASSWORD
 
 ALICE = "CN=alice,O=Acme\\, Inc.,C=DE"
 CLOSED = (ssl.SSLError, ConnectionError, Closed)

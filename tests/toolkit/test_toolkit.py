@@ -12,7 +12,6 @@ import pytest
 
 from harness import places
 from harness.snapshots import node, write_snapshot
-from harness.wire import Writer
 
 from .tools import JavaTools, ZabdTools, environment
 
