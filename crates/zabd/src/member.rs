@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use zabd_config::{Config, ConfigError, EnsembleConfig, TlsConfig};
 use zabd_jute::quorum::{self, Address, Configuration, ConfigurationError};
-use zabd_jute::{Epoch, Limits, ServerId, Zxid};
+use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
 use zabd_storage::damage::PARTIAL;
 use zabd_storage::disk::RealDisk;
@@ -134,7 +134,8 @@ impl Member {
     /// The files that name the members.
     pub fn files(&self) -> MemberFiles {
         let files = self.config.files.clone().filter(|_| self.is_reconfigurable);
-        MemberFiles::new(ServerId(self.config.myid), files, self.configuration.version())
+        let next = self.next.as_ref().map_or(ConfigVersion::ZERO, Configuration::version);
+        MemberFiles::new(ServerId(self.config.myid), files, self.configuration.version(), next)
     }
 
     /// The number in the high byte of its session ids.

@@ -18,16 +18,19 @@ pub struct MemberFiles {
     me: ServerId,
     files: Option<ConfigFiles>,
     held: ConfigVersion,
+    /// The newest that was proposed, as far as it is known.
+    next: ConfigVersion,
 }
 
 impl MemberFiles {
-    /// The files beside a zoo.cfg, if there is one, which names the members of version `held`.
-    pub fn new(me: ServerId, files: Option<ConfigFiles>, held: ConfigVersion) -> Self {
-        Self { me, files, held }
+    /// The files beside a zoo.cfg, if there is one, which names the members of version `held`; those of `next` were proposed.
+    pub fn new(me: ServerId, files: Option<ConfigFiles>, held: ConfigVersion, next: ConfigVersion) -> Self {
+        Self { me, files, held, next }
     }
 
     /// Members that may come to hold; unless they are newer than those that do, there are none.
     pub fn propose(&mut self, next: &Configuration) {
+        self.next = next.version();
         let Some(files) = &self.files else { return };
         let path = files.next();
         let done = if self.held < next.version() {
@@ -38,7 +41,7 @@ impl MemberFiles {
         tell_failure(&path, done);
     }
 
-    /// These members hold.
+    /// These members hold. What was proposed since does not, and may be in the log: it stays.
     pub fn hold(&mut self, configuration: &Configuration) {
         self.held = configuration.version();
         let Some(files) = &self.files else { return };
@@ -46,7 +49,7 @@ impl MemberFiles {
         let names_client = configuration.member(self.me).is_some_and(|member| member.client().is_some());
         let done = replace(&path, dynamic_file(&configuration.to_string(), false).as_bytes())
             .and_then(|()| point_to(files.zoo_cfg(), &path, names_client))
-            .and_then(|()| remove(&files.next()));
+            .and_then(|()| if self.held < self.next { Ok(()) } else { remove(&files.next()) });
         tell_failure(&path, done);
     }
 }
@@ -111,7 +114,8 @@ mod tests {
         std::fs::write(&zoo_cfg, "# here\nclientPort=1\nserver.1=a:1:2\n").unwrap();
         let files = ConfigFiles::new(&zoo_cfg);
         back_up(&files);
-        let mut members = MemberFiles::new(ServerId(1), Some(files), ConfigVersion::ZERO);
+        let mut members =
+            MemberFiles::new(ServerId(1), Some(files), ConfigVersion::ZERO, ConfigVersion::ZERO);
 
         let numbered = configuration("server.1=a:1:2:participant\nversion=100000000");
         members.propose(&numbered);
@@ -132,5 +136,25 @@ mod tests {
         members.propose(&with_client);
         assert_eq!(read("zoo.cfg.dynamic.next"), None, "what was proposed is void");
         assert_eq!(read("zoo.cfg.bak").as_deref(), Some("# here\nclientPort=1\nserver.1=a:1:2\n"));
+    }
+    /// A leader tells a follower which members hold when the next change is on its way already, and in its log.
+    #[test]
+    fn what_was_proposed_since_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let zoo_cfg = dir.path().join("zoo.cfg");
+        let next = dir.path().join("zoo.cfg.dynamic.next");
+        std::fs::write(&zoo_cfg, "server.1=a:1:2\n").unwrap();
+        let [first, second, third] = ["100000003", "100000007", "100000009"]
+            .map(|version| configuration(&format!("server.1=a:1:2\nversion={version}")));
+        let files = || Some(ConfigFiles::new(&zoo_cfg));
+        let mut members = MemberFiles::new(ServerId(1), files(), ConfigVersion::ZERO, ConfigVersion::ZERO);
+        members.propose(&second);
+        members.hold(&first);
+        assert!(std::fs::read_to_string(&next).unwrap().ends_with("version=100000007"));
+        let mut started = MemberFiles::new(ServerId(1), files(), first.version(), second.version());
+        started.hold(&first);
+        assert!(next.exists(), "nor does a start forget it");
+        started.hold(&third);
+        assert!(!next.exists(), "what is older than what holds is void");
     }
 }

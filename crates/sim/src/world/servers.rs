@@ -186,7 +186,8 @@ impl World {
                     Some((**next).clone()).filter(|next| server.configuration.version() < next.version());
             }
             Durable::Configuration(configuration) => {
-                (server.configuration, server.next) = ((**configuration).clone(), None);
+                server.configuration = (**configuration).clone();
+                server.next.take_if(|next| next.version() <= configuration.version());
                 self.truth.hold(configuration);
                 tell!(self, "{} holds {configuration}", at + 1);
             }
