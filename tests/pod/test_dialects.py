@@ -4,13 +4,17 @@ Every variable has a unit test; here are whole starts, and what the entry point 
 """
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
+from kazoo.exceptions import SessionClosedRequireSaslError
+from kazoo.security import make_acl
 
 from harness.disk import AS_ROOT
+from harness.waiting import eventually
 
 from .conftest import ports
 
@@ -93,14 +97,96 @@ def test_confluents_image(pod, bin, room):
     assert (room / "root/var/lib/zookeeper/log/version-2").is_dir()
 
 
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """A key with its certificate, and both as a store with a password, which is in a file."""
+    directory = tmp_path_factory.mktemp("stores")
+
+    def openssl(line):
+        subprocess.run(["openssl", *line.split()], cwd=directory, check=True, capture_output=True)
+
+    openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=localhost "
+            "-addext subjectAltName=DNS:localhost -keyout key.pem -out trust.pem")
+    openssl("pkcs12 -export -inkey key.pem -in trust.pem -passout pass:sesame -out keys.p12")
+    (directory / "password").write_text("sesame\n")
+    (directory / "users.conf").write_text(
+        "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_alice=\"wonder land\"; };\n")
+    return directory
+
+
+def secure_variables(image, stores, secure):
+    """TLS at this port, for those who authenticate as `alice`, in the words of each image."""
+    provider = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider"
+    keys, trust, login = stores / "keys.p12", stores / "trust.pem", f"-Djava.security.auth.login.config={stores / 'users.conf'}"
+    if image == "docker":
+        extra = [f"secureClientPort={secure}", f"ssl.keyStore.location={keys}", "ssl.keyStore.password=sesame",
+                 f"ssl.trustStore.location={trust}", f"authProvider.1={provider}", "sessionRequireClientSASLAuth=true"]
+        return {"ZOO_CFG_EXTRA": " ".join(extra), "JVMFLAGS": login}
+    if image == "confluent":
+        return {"ZOOKEEPER_SECURE_CLIENT_PORT": str(secure), "ZOOKEEPER_SSL_KEYSTORE_LOCATION": str(keys),
+                "ZOOKEEPER_SSL_KEYSTORE_PASSWORD": "sesame", "ZOOKEEPER_SSL_TRUSTSTORE_LOCATION": str(trust),
+                "ZOOKEEPER_SSL_CLIENT_AUTH": "need", "ZOOKEEPER_AUTH_PROVIDER_SASL": provider,
+                "ZOOKEEPER_SERVER_CNXN_FACTORY": "org.apache.zookeeper.server.NettyServerCnxnFactory",
+                "KAFKA_OPTS": f"{login} -Dzookeeper.sessionRequireClientSASLAuth=true"}
+    return {"ZOO_TLS_CLIENT_ENABLE": "true", "ZOO_TLS_PORT_NUMBER": str(secure), "ZOO_TLS_CLIENT_KEYSTORE_FILE": str(keys),
+            "ZOO_TLS_CLIENT_KEYSTORE_PASSWORD_FILE": str(stores / "password"), "ZOO_TLS_CLIENT_TRUSTSTORE_FILE": str(trust),
+            "ZOO_ENABLE_AUTH": "yes", "ZOO_SERVER_USERS": "bob,alice", "ZOO_SERVER_PASSWORDS": "builder;wonderland",
+            "ZOO_CLIENT_USER": "alice", "ZOO_CLIENT_PASSWORD": "wonderland",
+            "ZOO_4LW_COMMANDS_WHITELIST": "srvr, mntr, ruok"}
+
+
+@pytest.mark.parametrize("image", ["docker", "bitnami", "confluent"])
+def test_tls_and_users_by_each_images_variables(pod, bin, room, stores, image):
+    [secure] = ports(1)
+    variables = secure_variables(image, stores, secure)
+    started = pod("docker-entrypoint.sh", *SERVE, port=secure, ZABD_DIALECT=image, ZABD_ROOT=str(room), **variables, **AS_WE_ARE)
+
+    def client(password):
+        options = {"mechanism": "DIGEST-MD5", "username": "alice", "password": password}
+        return KazooClient(
+            f"localhost:{secure}", use_ssl=True, ca=str(stores / "trust.pem"), certfile=str(stores / "trust.pem"),
+            keyfile=str(stores / "key.pem"), sasl_options=options if password else None)
+
+    alice = client("wonderland" if image == "bitnami" else "wonder land")
+    eventually(lambda: started.process.poll() is None and answers_tls(secure), 30, started.said)
+    alice.start()
+    alice.create("/hers", b"mine", acl=[make_acl("sasl", "alice", all=True)])
+    assert alice.get("/hers")[0] == b"mine"
+    alice.stop()
+    nobody = client(None)
+    nobody.start()
+    with pytest.raises(SessionClosedRequireSaslError):
+        nobody.get("/")
+    nobody.stop()
+    if image == "bitnami":
+        conf = room / "opt/bitnami/zookeeper/conf"
+        assert "user_alice" in (conf / "zoo_jaas.conf").read_text() and "clientPort=" not in (conf / "zoo.cfg").read_text()
+        assert {(conf / name).stat().st_mode & 0o777 for name in ("zoo_jaas.conf", "zoo.cfg")} == {0o600}
+        subprocess.run([bin / "zabd", "links", "--places", room / "image"], check=True)
+        asked = room / "image/opt/bitnami/scripts/zookeeper/healthcheck.sh"
+        probe = subprocess.run([asked], capture_output=True, text=True, timeout=60,
+                               env={"ZABD_ROOT": str(room), **variables})
+        assert (probe.returncode, probe.stderr) == (0, "")
+    assert started.end() == 0
+
+
+def answers_tls(port):
+    try:
+        socket.create_connection(("localhost", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(("variables", "said"), [
     ({"ZOO_MY_ID": "1", "ZOO_SERVER_ID": "2"}, "ZOO_MY_ID: this is a variable of the Docker official image, and ZOO_SERVER_ID is"),
     ({"ZOO_TICK_TIME": "100", "ZOO_CFG_EXTRA": "tickTime=200"}, "ZOO_CFG_EXTRA: this sets tickTime to 200, and ZOO_TICK_TIME"),
     ({"ZOO_MY_ID": "2", "ZOO_SERVERS": "server.1=zk1:2888:3888 server.2=zk2:2888:3888"},
      "ZOO_SERVERS: the line of server.2 names no port for clients"),
     ({"ZOO_MY_ID": "4"}, "ZOO_MY_ID: My id 4 not in the peer list"),
-    ({"ZOO_PORT_NUMBER": "2181"}, "hint: set ALLOW_EMPTY_PASSWORD=yes"),
-    ({"ALLOW_EMPTY_PASSWORD": "yes", "ZOO_TLS_CLIENT_ENABLE": "yes"}, "ZOO_TLS_CLIENT_ENABLE: this asks for TLS"),
+    ({"ZOO_PORT_NUMBER": "2181"}, "hint: set ALLOW_EMPTY_PASSWORD=yes, or ZOO_ENABLE_AUTH=yes"),
+    ({"ALLOW_EMPTY_PASSWORD": "yes", "ZOO_TLS_CLIENT_ENABLE": "yes"}, "ssl.keyStore.location"),
+    ({"ZOO_ENABLE_AUTH": "yes", "ZOO_SERVER_USERS": "a"}, "ZOO_SERVER_USERS: it has 1, and ZOO_SERVER_PASSWORDS has 0"),
 ])
 def test_what_cannot_be_is_refused(call, tmp_path, variables, said):
     done = call("docker-entrypoint.sh", *SERVE, **variables, ZABD_ROOT=str(tmp_path), **AS_WE_ARE)

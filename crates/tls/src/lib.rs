@@ -246,6 +246,19 @@ fn trust(
     Ok(Some(Arc::new(Trust::new(provider.clone(), store.trusted, lists, is_mandatory))))
 }
 
+/// For whoever asks this very server whether it is well: shows its own certificate, and believes nobody but itself.
+pub fn client_of_itself(side: &TlsSide) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let keys = own_keys(side, &provider, &mut Vec::new())?;
+    let own = keys.iter().filter_map(|key| key.cert.first().cloned()).collect();
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let builder = builder.expect("there are suites of each protocol").dangerous();
+    let itself = Arc::new(Trust::new(provider, own, None, true));
+    Ok(Arc::new(
+        builder.with_custom_certificate_verifier(itself).with_client_cert_resolver(Arc::new(Keys(keys))),
+    ))
+}
+
 /// A store, whose certificates are noted.
 fn open(
     path: &Path,

@@ -18,7 +18,7 @@ mod shell;
 mod start_zookeeper;
 
 pub use identity::{Host, PodName};
-pub use plan::{Plan, ZooCfg};
+pub use plan::{Left, Login, Plan, ZooCfg};
 pub use shell::{Assignments, assignments};
 pub use start_zookeeper::{Asked, START_ZOOKEEPER_USAGE, start_zookeeper};
 

@@ -15,6 +15,8 @@ pub struct Plan {
     pub zoo_cfg: ZooCfg,
     /// Files beside it, by name, with their text.
     pub beside: Vec<(&'static str, String)>,
+    /// Who may log in, as one more of them.
+    pub login: Option<Login>,
     /// Directories that the server needs; made if they are missing.
     pub needed: Vec<PathBuf>,
     /// Directories that people look for; made if they are missing and can be made.
@@ -27,6 +29,29 @@ pub struct Plan {
     pub(crate) properties: Vec<(String, String)>,
     /// What is said once, at start.
     pub(crate) warnings: Vec<Warning>,
+}
+
+/// A JAAS file, which the server reads wherever it could be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The variable that asks for it.
+    pub(crate) by: String,
+    /// What it holds; passwords are among it.
+    pub(crate) text: String,
+}
+
+/// The name of [`Login`]'s file.
+const LOGIN_FILE: &str = "zoo_jaas.conf";
+
+/// A file that is left for whoever looks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<'a> {
+    /// Its name.
+    pub name: &'a Path,
+    /// What it holds.
+    pub text: &'a str,
+    /// Whether nobody but its owner may read it.
+    pub is_secret: bool,
 }
 
 /// Where the server's zoo.cfg comes from.
@@ -86,6 +111,12 @@ impl Lines {
         std::iter::once(self.header.to_owned()).chain(lines).collect()
     }
 
+    /// Whether a password is among them.
+    fn have_secrets(&self) -> bool {
+        let key_of = |line: Setting| crate::keys::find(crate::keys::unprefixed(&line.key));
+        self.settings().any(|line| key_of(line).is_some_and(|key| key.secret))
+    }
+
     /// What the lines say, as the file would be read.
     pub(crate) fn settings(&self) -> impl Iterator<Item = Setting> {
         let read = |(text, by): &(String, String)| {
@@ -100,6 +131,22 @@ impl Lines {
 }
 
 impl Plan {
+    /// The files of the configuration, all for one directory; none if a zoo.cfg is there.
+    pub fn left<'a>(&'a self, zoo_cfg: &'a str) -> Vec<Left<'a>> {
+        let ZooCfg::Made { path, lines } = &self.zoo_cfg else { return Vec::new() };
+        let name = Path::new(path.file_name().unwrap_or_default());
+        let mut files = vec![Left { name, text: zoo_cfg, is_secret: lines.have_secrets() }];
+        let beside = self.beside.iter();
+        files.extend(beside.map(|(name, text)| Left { name: Path::new(name), text, is_secret: false }));
+        let login = self.login.iter();
+        files.extend(login.map(|login| Left {
+            name: Path::new(LOGIN_FILE),
+            text: &login.text,
+            is_secret: true,
+        }));
+        files
+    }
+
     /// The server, with `path` as the place of the zoo.cfg: it may have had to be written elsewhere. `myid` counts as written, so
     /// that it need not be before it is known that there will be a server.
     pub fn config(
@@ -124,7 +171,12 @@ impl Plan {
         for (by, text) in &self.properties {
             sources = sources.jvm_flags(by, text);
         }
-        let sources = flags(sources, "JVMFLAGS").warnings(self.warnings.iter().cloned());
+        let mut sources = flags(sources, "JVMFLAGS").warnings(self.warnings.iter().cloned());
+        if let (Some(login), ZooCfg::Made { .. }) = (&self.login, &self.zoo_cfg) {
+            let file = path.with_file_name(LOGIN_FILE);
+            sources = sources
+                .jvm_flags(&login.by, &format!("-Djava.security.auth.login.config={}", file.display()));
+        }
         let path = path.to_string_lossy();
         match &self.zoo_cfg {
             ZooCfg::There { bytes, .. } => sources.file(&path, bytes),

@@ -272,6 +272,7 @@ fn plan(pod: &PodName, values: &Values<'_>) -> Result<Plan, Vec<ConfigError>> {
     Ok(Plan {
         zoo_cfg: ZooCfg::Made { path: PathBuf::from(values.of("conf_dir")).join("zoo.cfg"), lines },
         beside: vec![("java.env", java_env(values)), ("log4j.properties", log4j(values.of("log_level")))],
+        login: None,
         needed: ["data_dir", "data_log_dir"].map(|name| PathBuf::from(values.of(name))).into(),
         wanted: vec![PathBuf::from(values.of("log_dir"))],
         data_dir,

@@ -1,14 +1,17 @@
 //! Asking a server a four-letter word, as `echo ruok | nc HOST PORT` does: `zookeeper-ready` and `zookeeper-metrics`, and what
 //! `zkServer.sh status` looks at.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zabd_config::pod::Surroundings;
-use zabd_config::pod::dialects::BITNAMI;
+use zabd_config::pod::dialects::{self, BITNAMI};
 use zabd_config::read_file;
+use zabd_tls::rustls::pki_types::ServerName;
+use zabd_tls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::names::Call;
 use super::start_script;
@@ -17,30 +20,62 @@ use super::start_script;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends the word and reads until the server closes the connection.
-pub fn ask(address: SocketAddr, word: &str, patience: Duration) -> std::io::Result<Vec<u8>> {
+pub fn ask(address: SocketAddr, word: &str, patience: Duration) -> io::Result<Vec<u8>> {
     let end = Instant::now() + patience;
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
-    stream.set_write_timeout(Some(patience))?;
+    let stream = TcpStream::connect_timeout(&address, patience)?;
+    converse(&mut &stream, &stream, word, end)
+}
+
+/// The same by TLS.
+fn ask_secretly(
+    address: SocketAddr,
+    word: &str,
+    patience: Duration,
+    tls: &Arc<ClientConfig>,
+) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + patience;
+    let socket = TcpStream::connect_timeout(&address, patience)?;
+    let stream = socket.try_clone()?;
+    let name = ServerName::try_from("localhost").expect("it is a name");
+    let connection = ClientConnection::new(tls.clone(), name).map_err(io::Error::other)?;
+    converse(&mut StreamOwned::new(connection, stream), &socket, word, end)
+}
+
+/// Asks over `stream`, which ends at `socket`.
+fn converse(
+    stream: &mut (impl Read + Write),
+    socket: &TcpStream,
+    word: &str,
+    end: Instant,
+) -> io::Result<Vec<u8>> {
+    let left = || match end.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        left => Ok(left),
+    };
+    let wait_at_most = |left: Duration| {
+        socket.set_write_timeout(Some(left)).and_then(|()| socket.set_read_timeout(Some(left)))
+    };
+    wait_at_most(left()?)?;
     stream.write_all(format!("{word}\n").as_bytes())?;
+    stream.flush()?;
     let mut answer = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(std::io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut chunk)? {
-            0 => return Ok(answer),
-            length => answer.extend_from_slice(&chunk[..length]),
+        wait_at_most(left()?)?;
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(answer),
+            Ok(length) => answer.extend_from_slice(&chunk[..length]),
+            // TLS ends with a word of its own, which a server need not wait to say.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(answer),
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// The same at this machine's own addresses; a server may listen on one family only.
-fn ask_here(port: u16, word: &str, patience: Duration) -> std::io::Result<Vec<u8>> {
-    let here = |address: IpAddr| ask(SocketAddr::new(address, port), word, patience);
-    here(Ipv4Addr::LOCALHOST.into()).or_else(|error| here(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
+/// Asks at this machine's own addresses; a server may listen on one family only.
+fn here<T>(port: u16, asked: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let at = |address: IpAddr| asked(SocketAddr::new(address, port));
+    at(Ipv4Addr::LOCALHOST.into()).or_else(|error| at(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
 }
 
 /// `zookeeper-ready PORT`: whether the server answers `imok`. Says nothing, as the probe that it is; nor does it say anything
@@ -56,7 +91,8 @@ pub fn ready(call: &Call) -> ExitCode {
 /// `zookeeper-metrics PORT`: what `mntr` says.
 pub fn metrics(call: &Call) -> ExitCode {
     let Some(port) = port(call) else { return ExitCode::FAILURE };
-    let shown = ask_here(port, "mntr", PATIENCE).and_then(|answer| std::io::stdout().write_all(&answer));
+    let answered = here(port, |address| ask(address, "mntr", PATIENCE));
+    let shown = answered.and_then(|answer| io::stdout().write_all(&answer));
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -67,12 +103,16 @@ pub fn metrics(call: &Call) -> ExitCode {
 }
 
 /// `healthcheck.sh` of Bitnami's image, which its chart's probes run: whether the server answers `imok`, within
-/// `ZOO_HC_TIMEOUT` seconds. It says why not.
+/// `ZOO_HC_TIMEOUT` seconds. It says why not. With TLS for clients it asks by TLS, as the server itself.
 pub fn bitnamis_health(call: &Call) -> ExitCode {
     let (variables, host) = (start_script::variables(), start_script::host());
     let around = Surroundings { variables: &variables, host: &host, read: &read_file };
-    let (port, seconds) = ("ZOO_PORT_NUMBER", "ZOO_HC_TIMEOUT");
-    match health(&BITNAMI.value_of(port, &around), &BITNAMI.value_of(seconds, &around)) {
+    let value = |name: &str| BITNAMI.value_of(name, &around);
+    let is_secure = dialects::is_yes(&value("ZOO_TLS_CLIENT_ENABLE"));
+    let tls = if is_secure { own_tls(&around).map(Some) } else { Ok(None) };
+    let port = if is_secure { "ZOO_TLS_PORT_NUMBER" } else { "ZOO_PORT_NUMBER" };
+    let port = (port, value(port));
+    match tls.and_then(|tls| health((port.0, &port.1), &value("ZOO_HC_TIMEOUT"), tls.as_ref())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{}: {why}", call.program);
@@ -81,14 +121,30 @@ pub fn bitnamis_health(call: &Call) -> ExitCode {
     }
 }
 
-fn health(port: &str, seconds: &str) -> Result<(), String> {
-    let port = port.trim().parse().map_err(|_| format!("ZOO_PORT_NUMBER: {port:?} is not a port"))?;
+/// What the server's key store makes of a client.
+fn own_tls(around: &Surroundings<'_>) -> Result<Arc<ClientConfig>, String> {
+    let environment = |name: &str| around.variables.get(name).cloned();
+    let config = BITNAMI
+        .plan(around)
+        .and_then(|plan| plan.config(plan.zoo_cfg.path(), &environment, around.read))
+        .map_err(|errors| errors.to_string())?;
+    zabd_tls::client_of_itself(&config.tls.clients).map_err(|error| format!("{}: {error}", error.key))
+}
+
+/// `port` has the name of its variable before it.
+fn health(port: (&str, &str), seconds: &str, tls: Option<&Arc<ClientConfig>>) -> Result<(), String> {
+    let (name, port) = port;
+    let port = port.trim().parse().map_err(|_| format!("{name}: {port:?} is not a port"))?;
     let number = seconds.trim().trim_end_matches('s').parse().ok();
     let patience = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let patience = patience
         .filter(|patience| !patience.is_zero())
         .ok_or_else(|| format!("ZOO_HC_TIMEOUT: {seconds:?} is not a number of seconds"))?;
-    let answer = ask_here(port, "ruok", patience).map_err(|error| format!("port {port}: {error}"))?;
+    let answered = here(port, |address| match tls {
+        Some(tls) => ask_secretly(address, "ruok", patience, tls),
+        None => ask(address, "ruok", patience),
+    });
+    let answer = answered.map_err(|error| format!("port {port}: {error}"))?;
     match String::from_utf8_lossy(&answer).trim() {
         answer if answer.contains("imok") => Ok(()),
         answer if answer.contains("not in the whitelist") => Err(format!(
@@ -143,7 +199,7 @@ mod tests {
     fn health_is_imok_in_time_and_says_what_else_there_is() {
         let answered = |answer: &'static str| {
             let (address, serving) = server(vec![answer.as_bytes()]);
-            let health = health(&address.port().to_string(), " 2s ");
+            let health = health(("ZOO_PORT_NUMBER", &address.port().to_string()), " 2s ", None);
             serving.join().unwrap();
             health
         };
@@ -153,6 +209,7 @@ mod tests {
         assert!(answered("").unwrap_err().ends_with("answers \"\""));
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = silent.local_addr().unwrap().port().to_string();
+        let health = |port: &str, seconds: &str| health(("ZOO_PORT_NUMBER", port), seconds, None);
         assert!(health(&port, "0.05").unwrap_err().starts_with(&format!("port {port}: ")));
         for (port, seconds, named) in
             [("x", "5", "ZOO_PORT_NUMBER: "), ("1", "x", "ZOO_HC_TIMEOUT: "), ("1", "0", "ZOO_HC_TIMEOUT: ")]

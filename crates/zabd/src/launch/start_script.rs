@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use zabd_config::pod::{Host, Plan, ZooCfg};
+use zabd_config::pod::{Host, Left, Plan, ZooCfg};
 use zabd_config::{ExitCode as Code, read_file};
 
 use super::mistakes;
@@ -85,11 +86,10 @@ fn write_configuration(program: &str, plan: &Plan) -> PathBuf {
     let place = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default();
     let text = lines.text();
-    let files = std::iter::once((Path::new(name), &text))
-        .chain(plan.beside.iter().map(|(name, text)| (Path::new(name), text)));
+    let files = plan.left(&text);
     let write_into = |dir: &Path| -> io::Result<()> {
         fs::create_dir_all(dir)?;
-        files.clone().try_for_each(|(name, text)| replace(&dir.join(name), text))
+        files.iter().try_for_each(|file| replace(&dir.join(file.name), file))
     };
     let Err(error) = write_into(place) else { return path.to_owned() };
     let instead = plan.data_dir.join("conf");
@@ -110,9 +110,11 @@ fn write_configuration(program: &str, plan: &Plan) -> PathBuf {
 }
 
 /// Another file, as the script makes it: who may write into the directory need not be who wrote the file.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+fn replace(path: &Path, file: &Left<'_>) -> io::Result<()> {
     let _ = fs::remove_file(path);
-    fs::write(path, text)
+    let mode = if file.is_secret { 0o600 } else { 0o666 };
+    let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    new.write_all(file.text.as_bytes())
 }
 
 /// All or nothing, also when the power fails.

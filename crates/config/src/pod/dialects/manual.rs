@@ -27,7 +27,7 @@ fn table(dialect: &Dialect) -> String {
             Becomes::Property(key) => format!("`-D{key}`"),
             Becomes::Own(what) => (*what).to_owned(),
             Becomes::Nothing(why) => format!("nothing: {why}"),
-            Becomes::Refused(what) => format!("refused if it says yes: {what} is not served yet"),
+            Becomes::With(switch, key) => format!("`{key}`, with `{switch}`"),
         };
         let _ = writeln!(text, "| `{name}` | {default} | {becomes} |");
     }

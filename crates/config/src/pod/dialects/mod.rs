@@ -9,8 +9,7 @@
 //! A dialect is one table of variables: the reader, the manual and the tests read it. Which one is spoken is told by the path that a
 //! container starts, or by `ZABD_DIALECT`, or else by shape: a variable that only one image has, or how `ZOO_SERVERS` is
 //! written. Variables of two images together are refused, and both are named. What an image would not read is
-//! named once; what asks for TLS or SASL ends the start. Two variables that set one key to different values are refused, too:
-//! which of them counts would depend on the image.
+//! named once. Two variables that set one key to different values are refused, too: which of them counts would depend on the image.
 //!
 //! Kubernetes gives containers variables of services. Those of a service called `zookeeper` look like Confluent's and are told apart by
 //! their shape: `ZOOKEEPER_PORT=tcp://10.0.0.1:2181`, `ZOOKEEPER_SERVICE_HOST`.
@@ -18,6 +17,7 @@
 mod bitnami;
 mod confluent;
 mod docker;
+mod logins;
 mod manual;
 mod reader;
 mod scripts;
@@ -34,6 +34,7 @@ pub use bitnami::BITNAMI;
 pub use confluent::CONFLUENT;
 pub use docker::DOCKER;
 pub use manual::manual;
+pub use reader::is_yes;
 
 /// An image's way to be told things.
 pub struct Dialect {
@@ -71,14 +72,14 @@ enum Becomes {
     Line(&'static str),
     /// This key of zoo.cfg, `true` or `false` for yes or no.
     Switch(&'static str),
+    /// With the first, a switch, this key of zoo.cfg.
+    With(&'static str, &'static str),
     /// This property, which zoo.cfg overrides.
     Property(&'static str),
     /// More than a value; the text says what.
     Own(&'static str),
     /// Nothing, for this reason.
     Nothing(&'static str),
-    /// If it says yes, the end of the start: it asks for this.
-    Refused(&'static str),
 }
 
 const fn row(name: &'static str, default: &'static str, becomes: Becomes) -> Variable {

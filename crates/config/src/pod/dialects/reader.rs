@@ -123,15 +123,8 @@ impl<'a> Reader<'a> {
                 Becomes::Switch(key) if is_said => {
                     lines.push(key, if is_yes(&value) { "true" } else { "false" }, &by);
                 }
+                Becomes::With(switch, key) if is_said && self.is_yes(switch) => lines.push(key, &value, &by),
                 Becomes::Own(_) => own(self, row.name, lines),
-                Becomes::Refused(what) if is_yes(&value) => {
-                    let hint = "leave it out, or put a proxy in front that does it";
-                    self.error(
-                        row.name,
-                        format!("this asks for {what}, which this build does not serve"),
-                        hint,
-                    );
-                }
                 _ => (),
             }
         }
@@ -177,7 +170,9 @@ impl<'a> Reader<'a> {
             return ZooCfg::Made { path, lines };
         };
         // What was found wrong with variables that are not read is nobody's concern.
-        let reads_lines = |row: &&Variable| matches!(row.becomes, Becomes::Line(_) | Becomes::Switch(_));
+        let reads_lines = |row: &&Variable| {
+            matches!(row.becomes, Becomes::Line(_) | Becomes::Switch(_) | Becomes::With(..))
+        };
         let ignored = self.dialect.variables.iter().filter(reads_lines).filter(|row| self.is_given(row.name));
         let names = ignored.map(|row| row.name).collect::<Vec<_>>().join(", ");
         if !names.is_empty() {
@@ -258,11 +253,21 @@ impl<'a> Reader<'a> {
         }
         let data_dir = needed.first().cloned().expect("a server has data");
         let warnings = std::mem::take(&mut self.warnings);
-        Plan { zoo_cfg, beside: Vec::new(), needed, wanted, data_dir, myid, properties, warnings }
+        Plan {
+            zoo_cfg,
+            beside: Vec::new(),
+            login: None,
+            needed,
+            wanted,
+            data_dir,
+            myid,
+            properties,
+            warnings,
+        }
     }
 }
 
 /// Yes, as Bitnami's scripts take it.
-pub(super) fn is_yes(value: &str) -> bool {
+pub fn is_yes(value: &str) -> bool {
     ["1", "yes", "true"].iter().any(|yes| yes.eq_ignore_ascii_case(value.trim()))
 }

@@ -231,6 +231,12 @@ fn a_number_that_is_not_in_the_list_is_told_by_its_name() {
 
 // --- Each variable -----------------------------------------------------------------------------------------------------
 
+const SERVER_USERS: &str = "ZOO_SERVER_USERS=a;b\nZOO_SERVER_PASSWORDS=x,y";
+const CLIENT_BESIDE: &str = "ZOO_ENABLE_AUTH=yes\nZOO_SERVER_USERS=a;b\nZOO_SERVER_PASSWORDS=x,y\nZOO_CLIENT_USER=a\n\
+                             ZOO_CLIENT_PASSWORD=x";
+const QUORUM_USERS: &str = "ZOO_ENABLE_QUORUM_AUTH=yes\nZOO_QUORUM_LEARNER_USER=m\nZOO_QUORUM_LEARNER_PASSWORD=p\n\
+                            ZOO_QUORUM_SERVER_USERS=m\nZOO_QUORUM_SERVER_PASSWORDS=p";
+
 /// Rows that are more than a value: the variable, beside what, and a line of the zoo.cfg that follows; or else another test.
 const OWN: &[(&str, &str, &str)] = &[
     ("ZOO_CONF_DIR=/c", "", ""),
@@ -241,18 +247,24 @@ const OWN: &[(&str, &str, &str)] = &[
     ("ZOO_4LW_COMMANDS_WHITELIST=ruok, srvr", "", "4lw.commands.whitelist=ruok, srvr"),
     ("ZOO_CFG_EXTRA=snapCount=7 a.b=c", "", "a.b=c"),
     ("ZOO_MY_ID=1", "", ""),
-    ("ZOO_ADMIN_SERVER_ADDRESS=::1", "ZOO_ENABLE_ADMIN_SERVER=yes", "admin.serverAddress=::1"),
-    ("ZOO_ADMIN_SERVER_PORT_NUMBER=8081", "ZOO_ENABLE_ADMIN_SERVER=yes", "admin.serverPort=8081"),
+    ("ZOO_PORT_NUMBER=2182", "", "clientPort=2182"),
+    ("ZOO_TLS_CLIENT_ENABLE=yes", "", "secureClientPort=3181"),
+    ("ZOO_TLS_QUORUM_ENABLE=yes", "", "sslQuorum=true"),
+    ("ZOO_ENABLE_AUTH=yes", SERVER_USERS, "sessionRequireClientSASLAuth=true"),
+    ("ZOO_CLIENT_USER=c", CLIENT_BESIDE, ""),
+    ("ZOO_CLIENT_PASSWORD=s", CLIENT_BESIDE, ""),
+    ("ZOO_SERVER_USERS=a b", CLIENT_BESIDE, ""),
+    ("ZOO_SERVER_PASSWORDS=a b", CLIENT_BESIDE, ""),
+    ("ZOO_ENABLE_QUORUM_AUTH=yes", QUORUM_USERS, "quorum.auth.serverRequireSasl=true"),
+    ("ZOO_QUORUM_LEARNER_USER=l", QUORUM_USERS, ""),
+    ("ZOO_QUORUM_LEARNER_PASSWORD=l", QUORUM_USERS, ""),
+    ("ZOO_QUORUM_SERVER_USERS=l", QUORUM_USERS, ""),
+    ("ZOO_QUORUM_SERVER_PASSWORDS=l", QUORUM_USERS, ""),
     ("ZOO_SERVERS=a:1:2 b:1:2", "", "server.2=b:1:2;2181"),
     (
         "ZOO_ENABLE_PROMETHEUS_METRICS=yes",
         "",
         "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider",
-    ),
-    (
-        "ZOO_PROMETHEUS_METRICS_PORT_NUMBER=7001",
-        "ZOO_ENABLE_PROMETHEUS_METRICS=1",
-        "metricsProvider.httpPort=7001",
     ),
     ("ZOO_SERVER_ID=1", "", ""),
     ("ZOO_FIPS_MODE=no", "", "fips-mode=false"),
@@ -315,10 +327,17 @@ fn every_variable_becomes_what_its_row_says() {
                         row.name
                     );
                 }
-                Becomes::Refused(what) => {
-                    let error = with("yes").refusal(dialect);
-                    assert!(error.contains(&format!("{}: this asks for {what}", row.name)), "{error}");
-                    assert!(with("no").resolve(dialect).is_ok(), "{}", row.name);
+                Becomes::With(switch, key) => {
+                    let value = example(key);
+                    let line = format!("{key}={value}");
+                    let has_line = |text: String| text.lines().any(|each| each == line);
+                    let beside = format!("{}={value}\n{switch}=", row.name);
+                    let switched = |said: &str| given(&format!("{}\n{beside}{said}", base(dialect)));
+                    assert!(has_line(switched("yes").text(dialect)), "{}", row.name);
+                    assert!(!has_line(switched("no").text(dialect)), "{}", row.name);
+                    let defaults = given(&format!("{}\n{switch}=yes", base(dialect))).text(dialect);
+                    let is_there = defaults.lines().any(|each| each == format!("{key}={}", row.default));
+                    assert_eq!(is_there, !row.default.is_empty(), "{}", row.name);
                 }
                 Becomes::Own(_) => assert_own(dialect, row.name),
             }
@@ -361,6 +380,95 @@ fn bitnami_wants_to_be_told_that_there_is_no_authentication() {
         assert_eq!(given(text).resolve(&BITNAMI).is_ok(), is_fine, "{text}");
     }
     assert!(given("").refusal(&BITNAMI).contains("hint: set ALLOW_EMPTY_PASSWORD=yes"));
+    assert!(given(&format!("ZOO_ENABLE_AUTH=yes\n{SERVER_USERS}")).resolve(&BITNAMI).is_ok());
+}
+
+/// The file of `zoo_jaas.conf`, or what is wrong.
+fn login(text: &str) -> Result<String, String> {
+    let text = format!("ALLOW_EMPTY_PASSWORD=yes\n{text}");
+    let plan = given(&text).plan(&BITNAMI).map_err(|errors| errors.to_string())?;
+    let files = plan.left("");
+    let file = files.iter().find(|file| file.name == Path::new("zoo_jaas.conf"));
+    assert!(file.is_none_or(|file| file.is_secret), "passwords are for nobody to read");
+    Ok(file.map(|file| file.text.to_owned()).unwrap_or_default())
+}
+
+#[test]
+fn bitnamis_users_are_in_a_jaas_file() {
+    let module = "org.apache.zookeeper.server.auth.DigestLoginModule required";
+    assert_eq!(
+        login(&format!("{CLIENT_BESIDE}\n{QUORUM_USERS}")).unwrap(),
+        format!(
+            "Client {{\n    {module}\n    username=\"a\"\n    password=\"x\";\n}};\n\
+             Server {{\n    {module}\n    \"user_a\"=\"x\"\n    \"user_b\"=\"y\";\n}};\n\
+             QuorumLearner {{\n    {module}\n    username=\"m\"\n    password=\"p\";\n}};\n\
+             QuorumServer {{\n    {module}\n    \"user_m\"=\"p\";\n}};\n"
+        )
+    );
+    assert_eq!(login(SERVER_USERS).unwrap(), "", "nobody asks for them");
+    let hard = format!("ZOO_ENABLE_AUTH=yes\nZOO_SERVER_USERS=a\nZOO_SERVER_PASSWORDS={}", r#"x"\}"#);
+    assert!(login(&hard).unwrap().contains(r#""user_a"="x\"\\}";"#));
+    let config = given(&format!("ZOO_ENABLE_AUTH=yes\n{SERVER_USERS}")).config(&BITNAMI);
+    let jaas = Path::new("/opt/bitnami/zookeeper/conf/zoo_jaas.conf");
+    assert_eq!(config.auth.sasl.jaas_file.as_deref(), Some(jaas));
+    assert_eq!(config.auth.enforce_schemes, ["sasl"]);
+    let there = given(&format!("ZOO_ENABLE_AUTH=yes\n{SERVER_USERS}"))
+        .with_file("/opt/bitnami/zookeeper/conf/zoo.cfg", "dataDir=/d\nclientPort=7\n");
+    assert_eq!(there.config(&BITNAMI).auth.sasl.jaas_file, None, "that file counts, and no variable does");
+}
+
+#[test]
+fn bitnamis_users_and_passwords_fit_each_other() {
+    for (text, said) in [
+        ("ZOO_ENABLE_AUTH=yes", "ZOO_SERVER_USERS: it names nobody"),
+        (
+            "ZOO_ENABLE_AUTH=yes\nZOO_SERVER_USERS=a,b\nZOO_SERVER_PASSWORDS=x",
+            "ZOO_SERVER_USERS: it has 2, and ZOO_SERVER_PASSWORDS has 1; hint: one password for each user",
+        ),
+        (
+            "ZOO_ENABLE_AUTH=yes\nZOO_SERVER_USERS=a\nZOO_SERVER_PASSWORDS=x\nZOO_CLIENT_USER=a",
+            "ZOO_CLIENT_PASSWORD: it is not set",
+        ),
+        ("ZOO_ENABLE_QUORUM_AUTH=yes", "ZOO_QUORUM_LEARNER_USER: it is not set"),
+    ] {
+        let error = login(text).unwrap_err();
+        assert!(error.contains(said) && !error.contains("=x"), "{text}: {error}");
+    }
+    let files = "ZOO_ENABLE_AUTH_FILE=/s/auth\nZOO_SERVER_USERS_FILE=/s/users\nZOO_SERVER_PASSWORDS_FILE=/s/passwords";
+    let world = given(files)
+        .with_file("/s/auth", "yes\n")
+        .with_file("/s/users", "a b\n")
+        .with_file("/s/passwords", "x;y\n");
+    assert!(
+        world
+            .config(&BITNAMI)
+            .effective
+            .iter()
+            .any(|each| { each.to_string() == "sessionRequireClientSASLAuth=true (ZOO_ENABLE_AUTH_FILE)" })
+    );
+}
+
+#[test]
+fn bitnamis_tls_for_clients_closes_the_plain_port() {
+    let stores = "ZOO_TLS_CLIENT_ENABLE=true\nZOO_TLS_CLIENT_KEYSTORE_FILE=/k.jks\n\
+                  ZOO_TLS_CLIENT_KEYSTORE_PASSWORD_FILE=/s/k\nZOO_TLS_CLIENT_TRUSTSTORE_FILE_FILE=/s/t";
+    let world = given(&format!("ALLOW_EMPTY_PASSWORD=yes\n{stores}"))
+        .with_file("/s/k", "sesame\n")
+        .with_file("/s/t", "/t.jks\n");
+    let tls = world.config(&BITNAMI).tls;
+    assert_eq!((tls.secure_client_port, world.config(&BITNAMI).client_port), (Some(3181), None));
+    assert_eq!(tls.clients.key_store.password.unwrap().expose(), "sesame");
+    assert_eq!(tls.clients.trust_store.location.as_deref(), Some(Path::new("/t.jks")));
+    let zoo_cfg = world.text(&BITNAMI);
+    assert!(world.plan(&BITNAMI).unwrap().left(&zoo_cfg)[0].is_secret, "a password is in zoo.cfg");
+    assert!(!given("ALLOW_EMPTY_PASSWORD=yes").plan(&BITNAMI).unwrap().left("")[0].is_secret);
+    let three =
+        given(&format!("{BITNAMI_THREE}\n{stores}")).with_file("/s/k", "x").with_file("/s/t", "/t.jks");
+    assert_eq!(three.config(&BITNAMI).client_port, Some(2181), "as each server's own line says");
+    let error = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_TLS_CLIENT_ENABLE=yes").refusal(&BITNAMI);
+    assert!(error.contains("ZOO_TLS_"), "{error}");
+    let error = given(&format!("{BITNAMI_THREE}\nZOO_TLS_QUORUM_ENABLE=yes")).refusal(&BITNAMI);
+    assert!(error.starts_with("ZOO_TLS_QUORUM_ENABLE: "), "{error}");
 }
 
 #[test]
