@@ -142,6 +142,8 @@ mutations! {
         PartNotMarked,
         /// It notes that behind the first of it.
         PartMarkedLate,
+        /// A change of members takes the place of the one before it, which does not hold yet.
+        EarlierChangeForgotten,
     }
     /// `crates/storage/tests/mutations.rs`
     Disk: {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zabd_jute::quorum::{Configuration, PeerState};
-use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
+use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, SessionId, Zxid};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
 use zabd_replica::{
@@ -213,7 +213,10 @@ impl Server {
         let (store, found) = Store::start(self.disk.clone(), kept)?;
         self.durable.assert_found(self.id, &found);
         truth.assert_found(self.id.0 as usize, &found.tree, &found.history);
-        let Found { tree, history, epochs, logged, has_lost, is_partial, is_empty } = found;
+        let Found { tree, history, epochs, logged, changes, has_lost, is_partial, is_empty } = found;
+        if reconfig {
+            self.assert_names(&tree, &changes);
+        }
         // What was set aside is not the base any more.
         if has_lost {
             self.covered.clear();
@@ -264,6 +267,26 @@ impl Server {
             outputs: Outputs::default(),
         }));
         Ok(())
+    }
+}
+
+impl Server {
+    /// A change of members that is on its disk counts, whether it was committed or not: a server that does not know of it might
+    /// elect, or be elected, without those whom it needs. Of several that it does not hold, only the newest may be in doubt.
+    fn assert_names(&self, tree: &Tree, changes: &[Zxid]) {
+        let shown = tree.node("/zookeeper/config").and_then(|node| node.data());
+        let shown = shown.and_then(|data| Configuration::parse(&String::from_utf8_lossy(data)).ok());
+        let held = self.configuration.version();
+        let changes =
+            changes.iter().map(|zxid| ConfigVersion(zxid.0)).chain(shown.map(|shown| shown.version()));
+        for change in changes.filter(|change| held < *change) {
+            assert!(
+                self.next.as_ref().is_some_and(|next| next.version() == change),
+                "{} has {change:?} on its disk, holds {held:?}, and may come to hold {:?}",
+                self.id,
+                self.next.as_ref().map(Configuration::version)
+            );
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use zabd_jute::txn::Entry;
-use zabd_jute::{Epoch, Limits, Reader, Zxid};
+use zabd_jute::{Epoch, Limits, OpCode, Reader, Zxid};
 use zabd_storage::damage;
 use zabd_storage::disk::{Disk, DiskFile, MemoryDisk};
 use zabd_storage::epochs::{self, EpochError, EpochFile};
@@ -54,6 +54,8 @@ pub struct Found {
     pub epochs: Epochs,
     /// All records on disk.
     pub logged: Vec<Zxid>,
+    /// Those of them that change the members.
+    pub changes: Vec<Zxid>,
     /// There was more, which was damaged, and is not fetched yet.
     pub has_lost: bool,
     /// It is only a part of what a leader was sending.
@@ -146,7 +148,7 @@ impl Store {
             }
             recovered => recovered?,
         };
-        let Recovered { tree, history, logged, unsaved } = recovered;
+        let Recovered { tree, history, logged, changes, unsaved } = recovered;
         let has_lost = damage::remembers_loss(&disk, &directories);
         let is_partial = damage::is_partial(&disk, &directories);
         let last = tree.last_zxid();
@@ -162,7 +164,7 @@ impl Store {
                 store.go_on_with_snapshot(&mut empty)?;
             }
         }
-        Ok((store, Found { tree, history, epochs, logged, has_lost, is_partial, is_empty }))
+        Ok((store, Found { tree, history, epochs, logged, changes, has_lost, is_partial, is_empty }))
     }
 
     /// What was lost is durable again.
@@ -354,6 +356,7 @@ struct Recovered {
     tree: Tree,
     history: History,
     logged: Vec<Zxid>,
+    changes: Vec<Zxid>,
     /// What no snapshot holds.
     unsaved: AppendedSinceRoll,
 }
@@ -382,7 +385,7 @@ fn recover(disk: &MemoryDisk, directories: &Directories, kept: usize) -> Result<
     };
     let first = tree.last_zxid();
     let mut records = Records::after(disk.clone(), &directories.logs, first, Limits::default())?;
-    let (mut replayed, mut unsaved) = (Vec::new(), AppendedSinceRoll::default());
+    let (mut replayed, mut changes, mut unsaved) = (Vec::new(), Vec::new(), AppendedSinceRoll::default());
     while let Some(record) = records.next_record()? {
         let entry = Entry::decode(&mut Reader::new(record.entry)).expect("our own record decodes");
         let outcome = tree.replay(&entry);
@@ -393,6 +396,9 @@ fn recover(disk: &MemoryDisk, directories: &Directories, kept: usize) -> Result<
             outcome.digest_mismatch
         );
         unsaved.add(record.entry);
+        if entry.header.kind == OpCode::Reconfig.code() {
+            changes.push(record.zxid);
+        }
         replayed.push((record.zxid, Bytes::copy_from_slice(record.entry)));
     }
     assert_eq!(tree.doubted_digest(), None, "the log is level with the tree at its end");
@@ -404,13 +410,13 @@ fn recover(disk: &MemoryDisk, directories: &Directories, kept: usize) -> Result<
     for (zxid, entry) in replayed.drain(newest..) {
         history.push(zxid, entry);
     }
-    Ok(Recovered { tree, history, logged, unsaved })
+    Ok(Recovered { tree, history, logged, changes, unsaved })
 }
 
 #[cfg(test)]
 mod tests {
     use zabd_jute::txn::{Txn, TxnHeader};
-    use zabd_jute::{OpCode, SessionId, Writer};
+    use zabd_jute::{SessionId, Writer};
 
     use super::*;
 

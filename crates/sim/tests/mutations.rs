@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zabd_mutation::Mutation::{self, *};
 use zabd_mutation::Suite;
-use zabd_sim::plan::{Fault, Plan};
+use zabd_sim::plan::{Fault, Members, Plan};
 use zabd_sim::shrink::failure;
 use zabd_storage::disk::Crash;
 
@@ -44,6 +44,7 @@ const HUNTED: &[Hunt] = &[
     (EpochTestifies, 20, left_with_epochs),
     (PartNotMarked, 100, left_with_nothing),
     (PartMarkedLate, 100, left_with_nothing),
+    (EarlierChangeForgotten, 100, changing),
 ];
 
 /// Nothing goes wrong for long enough that a session would expire of which nobody told the leader. Disks are slower than the
@@ -89,6 +90,10 @@ fn left_with_epochs(seed: u64) -> Plan {
 /// With an epoch that was promised before, they would be given a snapshot, of which there is no part.
 fn left_with_nothing(seed: u64) -> Plan {
     left_alone(seed, false)
+}
+
+fn changing(seed: u64) -> Plan {
+    Plan::draw_with(Members::ByRequests, seed)
 }
 
 /// The first seed that finds it, and what is wrong there.

@@ -1,15 +1,12 @@
 //! Following: proposals are logged and acknowledged, commits applied, pings answered.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, Touch};
-use zabd_jute::txn::{Entry, Txn};
-use zabd_jute::{OpCode, Reader, ServerId, Zxid};
+use zabd_jute::Zxid;
+use zabd_jute::quorum::{FromLeader, FromLearner, LearnerKind, Touch};
 use zabd_mutation::{Mutation, is_on};
 
-use super::{Learner, Phase};
-use crate::effect::{Durable, Effect, Effects, Reason};
+use super::Learner;
+use crate::effect::{Effect, Effects, Reason};
 
 /// How many sessions one packet names: Java's leader takes any number of packets, and closes the connection over a field
 /// that is longer than its `jute.maxbuffer`, 1 MiB, with all the learner's clients. A session takes 12 bytes.
@@ -58,7 +55,7 @@ impl Learner {
             self.leave(Reason::LeaderBroken("a proposal is missing from what the leader sends"), out);
             return;
         }
-        self.note_configuration(zxid, &entry, out);
+        self.note_change(zxid, &entry);
         self.owed.push_back(zxid);
         self.log(zxid, entry, out);
         if is_on(Mutation::AckBeforeSync) {
@@ -95,7 +92,7 @@ impl Learner {
             self.leave(Reason::LeaderBroken("a transaction is missing from what the leader sends"), out);
             return;
         }
-        self.note_configuration(zxid, &entry, out);
+        self.note_change(zxid, &entry);
         self.log(zxid, entry, out);
         self.on_commit(zxid, out);
     }
@@ -126,82 +123,11 @@ impl Learner {
         }
     }
 
-    /// A reconfiguration is the one transaction that is looked into: its configuration is on disk before it is.
-    pub(super) fn note_configuration(&mut self, zxid: Zxid, entry: &[u8], out: &mut Effects) {
-        if !self.reconfig || !is_reconfiguration(entry) {
-            return;
-        }
-        let Ok(Entry { txn: Txn::SetData { data: Some(text), .. }, .. }) =
-            Entry::decode(&mut Reader::new(entry))
-        else {
-            return;
-        };
-        if let Ok(configuration) = Configuration::parse(&String::from_utf8_lossy(text)) {
-            self.see_configuration(zxid, configuration, out);
-        }
-    }
-
-    /// A reconfiguration is committed: it holds, and may have given somebody else the lead or this server
-    /// another role.
-    pub(super) fn activate(&mut self, zxid: Zxid, leader: ServerId, out: &mut Effects) {
-        if self.phase == Phase::Left {
-            return;
-        }
-        self.activate_upto(zxid, out);
-        if self.reconfig && (leader != self.leader || !self.has_role()) {
-            self.leave(Reason::Reconfigured { leader }, out);
-        }
-    }
-
-    /// The configuration of NEWLEADER holds, unless a newer one does by now. One that was heard of earlier and is neither
-    /// that nor in flight in this epoch is in nobody's history any more, and is forgotten: a server that went on to ask
-    /// its voters would look for a leader among servers that never were members.
-    pub(super) fn activate_as_told(&mut self, out: &mut Effects) {
-        let told = self.epoch.first_zxid();
-        let (due, in_flight) = self.next.drain(..).partition::<VecDeque<_>, _>(|(seen, _)| *seen <= told);
-        self.next = in_flight;
-        let newest_due = due.iter().map(|(_, configuration)| configuration.version()).max();
-        // The first configuration that a leader numbers has the same position, and may have been heard of in an earlier life.
-        let as_told =
-            due.into_iter().filter(|(seen, _)| *seen == told).map(|(_, configuration)| configuration);
-        if let Some(newest) = as_told.max_by_key(Configuration::version) {
-            self.hold(newest, out);
-        }
-        if newest_due > Some(self.configuration.version()) && self.next.is_empty() {
-            out.push(Effect::Persist(Durable::NextConfiguration(Box::new(self.configuration.clone()))));
-        }
-    }
-
-    /// The newest of the configurations that were waiting for this position holds.
-    fn activate_upto(&mut self, zxid: Zxid, out: &mut Effects) {
-        let due = self.next.iter().filter(|(seen, _)| *seen <= zxid).map(|(_, configuration)| configuration);
-        let newest = due.max_by_key(|configuration| configuration.version()).cloned();
-        self.next.retain(|(seen, _)| zxid < *seen);
-        if let Some(newest) = newest {
-            self.hold(newest, out);
-        }
-    }
-
-    fn hold(&mut self, configuration: Configuration, out: &mut Effects) {
-        if self.configuration.version() < configuration.version() {
-            self.configuration = configuration;
-            out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
-        }
-    }
-
     /// Whether what this server is, is what the configuration says. Who is in none of its lines follows without a vote.
     pub(super) fn has_role(&self) -> bool {
         let observes = self.configuration.member(self.me).is_some_and(|member| !member.is_voter());
         observes == (self.kind == LearnerKind::Observer)
     }
-}
-
-/// Where a log record's type stands: behind session, cxid, zxid and time.
-const KIND_OFFSET: usize = 8 + 4 + 8 + 8;
-
-fn is_reconfiguration(entry: &[u8]) -> bool {
-    let kind = entry.get(KIND_OFFSET..).map(Reader::new).and_then(|mut r| r.int().ok());
-    kind == Some(OpCode::Reconfig.code())
 }
 
 #[cfg(test)]

@@ -243,6 +243,7 @@ impl Learner {
             return;
         }
         self.history = History::new(last);
+        self.changes.rebase(last);
         self.came_with = last;
         self.committed = last;
         self.phase = Phase::Synchronising;
@@ -265,7 +266,7 @@ impl Learner {
             self.leave(Reason::LeaderBroken("a transaction is missing from what the leader sends"), out);
             return;
         }
-        self.note_configuration(zxid, &entry, out);
+        self.note_change(zxid, &entry);
         self.waiting.push_back((zxid, entry));
     }
 
@@ -327,7 +328,7 @@ impl Learner {
                 self.leave(Reason::LeaderBroken("NEWLEADER's configuration cannot be read"), out);
                 return;
             };
-            self.see_configuration(zxid, configuration, out);
+            self.hear_told(configuration, out);
         }
         self.phase = Phase::Adopting;
         self.write_current(self.epoch, out);
@@ -338,15 +339,6 @@ impl Learner {
             self.phase = Phase::Adopted;
             self.acknowledge_new_leader(out);
         }
-    }
-
-    /// A configuration that may come to hold; on disk before what it came with.
-    pub(super) fn see_configuration(&mut self, zxid: Zxid, configuration: Configuration, out: &mut Effects) {
-        if configuration.version() <= self.configuration.version() {
-            return;
-        }
-        out.push(Effect::Persist(Durable::NextConfiguration(Box::new(configuration.clone()))));
-        self.next.push_back((zxid, configuration));
     }
 
     /// The leader is established: the rest of what it proposed is logged and acknowledged from now on.

@@ -24,6 +24,7 @@
 //!
 //! Java's `Learner`, `Follower` and `Observer`, in the order of 3.9.4.
 
+mod changes;
 mod follow;
 mod join;
 
@@ -34,6 +35,7 @@ use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, Quo
 use zabd_jute::{Epoch, Limits, Reader, Record as _, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
+use self::changes::Changes;
 use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
 use crate::history::History;
 
@@ -198,8 +200,7 @@ pub struct Learner {
     /// history. Only the report on the last covers what is to be acknowledged.
     adoptions_due: u32,
     configuration: Configuration,
-    /// Configurations of proposals and of NEWLEADER that do not hold yet, by the position from which on they do.
-    next: VecDeque<(Zxid, Configuration)>,
+    changes: Changes,
     /// Where the epoch's initial history ends, once it has all of that.
     initial_end: Zxid,
     history: History,
@@ -249,7 +250,7 @@ impl Learner {
             epoch: Epoch::ZERO,
             adoptions_due: 0,
             configuration: start.configuration,
-            next: start.next.into_iter().map(|next| (Zxid(next.version().0), next)).collect(),
+            changes: Changes::new(start.next, &start.history),
             initial_end: last,
             history: start.history,
             committed: Zxid::ZERO,
@@ -445,6 +446,7 @@ impl Learner {
         if self.current < zxid.epoch() && !is_on(Mutation::EpochWrittenLate) {
             self.write_current(zxid.epoch(), out);
         }
+        self.note_logged(zxid, out);
         out.push(Effect::Append { zxid, entry: entry.clone() });
         if is_on(Mutation::PartMarkedLate) {
             self.mark_partial(out);

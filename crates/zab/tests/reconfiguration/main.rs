@@ -5,7 +5,9 @@
 
 mod stage;
 
-use stage::{LeaderStage, LearnerStage};
+use stage::{LeaderStage, LearnerStage, zxid};
+use zabd_jute::Zxid;
+use zabd_jute::quorum::FromLeader;
 
 /// Version 0 looks like every other version 0, so the first leader numbers it; whoever holds it holds the number.
 #[test]
@@ -211,5 +213,108 @@ fn of_what_was_told_in_one_epoch_the_newest_holds() {
          disk holds [1 2 3 o4] version 2:7
          serves 2
          commits 0:0",
+    );
+}
+
+/// What NEWLEADER tells may be committed, and this server the only one that was asked to elect by it. A proposal behind that waits
+/// for UPTODATE, and must not take its place on disk before it is in the log.
+#[test]
+fn a_change_is_written_down_when_it_is_logged() {
+    let mut stage = LearnerStage::new(4, "1 2 3 4", None);
+    stage.is_led(&FromLeader::Diff { zxid: zxid(1, 5) });
+    stage.hear_new_leader("1 2 3", zxid(1, 5));
+    stage.hear_change(zxid(2, 1), "1 2 4");
+    stage.check(
+        "disk accepted 2
+         disk next [1 2 3] version 1:5
+         disk current 2",
+    );
+    stage.hear_up_to_date();
+    stage.check(
+        "disk holds [1 2 3] version 1:5
+         disk next [1 2 4] version 2:1
+         logs 2:1
+         serves 2
+         commits 1:5",
+    );
+}
+
+/// The log that a server fetches holds two changes. There is one place for what does not hold yet, and the second one shows
+/// that the first one was committed.
+#[test]
+fn of_two_changes_in_one_history_the_first_one_holds() {
+    let mut stage = LearnerStage::new(4, "1 2 3 4", None);
+    stage.is_led(&FromLeader::Diff { zxid: zxid(1, 2) });
+    stage.hear_change(zxid(1, 1), "1 4 5");
+    stage.hear_commit(zxid(1, 1));
+    stage.hear_change(zxid(1, 2), "5 6 7");
+    stage.hear_commit(zxid(1, 2));
+    stage.hear_new_leader("5 6 7", zxid(1, 2));
+    stage.check(
+        "disk accepted 2
+         disk next [1 4 5] version 1:1
+         logs 1:1
+         disk holds [1 4 5] version 1:1
+         disk next [5 6 7] version 1:2
+         logs 1:2
+         disk current 2",
+    );
+}
+
+/// A leader's own change is under way, and this server comes back with it in its log. What NEWLEADER tells held before that was
+/// proposed, and must not take its place.
+#[test]
+fn what_held_before_a_change_does_not_take_its_place() {
+    let mut stage = LearnerStage::with_log(2, "1 2 3", Some(("2 3 4", 2, 6)), zxid(2, 6));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(2, 6) });
+    stage.hear_new_leader("1 2 3 o4", zxid(2, 3));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk accepted 2
+         disk holds [1 2 3 o4] version 2:3
+         disk current 2
+         serves 2
+         commits 2:6",
+    );
+}
+
+/// Java's leader tells of what it has only proposed, too, which may come to nothing.
+#[test]
+fn what_is_told_and_not_committed_does_not_hold() {
+    let mut stage = LearnerStage::new(4, "1 2 3 4", None);
+    stage.is_led(&FromLeader::Diff { zxid: Zxid::ZERO });
+    stage.hear_new_leader("1 4 5", zxid(2, 1));
+    stage.hear_change(zxid(2, 1), "1 4 5");
+    stage.hear_up_to_date();
+    stage.check(
+        "disk accepted 2
+         disk current 2
+         disk next [1 4 5] version 2:1
+         logs 2:1
+         serves 2
+         commits 0:0",
+    );
+}
+
+/// What was proposed to a leader that is gone is cut off, and the log goes on beyond it without it: it came to nothing.
+#[test]
+fn what_a_log_goes_beyond_without_is_forgotten() {
+    let mut stage = LearnerStage::with_log(2, "1 2 3", Some(("2 8 9", 1, 6)), zxid(1, 6));
+    stage.is_led(&FromLeader::Trunc { zxid: zxid(1, 5) });
+    stage.hear_change(zxid(2, 1), "1 2 3 4");
+    stage.hear_commit(zxid(2, 1));
+    stage.hear_new_leader("1 2 3 4", zxid(2, 1));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk accepted 2
+         cuts 1:5
+         disk current 2
+         disk next [1 2 3] version 0:0
+         disk next [1 2 3 4] version 2:1
+         logs 2:1
+         disk current 2
+         disk holds [1 2 3 4] version 2:1
+         serves 2
+         commits 2:1",
     );
 }

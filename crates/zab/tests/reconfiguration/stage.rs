@@ -6,7 +6,10 @@ use bytes::Bytes;
 use zabd_jute::quorum::{
     Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Role,
 };
-use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, Writer, Zxid};
+use zabd_jute::txn::{Entry, Txn, TxnHeader};
+use zabd_jute::{
+    ConfigVersion, Epoch, Limits, OpCode, Reader, Record as _, ServerId, SessionId, Writer, Zxid,
+};
 use zabd_zab::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
 use zabd_zab::history::History;
 use zabd_zab::leader::{self, Leader};
@@ -15,7 +18,7 @@ use zabd_zab::learner::{self, Learner};
 const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 10 };
 const NOW: Instant = Instant(0);
 
-fn zxid(epoch: i64, counter: u32) -> Zxid {
+pub fn zxid(epoch: i64, counter: u32) -> Zxid {
     Zxid::new(Epoch(epoch), counter)
 }
 
@@ -238,6 +241,11 @@ pub struct LearnerStage {
 
 impl LearnerStage {
     pub fn new(me: i64, members: &str, next: Option<(&str, i64, u32)>) -> Self {
+        Self::with_log(me, members, next, Zxid::ZERO)
+    }
+
+    /// A server whose log ends here; what is `next` is in it, if it reaches that far.
+    pub fn with_log(me: i64, members: &str, next: Option<(&str, i64, u32)>, last: Zxid) -> Self {
         let held = configuration(members, Zxid::ZERO);
         let observes = held.member(ServerId(me)).is_some_and(|member| !member.is_voter());
         let mut effects = Effects::default();
@@ -252,7 +260,7 @@ impl LearnerStage {
             configuration: held,
             next: next.map(|(members, epoch, counter)| configuration(members, zxid(epoch, counter))),
             reconfig: true,
-            history: History::new(Zxid::ZERO),
+            history: History::new(last),
             vouches: true,
             begins_anew: false,
             is_partial: false,
@@ -276,6 +284,10 @@ impl LearnerStage {
                     Effect::Persist(what) => {
                         self.learner.step(NOW, learner::Input::Persisted(what), &mut self.effects);
                     }
+                    Effect::Truncate { zxid } => {
+                        self.told.push(format!("cuts {}", position(zxid)));
+                        self.learner.step(NOW, learner::Input::Rebased { last: zxid }, &mut self.effects);
+                    }
                     Effect::Close { .. } => self.told.push("closed".to_owned()),
                     _ => (),
                 }
@@ -283,19 +295,49 @@ impl LearnerStage {
         }
     }
 
+    fn hear(&mut self, packet: &FromLeader<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut Writer::new(&mut bytes));
+        self.step(learner::Input::Packet { packet: bytes.into() });
+    }
+
+    /// The leader of epoch 2 says so, and where this server is to go on.
+    pub fn is_led(&mut self, goes_on: &FromLeader<'_>) {
+        let protocol_version = LearnerInfo::PROTOCOL_VERSION;
+        self.hear(&FromLeader::LeaderInfo { epoch: Epoch(2), protocol_version });
+        self.hear(goes_on);
+    }
+
+    pub fn hear_new_leader(&mut self, members: &str, version: Zxid) {
+        let config = configuration(members, version).to_string();
+        self.hear(&FromLeader::NewLeader { zxid: zxid(2, 0), config: Some(config.into()) });
+    }
+
+    pub fn hear_up_to_date(&mut self) {
+        self.hear(&FromLeader::UpToDate);
+    }
+
+    /// A proposal to change the members.
+    pub fn hear_change(&mut self, zxid: Zxid, members: &str) {
+        let text = configuration(members, zxid).to_string();
+        let header =
+            TxnHeader { session: SessionId(1), cxid: 0, zxid, time_ms: 0, kind: OpCode::Reconfig.code() };
+        let txn = Txn::SetData { path: "/zookeeper/config".into(), data: Some(text.as_bytes()), version: -1 };
+        let mut bytes = Vec::new();
+        Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut bytes));
+        self.hear(&FromLeader::Proposal { zxid, txn: &bytes });
+    }
+
+    pub fn hear_commit(&mut self, zxid: Zxid) {
+        self.hear(&FromLeader::Commit { zxid });
+    }
+
     /// The leader of epoch 2 has no more than this server, and these members.
     pub fn synchronise(&mut self, members: &str, epoch: i64, counter: u32) {
-        let config = configuration(members, zxid(epoch, counter)).to_string();
-        for packet in [
-            FromLeader::LeaderInfo { epoch: Epoch(2), protocol_version: LearnerInfo::PROTOCOL_VERSION },
-            FromLeader::Diff { zxid: Zxid::ZERO },
-            FromLeader::NewLeader { zxid: zxid(2, 0), config: Some(config.into()) },
-            FromLeader::UpToDate,
-        ] {
-            let mut bytes = Vec::new();
-            packet.encode(&mut Writer::new(&mut bytes));
-            self.step(learner::Input::Packet { packet: bytes.into() });
-        }
+        let version = zxid(epoch, counter);
+        self.is_led(&FromLeader::Diff { zxid: version });
+        self.hear_new_leader(members, version);
+        self.hear_up_to_date();
     }
 
     /// Holds what was told since the last time against what is expected.
