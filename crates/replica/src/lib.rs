@@ -38,7 +38,9 @@ mod in_flight_tests;
 #[cfg(test)]
 mod tests;
 
-pub use ensemble::{EnsembleStatus, LeaderGauges, LocalSessions, MemberOptions, QuorumFigures, Serving};
+pub use ensemble::{
+    EnsembleStatus, LeaderGauges, LocalSessions, MemberOptions, QuorumFigures, Serving, shown_members,
+};
 pub use input::{ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Request, SessionRequest};
 pub use pipeline::{Positions, Replica, ReplicaOptions};
 pub use reconfig::ReconfigOptions;

@@ -8,7 +8,7 @@ use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Watches;
 use zabd_replica::{
     ConnId, HashSeed, Input, MemberOptions, Now, Outputs, ReconfigOptions, Replica, ReplicaOptions,
-    SessionTimeouts,
+    SessionTimeouts, shown_members,
 };
 use zabd_storage::disk::{Crash, MemoryDisk};
 use zabd_storage::rebase::Epochs;
@@ -214,9 +214,6 @@ impl Server {
         self.durable.assert_found(self.id, &found);
         truth.assert_found(self.id.0 as usize, &found.tree, &found.history);
         let Found { tree, history, epochs, logged, changes, has_lost, is_partial, is_empty } = found;
-        if reconfig {
-            self.assert_names(&tree, &changes);
-        }
         // What was set aside is not the base any more.
         if has_lost {
             self.covered.clear();
@@ -246,6 +243,9 @@ impl Server {
         };
         let options = options(self.id, self.life, reconfig);
         let replica = Replica::new(now, &tree, options).in_ensemble(&tree, start);
+        if reconfig {
+            self.assert_names(&tree, &changes, replica.next_configuration());
+        }
         self.running = Some(Box::new(Running {
             replica,
             tree,
@@ -273,18 +273,16 @@ impl Server {
 impl Server {
     /// A change of members that is on its disk counts, whether it was committed or not: a server that does not know of it might
     /// elect, or be elected, without those whom it needs. Of several that it does not hold, only the newest may be in doubt.
-    fn assert_names(&self, tree: &Tree, changes: &[Zxid]) {
-        let shown = tree.node("/zookeeper/config").and_then(|node| node.data());
-        let shown = shown.and_then(|data| Configuration::parse(&String::from_utf8_lossy(data)).ok());
+    fn assert_names(&self, tree: &Tree, changes: &[Zxid], next: Option<&Configuration>) {
         let held = self.configuration.version();
-        let changes =
-            changes.iter().map(|zxid| ConfigVersion(zxid.0)).chain(shown.map(|shown| shown.version()));
-        for change in changes.filter(|change| held < *change) {
+        // A file that nobody has numbered has the last word.
+        let shown = shown_members(tree).filter(|_| held != ConfigVersion::ZERO).map(|shown| shown.version());
+        let next = next.map(Configuration::version);
+        for change in changes.iter().map(|zxid| ConfigVersion(zxid.0)).chain(shown) {
             assert!(
-                self.next.as_ref().is_some_and(|next| next.version() == change),
-                "{} has {change:?} on its disk, holds {held:?}, and may come to hold {:?}",
-                self.id,
-                self.next.as_ref().map(Configuration::version)
+                change <= held || next == Some(change),
+                "{} has {change:?} on its disk, holds {held:?}, and may come to hold {next:?}",
+                self.id
             );
         }
     }

@@ -154,6 +154,8 @@ pub enum Input {
     Rebased {
         /// Where tree and log end now.
         last: Zxid,
+        /// Who the members are, as that tree shows it.
+        shown: Option<Box<Configuration>>,
     },
     /// The disk has done everything that the last role asked for, and the tree shows all of the log.
     Settled {
@@ -428,7 +430,7 @@ impl Peer {
                 _ => self.learn(now, learner::Input::Synced { upto }, out),
             },
             Input::Persisted(what) => self.on_persisted(now, what, out),
-            Input::Rebased { last } => self.on_rebased(now, last, out),
+            Input::Rebased { last, shown } => self.on_rebased(now, last, shown, out),
             Input::Settled { last } => self.on_settled(now, last, out),
             Input::Leader(input) => self.on_leader_input(now, input, out),
             Input::Pong { zxid, touched } => self.learn(now, learner::Input::Pong { zxid, touched }, out),
@@ -489,11 +491,15 @@ impl Peer {
         }
     }
 
-    fn on_rebased(&mut self, now: Instant, last: Zxid, out: &mut Effects) {
+    fn on_rebased(&mut self, now: Instant, last: Zxid, shown: Option<Box<Configuration>>, out: &mut Effects) {
         if let State::Learning { machine, .. } = &mut self.state {
-            machine.step(now, learner::Input::Rebased { last }, out);
+            machine.step(now, learner::Input::Rebased { last, shown }, out);
         } else {
             self.history = Some(History::new(last));
+            let newest = self.next.as_ref().unwrap_or(&self.configuration).version();
+            if let Some(shown) = shown.filter(|shown| self.reconfig && newest < shown.version()) {
+                out.push(Effect::Persist(Durable::NextConfiguration(shown)));
+            }
         }
     }
 

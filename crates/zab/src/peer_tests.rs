@@ -497,7 +497,7 @@ fn who_had_nothing_and_has_a_leaders_snapshot_has_no_voice_before_the_rest() {
     let link = lone.is_sent_snapshot(1, 2);
     assert_eq!(lone.asked_of_disk(), ["Partial(true)", "Adopt(5)"]);
     lone.step(Input::Persisted(Durable::Partial(true)));
-    lone.step(Input::Rebased { last: LEADERS_LAST });
+    lone.step(Input::Rebased { last: LEADERS_LAST, shown: None });
     lone.loses_leader(link, LEADERS_LAST);
     assert!(lone.abstains(), "it votes with the snapshot");
 
@@ -505,7 +505,7 @@ fn who_had_nothing_and_has_a_leaders_snapshot_has_no_voice_before_the_rest() {
     restarted.hears_unison(1);
     let link = restarted.is_sent_snapshot(1, 2);
     assert_eq!(restarted.asked_of_disk(), ["Adopt(5)"], "the disk says already that it is a part");
-    restarted.step(Input::Rebased { last: LEADERS_LAST });
+    restarted.step(Input::Rebased { last: LEADERS_LAST, shown: None });
     assert_eq!(restarted.asked_of_disk(), [""; 0], "and goes on to say so");
     let new_leader = zabd_jute::quorum::FromLeader::NewLeader { zxid: Epoch(2).first_zxid(), config: None };
     restarted.hears_from_leader(link, &new_leader);

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 use zabd_jute::{Epoch, Limits, Zxid};
-use zabd_replica::Input;
+use zabd_replica::{Input, shown_members};
 use zabd_storage::damage;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::epochs::{self, EpochError, EpochFile};
@@ -476,9 +476,7 @@ impl LogWriter {
                 if rebase::cut(&RealDisk, &base.directories, last, base.limits)? {
                     self.reload(None)?;
                 }
-                let last = self.driver.tree().last_zxid();
-                self.driver.feed_peer(peer::Input::Rebased { last });
-                self.driver.log.note_rebased();
+                self.tell_rebased();
             }
             Operation::Adopt(zxid, epoch) => {
                 let received = self.driver.log.received.lock().take();
@@ -487,12 +485,19 @@ impl LogWriter {
                     rebase::adopt(&RealDisk, &base.directories, image, zxid, epoch, base.limits)?;
                     self.reload(Some(tree))?;
                 }
-                let last = self.driver.tree().last_zxid();
-                self.driver.feed_peer(peer::Input::Rebased { last });
-                self.driver.log.note_rebased();
+                self.tell_rebased();
             }
         }
         Ok(())
+    }
+
+    fn tell_rebased(&self) {
+        let (last, shown) = {
+            let tree = self.driver.tree();
+            (tree.last_zxid(), shown_members(&tree))
+        };
+        self.driver.feed_peer(peer::Input::Rebased { last, shown });
+        self.driver.log.note_rebased();
     }
 
     fn persist(&mut self, what: &Durable) -> Result<(), WriteError> {

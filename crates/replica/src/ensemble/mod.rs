@@ -154,10 +154,28 @@ pub struct EnsembleStatus {
     pub observers_in_step: Option<usize>,
 }
 
+/// Who the members are, as a tree shows it.
+pub fn shown_members(tree: &Tree) -> Option<Box<Configuration>> {
+    let data = tree.node("/zookeeper/config")?.data()?;
+    Configuration::parse(&String::from_utf8_lossy(data)).ok().map(Box::new)
+}
+
+/// The change of members that a start may be in the middle of. If the power failed when a leader's snapshot had just been taken
+/// over, or the files beside zoo.cfg cannot be written to, only the tree names it. Where zoo.cfg names the members itself, it
+/// has the last word: an operator may have written it anew, for data that knew others.
+fn newest_change(tree: &Tree, start: &mut peer::Start) -> Option<Configuration> {
+    let held = start.configuration.version();
+    let is_numbered = start.reconfig && held != ConfigVersion::ZERO;
+    let shown = shown_members(tree).filter(|_| is_numbered).map(|shown| *shown);
+    let known = [start.next.take(), shown].into_iter().flatten();
+    known.filter(|known| held < known.version()).max_by_key(Configuration::version)
+}
+
 impl Replica {
     /// The same replica as a member of an ensemble: nobody is served before a leader is found.
     #[must_use]
-    pub fn in_ensemble(mut self, tree: &Tree, start: peer::Start) -> Self {
+    pub fn in_ensemble(mut self, tree: &Tree, mut start: peer::Start) -> Self {
+        start.next = newest_change(tree, &mut start);
         self.sessions = Sessions::new(self.options.timeouts, self.options.first_session);
         self.ensemble = Some(Box::new(Ensemble {
             peer: peer::Peer::new(start),
@@ -245,6 +263,11 @@ impl Replica {
         self.ensemble.as_ref().map(|ensemble| ensemble.peer.configuration())
     }
 
+    /// A newer one that was heard of.
+    pub fn next_configuration(&self) -> Option<&Configuration> {
+        self.ensemble.as_ref().and_then(|ensemble| ensemble.peer.next_configuration())
+    }
+
     /// Where a server's quorum port is, by the configuration that holds. One that is only to become a member is in a newer one,
     /// and may have been elected to complete the change.
     pub fn quorum_addresses(&self, server: ServerId) -> Vec<Address> {
@@ -306,7 +329,7 @@ impl Replica {
         match input {
             peer::Input::Leader(leader::Input::HandOver) => ensemble.is_retiring = true,
             peer::Input::Persisted(_) => ensemble.disk_operations -= 1,
-            peer::Input::Rebased { last } => {
+            peer::Input::Rebased { last, .. } => {
                 ensemble.disk_operations -= 1;
                 ensemble.fuzzy_until = *last;
                 let is_empty = !self.queue.iter().any(|queued| matches!(queued, Queued::Txn { .. }));

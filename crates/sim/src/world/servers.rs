@@ -5,7 +5,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use zabd_jute::Writer;
 use zabd_jute::quorum::{FromLeader, Member, PeerState};
-use zabd_replica::{Fact, Input, Output};
+use zabd_replica::{Fact, Input, Output, shown_members};
 use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
@@ -156,8 +156,8 @@ impl World {
                 } else {
                     *durable = before;
                 }
-                let last = running.tree.last_zxid();
-                self.feed_peer(at, peer::Input::Rebased { last });
+                let (last, shown) = (running.tree.last_zxid(), shown_members(&running.tree));
+                self.feed_peer(at, peer::Input::Rebased { last, shown });
             }
             Some(Operation::Adopt(zxid, epoch)) => {
                 running.store.abandon_snapshot(&mut running.tree);
@@ -165,11 +165,11 @@ impl World {
                 running.tree = running.store.adopt(zxid, epoch)?;
                 let covered = std::mem::take(&mut running.received);
                 running.logged = covered.iter().copied().collect();
-                let last = running.tree.last_zxid();
+                let (last, shown) = (running.tree.last_zxid(), shown_members(&running.tree));
                 durable.end_at(last);
                 self.servers[at].covered = covered;
                 tell!(self, "{} has its leader's snapshot at {last}", at + 1);
-                self.feed_peer(at, peer::Input::Rebased { last });
+                self.feed_peer(at, peer::Input::Rebased { last, shown });
             }
             Some(Operation::Append(..)) => (),
             None => self.consider_snapshot(at)?,

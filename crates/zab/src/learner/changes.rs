@@ -8,7 +8,8 @@
 //!   must not take the place of what NEWLEADER told, which may be committed and known to nobody else in an election;
 //! - whoever proposes a change has seen the one before it hold. So when one follows another in the log, the earlier one is
 //!   committed, and holds; the place is free;
-//! - what the log goes beyond without it, or is cut before, is in nobody's history any more, and is forgotten.
+//! - what the log goes beyond without it, or is cut before, is in nobody's history any more, and is forgotten;
+//! - a snapshot that is taken over brings changes along whose transactions never come: the newest stands in its tree.
 
 use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::{Entry, Txn};
@@ -51,14 +52,6 @@ impl Changes {
         Self { proposed: proposed.into_iter().collect(), told: None, noted }
     }
 
-    /// The log ends here now, on another base or without what was behind it.
-    pub(super) fn rebase(&mut self, last: Zxid) {
-        self.proposed
-            .iter_mut()
-            .filter(|change| last < change.at)
-            .for_each(|change| change.is_logged = false);
-    }
-
     fn newest_logged(&self) -> Option<&Configuration> {
         let logged = self.proposed.iter().filter(|change| change.is_logged);
         logged.map(|change| &change.configuration).max_by_key(|configuration| configuration.version())
@@ -95,6 +88,24 @@ impl Learner {
         let configuration = change.configuration.clone();
         self.hold_before(configuration.version(), out);
         self.write_next(configuration, out);
+    }
+
+    /// The log has another base, or another end: of changes, it is left with the one that the tree made of it shows. What came
+    /// before that may be in a snapshot, and be committed, and may have been cut off.
+    pub(super) fn note_shown(&mut self, shown: Option<Box<Configuration>>, out: &mut Effects) {
+        let is_change = |version: ConfigVersion| Zxid(version.0).counter() != 0;
+        self.changes.proposed.clear();
+        let held = self.configuration.version();
+        match shown.filter(|shown| self.reconfig && held < shown.version()) {
+            Some(configuration) => {
+                let at = Zxid(configuration.version().0);
+                let is_logged = is_change(configuration.version());
+                self.write_next((*configuration).clone(), out);
+                self.changes.proposed.push(Change { at, is_logged, configuration: *configuration });
+            }
+            None if self.changes.noted.is_some_and(is_change) => self.forget_next(out),
+            None => (),
+        }
     }
 
     /// NEWLEADER says what is to hold when the leader is established.

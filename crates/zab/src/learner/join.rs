@@ -236,14 +236,20 @@ impl Learner {
     }
 
     /// Tree and log have their new base: what came meanwhile is worked off.
-    pub(super) fn on_rebased(&mut self, now: Instant, last: Zxid, out: &mut Effects) {
+    pub(super) fn on_rebased(
+        &mut self,
+        now: Instant,
+        last: Zxid,
+        shown: Option<Box<Configuration>>,
+        out: &mut Effects,
+    ) {
         assert_eq!(self.phase, Phase::Rebasing, "nobody asked for another base");
         if last != self.base {
             self.leave(Reason::CannotCut, out);
             return;
         }
         self.history = History::new(last);
-        self.changes.rebase(last);
+        self.note_shown(shown, out);
         self.came_with = last;
         self.committed = last;
         self.phase = Phase::Synchronising;

@@ -118,6 +118,8 @@ pub enum Input {
     Rebased {
         /// The last position.
         last: Zxid,
+        /// Who the members are, as the tree shows it.
+        shown: Option<Box<Configuration>>,
     },
     /// The answer to [`Effect::Ping`].
     Pong {
@@ -379,7 +381,7 @@ impl Learner {
                 self.on_synced_early(upto);
             }
             Input::Persisted(what) => self.on_persisted(now, &what, out),
-            Input::Rebased { last } => self.on_rebased(now, last, out),
+            Input::Rebased { last, shown } => self.on_rebased(now, last, shown, out),
             Input::Pong { zxid, touched } => self.pong(zxid, touched, out),
             Input::Timer => self.on_timer(now, out),
         }

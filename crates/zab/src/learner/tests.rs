@@ -193,7 +193,7 @@ fn what_was_held_behind_the_end_of_the_role_is_not_logged() {
     stage.hear(&FromLeader::CommitAndActivate { zxid: at(6), leader: ServerId(2) });
     stage.hear(&FromLeader::Proposal { zxid: at(7), txn: b"x" });
     assert_eq!(stage.asked(), [""; 0], "the snapshot is being adopted");
-    stage.step(Input::Rebased { last: at(5) });
+    stage.step(Input::Rebased { last: at(5), shown: None });
     let ended = ["Close { link: LinkId(1) }", "Leave(Reconfigured { leader: ServerId(2) })"];
     assert_eq!(stage.asked(), [&["Persist(Current(Epoch(1)))"][..], &ended].concat());
     assert_eq!(stage.learner.into_history().last(), at(5));
@@ -206,7 +206,7 @@ fn a_role_ends_once() {
     let mut stage = Stage::follower();
     stage.hear_of_a_snapshot(at(5));
     stage.step(Input::SnapshotReceived);
-    stage.step(Input::Rebased { last: at(5) });
+    stage.step(Input::Rebased { last: at(5), shown: None });
     stage.asked();
     stage.hear(&FromLeader::CommitAndActivate { zxid: at(7), leader: ServerId(2) });
     let ended = stage.asked();

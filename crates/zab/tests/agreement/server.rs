@@ -1,15 +1,23 @@
 //! One server: its role, its disk, and what it shows.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, LearnerKind};
-use zabd_jute::{Epoch, Limits, ServerId, Zxid};
+use zabd_jute::txn::{Entry, Txn};
+use zabd_jute::{Epoch, Limits, Reader, ServerId, Zxid};
 use zabd_zab::effect::{DialId, Durable, Effects, Instant, LinkId, Testing, Timing};
 use zabd_zab::history::History;
 use zabd_zab::{leader, learner};
 
 pub const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 10 };
+
+/// A snapshot on its way: its transactions, and those of them that change the members.
+#[derive(Debug)]
+pub struct Image {
+    pub transactions: Vec<Zxid>,
+    pub changes: BTreeMap<Zxid, Configuration>,
+}
 
 /// What survives a crash.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +27,8 @@ pub struct Disk {
     /// Where the log begins: everything up to here is in a snapshot, with these transactions.
     pub base: Zxid,
     pub snapshot: Vec<Zxid>,
+    /// The changes of members in snapshot and log; of those in a snapshot, a tree shows the newest.
+    pub changes: BTreeMap<Zxid, Configuration>,
     pub log: Vec<(Zxid, Bytes)>,
     /// The configuration that holds, and a newer one that was heard of.
     pub configuration: Option<Configuration>,
@@ -34,6 +44,28 @@ impl Disk {
     pub fn hold(&mut self, configuration: Configuration) {
         self.next.take_if(|next| next.version() <= configuration.version());
         self.configuration = Some(configuration);
+    }
+
+    /// Who the members are, as a tree made of all that would show it.
+    fn shown(&self) -> Option<Configuration> {
+        self.changes.last_key_value().map(|(_, configuration)| configuration.clone())
+    }
+
+    fn see_shown(&mut self) {
+        let newest = self.next.as_ref().unwrap_or(self.configuration()).version();
+        if let Some(shown) = self.shown().filter(|shown| newest < shown.version()) {
+            self.next = Some(shown);
+        }
+    }
+
+    fn append(&mut self, zxid: Zxid, entry: Bytes) {
+        if let Ok(Entry { txn: Txn::SetData { data: Some(text), .. }, .. }) =
+            Entry::decode(&mut Reader::new(&entry))
+        {
+            let text = std::str::from_utf8(text).expect("the world's own text");
+            self.changes.insert(zxid, Configuration::parse(text).expect("the world's own members"));
+        }
+        self.log.push((zxid, entry));
     }
 
     pub fn last(&self) -> Zxid {
@@ -92,7 +124,7 @@ pub struct Server {
     /// Its log could not be cut.
     pub needs_snapshot: bool,
     /// A snapshot that has come and has no name yet.
-    pub received: Option<Vec<Zxid>>,
+    pub received: Option<Image>,
     pub effects: Effects,
 }
 
@@ -121,6 +153,7 @@ impl Server {
 
     /// The newest records are read into memory, as a start does; how many differs.
     pub fn start(&mut self, kept: usize) {
+        self.disk.see_shown();
         let log = &self.disk.log;
         let from = log.len().saturating_sub(kept);
         let before = if from == 0 { self.disk.base } else { log[from - 1].0 };
@@ -239,7 +272,7 @@ impl Server {
         let Some(operation) = self.queue.pop_front() else { return false };
         match operation {
             DiskOperation::Append(zxid, entry) => {
-                self.disk.log.push((zxid, entry));
+                self.disk.append(zxid, entry);
                 self.lead_step(now, leader::Input::Synced { upto: zxid });
                 self.learn_step(now, learner::Input::Synced { upto: zxid });
             }
@@ -260,15 +293,19 @@ impl Server {
             DiskOperation::Truncate(zxid) => {
                 if zxid == self.disk.base || self.disk.log.iter().any(|(logged, _)| *logged == zxid) {
                     self.disk.log.retain(|(logged, _)| *logged <= zxid);
+                    self.disk.changes.retain(|changed, _| *changed <= zxid);
                 }
                 let last = self.disk.last();
                 self.rebase(now, last);
             }
             DiskOperation::Adopt { zxid, epoch } => {
                 self.needs_snapshot = false;
-                self.disk.snapshot = self.received.take().expect("a snapshot has come");
+                let Image { transactions, changes } = self.received.take().expect("a snapshot has come");
+                self.disk.snapshot = transactions;
                 self.disk.base = zxid;
                 self.disk.log.retain(|(logged, _)| *logged > zxid && logged.epoch() == epoch);
+                self.disk.changes.retain(|changed, _| *changed > zxid && changed.epoch() == epoch);
+                self.disk.changes.extend(changes);
                 self.disk.current = self.disk.current.max(zxid.epoch());
                 let last = self.disk.last();
                 self.rebase(now, last);
@@ -279,9 +316,12 @@ impl Server {
     }
 
     fn rebase(&mut self, now: Instant, last: Zxid) {
-        match &mut self.role {
-            Role::Learning { .. } => self.learn_step(now, learner::Input::Rebased { last }),
-            _ => self.history = Some(History::new(last)),
+        if let Role::Learning { .. } = &self.role {
+            let shown = self.disk.shown().map(Box::new);
+            self.learn_step(now, learner::Input::Rebased { last, shown });
+        } else {
+            self.disk.see_shown();
+            self.history = Some(History::new(last));
         }
     }
 }

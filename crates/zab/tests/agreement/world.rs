@@ -11,7 +11,7 @@ use zabd_zab::effect::{DialId, Durable, Effect, Instant, LinkId, Reason};
 use zabd_zab::quorum::Quorums;
 use zabd_zab::{leader, learner};
 
-use crate::server::{DiskOperation, Role, Server};
+use crate::server::{DiskOperation, Image, Role, Server};
 
 static NARRATES: AtomicBool = AtomicBool::new(false);
 
@@ -72,7 +72,7 @@ impl Dice {
 #[derive(Debug)]
 enum Message {
     Packet(Bytes),
-    Snapshot(Vec<Zxid>),
+    Snapshot(Image),
 }
 
 /// A connection: what is on its way, either way.
@@ -505,9 +505,11 @@ impl World {
             Effect::SendSnapshot { link } => {
                 self.tally.snapshots += 1;
                 let upto = self.shown_position(at);
-                let mut image = self.servers[at].disk.all();
-                image.retain(|zxid| *zxid <= upto);
-                self.send(link, at, Message::Snapshot(image));
+                let disk = &self.servers[at].disk;
+                let (mut transactions, mut changes) = (disk.all(), disk.changes.clone());
+                transactions.retain(|zxid| *zxid <= upto);
+                changes.retain(|zxid, _| *zxid <= upto);
+                self.send(link, at, Message::Snapshot(Image { transactions, changes }));
             }
             Effect::Refuse { link, why } => {
                 tell!("{} refuses connection {}: {why}", self.servers[at].id, link.0);

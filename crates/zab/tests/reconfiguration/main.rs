@@ -296,9 +296,9 @@ fn what_is_told_and_not_committed_does_not_hold() {
     );
 }
 
-/// What was proposed to a leader that is gone is cut off, and the log goes on beyond it without it: it came to nothing.
+/// What was proposed to a leader that is gone is cut off: it came to nothing.
 #[test]
-fn what_a_log_goes_beyond_without_is_forgotten() {
+fn what_is_cut_off_is_forgotten() {
     let mut stage = LearnerStage::with_log(2, "1 2 3", Some(("2 8 9", 1, 6)), zxid(1, 6));
     stage.is_led(&FromLeader::Trunc { zxid: zxid(1, 5) });
     stage.hear_change(zxid(2, 1), "1 2 3 4");
@@ -308,13 +308,51 @@ fn what_a_log_goes_beyond_without_is_forgotten() {
     stage.check(
         "disk accepted 2
          cuts 1:5
-         disk current 2
          disk next [1 2 3] version 0:0
+         disk current 2
          disk next [1 2 3 4] version 2:1
          logs 2:1
          disk current 2
          disk holds [1 2 3 4] version 2:1
          serves 2
          commits 2:1",
+    );
+}
+
+/// The power failed when a change was written down and its transaction was not. The log goes on beyond that without it.
+#[test]
+fn what_a_log_goes_beyond_without_is_forgotten() {
+    let mut stage = LearnerStage::with_log(2, "1 2 3", Some(("2 8 9", 1, 6)), zxid(1, 5));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(2, 1) });
+    stage.hear_change(zxid(2, 1), "1 2 3 4");
+    stage.hear_commit(zxid(2, 1));
+    stage.check(
+        "disk accepted 2
+         disk current 2
+         disk next [1 2 3] version 0:0
+         disk next [1 2 3 4] version 2:1
+         logs 2:1",
+    );
+}
+
+/// The transaction of a change that a snapshot holds never comes. Before NEWLEADER the snapshot is what this server votes with.
+#[test]
+fn what_a_snapshot_holds_is_written_down() {
+    let mut stage = LearnerStage::with_log(2, "1 2 3", Some(("2 8 9", 1, 3)), zxid(1, 3));
+    stage.is_led(&FromLeader::Snap { zxid: zxid(1, 9) });
+    stage.shows("1 4 5", zxid(1, 7));
+    stage.receive_snapshot();
+    stage.check(
+        "disk accepted 2
+         adopts 1:9
+         disk next [1 4 5] version 1:7",
+    );
+    stage.hear_new_leader("1 4 5", zxid(1, 7));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk current 2
+         disk holds [1 4 5] version 1:7
+         serves 2
+         commits 1:9",
     );
 }

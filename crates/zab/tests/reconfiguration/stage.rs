@@ -237,6 +237,7 @@ pub struct LearnerStage {
     learner: Learner,
     effects: Effects,
     told: Vec<String>,
+    shown: Option<Configuration>,
 }
 
 impl LearnerStage {
@@ -270,7 +271,7 @@ impl LearnerStage {
             testing: Testing::default(),
         };
         let learner = Learner::new(NOW, start, &mut effects);
-        let mut stage = Self { learner, effects, told: Vec::new() };
+        let mut stage = Self { learner, effects, told: Vec::new(), shown: None };
         stage.step(learner::Input::Connected { dial: DialId(1), link: LinkId(1) });
         stage
     }
@@ -286,13 +287,31 @@ impl LearnerStage {
                     }
                     Effect::Truncate { zxid } => {
                         self.told.push(format!("cuts {}", position(zxid)));
-                        self.learner.step(NOW, learner::Input::Rebased { last: zxid }, &mut self.effects);
+                        self.rebase(zxid);
+                    }
+                    Effect::Adopt { zxid, .. } => {
+                        self.told.push(format!("adopts {}", position(zxid)));
+                        self.rebase(zxid);
                     }
                     Effect::Close { .. } => self.told.push("closed".to_owned()),
                     _ => (),
                 }
             }
         }
+    }
+
+    fn rebase(&mut self, last: Zxid) {
+        let shown = self.shown.clone().map(Box::new);
+        self.learner.step(NOW, learner::Input::Rebased { last, shown }, &mut self.effects);
+    }
+
+    /// What the tree shows that the leader's snapshot makes, or what is left of the log.
+    pub fn shows(&mut self, members: &str, version: Zxid) {
+        self.shown = Some(configuration(members, version));
+    }
+
+    pub fn receive_snapshot(&mut self) {
+        self.step(learner::Input::SnapshotReceived);
     }
 
     fn hear(&mut self, packet: &FromLeader<'_>) {

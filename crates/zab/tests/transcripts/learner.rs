@@ -225,7 +225,7 @@ impl Replay {
                 }
                 Effect::Truncate { zxid } | Effect::Adopt { zxid, .. } => {
                     self.disk.last = zxid;
-                    self.step(now, Input::Rebased { last: zxid });
+                    self.step(now, Input::Rebased { last: zxid, shown: None });
                 }
                 Effect::Ping { zxid } => self.pings.push_back(zxid),
                 Effect::Leave(reason) => self.left = Some(reason),
