@@ -10,16 +10,18 @@
 //! ```
 //!
 //! In reading order: this file, [`store`], [`trust`] (whom a side believes), [`offer`] (protocols and suites),
-//! [`certificate`] (whose it is, and for which hosts), [`distinguished_name`] (names as Java prints them).
+//! [`old_version`] (certificates without extensions), [`certificate`] (whose it is, and for which hosts),
+//! [`distinguished_name`] (names as Java prints them).
 //!
 //! What rustls does not do, and Java does: TLS 1.0 and 1.1, suites of CBC or without forward secrecy, DSA, RSA keys below 2048
-//! bits, EC on P-521, certificates of versions 1 and 2, revocation by OCSP or by lists that are fetched. Each is refused in words
-//! at the start, or at the handshake if it is the other side's.
+//! bits, EC on P-521, revocation by OCSP or by lists that are fetched. Each is refused in words at the start, or at the handshake
+//! if it is the other side's.
 
 mod certificate;
 mod der;
 mod distinguished_name;
 mod offer;
+mod old_version;
 mod store;
 mod trust;
 
@@ -30,9 +32,10 @@ use std::time::SystemTime;
 use parking_lot::{Mutex, RwLock};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SignatureScheme};
 use zabd_config::{ClientAuth, StoreConfig, TlsSide};
 
 pub use certificate::Certificate;
@@ -40,6 +43,7 @@ pub use rustls;
 pub use store::StoreError;
 pub use trust::take_refused;
 
+use old_version::OldCertificate;
 use store::{KeyEntry, Store, Wanted};
 use trust::Trust;
 
@@ -208,13 +212,29 @@ fn own_keys(
         .map_err(|problem| blamed(problem, STORE_HINT))?;
     let mut keys = Vec::new();
     for KeyEntry { key, chain } in store.keys {
-        let key = CertifiedKey::from_der(chain, key, provider);
+        let key = certified(chain, key, provider);
         let key = key.map_err(|error| {
             blamed(format!("{}: the key cannot be used: {error}", path.display()), KEY_HINT)
         })?;
         keys.push(Arc::new(key));
     }
     Ok(keys)
+}
+
+/// A key with its certificates, the first of which must be for this very key.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, rustls::Error> {
+    let Some(old) = chain.first().and_then(OldCertificate::parse) else {
+        return CertifiedKey::from_der(chain, key, provider);
+    };
+    let key = provider.key_provider.load_private_key(key)?;
+    if key.public_key().is_some_and(|public| public != old.key()) {
+        return Err(InconsistentKeys::KeyMismatch.into());
+    }
+    Ok(CertifiedKey::new(chain, key))
 }
 
 const STORE_HINT: &str = "check the file, its type and its password";
@@ -301,7 +321,6 @@ pub fn in_words(error: &rustls::Error) -> String {
             "CaUsedAsEndEntity" => {
                 "it is that of an authority, and not itself in the trust store (CaUsedAsEndEntity)".into()
             }
-            "UnsupportedCertVersion" => "it is not of version 3 (UnsupportedCertVersion)".into(),
             other => other.to_owned(),
         },
         Error::InvalidCertificate(reason) => reason.to_string(),

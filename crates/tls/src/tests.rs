@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConnection, ServerConnection};
 use zabd_config::{ClientAuth, Config, Secret, Sources, TlsSide};
 
@@ -210,6 +210,88 @@ fn who_is_believed() {
     let mut side = shop.side("zoo.pem", "ca.pem");
     side.client_auth = ClientAuth::None;
     assert_eq!(shake(&open(&side).unwrap(), &client("stranger.pem")), Ok(None), "nobody asks");
+}
+
+/// `openssl x509 -req` without a file of extensions, as in ZooKeeper's `gencerts.sh`.
+#[test]
+fn a_certificate_of_version_1_is_believed_if_its_signer_is() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.authority("other");
+    for (name, authority, key) in [
+        ("root", "root", "rsa:2048"),
+        ("ec", "ca", EC),
+        ("rsa", "root", "rsa:2048"),
+        ("stranger", "other", EC),
+        ("made", "ec", EC),
+        ("below", "zoo", EC),
+    ] {
+        if name == "below" {
+            shop.certificate("zoo", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+        }
+        shop.run(&format!(
+            "openssl req -new -newkey {key} -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"
+        ));
+        let signer = if name == authority {
+            format!("-signkey {name}.key")
+        } else {
+            format!("-CA {authority}.crt -CAkey {authority}.key -CAcreateserial")
+        };
+        shop.run(&format!("openssl x509 -req -in {name}.csr {signer} -days 20 -out {name}.crt"));
+        shop.write(&format!("{name}.pem"), &[&format!("{name}.key"), &format!("{name}.crt")]);
+    }
+    shop.write("trust.pem", &["ca.crt", "root.crt", "zoo.crt"]);
+    for protocol in ["TLSv1.2", "TLSv1.3"] {
+        let side = |keys: &str| {
+            let mut side = shop.side(keys, "trust.pem");
+            side.enabled_protocols = Some(vec![protocol.to_owned()]);
+            side
+        };
+        let tls = |keys: &str| open(&side(keys)).unwrap();
+        for name in ["ec", "rsa"] {
+            let own = tls(&format!("{name}.pem"));
+            assert_eq!(shake(&own, &own), Ok(Some(format!("CN={name}"))), "{protocol}");
+        }
+        let good = tls("ec.pem");
+        for (name, reason) in
+            [("stranger", "UnknownIssuer"), ("made", "UnknownIssuer"), ("below", "UnknownIssuer")]
+        {
+            let bad = tls(&format!("{name}.pem"));
+            let (as_client, as_server) = (shake(&good, &bad).unwrap_err(), shake(&bad, &good).unwrap_err());
+            assert!(as_client.starts_with("server: ") && as_client.contains(reason), "{name}: {as_client}");
+            assert!(as_server.starts_with("client: ") && as_server.contains(reason), "{name}: {as_server}");
+        }
+    }
+    shop.write("mixed-up.pem", &["ec.key", "stranger.crt"]);
+    assert!(open(&shop.side("mixed-up.pem", "trust.pem")).unwrap_err().contains("KeyMismatch"));
+}
+
+/// Of a certificate of version 1, whatever is changed in it or cut off is seen, and its time counts.
+#[test]
+fn nothing_of_a_certificate_of_version_1_can_be_changed() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.run("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=zoo -keyout zoo.key -out zoo.csr");
+    shop.run("openssl x509 -req -in zoo.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 -outform DER -out zoo.der");
+    shop.run("openssl x509 -in ca.crt -outform DER -out ca.der");
+    let read = |name: &str| CertificateDer::from(std::fs::read(shop.path(name)).unwrap());
+    let (whole, authority) = (read("zoo.der"), [read("ca.der")]);
+    let provider = ring::default_provider();
+    let check = |der: &CertificateDer<'_>, days: u64| {
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            UnixTime::now().as_secs() + days * 86_400,
+        ));
+        let old = OldCertificate::parse(der).ok_or("is none")?;
+        old.check(authority.iter(), &provider, now).map_err(|error| error.to_string())
+    };
+    assert_eq!(check(&whole, 1), Ok(()));
+    assert!(check(&whole, 21).unwrap_err().contains("Expired"));
+    for at in 0..whole.len() {
+        let mut changed = whole.to_vec();
+        changed[at] ^= 1;
+        assert!(check(&CertificateDer::from(changed), 1).is_err(), "byte {at} is another");
+        assert!(check(&CertificateDer::from(whole[..at].to_vec()), 1).is_err(), "cut at {at}");
+    }
 }
 
 #[test]

@@ -18,7 +18,10 @@ use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder,
 };
 
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
+
 use crate::Certificate;
+use crate::old_version::OldCertificate;
 
 thread_local! {
     /// Whose certificate was refused last on this thread.
@@ -55,7 +58,7 @@ impl Trust {
         is_mandatory: bool,
     ) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(known.iter().cloned());
+        roots.add_parsable_certificates(known.iter().filter(|known| may_sign(known)).cloned());
         Trust { provider, subjects: roots.subjects(), roots, known, lists, is_mandatory }
     }
 
@@ -80,8 +83,19 @@ impl Trust {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Error> {
+        let is_known = self.known.iter().any(|known| known == own);
+        if let Some(old) = OldCertificate::parse(own) {
+            return match &self.lists {
+                _ if is_known => Ok(()),
+                Some(_) => Err(CertificateError::UnknownRevocationStatus.into()),
+                None => {
+                    let authorities = self.known.iter().filter(|known| may_sign(known));
+                    old.check(authorities, &self.provider, now)
+                }
+            };
+        }
         let parsed = EndEntityCert::try_from(own).map_err(in_words)?;
-        if self.known.iter().any(|known| known == own) {
+        if is_known {
             return Ok(());
         }
         let lists = self.lists.as_ref().map(|lists| lists.iter().collect::<Vec<_>>());
@@ -105,6 +119,13 @@ impl Trust {
     fn schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Whether a certificate of the trust store stands for those that it signed, and not for itself alone. Java asks the same
+/// (`jdk.security.allowNonCaAnchor`): who is known by its own certificate must not make others.
+fn may_sign(der: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(der)
+        .is_ok_and(|(_, certificate)| certificate.version() != X509Version::V3 || certificate.is_ca())
 }
 
 /// The list in `der`.
@@ -160,7 +181,11 @@ impl ClientCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match OldCertificate::parse(cert) {
+            Some(old) => old.verify_tls12_signature(message, dss, algorithms),
+            None => verify_tls12_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -169,7 +194,11 @@ impl ClientCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match OldCertificate::parse(cert) {
+            Some(old) => old.verify_tls13_signature(message, dss, algorithms),
+            None => verify_tls13_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -196,7 +225,11 @@ impl ServerCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match OldCertificate::parse(cert) {
+            Some(old) => old.verify_tls12_signature(message, dss, algorithms),
+            None => verify_tls12_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -205,7 +238,11 @@ impl ServerCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match OldCertificate::parse(cert) {
+            Some(old) => old.verify_tls13_signature(message, dss, algorithms),
+            None => verify_tls13_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

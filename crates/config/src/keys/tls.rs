@@ -90,7 +90,7 @@ macro_rules! twice {
 pub(super) const SECTION: Section = Section {
     title: "TLS",
     intro: "TLS is rustls: versions 1.2 and 1.3, suites with forward secrecy and authenticated encryption, keys of RSA from 2048 \
-            bits on, EC keys on P-256 and P-384, Ed25519. Certificates are X.509 version 3. Stores are read when a port with TLS is \
+            bits on, EC keys on P-256 and P-384, Ed25519. Certificates are X.509; those of versions 1 and 2 must be signed by a certificate of the trust store itself. Stores are read when a port with TLS is \
             opened, so a mistake in them ends the start.",
     keys: twice! {
         "keyStore.location", "none", "/etc/zookeeper/keystore.p12", B, "Key store", custom(|d, r| path(r, &mut key_store(d, r).location));
