@@ -361,12 +361,13 @@ impl Resolver {
         membership.text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
         if let Some(path) = &self.draft.dynamic_config_file {
             membership.text.extend(version_of(path).map(|version| format!("\nversion={version:x}")));
-            membership.next = self.next_members(read);
         }
+        membership.next = self.next_members(read);
         membership
     }
 
-    /// What was proposed and not committed when the server ended. As in Java it counts only beside a dynamic file.
+    /// What was proposed and not known to hold when the server ended. A joiner may have written it down before zoo.cfg named a
+    /// dynamic file; Java reads it only beside one.
     fn next_members(&self, read: ReadFile<'_>) -> Option<String> {
         let path = ConfigFiles::new(self.config_file.as_ref()?).next();
         Some(String::from_utf8_lossy(&read(&path).ok()?).into_owned())

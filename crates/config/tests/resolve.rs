@@ -435,6 +435,17 @@ fn a_dynamic_file_has_a_version_and_may_have_a_successor() {
     assert_eq!(ensemble.files.unwrap().zoo_cfg(), std::path::Path::new("zoo.cfg"));
 }
 
+/// A joiner's zoo.cfg names the members itself until it holds what its leader tells.
+#[test]
+fn a_change_may_stand_beside_a_file_that_names_the_members() {
+    let text =
+        format!("dataDir=/data\nclientPort=2181\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\n{MEMBERS}");
+    let next = "server.2=b:1:2\nversion=100000010";
+    let world = World::default().with("/data/myid", "2\n").with("zoo.cfg.dynamic.next", next);
+    let ensemble = world.file(&text).unwrap().ensemble.unwrap();
+    assert_eq!((ensemble.next_members.as_deref(), ensemble.is_dynamic), (Some(next), false));
+}
+
 #[test]
 fn the_later_source_wins() {
     let base =

@@ -119,6 +119,16 @@ impl Member {
         let next = ensemble.next_members.as_deref().filter(|_| is_reconfigurable);
         let next =
             next.map(Configuration::parse).transpose().map_err(|error| MemberError::NextMembers { error })?;
+        let next = next.filter(|next| may_hold(next, ensemble.is_dynamic));
+        if let (Some(next), Some(files), false) = (&next, &ensemble.files, ensemble.is_dynamic) {
+            tracing::warn!(
+                "{} names members that were proposed, version {:x}: until a leader says who the members are, their votes count \
+                 together with those of {}. Only if this server is to begin anew with what that says, remove the former",
+                files.next().display(),
+                next.version().0,
+                files.zoo_cfg().display()
+            );
+        }
         if let Some(files) = ensemble.files.as_ref().filter(|_| is_reconfigurable && !ensemble.is_dynamic) {
             member_files::back_up(files);
         }
@@ -262,6 +272,12 @@ impl Member {
     }
 }
 
+/// Whether members that were proposed may come to hold. Where zoo.cfg names the members itself, those that only got a number
+/// from a leader are the ones that it named then: they hold under another number as well, and the lines may have been mended since.
+fn may_hold(next: &Configuration, is_dynamic: bool) -> bool {
+    is_dynamic || Zxid(next.version().0).counter() != 0
+}
+
 /// How what comes from a leader is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
@@ -343,4 +359,23 @@ pub fn hand_over(driver: &Driver) {
         std::thread::sleep(Duration::from_millis(1));
     }
     tracing::info!("Handed the lead over in {}ms", began.elapsed().as_millis());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_counts_beside_every_zoo_cfg_and_a_number_beside_a_dynamic_file() {
+        let next =
+            |version: &str| Configuration::parse(&format!("server.1=a:1:2\nversion={version}")).unwrap();
+        for (version, is_dynamic, counts) in [
+            ("300000004", true, true),
+            ("300000004", false, true),
+            ("300000000", true, true),
+            ("300000000", false, false),
+        ] {
+            assert_eq!(may_hold(&next(version), is_dynamic), counts, "{version} {is_dynamic}");
+        }
+    }
 }
