@@ -183,6 +183,22 @@ def test_properties_are_what_was_configured(servers, kind):
     assert "D/InIHSb7yEEbrWz8b9l71RjZJU=" not in json.dumps(ours) or kind != "zabd", "secrets are not told"
 
 
+def test_secrets_are_told_to_nobody(kind, tmp_path):
+    """Neither those of known keys nor what was mistyped, belongs to somebody else, or stands in a comment: by no command, in no log."""
+    if kind != "zabd":
+        return
+    lines = {
+        "ssl.keyStore.password": "sesame1", "ssl.keyStore.pasword": "sesame2", "db.passphrase": "sesame3",
+        "#ssl.trustStore.password": "sesame4", "ssl.trustStore.password ": "\\\n  sesame5", "vault.token": "sesame6", "my.key": "plain"}
+    with HttpServer(kind, tmp_path, provider=DEFAULT, admin={}, config=lines, properties={"db.password": "sesame7"}) as server:
+        told = [ask(server.admin_port, f"/commands/{name}")[2].decode() for name in ("icfg", "sysp", "conf", "envi")]
+        told.append(server.log_text())
+        for text in told:
+            assert "sesame" not in text
+        assert "my.key=plain" in told[0] and '"zookeeper.my.key" : "plain"' in told[1]
+        assert '"zookeeper.db.password" : "(hidden)"' in told[1]
+
+
 SAID = [{}, {"Authorization": "nope a:b"}, {"Authorization": "digest"}, {"Authorization": "digest a:b c"}]
 
 
@@ -236,6 +252,11 @@ MEMBERS = ["leader", "voting_view", "zabstate", "configuration", "server_stats",
 def test_a_member_has_the_same_names_in_the_same_order(members, kind, name):
     (status, expected), (our_status, ours) = both(members, kind, name, path="/zk")
     assert (our_status, names(ours)) == (status, names(expected))
+
+
+def test_a_member_tells_no_initial_configuration(members, kind):
+    expected, ours = both(members, kind, "initial_configuration", path="/zk")
+    assert ours == expected and ours[1]["initial_configuration"] is None
 
 
 def test_a_leader_says_who_it_is(members, kind):

@@ -575,7 +575,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(crate::effective::HIDDEN)
+        f.write_str(crate::secrets::HIDDEN)
     }
 }
 

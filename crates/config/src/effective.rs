@@ -3,12 +3,9 @@
 //! An operator who wonders why a server behaves as it does reads this first. Passwords and digests
 //! never appear in it.
 
-use crate::key::Key;
+use crate::secrets::shown;
 use crate::setting::{Setting, Source};
 use std::fmt;
-
-/// What stands in for a secret wherever a value is shown.
-pub(crate) const HIDDEN: &str = "(hidden)";
 
 /// One key that somebody set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +19,8 @@ pub struct Effective {
 }
 
 impl Effective {
-    pub(crate) fn new(key: &Key, name: &str, setting: &Setting) -> Self {
-        let value = shown(key, &setting.value).to_owned();
+    pub(crate) fn new(name: &str, setting: &Setting) -> Self {
+        let value = shown(name, &setting.value).to_owned();
         Effective { key: name.to_owned(), value, source: setting.source.clone() }
     }
 }
@@ -33,9 +30,4 @@ impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={} ({})", self.key, self.value, self.source)
     }
-}
-
-/// A value as it may be shown.
-pub(crate) fn shown<'a>(key: &Key, value: &'a str) -> &'a str {
-    if key.secret { HIDDEN } else { value }
 }

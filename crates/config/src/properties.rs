@@ -27,8 +27,42 @@ pub struct MalformedEscape {
 
 /// Splits a file into its entries, in file order, duplicates included.
 pub fn parse(bytes: &[u8]) -> Vec<Result<Entry, MalformedEscape>> {
-    let mut lines = LogicalLines { rest: bytes, line: 1 };
+    let mut lines = LogicalLines { rest: bytes, line: 1, commented: bytes };
     std::iter::from_fn(|| lines.next()).map(|(line, text)| entry(line, &text)).collect()
+}
+
+/// A file as it stands, in the pieces that mean something; together they are all of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    /// One entry, with every line of it.
+    Entry { key: String, text: &'a [u8] },
+    /// The lines of an entry that cannot be read.
+    Malformed,
+    /// One line that is a comment or blank.
+    Comment { text: &'a [u8] },
+}
+
+/// Splits a file into all that stands in it.
+pub(crate) fn pieces(bytes: &[u8]) -> Vec<Piece<'_>> {
+    let mut lines = LogicalLines { rest: bytes, line: 1, commented: bytes };
+    let mut found = Vec::new();
+    loop {
+        let whole = lines.rest;
+        let logical = lines.next();
+        let mut begin = whole;
+        while begin.len() > lines.commented.len() {
+            let mut comment = LogicalLines { rest: begin, line: 1, commented: begin };
+            comment.natural_line();
+            found.push(Piece::Comment { text: &begin[..begin.len() - comment.rest.len()] });
+            begin = comment.rest;
+        }
+        let Some((line, text)) = logical else { return found };
+        let own = &begin[..begin.len() - lines.rest.len()];
+        found.push(match entry(line, &text) {
+            Ok(Entry { key, .. }) => Piece::Entry { key, text: own },
+            Err(MalformedEscape { .. }) => Piece::Malformed,
+        });
+    }
 }
 
 /// Joins continued lines and drops comments and blank lines.
@@ -36,21 +70,25 @@ struct LogicalLines<'a> {
     rest: &'a [u8],
     /// Number of the natural line at which `rest` starts.
     line: usize,
+    /// What `rest` was behind the comments before the last logical line.
+    commented: &'a [u8],
 }
 
 impl<'a> LogicalLines<'a> {
     fn next(&mut self) -> Option<(usize, Vec<u8>)> {
         let mut text = Vec::new();
         let mut first = self.line;
+        self.commented = self.rest;
         while !self.rest.is_empty() {
-            let number = self.line;
+            let (number, before) = (self.line, self.rest);
             let natural = self.natural_line();
             let visible = skip_blanks(natural);
             if text.is_empty() {
                 if visible.is_empty() || matches!(visible[0], b'#' | b'!') {
+                    self.commented = self.rest;
                     continue;
                 }
-                first = number;
+                (first, self.commented) = (number, before);
             }
             text.extend_from_slice(visible);
             let backslashes = visible.iter().rev().take_while(|byte| **byte == b'\\').count();

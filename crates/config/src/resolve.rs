@@ -7,11 +7,12 @@
 use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost, LogConfig};
 use crate::draft::Draft;
 use crate::dynamic_file::ConfigFiles;
-use crate::effective::{Effective, shown};
+use crate::effective::Effective;
 use crate::error::{ConfigError, ConfigErrors, Warning};
 use crate::key::{Honour, Key, Problem};
 use crate::keys;
 use crate::membership::Membership;
+use crate::secrets::shown;
 use crate::setting::{Setting, Source};
 use crate::sources::{ReadFile, file_settings};
 use crate::suggestion;
@@ -115,7 +116,7 @@ impl Resolver {
     fn apply(&mut self) {
         let mut idle: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (name, (key, setting)) in &self.last {
-            self.draft.config.effective.push(Effective::new(key, name, setting));
+            self.draft.config.effective.push(Effective::new(name, setting));
             if is_membership(name) {
                 self.draft.membership.push(setting.clone());
             }
@@ -679,6 +680,6 @@ fn version_of(path: &str) -> Option<i64> {
 fn said(key: &Key, name: &str, value: &str, problem: Problem) -> (String, String) {
     let hint = if problem.hint.is_empty() { key.hint() } else { problem.hint };
     let message =
-        if problem.whole { problem.text } else { format!("{name}={} {}", shown(key, value), problem.text) };
+        if problem.whole { problem.text } else { format!("{name}={} {}", shown(name, value), problem.text) };
     (message, hint)
 }

@@ -46,7 +46,7 @@ pub struct Introspection {
     pub request_throttle: Option<Arc<RequestThrottle>>,
     /// Where the files are.
     pub directories: Directories,
-    /// The text of the zoo.cfg at the start, if there was one.
+    /// The text of a lone server's zoo.cfg at the start, without its secrets.
     pub initial_config: Option<String>,
     /// Where clients are served.
     pub addresses: ClientAddresses,

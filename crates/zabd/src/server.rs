@@ -265,10 +265,10 @@ fn answer_operators(
     admin.map_or(Ok(()), |port| port.run(server.clone(), auth_options(&server.config), snapshotter))
 }
 
-/// What Java shows of it later, whatever becomes of the file.
+/// What is shown of it later, whatever becomes of the file: of a lone server, as in Java.
 fn initial_config(config: &Config) -> Option<String> {
-    let bytes = std::fs::read(config.config_file.as_ref()?).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    let file = config.config_file.as_ref().filter(|_| config.ensemble.is_none())?;
+    Some(zabd_config::without_secrets(&std::fs::read(file).ok()?))
 }
 
 /// A number that nobody outside can guess: it decides where names fall in hash tables.

@@ -40,7 +40,7 @@ pub(super) fn environment() -> Fields {
     lines().into_iter().map(|(name, value)| field(name, value)).collect()
 }
 
-/// The zoo.cfg that the server was started with. Java's members do not tell it.
+/// The zoo.cfg that a lone server was started with, without secrets; Java shows them to whoever asks.
 pub(super) fn initial_configuration(server: &Introspection) -> Fields {
     vec![field("initial_configuration", server.initial_config.clone().map_or(Json::Null, Json::Text))]
 }
@@ -76,7 +76,11 @@ pub(super) fn system_properties(server: &Introspection) -> Fields {
             properties.insert(name.to_owned(), value);
         }
     }
-    properties.into_iter().map(|(name, value)| (name, Json::Text(value))).collect()
+    let field = |(name, value): (String, String)| {
+        let value = Json::from(zabd_config::shown(&name, &value));
+        (name, value)
+    };
+    properties.into_iter().map(field).collect()
 }
 
 /// The name that Java's documentation has for a key.
