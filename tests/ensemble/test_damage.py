@@ -207,6 +207,39 @@ def test_an_epoch_that_survived_the_logs_outvotes_nobody(tmp_path):
         assert {"/precious", "/after-9", "/acknowledged-by-two"} <= paths(ensemble.trees()[3])
 
 
+def test_a_snapshot_that_survived_the_logs_outvotes_nobody(tmp_path):
+    """As there, and on the disk that is left stands a snapshot, too: older than what was acknowledged, and something to vote with
+    for whoever does not miss the logs."""
+    ensemble = members.Ensemble(["zabd"] * 3, tmp_path, is_started=False, config={"snapCount": 8})
+    for server in ensemble.members.values():
+        server.config["dataLogDir"] = str(server.data_dir / "logs")
+    with ensemble:
+        ensemble.start()
+        short, whole, emptied = (ensemble.members[number] for number in (1, 2, 3))
+        snapshots = emptied.data_dir / "version-2"
+        fill(ensemble, 1)
+        eventually(lambda: any(path.name != "snapshot.0" for path in snapshots.glob("snapshot.*")), SECONDS_MAX, "no snapshot")
+        ensemble.await_level()
+        short.kill()
+        ensemble.leader()
+        write(ensemble, 2, "/acknowledged-by-two")
+        ensemble.await_level()
+        for server in (whole, emptied):
+            server.kill()
+        shutil.rmtree(emptied.data_dir / "logs")
+        for server in (short, emptied):
+            server.start(wait=False)
+        eventually(lambda: "does not hold the logs" in emptied.log_text(), SECONDS_MAX, "nobody misses them")
+        eventually(lambda: "This server has lost what it had and does not count" in emptied.log_text(), SECONDS_MAX, emptied.log_text)
+        assert [ensemble.mode(number) for number in (1, 3)] == [None, None]
+        whole.start()
+        for server in (short, emptied):
+            server.await_serving()
+        await_no_marker(emptied)
+        ensemble.assert_equal_trees()
+        assert {"/precious", "/after-9", "/acknowledged-by-two"} <= paths(ensemble.trees()[3])
+
+
 def test_members_that_joined_and_lost_their_logs_start_again(tmp_path):
     """None has anything to testify to but an epoch: all are heard, and one leads, be it the one that was away last."""
     with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:

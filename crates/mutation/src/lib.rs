@@ -144,6 +144,8 @@ mutations! {
         PartMarkedLate,
         /// A change of members takes the place of the one before it, which does not hold yet.
         EarlierChangeForgotten,
+        /// A server whose log disk was replaced votes with its snapshot.
+        LostLogsUnnoticed,
     }
     /// `crates/storage/tests/mutations.rs`
     Disk: {

@@ -85,6 +85,13 @@ pub enum Fault {
         /// For how long it is down.
         down_ms: i64,
     },
+    /// The same, and the disk of its logs is another one, and empty.
+    LogDiskReplaced {
+        /// Whose.
+        at: usize,
+        /// For how long it is down.
+        down_ms: i64,
+    },
     /// A server does nothing, and then everything at once.
     Pause {
         /// Which.
@@ -309,7 +316,11 @@ impl Plan {
                     }
                     1 if self.weights.is_empty() => add(Fault::Rots { at, place: dice.throw(1000), down_ms }),
                     2 if self.weights.is_empty() => {
-                        add(Fault::LogRots { at, place: dice.throw(1000), down_ms });
+                        // As above.
+                        match dice.throw(1000) {
+                            place @ 0..600 => add(Fault::LogRots { at, place: place * 5 / 3, down_ms }),
+                            _ => add(Fault::LogDiskReplaced { at, down_ms }),
+                        }
                     }
                     3 if self.weights.is_empty() => {
                         add(Fault::OneIsLeft { at, keeps_epochs: keeps(down_ms), down_ms });
@@ -378,6 +389,7 @@ mod tests {
             "PowerFails",
             "Rots",
             "LogRots",
+            "LogDiskReplaced",
             "Reconfigure",
             "Grows",
             "Shrinks",

@@ -27,8 +27,10 @@ use crate::dice::Dice;
 /// How trees are kept in this world.
 pub const TREE: TreeOptions = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
 
-/// Where a start puts everything, below what it is given.
-const DIRECTORY: &str = "/data/version-2";
+/// Where a start puts snapshots and epochs, below what it is given.
+const DATA: &str = "/data/version-2";
+/// And logs.
+const LOGS: &str = "/log/version-2";
 
 /// One operation of a disk, in the order in which they were asked for.
 #[derive(Debug)]
@@ -134,10 +136,15 @@ fn options() -> LogOptions {
 impl Store {
     /// Starts on what a disk holds, keeping so many records in memory.
     pub fn start(disk: MemoryDisk, kept: usize) -> Result<(Self, Found), StoreError> {
-        let dir = Path::new("/data").to_owned();
-        let recovery =
-            RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false };
-        let directories = prepare(&disk, &recovery)?;
+        let (data_dir, log_dir) = ("/data".into(), "/log".into());
+        let recovery = RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false };
+        let directories = match prepare(&disk, &recovery) {
+            Err(error) if error.is_damage() => {
+                damage::set_aside(&disk, &Directories::of(&recovery), &error.to_string())?;
+                prepare(&disk, &recovery)?
+            }
+            prepared => prepared?,
+        };
         if damage::remembers_loss(&disk, &directories) {
             damage::set_aside(&disk, &directories, "not fetched yet")?;
         }
@@ -314,18 +321,44 @@ pub fn image_of(tree: &mut Tree) -> (Zxid, Vec<u8>) {
 /// Logs are gone, and snapshots but that of the empty beginning: those of the others were on another disk, and a server that goes
 /// on from them without the logs behind them cannot know that it lacks something.
 pub fn lose_data(disk: &MemoryDisk) {
-    let dir = Path::new(DIRECTORY);
-    let logs = layout::logs(disk, dir).unwrap_or_default().into_iter();
-    let snapshots = layout::snapshots(disk, dir).unwrap_or_default().into_iter();
+    let (data, logs_dir) = (Path::new(DATA), Path::new(LOGS));
+    let logs = layout::logs(disk, logs_dir).unwrap_or_default().into_iter();
+    let snapshots = layout::snapshots(disk, data).unwrap_or_default().into_iter();
     for file in logs.chain(snapshots.filter(|file| file.zxid != Zxid::ZERO)) {
         disk.remove(&file.path).expect("a file that was just listed can be removed");
     }
-    disk.sync_dir(dir).expect("a disk that lost something can be written to");
+    for dir in [data, logs_dir] {
+        disk.sync_dir(dir).expect("a disk that lost something can be written to");
+    }
+}
+
+/// What became of a server whose disk of logs was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogDisk {
+    /// It was never used.
+    Unused,
+    /// Nothing is left but the empty beginning.
+    HeldAll,
+    /// A snapshot is left that held a part.
+    HeldMore,
+}
+
+/// The disk of the logs is another one, and empty.
+pub fn replace_log_disk(disk: &MemoryDisk) -> LogDisk {
+    let dir = Path::new(LOGS);
+    let Ok(names) = disk.list(dir) else { return LogDisk::Unused };
+    for name in names {
+        disk.remove(&dir.join(name)).expect("a file that was just listed can be removed");
+    }
+    disk.sync_dir(dir).expect("a new disk can be written to");
+    let snapshots = layout::snapshots(disk, Path::new(DATA)).unwrap_or_default();
+    let is_founded = snapshots.iter().any(|file| file.zxid != Zxid::ZERO);
+    if is_founded { LogDisk::HeldMore } else { LogDisk::HeldAll }
 }
 
 /// One bit of the newest snapshot is another from now on; false if there is none but that of the empty beginning.
 pub fn rot_snapshot(disk: &MemoryDisk, place: usize) -> bool {
-    let Ok(snapshots) = layout::snapshots(disk, Path::new(DIRECTORY)) else { return false };
+    let Ok(snapshots) = layout::snapshots(disk, Path::new(DATA)) else { return false };
     let Some(newest) = snapshots.last().filter(|file| file.zxid != Zxid::ZERO) else { return false };
     rot(disk, &newest.path, place, place as u64);
     true
@@ -333,7 +366,7 @@ pub fn rot_snapshot(disk: &MemoryDisk, place: usize) -> bool {
 
 /// One bit of the log, wherever it may be, is another from now on; false if there is none.
 pub fn rot_log(disk: &MemoryDisk, place: usize) -> bool {
-    let Ok(logs) = layout::logs(disk, Path::new(DIRECTORY)) else { return false };
+    let Ok(logs) = layout::logs(disk, Path::new(LOGS)) else { return false };
     let which = place * logs.len() / 1000;
     let Some(file) = logs.get(which) else { return false };
     rot(disk, &file.path, (place * logs.len()) % 1000, place as u64);

@@ -45,6 +45,7 @@ const HUNTED: &[Hunt] = &[
     (PartNotMarked, 100, left_with_nothing),
     (PartMarkedLate, 100, left_with_nothing),
     (EarlierChangeForgotten, 100, changing),
+    (LostLogsUnnoticed, 100, left_with_snapshots),
 ];
 
 /// Nothing goes wrong for long enough that a session would expire of which nobody told the leader. Disks are slower than the
@@ -90,6 +91,21 @@ fn left_with_epochs(seed: u64) -> Plan {
 /// With an epoch that was promised before, they would be given a snapshot, of which there is no part.
 fn left_with_nothing(seed: u64) -> Plan {
     left_alone(seed, false)
+}
+
+/// Of each server in turn, the disk of the logs is replaced; what is left of a history is a snapshot.
+fn left_with_snapshots(seed: u64) -> Plan {
+    let plan =
+        Plan { voters: 3, observers: 0, weights: "", clients: 5, trouble_ms: 5000, ..Plan::draw(seed) };
+    let replaced =
+        |turn: usize| (1500 + 1000 * turn as i64, Fault::LogDiskReplaced { at: turn, down_ms: 50 });
+    Plan {
+        network_ms_max: 5,
+        disk_ms_max: 5,
+        snapshot_every: 20,
+        faults: (0..3).map(replaced).collect(),
+        ..plan
+    }
 }
 
 fn changing(seed: u64) -> Plan {

@@ -6,8 +6,9 @@
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
 //! [`recovery`] (what a start finds), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
-//! promised), [`testimony`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its peers must give back). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
+//! promised), [`testimony`] and [`apart`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its peers must give back). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
+pub mod apart;
 pub mod damage;
 pub mod disk;
 pub mod epochs;

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use zabd_jute::{Limits, Zxid};
 
+use crate::apart;
+use crate::damage;
 use crate::disk::{Disk, RealDisk};
 use crate::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
 use crate::log::{self, LogError};
@@ -141,6 +143,20 @@ pub enum RecoveryError {
         /// How much there is, and who says so.
         limit: String,
     },
+    /// The logs stood on a disk of their own, and are not there any more.
+    #[error(
+        "{} does not hold the logs that belong to the snapshots in {}, as {} remembers: the disk of dataLogDir was replaced, or is \
+         not mounted. Mount it, or restore its files; only if nobody has them any more, remove {}, to go on from the newest \
+         snapshot without what was written since", log_dir.display(), snapshot_dir.display(), mark.display(), mark.display()
+    )]
+    LogsGone {
+        /// Where they should be.
+        log_dir: PathBuf,
+        /// Where the snapshots are.
+        snapshot_dir: PathBuf,
+        /// What remembers them.
+        mark: PathBuf,
+    },
     /// A snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -157,6 +173,7 @@ impl RecoveryError {
             RecoveryError::NoSnapshot { has_remains, .. } => *has_remains,
             RecoveryError::NoWholeSnapshot { .. }
             | RecoveryError::NoBeginning { .. }
+            | RecoveryError::LogsGone { .. }
             | RecoveryError::OtherTree { .. }
             | RecoveryError::Snapshot(SnapshotError::Damaged { .. }) => true,
             RecoveryError::Log(error) => {
@@ -252,7 +269,20 @@ pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directori
     for path in [&logs, &snapshots] {
         remove_unfinished(disk, path)?;
     }
-    Ok(Directories { snapshots, logs })
+    let directories = Directories { snapshots, logs };
+    find_logs(disk, &directories)?;
+    Ok(directories)
+}
+
+/// Logs that stand apart are the right ones from now on, or it is remembered that they are gone.
+fn find_logs<D: Disk>(disk: &D, directories: &Directories) -> Result<(), RecoveryError> {
+    let Directories { snapshots, logs } = directories;
+    let are_gone = apart::are_logs_gone(disk, directories).map_err(directory_error("list", logs))?;
+    if are_gone && !damage::remembers_loss(disk, directories) {
+        let mark = apart::mark_of_snapshots(directories);
+        return Err(RecoveryError::LogsGone { log_dir: logs.clone(), snapshot_dir: snapshots.clone(), mark });
+    }
+    apart::mark(disk, directories).map_err(directory_error("mark the logs in", logs))
 }
 
 /// For `map_err`: what was tried with which directory or file.
@@ -363,7 +393,35 @@ mod tests {
         prepare(&disk, &options).unwrap();
         options.autocreate = false;
         prepare(&disk, &options).unwrap();
-        assert!(disk.list(Path::new("/data/version-2")).unwrap().is_empty(), "the probe is gone");
+        assert_eq!(disk.list(Path::new("/data/version-2")).unwrap(), [apart::APART], "the probe is gone");
+        assert_eq!(disk.list(Path::new("/log/version-2")).unwrap(), [apart::HERE]);
+    }
+
+    #[test]
+    fn a_replaced_log_disk_is_damage_until_it_is_remembered() {
+        let disk = MemoryDisk::default();
+        let options = options("/data", "/log");
+        let directories = prepare(&disk, &options).unwrap();
+        put(&disk, "/data/version-2/snapshot.100000005", b"");
+        put(&disk, "/log/version-2/log.100000001", b"");
+        prepare(&disk, &options).unwrap();
+        for name in [apart::HERE, "log.100000001"] {
+            disk.remove(&directories.logs.join(name)).unwrap();
+        }
+        let error = prepare(&disk, &options).unwrap_err();
+        assert!(
+            matches!(&error, RecoveryError::LogsGone { mark, .. } if mark.ends_with(apart::APART)),
+            "{error}"
+        );
+        assert!(error.is_damage());
+        let said = error.to_string();
+        assert!(
+            said.contains("/log/version-2 does not hold the logs") && said.contains("not mounted"),
+            "{said}"
+        );
+        damage::set_aside(&disk, &directories, "a test says so").unwrap();
+        prepare(&disk, &options).unwrap();
+        assert!(damage::remembers_loss(&disk, &directories));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(super) const SECTION: Section = Section {
             .custom(|d, raw| path(raw, &mut d.data_dir)),
         Key::file("dataLogDir", "dataDir", "/var/lib/zookeeper-log")
             .doc("Directory of the transaction logs (`version-2` below it); best on a disk of its own.")
+            .differently("logs that were there and are gone, since their disk was replaced or is not mounted, are missed: a lone server ends with what to do, a member has no vote until a leader has given it its state; Java goes on from the newest snapshot")
             .custom(|d, raw| path(raw, &mut d.data_log_dir)),
         Key::file("clientPort", "none", "2182")
             .doc("Port for clients without TLS; 0 takes any free port. A standalone server needs one.")

@@ -8,7 +8,7 @@ use zabd_zab::effect;
 use super::{End, Event, Kind, Link, World, place, tell};
 use crate::plan::Fault;
 use crate::server::Durable;
-use crate::store::{Operation, lose_data, rot_log, rot_snapshot};
+use crate::store::{LogDisk, Operation, lose_data, replace_log_disk, rot_log, rot_snapshot};
 
 /// How long after a start that failed the next is tried, in milliseconds.
 const START_AGAIN_MS: i64 = 200;
@@ -36,7 +36,8 @@ impl World {
             }
             Fault::Emptied { at, down_ms, .. }
             | Fault::Rots { at, down_ms, .. }
-            | Fault::LogRots { at, down_ms, .. } => {
+            | Fault::LogRots { at, down_ms, .. }
+            | Fault::LogDiskReplaced { at, down_ms } => {
                 if self.can_be_spared(at) {
                     self.crash(at, Crash::KeepsUnsynced, down_ms);
                     if self.plan.reconfig {
@@ -113,6 +114,18 @@ impl World {
                 let rots = rot_log(&self.servers[at].disk, place);
                 self.servers[at].durable.rots |= rots;
                 tell!(self, "the log of {} rots: {rots}", at + 1);
+            }
+            Fault::LogDiskReplaced { at, .. } => {
+                let server = &mut self.servers[at];
+                match replace_log_disk(&server.disk) {
+                    LogDisk::Unused => (),
+                    LogDisk::HeldAll => {
+                        server.durable.end_at(Zxid::ZERO);
+                        server.covered.clear();
+                    }
+                    LogDisk::HeldMore => server.durable.rots = true,
+                }
+                tell!(self, "the disk of the logs of {} is replaced", at + 1);
             }
             other => unreachable!("{other:?} takes nothing from a disk"),
         }

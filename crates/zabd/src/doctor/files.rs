@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Reader, Zxid};
+use zabd_storage::apart::{APART, HERE};
 use zabd_storage::damage::{LOST, PARTIAL};
 use zabd_storage::disk::Disk;
 use zabd_storage::epochs::{self, EpochFile};
@@ -164,6 +165,8 @@ fn in_version<D: Disk>(disk: &D, dir: &Path, name: &str, logs: &[NamedFile], for
             let about = "a leader has not sent all of its history yet, so this server counts as empty";
             File::new(path, "marker", about).of_member().worth_knowing()
         }
+        HERE => File::new(path, "marker", "these logs belong to snapshots in another directory"),
+        APART => File::new(path, "marker", "logs in another directory belong to these snapshots"),
         _ if name.starts_with("cut-log.") => {
             File::new(path, "cut", "what was cut off a log; no server reads it")
         }
