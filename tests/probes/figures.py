@@ -1,12 +1,16 @@
-"""How soon a probe is answered while a server has as much to do as it can, and how soon the machine lets any thread run then.
+"""How soon a probe is answered while a server has as much to do as it can, and how soon anybody else is then.
 
     PYTHONPATH=tests .deps/venv/bin/python -m probes.figures --seconds 20
 
-A probe is a connection of its own, `GET /readyz`. Between two of them this process sleeps for some milliseconds; by how much it sleeps too
-long is what the scheduler adds to a single wake-up, here and in the server. The load is `zabd-bench load`, on the same processors.
+A probe is a connection of its own, `GET /readyz`. The same is asked in turn of a process that has nothing else to do and answers each
+connection with a fixed text: what a probe takes longer than that is the server's. Between two questions this process sleeps for some
+milliseconds; by how much it sleeps too long is what the scheduler adds to a single wake-up. The load is `zabd-bench load`, on the
+same processors.
 """
 
 import argparse
+import multiprocessing
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +19,7 @@ from pathlib import Path
 
 from harness import places
 
-from .probing import Probed
+from .probing import Probed, get
 
 PAUSE_SECONDS = 0.003
 WARM_UP_SECONDS = 2
@@ -29,18 +33,28 @@ def load(server, operations, seconds):
          "--outstanding", "16", "--warm-up", "0", "--seconds", str(seconds + 2 * WARM_UP_SECONDS)], stdout=subprocess.PIPE, text=True)
 
 
-def measure(server, seconds):
-    """Milliseconds that probes took, and that sleeps were too long."""
-    probes, sleeps = [], []
+def answer_all(listener):
+    """The least that can be done for a connection."""
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+def measure(ports, seconds):
+    """Milliseconds that questions took at each of these ports, in turn, and that sleeps were too long."""
+    took, sleeps = [[] for _ in ports], []
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        began = time.monotonic()
-        assert server.get("/readyz") == (200, "ok")
-        answered = time.monotonic()
-        time.sleep(PAUSE_SECONDS)
-        probes.append(1000 * (answered - began))
-        sleeps.append(1000 * (time.monotonic() - answered - PAUSE_SECONDS))
-    return probes, sleeps
+        for port, found in zip(ports, took):
+            began = time.monotonic()
+            assert get(port, "/readyz") == (200, "ok")
+            answered = time.monotonic()
+            time.sleep(PAUSE_SECONDS)
+            found.append(1000 * (answered - began))
+            sleeps.append(1000 * (time.monotonic() - answered - PAUSE_SECONDS))
+    return [*took, sleeps]
 
 
 def shown(milliseconds):
@@ -52,14 +66,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=20, help="of each load")
     arguments = parser.parse_args()
-    print("| load | probe: p50 | p99 | max, ms | sleep too long: p50 | p99 | max, ms |\n| --- | --- | --- | --- | --- | --- | --- |")
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    multiprocessing.Process(target=answer_all, args=[listener], daemon=True).start()
+    names = ("probe", "bare answer", "sleep too long")
+    print("| load |", " | ".join(f"{name}: p50 | p99 | max, ms" for name in names), "|\n" + 10 * "| --- " + "|")
     for name, operations in LOADS.items():
         with tempfile.TemporaryDirectory(dir=places.ROOT / "target") as directory, Probed(Path(directory)) as server:
             busy = operations and load(server, operations, arguments.seconds)
             time.sleep(WARM_UP_SECONDS)
-            probes, sleeps = measure(server, arguments.seconds)
+            measured = measure((server.probes, listener.getsockname()[1]), arguments.seconds)
             assert not busy or busy.poll() is None, "the load has ended before"
-            print(f"| {name} | {shown(probes)} | {shown(sleeps)} |", flush=True)
+            print(f"| {name} |", " | ".join(map(shown, measured)), "|", flush=True)
             if busy:
                 print(busy.communicate()[0].strip(), file=sys.stderr)
     return 0
