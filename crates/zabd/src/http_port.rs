@@ -1,8 +1,9 @@
 //! A port on which operators' tools ask over HTTP/1.1: who is let in, for how long, and how much of the server they may take.
 //!
 //! Each port is a thread with a runtime of its own, which shares nothing with clients. An answer is made on one of two threads
-//! beside it, so that one that asks a disk delays only who asked for it, and a crowd of questions waits in line. Whoever
-//! reaches the port may open connections and say nothing: there is a bound, and the oldest connection makes room for the newest.
+//! beside it, so that one that asks a disk delays only who asked for it, and a crowd of questions waits in line ([`Jobs`]).
+//! Whoever reaches the port may open connections and say nothing: there is a bound, and the oldest connection that is not being
+//! answered makes room for the newest ([`Place`]).
 //!
 //! A connection is handed to [`serve`], which takes any stream: the seam for TLS, which would come between the two.
 
@@ -11,18 +12,21 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::AbortHandle;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
 use zabd_config::ListenHost;
 
 /// How many connections there are at most.
@@ -31,6 +35,15 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 8192;
 /// How many answers are made at a time.
 const ANSWERERS: usize = 2;
+/// How many answers are being made or wait for that.
+const JOBS_MAX: usize = 32;
+/// How much of an answer is handed on at a time.
+const PIECE_BYTES: usize = 16 << 10;
+/// How long whoever makes room may take to send what is left of an answer.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+/// What whoever finds no place hears.
+const NO_PLACE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 52\r\n\
+                        Connection: close\r\n\r\nEvery connection is being answered, try again later\n";
 /// How long nobody is accepted when that has failed.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -120,17 +133,19 @@ pub fn bind(host: &ListenHost, port: u16) -> std::io::Result<TcpListener> {
 }
 
 async fn accept(listener: tokio::net::TcpListener, idle_max: Duration, answers: Arc<impl Answers>) {
-    let mut connections: VecDeque<AbortHandle> = VecDeque::new();
+    let mut connections: VecDeque<Connection> = VecDeque::new();
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) => {
-                connections.retain(|connection| !connection.is_finished());
-                if connections.len() == CONNECTIONS_MAX {
-                    connections.pop_front().iter().for_each(AbortHandle::abort);
+            Ok((mut socket, peer)) => {
+                connections.retain(|connection| !connection.served.is_finished());
+                if connections.len() == CONNECTIONS_MAX && !make_room(&mut connections, idle_max).await {
+                    let _ = tokio::time::timeout(FAREWELL_MAX, socket.write_all(NO_PLACE.as_bytes())).await;
+                    continue;
                 }
                 let _ = socket.set_nodelay(true);
-                let served = tokio::spawn(serve(socket, peer, idle_max, answers.clone()));
-                connections.push_back(served.abort_handle());
+                let place = Arc::new(Place::default());
+                let served = tokio::spawn(serve(socket, peer, idle_max, answers.clone(), place.clone()));
+                connections.push_back(Connection { place, served });
             }
             // Out of descriptors, mostly: connections stay in the backlog until some are free.
             Err(error) => {
@@ -141,18 +156,202 @@ async fn accept(listener: tokio::net::TcpListener, idle_max: Duration, answers: 
     }
 }
 
-async fn serve<S>(stream: S, peer: SocketAddr, idle_max: Duration, answers: Arc<impl Answers>)
-where
+/// A connection, as whoever accepts the next one sees it.
+struct Connection {
+    place: Arc<Place>,
+    served: JoinHandle<()>,
+}
+
+/// What a connection is at.
+#[derive(Debug, Default)]
+enum Doing {
+    /// It has not asked anything.
+    #[default]
+    Nothing,
+    /// Its answer is being made.
+    Waiting,
+    /// Its answer leaves; a piece was last taken then.
+    Sending(Instant),
+    /// It was answered, and may ask again.
+    Answered,
+}
+
+/// One of the places that there are, from a connection's side.
+#[derive(Debug, Default)]
+struct Place {
+    doing: Mutex<Doing>,
+    /// Somebody else needs the place.
+    leave: Notify,
+}
+
+/// Ends a connection that is not being answered, the oldest first, or one that has stopped to take its answer; false if there is
+/// none.
+async fn make_room(connections: &mut VecDeque<Connection>, idle_max: Duration) -> bool {
+    let is_over = |connection: &Connection| match *connection.place.doing.lock() {
+        Doing::Nothing | Doing::Answered => true,
+        Doing::Waiting => false,
+        Doing::Sending(since) => idle_max < since.elapsed(),
+    };
+    let Some(mut leaving) = connections.iter().position(is_over).and_then(|at| connections.remove(at)) else {
+        return false;
+    };
+    // The end of an answer may be on its way yet.
+    if matches!(*leaving.place.doing.lock(), Doing::Answered) {
+        leaving.place.leave.notify_one();
+        let _ = tokio::time::timeout(FAREWELL_MAX, &mut leaving.served).await;
+    }
+    leaving.served.abort();
+    true
+}
+
+async fn serve<S>(
+    stream: S,
+    peer: SocketAddr,
+    idle_max: Duration,
+    answers: Arc<impl Answers>,
+    place: Arc<Place>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let own = place.clone();
     let service = service_fn(move |request| {
         let answering = answers.clone().answer(request, peer);
-        async move { Ok::<_, Infallible>(answering.await) }
+        let place = own.clone();
+        *place.doing.lock() = Doing::Waiting;
+        async move {
+            let answer = answering.await;
+            *place.doing.lock() = Doing::Sending(Instant::now());
+            Ok::<_, Infallible>(answer.map(|body| Leaving { body, taken: Bytes::new(), place }))
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(idle_max).max_buf_size(HEAD_BYTES_MAX);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = place.leave.notified() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!("A connection over HTTP ended: {error}");
+    }
+}
+
+/// A body that says how far it is: it leaves in small pieces, so that little of it is on its way when it has ended here.
+struct Leaving {
+    body: Body,
+    /// What the body has given and nobody has taken.
+    taken: Bytes,
+    place: Arc<Place>,
+}
+
+impl hyper::body::Body for Leaving {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        *self.place.doing.lock() = Doing::Sending(Instant::now());
+        if self.taken.is_empty() {
+            match std::task::ready!(Pin::new(&mut self.body).poll_frame(context))
+                .transpose()?
+                .map(Frame::into_data)
+            {
+                Some(Ok(data)) => self.taken = data,
+                Some(Err(other)) => return Poll::Ready(Some(Ok(other))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let length = self.taken.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.taken.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.taken.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let taken = self.taken.len() as u64;
+        self.body
+            .size_hint()
+            .exact()
+            .map_or_else(SizeHint::default, |left| SizeHint::with_exact(left + taken))
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        *self.place.doing.lock() = Doing::Answered;
+    }
+}
+
+/// Answers that are made beside the port's thread. As many as there may be wait at most: a job holds its permit until it is done,
+/// whoever asked for it and is gone by then; one that has not begun goes with whoever asked.
+#[derive(Debug)]
+pub struct Jobs(Arc<Semaphore>);
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There are too many already.
+    TooMany,
+    /// Whoever made it panicked, and has said so.
+    Panicked,
+}
+
+impl NoAnswer {
+    /// What is told of it.
+    pub fn status(self) -> StatusCode {
+        match self {
+            NoAnswer::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+            NoAnswer::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The same in words, as far as there are any.
+    pub fn words(self) -> Option<&'static str> {
+        (self == NoAnswer::TooMany).then_some("Too many questions wait for an answer, try again later")
+    }
+}
+
+impl Jobs {
+    /// None yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(JOBS_MAX)))
+    }
+
+    /// Makes an answer.
+    pub async fn make<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NoAnswer> {
+        let Ok(permit) = self.0.clone().try_acquire_owned() else { return Err(NoAnswer::TooMany) };
+        let job = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        Begun(job).await.map_err(|_| NoAnswer::Panicked)
+    }
+}
+
+/// A job for whoever waits here: without him it does not begin.
+struct Begun<T>(JoinHandle<T>);
+
+impl<T> Future for Begun<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for Begun<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -288,6 +487,87 @@ mod tests {
             let mut rest = Vec::new();
             let _ = socket.read_to_end(&mut rest);
         }
+    }
+
+    /// Answers with as much as nobody's kernel takes at once.
+    struct Flood(Bytes);
+
+    const FLOOD_BYTES: usize = 32 << 20;
+
+    impl Answers for Flood {
+        fn answer(self: Arc<Self>, _: Request<Incoming>, _: SocketAddr) -> Answering {
+            Box::pin(async move { text(StatusCode::OK, "text/plain", self.0.clone()) })
+        }
+    }
+
+    /// An operator's snapshot must not end in the midst because others open connections.
+    #[test]
+    fn who_is_being_answered_keeps_his_place() {
+        let port = HttpPort::open(&ListenHost::Address([127, 0, 0, 1].into()), 0).unwrap();
+        let address = port.address;
+        let flood = Flood(vec![b'x'; FLOOD_BYTES].into());
+        port.run("Flood", Duration::from_mins(1), Arc::new(flood), std::future::ready(())).unwrap();
+        let asked = |_| {
+            let mut socket = TcpStream::connect(address).unwrap();
+            socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+            socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut first = [0; 8];
+            socket.read_exact(&mut first).unwrap();
+            socket
+        };
+        let mut first = asked(0);
+        let silent: Vec<_> = (0..2 * CONNECTIONS_MAX).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut others: Vec<_> = (1..CONNECTIONS_MAX).map(asked).collect();
+        let mut late = TcpStream::connect(address).unwrap();
+        late.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let mut refused = String::new();
+        late.read_to_string(&mut refused).unwrap();
+        assert!(
+            refused.starts_with("HTTP/1.1 503 ")
+                && refused.ends_with("\r\n\r\nEvery connection is being answered, try again later\n")
+        );
+        drop((silent, others.split_off(1)));
+        for socket in others.iter_mut().chain([&mut first]) {
+            let mut rest = Vec::new();
+            socket.read_to_end(&mut rest).unwrap();
+            assert!(rest.len() >= FLOOD_BYTES, "{}", rest.len());
+        }
+    }
+
+    /// Whoever asks and goes leaves nothing behind that is made for nobody, and a job counts until its thread is done with it.
+    #[test]
+    fn jobs_are_counted_until_they_are_done() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let made_for_nobody = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        runtime.block_on(async {
+            let jobs = Arc::new(Jobs::new());
+            let ask = |work: Box<dyn FnOnce() + Send>| {
+                let jobs = jobs.clone();
+                tokio::spawn(async move { jobs.make(work).await })
+            };
+            let mut asked = vec![ask(Box::new(move || {
+                begun.send(()).unwrap();
+                // It ends when the test does, too.
+                let _ = gone.recv();
+            }))];
+            asked.extend((1..JOBS_MAX).map(|_| {
+                let made = made_for_nobody.clone();
+                ask(Box::new(move || _ = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst)))
+            }));
+            tokio::task::yield_now().await;
+            begins.recv().unwrap();
+            for asker in asked {
+                asker.abort();
+                let _ = asker.await;
+            }
+            assert_eq!(jobs.make(|| ()).await, Err(NoAnswer::TooMany));
+            drop(go);
+            drop(jobs.0.acquire_many(JOBS_MAX as u32).await.unwrap());
+            assert_eq!(jobs.make(|| 7).await, Ok(7));
+        });
+        assert_eq!(made_for_nobody.load(std::sync::atomic::Ordering::SeqCst), 0);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use zabd_replica::auth::{AuthOptions, authenticate};
 use zabd_tree::allows;
 
 use super::commands::{self, COMMANDS, Call, Command, Reply, Snapshots};
-use crate::http_port::{Answering, Answers, Body, HttpPort, not_found, query, refused, text, whole};
+use crate::http_port::{Answering, Answers, Body, HttpPort, Jobs, not_found, query, refused, text, whole};
 use crate::introspect::Introspection;
 use crate::launch::with_causes;
 use crate::net::java_address;
@@ -70,7 +70,7 @@ impl AdminPort {
             (config.admin.command_url.clone(), Duration::from_millis(config.admin.idle_timeout_ms));
         tracing::info!("Started AdminServer on {}, with commands at {path}", self.0.address);
         let snapshots = Snapshots::new(&config.admin, config.serialize_last_processed_zxid, snapshotter);
-        let admin = Admin { server, path, auth, snapshots };
+        let admin = Admin { server, path, auth, snapshots, jobs: Jobs::new() };
         self.0.run("AdminServer", idle_max, Arc::new(admin), std::future::ready(()))
     }
 }
@@ -81,6 +81,7 @@ struct Admin {
     path: String,
     auth: AuthOptions,
     snapshots: Snapshots,
+    jobs: Jobs,
 }
 
 impl Answers for Admin {
@@ -96,18 +97,15 @@ impl Answers for Admin {
             match self.judge(&name, &request, peer) {
                 Ok(command) => {
                     let words = query(&request);
-                    let made = tokio::task::spawn_blocking(move || {
-                        let Admin { server, snapshots, .. } = &*self;
+                    let admin = self.clone();
+                    let made = self.jobs.make(move || {
+                        let Admin { server, snapshots, .. } = &*admin;
                         command.run(&Call { server, words: &words, snapshots })
                     });
-                    // Whoever panicked has said so.
                     made.await.map_or_else(
-                        |_| {
-                            text(
-                                StatusCode::INTERNAL_SERVER_ERROR,
-                                JSON,
-                                commands::text(command.name(), Vec::new(), None),
-                            )
+                        |none| {
+                            let told = commands::text(command.name(), Vec::new(), none.words());
+                            text(none.status(), JSON, told)
                         },
                         |reply| answer(command, reply),
                     )

@@ -14,7 +14,9 @@ use zabd_config::{MetricsConfig, MetricsProvider};
 use super::exposition;
 use super::families::Seen;
 use super::windows::INTERVAL;
-use crate::http_port::{Answering, Answers, HttpListenError, HttpPort, not_found, query, refused, text};
+use crate::http_port::{
+    Answering, Answers, HttpListenError, HttpPort, Jobs, not_found, query, refused, text,
+};
 use crate::introspect::Introspection;
 
 /// How long a connection may be silent: Jetty's default.
@@ -40,7 +42,7 @@ impl PrometheusPort {
     pub fn run(self, server: Arc<Introspection>) -> std::io::Result<()> {
         tracing::info!("Telling Prometheus at http://{}{PATH}", self.0.address);
         let notes = note_tables(server.clone());
-        self.0.run("Prometheus", IDLE_MAX, Arc::new(Metrics(server)), notes)
+        self.0.run("Prometheus", IDLE_MAX, Arc::new(Metrics { server, jobs: Jobs::new() }), notes)
     }
 }
 
@@ -51,7 +53,10 @@ async fn note_tables(server: Arc<Introspection>) {
     }
 }
 
-struct Metrics(Arc<Introspection>);
+struct Metrics {
+    server: Arc<Introspection>,
+    jobs: Jobs,
+}
 
 impl Answers for Metrics {
     fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr) -> Answering {
@@ -67,13 +72,13 @@ impl Answers for Metrics {
                 .filter(|(word, _)| word == "name[]")
                 .map(|(_, name)| name)
                 .collect();
-            let made = tokio::task::spawn_blocking(move || exposition::text(&self.0, &wanted)).await;
-            // Whoever panicked has said so.
-            let (status, figures) = made
-                .map_or((StatusCode::INTERNAL_SERVER_ERROR, String::new()), |figures| {
-                    (StatusCode::OK, figures)
-                });
-            text(status, exposition::CONTENT_TYPE, figures)
+            let server = self.server.clone();
+            match self.jobs.make(move || exposition::text(&server, &wanted)).await {
+                Ok(figures) => text(StatusCode::OK, exposition::CONTENT_TYPE, figures),
+                Err(none) => {
+                    text(none.status(), "text/plain; charset=utf-8", none.words().unwrap_or_default())
+                }
+            }
         })
     }
 }

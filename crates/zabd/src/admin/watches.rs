@@ -1,11 +1,29 @@
 //! `wchs`, `wchc` and `wchp`: who watches what. As in Java, one-shot child watches are not reported.
+//!
+//! A list takes memory for as long as it is made and read, which ten million watches would not leave: it has a bound, which is
+//! lower where memory is scarce, and whoever asks for more is told how many there are.
 
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use zabd_jute::SessionId;
 
+use crate::driver::Driver;
 use crate::introspect::Introspection;
+use crate::memory::at_most;
+
+/// How much one list may take while it is made, in bytes.
+const LIST_BYTES_MAX: usize = 128 << 20;
+/// What one watch takes of that: itself, its value or line, and the text.
+const BYTES_PER_WATCH: usize = 512;
+
+/// There are more watches than a list may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("There are {watches} watches, more than the {most} that one answer may list; wchs counts them")]
+pub(super) struct TooManyWatches {
+    watches: usize,
+    most: usize,
+}
 
 /// Three figures.
 pub(super) fn wchs(server: &Introspection) -> String {
@@ -19,22 +37,35 @@ pub(super) fn wchs(server: &Introspection) -> String {
 
 /// Paths by session.
 pub(super) fn wchc(server: &Introspection) -> String {
-    let mut watches = reported(server);
+    let mut watches = match reported(server) {
+        Ok(watches) => watches,
+        Err(too_many) => return format!("{too_many}\n"),
+    };
     watches.sort_unstable_by(|(path, session), (other, theirs)| (session, path).cmp(&(theirs, other)));
     grouped(watches.iter().map(|(path, session)| (session, path)))
 }
 
 /// Sessions by path.
 pub(super) fn wchp(server: &Introspection) -> String {
-    let mut watches = reported(server);
+    let mut watches = match reported(server) {
+        Ok(watches) => watches,
+        Err(too_many) => return format!("{too_many}\n"),
+    };
     watches.sort_unstable();
     grouped(watches.iter().map(|(path, session)| (path, session)))
 }
 
 /// Nobody waits for the sorting and the text: clients need the locks.
-pub(super) fn reported(server: &Introspection) -> Vec<(Arc<str>, SessionId)> {
-    let _tree = server.driver.tree();
-    server.driver.watches().reported()
+pub(super) fn reported(server: &Introspection) -> Result<Vec<(Arc<str>, SessionId)>, TooManyWatches> {
+    reported_up_to(&server.driver, at_most(LIST_BYTES_MAX) / BYTES_PER_WATCH)
+}
+
+fn reported_up_to(driver: &Driver, most: usize) -> Result<Vec<(Arc<str>, SessionId)>, TooManyWatches> {
+    let _tree = driver.tree();
+    let watches = driver.watches();
+    // Those of both of Java's tables: never fewer than are listed.
+    let count = watches.total();
+    if most < count { Err(TooManyWatches { watches: count, most }) } else { Ok(watches.reported()) }
 }
 
 /// A line for each head, and one for each of its members below it.
@@ -54,7 +85,27 @@ fn grouped<H: Display + PartialEq, M: Display>(each: impl Iterator<Item = (H, M)
 
 #[cfg(test)]
 mod tests {
+    use zabd_replica::ConnId;
+    use zabd_replica::watches::WatchKind;
+
     use super::*;
+
+    #[test]
+    fn a_list_that_would_be_too_long_is_not_made() {
+        let driver = crate::driver::tests::driver();
+        let mut watches = driver.watches();
+        watches.connect(ConnId(1), SessionId(7), std::iter::empty().collect());
+        for path in ["/a", "/b", "/c"] {
+            watches.set(ConnId(1), path, WatchKind::Data);
+        }
+        drop(watches);
+        assert_eq!(reported_up_to(&driver, 3).unwrap().len(), 3);
+        let refused = reported_up_to(&driver, 2).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "There are 3 watches, more than the 2 that one answer may list; wchs counts them"
+        );
+    }
 
     #[test]
     fn a_head_is_told_once() {

@@ -22,6 +22,7 @@ use http::StatusCode;
 pub use json::{Fields, Json, field};
 pub use snapshot::Snapshots;
 
+use crate::admin::watches::TooManyWatches;
 use crate::introspect::Introspection;
 
 /// What a command is given.
@@ -129,8 +130,8 @@ pub const COMMANDS: &[Command] = &[
     always(&["system_properties", "sysp"], |call| Reply::of(surroundings::system_properties(call.server))),
     plain(&["voting_view"], |call| Reply::of(membership::voting_view(call.server))),
     plain(&["watch_summary", "wchs"], |call| Reply::of(statistics::watch_summary(call.server))),
-    plain(&["watches", "wchc"], |call| Reply::of(statistics::watches(call.server))),
-    plain(&["watches_by_path", "wchp"], |call| Reply::of(statistics::watches_by_path(call.server))),
+    plain(&["watches", "wchc"], |call| listed(statistics::watches(call.server))),
+    plain(&["watches_by_path", "wchp"], |call| listed(statistics::watches_by_path(call.server))),
     always(&["zabstate"], |call| Reply::of(membership::zab_state(call.server))),
 ];
 
@@ -160,6 +161,17 @@ pub fn text(name: &str, fields: Fields, error: Option<&str>) -> String {
         fields.push(field("error", error.map_or(Json::Null, Json::from)));
     }
     Json::Object(fields).text()
+}
+
+/// A list, unless it would be too long to be made.
+fn listed(list: Result<Fields, TooManyWatches>) -> Reply {
+    list.map_or_else(
+        |too_many| {
+            let told = vec![field("error", too_many.to_string())];
+            Reply { fields: told, ..Reply::status(StatusCode::SERVICE_UNAVAILABLE) }
+        },
+        Reply::of,
+    )
 }
 
 fn set_trace_mask(call: &Call<'_>) -> Reply {

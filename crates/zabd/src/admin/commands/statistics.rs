@@ -11,6 +11,7 @@ use super::{Fields, Json, field};
 use crate::admin::clients::{short_name, shown_average, shown_node_count, shown_proposal_bytes};
 use crate::admin::environment::sizes;
 use crate::admin::families::{Fact, Number, Seen};
+use crate::admin::watches::{TooManyWatches, reported};
 use crate::admin::{VERSION, monitor};
 use crate::introspect::{Introspection, READ_ONLY};
 use crate::net::java_address::shown;
@@ -179,9 +180,9 @@ pub(super) fn watch_summary(server: &Introspection) -> Fields {
 }
 
 /// Paths by session.
-pub(super) fn watches(server: &Introspection) -> Fields {
+pub(super) fn watches(server: &Introspection) -> Result<Fields, TooManyWatches> {
     let mut by_session: BTreeMap<SessionId, Vec<Arc<str>>> = BTreeMap::new();
-    for (path, session) in crate::admin::watches::reported(server) {
+    for (path, session) in reported(server)? {
         by_session.entry(session).or_default().push(path);
     }
     let paths = |mut paths: Vec<Arc<str>>| {
@@ -190,13 +191,13 @@ pub(super) fn watches(server: &Introspection) -> Fields {
     };
     let fields: Fields =
         by_session.into_iter().map(|(session, list)| (session.0.to_string(), paths(list))).collect();
-    vec![field("session_id_to_watched_paths", fields)]
+    Ok(vec![field("session_id_to_watched_paths", fields)])
 }
 
 /// Sessions by path.
-pub(super) fn watches_by_path(server: &Introspection) -> Fields {
+pub(super) fn watches_by_path(server: &Introspection) -> Result<Fields, TooManyWatches> {
     let mut by_path: BTreeMap<Arc<str>, Vec<SessionId>> = BTreeMap::new();
-    for (path, session) in crate::admin::watches::reported(server) {
+    for (path, session) in reported(server)? {
         by_path.entry(path).or_default().push(session);
     }
     let sessions = |mut sessions: Vec<SessionId>| {
@@ -204,5 +205,5 @@ pub(super) fn watches_by_path(server: &Introspection) -> Fields {
         sessions.iter().map(|session| Json::Whole(session.0)).collect()
     };
     let fields: Fields = by_path.into_iter().map(|(path, list)| (path.to_string(), sessions(list))).collect();
-    vec![field("path_to_session_ids", fields)]
+    Ok(vec![field("path_to_session_ids", fields)])
 }
