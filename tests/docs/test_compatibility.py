@@ -13,7 +13,8 @@ from . import tables
 ROWS = tables.rows()
 # Sections of the manual whose keys belong to features of docs/compatibility/ensemble.md.
 OF_FEATURES = ("Ensemble", "TLS")
-RUST_TEST = re.compile(r"#\[test\]\s+(?:(?:#\[.*\]|//.*)\s+)*(?:pub(?:\(\w+\))? )?fn (\w+)")
+RUST_TEST = re.compile(
+    r"#\[(?:tokio::)?test(?:\(.*\))?\]\s+(?:(?:#\[.*\]|//.*)\s+)*(?:pub(?:\(\w+\))? )?(?:async )?fn (\w+)")
 
 
 @functools.cache

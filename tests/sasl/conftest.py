@@ -3,6 +3,7 @@
 import pytest
 
 from harness.servers import Server
+from tls.authority import Authority
 
 PROVIDER = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider"
 MODULE = "org.apache.zookeeper.server.auth.DigestLoginModule"
@@ -41,3 +42,8 @@ def beside_java(kind, tmp_path_factory):
     yield ask_both
     for server in (server for pair in pairs.values() for server in pair):
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))

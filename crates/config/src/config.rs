@@ -58,6 +58,23 @@ pub struct EnsembleConfig {
     pub initial_counter: u32,
     /// Whether a learner takes that from a leader.
     pub allows_gaps: bool,
+    /// How members authenticate each other, if they do.
+    pub sasl: Option<QuorumSaslConfig>,
+}
+
+/// SASL among the members of an ensemble.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumSaslConfig {
+    /// The JAAS file.
+    pub jaas_file: PathBuf,
+    /// Its section that says as whom this server authenticates itself.
+    pub learner_section: String,
+    /// Its section that says who may authenticate.
+    pub server_section: String,
+    /// Whether this server authenticates itself to those whom it dials.
+    pub learner_required: bool,
+    /// Whether it refuses those who do not.
+    pub server_required: bool,
 }
 
 /// A valid configuration of one server.

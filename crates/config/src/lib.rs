@@ -31,7 +31,7 @@ mod tls;
 pub use config::{
     AdminConfig, AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig,
     FourLetterWords, ListenHost, LogConfig, LogFormat, LogLevel, MetricsConfig, MetricsProvider,
-    ProbesConfig, RequestThrottle, Secret, SnapshotCompression,
+    ProbesConfig, QuorumSaslConfig, RequestThrottle, Secret, SnapshotCompression,
 };
 pub use dynamic_file::{ConfigFiles, dynamic_file, without_members};
 pub use effective::Effective;

@@ -4,7 +4,7 @@
 //! operator everything. The order of the checks is the order of what they need: a value before the
 //! values that default to it, the members before the port that one of them may give.
 
-use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost, LogConfig};
+use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost, LogConfig, QuorumSaslConfig};
 use crate::draft::Draft;
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
@@ -483,6 +483,7 @@ impl Resolver {
         }
         self.refuse_what_members_cannot_do();
         self.warnings.extend(membership.oddities());
+        let sasl = self.quorum_sasl();
         let (Some(myid), (Some(init), Some(sync))) = (myid, limits) else { return };
         self.draft.config.ensemble = Some(EnsembleConfig {
             myid,
@@ -506,15 +507,33 @@ impl Resolver {
             snapshot_size_factor: self.draft.snapshot_size_factor,
             initial_counter: self.draft.initial_counter,
             allows_gaps: self.draft.allows_gaps,
+            sasl,
         });
+    }
+
+    /// How members authenticate each other.
+    fn quorum_sasl(&mut self) -> Option<QuorumSaslConfig> {
+        if !self.draft.quorum_sasl_enabled {
+            return None;
+        }
+        let Some(jaas_file) = self.draft.config.auth.sasl.jaas_file.clone() else {
+            let hint = "name one with `java.security.auth.login.config`";
+            self.error("quorum.auth.enableSasl", "quorum.auth.enableSasl=true needs a JAAS file", hint);
+            return None;
+        };
+        let draft = &self.draft;
+        Some(QuorumSaslConfig {
+            jaas_file,
+            learner_section: draft.quorum_sasl_learner_section.clone(),
+            server_section: draft.quorum_sasl_server_section.clone(),
+            learner_required: draft.quorum_sasl_learner_required,
+            server_required: draft.quorum_sasl_server_required,
+        })
     }
 
     /// Asking for it and not getting it would be found out when it matters.
     fn refuse_what_members_cannot_do(&mut self) {
-        let asked = [
-            ("quorum.auth.enableSasl", self.draft.quorum_sasl_enabled),
-            ("oraclePath", self.last.contains_key("oraclePath")),
-        ];
+        let asked = [("oraclePath", self.last.contains_key("oraclePath"))];
         for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
             let problem = format!("`{key}` asks for what this build's ensembles cannot do yet");
             self.error(key, &problem, "leave it out");

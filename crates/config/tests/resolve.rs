@@ -371,7 +371,7 @@ fn a_member_needs_its_number_and_its_limits() {
         (
             "2\n",
             "initLimit=10\nsyncLimit=5\nquorum.auth.enableSasl=true\n",
-            "`quorum.auth.enableSasl` asks for what",
+            "quorum.auth.enableSasl=true needs a JAAS file",
         ),
     ] {
         let errors = member(id, &format!("{MEMBERS}{lines}")).unwrap_err();

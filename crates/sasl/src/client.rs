@@ -48,6 +48,11 @@ impl Exchange {
         Self { service, account, state: State::Fresh }
     }
 
+    /// As whom this end authenticates itself.
+    pub fn user(&self) -> &str {
+        &self.account.user
+    }
+
     /// Takes what the server says. `nonce` makes one that nobody can guess.
     pub fn step(&mut self, token: &[u8], nonce: impl FnOnce() -> String) -> Result<Step, SaslError> {
         if token.len() > CHALLENGE_BYTES_MAX {

@@ -22,7 +22,8 @@
 //!
 //! Nothing here waits for anybody: a peer that hangs has one frame handed over and one in its place, and all
 //! others are served. Every dial names hosts as they are configured; whoever carries it out resolves them
-//! anew. Left out: TLS and SASL, which a dialler and a listener do on the connection before it is reported here.
+//! anew. Left out: TLS, and SASL where a server has been dialled, both of which are done on the connection before it is reported
+//! here; and SASL where one has dialled, which whoever carries the connection does behind the initial message.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

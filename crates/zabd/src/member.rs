@@ -28,6 +28,7 @@ use crate::member_files::{self, MemberFiles};
 use crate::probes::{Pulse, Vitals};
 use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, QuorumTls, at_port};
 use crate::repair::forget_when_repaired;
+use crate::sasl::MemberSasl;
 use crate::search::SearchLog;
 use crate::snapshotter::Snapshotter;
 
@@ -247,7 +248,7 @@ impl Member {
         let (quorum, start) = Quorum::new(snapshotter, me, version, self.client_address);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
-        let Kept { limits, tree_options } = kept;
+        let Kept { limits, tree_options, sasl } = kept;
         let observer_master_port = self.config.observer_master_port;
         let tls = self
             .tls
@@ -261,6 +262,7 @@ impl Member {
             observer_master_port,
             tls,
             snapshot_size_factor: self.config.snapshot_size_factor,
+            sasl,
         };
         quorum.run(start, driver.clone(), self.listener, options, vitals.pulse("QuorumPeer"))?;
         let (driver, pulse, search) =
@@ -278,13 +280,15 @@ fn may_hold(next: &Configuration, is_dynamic: bool) -> bool {
     is_dynamic || Zxid(next.version().0).counter() != 0
 }
 
-/// How what comes from a leader is kept.
-#[derive(Clone, Copy, Debug)]
+/// How what comes from a leader is kept, and who may be one.
+#[derive(Clone, Debug)]
 pub struct Kept {
     /// How long a field may be.
     pub limits: Limits,
     /// The tree of a snapshot.
     pub tree_options: TreeOptions,
+    /// How members authenticate each other, if they do.
+    pub sasl: Option<Arc<MemberSasl>>,
 }
 
 /// What a start found, as far as agreement is concerned.

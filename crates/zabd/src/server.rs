@@ -43,7 +43,7 @@ use crate::ports::{ClientAddresses, ClientPorts};
 use crate::probes::{self, Vitals};
 use crate::recover::{Reading, Recovered, first_session, recover};
 use crate::repair::{MemberStart, recover_member};
-use crate::sasl::ClientSasl;
+use crate::sasl::Sasl;
 use crate::snapshotter::{self, SnapshotFigures, SnapshotPolicy, SnapshotTarget, Snapshotter};
 use crate::start_error::StartError;
 use crate::ticker::{Ticker, TickerOptions};
@@ -117,8 +117,8 @@ impl Server {
         let began = Instant::now();
         let vitals = answer_probes(&config)?;
         let memory = memory_limit(&config).map(|limit| Watchman::new(limit, config.ensemble.is_some()));
-        let sasl = ClientSasl::start(&config)?;
         let counters = Arc::new(ServerCounters::default());
+        let sasl = Sasl::start(&config, &counters)?;
         let Ports { prometheus, admin, clients: ports, member } = open_ports(&config, &counters)?;
         let clock = Clock::new();
         let secret = random();
@@ -173,7 +173,7 @@ impl Server {
         };
         spawn_log_writer(writer, stop.clone())?;
         if let Some(member) = member {
-            let kept = Kept { limits, tree_options };
+            let kept = Kept { limits, tree_options, sasl: sasl.members };
             member.run(&driver, snapshotter.clone(), directories.clone(), kept, has_lost, &vitals)?;
         }
         spawn_ticker(&config, driver.clone(), counters.clone(), &vitals)?;
@@ -205,7 +205,7 @@ impl Server {
         let service = Arc::new(Service {
             driver: driver.clone(),
             options: connection_options(&config, limits, sharers),
-            sasl,
+            sasl: sasl.clients,
             counters,
             four_letter: introspection,
             throttle,

@@ -156,31 +156,37 @@ pub(super) const SECTION: Section = Section {
                 _ => Err(Problem::value("is a scheme that zabd cannot load").hint("remove the line: `x509` is built in")),
             }),
         Key::file("quorum.auth.enableSasl", "false", "true")
-            .doc("Servers authenticate each other by SASL.")
-            .no_effect(NO_SASL_AMONG_SERVERS)
+            .doc("Servers authenticate each other by SASL, with DIGEST-MD5, on the election and the quorum ports. Needs the JAAS file.")
+            .in_ensemble()
             .strict_bool(|d, v| d.quorum_sasl_enabled = v),
         Key::file("quorum.auth.learnerRequireSasl", "false", "true")
             .needs(&[("quorum.auth.enableSasl", "true")])
-            .doc("This server authenticates itself to the leader.")
-            .no_effect(NO_SASL_AMONG_SERVERS)
+            .doc("This server authenticates itself to each server that it dials.")
+            .in_ensemble()
             .strict_bool(|d, v| d.quorum_sasl_learner_required = v),
         Key::file("quorum.auth.serverRequireSasl", "false", "true")
             .needs(&[("quorum.auth.enableSasl", "true"), ("quorum.auth.learnerRequireSasl", "true")])
-            .doc("This server refuses peers that do not.")
-            .no_effect(NO_SASL_AMONG_SERVERS)
+            .doc("This server refuses peers that do not authenticate themselves.")
+            .in_ensemble()
             .strict_bool(|d, v| d.quorum_sasl_server_required = v),
         Key::file("quorum.auth.learner.saslLoginContext", "QuorumLearner", "Learner")
-            .class(Class::B)
-            .doc("Section of the JAAS file for the learner.")
-            .no_effect(NO_SASL_AMONG_SERVERS),
+            .doc("Section of the JAAS file that says as whom this server authenticates itself: `username` and `password`.")
+            .in_ensemble()
+            .custom(|d, raw| {
+                raw.value.clone_into(&mut d.quorum_sasl_learner_section);
+                Ok(None)
+            }),
         Key::file("quorum.auth.server.saslLoginContext", "QuorumServer", "Leader")
-            .class(Class::B)
-            .doc("Section of the JAAS file for the leader.")
-            .no_effect(NO_SASL_AMONG_SERVERS),
+            .doc("Section of the JAAS file that says who may authenticate: options `user_<name>`.")
+            .in_ensemble()
+            .custom(|d, raw| {
+                raw.value.clone_into(&mut d.quorum_sasl_server_section);
+                Ok(None)
+            }),
         Key::file("quorum.auth.kerberos.servicePrincipal", "zkquorum/localhost", "zk/_HOST")
             .class(Class::B)
             .doc("Principal of the servers; `_HOST` is the peer's host.")
-            .no_effect(NO_SASL_AMONG_SERVERS),
+            .no_effect(NO_KERBEROS),
         Key::prefixed("sasl.client", "true", "false")
             .class(Class::B)
             .doc("Whether the shell authenticates by SASL.")
@@ -248,9 +254,6 @@ fn digest_alg(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     };
     Ok(None)
 }
-
-const NO_SASL_AMONG_SERVERS: &str = "servers do not authenticate each other in this build: a standalone server has no peers, \
-                                     and a member with `quorum.auth.enableSasl=true` is refused";
 
 fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     let class = raw.value.strip_prefix("org.apache.zookeeper.server.auth.").unwrap_or(raw.value);

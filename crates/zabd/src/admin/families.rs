@@ -288,6 +288,15 @@ impl<'s> Seen<'s> {
                 families.push(Family::new(name, Value::Counter(count.load(Relaxed))));
             }
         }
+        if self.server.config.ensemble.as_ref().is_some_and(|ensemble| ensemble.sasl.is_some()) {
+            let counts = &self.server.counters.member_sasl;
+            for (name, count) in [
+                ("zabd_quorum_sasl_authenticated", &counts.authenticated),
+                ("zabd_quorum_sasl_refused", &counts.refused),
+            ] {
+                families.push(Family::new(name, Value::Counter(count.load(Relaxed))));
+            }
+        }
         families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
             families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));

@@ -1,6 +1,7 @@
 //! Figures that operators ask for: kept where the work is done, read when somebody asks.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
@@ -8,6 +9,8 @@ pub use zabd_replica::traffic::Samples as Summary;
 use zabd_replica::traffic::Traffic;
 
 use zabd_replica::percentiles::Percentiles;
+
+use crate::sasl::MemberSaslCounts;
 
 /// What one connection did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,6 +108,8 @@ pub struct ServerCounters {
     pub sasl_authenticated: AtomicU64,
     /// Tokens of SASL that were refused.
     pub sasl_refused: AtomicU64,
+    /// Other servers that have authenticated by SASL, and those that have not.
+    pub member_sasl: Arc<MemberSaslCounts>,
     /// What became of ensemble names that clients sent.
     pub ensemble_names: EnsembleNames,
     /// How long requests took, milliseconds.
@@ -253,6 +258,8 @@ impl ServerCounters {
             &self.stale_replies,
             &self.sasl_authenticated,
             &self.sasl_refused,
+            &self.member_sasl.authenticated,
+            &self.member_sasl.refused,
             &self.ensemble_names.known,
             &self.ensemble_names.unknown,
             &self.ensemble_names.skipped,

@@ -26,6 +26,16 @@ impl Complaints {
         });
     }
 
+    /// Tells that this connection stays although its other side has not shown who it is, of each machine once a minute.
+    pub(super) fn tell_overlooked(&self, port: &str, address: &str, why: &str) {
+        let machine = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
+        self.0.lock().ring(Instant::now(), (machine, format!("overlooked: {}", without_digits(why))), || {
+            tracing::warn!(
+                "Maintaining the connection of {address} to the {port} port, as quorum.auth.serverRequireSasl=false: {why}"
+            );
+        });
+    }
+
     /// Tells once a minute at which address a leader, or who stands for it, was looked for, and what came of it.
     pub(super) fn tell_unreached(&self, whom: &str, problem: &str) {
         self.0.lock().ring(Instant::now(), (problem.to_owned(), String::new()), || {

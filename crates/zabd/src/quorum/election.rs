@@ -12,7 +12,7 @@ use zabd_zab::links::{ConnId, Input};
 use zabd_zab::peer;
 
 use super::tls::{self, PeerSocket};
-use super::{ElectionPeer, Shared, dial as dialling};
+use super::{ElectionPeer, Shared, authentication, dial as dialling};
 
 /// How long whoever connects may take to say who it is.
 const INTRODUCTION_MAX: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>
     match tls::connect(&shared, addresses).await {
         Ok(socket) => {
             shared.troubles.forget(peer);
-            open(&shared, socket, peer, BytesMut::new(), |conn| Input::Dialled { peer, conn });
+            open(&shared, socket, peer, Stage::Introducing, |conn| Input::Dialled { peer, conn });
         }
         Err(problem) => {
             if shared.troubles.is_news(peer, &problem, Instant::now()) {
@@ -43,25 +43,37 @@ pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>
 pub(super) fn accept(shared: Shared, socket: PeerSocket) {
     tokio::spawn(async move {
         let address = socket.address();
-        match timeout(INTRODUCTION_MAX, introduction(socket)).await {
+        let mut place = shared.quorum.lobby.enter(socket.peer().map(|peer| peer.ip()));
+        match place.during(introduction(socket)).await {
             // Of two servers that dial each other one gives up, and a probe only asks whether the port is open.
-            Ok(Ok(None)) => {
+            Ok(None) => {
                 tracing::debug!("{address} ended a connection to the election port and said nothing");
             }
-            Ok(Ok(Some((socket, message, rest)))) => {
+            Ok(Some((mut socket, message, mut rest))) => {
+                if !shared.let_in(&mut place, &mut socket, &mut rest, "election").await {
+                    return;
+                }
                 let InitialMessage { server, mut addresses, .. } = message;
                 let seen = socket.peer();
                 addresses.extend(seen.and_then(|seen| dialling::unnamed(&addresses, seen.ip())));
-                open(&shared, socket, server, rest, |conn| Input::Introduced { conn, server, addresses });
+                open(&shared, socket, server, Stage::Open(rest), |conn| Input::Introduced {
+                    conn,
+                    server,
+                    addresses,
+                });
             }
-            Ok(Err(problem)) => shared.quorum.complaints.tell("election", &address, &problem),
-            Err(_) => shared.quorum.complaints.tell("election", &address, "it does not say who it is"),
+            Err(problem) => shared.quorum.complaints.tell("election", &address, &problem),
         }
     });
 }
 
 /// Who has dialled, and what came behind that; nothing if it ended without a word.
-async fn introduction(
+async fn introduction(socket: PeerSocket) -> Result<Option<(PeerSocket, InitialMessage, BytesMut)>, String> {
+    let introduced = timeout(INTRODUCTION_MAX, introduced(socket)).await;
+    introduced.unwrap_or_else(|_| Err("it does not say who it is".to_owned()))
+}
+
+async fn introduced(
     mut socket: PeerSocket,
 ) -> Result<Option<(PeerSocket, InitialMessage, BytesMut)>, String> {
     let mut bytes = BytesMut::new();
@@ -84,7 +96,7 @@ fn open(
     shared: &Shared,
     socket: PeerSocket,
     server: ServerId,
-    rest: BytesMut,
+    stage: Stage,
     says: impl FnOnce(ConnId) -> Input,
 ) {
     let conn = ConnId(shared.quorum.new_id());
@@ -92,7 +104,33 @@ fn open(
     let seen = socket.peer().map(|seen| seen.ip());
     shared.quorum.peers.lock().insert(conn, ElectionPeer { unwritten, server, seen });
     feed(shared, says(conn));
-    tokio::spawn(carry(shared.clone(), conn, socket, rest, waiting));
+    tokio::spawn(carry(shared.clone(), conn, socket, stage, waiting));
+}
+
+/// How far a connection has come.
+enum Stage {
+    /// This server has dialled: it says who it is, then proves it if it is to.
+    Introducing,
+    /// Frames come and go, of which these bytes have come already.
+    Open(BytesMut),
+}
+
+/// Writes the introduction and what proves it; gives what has come behind that.
+async fn introduce(
+    shared: &Shared,
+    conn: ConnId,
+    socket: &mut PeerSocket,
+    waiting: &mut mpsc::UnboundedReceiver<Bytes>,
+) -> Result<BytesMut, String> {
+    let sasl = shared.options.sasl.as_deref();
+    if sasl.is_none() {
+        return Ok(BytesMut::new());
+    }
+    let introduction = waiting.recv().await.ok_or("it is not wanted any more")?;
+    let written = socket.write_all(&introduction).await;
+    written.and(socket.flush().await).map_err(|error| error.to_string())?;
+    feed(shared, Input::Written { conn });
+    authentication::prove(socket, sasl).await
 }
 
 /// Carries a connection until either side ends it.
@@ -100,11 +138,32 @@ async fn carry(
     shared: Shared,
     conn: ConnId,
     mut socket: PeerSocket,
+    stage: Stage,
+    mut waiting: mpsc::UnboundedReceiver<Bytes>,
+) {
+    let begun = match stage {
+        Stage::Introducing => introduce(&shared, conn, &mut socket, &mut waiting).await,
+        Stage::Open(bytes) => Ok(bytes),
+    };
+    match begun {
+        Ok(bytes) => frames(&shared, conn, socket, bytes, waiting).await,
+        Err(problem) => shared.quorum.complaints.tell("election", &socket.address(), &problem),
+    }
+    if shared.quorum.peers.lock().remove(&conn).is_some() {
+        feed(&shared, Input::Closed { conn });
+    }
+}
+
+/// Frames in both directions, until either side ends them.
+async fn frames(
+    shared: &Shared,
+    conn: ConnId,
+    mut socket: PeerSocket,
     mut bytes: BytesMut,
     mut waiting: mpsc::UnboundedReceiver<Bytes>,
 ) {
     loop {
-        if let Err(problem) = deliver(&shared, conn, &mut bytes) {
+        if let Err(problem) = deliver(shared, conn, &mut bytes) {
             shared.quorum.complaints.tell("election", &socket.address(), &problem);
             break;
         }
@@ -119,7 +178,7 @@ async fn carry(
                 if socket.write_all(&message).await.is_err() || socket.flush().await.is_err() {
                     break;
                 }
-                feed(&shared, Input::Written { conn });
+                feed(shared, Input::Written { conn });
             }
             read = socket.read_buf(&mut bytes) => {
                 if !matches!(read, Ok(read) if read > 0) {
@@ -127,9 +186,6 @@ async fn carry(
                 }
             }
         }
-    }
-    if shared.quorum.peers.lock().remove(&conn).is_some() {
-        feed(&shared, Input::Closed { conn });
     }
 }
 

@@ -15,7 +15,7 @@ use zabd_jute::quorum::Address;
 use zabd_zab::peer::Input;
 
 use super::tls::{self, PeerSocket};
-use super::{Shared, Side, election, open_link};
+use super::{Shared, Side, accept_link, election};
 use crate::alarm::Alarms;
 
 /// How many connections the kernel keeps waiting.
@@ -164,9 +164,9 @@ async fn admit(shared: Shared, socket: TcpStream, address: SocketAddr, port: Por
 fn open_peer(shared: &Shared, socket: PeerSocket, port: Port) {
     match port {
         Port::Election => election::accept(shared.clone(), socket),
-        Port::Quorum => open_link(shared, socket, Side::Leader, |link| Input::Accepted { link }),
+        Port::Quorum => accept_link(shared, socket, Side::Leader, |link| Input::Accepted { link }),
         Port::Observers => {
-            open_link(shared, socket, Side::ObserverMaster, |link| Input::ObserverAccepted { link });
+            accept_link(shared, socket, Side::ObserverMaster, |link| Input::ObserverAccepted { link });
         }
     }
 }

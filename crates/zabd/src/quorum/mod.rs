@@ -15,15 +15,18 @@
 //! name that does not resolve yet is a peer that is not there yet, unless it is connected to the election port at the moment:
 //! then it is found where it is ([`dial::unnamed`]).
 //!
-//! In reading order: this file (who carries what), [`listen`] and [`dial`], [`election`] (its port), [`reader`], [`queue`] and
-//! [`writer`] (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached),
-//! [`complaints`] (why connections are closed), [`tls`] (what is encrypted).
+//! In reading order: this file (who carries what), [`listen`] and [`dial`], [`tls`] (what is encrypted), [`authentication`] (who is
+//! who) and [`lobby`] (who has not shown it yet), [`election`] (its port), [`reader`], [`queue`] and [`writer`] (a quorum
+//! connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached), [`complaints`] (why connections are
+//! closed).
 
 mod alive;
+mod authentication;
 mod complaints;
 mod dial;
 mod election;
 mod listen;
+mod lobby;
 mod queue;
 mod reader;
 mod tls;
@@ -36,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -51,11 +54,14 @@ use zabd_zab::{leader, links, peer};
 use crate::driver::Driver;
 use crate::probes::Pulse;
 use crate::roles;
+use crate::sasl::MemberSasl;
 use crate::snapshotter::{Image, Snapshotter};
 
+use authentication::Checked;
 use complaints::Complaints;
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
+use lobby::{Lobby, Place};
 pub(crate) use queue::{Item, Queue};
 use queue::{Unsent, close_largest};
 pub use tls::QuorumTls;
@@ -80,6 +86,8 @@ pub struct QuorumOptions {
     pub tls: Option<QuorumTls>,
     /// Up to which share of the newest snapshot's size a learner is sent the log; see [`writer::has_log_for`].
     pub snapshot_size_factor: f64,
+    /// How members authenticate each other, if they do.
+    pub sasl: Option<Arc<MemberSasl>>,
 }
 
 /// The same machines, at another port.
@@ -107,6 +115,7 @@ pub struct Quorum {
     /// Snapshots that are being taken for learners.
     images: Mutex<BTreeMap<LinkId, Image>>,
     complaints: Complaints,
+    lobby: Lobby,
     next_id: AtomicU64,
     snapshotter: Snapshotter,
     me: ServerId,
@@ -149,6 +158,29 @@ impl Shared {
     pub(crate) fn feed(&self, input: peer::Input) {
         self.driver.feed([Input::Peer(Box::new(input))]);
     }
+
+    /// Whether somebody who has dialled a port may go on, after it has shown who it is if that is asked for.
+    async fn let_in(
+        &self,
+        place: &mut Place,
+        socket: &mut tls::PeerSocket,
+        bytes: &mut BytesMut,
+        port: &str,
+    ) -> bool {
+        let (complaints, address) = (&self.quorum.complaints, socket.address());
+        let check = authentication::check(socket, bytes, self.options.sasl.as_deref());
+        match place.during(check).await {
+            Ok(Checked::Good) => true,
+            Ok(Checked::Overlooked(problem)) => {
+                complaints.tell_overlooked(port, &address, &problem);
+                true
+            }
+            Err(problem) => {
+                complaints.tell(port, &address, &problem);
+                false
+            }
+        }
+    }
 }
 
 /// The thread's work before it is started: outputs may come at any moment, so the way to it is there first.
@@ -172,6 +204,7 @@ impl Quorum {
             unsent: Arc::default(),
             images: Mutex::default(),
             complaints: Complaints::default(),
+            lobby: Lobby::default(),
             next_id: AtomicU64::new(1),
             snapshotter,
             me,
@@ -375,15 +408,20 @@ fn ports_of(me: &Member, observer_master_port: Option<u16>) -> BTreeSet<(Port, A
 }
 
 async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom: &str) {
+    let complaints = &shared.quorum.complaints;
     match tls::connect(&shared, addresses).await {
-        Ok(socket) => {
-            open_link(&shared, socket, Side::Learner, |link| peer::Input::Connected { dial, link });
-        }
-        Err(problem) => {
-            shared.quorum.complaints.tell_unreached(whom, &problem);
-            shared.feed(peer::Input::ConnectFailed { dial });
-        }
+        Ok(mut socket) => match authentication::prove(&mut socket, shared.options.sasl.as_deref()).await {
+            Ok(bytes) => {
+                return open_link(&shared, socket, bytes, Side::Learner, |link| peer::Input::Connected {
+                    dial,
+                    link,
+                });
+            }
+            Err(problem) => complaints.tell("quorum", &socket.address(), &problem),
+        },
+        Err(problem) => complaints.tell_unreached(whom, &problem),
     }
+    shared.feed(peer::Input::ConnectFailed { dial });
 }
 
 /// Whose end of a quorum connection this is.
@@ -397,10 +435,31 @@ pub(crate) enum Side {
     Learner,
 }
 
-/// A quorum connection stands: its queue is there before the replica hears of it.
+/// A quorum connection was dialled from elsewhere: who that is may come first.
+fn accept_link(
+    shared: &Shared,
+    mut socket: tls::PeerSocket,
+    side: Side,
+    says: impl FnOnce(LinkId) -> peer::Input + Send + 'static,
+) {
+    if shared.options.sasl.is_none() {
+        return open_link(shared, socket, BytesMut::new(), side, says);
+    }
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        let mut bytes = BytesMut::new();
+        let mut place = shared.quorum.lobby.enter(socket.peer().map(|peer| peer.ip()));
+        if shared.let_in(&mut place, &mut socket, &mut bytes, "quorum").await {
+            open_link(&shared, socket, bytes, side, says);
+        }
+    });
+}
+
+/// A quorum connection stands, and `bytes` have come over it: its queue is there before the replica hears of it.
 pub(crate) fn open_link(
     shared: &Shared,
     socket: tls::PeerSocket,
+    bytes: BytesMut,
     side: Side,
     says: impl FnOnce(LinkId) -> peer::Input,
 ) {
@@ -412,7 +471,7 @@ pub(crate) fn open_link(
     shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
     tokio::spawn(writer::run(shared.clone(), link, write_half, side, queue, closed.clone()));
     shared.feed(says(link));
-    tokio::spawn(reader::run(shared.clone(), link, read_half, side, closed));
+    tokio::spawn(reader::run(shared.clone(), link, (read_half, bytes), side, closed));
 }
 
 /// The connection is gone, whichever direction found out.

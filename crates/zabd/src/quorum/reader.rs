@@ -35,7 +35,7 @@ const READ_BYTES_MIN: usize = 8 << 10;
 pub(super) async fn run(
     shared: Shared,
     link: LinkId,
-    mut socket: ReadEnd,
+    (mut socket, bytes): (ReadEnd, BytesMut),
     side: Side,
     mut closed: watch::Receiver<bool>,
 ) {
@@ -43,7 +43,7 @@ pub(super) async fn run(
     let result = tokio::select! {
         biased;
         () = closing => None,
-        result = read(&shared, link, &mut socket, side) => Some(result),
+        result = read(&shared, link, (&mut socket, bytes), side) => Some(result),
     };
     match result {
         // What is left unread would make the kernel throw away what is on its way to the other side.
@@ -54,8 +54,14 @@ pub(super) async fn run(
     close_link(&shared, link);
 }
 
-async fn read(shared: &Shared, link: LinkId, socket: &mut ReadEnd, side: Side) -> Result<(), String> {
-    let mut bytes = BytesMut::with_capacity(READ_BYTES);
+/// Reads packets, of which some bytes may have come already.
+async fn read(
+    shared: &Shared,
+    link: LinkId,
+    (socket, mut bytes): (&mut ReadEnd, BytesMut),
+    side: Side,
+) -> Result<(), String> {
+    bytes.reserve(READ_BYTES);
     let mut inputs = Vec::new();
     let mut alive = Alive::new(shared, link, side);
     loop {

@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use zabd_sasl::jaas::{Jaas, Module};
-use zabd_sasl::users::{Password, Users};
+use zabd_sasl::users::{Account, Password, Users, UsersError};
 
+use super::members::Login;
 use crate::launch::with_causes;
 
 /// The longest file that is read; users have a line each.
@@ -65,6 +66,41 @@ impl UserFiles {
             found.get_or_insert_default().extend(users);
         }
         Ok(found)
+    }
+}
+
+/// Where the accounts of members come from.
+#[derive(Clone, Debug)]
+pub(super) struct MemberFiles {
+    /// The login configuration of Java.
+    pub jaas: PathBuf,
+    /// Its section that says as whom this server authenticates itself.
+    pub learner: String,
+    /// Its section that says who may authenticate.
+    pub server: String,
+    /// Whether the former must name somebody.
+    pub needs_account: bool,
+}
+
+impl MemberFiles {
+    /// What both sections say. As in Java, both must be there.
+    pub fn read(&self) -> Result<Login, FileProblem> {
+        let path = &self.jaas;
+        let jaas = jaas(path)?;
+        let section = |name: &str| {
+            jaas.section(name).ok_or_else(|| {
+                jaas_problem(path, format!("the JAAS configuration section '{name}' could not be found"))
+            })
+        };
+        let account = Account::of_section(section(&self.learner)?);
+        let account = match account {
+            Err(UsersError::NoAccount) if !self.needs_account => None,
+            account => Some(
+                account
+                    .map_err(|error| jaas_problem(path, format!("section `{}`: {error}", self.learner)))?,
+            ),
+        };
+        Ok(Login { account, users: users_of(path, &self.server, section(&self.server)?)? })
     }
 }
 

@@ -1,9 +1,10 @@
-//! Who may log in by SASL, and how exchanges with clients are judged.
+//! Who may log in by SASL, and how exchanges with clients and other members are judged.
 //!
 //! The mechanism itself is `zabd-sasl`. Here are what it must be handed: files ([`files`]), which are read again when they change
 //! ([`watched`]), and numbers that nobody can guess.
 
 mod files;
+mod members;
 mod watched;
 
 use std::sync::Arc;
@@ -15,7 +16,10 @@ use zabd_sasl::{SaslError, nonce};
 
 use self::files::{Origin, UserFiles};
 use self::watched::Watched;
+use crate::net::ServerCounters;
 use crate::start_error::StartError;
+
+pub use self::members::{MemberSasl, MemberSaslCounts};
 
 /// The user whose password may stand in the configuration.
 const SUPER: &str = "super";
@@ -30,9 +34,26 @@ pub struct ClientSasl {
     pub keeps_failed: bool,
 }
 
+/// Who may log in, if anybody.
+#[derive(Debug)]
+pub struct Sasl {
+    /// Of clients.
+    pub clients: Option<Arc<ClientSasl>>,
+    /// Of other members.
+    pub members: Option<Arc<MemberSasl>>,
+}
+
+impl Sasl {
+    /// Reads the files.
+    pub fn start(config: &Config, counters: &ServerCounters) -> Result<Self, StartError> {
+        let members = MemberSasl::start(config, counters.member_sasl.clone())?;
+        Ok(Self { clients: ClientSasl::start(config)?, members })
+    }
+}
+
 impl ClientSasl {
     /// Reads who may log in; nothing if nothing says so, as in Java where the JAAS file has no section for this server.
-    pub fn start(config: &Config) -> Result<Option<Arc<Self>>, StartError> {
+    fn start(config: &Config) -> Result<Option<Arc<Self>>, StartError> {
         let sasl = &config.auth.sasl;
         let files = UserFiles {
             jaas: sasl.jaas_file.clone(),
@@ -99,7 +120,7 @@ impl StartError {
 }
 
 /// A nonce out of the kernel's random numbers.
-fn random_nonce() -> String {
+pub(crate) fn random_nonce() -> String {
     let mut random = [0; 30];
     let mut filled = 0;
     while filled < random.len() {

@@ -38,6 +38,12 @@ impl<T: Debug + PartialEq + Send + Sync + 'static> Watched<T> {
         Ok(watched)
     }
 
+    /// What never changes.
+    #[cfg(test)]
+    pub fn fixed(found: T) -> Arc<Self> {
+        Arc::new(Self { current: Mutex::new(Arc::new(found)) })
+    }
+
     /// What holds at the moment.
     pub fn get(&self) -> Arc<T> {
         self.current.lock().clone()
