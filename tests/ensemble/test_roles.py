@@ -112,6 +112,21 @@ def test_a_member_without_a_quorum_is_read(tmp_path, kind):
         ensemble.assert_equal_trees()
 
 
+@pytest.mark.parametrize("kind", ["zabd", "java395"])
+def test_an_empty_member_alone_is_read(tmp_path, kind):
+    """It may have no voice in an election, and yet there is nothing wrong with what it shows."""
+    ensemble = members.Ensemble(
+        [kind, "zabd", "zabd"], tmp_path, config={"localSessionsEnabled": "true"}, properties=READ_ONLY, is_started=False)
+    server = ensemble.members[1]
+    server.start(wait=False)
+    with server:
+        eventually(lambda: word(ensemble, 1, "isro") == "ro", SECONDS_MAX, what="reads without a leader")
+        reader, (_, session, _, is_read_only) = connect(server.port)
+        assert session and is_read_only
+        assert ask(reader, wire.GET_DATA, wire.Writer().ustring("/").boolean(False).bytes)[0] == 0
+        assert ask(reader, wire.CREATE, wire.create_body("/never"))[0] == NOT_READ_ONLY
+
+
 KINDS_OF_LOCAL = [("zabd",) * 4, ("java395", "zabd", "zabd", "zabd"), ("zabd", "java395", "java395", "java395")]
 
 

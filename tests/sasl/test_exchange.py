@@ -4,11 +4,12 @@ import pytest
 
 from harness import wire
 from harness.observing import figures
+from harness.servers import Server
 from harness.waiting import eventually
 from harness.wire import Closed, Session, Writer
 
 from . import digest
-from .conftest import USERS, with_users
+from .conftest import PROVIDER, USERS, with_users
 
 AUTH_FAILED, REQUIRE_AUTH, INVALID_ACL, NO_AUTH = -115, -124, -114, -102
 ALICE = ("alice", USERS["alice"])
@@ -263,3 +264,16 @@ def test_without_a_section_nobody_logs_in(kind, tmp_path):
         session = Session(server.port)
         assert digest.send(session, b"") == (0, None)
         eventually(lambda: "has no section `Elsewhere`: clients cannot authenticate by SASL" in server.log_text())
+
+
+def test_where_nobody_may_log_in_nobody_comes_in(kind, tmp_path):
+    """A server that demands it and has been told of no users starts all the same, as Java's, and refuses whoever comes."""
+    stories = []
+    for each in ("java395", kind):
+        with Server(each, tmp_path / each, properties={"authProvider.1": PROVIDER, "sessionRequireClientSASLAuth": "true"}) as server:
+            early, wrong = Session(server.port), Session(server.port)
+            reply = early.create("/never")
+            stories.append([reply.err, early.frame(), told(wrong, b"")])
+    java, ours = stories
+    assert java == ours
+    assert ours[:2] == [REQUIRE_AUTH, None]

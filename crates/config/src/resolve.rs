@@ -284,9 +284,10 @@ impl Resolver {
             }
         }
         if schemes == ["sasl"] && !self.draft.config.auth.sasl.has_users() {
-            let text = "clients must authenticate by SASL, and nothing says who may";
-            let hint = "name a JAAS file with `java.security.auth.login.config`, or a file of users with `zabd.sasl.users`";
-            self.error(key, text, hint);
+            // Java starts, too: whoever comes is refused, and can be told why.
+            let message = "clients must authenticate by SASL, and nothing says who may: all are refused; hint: name a JAAS file \
+                           with `java.security.auth.login.config`, or a file of users with `zabd.sasl.users`";
+            self.warnings.push(Warning { source: self.place(key), message: message.to_owned() });
         }
         self.draft.config.auth.enforce_schemes = schemes;
     }

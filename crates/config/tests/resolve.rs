@@ -133,11 +133,6 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
         ("secureClientPort=2281", "secureClientPort=2281 asks for TLS, which needs `ssl.keyStore.location`"),
         ("sessionRequireClientSASLAuth=true", "Authentication scheme sasl is not available."),
         (
-            "sessionRequireClientSASLAuth=true\n\
-             authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
-            "must authenticate by SASL, and nothing says who may",
-        ),
-        (
             "enforce.auth.enabled=true\nenforce.auth.schemes=sasl",
             "Authentication scheme sasl is not available.",
         ),

@@ -313,9 +313,9 @@ impl Peer {
         }
     }
 
-    /// Whether what it has is all that it ever had.
-    pub fn vouches(&self) -> bool {
-        matches!(self.standing, Standing::Voter) && !self.needs_snapshot
+    /// Whether what it has may be shown while there is no leader: all that it ever had, or nothing.
+    pub fn may_be_read(&self) -> bool {
+        self.standing != Standing::Lost && !self.needs_snapshot && !self.is_partial
     }
 
     /// The configuration that holds.

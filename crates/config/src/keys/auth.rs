@@ -59,8 +59,7 @@ pub(super) const SECTION: Section = Section {
             }),
         Key::prefixed("sessionRequireClientSASLAuth", "false", "true")
             .needs(&[("authProvider.1", SASL_PROVIDER), ("java.security.auth.login.config", "/jaas.conf")])
-            .doc("Clients must authenticate by SASL, as with `enforce.auth.schemes=sasl`. Needs its `authProvider`.")
-            .differently("ends the start if nothing says who may log in")
+            .doc("Clients must authenticate by SASL, as with `enforce.auth.schemes=sasl`. Needs its `authProvider`. If nothing says who may log in, nobody comes in.")
             .lenient_bool(|d, v| d.sasl_required = v),
         Key::prefixed("IPAuthenticationProvider.usexforwardedfor", "false", "true")
             .doc("For HTTP requests, trust `X-Forwarded-For` to name the client.")

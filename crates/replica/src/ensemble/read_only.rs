@@ -3,7 +3,8 @@
 //!
 //! It begins when the server has looked for a leader for a while, and ends as soon as one is found: all its clients
 //! are closed then, and their sessions are over, since nobody else has heard of them. It votes meanwhile as it would
-//! anyway. A server that has lost a part of its files has nothing to show.
+//! anyway. A server that has lost a part of its files has nothing to show; one that is empty shows that, as Java's does, although it
+//! may not vote: a client that has seen more does not stay with it.
 //!
 //! Java's `ReadOnlyZooKeeperServer` and `ReadOnlyRequestProcessor`. Java asks for `localSessionsEnabled` too and
 //! answers clients with bytes that they cannot read if it is not set; here it is not needed.
@@ -35,7 +36,7 @@ impl Replica {
     pub(crate) fn consider_read_only(&mut self, now: Now, out: &mut Outputs) {
         let Some(ensemble) = self.ensemble.as_mut().filter(|_| self.options.member.read_only) else { return };
         let is_looking = ensemble.peer.state() == PeerState::Looking
-            && ensemble.peer.vouches()
+            && ensemble.peer.may_be_read()
             && !ensemble.settling
             && !ensemble.is_retiring;
         if !is_looking {
