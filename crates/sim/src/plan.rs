@@ -377,7 +377,7 @@ mod tests {
     fn every_kind_of_world_is_drawn() {
         let all = [Members::Stay, Members::ByFiles, Members::ByRequests];
         let plans: Vec<_> =
-            all.iter().flat_map(|members| (0..200).map(|seed| Plan::draw_with(*members, seed))).collect();
+            all.iter().flat_map(|members| (0..400).map(|seed| Plan::draw_with(*members, seed))).collect();
         let faults = || plans.iter().flat_map(|plan| plan.faults.iter().map(|(_, fault)| fault));
         let count = |kind: &str| faults().filter(|fault| format!("{fault:?}").starts_with(kind)).count();
         for kind in [
