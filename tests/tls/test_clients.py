@@ -215,6 +215,14 @@ def test_a_certificate_that_is_replaced(house_of, kind, authority, tmp_path):
         assert subject() == "second"
 
 
+def test_the_age_of_certificates_is_a_figure(house_of, kind):
+    """The first to end is the trusted authority's."""
+    if kind != "zabd":
+        return
+    left = int(house_of().figures()["zabd_certificate_ends_in_seconds"])
+    assert 59 * 24 * 3600 < left <= 60 * 24 * 3600
+
+
 def test_only_so_many_handshakes_at_once(house_of):
     house = house_of(properties={"netty.server.outstandingHandshake.limit": "3"})
     waiting = [socket.create_connection(("127.0.0.1", house.secure_port), 20) for _ in range(3)]

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use zabd_config::TlsSide;
 use zabd_tls::{Refreshed, Stored, Tls, TlsError};
 
@@ -17,6 +18,16 @@ const LOOK: Duration = Duration::from_secs(1);
 const AGE_LOOK: Duration = Duration::from_hours(12);
 /// A certificate that ends sooner is told of.
 const SOON_S: i64 = 30 * 24 * 3600;
+
+/// The sides that were opened, for whoever asks how old their certificates are.
+static OPENED: Mutex<Vec<Weak<Tls>>> = Mutex::new(Vec::new());
+
+/// In how many seconds the first certificate ends that this server runs with; less than none if one has ended.
+pub fn first_ends_in_s() -> Option<i64> {
+    let opened: Vec<Arc<Tls>> = OPENED.lock().iter().filter_map(Weak::upgrade).collect();
+    let ends = opened.iter().flat_map(|tls| tls.certificates());
+    ends.map(|Stored { certificate, .. }| certificate.not_after_s - now_s()).min()
+}
 
 /// Reads the stores of a side, and watches them from then on.
 pub fn open(side: &TlsSide) -> Result<Arc<Tls>, TlsError> {
@@ -29,6 +40,7 @@ pub fn open(side: &TlsSide) -> Result<Arc<Tls>, TlsError> {
             date(certificate.not_after_s)
         );
     }
+    OPENED.lock().push(Arc::downgrade(&tls));
     let (watched, reloads, prefix) = (tls.clone(), side.reloads, side.prefix);
     let name = format!("CertWatch-{}", prefix.trim_end_matches('.'));
     // A server whose certificates nobody watches works all the same.

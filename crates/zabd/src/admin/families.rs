@@ -25,6 +25,7 @@ use super::VERSION;
 use super::clients::{shown_average, shown_node_count, shown_proposal_bytes};
 use super::metrics::{Figure, METRICS};
 use super::process;
+use crate::certificates;
 use crate::free_space;
 use crate::introspect::Introspection;
 use crate::log_writer::LogFigures;
@@ -277,7 +278,8 @@ impl<'s> Seen<'s> {
             .extend(names.into_iter().zip(quotas).map(|(name, list)| Family::new(name, Value::Gauges(list))));
     }
 
-    /// What Java does not have: its server ends when the disk is full, or its memory, and only its log knows of SASL.
+    /// What Java does not have: its server ends when the disk is full, or its memory, and only its log knows of SASL and of the
+    /// age of certificates.
     fn of_zabd(&self, families: &mut Vec<Family>) {
         if self.server.config.auth.sasl.has_users() {
             let counters = &self.server.counters;
@@ -300,6 +302,9 @@ impl<'s> Seen<'s> {
         families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
             families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));
+        }
+        if let Some(seconds) = certificates::first_ends_in_s() {
+            families.push(gauge("zabd_certificate_ends_in_seconds", seconds));
         }
         if let Some(memory) = self.server.driver.memory() {
             families.push(gauge("zabd_memory_limit_bytes", memory.limit().bytes as i64));
