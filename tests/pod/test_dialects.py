@@ -185,7 +185,7 @@ def answers_tls(port):
      "ZOO_SERVERS: the line of server.2 names no port for clients"),
     ({"ZOO_MY_ID": "4"}, "ZOO_MY_ID: My id 4 not in the peer list"),
     ({"ZOO_PORT_NUMBER": "2181"}, "hint: set ALLOW_EMPTY_PASSWORD=yes, or ZOO_ENABLE_AUTH=yes"),
-    ({"ALLOW_EMPTY_PASSWORD": "yes", "ZOO_TLS_CLIENT_ENABLE": "yes"}, "ssl.keyStore.location"),
+    ({"ALLOW_EMPTY_PASSWORD": "yes", "ZOO_TLS_CLIENT_ENABLE": "yes"}, "ZOO_TLS_CLIENT_KEYSTORE_FILE: "),
     ({"ZOO_ENABLE_AUTH": "yes", "ZOO_SERVER_USERS": "a"}, "ZOO_SERVER_USERS: it has 1, and ZOO_SERVER_PASSWORDS has 0"),
 ])
 def test_what_cannot_be_is_refused(call, tmp_path, variables, said):

@@ -31,6 +31,8 @@ const OF_SERVER: super::Becomes = Own("section `Server`: users, and a password f
 const OF_LEARNER: super::Becomes = Own("section `QuorumLearner`, with `ZOO_ENABLE_QUORUM_AUTH`");
 const OF_QUORUM_SERVER: super::Becomes =
     Own("section `QuorumServer`: users, and a password for each, in one order");
+const KEY_STORE: &str = "ZOO_TLS_CLIENT_KEYSTORE_FILE";
+const TRUST_STORE: &str = "ZOO_TLS_CLIENT_TRUSTSTORE_FILE";
 const ADMIN: &str = "ZOO_ENABLE_ADMIN_SERVER";
 const PROMETHEUS: &str = "ZOO_ENABLE_PROMETHEUS_METRICS";
 
@@ -66,10 +68,10 @@ const VARIABLES: &[Variable] = &[
     row("ZOO_FIPS_MODE", "yes", Own("`fips-mode`, which is for TLS")),
     row(TLS, "false", Own("TLS for clients, and no line `clientPort`")),
     row("ZOO_TLS_PORT_NUMBER", "3181", With(TLS, "secureClientPort")),
-    row("ZOO_TLS_CLIENT_KEYSTORE_FILE", "", With(TLS, "ssl.keyStore.location")),
+    row(KEY_STORE, "", With(TLS, "ssl.keyStore.location")),
     row("ZOO_TLS_CLIENT_KEYSTORE_TYPE", "", With(TLS, "ssl.keyStore.type")),
     row("ZOO_TLS_CLIENT_KEYSTORE_PASSWORD", "", With(TLS, "ssl.keyStore.password")),
-    row("ZOO_TLS_CLIENT_TRUSTSTORE_FILE", "", With(TLS, "ssl.trustStore.location")),
+    row(TRUST_STORE, "", With(TLS, "ssl.trustStore.location")),
     row("ZOO_TLS_CLIENT_TRUSTSTORE_TYPE", "", With(TLS, "ssl.trustStore.type")),
     row("ZOO_TLS_CLIENT_TRUSTSTORE_PASSWORD", "", With(TLS, "ssl.trustStore.password")),
     row("ZOO_TLS_CLIENT_AUTH", "need", With(TLS, "ssl.clientAuth")),
@@ -155,7 +157,14 @@ fn own(reader: &mut Reader<'_>, name: &'static str, lines: &mut Lines) {
             let class = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
             lines.push("metricsProvider.className", class, &by);
         }
-        TLS_QUORUM if reader.is_yes(name) => lines.push("sslQuorum", "true", &by),
+        TLS if reader.is_yes(name) => {
+            let trust = if reader.value("ZOO_TLS_CLIENT_AUTH") == "none" { "" } else { TRUST_STORE };
+            needs(reader, name, [KEY_STORE, trust]);
+        }
+        TLS_QUORUM if reader.is_yes(name) => {
+            lines.push("sslQuorum", "true", &by);
+            needs(reader, name, ["ZOO_TLS_QUORUM_KEYSTORE_FILE", "ZOO_TLS_QUORUM_TRUSTSTORE_FILE"]);
+        }
         AUTH if reader.is_yes(name) => {
             lines.push("authProvider.1", "org.apache.zookeeper.server.auth.SASLAuthenticationProvider", &by);
             lines.push("sessionRequireClientSASLAuth", "true", &by);
@@ -175,6 +184,16 @@ fn own(reader: &mut Reader<'_>, name: &'static str, lines: &mut Lines) {
             reader.error(name, message, hint);
         }
         _ => (),
+    }
+}
+
+/// What a switch that is on asks for, but for names that are empty.
+fn needs(reader: &mut Reader<'_>, switch: &str, names: [&'static str; 2]) {
+    for name in names.into_iter().filter(|name| !name.is_empty()) {
+        if reader.value(name).is_empty() {
+            let message = format!("{switch} is on, and there is no such store");
+            reader.error(name, message, "name the file of a PKCS#12, JKS or PEM store");
+        }
     }
 }
 

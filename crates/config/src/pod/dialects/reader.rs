@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn error(&mut self, name: &str, message: impl Into<String>, hint: &str) {
-        let by = self.by(name);
+        let by = self.given.get(name).map_or(name, |(_, by)| by).to_owned();
         self.errors.push(mistake(&by, message, hint));
     }
 

@@ -231,6 +231,8 @@ fn a_number_that_is_not_in_the_list_is_told_by_its_name() {
 
 // --- Each variable -----------------------------------------------------------------------------------------------------
 
+const STORES: &str = "ZOO_TLS_CLIENT_KEYSTORE_FILE=/k\nZOO_TLS_CLIENT_TRUSTSTORE_FILE=/t\n\
+                      ZOO_TLS_QUORUM_KEYSTORE_FILE=/k\nZOO_TLS_QUORUM_TRUSTSTORE_FILE=/t";
 const SERVER_USERS: &str = "ZOO_SERVER_USERS=a;b\nZOO_SERVER_PASSWORDS=x,y";
 const CLIENT_BESIDE: &str = "ZOO_ENABLE_AUTH=yes\nZOO_SERVER_USERS=a;b\nZOO_SERVER_PASSWORDS=x,y\nZOO_CLIENT_USER=a\n\
                              ZOO_CLIENT_PASSWORD=x";
@@ -248,8 +250,8 @@ const OWN: &[(&str, &str, &str)] = &[
     ("ZOO_CFG_EXTRA=snapCount=7 a.b=c", "", "a.b=c"),
     ("ZOO_MY_ID=1", "", ""),
     ("ZOO_PORT_NUMBER=2182", "", "clientPort=2182"),
-    ("ZOO_TLS_CLIENT_ENABLE=yes", "", "secureClientPort=3181"),
-    ("ZOO_TLS_QUORUM_ENABLE=yes", "", "sslQuorum=true"),
+    ("ZOO_TLS_CLIENT_ENABLE=yes", STORES, "secureClientPort=3181"),
+    ("ZOO_TLS_QUORUM_ENABLE=yes", STORES, "sslQuorum=true"),
     ("ZOO_ENABLE_AUTH=yes", SERVER_USERS, "sessionRequireClientSASLAuth=true"),
     ("ZOO_CLIENT_USER=c", CLIENT_BESIDE, ""),
     ("ZOO_CLIENT_PASSWORD=s", CLIENT_BESIDE, ""),
@@ -331,11 +333,11 @@ fn every_variable_becomes_what_its_row_says() {
                     let value = example(key);
                     let line = format!("{key}={value}");
                     let has_line = |text: String| text.lines().any(|each| each == line);
-                    let beside = format!("{}={value}\n{switch}=", row.name);
+                    let beside = format!("{STORES}\n{}={value}\n{switch}=", row.name);
                     let switched = |said: &str| given(&format!("{}\n{beside}{said}", base(dialect)));
                     assert!(has_line(switched("yes").text(dialect)), "{}", row.name);
                     assert!(!has_line(switched("no").text(dialect)), "{}", row.name);
-                    let defaults = given(&format!("{}\n{switch}=yes", base(dialect))).text(dialect);
+                    let defaults = given(&format!("{}\n{STORES}\n{switch}=yes", base(dialect))).text(dialect);
                     let is_there = defaults.lines().any(|each| each == format!("{key}={}", row.default));
                     assert_eq!(is_there, !row.default.is_empty(), "{}", row.name);
                 }
@@ -466,9 +468,12 @@ fn bitnamis_tls_for_clients_closes_the_plain_port() {
         given(&format!("{BITNAMI_THREE}\n{stores}")).with_file("/s/k", "x").with_file("/s/t", "/t.jks");
     assert_eq!(three.config(&BITNAMI).client_port, Some(2181), "as each server's own line says");
     let error = given("ALLOW_EMPTY_PASSWORD=yes\nZOO_TLS_CLIENT_ENABLE=yes").refusal(&BITNAMI);
-    assert!(error.contains("ZOO_TLS_"), "{error}");
+    assert!(error.contains("ZOO_TLS_CLIENT_KEYSTORE_FILE: ZOO_TLS_CLIENT_ENABLE is on"), "{error}");
     let error = given(&format!("{BITNAMI_THREE}\nZOO_TLS_QUORUM_ENABLE=yes")).refusal(&BITNAMI);
-    assert!(error.starts_with("ZOO_TLS_QUORUM_ENABLE: "), "{error}");
+    assert!(error.contains("ZOO_TLS_QUORUM_TRUSTSTORE_FILE: ZOO_TLS_QUORUM_ENABLE is on"), "{error}");
+    let nobody = "ALLOW_EMPTY_PASSWORD=yes\nZOO_TLS_CLIENT_ENABLE=yes\nZOO_TLS_CLIENT_KEYSTORE_FILE=/k.jks";
+    assert!(given(&format!("{nobody}\nZOO_TLS_CLIENT_AUTH=none")).resolve(&BITNAMI).is_ok());
+    assert!(given(nobody).refusal(&BITNAMI).starts_with("ZOO_TLS_CLIENT_TRUSTSTORE_FILE: "));
 }
 
 #[test]
