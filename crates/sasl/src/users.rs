@@ -71,6 +71,9 @@ pub enum UsersError {
     /// A line of a file of users.
     #[error("line {0} is not `name=password`")]
     Line(usize),
+    /// A list names somebody whom anybody could be.
+    #[error("user `{0}` has an empty password")]
+    Empty(String),
 }
 
 impl Users {
@@ -92,6 +95,15 @@ impl Users {
     /// Adds somebody; a later password of the same user holds.
     pub fn insert(&mut self, user: impl Into<String>, password: Password) {
         self.0.insert(user.into(), password);
+    }
+
+    /// Adds somebody of a list; what is cut short may have lost the password.
+    pub fn insert_listed(&mut self, user: &str, password: &str) -> Result<(), UsersError> {
+        if password.is_empty() {
+            return Err(UsersError::Empty(user.to_owned()));
+        }
+        self.insert(user, Password::new(password));
+        Ok(())
     }
 
     /// Adds everybody of `others`.
@@ -123,7 +135,7 @@ impl Users {
             }
             let account = line.split_once('=').filter(|(user, _)| !user.trim().is_empty());
             let (user, password) = account.ok_or(UsersError::Line(index + 1))?;
-            users.insert(user.trim(), Password::new(password.trim()));
+            users.insert_listed(user.trim(), password.trim())?;
         }
         Ok(users)
     }
@@ -212,9 +224,9 @@ mod tests {
 
     #[test]
     fn users_of_lines() {
-        let users = Users::of_lines("# who\n\n alice = in wonder=land \r\nbob=\n").unwrap();
+        let users = Users::of_lines("# who\n\n alice = in wonder=land \r\n").unwrap();
         assert_eq!(password(&users, "alice").as_deref(), Some("in wonder=land"));
-        assert_eq!(password(&users, "bob").as_deref(), Some(""));
+        assert_eq!(Users::of_lines("alice=a\nbob= \n"), Err(UsersError::Empty("bob".into())));
         assert_eq!(Users::of_lines("a=b\nnobody\n"), Err(UsersError::Line(2)));
         assert_eq!(Users::of_lines("=b"), Err(UsersError::Line(1)));
     }

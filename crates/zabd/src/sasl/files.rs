@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use zabd_sasl::jaas::{Jaas, Module};
-use zabd_sasl::users::{Account, Password, Users, UsersError};
+use zabd_sasl::users::{Account, Users, UsersError};
 
 use super::members::Login;
 use crate::launch::with_causes;
@@ -132,7 +132,8 @@ fn listed(path: &Path) -> Result<Users, String> {
             continue;
         }
         let text = text_of(&file).map_err(|text| format!("{name}: {text}"))?;
-        users.insert(name, Password::new(text.trim_end_matches(['\r', '\n'])));
+        let password = text.trim_end_matches(['\r', '\n']);
+        users.insert_listed(name, password).map_err(|error| error.to_string())?;
     }
     Ok(users)
 }
@@ -208,6 +209,13 @@ mod tests {
         );
         assert!(problem(b"secret", false).contains("line 1 is not `name=password`"));
         assert!(problem(b"a=secret\xff", false).contains("not UTF-8"));
+        assert!(problem(b"a=secret\nb=\n", false).contains("user `b` has an empty password"));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("c"), "\n").unwrap();
+        let listed =
+            UserFiles { jaas: None, section: "S".into(), users: Some(path) }.read().unwrap_err().to_string();
+        assert!(listed.ends_with("user `c` has an empty password"), "{listed}");
         let missing = UserFiles { jaas: Some(dir.path().join("none")), section: "S".into(), users: None };
         assert!(missing.read().unwrap_err().to_string().contains("none: No such file"));
     }
