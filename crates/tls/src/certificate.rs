@@ -21,7 +21,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads it; `None` if it is not a certificate.
+    /// Reads it; `None` if it is not a certificate, or one of whose names or hosts a part cannot be read: who cannot tell which
+    /// hosts it is for must not believe it.
     pub fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
         let name = parsed.subject().as_raw();
@@ -32,11 +33,12 @@ impl Certificate {
             dns_names: Vec::new(),
             addresses: Vec::new(),
         };
-        let alternatives = parsed.subject_alternative_name().ok().flatten();
+        let alternatives = parsed.subject_alternative_name().ok()?;
         for alternative in alternatives.iter().flat_map(|names| &names.value.general_names) {
             match alternative {
                 GeneralName::DNSName(name) => certificate.dns_names.push(name.to_ascii_lowercase()),
-                GeneralName::IPAddress(bytes) => certificate.addresses.extend(address(bytes)),
+                GeneralName::IPAddress(bytes) => certificate.addresses.push(address(bytes)?),
+                GeneralName::Invalid(..) => return None,
                 _ => (),
             }
         }

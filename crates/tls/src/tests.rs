@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConnection, ServerConnection};
 use zabd_config::{ClientAuth, Config, Secret, Sources, TlsSide};
@@ -71,6 +72,28 @@ impl Workshop {
         self.write(&format!("{name}.pem"), &[&format!("{name}.key"), &format!("{name}.crt")]);
     }
 
+    /// `NAME.pem` and `NAME-trust.pem`: the certificate of somebody else, changed and signed again by its authority.
+    fn forge(&self, name: &str, like: &str, authority: &str, change: &dyn Fn(&mut Vec<u8>)) {
+        self.run(&format!("openssl x509 -in {like}.crt -outform DER -out {name}.der"));
+        let whole = std::fs::read(self.path(&format!("{name}.der"))).unwrap();
+        let (content, _) = der::expect(&whole, der::SEQUENCE).unwrap();
+        let (_, _, behind) = der::value(content).unwrap();
+        let (_, _, signature) = der::value(behind).unwrap();
+        let algorithm = &behind[..behind.len() - signature.len()];
+        let mut tbs = content[..content.len() - behind.len()].to_vec();
+        change(&mut tbs);
+        std::fs::write(self.path("tbs"), &tbs).unwrap();
+        self.run(&format!("openssl dgst -sha256 -sign {authority}.key -out signature tbs"));
+        let signature = std::fs::read(self.path("signature")).unwrap();
+        let bits = [&[3, signature.len() as u8 + 1, 0], &signature[..]].concat();
+        let content = [&tbs, algorithm, &bits].concat();
+        let header = [der::SEQUENCE, 0x82, (content.len() >> 8) as u8, content.len() as u8];
+        let base64 = base64::engine::general_purpose::STANDARD.encode([&header, &content[..]].concat());
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+        std::fs::write(self.path(&format!("{name}-trust.pem")), &pem).unwrap();
+        self.write(&format!("{name}.pem"), &[&format!("{like}.key"), &format!("{name}-trust.pem")]);
+    }
+
     fn side(&self, keys: &str, trust: &str) -> TlsSide {
         let mut side = side();
         side.key_store.location = Some(self.path(keys));
@@ -80,6 +103,10 @@ impl Workshop {
         }
         side
     }
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> usize {
+    bytes.windows(wanted.len()).rposition(|window| window == wanted).unwrap()
 }
 
 const EC: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
@@ -320,6 +347,39 @@ fn who_is_on_a_revocation_list_is_refused() {
     assert!(refused.contains("Revoked"), "{refused}");
     side.crl_files = vec![shop.path("ca.pem")];
     assert!(open(&side).unwrap_err().starts_with("zabd.ssl.crlFile: "));
+}
+
+/// A certificate may be well signed, and hold a name that nobody can print, or hosts that nobody can compare.
+#[test]
+fn a_certificate_that_cannot_be_read_is_refused() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("zoo", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    shop.write("ca.pem", &["ca.crt"]);
+    let server = open(&shop.side("zoo.pem", "ca.pem")).unwrap();
+    // The type of the name is no number any more; the first of the hosts claims to be longer than all of them.
+    let nameless = |tbs: &mut Vec<u8>| {
+        let at = position(tbs, b"\x0c\x03zoo") - 5;
+        assert_eq!(tbs[at..at + 2], [der::OID, 3]);
+        tbs[at] = 5;
+    };
+    let hostless = |tbs: &mut Vec<u8>| {
+        let at = position(tbs, b"\x82\x0bzoo.example");
+        tbs[at + 1] = 0x7b;
+    };
+    let changes: [(&str, &dyn Fn(&mut Vec<u8>)); 2] = [("nameless", &nameless), ("hostless", &hostless)];
+    for (name, change) in changes {
+        shop.forge(name, "zoo", "ca", change);
+        for trust in ["ca.pem", &format!("{name}-trust.pem")] {
+            let client = open(&shop.side(&format!("{name}.pem"), "ca.pem")).unwrap();
+            let server = open(&shop.side("zoo.pem", trust)).unwrap();
+            let problem = shake(&server, &client).unwrap_err();
+            assert!(problem.contains("BadEncoding"), "{name}, {trust}: {problem}");
+            let problem = shake(&client, &server).map(drop);
+            assert!(problem.is_err(), "{name} as a server");
+        }
+    }
+    assert!(shake(&server, &server).is_ok());
 }
 
 /// Kubernetes mounts a secret behind a link, and replaces the link.

@@ -69,9 +69,14 @@ impl Trust {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Error> {
+        // webpki looks neither at names nor at hosts here: a certificate that it takes may still be one that no host can be
+        // compared with, and nobody can be told apart by.
+        let Some(certificate) = Certificate::parse(own) else {
+            return Err(CertificateError::BadEncoding.into());
+        };
         let result = self.check_chain(own, others, now, usage);
         if result.is_err() {
-            REFUSED.set(Certificate::parse(own).map(|certificate| certificate.subject));
+            REFUSED.set(Some(certificate.subject));
         }
         result
     }

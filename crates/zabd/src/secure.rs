@@ -197,7 +197,9 @@ pub async fn negotiate(tls: &mut Connection, socket: &TcpStream) -> Result<Optio
         let _ = tls.write_tls(&mut Now(socket));
     }
     result?;
-    Ok(tls.peer_certificates().and_then(|chain| Certificate::parse(chain.first()?)))
+    let Some(shown) = tls.peer_certificates().and_then(|chain| chain.first()) else { return Ok(None) };
+    let certificate = Certificate::parse(shown);
+    certificate.map(Some).ok_or_else(|| Refused::Failed("the certificate cannot be read".to_owned()))
 }
 
 async fn exchange(tls: &mut Connection, socket: &TcpStream) -> Result<(), Refused> {
