@@ -4,11 +4,14 @@
 //! 2026-11-24 13:17:40,279 [myid:] - INFO  [SyncThread:0:c.z.LogWriter@42] - message
 //! ```
 //!
+//! What other programs choose (names in certificates, words on a port) is in many of them. So whatever could end a line or
+//! command a terminal is escaped where the line is made, and a line of the log is always one event.
+//!
 //! They go to standard output. Whoever closes it or does not read it must not stop the server, and neither may
 //! clients who cause many lines: a thread of its own writes them, errors of writing are ignored, and what it
 //! does not get rid of is dropped.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -115,7 +118,75 @@ where
             thread.name().unwrap_or("?"),
             metadata.line().unwrap_or(0)
         )?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
+        context.field_format().format_fields(Writer::new(&mut OneLine(&mut writer)), event)?;
         writeln!(writer)
+    }
+}
+
+/// Escapes what is no part of a line. Tabs are, since they part the fields of the audit log.
+struct OneLine<'w, W>(&'w mut W);
+
+impl<W: fmt::Write> fmt::Write for OneLine<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive(ends_or_commands) {
+            match piece.chars().next_back().filter(|last| ends_or_commands(*last)) {
+                None => self.0.write_str(piece)?,
+                Some(last) => {
+                    self.0.write_str(&piece[..piece.len() - last.len_utf8()])?;
+                    match last {
+                        '\n' => self.0.write_str("\\n")?,
+                        '\r' => self.0.write_str("\\r")?,
+                        _ => write!(self.0, "\\u{:04x}", last as u32)?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ends_or_commands(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}') || c.is_control() && c != '\t'
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The subject of a certificate is chosen by whoever asks for it to be signed.
+    #[test]
+    fn what_others_say_makes_no_lines_of_its_own() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let lines = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .event_format(JavaPattern { myid: None })
+            .finish();
+        tracing::subscriber::with_default(lines, || {
+            let subject = "CN=x\n2026-01-01 00:00:00,000 [myid:] - INFO  [main:c.z.Server@1] - all is well\r\u{1b}[2J\u{85}\u{2028}é";
+            tracing::warn!("the certificate of {subject}\twas refused");
+            tracing::error!(subject, "as a field");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.split('\n').collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].ends_with("\\u2028é\twas refused"), "{text}");
+        assert!(lines[0].contains("- the certificate of CN=x\\n2026-"), "{text}");
+        assert!(!text.contains(['\r', '\u{1b}', '\u{85}', '\u{2028}']), "{text}");
     }
 }

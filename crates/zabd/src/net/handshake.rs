@@ -28,7 +28,7 @@ use super::acceptor::{Acceptor, Admission};
 use super::figures::ServerCounters;
 use super::io_thread::{IoThread, NewConnection};
 use super::java_address::shown;
-use crate::alarm::Alarms;
+use crate::alarm::OfMachines;
 use crate::driver::Driver;
 use crate::probes::Pulse;
 use crate::secure::{HANDSHAKE_MAX, Refused, comes_from, negotiate, refused};
@@ -84,7 +84,7 @@ pub struct Handshakes {
     /// Whose turn it is.
     pub next: AtomicUsize,
     /// What was told about whom.
-    pub told: Mutex<Alarms<(IpAddr, String)>>,
+    pub told: Mutex<OfMachines<IpAddr>>,
 }
 
 impl Handshakes {
@@ -195,8 +195,7 @@ impl Handshakes {
 
     /// Of each machine, and each reason, once a minute.
     fn tell(&self, address: SocketAddr, why: &str) {
-        let kind = why.chars().filter(|c| !c.is_ascii_digit()).collect();
-        self.told.lock().ring(Instant::now(), (address.ip(), kind), || {
+        self.told.lock().ring(Instant::now(), address.ip(), why, || {
             tracing::warn!("Closing the connection of {} to the secure client port: {why}", shown(address));
         });
     }

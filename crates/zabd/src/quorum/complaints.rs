@@ -6,22 +6,18 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::alarm::Alarms;
+use crate::alarm::OfMachines;
 
 /// What was told: of which machine, and why, but for the numbers in it.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Mutex<Alarms<(String, String)>>);
-
-fn without_digits(text: &str) -> String {
-    text.chars().filter(|each| !each.is_ascii_digit()).collect()
-}
+pub(super) struct Complaints(Mutex<OfMachines<String>>);
 
 impl Complaints {
     /// Tells why the connection of this address to this port is closed, of each machine once a minute.
     pub(super) fn tell(&self, port: &str, address: &str, why: &(impl Display + ?Sized)) {
         let machine = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
         let why = why.to_string();
-        self.0.lock().ring(Instant::now(), (machine, without_digits(&why)), || {
+        self.0.lock().ring(Instant::now(), machine, &why, || {
             tracing::warn!("Closing the connection of {address} to the {port} port: {why}");
         });
     }
@@ -38,7 +34,7 @@ impl Complaints {
 
     /// Tells once a minute at which address a leader, or who stands for it, was looked for, and what came of it.
     pub(super) fn tell_unreached(&self, whom: &str, problem: &str) {
-        self.0.lock().ring(Instant::now(), (problem.to_owned(), String::new()), || {
+        self.0.lock().ring(Instant::now(), problem.to_owned(), "", || {
             tracing::warn!(
                 "Cannot connect to the {whom} at {problem}; hint: if that server runs, it listens at another port than this one is told"
             );
