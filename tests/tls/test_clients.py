@@ -162,6 +162,27 @@ def test_one_port_takes_both(house_of):
     plain.end()
 
 
+def test_who_says_nothing_holds_up_no_handshake_on_a_port_for_both(house_of, kind):
+    """Of zabd: Java counts them as handshakes until they speak."""
+    if kind != "zabd":
+        return
+    house = house_of(properties={"client.portUnification": "true", "netty.server.outstandingHandshake.limit": "2"})
+    port = house.server.port
+    silent = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(5)]
+    assert house.client("alice", port=port).exists("/")
+    begun = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(2)]
+    for connection in begun:
+        connection.sendall(b"\x16")
+    eventually(lambda: house.figures()["outstanding_tls_handshake"] == "2")
+    with pytest.raises(CLOSED):
+        house.client("alice", port=port)
+    silent[0].sendall(b"ruok")
+    assert silent[0].recv(100) in (b"imok", b"ruok is not executed because it is not in the whitelist.\n")
+    assert house.figures()["unsuccessful_handshake"] == "0"
+    for connection in [*silent, *begun]:
+        connection.close()
+
+
 @pytest.mark.parametrize("asks, identities", [("want", []), ("none", [])])
 def test_who_need_not_show_a_certificate(house_of, asks, identities):
     house = house_of(properties={"ssl.clientAuth": asks})

@@ -126,6 +126,28 @@ def test_plain_text_is_refused_and_named(tmp_path, authority):
         write(ensemble, 1, "/still")
 
 
+def test_a_silent_crowd_shuts_nobody_out(tmp_path, authority):
+    """More of them than there are places, from the address that the members have, too: the oldest make room at once."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(authority.path("ca.crt"))
+    context.load_cert_chain(authority.path("server.crt"), authority.path("server.key"))
+    with Ensemble(("zabd", "zabd", "zabd"), tmp_path, config={"sslQuorum": "true"}, properties=stores(authority)) as ensemble:
+        for port in ensemble.ports[1][1:]:
+            crowd = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(300)]
+            for connection in crowd:
+                connection.sendall(b"\x16")
+            with socket.create_connection(("127.0.0.1", port), 20) as plain:
+                with context.wrap_socket(plain, server_hostname="localhost") as secure:
+                    # The server has seen the certificate when it has answered, or waits for more.
+                    assert secure.getpeercert()["subject"][-1][0] == ("commonName", "server")
+                    secure.settimeout(1)
+                    with pytest.raises(TimeoutError):
+                        secure.recv(1)
+            for connection in crowd:
+                connection.close()
+        write(ensemble, 1, "/still")
+
+
 def test_a_member_without_stores_does_not_start(tmp_path, authority):
     ensemble = Ensemble(("zabd",), tmp_path, config={"sslQuorum": "true"}, is_started=False)
     with ensemble, pytest.raises(ServerFailed) as failed:

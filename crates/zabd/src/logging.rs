@@ -11,7 +11,7 @@
 //! clients who cause many lines: a thread of its own writes them, errors of writing are ignored, and what it
 //! does not get rid of is dropped.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};

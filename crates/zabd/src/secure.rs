@@ -14,12 +14,21 @@ use tokio::net::TcpStream;
 use zabd_tls::rustls::{Connection, Error as RustlsError};
 use zabd_tls::{Certificate, in_words, take_refused};
 
+use crate::memory::at_most;
+
 /// So much is encrypted at a time, if there is so much.
 const SLICE_BYTES: usize = 64 << 10;
 /// So many names of a certificate are looked up.
 const NAMES_MAX: usize = 16;
 /// How long a handshake may take, as in Netty.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// What a handshake holds until it is done: certificates, and what has come of a message.
+const HANDSHAKE_BYTES: usize = 32 << 10;
+
+/// How many handshakes may be under way: these, or fewer where memory is scarce.
+pub fn handshakes_at_once(most: usize) -> usize {
+    (at_most(most * HANDSHAKE_BYTES) / HANDSHAKE_BYTES).max(1)
+}
 
 /// See the module's description.
 #[derive(Debug)]

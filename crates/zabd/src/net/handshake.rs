@@ -31,7 +31,7 @@ use super::java_address::shown;
 use crate::alarm::OfMachines;
 use crate::driver::Driver;
 use crate::probes::Pulse;
-use crate::secure::{HANDSHAKE_MAX, Refused, comes_from, negotiate, refused};
+use crate::secure::{HANDSHAKE_MAX, Refused, comes_from, handshakes_at_once, negotiate, refused};
 
 /// So many handshakes at once if nothing is configured: each may hold some ten kilobytes.
 const HANDSHAKES_MAX: usize = 4096;
@@ -110,21 +110,40 @@ impl Handshakes {
     }
 
     fn begin(self: Arc<Self>, socket: TcpStream, address: SocketAddr, admission: Admission, takes: Takes) {
-        let most = self.options.at_once_max.map_or(HANDSHAKES_MAX, |most| most as usize);
         let tls = &self.counters.tls;
         if self.options.early_drop && takes == Takes::Tls && !self.driver.serves_clients() {
             tls.not_serving.fetch_add(1, Relaxed);
             return close_at_once(&socket);
         }
-        if tls.outstanding.load(Relaxed) >= most {
-            tls.exceeded.fetch_add(1, Relaxed);
-            self.tell(address, &format!("{most} handshakes are under way, and no more are allowed"));
-            return close_at_once(&socket);
-        }
-        tls.outstanding.fetch_add(1, Relaxed);
-        let under_way = UnderWay(self.counters.clone());
+        // Here a connection is a handshake from its beginning, as in Java.
+        let under_way = match takes {
+            Takes::Tls => match self.enter(&socket, address) {
+                Some(under_way) => Some(under_way),
+                None => return,
+            },
+            Takes::Both => None,
+        };
         tokio::spawn(async move {
-            let result = self.shake(&socket, address, takes).await;
+            let is_tls = match takes {
+                Takes::Tls => said(&socket).await.map(|_| true),
+                // Whoever says nothing may be going to speak plain text, and waits here as long as it likes, as it could on a port
+                // without TLS: it holds up no handshake.
+                Takes::Both => first_byte(&socket).await.map(|first| first == HANDSHAKE_BYTE),
+            };
+            let under_way = match (under_way, &is_tls) {
+                (None, Ok(true)) => match self.enter(&socket, address) {
+                    Some(under_way) => Some(under_way),
+                    None => return,
+                },
+                (under_way, _) => under_way,
+            };
+            let result = match is_tls {
+                Ok(true) => self.shake(&socket, address).await.map(Some),
+                Ok(false) => Ok(None),
+                // That was no handshake at all.
+                Err(_) if under_way.is_none() => return,
+                Err(refused) => Err(refused),
+            };
             drop(under_way);
             match result {
                 Ok(proved) => self.hand_over(socket, address, admission, proved),
@@ -133,26 +152,27 @@ impl Handshakes {
         });
     }
 
-    /// What the client proves, if it speaks TLS.
-    async fn shake(
-        &self,
-        socket: &TcpStream,
-        address: SocketAddr,
-        takes: Takes,
-    ) -> Result<Option<Proved>, Refused> {
-        // Whoever only connects costs nothing but its place.
-        let mut first = [0];
-        let said = timeout(HANDSHAKE_MAX, socket.peek(&mut first)).await;
-        if said.map_err(|_| Refused::Slow)?? == 0 {
-            return Err(Refused::Gone);
+    /// A handshake begins, if one more may; if not, the connection is closed.
+    fn enter(&self, socket: &TcpStream, address: SocketAddr) -> Option<UnderWay> {
+        let most =
+            self.options.at_once_max.map_or_else(|| handshakes_at_once(HANDSHAKES_MAX), |most| most as usize);
+        let tls = &self.counters.tls;
+        if tls.outstanding.load(Relaxed) >= most {
+            tls.exceeded.fetch_add(1, Relaxed);
+            self.tell(address, &format!("{most} handshakes are under way, and no more are allowed"));
+            close_at_once(socket);
+            return None;
         }
-        if takes == Takes::Both && first[0] != HANDSHAKE_BYTE {
-            return Ok(None);
-        }
+        tls.outstanding.fetch_add(1, Relaxed);
+        Some(UnderWay(self.counters.clone()))
+    }
+
+    /// What the client proves.
+    async fn shake(&self, socket: &TcpStream, address: SocketAddr) -> Result<Proved, Refused> {
         let tls = ServerConnection::new(self.tls.server()).map_err(|error| refused(&error))?;
         let mut tls = Box::new(Connection::Server(tls));
         let certificate = negotiate(&mut tls, socket).await?;
-        let Some(certificate) = certificate else { return Ok(Some(Proved { tls, identities: Vec::new() })) };
+        let Some(certificate) = certificate else { return Ok(Proved { tls, identities: Vec::new() }) };
         let is_checked = self.options.verifies_hosts;
         if is_checked
             && !timeout(HANDSHAKE_MAX, comes_from(&certificate, address.ip())).await.unwrap_or(false)
@@ -164,7 +184,7 @@ impl Handshakes {
             });
         }
         let identities = certificate_identities(&certificate.subject, self.options.super_user.as_deref());
-        Ok(Some(Proved { tls, identities }))
+        Ok(Proved { tls, identities })
     }
 
     fn hand_over(&self, socket: TcpStream, address: SocketAddr, guard: Admission, proved: Option<Proved>) {
@@ -199,6 +219,20 @@ impl Handshakes {
             tracing::warn!("Closing the connection of {} to the secure client port: {why}", shown(address));
         });
     }
+}
+
+/// Waits for the first byte, and leaves it where it is.
+async fn first_byte(socket: &TcpStream) -> Result<u8, Refused> {
+    let mut first = [0];
+    if socket.peek(&mut first).await? == 0 {
+        return Err(Refused::Gone);
+    }
+    Ok(first[0])
+}
+
+/// The same, for as long as a handshake may take.
+async fn said(socket: &TcpStream) -> Result<u8, Refused> {
+    timeout(HANDSHAKE_MAX, first_byte(socket)).await.map_err(|_| Refused::Slow)?
 }
 
 /// A handshake that is counted until it is done.

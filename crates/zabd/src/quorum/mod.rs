@@ -27,6 +27,7 @@ mod dial;
 mod election;
 mod listen;
 mod lobby;
+mod places;
 mod queue;
 mod reader;
 mod tls;

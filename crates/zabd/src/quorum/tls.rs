@@ -17,21 +17,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use zabd_config::TlsConfig;
 use zabd_jute::quorum::{Address, Configuration, Member};
 use zabd_tls::rustls::pki_types::ServerName;
 use zabd_tls::rustls::{ClientConnection, Connection, ServerConnection};
 use zabd_tls::{Certificate, Tls};
 
+use super::places::Places;
 use super::{Shared, dial};
 use crate::probes::Pulse;
-use crate::secure::{HANDSHAKE_MAX, Refused, Secure, comes_from, negotiate, refused};
+use crate::secure::{HANDSHAKE_MAX, Refused, Secure, comes_from, handshakes_at_once, negotiate, refused};
 
 /// What a handshake begins with.
 const HANDSHAKE_BYTE: u8 = 0x16;
-/// So many handshakes of strangers are under way at once.
-const HANDSHAKES_MAX: usize = 64;
+/// So many who have dialled have not said yet who they are: several times more than an ensemble has members.
+const HANDSHAKES_MAX: usize = 256;
 
 /// How this server talks to others.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ pub struct QuorumTls {
     /// Whether those who are dialled are compared with where they were looked for.
     checks_dialled: bool,
     detection: Duration,
-    under_way: Arc<Semaphore>,
+    under_way: Arc<Places>,
     handshakes: Handle,
 }
 
@@ -159,7 +160,7 @@ impl QuorumTls {
             checks_dialling: checks_dialled && side.verifies_client_hosts.unwrap_or(true),
             checks_dialled,
             detection: Duration::from_millis(u64::from(side.detection_timeout_ms)),
-            under_way: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            under_way: Places::new(handshakes_at_once(HANDSHAKES_MAX)),
             handshakes,
         };
         quorum.tell();
@@ -218,13 +219,20 @@ async fn dialled(shared: &Shared, socket: TcpStream, addresses: &[Address]) -> R
 /// A connection that another server has made, if it may.
 pub(super) async fn accepted(shared: &Shared, socket: TcpStream) -> Result<PeerSocket, String> {
     let Some(quorum) = &shared.options.tls else { return Ok(PeerSocket::plain(socket)) };
+    let address = socket.peer_addr().map_err(|error| error.to_string())?.ip().to_canonical();
+    let place = quorum.under_way.take(address);
+    let known = place.hold_while(known(shared, quorum, socket)).await;
+    known.unwrap_or_else(|| {
+        Err("it has not proved who it is for so long that others take its place".to_owned())
+    })
+}
+
+/// A connection whose other side has proved who it is, or that need not be.
+async fn known(shared: &Shared, quorum: &QuorumTls, socket: TcpStream) -> Result<PeerSocket, String> {
     if quorum.is_plain(&socket).await? {
         return Ok(PeerSocket::plain(socket));
     }
     prepare(&socket);
-    let place = quorum.under_way.clone().try_acquire_owned();
-    let _place =
-        place.map_err(|_| format!("{HANDSHAKES_MAX} handshakes are under way, and no more are allowed"))?;
     let peer = socket.peer_addr().ok();
     let tls = ServerConnection::new(quorum.tls.server()).map_err(|error| refused(&error).to_string())?;
     let (secure, certificate) = quorum.shake(Connection::Server(tls), socket).await?;
@@ -281,7 +289,10 @@ impl QuorumTls {
             let certificate = negotiate(&mut tls, &socket).await?;
             Ok::<_, Refused>((Box::new(Secure::new(socket, tls)), certificate))
         };
-        let done = self.handshakes.spawn(work).await.map_err(|error| error.to_string())?;
+        // It ends with whoever waits for it.
+        let mut working = JoinSet::new();
+        working.spawn_on(work, &self.handshakes);
+        let done = working.join_next().await.expect("it was begun").map_err(|error| error.to_string())?;
         done.map_err(|refused| refused.to_string())
     }
 }
