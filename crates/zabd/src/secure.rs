@@ -1,7 +1,9 @@
 //! A socket with TLS, as rustls and tokio leave it to whoever has both.
 //!
 //! rustls turns bytes into bytes and knows no sockets. What it has encrypted and the socket has not taken yet stays with it: at
-//! most one slice of [`SLICE_BYTES`], so what a connection holds back is bounded as without TLS.
+//! most one slice of [`SLICE_BYTES`]; and so does what has come of a record whose end has not: 16 KiB at most. That is little for
+//! one connection and very much for ten thousand, so each can tell how much it is ([`Secure::unsent`], [`Secure::half_record`]),
+//! and it counts as what waits in the connection itself.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
@@ -35,6 +37,44 @@ pub fn handshakes_at_once(most: usize) -> usize {
 pub struct Secure {
     socket: TcpStream,
     tls: Connection,
+    /// Bytes that were encrypted and not sent.
+    unsent: usize,
+    half: HalfRecord,
+}
+
+/// How much has come of a record of TLS that is not there as a whole.
+#[derive(Debug, Default)]
+struct HalfRecord {
+    header: [u8; HEADER_BYTES],
+    /// Of header and content.
+    length: usize,
+}
+
+/// Type, version and length of the content.
+const HEADER_BYTES: usize = 5;
+
+impl HalfRecord {
+    /// So much more has come.
+    fn note(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let end = match self.length.checked_sub(HEADER_BYTES) {
+                None => HEADER_BYTES,
+                Some(_) => HEADER_BYTES + usize::from(u16::from_be_bytes([self.header[3], self.header[4]])),
+            };
+            let (part, rest) = bytes.split_at(bytes.len().min(end - self.length));
+            if let Some(header) = self.header.get_mut(self.length..self.length + part.len()) {
+                header.copy_from_slice(part);
+            }
+            self.length += part.len();
+            let is_whole = self.length >= HEADER_BYTES
+                && self.length
+                    == HEADER_BYTES + usize::from(u16::from_be_bytes([self.header[3], self.header[4]]));
+            if is_whole {
+                self.length = 0;
+            }
+            bytes = rest;
+        }
+    }
 }
 
 /// Why a handshake gets no further.
@@ -78,7 +118,24 @@ pub enum Refused {
 impl Secure {
     /// A socket, and its handshake, which is done.
     pub fn new(socket: TcpStream, tls: Connection) -> Self {
-        Self { socket, tls }
+        Self { socket, tls, unsent: 0, half: HalfRecord::default() }
+    }
+
+    /// How much was encrypted, and the socket has not taken.
+    pub fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    /// How much has come of a record that is not there as a whole.
+    pub fn half_record(&self) -> usize {
+        self.half.length
+    }
+
+    /// Gives the socket a part of what is encrypted.
+    fn send_part(&mut self) -> io::Result<usize> {
+        let sent = self.tls.write_tls(&mut Now(&self.socket))?;
+        self.unsent = if self.tls.wants_write() { self.unsent.saturating_sub(sent) } else { 0 };
+        Ok(sent)
     }
 
     /// Says that nothing more comes; whoever cannot hear it now need not.
@@ -91,7 +148,7 @@ impl Secure {
     /// wait for it, since who writes may be another task, and only one is woken.
     fn send_now(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
-            match self.tls.write_tls(&mut Now(&self.socket)) {
+            match self.send_part() {
                 Ok(_) => (),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
@@ -103,7 +160,7 @@ impl Secure {
     /// Sends as much as the socket takes; ready when that is everything.
     pub fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.tls.wants_write() {
-            match self.tls.write_tls(&mut Now(&self.socket)) {
+            match self.send_part() {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => (),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -135,7 +192,7 @@ impl AsyncRead for Secure {
                 Err(error) => return Poll::Ready(Err(error)),
             }
             let this = &mut *self;
-            match this.tls.read_tls(&mut Now(&this.socket)) {
+            match this.tls.read_tls(&mut Noted(&this.socket, &mut this.half)) {
                 Ok(_) => {
                     this.tls.process_new_packets().map_err(io::Error::other)?;
                     if this.tls.wants_write() {
@@ -159,6 +216,7 @@ impl AsyncWrite for Secure {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_send(context))?;
         let taken = self.tls.writer().write(&bytes[..bytes.len().min(SLICE_BYTES)])?;
+        self.unsent += taken;
         let _ = self.poll_send(context)?;
         Poll::Ready(Ok(taken))
     }
@@ -180,6 +238,17 @@ struct Now<'s>(&'s TcpStream);
 impl io::Read for Now<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(buffer)
+    }
+}
+
+/// The same, where records are followed.
+struct Noted<'s>(&'s TcpStream, &'s mut HalfRecord);
+
+impl io::Read for Noted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.0.try_read(buffer)?;
+        self.1.note(&buffer[..length]);
+        Ok(length)
     }
 }
 
@@ -259,4 +328,29 @@ pub async fn comes_from(certificate: &Certificate, address: IpAddr) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_half_until_its_last_byte() {
+        let mut bytes = vec![23, 3, 3, 0, 3, 1, 2, 3];
+        bytes.extend([21, 3, 3, 0, 0]);
+        bytes.extend([23, 3, 3, 1, 0]);
+        bytes.extend([9; 256]);
+        let ends = [0, 8, 13, 274];
+        assert_eq!(bytes.len(), ends[3]);
+        for size in 1..=bytes.len() {
+            let mut half = HalfRecord::default();
+            let mut come = 0;
+            for part in bytes.chunks(size) {
+                half.note(part);
+                come += part.len();
+                let begin = ends.iter().rev().find(|end| **end <= come).unwrap();
+                assert_eq!(half.length, come - begin, "in parts of {size}");
+            }
+        }
+    }
 }

@@ -235,6 +235,11 @@ impl Client {
         before < bytes
     }
 
+    /// Whether anything counts as a request that has come only in part.
+    pub fn has_half_frame(&self) -> bool {
+        self.half_frame.load(Ordering::Relaxed) > 0
+    }
+
     /// What a request takes that has come only in part, and since when; nothing if the connection is about to be closed.
     pub fn half_frame(&self) -> Option<(usize, i64)> {
         let bytes = self.half_frame.load(Ordering::Relaxed);

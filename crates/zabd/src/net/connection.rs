@@ -288,7 +288,7 @@ impl Connection {
     }
 
     fn unsent(&self) -> usize {
-        self.out.len() - self.out_sent
+        self.out.len() - self.out_sent + self.socket.unsent()
     }
 
     /// How much the client may ask for in this turn: when all clients together have much untaken, nothing before it
@@ -458,7 +458,12 @@ impl Connection {
         if self.phase == Phase::Closing {
             self.input = Vec::new();
         }
-        let half_frame = if self.may_go_on() { self.input.capacity() } else { 0 };
+        let half_record = self.socket.half_record();
+        let half_frame = if self.may_go_on() { self.input.capacity() + half_record } else { 0 };
+        if half_record > 0 && self.input.is_empty() && !self.client.has_half_frame() {
+            // No frame has begun where frames are looked for.
+            self.frame_since_ms = service.driver.clock.monotonic_ms();
+        }
         let is_more = self.client.set_half_frame(half_frame, self.frame_since_ms, &registry.half_frames);
         if is_more && registry.half_frames.is_too_much() {
             let now_ms = service.driver.clock.monotonic_ms();

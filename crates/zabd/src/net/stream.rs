@@ -57,6 +57,22 @@ impl Stream {
         }
     }
 
+    /// How much it has taken to send, and the socket has not.
+    pub fn unsent(&self) -> usize {
+        match self {
+            Stream::Plain(_) => 0,
+            Stream::Secure(secure) => secure.unsent(),
+        }
+    }
+
+    /// How much it keeps of what cannot be read yet.
+    pub fn half_record(&self) -> usize {
+        match self {
+            Stream::Plain(_) => 0,
+            Stream::Secure(secure) => secure.half_record(),
+        }
+    }
+
     /// Says that nothing more comes, if there is a way to say so.
     pub fn say_goodbye(&mut self) {
         if let Stream::Secure(secure) = self {
