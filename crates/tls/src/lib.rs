@@ -294,7 +294,7 @@ fn open(
     Ok(store)
 }
 
-fn revocation_lists(side: &TlsSide) -> Result<Vec<webpki::CertRevocationList<'static>>, TlsError> {
+fn revocation_lists(side: &TlsSide) -> Result<Vec<trust::RevocationList>, TlsError> {
     let mut lists = Vec::new();
     for path in &side.crl_files {
         let read = store::read(path).map_err(|error| with_causes(&error)).and_then(|bytes| {
@@ -323,6 +323,9 @@ pub fn in_words(error: &rustls::Error) -> String {
             }
             other => other.to_owned(),
         },
+        Error::InvalidCertificate(Reason::UnknownRevocationStatus) => {
+            "no revocation list that holds at the moment tells whether it is revoked (UnknownRevocationStatus)".into()
+        }
         Error::InvalidCertificate(reason) => reason.to_string(),
         Error::AlertReceived(
             Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::CertificateExpired,

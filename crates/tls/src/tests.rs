@@ -45,6 +45,13 @@ impl Workshop {
         assert!(output.status.success(), "{line}: {output:?}");
     }
 
+    /// What a command says.
+    fn ask(&self, words: &[&str]) -> String {
+        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     fn write(&self, name: &str, parts: &[&str]) {
         let text: String =
             parts.iter().map(|part| std::fs::read_to_string(self.path(part)).unwrap()).collect();
@@ -345,6 +352,23 @@ fn who_is_on_a_revocation_list_is_refused() {
     assert_eq!(shake(&server, &client("good.pem")), Ok(Some("CN=good".into())));
     let refused = shake(&server, &client("bad.pem")).unwrap_err();
     assert!(refused.contains("Revoked"), "{refused}");
+    // A list that somebody forgot to renew says nothing about anybody, and neither does one of tomorrow.
+    // Ten minutes are a difference of clocks.
+    let moment =
+        |days: i64| shop.ask(&["date", "-u", "-d", &format!("{days} days 10 minutes ago"), "+%Y%m%d%H%M%SZ"]);
+    for (begin, end, is_good) in [(-2, 0, true), (-2, -1, false), (1, 3, false)] {
+        let [begin, end] = [begin, end].map(moment);
+        shop.run(&format!(
+            "openssl ca -config ca.conf -gencrl -crl_lastupdate {begin} -crl_nextupdate {end} -out ca.crl"
+        ));
+        let server = open(&side).unwrap();
+        let result = shake(&server, &client("good.pem"));
+        assert_eq!(result.is_ok(), is_good, "{begin} to {end}: {result:?}");
+        if let Err(problem) = result {
+            assert!(problem.contains("UnknownRevocationStatus"), "{problem}");
+        }
+        assert!(shake(&server, &client("bad.pem")).is_err());
+    }
     side.crl_files = vec![shop.path("ca.pem")];
     assert!(open(&side).unwrap_err().starts_with("zabd.ssl.crlFile: "));
 }

@@ -3,6 +3,9 @@
 //! A chain is believed that ends at a certificate of the trust store, as rustls checks it, or that begins with one: Java believes
 //! a certificate that is itself in the store without a look at anything else in it, its time included. Hosts are compared
 //! afterwards, by whoever knows them ([`crate::Certificate::is_for`]).
+//!
+//! Where revocation is checked, a list counts in its time, from its `thisUpdate` to its `nextUpdate`, and a certificate about
+//! which no list says anything is refused. As in Java clocks may differ by a quarter of an hour.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,11 +20,32 @@ use rustls::{
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder,
 };
+use x509_parser::prelude::FromDer as _;
+use x509_parser::revocation_list::CertificateRevocationList as X509CertificateList;
 
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
 use crate::Certificate;
 use crate::old_version::OldCertificate;
+
+/// So far the clock of whoever made a list may be from ours; Java's `MAX_CLOCK_SKEW`.
+const CLOCKS_DIFFER_S: i64 = 15 * 60;
+
+/// A list of revoked certificates, and its time in seconds since 1970.
+#[derive(Debug)]
+pub(crate) struct RevocationList {
+    list: CertRevocationList<'static>,
+    begin_s: i64,
+    /// Without one it holds for ever.
+    end_s: Option<i64>,
+}
+
+impl RevocationList {
+    fn holds_at(&self, now_s: i64) -> bool {
+        self.begin_s <= now_s + CLOCKS_DIFFER_S
+            && self.end_s.is_none_or(|end_s| now_s - CLOCKS_DIFFER_S <= end_s)
+    }
+}
 
 thread_local! {
     /// Whose certificate was refused last on this thread.
@@ -39,7 +63,7 @@ pub(crate) struct Trust {
     roots: RootCertStore,
     known: Vec<CertificateDer<'static>>,
     subjects: Vec<DistinguishedName>,
-    lists: Option<Vec<CertRevocationList<'static>>>,
+    lists: Option<Vec<RevocationList>>,
     is_mandatory: bool,
 }
 
@@ -54,7 +78,7 @@ impl Trust {
     pub(crate) fn new(
         provider: Arc<CryptoProvider>,
         known: Vec<CertificateDer<'static>>,
-        lists: Option<Vec<CertRevocationList<'static>>>,
+        lists: Option<Vec<RevocationList>>,
         is_mandatory: bool,
     ) -> Self {
         let mut roots = RootCertStore::empty();
@@ -103,9 +127,14 @@ impl Trust {
         if is_known {
             return Ok(());
         }
-        let lists = self.lists.as_ref().map(|lists| lists.iter().collect::<Vec<_>>());
+        let now_s = now.as_secs() as i64;
+        let lists = self.lists.as_ref().map(|lists| {
+            let holding = lists.iter().filter(|list| list.holds_at(now_s));
+            holding.map(|holding| &holding.list).collect::<Vec<_>>()
+        });
         let revocation = lists.as_ref().map(|lists| RevocationOptionsBuilder::new(lists)).transpose();
-        let revocation = revocation.map_err(|_| Error::General("there is no revocation list".into()))?;
+        // There is none in its time.
+        let revocation = revocation.map_err(|_| CertificateError::UnknownRevocationStatus)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
         parsed
             .verify_for_usage(
@@ -134,13 +163,13 @@ fn may_sign(der: &CertificateDer<'_>) -> bool {
 }
 
 /// The list in `der`.
-pub(crate) fn revocation_list(
-    der: &CertificateRevocationListDer<'_>,
-) -> Result<CertRevocationList<'static>, String> {
-    let parsed = BorrowedCertRevocationList::from_der(der).and_then(|list| list.to_owned());
-    parsed
-        .map(CertRevocationList::from)
-        .map_err(|error| format!("it is no revocation list that can be used: {error}"))
+pub(crate) fn revocation_list(der: &CertificateRevocationListDer<'_>) -> Result<RevocationList, String> {
+    let list = BorrowedCertRevocationList::from_der(der).and_then(|list| list.to_owned());
+    let list = list.map_err(|error| format!("it is no revocation list that can be used: {error}"))?;
+    let (_, parsed) =
+        X509CertificateList::from_der(der).map_err(|error| format!("it is no revocation list: {error}"))?;
+    let end_s = parsed.next_update().map(|end| end.timestamp());
+    Ok(RevocationList { list: list.into(), begin_s: parsed.last_update().timestamp(), end_s })
 }
 
 /// The reasons that have an alert of their own; the others as they are.
