@@ -39,6 +39,18 @@ def test_a_client_is_who_its_certificate_says(shared):
     assert client.create("/nobody", acl=[(31, "x509", "no name at all")]).err == -114
 
 
+def test_a_packet_of_scheme_x509_is_believed_if_a_certificate_was_shown(shared):
+    """Whatever it says; it makes nobody anybody else."""
+    client = shared.client("alice")
+    for credentials in ("", "CN=admin"):
+        assert client.auth("x509", credentials).err == 0
+        assert client.who_am_i() == [("x509", ALICE)]
+    plain = Session(shared.server.port)
+    assert plain.auth("x509", "CN=admin").err == -115
+    with pytest.raises((Closed, ConnectionError)):
+        plain.call(4, b"\0\0\0\x01/\0")
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_both_protocols_carry_long_replies(shared, version):
     """Java takes the one that `ssl.protocol` names, and no other."""

@@ -2,7 +2,8 @@
 //!
 //! A connection starts as `ip:<address>` and adds identities; nothing takes them away again. They
 //! belong to the connection, so clients repeat their packets after a reconnect. Follows Java's
-//! `DigestAuthenticationProvider`, `IPAuthenticationProvider` and `EnsembleAuthenticationProvider`.
+//! `DigestAuthenticationProvider`, `IPAuthenticationProvider`, `EnsembleAuthenticationProvider` and
+//! `X509AuthenticationProvider`, whose packet says nothing: who a certificate names is so since the handshake.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -111,6 +112,8 @@ pub fn authenticate(
             digest_identities(packet.auth.ok_or(AuthRefused::NoCredentials)?, options)
         }
         Some("ip") => vec![Id::new("ip", address.to_owned())],
+        Some("x509") if before.iter().any(|id| id.scheme() == "x509") => Vec::new(),
+        Some("x509") => return Err(AuthRefused::NoCredentials),
         Some("ensemble") if options.ensemble_names.is_some() => {
             let name = String::from_utf8_lossy(packet.auth.unwrap_or_default());
             let names = options.ensemble_names.as_deref().unwrap_or_default();
@@ -184,6 +187,16 @@ mod tests {
         let twice = authenticate(&packet("digest", b"a:b"), &once, "", &options).unwrap();
         assert_eq!(once, twice);
         assert_eq!(authenticate(&packet("ip", b""), &once, "127.0.0.1", &options), Ok(once));
+    }
+
+    #[test]
+    fn a_certificate_is_believed_if_one_was_shown() {
+        let options = AuthOptions::default();
+        let plain = initial_identities("127.0.0.1");
+        let refused = authenticate(&packet("x509", b"CN=alice"), &plain, "", &options);
+        assert_eq!(refused, Err(AuthRefused::NoCredentials));
+        let shown = with_added(&plain, certificate_identities("CN=alice", Some("CN=admin")));
+        assert_eq!(authenticate(&packet("x509", b"CN=admin"), &shown, "", &options), Ok(shown));
     }
 
     #[test]
