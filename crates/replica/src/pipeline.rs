@@ -285,7 +285,7 @@ impl Replica {
     pub(crate) fn has_no_room_for(&self, tree: &Tree, request: &Request) -> bool {
         self.room != Room::Enough
             && read::is_write(request.op)
-            && room::grows(tree, request, self.options.read.limits)
+            && room::grows(tree, &self.pending, request, self.options.read.limits)
     }
 
     /// What is taken while memory is nearly used up.

@@ -214,6 +214,14 @@ impl Pending {
         })
     }
 
+    /// How long the data of a znode will be, if it will be there.
+    pub fn data_length(&self, tree: &Tree, path: &str) -> Option<usize> {
+        match self.records.get(path) {
+            Some(record) => record.node.as_ref().map(|node| node.data_length),
+            None => tree.node(path).map(|node| node.data().map_or(0, <[u8]>::len)),
+        }
+    }
+
     /// The list of a znode that exists.
     pub(crate) fn acl<'s>(tree: &'s Tree, path: &str, node: &'s Planned) -> &'s [Acl<'static>] {
         match &node.acl {

@@ -46,6 +46,51 @@ fn what_grows_is_refused_in_its_turn_and_all_else_goes_on() {
     assert!(alone.tree.node("/b").is_some());
 }
 
+/// What a request makes and frees is told by what there will be, not by what there is.
+#[test]
+fn a_request_is_judged_by_what_those_before_it_leave() {
+    let long = vec![0; 10_000];
+    let set_op = |path: &'static str| {
+        MultiOp::SetData(SetDataRequest { path: path.into(), data: Some(&long), version: -1 })
+    };
+    let delete_op = |path: &'static str| MultiOp::Delete(DeleteRequest { path: path.into(), version: -1 });
+    let create_op = |path: &'static str| multi_create(OpCode::Create, path);
+    let sequential = || {
+        let MultiOp::Create { op, mut request } = create_op("/s") else { unreachable!() };
+        request.create.flags = 2;
+        MultiOp::Create { op, request }
+    };
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    for (xid, path) in [(1, "/a"), (2, "/b")] {
+        alone.ask(1, session, xid, OpCode::Create, create(path, 0));
+    }
+    alone.ask(1, session, 3, OpCode::SetData, set("/b", &long));
+    alone.sync();
+    alone.feed(Input::Room(Room::NoGrowth));
+    for (xid, ops) in [
+        (4, vec![delete_op("/a"), create_op("/c"), set_op("/c")]),
+        (5, vec![delete_op("/a"), delete_op("/a"), create_op("/c"), create_op("/d")]),
+        (6, vec![delete_op("/a"), create_op("/a"), set_op("/a")]),
+        (7, vec![delete_op("/a"), sequential(), set_op("/s0000000002")]),
+        (8, vec![set_op("/a"), set_op("/a"), delete_op("/b"), create_op("/c"), create_op("/d")]),
+    ] {
+        let lines = alone.ask(1, session, xid, OpCode::Multi, multi(ops));
+        assert_eq!(lines, [format!("1 <- {xid} zxid=4 err=-125 +0")]);
+    }
+    // It frees as much as it takes.
+    let moved = vec![delete_op("/b"), create_op("/c"), set_op("/c")];
+    assert!(alone.ask(1, session, 9, OpCode::Multi, multi(moved.clone())).is_empty());
+    // Again, while that is on its way to the disk.
+    let again = alone.ask(1, session, 10, OpCode::Multi, multi(moved));
+    let grown = alone.ask(1, session, 11, OpCode::SetData, set("/c", &[0; 10_001]));
+    assert!(again.is_empty() && grown.is_empty(), "they are answered in their turn");
+    let said = alone.sync();
+    assert!(said[0].contains("1 <- 9 ") && said[0].contains("err=0"), "{said:?}");
+    assert!(said[1].contains("1 <- 10 ") && said[1].contains("err=-125"), "{said:?}");
+    assert!(said[2].contains("1 <- 11 ") && said[2].contains("err=-125"), "{said:?}");
+}
+
 #[test]
 fn what_does_not_decode_and_what_fails_anyway_says_so_as_ever() {
     let mut alone = Alone::new();
