@@ -1,4 +1,7 @@
 //! Who looks, and what follows from what he sees.
+//!
+//! Many threads send him to look, and one looks at a time, and has told everybody before the next one may: so what was seen last is
+//! what everybody goes by. Whoever finds another one looking goes on with his own work; nobody waits.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
@@ -18,7 +21,10 @@ const WATCH_BYTES: u64 = 80;
 #[derive(Debug)]
 pub struct Watchman {
     limit: &'static Limit,
+    /// Held from the look until everybody knows what came of it, and never waited for.
     marks: Mutex<Marks>,
+    no_growth: u64,
+    queued_max: usize,
     /// After so many bytes from the network he looks.
     step: u64,
     /// Bytes from the network since he looked.
@@ -32,9 +38,9 @@ impl Watchman {
     /// Nobody has looked yet.
     pub fn new(limit: &'static Limit, is_member: bool) -> Self {
         let marks = Marks::below(limit.bytes, is_member);
-        let step = marks.step();
+        let (step, no_growth, queued_max) = (marks.step(), marks.no_growth(), marks.queued_max());
         let (come, used, room) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU8::new(Room::Enough as u8));
-        Self { limit, marks: Mutex::new(marks), step, come, used, room }
+        Self { limit, marks: Mutex::new(marks), no_growth, queued_max, step, come, used, room }
     }
 
     /// What he looks after.
@@ -59,39 +65,39 @@ impl Watchman {
 
     /// Whether a mark is so near that he should look often.
     pub fn is_wary(&self) -> bool {
-        let mark = self.marks.lock().no_growth();
-        self.used_bytes() > mark / 2
+        self.used_bytes() > self.no_growth / 2
     }
 
     /// Looks, and does what follows from what he sees. The caller has no lock.
     pub fn look_after(&self, driver: &Driver) {
-        let kept = {
+        let see = || {
             let tree = driver.tree();
             let watches = driver.watches().total();
-            Kept { znodes: tree.node_count(), data_bytes: tree.data_size(), watches }
+            let kept = Kept { znodes: tree.node_count(), data_bytes: tree.data_size(), watches };
+            drop(tree);
+            (used::bytes(self.limit), kept.bytes())
         };
-        if let Some(room) = self.look(kept) {
+        self.look(see, |room| {
             driver.watches().take_new(room != Room::NothingNew);
-            let queued_max = (room == Room::NothingNew).then(|| self.marks.lock().queued_max());
+            let queued_max = (room == Room::NothingNew).then_some(self.queued_max);
             driver.registry.narrow(queued_max, driver.clock.monotonic_ms());
             driver.feed([Input::Room(room)]);
-        }
+        });
     }
 
-    /// The new answer to what is taken, if it is another one than before.
-    fn look(&self, kept: Kept) -> Option<Room> {
-        let mut marks = self.marks.lock();
+    /// Sees how much is used and kept, and follows the new answer to what is taken, if it is another one than before.
+    fn look(&self, see: impl FnOnce() -> (u64, u64), follow: impl FnOnce(Room)) {
+        let Some(mut marks) = self.marks.try_lock() else { return };
         self.come.store(0, Relaxed);
-        let used = used::bytes(self.limit);
+        let (used, kept) = see();
         self.used.store(used, Relaxed);
-        let room = marks.room(used, kept.bytes());
+        let room = marks.room(used, kept);
         let before = self.room();
-        self.room.store(room as u8, Relaxed);
-        if room == before {
-            return None;
+        if room != before {
+            self.room.store(room as u8, Relaxed);
+            self.tell(before, room, used);
+            follow(room);
         }
-        self.tell(before, room, used);
-        Some(room)
     }
 
     fn tell(&self, before: Room, room: Room, used: u64) {
@@ -127,5 +133,37 @@ struct Kept {
 impl Kept {
     fn bytes(self) -> u64 {
         self.data_bytes + self.znodes as u64 * ZNODE_BYTES + self.watches as u64 * WATCH_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two threads look, and the one that sees less used is faster: it must not be forgotten what was seen last, and nobody waits.
+    #[test]
+    fn what_was_seen_last_is_what_everybody_goes_by() {
+        const MIB: u64 = 1 << 20;
+        let limit: &'static Limit = Box::leak(Box::new(Limit::configured(1536 * MIB)));
+        let watchman = Watchman::new(limit, false);
+        let followed = Mutex::new(Vec::new());
+        let note = |room| followed.lock().push(room);
+        watchman.look(
+            || (1300 * MIB, 0),
+            |room| {
+                // While he tells, others are sent to look.
+                std::thread::scope(|scope| {
+                    let other = scope.spawn(|| watchman.look(|| unreachable!("one looks at a time"), note));
+                    other.join().unwrap();
+                });
+                watchman.look(|| unreachable!("not even from within"), note);
+                assert!(watchman.is_wary());
+                note(room);
+            },
+        );
+        watchman.look(|| (100 * MIB, 0), note);
+        watchman.look(|| (100 * MIB, 0), note);
+        assert_eq!(*followed.lock(), [Room::NoGrowth, Room::Enough]);
+        assert_eq!((watchman.room(), watchman.used_bytes()), (Room::Enough, 100 * MIB));
     }
 }
