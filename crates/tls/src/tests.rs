@@ -45,13 +45,6 @@ impl Workshop {
         assert!(output.status.success(), "{line}: {output:?}");
     }
 
-    /// What a command says.
-    fn ask(&self, words: &[&str]) -> String {
-        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
-        assert!(output.status.success(), "{words:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
     fn write(&self, name: &str, parts: &[&str]) {
         let text: String =
             parts.iter().map(|part| std::fs::read_to_string(self.path(part)).unwrap()).collect();
@@ -80,7 +73,7 @@ impl Workshop {
     }
 
     /// `NAME.pem` and `NAME-trust.pem`: the certificate of somebody else, changed and signed again by its authority.
-    fn forge(&self, name: &str, like: &str, authority: &str, change: &dyn Fn(&mut Vec<u8>)) {
+    fn forge(&self, name: &str, like: &str, authority: &str, change: Change<'_>) {
         self.run(&format!("openssl x509 -in {like}.crt -outform DER -out {name}.der"));
         let whole = std::fs::read(self.path(&format!("{name}.der"))).unwrap();
         let (content, _) = der::expect(&whole, der::SEQUENCE).unwrap();
@@ -111,6 +104,16 @@ impl Workshop {
         side
     }
 }
+
+/// What a command says.
+fn said_by(words: &[&str]) -> String {
+    let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// What somebody does to the signed part of a certificate.
+type Change<'c> = &'c dyn Fn(&mut Vec<u8>);
 
 fn position(bytes: &[u8], wanted: &[u8]) -> usize {
     bytes.windows(wanted.len()).rposition(|window| window == wanted).unwrap()
@@ -355,7 +358,7 @@ fn who_is_on_a_revocation_list_is_refused() {
     // A list that somebody forgot to renew says nothing about anybody, and neither does one of tomorrow.
     // Ten minutes are a difference of clocks.
     let moment =
-        |days: i64| shop.ask(&["date", "-u", "-d", &format!("{days} days 10 minutes ago"), "+%Y%m%d%H%M%SZ"]);
+        |days: i64| said_by(&["date", "-u", "-d", &format!("{days} days 10 minutes ago"), "+%Y%m%d%H%M%SZ"]);
     for (begin, end, is_good) in [(-2, 0, true), (-2, -1, false), (1, 3, false)] {
         let [begin, end] = [begin, end].map(moment);
         shop.run(&format!(
@@ -391,7 +394,7 @@ fn a_certificate_that_cannot_be_read_is_refused() {
         let at = position(tbs, b"\x82\x0bzoo.example");
         tbs[at + 1] = 0x7b;
     };
-    let changes: [(&str, &dyn Fn(&mut Vec<u8>)); 2] = [("nameless", &nameless), ("hostless", &hostless)];
+    let changes: [(&str, Change<'_>); 2] = [("nameless", &nameless), ("hostless", &hostless)];
     for (name, change) in changes {
         shop.forge(name, "zoo", "ca", change);
         for trust in ["ca.pem", &format!("{name}-trust.pem")] {

@@ -20,7 +20,6 @@ use rustls::{
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder,
 };
-use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList as X509CertificateList;
 
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};

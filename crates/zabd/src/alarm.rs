@@ -133,7 +133,7 @@ mod tests {
         let mut told = Vec::new();
         let mut ring = |second, machine, why: &str| {
             alarms.ring(begin + Duration::from_secs(second), machine, why, || {
-                told.push((second, machine, why.to_owned()))
+                told.push((second, machine, why.to_owned()));
             });
         };
         let made_up = |number: usize| format!("the certificate of {}", "x".repeat(number));
