@@ -25,7 +25,7 @@ impl Complaints {
     /// Tells that this connection stays although its other side has not shown who it is, of each machine once a minute.
     pub(super) fn tell_overlooked(&self, port: &str, address: &str, why: &str) {
         let machine = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
-        self.0.lock().ring(Instant::now(), (machine, format!("overlooked: {}", without_digits(why))), || {
+        self.0.lock().ring(Instant::now(), machine, &format!("overlooked: {why}"), || {
             tracing::warn!(
                 "Maintaining the connection of {address} to the {port} port, as quorum.auth.serverRequireSasl=false: {why}"
             );

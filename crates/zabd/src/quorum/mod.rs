@@ -27,7 +27,6 @@ mod dial;
 mod election;
 mod listen;
 mod lobby;
-mod places;
 mod queue;
 mod reader;
 mod tls;

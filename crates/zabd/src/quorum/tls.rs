@@ -24,15 +24,12 @@ use zabd_tls::rustls::pki_types::ServerName;
 use zabd_tls::rustls::{ClientConnection, Connection, ServerConnection};
 use zabd_tls::{Certificate, Tls};
 
-use super::places::Places;
 use super::{Shared, dial};
 use crate::probes::Pulse;
-use crate::secure::{HANDSHAKE_MAX, Refused, Secure, comes_from, handshakes_at_once, negotiate, refused};
+use crate::secure::{HANDSHAKE_MAX, Refused, Secure, comes_from, negotiate, refused};
 
 /// What a handshake begins with.
 const HANDSHAKE_BYTE: u8 = 0x16;
-/// So many who have dialled have not said yet who they are: several times more than an ensemble has members.
-const HANDSHAKES_MAX: usize = 256;
 
 /// How this server talks to others.
 #[derive(Clone, Debug)]
@@ -47,7 +44,6 @@ pub struct QuorumTls {
     /// Whether those who are dialled are compared with where they were looked for.
     checks_dialled: bool,
     detection: Duration,
-    under_way: Arc<Places>,
     handshakes: Handle,
 }
 
@@ -160,7 +156,6 @@ impl QuorumTls {
             checks_dialling: checks_dialled && side.verifies_client_hosts.unwrap_or(true),
             checks_dialled,
             detection: Duration::from_millis(u64::from(side.detection_timeout_ms)),
-            under_way: Places::new(handshakes_at_once(HANDSHAKES_MAX)),
             handshakes,
         };
         quorum.tell();
@@ -219,12 +214,8 @@ async fn dialled(shared: &Shared, socket: TcpStream, addresses: &[Address]) -> R
 /// A connection that another server has made, if it may.
 pub(super) async fn accepted(shared: &Shared, socket: TcpStream) -> Result<PeerSocket, String> {
     let Some(quorum) = &shared.options.tls else { return Ok(PeerSocket::plain(socket)) };
-    let address = socket.peer_addr().map_err(|error| error.to_string())?.ip().to_canonical();
-    let place = quorum.under_way.take(address);
-    let known = place.hold_while(known(shared, quorum, socket)).await;
-    known.unwrap_or_else(|| {
-        Err("it has not proved who it is for so long that others take its place".to_owned())
-    })
+    let mut place = shared.quorum.lobby.enter(socket.peer_addr().ok().map(|peer| peer.ip().to_canonical()));
+    place.during(known(shared, quorum, socket)).await
 }
 
 /// A connection whose other side has proved who it is, or that need not be.
