@@ -18,8 +18,12 @@ SECONDS_MAX = 300
 
 
 def in_folder(folder, *words):
-    """`cargo run --release` for this project, somewhere else: data goes to where it is started."""
-    command = ["cargo", "run", "--quiet", "--release", "--manifest-path", str(places.ROOT / "Cargo.toml"), "--", *words]
+    """`cargo run --release` for this project, somewhere else: data goes to where it is started.
+
+    Cargo looks for its configuration where it is started, too. Without the project's, it would build another server.
+    """
+    here = ["--config", str(places.ROOT / ".cargo" / "config.toml"), "--manifest-path", str(places.ROOT / "Cargo.toml")]
+    command = ["cargo", "run", "--quiet", "--release", *here, "--", *words]
     return subprocess.Popen(
         command[:-1] if not words else command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         preexec_fn=lambda: (os.setsid(), die_with_parent()))
