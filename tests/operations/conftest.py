@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from dataclasses import dataclass
 
 import pytest
@@ -33,13 +34,18 @@ def command_of(kind, words):
 
 @pytest.fixture
 def ends():
-    """`ends(kind, *words)`: runs a server, or what else the words ask for, that ends by itself."""
+    """`ends(kind, *words)`: runs a server, or what else the words ask for, that ends by itself.
+
+    Its log is a pipe and its standard error a file: what stands in both if they are read by different people is seen in both.
+    """
 
     def run(kind, *words, environment=None, cwd=None):
-        done = subprocess.run(
-            command_of(kind, words), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, cwd=cwd,
-            env={**os.environ, **(environment or {})}, preexec_fn=die_with_parent)
-        return Ended(done.returncode, done.stdout, done.stderr)
+        with tempfile.TemporaryFile("w+") as err:
+            done = subprocess.run(
+                command_of(kind, words), stdout=subprocess.PIPE, stderr=err, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                cwd=cwd, env={**os.environ, **(environment or {})}, preexec_fn=die_with_parent)
+            err.seek(0)
+            return Ended(done.returncode, done.stdout, err.read())
 
     return run
 

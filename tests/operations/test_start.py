@@ -9,12 +9,13 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from harness import wire
+from harness import places, wire
 from harness.servers import four_letter_word, free_port
 from harness.waiting import eventually
 
@@ -216,6 +217,20 @@ def test_a_port_in_use_ends_with_code_1(ends, cfg, tmp_path, of_kind, each):
         assert f"another process holds port {port}" in ended.err
         assert not (tmp_path / "data").exists(), "the files of whoever holds the port are not touched"
         assert "Unexpected exception, exiting abnormally" in ended.out
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one-pipe", "two-pipes"])
+def test_a_port_in_use_is_told_once_to_whoever_reads_both(cfg, only_zabd, together):
+    """A shell behind `2>&1`, and containers and service managers, which hand out a pipe each and show both."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        path = cfg(clientPort=holder.getsockname()[1], clientPortAddress="127.0.0.1")
+        done = subprocess.run(
+            [str(places.ZABD), str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT if together else subprocess.PIPE, text=True,
+            timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert (done.stdout + (done.stderr or "")).count(" cannot be opened on ") == 1, done
 
 
 def test_an_address_that_is_not_here_is_named(ends, cfg, only_zabd):

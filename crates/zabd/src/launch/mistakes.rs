@@ -4,9 +4,10 @@
 //! its own: `file`, `line` and `key`, or `source` for what stands in no file, and what to do in `remedy`. Standard error
 //! stays empty, since what reads the one often reads the other.
 
-use std::io::IsTerminal as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::process::ExitCode;
 
+use rustix::fs::{FileType, fstat};
 use zabd_config::{ConfigError, ConfigErrors, LogConfig, LogFormat, LogLevel, Source, Warning};
 
 use crate::logging;
@@ -39,11 +40,19 @@ pub fn tell_start_error(error: &StartError, log: LogConfig) {
         }
         return;
     }
-    // Where both are one screen, the log line is enough.
-    if !(std::io::stdout().is_terminal() && std::io::stderr().is_terminal()) {
+    if !one_reads_both(std::io::stdout().as_fd(), std::io::stderr().as_fd()) {
         eprintln!("{}", error.text());
     }
     tracing::error!("{words}: {}", error.text());
+}
+
+/// Whether these are read together, so that what stands in one of them need not be told in the other: one file or screen, or
+/// two pipes or sockets, as containers and service managers hand them out.
+fn one_reads_both(out: BorrowedFd, err: BorrowedFd) -> bool {
+    let (Ok(out), Ok(err)) = (fstat(out), fstat(err)) else { return false };
+    let [a, b] = [&out, &err].map(|file| FileType::from_raw_mode(file.st_mode));
+    (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino)
+        || a == b && matches!(a, FileType::Fifo | FileType::Socket)
 }
 
 /// Tells what is merely odd.
