@@ -132,6 +132,11 @@ def test_a_last_line_without_an_end(server):
     assert run("zabd", "-server", server.hosts, script="create /a\ncreate /b")[1:] == ("Created /a\nCreated /b\n", 0)
 
 
+def test_exit_is_another_word_for_quit(server):
+    """Java's shell has it from 3.10 on."""
+    assert run("zabd", "-server", server.hosts, script="exit\nls /\n")[1:] == run("zabd", "-server", server.hosts, script="quit\nls /\n")[1:]
+
+
 def test_nobody_who_reads(server):
     """A reader that has gone is no failure: `zkCli.sh ls / | head -1`."""
     shell = subprocess.Popen(

@@ -13,7 +13,8 @@ from harness.places import ROOT
 FOLDER = ROOT / "docs" / "compatibility"
 PAGE = ROOT / "docs" / "compatibility.md"
 MANUAL = ROOT / "docs" / "configuration.md"
-AREAS = ("protocol", "configuration", "files", "operations", "ensemble", "shell")
+KNOWN_BUGS = ROOT / "docs" / "known-bugs.md"
+AREAS = ("protocol", "configuration", "files", "operations", "ensemble", "shell", "development")
 COLUMNS = ["id", "feature", "zabd", "proof"]
 # What a row says of zabd; more may follow the word.
 VERDICTS = re.compile(r"(same)$|(same|different|not yet|none): (.+)")
@@ -27,11 +28,16 @@ INTRODUCTION = """\
 
 The judge is Java 3.9.5 (3.8.0 where it differs and is still in use), asked by the suites in `tests/`, which run the same questions
 against both. What is named nowhere here as different or missing is meant to be the same, to the byte where bytes are sent or
-stored; a difference that is not on this page is a defect. Feature by feature, with the test that shows it:
+stored; a difference that is not on this page is a defect. What once went wrong in Java and does not here is in
+[known-bugs.md](known-bugs.md). Feature by feature, with the test that shows it:
 """
 BEHIND = """
 The suites have differences in the answers to requests in tables of their own, which fail when a row is not true any more
 (`tests/malformed/differences.py`, `tests/model/differences.py`, `tests/golden_wire`).
+"""
+
+WITHOUT_EFFECT = """
+They are accepted, and told of at the start. What they are for is in [configuration.md](configuration.md).
 """
 
 
@@ -84,6 +90,11 @@ def rows():
         for area in AREAS for number, header, cells in tables(FOLDER / f"{area}.md") if header == COLUMNS]
 
 
+def known_bugs():
+    """(number of line, numbers of issues, cells) of every row of docs/known-bugs.md."""
+    return [(number, cells[0].split(", "), cells) for number, _, cells in tables(KNOWN_BUGS)]
+
+
 def title(area):
     """The first heading of a document."""
     return (FOLDER / f"{area}.md").read_text().splitlines()[0].removeprefix("# ")
@@ -101,7 +112,20 @@ def page():
     lines += listed(every, ("different", "none"), "What zabd does, and why")
     lines += [BEHIND.strip(), "", "## What is not there yet", ""]
     lines += listed(every, ("not yet",), "What it waits for, or what happens if it is asked for")
+    lines += ["## Keys without an effect", "", WITHOUT_EFFECT.strip(), "", "| Keys | Why |", "| --- | --- |"]
+    reasons = {}
+    for names, said in keys_of_the_manual():
+        if said.startswith("no effect: "):
+            reasons.setdefault(said.removeprefix("no effect: "), []).extend(names)
+    lines += [f"| {', '.join(f'`{name}`' for name in names)} | {reason} |" for reason, names in reasons.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def keys_of_the_manual():
+    """(names, what the manual says of it) of every key in docs/configuration.md, which is made from the table of keys in the code."""
+    for _, header, cells in tables(MANUAL):
+        if header[0] == "key":
+            yield re.findall(r"`([^`]+)`", cells[0]), cells[-1]
 
 
 def listed(every, words, heading):

@@ -266,3 +266,18 @@ def test_ephemerals_of_nobody_are_removed(tmp_path, kinds):
             session.end()
         assert f"Removing the ephemerals of session 0x{NOBODY:x}, which is gone" in ensemble.members[ensemble.leader()].log_text()
         ensemble.assert_equal_trees()
+
+
+def test_a_session_that_moved_writes_by_multis_alone(tmp_path):
+    """ZOOKEEPER-2886: whoever owns a session is asked behind a multi as behind every write, and only once."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        first = wire.Session(ensemble.members[1].port, members.SESSION_MS)
+        assert first.create("/e", flags=EPHEMERAL).err == 0
+        for number, path in ((2, "/two"), (3, "/three"), (1, "/one")):
+            connection, answer = connect(ensemble.members[number].port, first.session_id, first.password)
+            assert answer[1] == first.session_id
+            for name in ("a", "b"):
+                done, _ = ask(connection, wire.MULTI, wire.multi_body([(wire.CREATE, wire.create_body(f"{path}-{name}"))]))
+                assert done == 0, (number, name)
+        assert ask(connection, wire.CLOSE_SESSION)[0] == 0
+        ensemble.assert_equal_trees()

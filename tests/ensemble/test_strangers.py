@@ -1,6 +1,7 @@
 """Whoever reaches the quorum port of a leader and does not behave as a server does: what that can cost, and what an operator reads."""
 
 import contextlib
+import os
 import re
 import socket
 import struct
@@ -122,3 +123,26 @@ def test_whoever_is_refused_is_named_once(tmp_path):
             "the other's server.N line",
         ], named
         assert [who for who, _ in named] == addresses[:2], "each of them is told once, when it comes first"
+
+
+def threads_and_descriptors(server):
+    return [len(os.listdir(f"/proc/{server.process.pid}/{name}")) for name in ("task", "fd")]
+
+
+def test_whoever_comes_to_the_election_port_costs_nothing_and_disturbs_nobody(tmp_path):
+    """ZOOKEEPER-2836, 3769, 4309 and 4736: whatever they send or leave out, the next election is held."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        leader = ensemble.leader()
+        number = next(each for each in ensemble.members if each != leader)
+        server, port = ensemble.members[number], ensemble.ports[number][2]
+        before = threads_and_descriptors(server)
+        # Nothing; what is too long; a version that is none; who was introduced well, and goes on in no notification.
+        well = struct.pack(">qqi", -65536, 77, 14) + b"127.0.0.1:3888"
+        said = [b"", struct.pack(">qqi", -65536, 77, 1 << 30), struct.pack(">qq", -7, 1), well + struct.pack(">i", 3) + b"abc"]
+        for words in said * 25:
+            with connect(port) as stranger:
+                stranger.sendall(words)
+        eventually(lambda: max(map(int.__sub__, threads_and_descriptors(server), before)) <= 0, 30, what="all of it is given back")
+        ensemble.members[leader].kill()
+        assert ensemble.leader() != leader
+        ensemble.await_serving()

@@ -30,7 +30,7 @@ def test_it_leaves_what_the_official_entry_point_leaves(call, tmp_path, case):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/version-2").write_text("")
     done = call("docker-entrypoint.sh", *SERVE, **variables)
-    assert done.returncode != 0 and "version-2" in done.stderr, done.stdout
+    assert done.returncode != 0 and "version-2" in done.stdout, done.stderr
     for name, text in case["files"].items():
         assert (tmp_path / name).read_text().replace(str(tmp_path), "@") == text
     assert [line for line in done.stdout.splitlines() if " WARN " in line and "default of" in line] == []

@@ -277,3 +277,20 @@ def test_where_nobody_may_log_in_nobody_comes_in(kind, tmp_path):
     java, ours = stories
     assert java == ours
     assert ours[:2] == [REQUIRE_AUTH, None]
+
+
+def test_who_logs_in_is_not_throttled(kind, tmp_path):
+    """ZOOKEEPER-2785: requests of others wait for each other, and a login waits for none of them."""
+    server = with_users(kind, tmp_path / "server", globalOutstandingLimit=1, **{"request_throttle_max_requests": 1}).start()
+    try:
+        busy = Session(server.port)
+        for number in range(2000):
+            busy.submit(wire.CREATE, wire.create_body(f"/busy-{number}"))
+        for _ in range(3):
+            session = Session(server.port)
+            assert digest.log_in(session, *ALICE)[0] == 0
+            assert ("sasl", "alice") in identities(session)
+            session.close()
+        assert [busy.reply().err for _ in range(2000)] == [0] * 2000
+    finally:
+        server.kill()

@@ -67,6 +67,17 @@ def test_both_protocols_carry_long_replies(shared, version):
         assert hashlib.sha256(client.reply().reader().buffer()).digest() == hashlib.sha256(data).digest()
 
 
+def test_a_watch_ends_with_its_connection(shared):
+    """ZOOKEEPER-3131: also on a port with TLS."""
+    client = shared.client("second")
+    assert client.call(3, b"\0\0\0\x0f/watched-by-tls\1").err == -101
+    watched = (lambda: "/watched-by-tls" in four_letter_bytes(shared.server.port, b"wchp").decode())
+    if shared.server.kind == "zabd":
+        assert watched()
+    client.close()
+    eventually(lambda: not watched(), what="the watch is gone")
+
+
 def test_four_letter_words_are_answered_by_tls(shared):
     with socket.create_connection(("127.0.0.1", shared.secure_port), 20) as plain:
         with shared.context().wrap_socket(plain, server_hostname="localhost") as secure:

@@ -95,6 +95,16 @@ impl Membership {
         oddities
     }
 
+    /// What is to be said of how many voters there are, in Java's words.
+    pub fn size_warning(&self) -> Option<Warning> {
+        let message = match self.participants() {
+            0..=2 => "No server failure will be tolerated. You need at least 3 servers.",
+            even if even % 2 == 0 => "Non-optimal configuration, consider an odd number of servers.",
+            _ => return None,
+        };
+        Some(Warning { source: None, message: message.to_owned() })
+    }
+
     fn shared_port(&self, one: i64, other: i64) -> Option<Warning> {
         let theirs = &self.members[&other].ports;
         let is_shared =

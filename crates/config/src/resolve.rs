@@ -64,6 +64,8 @@ struct Resolver {
     last: BTreeMap<String, (&'static Key, Setting)>,
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
+    /// What is said of how many members there are, if all is well otherwise.
+    size_warning: Option<Warning>,
     config_file: Option<String>,
     /// There is a file that should name this server, and that has been said.
     has_unusable_myid: bool,
@@ -72,7 +74,7 @@ struct Resolver {
 impl Resolver {
     fn new(errors: Vec<ConfigError>, warnings: Vec<Warning>, config_file: Option<String>) -> Self {
         let (draft, last) = (Draft::new(), BTreeMap::new());
-        Resolver { draft, last, errors, warnings, config_file, has_unusable_myid: false }
+        Resolver { draft, last, errors, warnings, size_warning: None, config_file, has_unusable_myid: false }
     }
 
     /// Sorts settings by key; the later one replaces the earlier.
@@ -485,6 +487,7 @@ impl Resolver {
         self.refuse_what_members_cannot_do();
         self.warnings.extend(membership.oddities());
         let sasl = self.quorum_sasl();
+        self.size_warning = membership.size_warning();
         let (Some(myid), (Some(init), Some(sync))) = (myid, limits) else { return };
         self.draft.config.ensemble = Some(EnsembleConfig {
             myid,
@@ -658,6 +661,7 @@ impl Resolver {
         }
         let mut config = self.draft.config;
         config.warnings = self.warnings;
+        config.warnings.extend(self.size_warning);
         config.config_file = self.config_file.map(Into::into);
         config.assert_valid();
         Ok(config)

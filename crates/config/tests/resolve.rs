@@ -49,6 +49,8 @@ fn errors(lines: &str) -> String {
     }
 }
 
+const TWO_VOTERS: &str = "No server failure will be tolerated. You need at least 3 servers.";
+
 fn warnings(config: &Config) -> Vec<String> {
     config.warnings.iter().map(ToString::to_string).collect()
 }
@@ -273,7 +275,7 @@ fn members_that_can_never_work_together_are_told() {
     ] {
         let config = member("1\n", &format!("{lines}{LIMITS}")).unwrap();
         let warnings = warnings(&config);
-        assert!(matches!(&warnings[..], [one] if one.starts_with(told)), "{warnings:?}");
+        assert!(matches!(&warnings[..], [one, ..] if one.starts_with(told)), "{warnings:?}");
     }
     for sound in [
         "server.1=a:2888:3888\nserver.2=a:2889:3889\n",
@@ -281,7 +283,21 @@ fn members_that_can_never_work_together_are_told() {
         "server.1=a:2888:3888\nserver.2=b:2888:3888\ngroup.1=1:2\nweight.1=0\n",
     ] {
         let config = member("1\n", &format!("{sound}{LIMITS}")).unwrap();
-        assert_eq!(warnings(&config), Vec::<String>::new(), "{sound}");
+        assert_eq!(warnings(&config), [TWO_VOTERS], "{sound}");
+    }
+}
+
+#[test]
+fn numbers_of_voters_that_buy_nothing_are_told_in_javas_words() {
+    let even = "Non-optimal configuration, consider an odd number of servers.";
+    for (voters, observers, told) in
+        [(2, 1, Some(TWO_VOTERS)), (3, 1, None), (4, 0, Some(even)), (5, 0, None), (6, 1, Some(even))]
+    {
+        let line =
+            |id| format!("server.{id}=h{id}:2888:3888{}\n", if id <= voters { "" } else { ":observer" });
+        let lines: String = (1..=voters + observers).map(line).collect();
+        let config = member("1\n", &format!("{lines}{LIMITS}")).unwrap();
+        assert_eq!(warnings(&config), told.into_iter().collect::<Vec<_>>(), "{lines}");
     }
 }
 
@@ -332,13 +348,14 @@ fn several_servers_are_an_ensemble() {
     let roles = "readonlymode.enabled=true\nleaderServes=no\nlocalSessionsEnabled=true\n\
                  localSessionsUpgradingEnabled=true\nobserverMasterPort=2191\n";
     let roles = member("3\n", &format!("{MEMBERS}{limits}{roles}")).unwrap();
-    assert!(roles.read_only_mode && roles.warnings.is_empty(), "{:?}", roles.warnings);
+    assert!(roles.read_only_mode);
+    assert_eq!(warnings(&roles), [TWO_VOTERS]);
     let roles = roles.ensemble.unwrap();
     assert!(!roles.leader_serves && roles.local_sessions && roles.local_sessions_upgrade);
     assert_eq!((roles.observer_master_port, ensemble.observer_master_port), (Some(2191), None));
     assert!(ensemble.leader_serves && !ensemble.local_sessions && !ensemble.local_sessions_upgrade);
     assert!((ensemble.snapshot_size_factor - 0.33).abs() < 1e-9);
-    for (text, expected, warnings) in [("-1", -1.0, 0), ("0", 0.0, 0), ("1", 1.0, 0), ("1.5", 0.33, 1)] {
+    for (text, expected, warnings) in [("-1", -1.0, 1), ("0", 0.0, 1), ("1", 1.0, 1), ("1.5", 0.33, 2)] {
         let config = member("3\n", &format!("{MEMBERS}{limits}snapshotSizeFactor={text}\n")).unwrap();
         assert_eq!(config.warnings.len(), warnings, "{text}: {:?}", config.warnings);
         assert!((config.ensemble.unwrap().snapshot_size_factor - expected).abs() < 1e-9, "{text}");

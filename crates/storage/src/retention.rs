@@ -102,6 +102,29 @@ mod tests {
         );
     }
 
+    /// ZOOKEEPER-2211.
+    #[test]
+    fn logs_in_a_directory_of_their_own_are_kept_by_the_snapshots_of_the_other() {
+        let (disk, mut directories) = disk(&["snapshot.0", "snapshot.27", "snapshot.50", "snapshot.59"]);
+        directories.logs = "/logs/version-2".into();
+        disk.create_dir(&directories.logs).unwrap();
+        for name in ["log.1", "log.28", "log.5a"] {
+            disk.create(&directories.logs.join(name)).unwrap().write_at(0, WHOLE).unwrap();
+        }
+        let removed = purge(&disk, &directories, 3).unwrap();
+        assert_eq!(
+            removed,
+            [Path::new("/data/version-2/snapshot.0")],
+            "the oldest that stays begins within log.1"
+        );
+        directories.snapshots.clone_from(&directories.logs);
+        assert_eq!(
+            purge(&disk, &directories, 3).unwrap(),
+            [] as [PathBuf; 0],
+            "nothing whole means nothing to remove"
+        );
+    }
+
     #[test]
     fn what_was_cut_off_a_log_goes_with_it() {
         let names =

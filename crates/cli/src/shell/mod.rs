@@ -170,7 +170,11 @@ impl Shell {
     }
 
     fn execute(&mut self, words: &[String], number: usize) -> Result<Then, CommandError> {
-        let name = words.first().map_or("", String::as_str);
+        let name = match words.first().map_or("", String::as_str) {
+            // As releases behind 3.9 have it, in no list of commands.
+            "exit" => "quit",
+            name => name,
+        };
         let command = COMMANDS.iter().find(|command| command.name == name);
         if command.is_none() && !OWN_COMMANDS.iter().any(|(own, _)| *own == name) {
             self.screen.err(&usage());
