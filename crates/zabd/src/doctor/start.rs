@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use zabd_jute::{SessionId, Zxid};
+use zabd_storage::apart::{APART, HERE};
 use zabd_storage::disk::{Change, Disk, Rehearsal};
 use zabd_storage::log::Cut;
 use zabd_storage::recovery::RecoveryError;
@@ -46,9 +47,13 @@ pub struct Start {
 impl Start {
     /// Whether nobody needs to know what it does.
     pub(super) fn is_quiet(&self) -> bool {
-        let makes_only_directories =
-            self.changes.iter().all(|change| matches!(change, Change::NewDirectory(_)));
-        makes_only_directories
+        let is_usual = |change: &Change| match change {
+            Change::NewDirectory(_) => true,
+            // The first start on directories that were not marked yet.
+            Change::Written(path) => path.file_name().is_some_and(|name| name == HERE || name == APART),
+            _ => false,
+        };
+        self.changes.iter().all(is_usual)
             && self.passed_over.is_empty()
             && self.dead.is_empty()
             && self.digest_mismatches == 0
