@@ -237,12 +237,14 @@ impl Looking {
             return None;
         }
         let ballot = Ballot::of(notification);
-        self.heard.insert(from, Heard { ballot, is_fresh });
+        let before = self.heard.insert(from, Heard { ballot, is_fresh });
         let is_old = !self.has_voice() && !is_fresh;
         let is_looking = ballot.state == PeerState::Looking;
-        // To who has no vote nobody listens; each would answer the other for ever.
+        // To who has no vote nobody listens; each would answer the other for ever. So would who has one with whoever has not heard
+        // of that: the same word over the same connection has been answered. Who abstains asks for an answer by that.
         let counts = self.has_voice() && self.quorums.is_voter(self.me);
-        let is_behind = counts && is_looking && ballot.round < self.round;
+        let is_answered = is_fresh && !is_abstention(&ballot) && before.is_some_and(|it| it.ballot == ballot);
+        let is_behind = counts && is_looking && ballot.round < self.round && !is_answered;
         if from != self.me && (is_behind || is_old && contacts.is_up(from)) {
             out.push(Output::Send { to: from, frame: self.told() });
         }
