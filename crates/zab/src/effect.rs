@@ -61,10 +61,19 @@ pub struct Timing {
     pub connect_delay_ms: i64,
 }
 
+/// The shortest pause between two attempts to reach a leader.
+const PAUSE_MS_MIN: i64 = 10;
+
 impl Timing {
     /// How long a role may take to be established.
     pub fn init_ms(&self) -> i64 {
         self.tick_ms * self.init_limit
+    }
+
+    /// Between two attempts to reach a leader, whatever is configured: without any, a leader that is not ready yet is dialled
+    /// thousands of times in a second, and the attempts are over before it is.
+    pub fn pause_ms(&self) -> i64 {
+        self.connect_delay_ms.max(PAUSE_MS_MIN)
     }
 
     /// How long the other side may be silent after that.

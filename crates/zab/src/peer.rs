@@ -537,7 +537,7 @@ impl Peer {
 
     /// Longer than a learner takes for the time in which nobody has listened to it: who is closed sooner tries again.
     fn caller_patience_ms(&self) -> Option<i64> {
-        let listened_ms = 2 * self.timing.connect_delay_ms;
+        let listened_ms = 2 * self.timing.pause_ms();
         match self.state {
             State::Learning { .. } if !self.reconfig => Some(listened_ms),
             State::Learning { .. } | State::Looking | State::Resting(_) => {

@@ -56,7 +56,7 @@ pub(super) struct Backing {
 
 impl Backing {
     pub(super) fn new(now: Instant, timing: Timing, voters: BTreeSet<ServerId>) -> Self {
-        let dialling_ms = i64::from(ATTEMPTS_MAX) * timing.connect_delay_ms;
+        let dialling_ms = i64::from(ATTEMPTS_MAX) * timing.pause_ms();
         // Attempts may follow each other at once (`leaderConnectDelayDuringRetryMs=0`); to decide takes time all the same.
         let awaited_until = now.after_ms((2 * dialling_ms).max(timing.tick_ms / 2));
         Self { voters, looking: BTreeSet::new(), is_doubted: false, awaited_until }

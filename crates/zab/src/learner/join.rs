@@ -46,7 +46,7 @@ impl Learner {
     /// turn to an election at once would begin thousands in a second, and Java's leader-to-be ends its own only when it hears
     /// nothing for a while. Who takes longer knows that it does not lead; then it is asked anew who does.
     pub(super) fn on_closed(&mut self, now: Instant, out: &mut Effects) {
-        let listened_until = self.connected_at.after_ms(self.timing.connect_delay_ms);
+        let listened_until = self.connected_at.after_ms(self.timing.pause_ms());
         if self.phase != Phase::Introduced || listened_until < now {
             self.leave(Reason::LeaderClosed, out);
             return;
@@ -67,7 +67,7 @@ impl Learner {
             self.leave(Reason::LeaderUnreachable, out);
             return;
         }
-        self.deadline = now.after_ms(self.timing.connect_delay_ms);
+        self.deadline = now.after_ms(self.timing.pause_ms());
     }
 
     /// The next follower, round after round: they serve observers only when they are in step themselves. Then the leader,
@@ -77,7 +77,7 @@ impl Learner {
             self.asks_masters = false;
             self.attempts = 0;
         } else if (self.attempts as usize).is_multiple_of(self.masters.len()) {
-            self.deadline = now.after_ms(self.timing.connect_delay_ms);
+            self.deadline = now.after_ms(self.timing.pause_ms());
             return;
         }
         self.connect_again(out);

@@ -29,12 +29,16 @@ impl Stage {
     }
 
     fn new(kind: LearnerKind, masters: Vec<ServerId>) -> Self {
+        Self::with_timing(kind, masters, TIMING)
+    }
+
+    fn with_timing(kind: LearnerKind, masters: Vec<ServerId>, timing: Timing) -> Self {
         let mut out = Effects::default();
         let start = Start {
             me: ServerId(4),
             leader: LEADER,
             kind,
-            timing: TIMING,
+            timing,
             limits: Limits::default(),
             accepted: Epoch(0),
             current: Epoch(0),
@@ -106,6 +110,18 @@ fn who_closes_at_once_is_tried_as_often_as_who_does_not_answer() {
         }
     }
     assert_eq!(stage.asked(), ["Leave(LeaderUnreachable)"]);
+}
+
+/// `leaderConnectDelayDuringRetryMs=0`: five attempts would be over before anybody could have become ready.
+#[test]
+fn attempts_have_pauses_whatever_is_configured() {
+    let hasty = Timing { connect_delay_ms: 0, ..TIMING };
+    let mut stage = Stage::with_timing(LearnerKind::Follower, Vec::new(), hasty);
+    stage.step(Input::ConnectFailed { dial: DialId(1) });
+    assert_eq!(stage.learner.next_timer(), Instant(10));
+    let mut stage = Stage::with_timing(LearnerKind::Follower, Vec::new(), hasty);
+    stage.accepted_and_closed(1);
+    assert_eq!(stage.learner.next_timer(), stage.now.after_ms(10), "who closes at once does not lead yet");
 }
 
 /// Who held the connection for a while has found out that it does not lead: somebody else does.
