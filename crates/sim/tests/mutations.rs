@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zabd_mutation::Mutation::{self, *};
 use zabd_mutation::Suite;
-use zabd_sim::plan::{Fault, Members, Plan};
+use zabd_sim::plan::{Change, Fault, Plan};
 use zabd_sim::shrink::failure;
 use zabd_storage::disk::Crash;
 
@@ -44,7 +44,7 @@ const HUNTED: &[Hunt] = &[
     (EpochTestifies, 20, left_with_epochs),
     (PartNotMarked, 100, left_with_nothing),
     (PartMarkedLate, 100, left_with_nothing),
-    (EarlierChangeForgotten, 100, changing),
+    (EarlierChangeForgotten, 20, changing),
     (LostLogsUnnoticed, 100, left_with_snapshots),
 ];
 
@@ -108,8 +108,29 @@ fn left_with_snapshots(seed: u64) -> Plan {
     }
 }
 
+/// Members change twice while one server is away, and it crashes again while what it lacks is on its way.
 fn changing(seed: u64) -> Plan {
-    Plan::draw_with(Members::ByRequests, seed)
+    let plan =
+        Plan { voters: 3, observers: 0, strangers: 1, reconfig: true, weights: "", ..Plan::draw(seed) };
+    let crash = |down_ms| Fault::Crash { at: 2, kind: Crash::KeepsUnsynced, down_ms };
+    let mut faults = Vec::new();
+    for turn in 0..5 {
+        let begin_ms = 800 + 1200 * turn;
+        let changes = [Change::Votes(3), Change::Leaves(3)].map(Fault::Reconfigure);
+        faults.extend([(begin_ms, crash(600))]);
+        faults.extend((1..).map(|step| begin_ms + 200 * step).zip(changes));
+        faults.push((begin_ms + 620 + (seed as i64 * 37 + turn * 61) % 150, crash(50)));
+    }
+    Plan {
+        clients: 5,
+        trouble_ms: 7000,
+        network_ms_max: 5,
+        disk_ms_max: 30,
+        snapshot_every: 100_000,
+        kept: 500,
+        faults,
+        ..plan
+    }
 }
 
 /// The first seed that finds it, and what is wrong there.
