@@ -32,6 +32,21 @@ pub(crate) fn values(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     Some(all)
 }
 
+/// A value of this content, with as short a length as there is.
+pub(crate) fn wrapped(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let digits = &length[length.iter().take_while(|digit| **digit == 0).count()..];
+    let mut bytes = vec![tag];
+    if content.len() < 0x80 {
+        bytes.push(content.len() as u8);
+    } else {
+        bytes.push(0x80 | digits.len() as u8);
+        bytes.extend(digits);
+    }
+    bytes.extend(content);
+    bytes
+}
+
 pub(crate) const OID: u8 = 0x06;
 pub(crate) const OCTETS: u8 = 0x04;
 pub(crate) const SEQUENCE: u8 = 0x30;
@@ -40,6 +55,16 @@ pub(crate) const SET: u8 = 0x31;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrapped_is_found_again() {
+        for length in [0, 1, 127, 128, 255, 256, 70_000] {
+            let content = vec![7; length];
+            let whole = wrapped(OCTETS, &content);
+            assert_eq!(value(&whole), Some((OCTETS, &content[..], &[][..])), "{length}");
+        }
+        assert_eq!(wrapped(OCTETS, &[7; 128])[..3], [OCTETS, 0x81, 128]);
+    }
 
     #[test]
     fn values_end_where_they_say() {

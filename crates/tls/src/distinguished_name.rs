@@ -4,6 +4,8 @@
 //! type by its number and its value in hexadecimal, letters beyond ASCII as they are. Access lists hold such text, so each
 //! character counts.
 
+use std::fmt::Write as _;
+
 use crate::der;
 
 /// The types that have letters, by the bytes of their numbers.
@@ -60,8 +62,11 @@ fn attribute(pair: &[u8]) -> Option<String> {
         }
         _ => {
             let name = keyword.map_or_else(|| dotted(kind), str::to_owned);
-            let hex = rest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-            format!("{name}=#{hex}")
+            let mut text = format!("{name}=#");
+            for byte in rest {
+                let _ = write!(text, "{byte:02x}");
+            }
+            text
         }
     })
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! In reading order: this file, [`store`], [`trust`] (whom a side believes), [`offer`] (protocols and suites),
-//! [`old_version`] (certificates without extensions), [`certificate`] (whose it is, and for which hosts),
+//! [`ec_key`] (keys of the JDK), [`old_version`] (certificates without extensions), [`certificate`] (whose it is, and for which hosts),
 //! [`distinguished_name`] (names as Java prints them).
 //!
 //! What rustls does not do, and Java does: TLS 1.0 and 1.1, suites of CBC or without forward secrecy, DSA, RSA keys below 2048
@@ -20,6 +20,7 @@
 mod certificate;
 mod der;
 mod distinguished_name;
+mod ec_key;
 mod offer;
 mod old_version;
 mod store;
@@ -169,7 +170,7 @@ fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> 
     offer.left_out.iter().for_each(|words| warn(words));
     let provider = Arc::new(CryptoProvider { cipher_suites: offer.suites, ..ring::default_provider() });
     let mut certificates = Vec::new();
-    let keys = Arc::new(Keys(own_keys(side, &provider, &mut certificates)?));
+    let keys = Arc::new(Keys(own_keys(side, &provider, &mut certificates, warn)?));
     let trust = trust(side, &provider, &mut certificates)?;
 
     let builder =
@@ -199,6 +200,7 @@ fn own_keys(
     side: &TlsSide,
     provider: &CryptoProvider,
     certificates: &mut Vec<Stored>,
+    warn: &mut dyn FnMut(&str),
 ) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
     let blamed =
         |problem: String, hint| TlsError { key: format!("{}keyStore.location", side.prefix), problem, hint };
@@ -211,12 +213,18 @@ fn own_keys(
     let store = open(path, &side.key_store, Wanted::Keys, certificates)
         .map_err(|problem| blamed(problem, STORE_HINT))?;
     let mut keys = Vec::new();
+    let mut problems = Vec::new();
     for KeyEntry { key, chain } in store.keys {
-        let key = certified(chain, key, provider);
-        let key = key.map_err(|error| {
-            blamed(format!("{}: the key cannot be used: {error}", path.display()), KEY_HINT)
-        })?;
-        keys.push(Arc::new(key));
+        match certified(chain, key, provider) {
+            Ok(key) => keys.push(Arc::new(key)),
+            Err(error) => problems.push(format!("{}: the key cannot be used: {error}", path.display())),
+        }
+    }
+    // Java takes the first one that fits what the other side can do, so that one too many does no harm.
+    match problems.pop() {
+        Some(problem) if keys.is_empty() => return Err(blamed(problem, KEY_HINT)),
+        Some(problem) => warn(&format!("{problem}; another one of the store is used")),
+        None => (),
     }
     Ok(keys)
 }
@@ -227,6 +235,7 @@ fn certified(
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, rustls::Error> {
+    let key = chain.first().and_then(|own| ec_key::with_public_half(&key, own)).unwrap_or(key);
     let Some(old) = chain.first().and_then(OldCertificate::parse) else {
         return CertifiedKey::from_der(chain, key, provider);
     };
@@ -269,7 +278,7 @@ fn trust(
 /// For whoever asks this very server whether it is well: shows its own certificate, and believes nobody but itself.
 pub fn client_of_itself(side: &TlsSide) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let keys = own_keys(side, &provider, &mut Vec::new())?;
+    let keys = own_keys(side, &provider, &mut Vec::new(), &mut |_| ())?;
     let own = keys.iter().filter_map(|key| key.cert.first().cloned()).collect();
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.expect("there are suites of each protocol").dangerous();

@@ -144,7 +144,7 @@ impl<'a> OldCertificate<'a> {
 }
 
 /// Whose a certificate of any version is, and its key.
-fn subject_and_key<'a>(der: &'a CertificateDer<'_>) -> Option<(&'a [u8], &'a [u8])> {
+pub(crate) fn subject_and_key<'a>(der: &'a CertificateDer<'_>) -> Option<(&'a [u8], &'a [u8])> {
     let (whole, _) = der::expect(der, der::SEQUENCE)?;
     let (tbs, _) = der::expect(whole, der::SEQUENCE)?;
     let (tag, _, behind) = der::value(tbs)?;

@@ -249,6 +249,52 @@ fn who_is_believed() {
     assert_eq!(shake(&open(&side).unwrap(), &client("stranger.pem")), Ok(None), "nobody asks");
 }
 
+/// Java leaves the public half of an EC key out, opens no key of a store that says whom it trusts, and passes over keys that it cannot
+/// use.
+#[test]
+fn stores_are_taken_as_javas_keytool_leaves_them() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.write("ca.pem", &["ca.crt"]);
+    let keytool = |words: &str| shop.run(&format!("keytool -noprompt {words}"));
+    let one = format!("-storepass {PLAIN_PASSWORD}");
+    for (file, kind) in [("made.p12", "PKCS12"), ("made.jks", "JKS")] {
+        for curve in ["secp256r1", "secp384r1"] {
+            let store = format!("{curve}-{file}");
+            let own = if kind == "JKS" { format!("-keypass {PLAIN_PASSWORD}") } else { String::new() };
+            keytool(&format!(
+                "-genkeypair -keyalg EC -groupname {curve} -alias zoo -dname CN=made -keystore {store} -storetype {kind} {one} {own}"
+            ));
+            keytool(&format!("-exportcert -rfc -alias zoo -keystore {store} -file made.pem {one}"));
+            let tls = open(&shop.side(&store, "made.pem")).unwrap();
+            assert_eq!(shake(&tls, &tls), Ok(Some("CN=made".to_owned())), "{store}");
+        }
+    }
+    // The PEM of such a key, too.
+    shop.run(&format!(
+        "openssl pkcs12 -in secp256r1-made.p12 -nodes -passin pass:{PLAIN_PASSWORD} -out bare.pem"
+    ));
+    assert!(open(&shop.side("bare.pem", "made.pem")).is_ok());
+
+    keytool(&format!(
+        "-genkeypair -keyalg RSA -alias zoo -dname CN=rsa -keystore both.p12 -storetype PKCS12 {one}"
+    ));
+    keytool(&format!(
+        "-genkeypair -keyalg EC -groupname secp521r1 -alias long -dname CN=long -keystore both.p12 -storetype PKCS12 {one}"
+    ));
+    let mut told = Vec::new();
+    let side = shop.side("both.p12", "ca.pem");
+    Tls::open(&side, &mut |words| told.push(words.to_owned())).unwrap();
+    assert!(matches!(&told[..], [one] if one.contains("another one of the store is used")), "{told:?}");
+
+    keytool(&format!(
+        "-genkeypair -keyalg RSA -alias zoo -dname CN=other -keystore trust.jks -storetype JKS {one} -keypass another1"
+    ));
+    keytool(&format!("-importcert -file ca.crt -alias ca -keystore trust.jks {one}"));
+    assert!(open(&shop.side("both.p12", "trust.jks")).is_ok());
+    assert!(open(&shop.side("trust.jks", "ca.pem")).unwrap_err().contains("password"));
+}
+
 /// `openssl x509 -req` without a file of extensions, as in ZooKeeper's `gencerts.sh`.
 #[test]
 fn a_certificate_of_version_1_is_believed_if_its_signer_is() {

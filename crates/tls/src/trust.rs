@@ -51,6 +51,9 @@ thread_local! {
     static REFUSED: Cell<Option<String>> = const { Cell::new(None) };
 }
 
+/// How much is told of whom nobody believes.
+const SUBJECT_CHARS_MAX: usize = 300;
+
 /// Whose certificate the last handshake of this thread refused, if it was that.
 pub fn take_refused() -> Option<String> {
     REFUSED.take()
@@ -80,6 +83,11 @@ impl Trust {
         lists: Option<Vec<RevocationList>>,
         is_mandatory: bool,
     ) -> Self {
+        // Of the lists of one authority the first that holds is asked: the newest knows most.
+        let lists = lists.map(|mut lists| {
+            lists.sort_by_key(|list| std::cmp::Reverse(list.begin_s));
+            lists
+        });
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(known.iter().filter(|known| may_sign(known)).cloned());
         Trust { provider, subjects: roots.subjects(), roots, known, lists, is_mandatory }
@@ -99,7 +107,7 @@ impl Trust {
         };
         let result = self.check_chain(own, others, now, usage);
         if result.is_err() {
-            REFUSED.set(Some(certificate.subject));
+            REFUSED.set(Some(certificate.subject.chars().take(SUBJECT_CHARS_MAX).collect()));
         }
         result
     }

@@ -12,7 +12,7 @@
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sha1::{Digest as _, Sha1};
 
-use super::{KeyEntry, Store};
+use super::{KeyEntry, Store, Wanted};
 use crate::der;
 
 pub(super) const MAGIC: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
@@ -25,20 +25,20 @@ const CERTIFICATE_TAG: u32 = 2;
 /// 1.3.6.1.4.1.42.2.17.1.1, the protection of keys by the stream.
 const KEY_PROTECTOR: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x2a, 0x02, 0x11, 0x01, 0x01];
 
-pub(super) fn parse(bytes: &[u8], password: &str) -> Result<Store, String> {
+pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Store, String> {
     let password: Vec<u8> = password.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let (signed, hash) = bytes.split_at_checked(bytes.len().wrapping_sub(HASH_BYTES)).ok_or(TRUNCATED)?;
     let found = Sha1::new().chain_update(&password).chain_update(PHRASE).chain_update(signed).finalize();
     if found[..] != *hash {
         return Err("the password is wrong, or the file is damaged".to_owned());
     }
-    entries(signed, &password).ok_or_else(|| TRUNCATED.to_owned())?
+    entries(signed, &password, wanted).ok_or_else(|| TRUNCATED.to_owned())?
 }
 
 const TRUNCATED: &str = "it is cut off";
 
 /// `None` if the bytes end too early.
-fn entries(bytes: &[u8], password: &[u8]) -> Option<Result<Store, String>> {
+fn entries(bytes: &[u8], password: &[u8], wanted: Wanted) -> Option<Result<Store, String>> {
     let mut fields = Fields(bytes.get(MAGIC.len()..)?);
     let version = fields.int()?;
     if !matches!(version, 1 | 2) {
@@ -55,6 +55,10 @@ fn entries(bytes: &[u8], password: &[u8]) -> Option<Result<Store, String>> {
                 let mut chain = Vec::new();
                 for _ in 0..fields.int()? {
                     chain.push(fields.certificate(version)?);
+                }
+                // Whoever looks for whom to trust opens no key, and one may have another password.
+                if wanted == Wanted::Trust {
+                    continue;
                 }
                 match unprotect(protected, password) {
                     Some(key) => {

@@ -72,7 +72,7 @@ pub(crate) fn load(path: &Path, config: &StoreConfig, wanted: Wanted) -> Result<
     let bytes = read(path)?;
     let parsed = match kind {
         StoreKind::Pem => pem::parse(&bytes, &password, wanted),
-        _ if bytes.starts_with(&jks::MAGIC) => jks::parse(&bytes, &password),
+        _ if bytes.starts_with(&jks::MAGIC) => jks::parse(&bytes, &password, wanted),
         _ if bytes.starts_with(&jks::JCEKS_MAGIC) => {
             Err("it is a JCEKS store, which ZooKeeper does not read either".to_owned())
         }
