@@ -81,7 +81,7 @@ impl<M: Ord + Clone> OfMachines<M> {
         let reason = why.chars().filter(|c| !c.is_ascii_digit()).take(REASON_CHARS_MAX).collect();
         let trouble = (machine, reason);
         let Alarms(told) = &mut self.0;
-        if !told.contains_key(&trouble) {
+        if told.get(&trouble).is_none_or(|alarm| alarm.is_due(now)) {
             let others = told.range((trouble.0.clone(), String::new())..);
             let others = others.take_while(|((machine, _), _)| *machine == trouble.0);
             if others.filter(|(_, alarm)| !alarm.is_due(now)).count() >= OF_A_MACHINE_MAX {

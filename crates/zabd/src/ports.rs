@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -118,6 +119,7 @@ impl ClientPorts {
 fn handshake_options(config: &Config) -> HandshakeOptions {
     let side = &config.tls.clients;
     HandshakeOptions {
+        sessionless_max: Duration::from_millis(config.sessionless_timeout_ms.into()),
         at_once_max: config.tls.handshakes_max,
         early_drop: config.tls.early_drop,
         verifies_hosts: side.verifies_hosts.unwrap_or(true) && side.verifies_client_hosts.unwrap_or(false),

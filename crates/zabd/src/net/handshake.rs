@@ -50,6 +50,8 @@ pub enum Takes {
 /// What the operator configured about handshakes.
 #[derive(Clone, Debug)]
 pub struct HandshakeOptions {
+    /// How long a client may say nothing where TLS and plain text are taken.
+    pub sessionless_max: Duration,
     /// How many may be under way.
     pub at_once_max: Option<u32>,
     /// Whether none is begun while the server serves nobody.
@@ -126,9 +128,12 @@ impl Handshakes {
         tokio::spawn(async move {
             let is_tls = match takes {
                 Takes::Tls => said(&socket).await.map(|_| true),
-                // Whoever says nothing may be going to speak plain text, and waits here as long as it likes, as it could on a port
-                // without TLS: it holds up no handshake.
-                Takes::Both => first_byte(&socket).await.map(|first| first == HANDSHAKE_BYTE),
+                // Whoever says nothing may be going to speak plain text, and waits here as long as it might on a port without
+                // TLS: it holds up no handshake.
+                Takes::Both => match timeout(self.options.sessionless_max, first_byte(&socket)).await {
+                    Ok(first) => first.map(|first| first == HANDSHAKE_BYTE),
+                    Err(_) => Err(Refused::Gone),
+                },
             };
             let under_way = match (under_way, &is_tls) {
                 (None, Ok(true)) => match self.enter(&socket, address) {
