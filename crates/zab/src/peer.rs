@@ -496,9 +496,24 @@ impl Peer {
             machine.step(now, learner::Input::Rebased { last, shown }, out);
         } else {
             self.history = Some(History::new(last));
-            let newest = self.next.as_ref().unwrap_or(&self.configuration).version();
-            if let Some(shown) = shown.filter(|shown| self.reconfig && newest < shown.version()) {
-                out.push(Effect::Persist(Durable::NextConfiguration(shown)));
+            let held = self.configuration.version();
+            let shown = shown.filter(|shown| self.reconfig && held < shown.version());
+            // A change that was logged here and is not in the history that took the place of that never was one.
+            let is_gone = self.next.as_ref().map(Configuration::version).is_some_and(|next| {
+                let zxid = Zxid(next.0);
+                let is_in_a_log = zxid.counter() != 0 && zxid <= last;
+                is_in_a_log && shown.as_ref().is_none_or(|shown| shown.version() < next)
+            });
+            let known = self.next.as_ref().filter(|_| !is_gone);
+            let newest = known.map_or(held, Configuration::version);
+            match shown.filter(|shown| newest < shown.version()) {
+                Some(shown) => out.push(Effect::Persist(Durable::NextConfiguration(shown))),
+                None if is_gone => {
+                    out.push(Effect::Persist(Durable::NextConfiguration(Box::new(
+                        self.configuration.clone(),
+                    ))));
+                }
+                None => (),
             }
         }
     }

@@ -166,7 +166,18 @@ pub fn shown_members(tree: &Tree) -> Option<Box<Configuration>> {
 fn newest_change(tree: &Tree, start: &mut peer::Start) -> Option<Configuration> {
     let held = start.configuration.version();
     let is_numbered = start.reconfig && held != ConfigVersion::ZERO;
-    let shown = shown_members(tree).filter(|_| is_numbered).map(|shown| *shown);
+    // Data of another ensemble name that one's members: who restores them elsewhere must become none of those.
+    let is_ours = |shown: &Configuration| {
+        let both = shown.members().iter().filter_map(|shown| {
+            start
+                .configuration
+                .member(shown.id())
+                .map(|ours| ours.quorum_addresses().eq(shown.quorum_addresses()))
+        });
+        let (equal, moved): (Vec<bool>, Vec<bool>) = both.partition(|is_equal| *is_equal);
+        moved.len() < equal.len()
+    };
+    let shown = shown_members(tree).map(|shown| *shown).filter(|shown| is_numbered && is_ours(shown));
     let known = [start.next.take(), shown].into_iter().flatten();
     known.filter(|known| held < known.version()).max_by_key(Configuration::version)
 }
