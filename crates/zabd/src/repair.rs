@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use zabd_jute::{Epoch, Limits};
 use zabd_replica::{Replica, Serving};
+use zabd_storage::apart::APART;
 use zabd_storage::damage::{
     EpochFiles, LOST, PARTIAL, epoch_in_names, forget_loss, judge_epochs, remembers_loss, set_aside,
     set_epochs_aside,
@@ -48,8 +49,8 @@ pub fn recover_member<D: Disk>(
         let marker = directories.snapshots.join(LOST);
         tracing::error!(
             "This server lost data and has not fetched it again, says {}: until a leader has given it, it does not \
-             vote. Only if you restored all of its files, remove that one, and {PARTIAL} beside it if it is there, and start \
-             again",
+             vote. Only if you restored all of its files, remove that one, and {PARTIAL} and {APART} beside it if they are there, and \
+             start again",
             marker.display()
         );
         let why =
