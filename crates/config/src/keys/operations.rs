@@ -5,6 +5,9 @@ use crate::config::{FourLetterWords, MetricsProvider};
 use crate::draft::Draft;
 use crate::key::{Class, Key, Problem, Raw, Verdict};
 
+/// A year, in milliseconds.
+const NO_IDLE_TIMEOUT_MS: u64 = 365 * 86_400_000;
+
 pub(super) const SECTION: Section = Section {
     title: "Operations",
     intro: "Four-letter words, audit, the AdminServer and metrics. Probes of a container platform have a listener of their own.",
@@ -66,7 +69,10 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("admin.idleTimeout", "30000", "10000")
             .unit("milliseconds")
             .doc("An idle HTTP connection is closed after this long.")
-            .int(1, |d, v| d.config.admin.idle_timeout_ms = v as u64),
+            // To Jetty it is none then.
+            .int(i32::MIN as i64, |d, v| {
+                d.config.admin.idle_timeout_ms = if v <= 0 { NO_IDLE_TIMEOUT_MS } else { v as u64 };
+            }),
         Key::prefixed("admin.commandURL", "/commands", "/zk").doc("Path of the commands.").custom(command_url),
         Key::prefixed("admin.httpVersion", "11", "10")
             .class(Class::B)

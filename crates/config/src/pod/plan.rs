@@ -156,13 +156,18 @@ impl Plan {
         read: ReadFile<'_>,
     ) -> Result<Config, ConfigErrors> {
         let myid = self.data_dir.join("myid");
-        self.sources(path, environment).resolve(&|path| match self.myid {
+        self.sources(path, environment, read).resolve(&|path| match self.myid {
             Some(id) if path == myid => Ok(format!("{id}\n").into_bytes()),
             _ => read(path),
         })
     }
 
-    fn sources(&self, path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Sources {
+    fn sources(
+        &self,
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+        read: ReadFile<'_>,
+    ) -> Sources {
         let flags = |sources: Sources, variable: &str| match environment(variable) {
             Some(text) => sources.jvm_flags(variable, &text),
             None => sources,
@@ -172,8 +177,10 @@ impl Plan {
             sources = sources.jvm_flags(by, text);
         }
         let mut sources = flags(sources, "JVMFLAGS").warnings(self.warnings.iter().cloned());
-        if let (Some(login), ZooCfg::Made { .. }) = (&self.login, &self.zoo_cfg) {
-            let file = path.with_file_name(LOGIN_FILE);
+        let file = path.with_file_name(LOGIN_FILE);
+        // An earlier start left it beside the zoo.cfg, which may have been rewritten since, as by a change of members.
+        let counts = matches!(self.zoo_cfg, ZooCfg::Made { .. }) || read(&file).is_ok();
+        if let Some(login) = self.login.as_ref().filter(|_| counts) {
             sources = sources
                 .jvm_flags(&login.by, &format!("-Djava.security.auth.login.config={}", file.display()));
         }

@@ -417,6 +417,8 @@ fn bitnamis_users_are_in_a_jaas_file() {
     let there = given(&format!("ZOO_ENABLE_AUTH=yes\n{SERVER_USERS}"))
         .with_file("/opt/bitnami/zookeeper/conf/zoo.cfg", "dataDir=/d\nclientPort=7\n");
     assert_eq!(there.config(&BITNAMI).auth.sasl.jaas_file, None, "that file counts, and no variable does");
+    let again = there.with_file("/opt/bitnami/zookeeper/conf/zoo_jaas.conf", "Server { };");
+    assert_eq!(again.config(&BITNAMI).auth.sasl.jaas_file.as_deref(), Some(jaas), "an earlier start left it");
 }
 
 #[test]
