@@ -25,9 +25,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use zabd_config::ListenHost;
+
+use crate::memory::at_most;
 
 /// How many connections there are at most.
 const CONNECTIONS_MAX: usize = 64;
@@ -39,11 +41,18 @@ const ANSWERERS: usize = 2;
 const JOBS_MAX: usize = 32;
 /// How much of an answer is handed on at a time.
 const PIECE_BYTES: usize = 16 << 10;
+/// How many bytes of texts wait for those who asked for them, or fewer where memory is scarce.
+const TEXTS_BYTES_MAX: usize = 64 << 20;
+/// What texts are counted in.
+const TEXT_UNIT_BYTES: usize = 1 << 10;
 /// How long whoever makes room may take to send what is left of an answer.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// What whoever finds no place hears.
 const NO_PLACE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 52\r\n\
                         Connection: close\r\n\r\nEvery connection is being answered, try again later\n";
+/// What whoever asks for a text hears while others have not taken theirs.
+const NO_ROOM: &str = "Too much waits for those who asked for it, try again later\n";
+const PLAIN: &str = "text/plain; charset=utf-8";
 /// How long nobody is accepted when that has failed.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -133,6 +142,7 @@ pub fn bind(host: &ListenHost, port: u16) -> std::io::Result<TcpListener> {
 }
 
 async fn accept(listener: tokio::net::TcpListener, idle_max: Duration, answers: Arc<impl Answers>) {
+    let texts = Arc::new(Semaphore::new(at_most(TEXTS_BYTES_MAX) / TEXT_UNIT_BYTES));
     let mut connections: VecDeque<Connection> = VecDeque::new();
     loop {
         match listener.accept().await {
@@ -144,7 +154,14 @@ async fn accept(listener: tokio::net::TcpListener, idle_max: Duration, answers: 
                 }
                 let _ = socket.set_nodelay(true);
                 let place = Arc::new(Place::default());
-                let served = tokio::spawn(serve(socket, peer, idle_max, answers.clone(), place.clone()));
+                let served = tokio::spawn(serve(
+                    socket,
+                    peer,
+                    idle_max,
+                    answers.clone(),
+                    place.clone(),
+                    texts.clone(),
+                ));
                 connections.push_back(Connection { place, served });
             }
             // Out of descriptors, mostly: connections stay in the backlog until some are free.
@@ -210,18 +227,25 @@ async fn serve<S>(
     idle_max: Duration,
     answers: Arc<impl Answers>,
     place: Arc<Place>,
+    texts: Arc<Semaphore>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let own = place.clone();
     let service = service_fn(move |request| {
         let answering = answers.clone().answer(request, peer);
-        let place = own.clone();
+        let (place, texts) = (own.clone(), texts.clone());
         *place.doing.lock() = Doing::Waiting;
         async move {
-            let answer = answering.await;
+            let mut answer = answering.await;
+            let units =
+                answer.extensions().get::<TextBytes>().map_or(0, |text| text.0.div_ceil(TEXT_UNIT_BYTES));
+            let room = texts.try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)).ok();
+            if room.is_none() {
+                answer = text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, NO_ROOM);
+            }
             *place.doing.lock() = Doing::Sending(Instant::now());
-            Ok::<_, Infallible>(answer.map(|body| Leaving { body, taken: Bytes::new(), place }))
+            Ok::<_, Infallible>(answer.map(|body| Leaving { body, taken: Bytes::new(), place, _room: room }))
         }
     });
     let mut builder = http1::Builder::new();
@@ -245,7 +269,13 @@ struct Leaving {
     /// What the body has given and nobody has taken.
     taken: Bytes,
     place: Arc<Place>,
+    /// What its text takes of all that may wait.
+    _room: Option<OwnedSemaphorePermit>,
 }
+
+/// How long the text is that an answer holds as a whole.
+#[derive(Clone, Copy, Debug)]
+struct TextBytes(usize);
 
 impl hyper::body::Body for Leaving {
     type Data = Bytes;
@@ -362,7 +392,10 @@ pub fn whole(bytes: impl Into<Bytes>) -> Body {
 
 /// An answer of one text.
 pub fn text(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Response<Body> {
+    let text = text.into();
+    let length = TextBytes(text.len());
     let mut response = Response::new(whole(text));
+    response.extensions_mut().insert(length);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
@@ -370,7 +403,7 @@ pub fn text(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> R
 
 /// Nothing is here.
 pub fn not_found() -> Response<Body> {
-    let mut response = text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "Not Found\n");
+    let mut response = text(StatusCode::NOT_FOUND, PLAIN, "Not Found\n");
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("must-revalidate,no-cache,no-store"));
@@ -489,14 +522,14 @@ mod tests {
         }
     }
 
-    /// Answers with as much as nobody's kernel takes at once.
+    /// Answers with as much as nobody's kernel takes at once, and no copy of it for each.
     struct Flood(Bytes);
 
     const FLOOD_BYTES: usize = 32 << 20;
 
     impl Answers for Flood {
         fn answer(self: Arc<Self>, _: Request<Incoming>, _: SocketAddr) -> Answering {
-            Box::pin(async move { text(StatusCode::OK, "text/plain", self.0.clone()) })
+            Box::pin(async move { Response::new(whole(self.0.clone())) })
         }
     }
 
@@ -532,6 +565,39 @@ mod tests {
             socket.read_to_end(&mut rest).unwrap();
             assert!(rest.len() >= FLOOD_BYTES, "{}", rest.len());
         }
+    }
+
+    /// Answers with a text of its own for each.
+    struct Texts;
+
+    impl Answers for Texts {
+        fn answer(self: Arc<Self>, _: Request<Incoming>, _: SocketAddr) -> Answering {
+            Box::pin(async move { text(StatusCode::OK, PLAIN, vec![b'x'; FLOOD_BYTES]) })
+        }
+    }
+
+    /// Whoever asks for long texts and takes none fills no memory.
+    #[test]
+    fn texts_that_nobody_takes_have_a_bound() {
+        let port = HttpPort::open(&ListenHost::Address([127, 0, 0, 1].into()), 0).unwrap();
+        let address = port.address;
+        port.run("Texts", Duration::from_mins(1), Arc::new(Texts), std::future::ready(())).unwrap();
+        let asked = || {
+            let mut socket = TcpStream::connect(address).unwrap();
+            socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+            socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut head = [0; 12];
+            socket.read_exact(&mut head).unwrap();
+            (socket, head)
+        };
+        let mut taken: Vec<_> = (0..TEXTS_BYTES_MAX / FLOOD_BYTES).map(|_| asked()).collect();
+        assert!(taken.iter().all(|(_, head)| head == b"HTTP/1.1 200"));
+        assert_eq!(&asked().1, b"HTTP/1.1 503");
+        let (mut first, _) = taken.pop().unwrap();
+        let mut rest = Vec::new();
+        first.read_to_end(&mut rest).unwrap();
+        assert!(rest.len() >= FLOOD_BYTES);
+        assert_eq!(&asked().1, b"HTTP/1.1 200");
     }
 
     /// Whoever asks and goes leaves nothing behind that is made for nobody, and a job counts until its thread is done with it.

@@ -17,12 +17,51 @@ const LIST_BYTES_MAX: usize = 128 << 20;
 /// What one watch takes of that: itself, its value or line, and the text.
 const BYTES_PER_WATCH: usize = 512;
 
-/// There are more watches than a list may have.
+/// How often a path is there while a list is made: as itself, in what is told, and in the text, which grows by doubling.
+const COPIES: usize = 4;
+
+/// A list would take more memory than one answer may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("There are {watches} watches, more than the {most} that one answer may list; wchs counts them")]
-pub(super) struct TooManyWatches {
-    watches: usize,
+pub(super) enum TooMuchToList {
+    /// More watches.
+    #[error("There are {watches} watches, more than the {most} that one answer may list; wchs counts them")]
+    Watches {
+        /// There are so many.
+        watches: usize,
+        /// So many may be listed.
+        most: usize,
+    },
+    /// Longer paths.
+    #[error("The paths are longer than the {most} bytes that one answer may be made of")]
+    Paths {
+        /// So long they may be.
+        most: usize,
+    },
+}
+
+/// Adds up what the entries of a list take, as far as that may go.
+#[derive(Debug)]
+pub(super) struct Room {
+    left: usize,
     most: usize,
+}
+
+impl Room {
+    /// For one list.
+    pub(super) fn for_a_list() -> Self {
+        Room::of(at_most(LIST_BYTES_MAX))
+    }
+
+    fn of(most: usize) -> Self {
+        Room { left: most, most }
+    }
+
+    /// Another entry.
+    pub(super) fn take(&mut self, path: &str) -> Result<(), TooMuchToList> {
+        let taken = BYTES_PER_WATCH + COPIES * path.len();
+        self.left = self.left.checked_sub(taken).ok_or(TooMuchToList::Paths { most: self.most })?;
+        Ok(())
+    }
 }
 
 /// Three figures.
@@ -56,16 +95,19 @@ pub(super) fn wchp(server: &Introspection) -> String {
 }
 
 /// Nobody waits for the sorting and the text: clients need the locks.
-pub(super) fn reported(server: &Introspection) -> Result<Vec<(Arc<str>, SessionId)>, TooManyWatches> {
-    reported_up_to(&server.driver, at_most(LIST_BYTES_MAX) / BYTES_PER_WATCH)
+pub(super) fn reported(server: &Introspection) -> Result<Vec<(Arc<str>, SessionId)>, TooMuchToList> {
+    let mut room = Room::for_a_list();
+    let list = reported_up_to(&server.driver, room.most / BYTES_PER_WATCH)?;
+    list.iter().try_for_each(|(path, _)| room.take(path))?;
+    Ok(list)
 }
 
-fn reported_up_to(driver: &Driver, most: usize) -> Result<Vec<(Arc<str>, SessionId)>, TooManyWatches> {
+fn reported_up_to(driver: &Driver, most: usize) -> Result<Vec<(Arc<str>, SessionId)>, TooMuchToList> {
     let _tree = driver.tree();
     let watches = driver.watches();
     // Those of both of Java's tables: never fewer than are listed.
     let count = watches.total();
-    if most < count { Err(TooManyWatches { watches: count, most }) } else { Ok(watches.reported()) }
+    if most < count { Err(TooMuchToList::Watches { watches: count, most }) } else { Ok(watches.reported()) }
 }
 
 /// A line for each head, and one for each of its members below it.
@@ -105,6 +147,14 @@ mod tests {
             refused.to_string(),
             "There are 3 watches, more than the 2 that one answer may list; wchs counts them"
         );
+    }
+
+    #[test]
+    fn long_paths_count_by_their_length() {
+        let mut room = Room::of(2 * BYTES_PER_WATCH + COPIES);
+        assert_eq!(room.take("/"), Ok(()));
+        assert_eq!(room.take("/"), Err(TooMuchToList::Paths { most: 2 * BYTES_PER_WATCH + COPIES }));
+        assert_eq!(room.take(""), Ok(()));
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub fn tell_start_error(error: &StartError, log: LogConfig) {
         }
         return;
     }
-    if !one_reads_both(std::io::stdout().as_fd(), std::io::stderr().as_fd()) {
+    // A log that is off says nothing there either.
+    if log.level == LogLevel::Off || !one_reads_both(std::io::stdout().as_fd(), std::io::stderr().as_fd()) {
         eprintln!("{}", error.text());
     }
     tracing::error!("{words}: {}", error.text());

@@ -22,7 +22,7 @@ use http::StatusCode;
 pub use json::{Fields, Json, field};
 pub use snapshot::Snapshots;
 
-use crate::admin::watches::TooManyWatches;
+use crate::admin::watches::TooMuchToList;
 use crate::introspect::Introspection;
 
 /// What a command is given.
@@ -95,7 +95,7 @@ pub const COMMANDS: &[Command] = &[
     }),
     plain(&["connections", "cons"], |call| Reply::of(statistics::connections(call.server, false))),
     plain(&["dirs"], |call| Reply::of(surroundings::dirs(call.server))),
-    plain(&["dump"], |call| Reply::of(statistics::dump(call.server))),
+    plain(&["dump"], |call| listed(statistics::dump(call.server))),
     always(&["environment", "env", "envi"], |_| Reply::of(surroundings::environment())),
     always(&["get_trace_mask", "gtmk"], |call| {
         Reply::of(vec![field("tracemask", call.server.trace_mask.load(Relaxed))])
@@ -164,7 +164,7 @@ pub fn text(name: &str, fields: Fields, error: Option<&str>) -> String {
 }
 
 /// A list, unless it would be too long to be made.
-fn listed(list: Result<Fields, TooManyWatches>) -> Reply {
+fn listed(list: Result<Fields, TooMuchToList>) -> Reply {
     list.map_or_else(
         |too_many| {
             let told = vec![field("error", too_many.to_string())];

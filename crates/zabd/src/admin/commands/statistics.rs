@@ -11,7 +11,7 @@ use super::{Fields, Json, field};
 use crate::admin::clients::{short_name, shown_average, shown_node_count, shown_proposal_bytes};
 use crate::admin::environment::sizes;
 use crate::admin::families::{Fact, Number, Seen};
-use crate::admin::watches::{TooManyWatches, reported};
+use crate::admin::watches::{Room, TooMuchToList, reported};
 use crate::admin::{VERSION, monitor};
 use crate::introspect::{Introspection, READ_ONLY};
 use crate::net::java_address::shown;
@@ -61,7 +61,7 @@ fn connection(server: &Introspection, client: &Client, brief: bool) -> Json {
 }
 
 /// Sessions by the moment they end, on the server's own clock, and the ephemerals of each.
-pub(super) fn dump(server: &Introspection) -> Fields {
+pub(super) fn dump(server: &Introspection) -> Result<Fields, TooMuchToList> {
     let buckets = server.driver.inspect(|replica| {
         let mut buckets = replica.session_buckets();
         buckets.extend(replica.local_session_buckets());
@@ -71,17 +71,18 @@ pub(super) fn dump(server: &Introspection) -> Fields {
     for SessionBucket { end_ms, sessions } in buckets {
         expiry.entry(end_ms).or_default().extend(sessions.iter().map(|session| Json::Whole(session.0)));
     }
-    let ephemerals: Fields = {
-        let tree = server.driver.tree();
-        tree.sessions_with_ephemerals()
-            .map(|session| {
-                (session.0.to_string(), tree.ephemerals(session).into_iter().map(Json::Text).collect())
-            })
-            .collect()
-    };
+    let mut room = Room::for_a_list();
+    let mut ephemerals = Fields::new();
+    let tree = server.driver.tree();
+    for session in tree.sessions_with_ephemerals() {
+        let paths = tree.ephemerals(session);
+        paths.iter().try_for_each(|path| room.take(path))?;
+        ephemerals.push((session.0.to_string(), paths.into_iter().map(Json::Text).collect()));
+    }
+    drop(tree);
     let expiry: Fields =
         expiry.into_iter().map(|(end_ms, ids)| (end_ms.to_string(), Json::List(ids))).collect();
-    vec![field("expiry_time_to_session_ids", expiry), field("session_id_to_ephemeral_paths", ephemerals)]
+    Ok(vec![field("expiry_time_to_session_ids", expiry), field("session_id_to_ephemeral_paths", ephemerals)])
 }
 
 /// Digests that were noted on the way.
@@ -180,7 +181,7 @@ pub(super) fn watch_summary(server: &Introspection) -> Fields {
 }
 
 /// Paths by session.
-pub(super) fn watches(server: &Introspection) -> Result<Fields, TooManyWatches> {
+pub(super) fn watches(server: &Introspection) -> Result<Fields, TooMuchToList> {
     let mut by_session: BTreeMap<SessionId, Vec<Arc<str>>> = BTreeMap::new();
     for (path, session) in reported(server)? {
         by_session.entry(session).or_default().push(path);
@@ -195,7 +196,7 @@ pub(super) fn watches(server: &Introspection) -> Result<Fields, TooManyWatches> 
 }
 
 /// Sessions by path.
-pub(super) fn watches_by_path(server: &Introspection) -> Result<Fields, TooManyWatches> {
+pub(super) fn watches_by_path(server: &Introspection) -> Result<Fields, TooMuchToList> {
     let mut by_path: BTreeMap<Arc<str>, Vec<SessionId>> = BTreeMap::new();
     for (path, session) in reported(server)? {
         by_path.entry(path).or_default().push(session);
