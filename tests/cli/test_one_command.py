@@ -24,7 +24,9 @@ def test_the_tutorials_commands(server):
     head = f"Connecting to {server.hosts}\n{CONNECTED}"
     assert run("zabd", "-server", server.hosts, "create", "/hello", "world") == (head, "Created /hello\n", 0)
     assert run("zabd", "-server", server.hosts, "get", "/hello") == (f"{head}world\n", "", 0)
-    assert run("java", "-server", server.hosts, "get", "/hello") == (f"{head}world\n", "", 0)
+    # Java's tells its event from another thread, which on a busy machine comes late or not at all.
+    output, complaints, code = run("java", "-server", server.hosts, "get", "/hello")
+    assert (output.replace(CONNECTED, ""), complaints, code) == (f"Connecting to {server.hosts}\nworld\n", "", 0)
 
 
 def ended(shell, server, words):
@@ -110,7 +112,7 @@ def test_an_ephemeral_outlives_the_command_that_made_it(server):
 @pytest.mark.parametrize("zone, epoch", [("Asia/Kolkata", "Thu Jan 01 05:30:00 IST 1970"), ("America/New_York", "Wed Dec 31 19:00:00 EST 1969")])
 def test_dates_are_those_of_the_reader(server, zone, epoch):
     """The root was created in 1970."""
-    outputs = [run(shell, "-server", server.hosts, "stat", "/", TZ=zone)[0] for shell in ("java", "zabd")]
+    outputs = [run(shell, "-server", server.hosts, "stat", "/", TZ=zone)[0].replace(CONNECTED, "") for shell in ("java", "zabd")]
     assert f"ctime = {epoch}\n" in outputs[0]
     assert outputs[0] == outputs[1]
 

@@ -17,7 +17,6 @@ COMPLAINT = re.compile(r"(?i)digests? .*not match|digest mismatch|panicked")
 SESSION_MS = 600_000
 # A member that hangs is left for another one then.
 PATIENCE_SECONDS = 1
-PING_SECONDS = 2
 WRITES_PER_CREATE = 10
 
 
@@ -195,7 +194,7 @@ class Ensemble:
         for number, server in self.members.items():
             if server.running:
                 # Longer than a machine that is busy keeps a server of Java from answering.
-                kind = PingingSession if server.kind == "java38" else wire.Session
+                kind = wire.PingingSession if server.kind == "java38" else wire.Session
                 session = kind(server.port, timeout_ms=60_000)
                 session.auth("digest", "super:test")
                 found[number] = dump.read_nodes(session, sorted(dump.all_paths(session)))
@@ -242,28 +241,6 @@ class Ensemble:
                 continue
             found.append(line)
         return found
-
-
-class PingingSession(wire.Session):
-    """A session that says that it is there when it hears nothing, as clients do.
-
-    Java 3.8.0 may leave a request lie until the next one comes, when it has no other client (ZOOKEEPER-4537).
-    """
-
-    def frame(self, timeout=20):
-        deadline = time.monotonic() + timeout
-        while True:
-            # Before there is a session, only the server may speak.
-            has_session = hasattr(self, "events")
-            try:
-                frame = super().frame(PING_SECONDS if has_session else timeout)
-            except TimeoutError:
-                if time.monotonic() > deadline or not has_session:
-                    raise
-                self.submit(wire.PING, xid=wire.PING_XID)
-                continue
-            if frame is None or wire.Reader(frame, 4).int() != wire.PING_XID:
-                return frame
 
 
 class PatientSession(wire.Session):

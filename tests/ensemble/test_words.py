@@ -43,6 +43,8 @@ def answers(each, directory):
         for data in (b"x" * 9, b"x" * 400, b"x" * 30):
             assert session.call(wire.SET_DATA, wire.Writer().ustring("/node").buffer(data).int(-1).bytes).err == 0
         for role, number in (("a leader", 2), ("a follower", 1), ("an observer", OBSERVER)):
+            # What it was asked before may still be on its way through the others.
+            eventually(lambda number=number: "Outstanding: 0\n" in ask("srvr", number), what="nothing outstanding")
             for word in ("conf", "srvr"):
                 found[f"{word} of {role}"] = ask(word, number)
         found["stat of a leader"] = re.sub(r"(?s)Clients:\n.*\n\n", "", ask("stat", 2))

@@ -70,7 +70,7 @@ def set_root(session, data, settle):
 
 def first(port, settle=at_once):
     """The first half; gives the sessions that stay open. `settle` returns when whoever leads has applied all that was acknowledged."""
-    session = wire.Session(port, LONG_MS)
+    session = wire.PingingSession(port, LONG_MS)
     nodes(session, settle)
     lists_of_rights(session)
     transactions(session)
@@ -81,13 +81,13 @@ def first(port, settle=at_once):
     left_open = [leave_open(port, "/open-a", 1), leave_open(port, "/open-b", 3)]
     must(session.create("/closed-with-session", flags=1))
     session.end()
-    wire.Session(port, LONG_MS).end()
+    wire.PingingSession(port, LONG_MS).end()
     return left_open
 
 
 def second(port, left_open, settle=at_once):
     """The second half: the successor goes on where the first server was stopped."""
-    session = wire.Session(port, LONG_MS, left_open[0].session_id, left_open[0].password)
+    session = wire.PingingSession(port, LONG_MS, left_open[0].session_id, left_open[0].password)
     assert session.session_id == left_open[0].session_id, "the session did not survive"
     assert ephemerals(session) == [left_open[0].ephemeral]
     must(session.create("/seq/again-", flags=2))
@@ -100,7 +100,7 @@ def second(port, left_open, settle=at_once):
     failures(session)
     many(session, "/many-again", 100)
     session.close()
-    other = wire.Session(port, LONG_MS, left_open[1].session_id, left_open[1].password)
+    other = wire.PingingSession(port, LONG_MS, left_open[1].session_id, left_open[1].password)
     other.end()
     return [left_open[0]]
 
@@ -232,7 +232,7 @@ def expired(port, observer):
 
 def leave_open(port, path, flags):
     """A session with an ephemeral whose client is gone."""
-    session = wire.Session(port, LONG_MS)
+    session = wire.PingingSession(port, LONG_MS)
     must(session.create(path, b"mine", flags))
     kept = OpenSession(session.session_id, session.password, ephemerals(session)[0])
     session.close()
