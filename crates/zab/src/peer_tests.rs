@@ -1,5 +1,6 @@
 use super::*;
 use crate::links::{ConnId, Output};
+use zabd_jute::ConfigVersion;
 use zabd_jute::quorum::{Notification, frame};
 
 const CONFIG: &str = "server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nserver.3=zk3:2888:3888\nversion=0";
@@ -558,4 +559,29 @@ fn a_role_begins_with_little_in_memory_whether_it_was_committed_or_not() {
     lone.step(Input::Leader(leader::Input::NoRoom));
     let history = lone.peer.history.as_ref().unwrap();
     assert_eq!((history.before(), history.last()), (at(105 - 8), at(105)));
+}
+
+/// It had logged a change that nobody committed; its role is over when the disk has taken over a history without that change.
+#[test]
+fn a_change_goes_with_the_history_that_it_stood_in() {
+    let change = |version: i64| {
+        let lines = format!("{CONFIG}\nserver.4=zk4:2888:3888").replace("version=0\n", "");
+        Configuration::parse(&lines).unwrap().with_version(ConfigVersion(version))
+    };
+    let (logged, later) = (0x5_0000_0007, 0x6_0000_0003);
+    let (other_base, same_base) = (Zxid(0x6_0000_0009), Zxid(0x5_0000_0006));
+    for (last, shown, next) in [
+        (other_base, None, None),
+        (other_base, Some(later), Some(later)),
+        (other_base, Some(logged), Some(logged)),
+        // It may have been told of it at NEWLEADER: no log says anything.
+        (same_base, None, Some(logged)),
+    ] {
+        let mut lone = Lone::with(Standing::Voter, Zxid(logged), false);
+        lone.peer.reconfig = true;
+        lone.peer.next = Some(change(logged));
+        lone.step(Input::Rebased { last, shown: shown.map(|version| Box::new(change(version))) });
+        let known = lone.peer.next_configuration().map(|known| known.version().0);
+        assert_eq!(known, next, "{last:?} {shown:?}");
+    }
 }

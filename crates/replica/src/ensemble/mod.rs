@@ -160,24 +160,25 @@ pub fn shown_members(tree: &Tree) -> Option<Box<Configuration>> {
     Configuration::parse(&String::from_utf8_lossy(data)).ok().map(Box::new)
 }
 
+/// Whether most of the servers that both know are at the same place. Data of another ensemble name that one's members: who restores
+/// them on other machines must become none of those.
+fn is_same_ensemble(ours: &Configuration, shown: &Configuration) -> bool {
+    let both = shown.members().iter().filter_map(|shown| {
+        ours.member(shown.id()).map(|ours| ours.quorum_addresses().eq(shown.quorum_addresses()))
+    });
+    let (equal, moved): (Vec<bool>, Vec<bool>) = both.partition(|is_equal| *is_equal);
+    moved.len() < equal.len()
+}
+
 /// The change of members that a start may be in the middle of. If the power failed when a leader's snapshot had just been taken
 /// over, or the files beside zoo.cfg cannot be written to, only the tree names it. Where zoo.cfg names the members itself, it
 /// has the last word: an operator may have written it anew, for data that knew others.
 fn newest_change(tree: &Tree, start: &mut peer::Start) -> Option<Configuration> {
     let held = start.configuration.version();
     let is_numbered = start.reconfig && held != ConfigVersion::ZERO;
-    // Data of another ensemble name that one's members: who restores them elsewhere must become none of those.
-    let is_ours = |shown: &Configuration| {
-        let both = shown.members().iter().filter_map(|shown| {
-            start
-                .configuration
-                .member(shown.id())
-                .map(|ours| ours.quorum_addresses().eq(shown.quorum_addresses()))
-        });
-        let (equal, moved): (Vec<bool>, Vec<bool>) = both.partition(|is_equal| *is_equal);
-        moved.len() < equal.len()
-    };
-    let shown = shown_members(tree).map(|shown| *shown).filter(|shown| is_numbered && is_ours(shown));
+    let shown = shown_members(tree)
+        .map(|shown| *shown)
+        .filter(|shown| is_numbered && is_same_ensemble(&start.configuration, shown));
     let known = [start.next.take(), shown].into_iter().flatten();
     known.filter(|known| held < known.version()).max_by_key(Configuration::version)
 }

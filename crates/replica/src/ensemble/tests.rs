@@ -10,6 +10,8 @@ use zabd_jute::{Acl, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId,
 use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
 use zabd_zab::effect::{Effect, LinkId, Reason, Testing, Timing};
 use zabd_zab::history::History;
+
+use super::is_same_ensemble;
 use zabd_zab::{election, leader, peer};
 
 use super::{LocalSessions, MemberOptions};
@@ -610,4 +612,24 @@ fn what_a_leader_sends_first_is_taken_in_as_it_becomes_durable() {
     member.feed(Input::Synced { upto: second });
     assert_eq!((member.replica.queue_length(), member.tree.last_zxid()), (0, second));
     assert!(!member.replica.serves_clients(), "the leader may not be established yet");
+}
+
+fn on(hosts: &[&str]) -> Configuration {
+    let lines = hosts.iter().zip(1..).map(|(host, id)| format!("server.{id}={host}:1:2:participant"));
+    Configuration::parse(&lines.collect::<Vec<_>>().join("\n")).unwrap()
+}
+
+#[test]
+fn data_that_were_restored_on_other_machines_name_another_ensemble() {
+    let ours = on(&["a", "b", "c"]);
+    for (shown, is_same) in [
+        (&["a", "b", "c", "d"][..], true),
+        (&["a", "b"], true),
+        (&["a", "b", "d"], true),
+        (&["d", "e", "f"], false),
+        (&["a", "e", "f"], false),
+        (&["d"], false),
+    ] {
+        assert_eq!(is_same_ensemble(&ours, &on(shown)), is_same, "{shown:?}");
+    }
 }
