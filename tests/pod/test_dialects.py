@@ -121,7 +121,10 @@ def secure_variables(image, stores, secure):
     if image == "docker":
         extra = [f"secureClientPort={secure}", f"ssl.keyStore.location={keys}", "ssl.keyStore.password=sesame",
                  f"ssl.trustStore.location={trust}", f"authProvider.1={provider}", "sessionRequireClientSASLAuth=true"]
-        return {"ZOO_CFG_EXTRA": " ".join(extra), "JVMFLAGS": login}
+        # Without a port of its own it is 2181, which others use, too.
+        quorum, election, plain = ports(3)
+        return {"ZOO_CFG_EXTRA": " ".join(extra), "JVMFLAGS": login, "ZOO_SERVERS": f"server.1=localhost:{quorum}:{election};{plain}",
+                "ZOO_ADMINSERVER_ENABLED": "false"}
     if image == "confluent":
         return {"ZOOKEEPER_SECURE_CLIENT_PORT": str(secure), "ZOOKEEPER_SSL_KEYSTORE_LOCATION": str(keys),
                 "ZOOKEEPER_SSL_KEYSTORE_PASSWORD": "sesame", "ZOOKEEPER_SSL_TRUSTSTORE_LOCATION": str(trust),
