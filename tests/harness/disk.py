@@ -7,6 +7,16 @@ import subprocess
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo"]
 
 
+def kill_whole(pid):
+    """Kills a process and what it has started, which may be another user's, and so outlives it."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    begun = [pid]
+    for parent in begun:
+        begun.extend(child for child, its_parent in parents if its_parent == parent)
+    subprocess.run([*AS_ROOT, "kill", "-KILL", *map(str, begun)], check=False, capture_output=True)
+
+
 class Disk:
     """A file system that can be filled to the last byte: there as long as the `with` that it is used in."""
 

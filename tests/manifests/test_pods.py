@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import places
-from harness.disk import AS_ROOT
+from harness.disk import AS_ROOT, kill_whole
 from harness.servers import die_with_parent
 from harness.waiting import eventually
 
@@ -107,7 +107,7 @@ def pod_of(of, log):
         pod.start()
         yield pod
     finally:
-        pod.process.kill()
+        kill_whole(pod.process.pid)
         pod.process.wait()
         shutil.rmtree(folder)
         for place in pod.made:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import places
-from harness.disk import AS_ROOT
+from harness.disk import AS_ROOT, kill_whole
 from harness.servers import die_with_parent, four_letter_word, free_port
 from harness.waiting import eventually
 
@@ -125,7 +125,7 @@ def pod(bin, tmp_path):
     yield start
     for each in pods:
         if each.process.poll() is None:
-            subprocess.run([*AS_ROOT, "kill", "-KILL", str(each.process.pid)], check=False)
+            kill_whole(each.process.pid)
         each.process.wait()
 
 
