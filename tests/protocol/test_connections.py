@@ -51,6 +51,13 @@ def test_a_bad_length_closes_at_once(house, length):
     assert closes(house.port, struct.pack(">i", length))
 
 
+def test_whoever_is_closed_with_more_to_say_hears_an_end(house):
+    """And no reset, behind which an answer might be lost."""
+    with socket.create_connection(("127.0.0.1", house.port), timeout=20) as refused:
+        refused.sendall(struct.pack(">i", -1) + bytes(300_000))
+        assert refused.recv(1) == b""
+
+
 def test_a_request_for_a_session_is_short(house, only_zabd):
     request = bytes(connect_request())
     assert len(answer(house.port, request + bytes((64 << 10) - len(request)))) == 4 + 37
