@@ -44,19 +44,8 @@ impl<'a> OldCertificate<'a> {
         let (algorithm, rest) = der::expect(rest, der::SEQUENCE)?;
         let (signature, []) = der::expect(rest, BITS)? else { return None };
 
-        let (tag, version, behind) = der::value(tbs)?;
-        if tag == EXPLICIT_VERSION && version == VERSION_3 {
-            return None;
-        }
-        let fields = if tag == EXPLICIT_VERSION { behind } else { tbs };
-        let (_serial, rest) = der::expect(fields, INTEGER)?;
-        let (inner_algorithm, rest) = der::expect(rest, der::SEQUENCE)?;
-        let (issuer, rest) = der::expect(rest, der::SEQUENCE)?;
-        let (_validity, rest) = der::expect(rest, der::SEQUENCE)?;
-        let (_subject, rest) = der::expect(rest, der::SEQUENCE)?;
-        let (_key, behind) = der::expect(rest, der::SEQUENCE)?;
-        let key = &rest[..rest.len() - behind.len()];
-        if inner_algorithm != algorithm {
+        let fields = Fields::of(tbs)?;
+        if fields.is_version_3 || fields.algorithm != algorithm {
             return None;
         }
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
@@ -65,10 +54,10 @@ impl<'a> OldCertificate<'a> {
             signed,
             algorithm,
             signature: whole_bytes(signature)?,
-            issuer,
+            issuer: fields.issuer,
             not_before_s: validity.not_before.timestamp(),
             not_after_s: validity.not_after.timestamp(),
-            key,
+            key: fields.key,
         })
     }
 
@@ -78,9 +67,9 @@ impl<'a> OldCertificate<'a> {
     }
 
     /// Checks its time, and that one of `authorities` has signed it.
-    pub(crate) fn check<'b>(
+    pub(crate) fn check(
         &self,
-        authorities: impl Iterator<Item = &'b CertificateDer<'b>>,
+        authorities: &[CertificateDer<'_>],
         provider: &CryptoProvider,
         now: UnixTime,
     ) -> Result<(), Error> {
@@ -143,18 +132,37 @@ impl<'a> OldCertificate<'a> {
     }
 }
 
+/// What is signed in a certificate of any version, as far as it is looked at.
+struct Fields<'a> {
+    is_version_3: bool,
+    algorithm: &'a [u8],
+    issuer: &'a [u8],
+    subject: &'a [u8],
+    /// With its header.
+    key: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn of(tbs: &'a [u8]) -> Option<Self> {
+        let (tag, version, behind) = der::value(tbs)?;
+        let fields = if tag == EXPLICIT_VERSION { behind } else { tbs };
+        let (_serial, rest) = der::expect(fields, INTEGER)?;
+        let (algorithm, rest) = der::expect(rest, der::SEQUENCE)?;
+        let (issuer, rest) = der::expect(rest, der::SEQUENCE)?;
+        let (_validity, rest) = der::expect(rest, der::SEQUENCE)?;
+        let (subject, rest) = der::expect(rest, der::SEQUENCE)?;
+        let (_key, behind) = der::expect(rest, der::SEQUENCE)?;
+        let key = &rest[..rest.len() - behind.len()];
+        let is_version_3 = tag == EXPLICIT_VERSION && version == VERSION_3;
+        Some(Fields { is_version_3, algorithm, issuer, subject, key })
+    }
+}
+
 /// Whose a certificate of any version is, and its key.
 pub(crate) fn subject_and_key<'a>(der: &'a CertificateDer<'_>) -> Option<(&'a [u8], &'a [u8])> {
     let (whole, _) = der::expect(der, der::SEQUENCE)?;
     let (tbs, _) = der::expect(whole, der::SEQUENCE)?;
-    let (tag, _, behind) = der::value(tbs)?;
-    let (_serial, rest) = der::expect(if tag == EXPLICIT_VERSION { behind } else { tbs }, INTEGER)?;
-    let (_algorithm, rest) = der::expect(rest, der::SEQUENCE)?;
-    let (_issuer, rest) = der::expect(rest, der::SEQUENCE)?;
-    let (_validity, rest) = der::expect(rest, der::SEQUENCE)?;
-    let (subject, rest) = der::expect(rest, der::SEQUENCE)?;
-    let (_key, behind) = der::expect(rest, der::SEQUENCE)?;
-    Some((subject, &rest[..rest.len() - behind.len()]))
+    Fields::of(tbs).map(|fields| (fields.subject, fields.key))
 }
 
 /// Whether `signature` is that of `message`, by the key in `key` if the algorithm is for keys of its kind.

@@ -365,7 +365,7 @@ fn nothing_of_a_certificate_of_version_1_can_be_changed() {
             UnixTime::now().as_secs() + days * 86_400,
         ));
         let old = OldCertificate::parse(der).ok_or("is none")?;
-        old.check(authority.iter(), &provider, now).map_err(|error| error.to_string())
+        old.check(&authority, &provider, now).map_err(|error| error.to_string())
     };
     assert_eq!(check(&whole, 1), Ok(()));
     assert!(check(&whole, 21).unwrap_err().contains("Expired"));

@@ -20,9 +20,8 @@ use rustls::{
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder,
 };
-use x509_parser::revocation_list::CertificateRevocationList as X509CertificateList;
-
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
+use x509_parser::revocation_list::CertificateRevocationList as X509CertificateList;
 
 use crate::Certificate;
 use crate::old_version::OldCertificate;
@@ -64,6 +63,8 @@ pub(crate) struct Trust {
     provider: Arc<CryptoProvider>,
     roots: RootCertStore,
     known: Vec<CertificateDer<'static>>,
+    /// Those of them that stand for whatever they signed.
+    authorities: Vec<CertificateDer<'static>>,
     subjects: Vec<DistinguishedName>,
     lists: Option<Vec<RevocationList>>,
     is_mandatory: bool,
@@ -89,8 +90,9 @@ impl Trust {
             lists
         });
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(known.iter().filter(|known| may_sign(known)).cloned());
-        Trust { provider, subjects: roots.subjects(), roots, known, lists, is_mandatory }
+        let authorities: Vec<_> = known.iter().filter(|known| may_sign(known)).cloned().collect();
+        roots.add_parsable_certificates(authorities.iter().cloned());
+        Trust { provider, subjects: roots.subjects(), roots, known, authorities, lists, is_mandatory }
     }
 
     fn check(
@@ -124,10 +126,7 @@ impl Trust {
             return match &self.lists {
                 _ if is_known => Ok(()),
                 Some(_) => Err(CertificateError::UnknownRevocationStatus.into()),
-                None => {
-                    let authorities = self.known.iter().filter(|known| may_sign(known));
-                    old.check(authorities, &self.provider, now)
-                }
+                None => old.check(&self.authorities, &self.provider, now),
             };
         }
         let parsed = EndEntityCert::try_from(own).map_err(in_words)?;
@@ -155,6 +154,32 @@ impl Trust {
             )
             .map(drop)
             .map_err(in_words)
+    }
+
+    fn verify_tls12(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        said: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match OldCertificate::parse(cert) {
+            Some(old) => old.verify_tls12_signature(message, said, algorithms),
+            None => verify_tls12_signature(message, cert, said, algorithms),
+        }
+    }
+
+    fn verify_tls13(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        said: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match OldCertificate::parse(cert) {
+            Some(old) => old.verify_tls13_signature(message, said, algorithms),
+            None => verify_tls13_signature(message, cert, said, algorithms),
+        }
     }
 
     fn schemes(&self) -> Vec<SignatureScheme> {
@@ -222,11 +247,7 @@ impl ClientCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        match OldCertificate::parse(cert) {
-            Some(old) => old.verify_tls12_signature(message, dss, algorithms),
-            None => verify_tls12_signature(message, cert, dss, algorithms),
-        }
+        self.verify_tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -235,11 +256,7 @@ impl ClientCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        match OldCertificate::parse(cert) {
-            Some(old) => old.verify_tls13_signature(message, dss, algorithms),
-            None => verify_tls13_signature(message, cert, dss, algorithms),
-        }
+        self.verify_tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -266,11 +283,7 @@ impl ServerCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        match OldCertificate::parse(cert) {
-            Some(old) => old.verify_tls12_signature(message, dss, algorithms),
-            None => verify_tls12_signature(message, cert, dss, algorithms),
-        }
+        self.verify_tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -279,11 +292,7 @@ impl ServerCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        match OldCertificate::parse(cert) {
-            Some(old) => old.verify_tls13_signature(message, dss, algorithms),
-            None => verify_tls13_signature(message, cert, dss, algorithms),
-        }
+        self.verify_tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
