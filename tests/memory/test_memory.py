@@ -240,7 +240,8 @@ def test_a_watch_takes_less_than_forty_bytes(tmp_path):
         for session in others:
             session.close()
         eventually(lambda: figure(server, "watch_count") == 0, SECONDS_MAX, what="no watch is left")
-        eventually(lambda: resident_bytes(server) < before, SECONDS_MAX, what="memory is given back")
+        kept = lambda: f"memory is given back: {resident_bytes(server)} bytes beside {before}"
+        eventually(lambda: resident_bytes(server) < before, SECONDS_MAX, what=kept)
 
 
 def watch_all(session):

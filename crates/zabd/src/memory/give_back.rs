@@ -4,6 +4,14 @@
 //! when it frees again. A server that has just closed a client with 64 MiB of unsent replies, and has nothing else to do, would
 //! keep them for as long as that lasts. So the ticker lets the allocator look once a second: with nothing to give back that is
 //! a comparison of two times.
+//!
+//! What one thread allocated and another freed is found only by the first, when it looks itself: a client's thread that has
+//! nothing to do any more would keep the tables of watches that others have cleared. So each thread of a runtime looks, too.
+
+use std::time::Duration;
+
+/// How often a thread looks.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Gives back what was freed more than a second ago.
 #[allow(unsafe_code)]
@@ -17,4 +25,12 @@ pub fn give_back() {
         safe fn mi_collect(force: bool);
     }
     mi_collect(false);
+}
+
+/// Looks once a second for as long as the runtime of this thread turns.
+pub async fn give_back_for_runtime() {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        give_back();
+    }
 }
