@@ -50,6 +50,7 @@ fn start(disk: &MemoryDisk) -> Option<zabd_fuzz::Summary> {
         log_dir: "/data".into(),
         autocreate: true,
         trust_empty: true,
+        is_alone: true,
     };
     match recover(disk, &options, TREE_OPTIONS, Limits::default(), Reading::default()) {
         Ok(mut recovered) => {

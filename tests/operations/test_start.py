@@ -7,6 +7,7 @@ are kept where it has some.
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,13 +17,14 @@ from pathlib import Path
 import pytest
 
 from harness import places, wire
-from harness.servers import four_letter_word, free_port
+from harness.servers import ServerFailed, four_letter_word, free_port
 from harness.waiting import eventually
 
 from .conftest import conf
 
 BOTH = pytest.mark.parametrize("each", ["java395", "X"])
 WORDS = "4lw.commands.whitelist"
+NODE_EXISTS = -110
 
 
 @pytest.fixture
@@ -323,6 +325,43 @@ def test_nothing_is_no_data_unless_initialize_says_so(ends, cfg, start_with, tmp
     assert not (tmp_path / "data" / "initialize").exists(), "it speaks of one start"
     server.kill()
     wire.Session(server.start().port).end()
+
+
+ALONE = {
+    "standalone": {},
+    "the only voter": {"standaloneEnabled": "false", "initLimit": 10, "syncLimit": 5},
+}
+
+
+@pytest.mark.parametrize("how", ALONE)
+def test_a_young_server_that_is_alone_misses_its_logs(start, tmp_path, only_zabd, how):
+    """All that it acknowledged was in the logs, and no other server has it: a new disk in their place is no empty beginning."""
+    config = dict(ALONE[how])
+    if config:
+        config["server.1"] = f"127.0.0.1:{free_port()}:{free_port()}:participant"
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "myid").write_text("1")
+    server = start("zabd", config=config, data_dir=tmp_path / "data", data_log_dir=tmp_path / "log")
+    assert wire.Session(server.port).create("/acknowledged").err == 0
+    server.kill()
+    snapshots = tmp_path / "data" / "version-2"
+    assert [path.name for path in snapshots.glob("snapshot.*")] == ["snapshot.0"]
+    (tmp_path / "log").rename(tmp_path / "the-disk-from-before")
+    with pytest.raises(ServerFailed, match="ended with 1"):
+        server.start()
+    said = server.log_text()
+    mark = snapshots / "transactions-apart"
+    assert f"{tmp_path / 'log' / 'version-2'} does not hold the logs" in said and f"remove {mark}" in said
+    shutil.rmtree(tmp_path / "log")
+    (tmp_path / "the-disk-from-before").rename(tmp_path / "log")
+    server.start()
+    assert wire.Session(server.port).create("/acknowledged").err == NODE_EXISTS
+    server.kill()
+    # Nobody has them any more: the way out that was named.
+    shutil.rmtree(tmp_path / "log")
+    mark.unlink()
+    server.start()
+    assert wire.Session(server.port).create("/acknowledged").err == 0
 
 
 # --- What is told ------------------------------------------------------------------------------------------------------

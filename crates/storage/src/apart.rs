@@ -17,10 +17,12 @@
 //! n                   none              none     they are gone
 //! ```
 //!
-//! Where they are marked anew behind a loss, the number grows. A purge leaves the mark. Where there is no snapshot but that of the
-//! empty beginning, or none at all, there is nothing that a vote could be founded on, see [`crate::testimony`]. Java's servers and
-//! tools look for `log.` and `snapshot.` only, and leave both files alone; so does whoever copies these, which is why their
-//! absence says nothing.
+//! Where they are marked anew behind a loss, the number grows. A purge leaves the mark. Where a member has no snapshot but that of
+//! the empty beginning, there is nothing that a vote could be founded on, see [`crate::testimony`]: it votes when everybody is
+//! heard. A server that is alone hears nobody, and a young one has all that it acknowledged in its logs, so it misses them above
+//! that snapshot as well. Where there is no snapshot at all, it has acknowledged nothing, or somebody emptied the directory. Java's
+//! servers and tools look for `log.` and `snapshot.` only, and leave both files alone; so does whoever copies these, which is why
+//! their absence says nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,14 +56,15 @@ fn number<D: Disk>(disk: &D, path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// Whether the logs that belong to the snapshots are gone.
-pub fn are_logs_gone<D: Disk>(disk: &D, directories: &Directories) -> io::Result<bool> {
+/// Whether the logs that belong to the snapshots are gone. `is_alone` is a server beside which nobody has what it acknowledged.
+pub fn are_logs_gone<D: Disk>(disk: &D, directories: &Directories, is_alone: bool) -> io::Result<bool> {
     if directories.logs == directories.snapshots || is_on(Mutation::LostLogsUnnoticed) {
         return Ok(false);
     }
     let Some(known) = number(disk, &mark_of_snapshots(directories))? else { return Ok(false) };
     let snapshots = layout::snapshots(disk, &directories.snapshots)?;
-    if snapshots.iter().all(|file| file.zxid == Zxid::ZERO) {
+    let counts = |file: &layout::NamedFile| is_alone || file.zxid != Zxid::ZERO;
+    if !snapshots.iter().any(counts) {
         return Ok(false);
     }
     match number(disk, &here(directories))? {
@@ -132,7 +135,7 @@ mod tests {
     }
 
     fn are_gone(disk: &MemoryDisk) -> bool {
-        are_logs_gone(disk, &directories()).unwrap()
+        are_logs_gone(disk, &directories(), false).unwrap()
     }
 
     #[test]
@@ -180,6 +183,9 @@ mod tests {
         remove(&disk, "/log/log.100000001");
         remove(&disk, "/log/transactions-here");
         assert!(!are_gone(&disk), "see testimony");
+        assert!(are_logs_gone(&disk, &directories(), true).unwrap(), "it may have acknowledged something");
+        remove(&disk, "/data/snapshot.0");
+        assert!(!are_logs_gone(&disk, &directories(), true).unwrap(), "it never served");
         let one = Directories { snapshots: "/data".into(), logs: "/data".into() };
         remove(&disk, "/data/transactions-apart");
         mark(&disk, &one).unwrap();

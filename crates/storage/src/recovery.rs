@@ -43,6 +43,8 @@ pub struct RecoveryOptions {
     pub autocreate: bool,
     /// `snapshot.trust.empty`: logs without a snapshot are replayed from nothing.
     pub trust_empty: bool,
+    /// No other server has what this one acknowledged: it is standalone, or the only voter.
+    pub is_alone: bool,
 }
 
 /// Why a server must not start on what is there.
@@ -270,14 +272,14 @@ pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directori
         remove_unfinished(disk, path)?;
     }
     let directories = Directories { snapshots, logs };
-    find_logs(disk, &directories)?;
+    find_logs(disk, &directories, options.is_alone)?;
     Ok(directories)
 }
 
 /// Logs that stand apart are the right ones from now on, or it is remembered that they are gone.
-fn find_logs<D: Disk>(disk: &D, directories: &Directories) -> Result<(), RecoveryError> {
+fn find_logs<D: Disk>(disk: &D, directories: &Directories, is_alone: bool) -> Result<(), RecoveryError> {
     let Directories { snapshots, logs } = directories;
-    let are_gone = apart::are_logs_gone(disk, directories).map_err(directory_error("list", logs))?;
+    let are_gone = apart::are_logs_gone(disk, directories, is_alone).map_err(directory_error("list", logs))?;
     if are_gone && !damage::remembers_loss(disk, directories) {
         let mark = apart::mark_of_snapshots(directories);
         return Err(RecoveryError::LogsGone { log_dir: logs.clone(), snapshot_dir: snapshots.clone(), mark });
@@ -375,7 +377,7 @@ mod tests {
 
     fn options(data_dir: &str, log_dir: &str) -> RecoveryOptions {
         let (data_dir, log_dir) = (data_dir.into(), log_dir.into());
-        RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false }
+        RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false, is_alone: false }
     }
 
     fn put(disk: &MemoryDisk, path: &str, bytes: &[u8]) {
@@ -432,6 +434,7 @@ mod tests {
             log_dir: dir.path().join(log),
             autocreate: true,
             trust_empty: false,
+            is_alone: true,
         };
         let first = hold(&apart("a", "a")).unwrap();
         for (data, log) in [("a", "a"), ("b", "a"), ("a", "b")] {

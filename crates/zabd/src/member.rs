@@ -167,6 +167,11 @@ impl Member {
         Voters::new(&self.configuration).has_quorum(&others.collect())
     }
 
+    /// Whether what this server acknowledges may be on no other.
+    pub fn is_only_voter(&self) -> bool {
+        Voters::new(&self.configuration).has_quorum(&[ServerId(self.config.myid)].into())
+    }
+
     /// Among how many servers `globalOutstandingLimit` is divided, since all their requests come together at the leader:
     /// the voters but one. An observer has it alone, as in Java.
     pub fn sharers(&self) -> u32 {

@@ -376,6 +376,7 @@ mod tests {
             log_dir: "/data".into(),
             autocreate: true,
             trust_empty: true,
+            is_alone: true,
         }
     }
 

@@ -87,6 +87,7 @@ fn check(dir: &str, data: &str, log: &str, prepare: impl Fn(&Path)) {
         log_dir: scratch.path().join(log),
         autocreate: true,
         trust_empty: dir.starts_with("java-3.4"),
+        is_alone: true,
     };
     let has_digest = !dir.contains("digest-off");
     let tree_options = TreeOptions { hash_seed: 7, digest: has_digest, emulate_353_ttl: false };
@@ -223,7 +224,7 @@ fn logs_without_a_snapshot_are_refused_unless_trusted() {
     copy(&golden("java-3.4.14/standalone"), scratch.path());
     let dir = scratch.path().to_owned();
     let options =
-        RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false };
+        RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false, is_alone: true };
     let tree_options = TreeOptions { hash_seed: 7, digest: true, emulate_353_ttl: false };
     let refused =
         recover(&RealDisk, &options, tree_options, Limits::default(), Reading::default()).unwrap_err();

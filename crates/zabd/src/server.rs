@@ -123,7 +123,7 @@ impl Server {
         let clock = Clock::new();
         let secret = random();
         let tree_options = tree_options(&config, secret);
-        let recovery = recovery_options(&config);
+        let recovery = recovery_options(&config, member.as_ref());
         let blamed = |error| StartError::recovery(&config, error);
         let held = hold(&recovery).map_err(blamed)?;
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
@@ -401,12 +401,13 @@ fn tree_options(config: &Config, secret: u64) -> TreeOptions {
     TreeOptions { hash_seed: secret, digest: config.digest_enabled, emulate_353_ttl: config.emulate_353_ttl }
 }
 
-fn recovery_options(config: &Config) -> RecoveryOptions {
+fn recovery_options(config: &Config, member: Option<&Member>) -> RecoveryOptions {
     RecoveryOptions {
         data_dir: config.data_dir.clone(),
         log_dir: config.data_log_dir.clone(),
         autocreate: config.datadir_autocreate,
         trust_empty: config.snapshot_trust_empty,
+        is_alone: member.is_none_or(Member::is_only_voter),
     }
 }
 

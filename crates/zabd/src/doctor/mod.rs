@@ -46,9 +46,9 @@ pub struct Patient {
 }
 
 impl Patient {
-    fn recovery(&self) -> RecoveryOptions {
+    fn recovery(&self, is_member: bool) -> RecoveryOptions {
         let (data_dir, log_dir) = (self.data_dir.clone(), self.log_dir.clone());
-        RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false }
+        RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false, is_alone: !is_member }
     }
 
     /// Whoever can look into the directories can choose names in them, and waits for nobody but himself.
@@ -99,7 +99,7 @@ impl Examination {
         let is_damage = matches!(&start, Err(error) if error.is_damage());
         let with_peers = (is_member && is_damage).then(|| start::rehearse(disk, patient, true, true));
         let plan =
-            if with_peers.is_some() { Plan::default() } else { Plan::for_patient(disk, patient, &files)? };
+            if with_peers.is_some() { Plan::default() } else { Plan::for_patient(disk, patient, &files, is_member)? };
         Ok(Self { files, formats, is_member, start, with_peers, plan })
     }
 

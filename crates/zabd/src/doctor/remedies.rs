@@ -91,6 +91,7 @@ impl Plan {
         disk: &D,
         patient: &Patient,
         files: &[File],
+        is_member: bool,
     ) -> Result<Self, RecoveryError> {
         let mut planner =
             Planner { trial: Rehearsal::on(disk.clone()), places: Vec::new(), steps: Vec::new() };
@@ -105,7 +106,7 @@ impl Plan {
         // Each step takes a file out of the way or makes one shorter, so there is an end.
         loop {
             let started =
-                recover(&planner.trial, &patient.recovery(), tree_options, limits, Reading::default());
+                recover(&planner.trial, &patient.recovery(is_member), tree_options, limits, Reading::default());
             match started {
                 Ok(recovered) => {
                     // The start has cut it on the trial's disk.

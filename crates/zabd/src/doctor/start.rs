@@ -69,7 +69,7 @@ pub(super) fn rehearse<D: Disk>(
     others_are_a_quorum: bool,
 ) -> Result<Start, RecoveryError> {
     let trial = Rehearsal::on(disk.clone());
-    let options = patient.recovery();
+    let options = patient.recovery(is_member);
     let reading = Reading { is_member, ..Reading::default() };
     let (tree_options, limits) = (Patient::tree_options(), Patient::limits());
     let MemberStart { recovered, has_lost } = if is_member {

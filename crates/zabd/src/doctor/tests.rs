@@ -127,7 +127,7 @@ const TABLE: &[Damage] = &[
 
 fn start_on(disk: &MemoryDisk) -> Result<(zabd_jute::Zxid, u64), String> {
     let patient = patient("/data", "/data");
-    let options: RecoveryOptions = patient.recovery();
+    let options: RecoveryOptions = patient.recovery(false);
     let recovered = recover(disk, &options, Patient::tree_options(), Patient::limits(), Reading::default());
     recovered.map(|it| (it.tree.last_zxid(), it.tree.digest())).map_err(|error| error.to_string())
 }

@@ -134,6 +134,7 @@ fn refuse_if_held(data: &Path, log: &Path) -> Result<(), String> {
         log_dir: log.to_owned(),
         autocreate: false,
         trust_empty: false,
+        is_alone: true,
     };
     match hold(&options) {
         Err(error @ RecoveryError::InUse { .. }) => Err(error.to_string()),
