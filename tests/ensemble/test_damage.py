@@ -236,6 +236,8 @@ def test_a_snapshot_that_survived_the_logs_outvotes_nobody(tmp_path):
         for server in (short, emptied):
             server.await_serving()
         await_no_marker(emptied)
+        aside = snapshots / "damaged-1"
+        assert "does not hold the logs" in (aside / "logs-gone").read_text() and any(aside.glob("snapshot.*")), "a set that is counted"
         ensemble.assert_equal_trees()
         assert {"/precious", "/after-9", "/acknowledged-by-two"} <= paths(ensemble.trees()[3])
 

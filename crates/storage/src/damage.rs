@@ -12,14 +12,20 @@
 //! A start that finds the marker sets aside whatever has come to stand there meanwhile, and fetches again. The epochs stay
 //! where they are: a promise holds, whatever became of the data. If it is the epochs that are damaged, a copy of them goes
 //! to `damaged-<n>`, and what is put in their place is the least that everything else shows, before anything else moves. What
-//! was promised beyond that is not known any more, as on a server that was emptied; so it has no voice either. Nothing is removed: what can be read of a damaged file
-//! may be all that there is, if the peers turn out to have lost as much.
+//! was promised beyond that is not known any more, as on a server that was emptied; so it has no voice either. Nothing is removed
+//! while anything is missing: what can be read of a damaged file may be all that there is, if the peers turn out to have lost as
+//! much.
+//!
+//! Where the logs do not last, each start loses them, see [`crate::apart`], and sets whole snapshots aside. Such a set is marked as
+//! it is made, and of those, the few that reach furthest are kept when a leader's state has come in their place
+//! ([`remove_old_sets`]). What holds a damaged file, a log or an epoch is nobody's to remove but an operator's.
 //!
 //! Java's server ends at such a file and leaves the rest to whoever runs it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::apart;
 use crate::disk::{Disk, DiskFile};
 use crate::epochs::{self, EpochError, EpochFile};
 use crate::layout::{self, NamedFile};
@@ -38,6 +44,12 @@ const DAMAGED: &str = "damaged";
 
 /// How many times a server sets files aside before somebody must look at them.
 const SET_ASIDE_MAX: u32 = 100;
+
+/// In a directory of files set aside: there are whole snapshots only, and there would be none if the logs were not gone.
+const LOGS_GONE: &str = "logs-gone";
+
+/// How many of these are kept, once what was lost is there again.
+const LOGS_GONE_KEPT: usize = 3;
 
 fn marker(directories: &Directories) -> PathBuf {
     directories.snapshots.join(LOST)
@@ -65,12 +77,41 @@ pub fn set_aside<D: Disk>(
     }
     let mut used = Vec::new();
     if snapshots == logs {
-        used.extend(move_into_new(disk, logs, &[found_snapshots, found_logs].concat())?);
+        used.extend(move_into_new(disk, logs, &[found_snapshots, found_logs].concat(), None)?);
     } else {
-        used.extend(move_into_new(disk, snapshots, &found_snapshots)?);
-        used.extend(move_into_new(disk, logs, &found_logs)?);
+        let are_gone = found_logs.is_empty() && apart::are_logs_gone(disk, directories, false).unwrap_or(false);
+        used.extend(move_into_new(disk, snapshots, &found_snapshots, are_gone.then_some(why))?);
+        used.extend(move_into_new(disk, logs, &found_logs, None)?);
     }
     Ok(used)
+}
+
+/// Removes what was set aside again and again for no other reason than that the logs do not last, but for the sets that reach
+/// furthest. Only for a server that has a leader's state in their place. Gives where they were.
+pub fn remove_old_sets<D: Disk>(disk: &D, directories: &Directories) -> Result<Vec<PathBuf>, RecoveryError> {
+    let dir = &directories.snapshots;
+    let mut sets = Vec::new();
+    for place in places(dir) {
+        if disk.length(&place.join(LOGS_GONE)).is_err() {
+            continue;
+        }
+        let files = layout::snapshots(disk, &place).map_err(directory_error("list", &place))?;
+        let reaches = files.iter().map(|file| file.zxid).max();
+        sets.push((reaches, place, files));
+    }
+    sets.sort_by_key(|(reaches, ..)| std::cmp::Reverse(*reaches));
+    let old = sets.split_off(sets.len().min(LOGS_GONE_KEPT));
+    for (.., place, files) in &old {
+        // The mark goes last, and the newest file before it: whatever a crash leaves is found again, and is not kept for another.
+        let mark = vec![place.join(LOGS_GONE)];
+        for paths in [files.iter().map(|file| file.path.clone()).collect(), mark] {
+            for path in &paths {
+                disk.remove(path).map_err(directory_error("remove", path))?;
+            }
+            disk.sync_dir(place).map_err(directory_error("write to", place))?;
+        }
+    }
+    Ok(old.into_iter().map(|(.., place, _)| place).collect())
 }
 
 /// What the two files of a member's epochs are worth.
@@ -213,11 +254,17 @@ fn write_durably<D: Disk>(disk: &D, path: &Path, contents: impl AsRef<[u8]>) -> 
     disk.sync_dir(path.parent().expect("the marker stands in a directory"))
 }
 
-/// The directory to which damaged files of a directory go next; it is not there yet.
+fn places(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    (1..=SET_ASIDE_MAX).map(move |number| dir.join(format!("{DAMAGED}-{number}")))
+}
+
+/// The directory to which damaged files of a directory go next; it is not there yet, or nothing is in it.
 pub fn next_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
-    let target = (1..=SET_ASIDE_MAX).map(|number| dir.join(format!("{DAMAGED}-{number}")));
-    let Some(target) = target.into_iter().find(|target| disk.list(target).is_err()) else {
-        let source = io::Error::other(format!("there are {SET_ASIDE_MAX} such directories already"));
+    let is_free = |place: &PathBuf| disk.list(place).map_or(true, |names| names.is_empty());
+    let Some(target) = places(dir).find(is_free) else {
+        let source = io::Error::other(format!(
+            "there are {SET_ASIDE_MAX} such directories already; move away those that nobody needs any more"
+        ));
         return Err(RecoveryError::Directory {
             action: "make another directory for damaged files in",
             path: dir.to_owned(),
@@ -245,11 +292,16 @@ fn move_into_new<D: Disk>(
     disk: &D,
     dir: &Path,
     files: &[NamedFile],
+    logs_gone: Option<&str>,
 ) -> Result<Option<PathBuf>, RecoveryError> {
     if files.is_empty() {
         return Ok(None);
     }
     let target = new_place(disk, dir)?;
+    if let Some(why) = logs_gone {
+        let mark = target.join(LOGS_GONE);
+        write_durably(disk, &mark, why).map_err(directory_error("write", &mark))?;
+    }
     for file in files {
         let name = file.path.file_name().expect("a log or a snapshot has a name");
         disk.rename(&file.path, &target.join(name)).map_err(directory_error("move", &file.path))?;
@@ -320,6 +372,72 @@ mod tests {
         write_durably(&disk, Path::new("/data/snapshot.9"), "").unwrap();
         assert_eq!(set_aside(&disk, &directories(), "").unwrap(), [Path::new("/data/damaged-2")]);
         assert_eq!(names(&disk, "/data/damaged-2"), ["snapshot.0", "snapshot.9"]);
+    }
+
+    /// What a server keeps that loses its logs at every start: the sets that reach furthest, and all that is of another kind.
+    #[test]
+    fn sets_of_snapshots_whose_logs_do_not_last_are_bounded() {
+        let disk = with_files();
+        for name in ["log.1", "log.6"] {
+            disk.remove(&Path::new("/log").join(name)).unwrap();
+        }
+        for zxid in 0x20..0x20 + 3 * SET_ASIDE_MAX {
+            let snapshot = format!("/data/snapshot.{zxid:x}");
+            write_durably(&disk, Path::new(&snapshot), "").unwrap();
+            if zxid == 0x30 {
+                write_durably(&disk, Path::new("/log/log.30"), "").unwrap();
+            }
+            apart::mark(&disk, &directories()).unwrap();
+            disk.remove(Path::new("/log").join(apart::HERE).as_path()).unwrap();
+            set_aside(&disk, &directories(), "the logs are gone").unwrap();
+            forget_loss(&disk, &directories()).unwrap();
+            remove_old_sets(&disk, &directories()).unwrap();
+        }
+        let newest = 0x20 + 3 * SET_ASIDE_MAX - 1;
+        let kept: Vec<_> = places(Path::new("/data")).flat_map(|place| disk.list(&place).unwrap_or_default()).collect();
+        for zxid in [newest, newest - 1, newest - 2, 0x30] {
+            assert!(kept.contains(&format!("snapshot.{zxid:x}")), "{zxid:x} of {kept:?}");
+        }
+        assert_eq!(names(&disk, "/log/damaged-1"), ["log.30"]);
+        assert_eq!(kept.len(), 4 + 3, "three with their marks, and the one beside which there were logs: {kept:?}");
+    }
+
+    /// Wherever the power fails: the sets that are kept are whole, and the others go the next time.
+    #[test]
+    fn a_removal_of_sets_goes_on_where_it_ended() {
+        let sets = || {
+            let disk = with_files();
+            write_durably(&disk, &Path::new("/data/damaged-1").join("snapshot.1"), "").unwrap();
+            for number in 2..8 {
+                let place = Path::new("/data").join(format!("{DAMAGED}-{number}"));
+                for name in [LOGS_GONE.to_owned(), "snapshot.0".to_owned(), format!("snapshot.{}", 9 - number)] {
+                    write_durably(&disk, &place.join(name), "").unwrap();
+                }
+            }
+            disk
+        };
+        for stop_at in 0.. {
+            let disk = sets();
+            disk.plan_faults([(stop_at, Fault::Stop)]);
+            let is_done = remove_old_sets(&disk, &directories()).is_ok();
+            for crash in [Crash::LosesUnsynced, Crash::LosesUnsyncedData, Crash::KeepsUnsynced] {
+                let after = disk.after(crash);
+                remove_old_sets(&after, &directories()).unwrap();
+                assert_eq!(names(&after, "/data/damaged-1"), ["snapshot.1"], "that is another kind");
+                for number in 2..5 {
+                    let kept = [LOGS_GONE, "snapshot.0", &format!("snapshot.{}", 9 - number)].map(str::to_owned);
+                    assert_eq!(names(&after, &format!("/data/damaged-{number}")), kept, "{stop_at}, {crash:?}");
+                }
+                for number in 5..8 {
+                    assert_eq!(names(&after, &format!("/data/damaged-{number}")), [""; 0], "{stop_at}, {crash:?}");
+                }
+            }
+            if is_done {
+                assert!(stop_at > 8, "there was something to stop at");
+                assert_eq!(next_place(&disk, Path::new("/data")).unwrap(), Path::new("/data/damaged-5"));
+                return;
+            }
+        }
     }
 
     /// Wherever the power fails: either nothing has moved, or the server knows that it lost something; and no file is gone.

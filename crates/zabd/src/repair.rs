@@ -13,8 +13,8 @@ use zabd_jute::{Epoch, Limits};
 use zabd_replica::{Replica, Serving};
 use zabd_storage::apart::APART;
 use zabd_storage::damage::{
-    EpochFiles, LOST, PARTIAL, epoch_in_names, forget_loss, judge_epochs, remembers_loss, set_aside,
-    set_epochs_aside,
+    EpochFiles, LOST, PARTIAL, epoch_in_names, forget_loss, judge_epochs, remembers_loss, remove_old_sets,
+    set_aside, set_epochs_aside,
 };
 use zabd_storage::disk::{Disk, RealDisk};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
@@ -79,6 +79,12 @@ pub fn recover_member<D: Disk>(
         }
         Err(error) if error.is_damage() && others_are_a_quorum => {
             tracing::error!("{error}");
+            if matches!(error, RecoveryError::LogsGone { .. }) {
+                tracing::error!(
+                    "dataLogDir must be as lasting as dataDir: where it is not, every restart begins with nothing, and when all \
+                     members restart at once nobody has a vote"
+                );
+            }
             tell_epochs(disk, &directories, epoch_in_names(disk, &directories)?)?;
             begin_with_nothing(disk, &directories, &error.to_string())?;
             Ok(MemberStart { recovered: again()?, has_lost: true })
@@ -117,9 +123,21 @@ pub fn forget_when_repaired(driver: Arc<Driver>, directories: Directories) -> st
         while !driver.inspect(is_repaired) {
             std::thread::sleep(LOOK_INTERVAL);
         }
-        match forget_loss(&RealDisk, &directories) {
-            Ok(()) => tracing::warn!("What was lost has come back from the leader: this server votes again"),
-            Err(error) => tracing::error!("{error}; before that, a restart fetches everything again"),
+        if let Err(error) = forget_loss(&RealDisk, &directories) {
+            tracing::error!("{error}; before that, a restart fetches everything again");
+            return;
+        }
+        tracing::warn!("What was lost has come back from the leader: this server votes again");
+        match remove_old_sets(&RealDisk, &directories) {
+            Ok(places) => {
+                for place in places {
+                    tracing::info!(
+                        "Removed snapshots that reach less far than others set aside since, from {}",
+                        place.display()
+                    );
+                }
+            }
+            Err(error) => tracing::warn!("Old snapshots that were set aside stay: {error}"),
         }
     })?;
     Ok(())
