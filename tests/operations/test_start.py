@@ -327,21 +327,24 @@ def test_nothing_is_no_data_unless_initialize_says_so(ends, cfg, start_with, tmp
     wire.Session(server.start().port).end()
 
 
-ALONE = {
-    "standalone": {},
-    "the only voter": {"standaloneEnabled": "false", "initLimit": 10, "syncLimit": 5},
-}
+ALONE = {"standalone": False, "the only voter": True}
+VOTER = {"standaloneEnabled": "false", "initLimit": 10, "syncLimit": 5}
+
+
+@pytest.fixture
+def only_voter(tmp_path):
+    """What makes a member of an ensemble of one."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "myid").write_text("1")
+    line = f"127.0.0.1:{free_port()}:{free_port()}:participant"
+    return {"data_dir": data_dir, "config": {**VOTER, "server.1": line}}
 
 
 @pytest.mark.parametrize("how", ALONE)
-def test_a_young_server_that_is_alone_misses_its_logs(start, tmp_path, only_zabd, how):
+def test_a_young_server_that_is_alone_misses_its_logs(start, tmp_path, only_zabd, only_voter, how):
     """All that it acknowledged was in the logs, and no other server has it: a new disk in their place is no empty beginning."""
-    config = dict(ALONE[how])
-    if config:
-        config["server.1"] = f"127.0.0.1:{free_port()}:{free_port()}:participant"
-        (tmp_path / "data").mkdir()
-        (tmp_path / "data" / "myid").write_text("1")
-    server = start("zabd", config=config, data_dir=tmp_path / "data", data_log_dir=tmp_path / "log")
+    server = start("zabd", data_log_dir=tmp_path / "log", **(only_voter if ALONE[how] else {"data_dir": tmp_path / "data"}))
     assert wire.Session(server.port).create("/acknowledged").err == 0
     server.kill()
     snapshots = tmp_path / "data" / "version-2"
@@ -362,6 +365,32 @@ def test_a_young_server_that_is_alone_misses_its_logs(start, tmp_path, only_zabd
     mark.unlink()
     server.start()
     assert wire.Session(server.port).create("/acknowledged").err == 0
+
+
+@BOTH
+@pytest.mark.parametrize("is_dynamic", [False, True])
+def test_proposed_members_that_cannot_be_read(start, tmp_path, of_kind, only_voter, each, is_dynamic):
+    """What names the members itself has the last word: Java does not look for proposed ones beside it. It does beside a dynamic
+    file, and ends at what it cannot read there."""
+    config = only_voter["config"]
+    config["reconfigEnabled"] = "true"
+    if is_dynamic:
+        members = tmp_path / "zoo.cfg.dynamic.100000000"
+        members.write_text(f"server.1={config.pop('server.1')}\n")
+        config["dynamicConfigFile"] = members
+    kind = of_kind(each)
+    directory = tmp_path / f"0-{kind}"
+    directory.mkdir()
+    proposed = directory / "zoo.cfg.dynamic.next"
+    proposed.write_bytes(b"server.1=\x00\xff\nversion=10000")
+    if is_dynamic:
+        with pytest.raises(ServerFailed, match=f"{kind} ended with "):
+            start(kind, **only_voter)
+        return
+    server = start(kind, **only_voter)
+    assert wire.Session(server.port).create("/served").err == 0
+    if kind == "zabd":
+        assert f"{proposed} names no members: " in server.log_text()
 
 
 # --- What is told ------------------------------------------------------------------------------------------------------

@@ -372,9 +372,18 @@ impl Resolver {
 
     /// What was proposed and not known to hold when the server ended. A joiner may have written it down before zoo.cfg named a
     /// dynamic file; Java reads it only beside one.
-    fn next_members(&self, read: ReadFile<'_>) -> Option<String> {
+    fn next_members(&mut self, read: ReadFile<'_>) -> Option<String> {
         let path = ConfigFiles::new(self.config_file.as_ref()?).next();
-        Some(String::from_utf8_lossy(&read(&path).ok()?).into_owned())
+        match read(&path) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                let message = format!("{error}; members that were proposed are known from the log only");
+                let source = Some(Source::WholeFile(path.to_string_lossy().into()));
+                self.warnings.push(Warning { source, message });
+                None
+            }
+        }
     }
 
     fn dynamic_lines(&mut self, path: &str, read: ReadFile<'_>) -> Vec<Setting> {

@@ -459,6 +459,22 @@ fn a_change_may_stand_beside_a_file_that_names_the_members() {
 }
 
 #[test]
+fn a_change_that_may_not_be_read_is_told() {
+    let text =
+        format!("dataDir=/data\nclientPort=2181\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\n{MEMBERS}");
+    let read = |path: &Path| match path.to_str() {
+        Some("/data/myid") => Ok(b"2".to_vec()),
+        Some("zoo.cfg.dynamic.next") => Err(io::ErrorKind::PermissionDenied.into()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let config = Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&read).unwrap();
+    let told =
+        "zoo.cfg.dynamic.next: permission denied; members that were proposed are known from the log only";
+    assert!(warnings(&config).iter().any(|warning| warning == told), "{:?}", warnings(&config));
+    assert_eq!(config.ensemble.unwrap().next_members, None);
+}
+
+#[test]
 fn the_later_source_wins() {
     let base =
         || Sources::new().jvm_flags("JVMFLAGS", "-Dzookeeper.snapCount=11 -Dzookeeper.maxCnxns=11 -Xmx1g");

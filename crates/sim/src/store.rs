@@ -137,7 +137,8 @@ impl Store {
     /// Starts on what a disk holds, keeping so many records in memory.
     pub fn start(disk: MemoryDisk, kept: usize) -> Result<(Self, Found), StoreError> {
         let (data_dir, log_dir) = ("/data".into(), "/log".into());
-        let recovery = RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false, is_alone: false };
+        let recovery =
+            RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false, is_alone: false };
         let directories = match prepare(&disk, &recovery) {
             Err(error) if error.is_damage() => {
                 damage::set_aside(&disk, &Directories::of(&recovery), &error.to_string())?;

@@ -79,7 +79,8 @@ pub fn set_aside<D: Disk>(
     if snapshots == logs {
         used.extend(move_into_new(disk, logs, &[found_snapshots, found_logs].concat(), None)?);
     } else {
-        let are_gone = found_logs.is_empty() && apart::are_logs_gone(disk, directories, false).unwrap_or(false);
+        let are_gone =
+            found_logs.is_empty() && apart::are_logs_gone(disk, directories, false).unwrap_or(false);
         used.extend(move_into_new(disk, snapshots, &found_snapshots, are_gone.then_some(why))?);
         used.extend(move_into_new(disk, logs, &found_logs, None)?);
     }
@@ -394,12 +395,17 @@ mod tests {
             remove_old_sets(&disk, &directories()).unwrap();
         }
         let newest = 0x20 + 3 * SET_ASIDE_MAX - 1;
-        let kept: Vec<_> = places(Path::new("/data")).flat_map(|place| disk.list(&place).unwrap_or_default()).collect();
+        let kept: Vec<_> =
+            places(Path::new("/data")).flat_map(|place| disk.list(&place).unwrap_or_default()).collect();
         for zxid in [newest, newest - 1, newest - 2, 0x30] {
             assert!(kept.contains(&format!("snapshot.{zxid:x}")), "{zxid:x} of {kept:?}");
         }
         assert_eq!(names(&disk, "/log/damaged-1"), ["log.30"]);
-        assert_eq!(kept.len(), 4 + 3, "three with their marks, and the one beside which there were logs: {kept:?}");
+        assert_eq!(
+            kept.len(),
+            4 + 3,
+            "three with their marks, and the one beside which there were logs: {kept:?}"
+        );
     }
 
     /// Wherever the power fails: the sets that are kept are whole, and the others go the next time.
@@ -410,7 +416,9 @@ mod tests {
             write_durably(&disk, &Path::new("/data/damaged-1").join("snapshot.1"), "").unwrap();
             for number in 2..8 {
                 let place = Path::new("/data").join(format!("{DAMAGED}-{number}"));
-                for name in [LOGS_GONE.to_owned(), "snapshot.0".to_owned(), format!("snapshot.{}", 9 - number)] {
+                for name in
+                    [LOGS_GONE.to_owned(), "snapshot.0".to_owned(), format!("snapshot.{}", 9 - number)]
+                {
                     write_durably(&disk, &place.join(name), "").unwrap();
                 }
             }
@@ -425,11 +433,20 @@ mod tests {
                 remove_old_sets(&after, &directories()).unwrap();
                 assert_eq!(names(&after, "/data/damaged-1"), ["snapshot.1"], "that is another kind");
                 for number in 2..5 {
-                    let kept = [LOGS_GONE, "snapshot.0", &format!("snapshot.{}", 9 - number)].map(str::to_owned);
-                    assert_eq!(names(&after, &format!("/data/damaged-{number}")), kept, "{stop_at}, {crash:?}");
+                    let kept =
+                        [LOGS_GONE, "snapshot.0", &format!("snapshot.{}", 9 - number)].map(str::to_owned);
+                    assert_eq!(
+                        names(&after, &format!("/data/damaged-{number}")),
+                        kept,
+                        "{stop_at}, {crash:?}"
+                    );
                 }
                 for number in 5..8 {
-                    assert_eq!(names(&after, &format!("/data/damaged-{number}")), [""; 0], "{stop_at}, {crash:?}");
+                    assert_eq!(
+                        names(&after, &format!("/data/damaged-{number}")),
+                        [""; 0],
+                        "{stop_at}, {crash:?}"
+                    );
                 }
             }
             if is_done {

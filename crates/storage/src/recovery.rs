@@ -279,7 +279,8 @@ pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directori
 /// Logs that stand apart are the right ones from now on, or it is remembered that they are gone.
 fn find_logs<D: Disk>(disk: &D, directories: &Directories, is_alone: bool) -> Result<(), RecoveryError> {
     let Directories { snapshots, logs } = directories;
-    let are_gone = apart::are_logs_gone(disk, directories, is_alone).map_err(directory_error("list", logs))?;
+    let are_gone =
+        apart::are_logs_gone(disk, directories, is_alone).map_err(directory_error("list", logs))?;
     if are_gone && !damage::remembers_loss(disk, directories) {
         let mark = apart::mark_of_snapshots(directories);
         return Err(RecoveryError::LogsGone { log_dir: logs.clone(), snapshot_dir: snapshots.clone(), mark });

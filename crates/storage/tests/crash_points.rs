@@ -48,8 +48,13 @@ impl Server {
     /// Starts as the real one does; returns with it the zxids that were found, from 1 on.
     fn start(disk: &MemoryDisk) -> Result<Self, Failure> {
         let dir = Path::new("/data").to_owned();
-        let options =
-            RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false, is_alone: false };
+        let options = RecoveryOptions {
+            data_dir: dir.clone(),
+            log_dir: dir,
+            autocreate: true,
+            trust_empty: false,
+            is_alone: false,
+        };
         let directories = prepare(disk, &options)?;
         let candidates = snapshots_to_try(disk, &directories, false)?;
         let mut last = 0;

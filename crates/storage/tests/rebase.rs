@@ -37,7 +37,13 @@ fn directories(disk: &MemoryDisk) -> Directories {
     let dir = Path::new("/data").to_owned();
     prepare(
         disk,
-        &RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false, is_alone: false },
+        &RecoveryOptions {
+            data_dir: dir.clone(),
+            log_dir: dir,
+            autocreate: true,
+            trust_empty: false,
+            is_alone: false,
+        },
     )
     .unwrap()
 }

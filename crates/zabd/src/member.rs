@@ -56,10 +56,10 @@ pub enum MemberError {
         myid: i64,
     },
     /// What was proposed cannot be read.
-    #[error(
-        "the file beside zoo.cfg that ends with `.dynamic.next` cannot be used: {error}; hint: move it away"
-    )]
+    #[error("{} names no members: {error}; hint: move it away", path.display())]
     NextMembers {
+        /// The file.
+        path: PathBuf,
         /// Why.
         error: ConfigurationError,
     },
@@ -117,10 +117,7 @@ impl Member {
             .map_err(|listen| MemberError::Listen { listen, myid: ensemble.myid })?;
         let client_address = watch::Sender::new(me.client().cloned());
         let is_reconfigurable = config.reconfig_enabled;
-        let next = ensemble.next_members.as_deref().filter(|_| is_reconfigurable);
-        let next =
-            next.map(Configuration::parse).transpose().map_err(|error| MemberError::NextMembers { error })?;
-        let next = next.filter(|next| may_hold(next, ensemble.is_dynamic));
+        let next = if is_reconfigurable { next_members(ensemble)? } else { None };
         if let (Some(next), Some(files), false) = (&next, &ensemble.files, ensemble.is_dynamic) {
             tracing::warn!(
                 "{} names members that were proposed, version {:x}: until a leader says who the members are, their votes count \
@@ -276,6 +273,24 @@ impl Member {
             .name("PeerTimer".into())
             .spawn(move || keep_time(&driver, &pulse, search))
             .map(drop)
+    }
+}
+
+/// The members that were proposed, if they may come to hold. Java reads the file beside a zoo.cfg that names a dynamic file only, and
+/// does not start on one that it cannot read there. Beside a zoo.cfg that names the members itself, that has the last word.
+fn next_members(ensemble: &EnsembleConfig) -> Result<Option<Configuration>, MemberError> {
+    let (Some(text), Some(files)) = (&ensemble.next_members, &ensemble.files) else { return Ok(None) };
+    match Configuration::parse(text) {
+        Ok(next) => Ok(Some(next).filter(|next| may_hold(next, ensemble.is_dynamic))),
+        Err(error) if ensemble.is_dynamic => Err(MemberError::NextMembers { path: files.next(), error }),
+        Err(error) => {
+            tracing::warn!(
+                "{} names no members: {error}. It is ignored, and the members are those of {}",
+                files.next().display(),
+                files.zoo_cfg().display()
+            );
+            Ok(None)
+        }
     }
 }
 

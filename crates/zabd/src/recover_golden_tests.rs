@@ -223,8 +223,13 @@ fn logs_without_a_snapshot_are_refused_unless_trusted() {
     let scratch = tempfile::tempdir().unwrap();
     copy(&golden("java-3.4.14/standalone"), scratch.path());
     let dir = scratch.path().to_owned();
-    let options =
-        RecoveryOptions { data_dir: dir.clone(), log_dir: dir, autocreate: true, trust_empty: false, is_alone: true };
+    let options = RecoveryOptions {
+        data_dir: dir.clone(),
+        log_dir: dir,
+        autocreate: true,
+        trust_empty: false,
+        is_alone: true,
+    };
     let tree_options = TreeOptions { hash_seed: 7, digest: true, emulate_353_ttl: false };
     let refused =
         recover(&RealDisk, &options, tree_options, Limits::default(), Reading::default()).unwrap_err();

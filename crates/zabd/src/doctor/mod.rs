@@ -98,8 +98,11 @@ impl Examination {
         let start = start::rehearse(disk, patient, is_member, false);
         let is_damage = matches!(&start, Err(error) if error.is_damage());
         let with_peers = (is_member && is_damage).then(|| start::rehearse(disk, patient, true, true));
-        let plan =
-            if with_peers.is_some() { Plan::default() } else { Plan::for_patient(disk, patient, &files, is_member)? };
+        let plan = if with_peers.is_some() {
+            Plan::default()
+        } else {
+            Plan::for_patient(disk, patient, &files, is_member)?
+        };
         Ok(Self { files, formats, is_member, start, with_peers, plan })
     }
 

@@ -105,8 +105,13 @@ impl Plan {
         let (tree_options, limits) = (Patient::tree_options(), Patient::limits());
         // Each step takes a file out of the way or makes one shorter, so there is an end.
         loop {
-            let started =
-                recover(&planner.trial, &patient.recovery(is_member), tree_options, limits, Reading::default());
+            let started = recover(
+                &planner.trial,
+                &patient.recovery(is_member),
+                tree_options,
+                limits,
+                Reading::default(),
+            );
             match started {
                 Ok(recovered) => {
                     // The start has cut it on the trial's disk.

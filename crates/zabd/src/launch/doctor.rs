@@ -105,7 +105,8 @@ impl Asked {
     fn hold(&self) -> Result<Option<Held>, RecoveryError> {
         let Patient { data_dir, log_dir, .. } = &self.patient;
         let (data_dir, log_dir) = (data_dir.clone(), log_dir.clone());
-        let options = RecoveryOptions { data_dir, log_dir, autocreate: false, trust_empty: false, is_alone: true };
+        let options =
+            RecoveryOptions { data_dir, log_dir, autocreate: false, trust_empty: false, is_alone: true };
         match hold(&options) {
             Ok(held) => Ok(Some(held)),
             Err(RecoveryError::Missing { .. }) => Ok(None),
