@@ -5,8 +5,10 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::Entry;
 use zabd_jute::{Epoch, Limits, OpCode, Reader, Zxid};
+use zabd_replica::shown_members;
 use zabd_storage::damage;
 use zabd_storage::disk::{Disk, DiskFile, MemoryDisk};
 use zabd_storage::epochs::{self, EpochError, EpochFile};
@@ -219,13 +221,15 @@ impl Store {
         if is_cut { Ok(Some(self.reload()?)) } else { Ok(None) }
     }
 
-    /// An image came over the network: it is written under no name yet.
-    pub fn receive(&mut self, body: &[u8], zxid: Zxid) -> Result<(), StoreError> {
+    /// An image came over the network: it is written under no name yet. Gives the members that it shows.
+    pub fn receive(&mut self, body: &[u8], zxid: Zxid) -> Result<Option<Box<Configuration>>, StoreError> {
         let dir = &self.directories.snapshots;
         let mut writer = SnapshotWriter::begin(self.disk.clone(), dir, zxid, Compression::None)?;
         writer.write(body)?;
         self.image = Some(writer.seal_up(SnapshotTrailer { digest: None, last_zxid: None })?);
-        Ok(())
+        let tree =
+            Tree::load(body, zxid, None, TREE).map_err(|error| StoreError::Damaged(error.to_string()))?;
+        Ok(shown_members(&tree))
     }
 
     /// Takes that image for the past.

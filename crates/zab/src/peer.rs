@@ -137,6 +137,8 @@ pub enum Input {
     SnapshotReceived {
         /// Which connection.
         link: LinkId,
+        /// Who the members are, as its tree shows it.
+        shown: Option<Box<Configuration>>,
     },
     /// A quorum connection is gone.
     Closed {
@@ -421,8 +423,8 @@ impl Peer {
                 _ => self.on_caller_packet(link, packet, out),
             },
             Input::Heard { link } => self.learn_over(now, link, learner::Input::Heard, out),
-            Input::SnapshotReceived { link } => {
-                self.learn_over(now, link, learner::Input::SnapshotReceived, out);
+            Input::SnapshotReceived { link, shown } => {
+                self.learn_over(now, link, learner::Input::SnapshotReceived { shown }, out);
             }
             Input::Closed { link } => self.on_closed(now, link, out),
             Input::Synced { upto } => match &mut self.state {

@@ -382,7 +382,7 @@ impl Lone {
     fn is_sent_snapshot(&mut self, dial: u64, epoch: i64) -> LinkId {
         let link = self.promises(dial, epoch);
         self.hears_from_leader(link, &zabd_jute::quorum::FromLeader::Snap { zxid: LEADERS_LAST });
-        self.step(Input::SnapshotReceived { link });
+        self.step(Input::SnapshotReceived { link, shown: None });
         link
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Everything is written beside itself, made durable and renamed, and the file that says which one counts comes last: a
 //! crash leaves the members from before or those from after. A directory that cannot be written to does not end the
-//! server, as in Java: it goes on with what the others say, and finds it out from them at its next start.
+//! server, as in Java: it goes on with what the others say, and finds it out from them at its next start. Where only zoo.cfg cannot
+//! be replaced, as one file that is mounted, the members that hold stand in the file of those that were proposed: a start counts them
+//! beside those of zoo.cfg, and not others that were proposed once and came to nothing.
 
 use std::io;
 use std::path::Path;
@@ -47,10 +49,16 @@ impl MemberFiles {
         let Some(files) = &self.files else { return };
         let path = files.dynamic(self.held.0);
         let names_client = configuration.member(self.me).is_some_and(|member| member.client().is_some());
-        let done = replace(&path, dynamic_file(&configuration.to_string(), false).as_bytes())
-            .and_then(|()| point_to(files.zoo_cfg(), &path, names_client))
-            .and_then(|()| if self.held < self.next { Ok(()) } else { remove(&files.next()) });
-        tell_failure(&path, done);
+        let pointed = replace(&path, dynamic_file(&configuration.to_string(), false).as_bytes())
+            .and_then(|()| point_to(files.zoo_cfg(), &path, names_client));
+        let next = files.next();
+        let forgotten = match &pointed {
+            _ if self.held < self.next => Ok(()),
+            Ok(()) => remove(&next),
+            Err(_) => replace(&next, dynamic_file(&configuration.to_string(), true).as_bytes()),
+        };
+        tell_failure(&path, pointed);
+        tell_failure(&next, forgotten);
     }
 }
 
@@ -156,5 +164,25 @@ mod tests {
         assert!(next.exists(), "nor does a start forget it");
         started.hold(&third);
         assert!(!next.exists(), "what is older than what holds is void");
+    }
+
+    /// As where zoo.cfg is one file that was mounted: the directory can be written to.
+    #[test]
+    fn members_that_zoo_cfg_cannot_name_stand_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let zoo_cfg = dir.path().join("zoo.cfg");
+        std::fs::create_dir(&zoo_cfg).unwrap();
+        let next = dir.path().join("zoo.cfg.dynamic.next");
+        let read = || std::fs::read_to_string(&next).unwrap();
+        let [void, held, newer] = ["100000003", "100000007", "100000009"]
+            .map(|version| configuration(&format!("server.1=a:1:2:participant\nversion={version}")));
+        let files = Some(ConfigFiles::new(&zoo_cfg));
+        let mut members = MemberFiles::new(ServerId(1), files, ConfigVersion::ZERO, ConfigVersion::ZERO);
+        members.propose(&void);
+        members.hold(&held);
+        assert!(read().ends_with("version=100000007"), "what came to nothing is no more: {}", read());
+        members.propose(&newer);
+        members.hold(&held);
+        assert!(read().ends_with("version=100000009"), "what may come to hold stays: {}", read());
     }
 }

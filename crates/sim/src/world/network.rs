@@ -182,7 +182,7 @@ impl World {
                 let running = self.servers[at].running.as_mut().expect("it was just alive");
                 running.received = unshown;
                 match running.store.receive(&body, zxid) {
-                    Ok(()) => self.feed_peer(at, peer::Input::SnapshotReceived { link }),
+                    Ok(shown) => self.feed_peer(at, peer::Input::SnapshotReceived { link, shown }),
                     Err(error) => self.die(at, &error),
                 }
             }

@@ -9,7 +9,12 @@
 //! - whoever proposes a change has seen the one before it hold. So when one follows another in the log, the earlier one is
 //!   committed, and holds; the place is free;
 //! - what the log goes beyond without it, or is cut before, is in nobody's history any more, and is forgotten;
-//! - a snapshot that is taken over brings changes along whose transactions never come: the newest stands in its tree.
+//! - a snapshot that is taken over brings changes along whose transactions never come: the newest stands in its tree. That of an
+//!   established leader shows what is committed, and so it holds. That of one which is not may show a change that only its log has,
+//!   and is written down like a proposal. Between what is held here and such a change there is no other: a leader is followed on its
+//!   own word, which names what it holds, and it comes to hold another only when it is established;
+//! - behind a crash, the tree of that snapshot says so again, see `zabd_replica`'s ensemble. Where the file of members has no number, that
+//!   has the last word at a start, for it may be newer than the data. There the note comes before the snapshot.
 
 use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::{Entry, Txn};
@@ -90,6 +95,15 @@ impl Learner {
         self.write_next(configuration, out);
     }
 
+    /// A snapshot is about to take the place of what is there.
+    pub(super) fn note_before_adoption(&mut self, shown: Option<Box<Configuration>>, out: &mut Effects) {
+        let newest = self.changes.noted.unwrap_or(self.configuration.version());
+        let is_unnumbered = self.reconfig && self.configuration.version() == ConfigVersion::ZERO;
+        if let Some(shown) = shown.filter(|shown| is_unnumbered && newest < shown.version()) {
+            self.write_next(*shown, out);
+        }
+    }
+
     /// The log has another base, or another end: of changes, it is left with the one that the tree made of it shows. What came
     /// before that may be in a snapshot, and be committed, and may have been cut off.
     pub(super) fn note_shown(&mut self, shown: Option<Box<Configuration>>, out: &mut Effects) {
@@ -97,6 +111,7 @@ impl Learner {
         self.changes.proposed.clear();
         let held = self.configuration.version();
         match shown.filter(|shown| self.reconfig && held < shown.version()) {
+            Some(configuration) if self.base_is_committed => self.hold(*configuration, out),
             Some(configuration) => {
                 let at = Zxid(configuration.version().0);
                 let is_logged = is_change(configuration.version());

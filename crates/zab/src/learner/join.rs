@@ -98,7 +98,7 @@ impl Learner {
                 self.phase = Phase::Synchronising;
             }
             (Phase::Promised, FromLeader::Trunc { zxid }) => {
-                self.rebase(zxid, out);
+                self.rebase(zxid, false);
                 out.push(Effect::Truncate { zxid });
             }
             (Phase::Promised, FromLeader::Snap { zxid }) => {
@@ -217,19 +217,23 @@ impl Learner {
         out.tell_leader(link, &FromLearner::Ack { zxid: self.epoch.first_zxid() });
     }
 
-    fn rebase(&mut self, base: Zxid, _out: &mut Effects) {
+    fn rebase(&mut self, base: Zxid, is_committed: bool) {
         self.base = base;
+        self.base_is_committed = is_committed;
         self.phase = Phase::Rebasing;
     }
 
-    pub(super) fn on_snapshot_received(&mut self, out: &mut Effects) {
+    pub(super) fn on_snapshot_received(&mut self, shown: Option<Box<Configuration>>, out: &mut Effects) {
         if self.phase != Phase::Receiving {
             self.leave(Reason::LeaderBroken("a snapshot that nobody announced"), out);
             return;
         }
         let base = self.base;
-        self.rebase(base, out);
+        // Who has proposed something in its epoch is established, and its tree shows what is committed. Before that, it shows all
+        // that its log holds.
+        self.rebase(base, base.epoch() == self.epoch);
         self.mark_partial(out);
+        self.note_before_adoption(shown, out);
         out.push(Effect::Adopt { zxid: base, epoch: self.epoch });
         // The image brings its epoch along: it is written before the image has its name.
         self.current = self.current.max(base.epoch());

@@ -103,7 +103,10 @@ pub enum Input {
     /// A part of something that is not whole yet has come from the leader, or this server is at work on what has come.
     Heard,
     /// The whole stream behind SNAP has come, up to its signature, and is on disk under no name yet.
-    SnapshotReceived,
+    SnapshotReceived {
+        /// Who the members are, as its tree shows it.
+        shown: Option<Box<Configuration>>,
+    },
     /// The connection is gone.
     Closed,
     /// Every record up to here is durable.
@@ -217,6 +220,8 @@ pub struct Learner {
     held: VecDeque<Bytes>,
     /// The base that is being made: where it will end.
     base: Zxid,
+    /// Whether that is a snapshot of what an established leader has committed.
+    base_is_committed: bool,
     /// Logged and to be acknowledged, in order.
     owed: VecDeque<Zxid>,
 }
@@ -261,6 +266,7 @@ impl Learner {
             waiting: VecDeque::new(),
             held: VecDeque::new(),
             base: Zxid::ZERO,
+            base_is_committed: false,
             owed: VecDeque::new(),
         };
         learner.connect(out);
@@ -371,9 +377,9 @@ impl Learner {
                 self.on_packet(packet, out);
             }
             Input::Heard => self.deadline = now.after_ms(self.patience_ms()),
-            Input::SnapshotReceived => {
+            Input::SnapshotReceived { shown } => {
                 self.deadline = now.after_ms(self.patience_ms());
-                self.on_snapshot_received(out);
+                self.on_snapshot_received(shown, out);
             }
             Input::Closed => self.on_closed(now, out),
             Input::Synced { upto } => {

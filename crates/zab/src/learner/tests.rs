@@ -202,7 +202,7 @@ fn what_was_held_behind_the_end_of_the_role_is_not_logged() {
     let at = |counter| Zxid::new(Epoch(1), counter);
     let mut stage = Stage::follower();
     stage.hear_of_a_snapshot(at(5));
-    stage.step(Input::SnapshotReceived);
+    stage.step(Input::SnapshotReceived { shown: None });
     stage.asked();
     stage.hear(&FromLeader::NewLeader { zxid: Epoch(1).first_zxid(), config: None });
     stage.hear(&FromLeader::Proposal { zxid: at(6), txn: b"x" });
@@ -221,7 +221,7 @@ fn a_role_ends_once() {
     let at = |counter| Zxid::new(Epoch(1), counter);
     let mut stage = Stage::follower();
     stage.hear_of_a_snapshot(at(5));
-    stage.step(Input::SnapshotReceived);
+    stage.step(Input::SnapshotReceived { shown: None });
     stage.step(Input::Rebased { last: at(5), shown: None });
     stage.asked();
     stage.hear(&FromLeader::CommitAndActivate { zxid: at(7), leader: ServerId(2) });

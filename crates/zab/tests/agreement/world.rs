@@ -456,8 +456,9 @@ impl World {
             }
             Some(Message::Snapshot(image)) => {
                 if is_learning_over(server, id) {
+                    let shown = image.changes.last_key_value().map(|(_, shown)| Box::new(shown.clone()));
                     server.received = Some(image);
-                    server.learn_step(now, learner::Input::SnapshotReceived);
+                    server.learn_step(now, learner::Input::SnapshotReceived { shown });
                 }
             }
         }

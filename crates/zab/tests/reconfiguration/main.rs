@@ -338,7 +338,7 @@ fn what_a_log_goes_beyond_without_is_forgotten() {
 /// The transaction of a change that a snapshot holds never comes. Before NEWLEADER the snapshot is what this server votes with.
 #[test]
 fn what_a_snapshot_holds_is_written_down() {
-    let mut stage = LearnerStage::with_log(2, "1 2 3", Some(("2 8 9", 1, 3)), zxid(1, 3));
+    let mut stage = LearnerStage::numbered(2, "1 2 3", Some(("2 8 9", 1, 3)), zxid(1, 3));
     stage.is_led(&FromLeader::Snap { zxid: zxid(1, 9) });
     stage.shows("1 4 5", zxid(1, 7));
     stage.receive_snapshot();
@@ -354,5 +354,42 @@ fn what_a_snapshot_holds_is_written_down() {
          disk holds [1 4 5] version 1:7
          serves 2
          commits 1:9",
+    );
+}
+
+/// A file of members without a number has the last word at a start: where the power fails behind the snapshot, only what was
+/// written down before it names the change.
+#[test]
+fn what_a_snapshot_holds_is_written_down_first_where_members_have_no_number() {
+    let mut stage = LearnerStage::new(4, "1 2 3 4", None);
+    stage.is_led(&FromLeader::Snap { zxid: zxid(1, 9) });
+    stage.shows("1 4 5", zxid(1, 7));
+    stage.receive_snapshot();
+    stage.check(
+        "disk accepted 2
+         disk next [1 4 5] version 1:7
+         adopts 1:9",
+    );
+}
+
+/// A leader that has proposed something in its epoch shows what is committed. This server was away for two changes: the one
+/// that it had logged is no more between the old members and these, and a quorum of neither is needed.
+#[test]
+fn what_an_established_leaders_snapshot_shows_holds() {
+    let mut stage = LearnerStage::numbered(2, "1 2 3", Some(("2 8 9", 1, 3)), zxid(1, 3));
+    stage.is_led(&FromLeader::Snap { zxid: zxid(2, 4) });
+    stage.shows("1 2 5", zxid(2, 3));
+    stage.receive_snapshot();
+    stage.check(
+        "disk accepted 2
+         adopts 2:4
+         disk holds [1 2 5] version 2:3",
+    );
+    stage.hear_new_leader("1 2 5", zxid(2, 3));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk current 2
+         serves 2
+         commits 2:4",
     );
 }

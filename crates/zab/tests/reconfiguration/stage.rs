@@ -247,7 +247,15 @@ impl LearnerStage {
 
     /// A server whose log ends here; what is `next` is in it, if it reaches that far.
     pub fn with_log(me: i64, members: &str, next: Option<(&str, i64, u32)>, last: Zxid) -> Self {
-        let held = configuration(members, Zxid::ZERO);
+        Self::holding(me, configuration(members, Zxid::ZERO), next, last)
+    }
+
+    /// The same, and what it holds has a number.
+    pub fn numbered(me: i64, members: &str, next: Option<(&str, i64, u32)>, last: Zxid) -> Self {
+        Self::holding(me, configuration(members, zxid(1, 0)), next, last)
+    }
+
+    fn holding(me: i64, held: Configuration, next: Option<(&str, i64, u32)>, last: Zxid) -> Self {
         let observes = held.member(ServerId(me)).is_some_and(|member| !member.is_voter());
         let mut effects = Effects::default();
         let start = learner::Start {
@@ -311,7 +319,8 @@ impl LearnerStage {
     }
 
     pub fn receive_snapshot(&mut self) {
-        self.step(learner::Input::SnapshotReceived);
+        let shown = self.shown.clone().map(Box::new);
+        self.step(learner::Input::SnapshotReceived { shown });
     }
 
     fn hear(&mut self, packet: &FromLeader<'_>) {

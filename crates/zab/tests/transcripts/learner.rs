@@ -146,7 +146,7 @@ impl Replay {
                 (What::Open, _) => self.step(now, Input::Connected { dial: DialId(1), link: LINK }),
                 (What::Packet(_), Some(said)) => self.come_to_say(now, said),
                 (What::Packet(packet), None) => self.step(now, Input::Packet { packet: packet.clone() }),
-                (What::Snapshot(true), _) => self.step(now, Input::SnapshotReceived),
+                (What::Snapshot(true), _) => self.step(now, Input::SnapshotReceived { shown: None }),
                 // Where the stream ends is found outside of this crate.
                 (What::Snapshot(false) | What::End, _) => return,
             }

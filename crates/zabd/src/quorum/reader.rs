@@ -10,10 +10,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use zabd_jute::quorum::{FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
+use zabd_jute::quorum::{Configuration, FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
 use zabd_jute::txn::Entry;
 use zabd_jute::{DecodeError, Limits, Reader, Zxid};
-use zabd_replica::{Input, Replica};
+use zabd_replica::{Input, Replica, shown_members};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
 use zabd_tree::Tree;
@@ -74,8 +74,8 @@ async fn read(
             shared.driver.feed(inputs.drain(..));
         }
         if let Some(zxid) = snap {
-            receive(shared, socket, &mut bytes, zxid, &mut alive).await?;
-            shared.feed(peer::Input::SnapshotReceived { link });
+            let shown = receive(shared, socket, &mut bytes, zxid, &mut alive).await?;
+            shared.feed(peer::Input::SnapshotReceived { link, shown });
             continue;
         }
         if side == Side::Learner {
@@ -177,14 +177,14 @@ fn examine(packet: &Bytes) -> Result<Option<Zxid>, String> {
     }
 }
 
-/// Writes the leader's state to a file, whole and durable, and hands it over.
+/// Writes the leader's state to a file, whole and durable, and hands it over. Gives the members that it shows.
 async fn receive(
     shared: &Shared,
     socket: &mut ReadEnd,
     bytes: &mut BytesMut,
     zxid: Zxid,
     alive: &mut Alive<'_>,
-) -> Result<(), String> {
+) -> Result<Option<Box<Configuration>>, String> {
     let dir = shared.options.directories.snapshots.clone();
     let begun = blocking(move || SnapshotWriter::begin(RealDisk, &dir, zxid, Compression::None)).await?;
     let mut writer = begun.map_err(|error| crate::launch::with_causes(&error))?;
@@ -226,8 +226,10 @@ async fn receive(
         })?;
         Ok(Received { image, tree })
     });
-    shared.driver.log.receive(alive.during(received).await??);
-    Ok(())
+    let received = alive.during(received).await??;
+    let shown = shown_members(&received.tree);
+    shared.driver.log.receive(received);
+    Ok(shown)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
