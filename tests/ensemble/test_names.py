@@ -15,6 +15,7 @@ import pytest
 from harness import wire
 from harness.servers import free_port
 from harness.waiting import eventually
+from reconfig.ensemble import Ensemble as Changing
 
 from . import members
 
@@ -124,6 +125,34 @@ def test_a_member_with_a_new_address_is_found(tmp_path, names):
             write(ensemble, 3, f"/after-{turn}")
             ensemble.members[2].start()
         ensemble.assert_equal_trees()
+
+
+class NamedAndChanging(Changing):
+    """Members by name that change by `reconfig`."""
+
+    def line(self, number):
+        return super().line(number).replace("127.0.0.1", f"zk{number}.test", 1)
+
+
+def test_a_leader_whose_name_resolves_elsewhere_by_now_keeps_the_lead(tmp_path, names):
+    """ZOOKEEPER-4708: a change of members compares what stands in the lines. Whoever compared what that resolved to once would take
+    the leader for one that has moved, and end its reign."""
+    names.are(**{f"zk{number}": "127.0.0.1" for number in range(1, 5)})
+    with NamedAndChanging(tmp_path, dict.fromkeys(range(1, 5), "zabd"), running=[]) as ensemble:
+        for number in (1, 2, 3):
+            ensemble.prepare(number, (1, 2, 3))
+            ensemble.members[number].environment = names.environment()
+            ensemble.members[number].start(wait=False)
+        leader = ensemble.leader()
+        eventually(lambda: all(ensemble.mode(number) for number in (1, 2, 3)), what="all of them")
+        began = len(ensemble.members[leader].log_text())
+        names.are(**{f"zk{number}": "127.0.0.9" if number == leader else "127.0.0.1" for number in range(1, 5)})
+        ensemble.roles[4] = "observer"
+        text = ensemble.reconfig(joining=[4])
+        assert "server.4=zk4.test" in text
+        write = ensemble.session(leader).create("/behind-the-change")
+        assert write.err == 0 and ensemble.mode(leader) == "leader"
+        assert "LOOKING" not in ensemble.members[leader].log_text()[began:]
 
 
 def test_a_port_that_is_taken_is_tried_again(tmp_path):

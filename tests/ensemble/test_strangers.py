@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import socket
 import struct
 
@@ -15,6 +16,8 @@ from . import members
 OBSERVER_INFO, LEADER_INFO, ACK_EPOCH, SNAP = 16, 17, 18, 15
 NODES, NODE_BYTES = 64, 1_000_000
 ROUNDS, STRANGERS = 4, 10
+# Between two attempts to reach a server is a second at most.
+ATTEMPTS = 5
 # All of them together, while snapshots are taken: less than one of them. And less than half of one when what that took is given
 # back, which the allocator does a second later.
 PEAK_BYTES_MAX, GROWTH_BYTES_MAX = 60_000_000, 30_000_000
@@ -129,8 +132,45 @@ def threads_and_descriptors(server):
     return [len(os.listdir(f"/proc/{server.process.pid}/{name}")) for name in ("task", "fd")]
 
 
+def test_an_election_port_outlives_a_connection_that_it_cannot_take(tmp_path):
+    """ZOOKEEPER-2836: no descriptor is free when somebody comes; when there is one again, the port takes connections as before."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        leader = ensemble.leader()
+        number = next(each for each in ensemble.members if each != leader)
+        server, port = ensemble.members[number], ensemble.ports[number][2]
+        _, most = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (0, most))
+        with connect(port):
+            eventually(lambda: "Cannot accept connections of other servers" in server.log_text(), SECONDS_MAX, what="a failed accept")
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, most))
+        with connect(port) as stranger:
+            stranger.sendall(struct.pack(">qq", -7, 1))
+            assert stranger.recv(1) == b"", "somebody listens, and wants a member"
+        ensemble.members[leader].kill()
+        assert ensemble.leader() != leader
+        ensemble.await_serving()
+
+
+def test_attempts_to_reach_who_cannot_be_reached_leave_nothing_behind(tmp_path):
+    """ZOOKEEPER-4309 and 4736: of two peers one is not there, and the other's port closes whatever it has accepted."""
+    often = {"fastleader.minNotificationInterval": 20, "fastleader.maxNotificationInterval": 20}
+    ensemble = members.Ensemble(["zabd"] * 3, tmp_path, is_started=False, properties=often)
+    with ensemble, socket.create_server(("127.0.0.1", ensemble.ports[2][2])) as port:
+        port.settimeout(SECONDS_MAX)
+        server = ensemble.members[1].start(wait=False)
+
+        def after(attempts):
+            for _ in range(attempts):
+                port.accept()[0].close()
+            return threads_and_descriptors(server)
+
+        before = after(2)
+        grown = [now - then for now, then in zip(after(ATTEMPTS), before)]
+        assert max(grown) < ATTEMPTS - 1, f"threads and descriptors grew by {grown} in {ATTEMPTS} attempts"
+
+
 def test_whoever_comes_to_the_election_port_costs_nothing_and_disturbs_nobody(tmp_path):
-    """ZOOKEEPER-2836, 3769, 4309 and 4736: whatever they send or leave out, the next election is held."""
+    """ZOOKEEPER-3769: whatever they send or leave out, the next election is held."""
     with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
         leader = ensemble.leader()
         number = next(each for each in ensemble.members if each != leader)

@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from harness import places, wire
-from harness.servers import die_with_parent, four_letter_word
+from harness.servers import die_with_parent, four_letter_word, free_port
 from harness.snapshots import node, write_snapshot
 from harness.waiting import eventually
 from harness.wire import Writer
@@ -465,6 +465,28 @@ def test_logs_without_a_snapshot_are_refused_unless_they_are_trusted(start, ends
     del server.properties["snapshot.trust.empty"]
     server.start()
     assert shown in four_letter_word(server.port, "srvr")
+
+
+def test_a_member_that_has_trusted_its_logs_writes_a_snapshot(start, tmp_path, only_zabd):
+    """ZOOKEEPER-3781: of a member, which has a leader to wait for, too; it needs to be told once."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "myid").write_text("1")
+    line = f"127.0.0.1:{free_port()}:{free_port()}:participant"
+    config = {"standaloneEnabled": "false", "initLimit": 10, "syncLimit": 5, "server.1": line}
+    server = start("zabd", config=config, data_dir=data_dir)
+    last = write(wire.Session(server.port, LONG_MS), 30)
+    server.kill()
+    for snapshot in files(server, "snapshot"):
+        snapshot.unlink()
+    server.properties["snapshot.trust.empty"] = "true"
+    server.start()
+    snapshots = [int(path.name.split(".")[1], 16) for path in files(server, "snapshot")]
+    assert snapshots and max(snapshots) >= last, snapshots
+    server.kill()
+    del server.properties["snapshot.trust.empty"]
+    server.start()
+    assert wire.Session(server.port, LONG_MS).create("/goes-on").err == 0
 
 
 def test_logs_that_do_not_begin_at_the_first_transaction_are_not_trusted(start, ends):

@@ -1,8 +1,10 @@
 """Exchanges with a server, packet by packet: zabd answers each with Java's bytes, and says why it refuses one."""
 
+import subprocess
+
 import pytest
 
-from harness import wire
+from harness import places, wire
 from harness.observing import figures
 from harness.servers import Server
 from harness.waiting import eventually
@@ -279,8 +281,28 @@ def test_where_nobody_may_log_in_nobody_comes_in(kind, tmp_path):
     assert ours[:2] == [REQUIRE_AUTH, None]
 
 
+def test_a_login_waits_for_no_request(kind, tmp_path):
+    """ZOOKEEPER-2785: the one place for requests is taken by a write that the disk does not finish, and another waits in line."""
+    if kind != "zabd":
+        pytest.skip("the disk is one between zabd and the C library")
+    library, order = tmp_path / "faulty_disk.so", tmp_path / "order"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, places.TESTS / "operations" / "faulty_disk.c", "-ldl"], check=True)
+    server = with_users(kind, tmp_path / "server", globalOutstandingLimit=1, request_throttle_max_requests=1)
+    server.environment = {"LD_PRELOAD": library, "FAULTY_DISK": order}
+    with server:
+        busy, waiting, newcomer = (Session(server.port) for _ in range(3))
+        order.write_text("stuck log.")
+        for session, path in ((busy, "/busy"), (waiting, "/waiting")):
+            session.submit(wire.CREATE, wire.create_body(path))
+        eventually(lambda: float(figures(server.port)["request_throttle_wait_count"]) > 0, what="somebody in line")
+        assert digest.log_in(newcomer, *ALICE)[0] == 0
+        assert busy.is_quiet() and waiting.is_quiet(), "they are still in front of it"
+        order.unlink()
+        assert [session.reply().err for session in (busy, waiting)] == [0, 0]
+
+
 def test_who_logs_in_is_not_throttled(kind, tmp_path):
-    """ZOOKEEPER-2785: requests of others wait for each other, and a login waits for none of them."""
+    """Requests of others wait for each other, and a login beside them is answered."""
     server = with_users(kind, tmp_path / "server", globalOutstandingLimit=1, **{"request_throttle_max_requests": 1}).start()
     try:
         busy = Session(server.port)

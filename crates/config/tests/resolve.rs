@@ -458,6 +458,32 @@ fn a_change_may_stand_beside_a_file_that_names_the_members() {
     assert_eq!((ensemble.next_members.as_deref(), ensemble.is_dynamic), (Some(next), false));
 }
 
+/// Release 3.10 takes units; 3.9 ends at one, and must not purge each hour what was to be purged each day.
+#[test]
+fn a_purge_interval_has_no_unit() {
+    for value in ["500ms", "30s", "90m", "1h", "7d", "1 h", "PT1H"] {
+        let told = errors(&format!("autopurge.purgeInterval={value}"));
+        assert!(told.starts_with("zoo.cfg:1: ") && told.contains("autopurge.purgeInterval"), "{told}");
+    }
+    assert_eq!(with("autopurge.purgeInterval=7").autopurge_interval_hours, Some(7));
+}
+
+/// Java reads such a store with a provider of its own; to take it for one of another kind would be a start without its keys.
+#[test]
+fn a_store_of_a_kind_that_is_not_read_ends_the_start() {
+    for side in ["ssl", "ssl.quorum"] {
+        for store in ["keyStore", "trustStore"] {
+            for kind in ["BCFKS", "bcfks"] {
+                let told = errors(&format!("{side}.{store}.type={kind}"));
+                assert!(
+                    told.starts_with("zoo.cfg:1: ") && told.contains(&format!("{side}.{store}.type")),
+                    "{told}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_change_that_may_not_be_read_is_told() {
     let text =
