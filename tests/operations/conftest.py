@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness import observing, places
+from harness.faulty_disk import FaultyDisk, library
 from harness.servers import JAVA_OPTIONS, Server, die_with_parent, four_letter_word
 
 JAVA_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
@@ -83,6 +84,32 @@ def only_zabd(kind):
     """For tests of what zabd does and Java does not: there is nothing to compare."""
     if kind != "zabd":
         pytest.skip("what zabd does, and this server does not")
+
+
+class Faulty(FaultyDisk, Server):
+    """A server whose disk does what the test orders."""
+
+
+@pytest.fixture(scope="session")
+def faulty_disk(tmp_path_factory):
+    """The library, built once."""
+    return library(tmp_path_factory.mktemp("faulty-disk"))
+
+
+@pytest.fixture
+def faulty(tmp_path, faulty_disk, only_zabd):
+    """`faulty(...)`: servers with such a disk, which end with the test."""
+    servers = []
+
+    def build(**arguments):
+        server = Faulty("zabd", tmp_path / f"faulty-{len(servers)}", **arguments)
+        server.library = faulty_disk
+        servers.append(server)
+        return server
+
+    yield build
+    for server in servers:
+        server.kill()
 
 
 def figures(server):

@@ -4,58 +4,17 @@ The disk is that of the process alone: a small library between it and the C libr
 """
 
 import re
-import subprocess
 import threading
 
 import pytest
 
-from harness import places, wire
-from harness.servers import Server
+from harness import wire
 from harness.waiting import eventually
 
 from .conftest import figures
 from .test_files import files
 
 LONG_MS = 30_000
-
-
-@pytest.fixture(scope="session")
-def faulty_disk(tmp_path_factory):
-    """The library, built once."""
-    library = tmp_path_factory.mktemp("faulty-disk") / "faulty_disk.so"
-    source = places.TESTS / "operations" / "faulty_disk.c"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
-
-
-class Faulty(Server):
-    """A server whose disk does what `order` says."""
-
-    library = None
-
-    def command(self):
-        return ["env", f"LD_PRELOAD={self.library}", f"FAULTY_DISK={self.directory}/order", *super().command()]
-
-    def order(self, what=""):
-        """From now on; nothing is a sound disk."""
-        replacement = self.directory / "order.new"
-        replacement.write_text(what)
-        replacement.replace(self.directory / "order")
-
-
-@pytest.fixture
-def faulty(tmp_path, faulty_disk, only_zabd):
-    servers = []
-
-    def build(**arguments):
-        server = Faulty("zabd", tmp_path / "faulty", **arguments)
-        server.library = faulty_disk
-        servers.append(server)
-        return server
-
-    yield build
-    for server in servers:
-        server.kill()
 
 
 def test_a_snapshot_that_finds_no_room_is_left_out(faulty):

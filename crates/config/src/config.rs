@@ -470,10 +470,12 @@ pub struct AdminConfig {
     pub command_url: String,
     /// A connection that is silent for longer is closed, in milliseconds.
     pub idle_timeout_ms: u64,
-    /// Least pause between two snapshots by command, as written: for `snapshot` Java takes it for microseconds.
+    /// Least pause between two snapshots or restores by command, as written: for `snapshot` Java takes it for microseconds.
     pub rate_limit_interval_ms: u64,
     /// Whether the command `snapshot` is served.
     pub snapshot_enabled: bool,
+    /// Whether the command `restore` is served.
+    pub restore_enabled: bool,
 }
 
 impl AdminConfig {
@@ -486,6 +488,7 @@ impl AdminConfig {
             idle_timeout_ms: 30_000,
             rate_limit_interval_ms: 300_000,
             snapshot_enabled: true,
+            restore_enabled: true,
         }
     }
 }

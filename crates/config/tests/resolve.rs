@@ -170,7 +170,7 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
 #[test]
 fn what_has_no_effect_is_told_whatever_its_value() {
     for line in [
-        "admin.restore.enabled=true",
+        "admin.httpVersion=11",
         "ssl.sslProvider=JDK",
         "metricsProvider.numWorkerThreads=1",
         "quorum.auth.kerberos.servicePrincipal=zkquorum/localhost",

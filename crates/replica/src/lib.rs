@@ -27,6 +27,7 @@ mod pipeline;
 pub mod read;
 mod reconfig;
 mod reply;
+mod restore;
 mod room;
 mod session;
 pub mod traffic;

@@ -17,6 +17,7 @@ use crate::{
     SessionRequest, SessionTimeouts,
 };
 
+mod restore;
 mod room;
 mod waiting;
 
@@ -102,7 +103,8 @@ impl Alone {
                 }
                 Output::Close { conn } => lines.push(format!("{} closed", conn.0)),
                 Output::Fact(fact) => self.facts.push(fact),
-                Output::CloseAll { .. } | Output::Ensemble(_) => unreachable!("this server is alone"),
+                Output::CloseAll { .. } => lines.push("all closed".to_owned()),
+                Output::Ensemble(_) => unreachable!("this server is alone"),
             }
         }
         out.bytes.clear();

@@ -6,7 +6,8 @@
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
 //! [`recovery`] (what a start finds), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
-//! promised), [`testimony`] and [`apart`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its peers must give back). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
+//! promised), [`testimony`] and [`apart`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its peers must give back),
+//! [`restore`] (what an operator puts in the place of everything). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
 pub mod apart;
 pub mod damage;
@@ -16,6 +17,7 @@ pub mod layout;
 pub mod log;
 pub mod rebase;
 pub mod recovery;
+pub mod restore;
 pub mod retention;
 pub mod snapshot;
 pub mod testimony;

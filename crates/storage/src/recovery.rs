@@ -3,7 +3,8 @@
 //! A start goes like this:
 //!
 //! 0. [`hold`]: nobody else works in the directories;
-//! 1. [`prepare`]: the directories exist, can be written, are not swapped; what was never finished goes;
+//! 1. [`prepare`]: the directories exist, can be written, are not swapped; what was never finished goes, and what a
+//!    restore has replaced is out of the way;
 //! 2. [`snapshots_to_try`]: the newest that loads is taken; an older one needs more log, and the log says
 //!    whether it is complete. A server never starts empty beside records or a snapshot that held some;
 //! 3. [`crate::log::Records::after`] the snapshot, to the end; then [`crate::log::settle`];
@@ -24,6 +25,7 @@ use crate::damage;
 use crate::disk::{Disk, RealDisk};
 use crate::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
 use crate::log::{self, LogError};
+use crate::restore;
 use crate::snapshot::{self, SnapshotError};
 
 /// What an operator makes beside `version-2` so that a server begins with nothing.
@@ -272,6 +274,7 @@ pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directori
         remove_unfinished(disk, path)?;
     }
     let directories = Directories { snapshots, logs };
+    restore::set_aside(disk, &directories)?;
     find_logs(disk, &directories, options.is_alone)?;
     Ok(directories)
 }

@@ -156,6 +156,34 @@ fn a_snapshot_is_of_the_moment_when_it_began() {
     }
 }
 
+/// Somebody else's tree goes on in another server, behind all that either of them knows.
+#[test]
+fn a_loaded_tree_may_go_on_behind_everything_that_it_names() {
+    let mut world = World::new(5);
+    (0..50).for_each(|_| world.step());
+    let newest = world.tree.newest_named();
+    assert!(Zxid::ZERO < newest && newest <= world.tree.last_zxid());
+    let head = world.tree.begin_snapshot();
+    let mut body = Vec::new();
+    while world.tree.snapshot_chunk(&mut body, 3) {}
+    // It says what the digest is to be at some transaction of its own server.
+    let mut tree = Tree::load(&body, Zxid(1), Some((Zxid(1000), 4711)), OPTIONS).unwrap();
+    assert_eq!((tree.newest_named(), Some(tree.digest())), (newest, head.digest));
+    tree.stand_at(Zxid(999));
+    assert_eq!(tree.last_zxid(), Zxid(999));
+    (world.tree, world.zxid) = (tree, 999);
+    (0..50).for_each(|_| world.step());
+    assert!(world.tree.doubted_digest().is_none());
+}
+
+#[test]
+#[should_panic(expected = "a tree goes on behind what it shows")]
+fn a_tree_does_not_go_back() {
+    let mut world = World::new(5);
+    (0..50).for_each(|_| world.step());
+    world.tree.stand_at(Zxid(3));
+}
+
 #[test]
 fn an_abandoned_snapshot_leaves_nothing_behind() {
     let mut world = World::new(5);

@@ -110,6 +110,28 @@ impl Tree {
         self.last_zxid
     }
 
+    /// The newest transaction that any znode names. A snapshot that was taken while its server went on may name some that are
+    /// newer than itself.
+    pub fn newest_named(&self) -> Zxid {
+        let ids = (0..self.nodes.slots() as u32).map(NodeId).filter(|id| self.nodes.is_taken(*id));
+        let named = ids.flat_map(|id| {
+            let stat = &self.nodes.get(id).stat;
+            [stat.czxid, stat.mzxid, stat.pzxid]
+        });
+        named.max().unwrap_or(Zxid::ZERO)
+    }
+
+    /// The tree takes another place among the transactions, behind everything that it names: what follows is behind `zxid`.
+    pub fn stand_at(&mut self, zxid: Zxid) {
+        assert!(self.newest_named() <= zxid && self.last_zxid <= zxid, "a tree goes on behind what it shows");
+        self.last_zxid = zxid;
+        self.noted.clear();
+        // What the file said of later transactions is about those of its own server.
+        self.promised_digest = None;
+        self.promises_nothing = false;
+        self.doubted_digest = None;
+    }
+
     /// The digest of the whole tree, 0 if it is not kept.
     pub fn digest(&self) -> u64 {
         self.digest

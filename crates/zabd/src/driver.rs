@@ -15,6 +15,9 @@
 //!   is let go, and a connection empties its mailbox after it has taken that lock: it can never send
 //!   what a change shows before the change's event.
 
+mod restoring;
+
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
@@ -28,6 +31,7 @@ use zabd_tree::{SnapshotHead, Tree};
 use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, peer};
 
+use self::restoring::hold_back;
 use crate::log_writer::{LogQueue, Operation};
 use crate::memory::Watchman;
 use crate::net::java_address::shown;
@@ -92,6 +96,10 @@ struct Core {
     inputs: Vec<Input>,
     /// Scratch: connections that got mail in this round.
     mailed: Vec<Arc<Client>>,
+    /// While another tree takes the place of this one: what clients asked for meanwhile, in order.
+    held: Option<Vec<Input>>,
+    /// Connections of a tree that was replaced: they are about to end, and what still comes over them is about that tree.
+    left_behind: HashSet<ConnId>,
 }
 
 /// See the module's description.
@@ -155,6 +163,8 @@ impl Driver {
                 outputs: Outputs::default(),
                 inputs: Vec::new(),
                 mailed: Vec::new(),
+                held: None,
+                left_behind: HashSet::new(),
             }),
             tree: RwLock::new(tree),
             watches: Mutex::new(watches),
@@ -355,6 +365,7 @@ impl Driver {
     fn round(&self, core: &mut Core) {
         let mut inputs = std::mem::take(&mut core.inputs);
         std::mem::swap(&mut *self.inbox.lock(), &mut inputs);
+        hold_back(core, &mut inputs);
         if !inputs.is_empty() {
             self.step(core, inputs.drain(..));
         }
@@ -371,9 +382,12 @@ impl Driver {
 
     fn step(&self, core: &mut Core, inputs: impl IntoIterator<Item = Input>) {
         let now = self.clock.now();
-        let Core { replica, outputs, .. } = core;
+        let Core { replica, outputs, left_behind, .. } = core;
         let tree = self.tree.read();
         for input in inputs {
+            if !left_behind.is_empty() && self.is_left_behind(&input, left_behind) {
+                continue;
+            }
             if let Input::Connect { conn, .. } = &input {
                 self.registry.lock().get(*conn).into_iter().for_each(|client| client.note_asked());
             }
@@ -620,7 +634,7 @@ pub(crate) mod tests {
         Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default(), None)
     }
 
-    fn connect(conn: u64) -> Input {
+    pub(super) fn connect(conn: u64) -> Input {
         let request = SessionRequest {
             last_zxid_seen: Zxid::ZERO,
             timeout_ms: 10_000,
@@ -646,19 +660,20 @@ pub(crate) mod tests {
         assert_eq!(driver.inspect(Replica::session_count), 2);
     }
 
+    /// The number of a tree is its last transaction.
+    pub(super) fn numbered(number: u64) -> Tree {
+        let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
+        let (session, zxid) = (SessionId(1), Zxid(number as i64));
+        let header = TxnHeader { session, cxid: 0, zxid, time_ms: 0, kind: OpCode::Error.code() };
+        tree.apply(&Entry { header, txn: Txn::Error { code: 0 }, digest: None }, &mut ());
+        tree
+    }
+
     /// A snapshot that took one tree for another would hold neither.
     #[test]
     fn a_tree_that_is_replaced_is_told_from_the_one_before() {
         const TREES: u64 = 2000;
         let driver = driver();
-        // The number of a tree is its last transaction.
-        let numbered = |number: u64| {
-            let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
-            let (session, zxid) = (SessionId(1), Zxid(number as i64));
-            let header = TxnHeader { session, cxid: 0, zxid, time_ms: 0, kind: OpCode::Error.code() };
-            tree.apply(&Entry { header, txn: Txn::Error { code: 0 }, digest: None }, &mut ());
-            tree
-        };
         std::thread::scope(|scope| {
             let replacing =
                 scope.spawn(|| (1..=TREES).for_each(|number| driver.replace_tree(numbered(number))));

@@ -24,6 +24,7 @@ mod quorum;
 mod quota_log;
 mod recover;
 mod repair;
+mod restore;
 mod roles;
 mod sasl;
 mod search;

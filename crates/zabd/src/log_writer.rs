@@ -29,6 +29,7 @@ use zabd_storage::epochs::{self, EpochError, EpochFile};
 use zabd_storage::log::{Log, LogError, LogOptions};
 use zabd_storage::rebase::{self, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
+use zabd_storage::restore::RestoreError;
 use zabd_storage::snapshot::{SealedSnapshot, SnapshotError};
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::Durable;
@@ -41,6 +42,7 @@ use crate::launch::with_causes;
 use crate::member_files::MemberFiles;
 use crate::memory::at_most;
 use crate::recover::{Reading, recover, replay_behind};
+use crate::restore::{Restored, Restoring};
 use crate::server::forget_initialize;
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 use zabd_replica::percentiles::Percentiles;
@@ -88,6 +90,8 @@ pub struct LogQueue {
     arrived: Condvar,
     /// A leader's snapshot that has come and has no name yet.
     received: Mutex<Option<Received>>,
+    /// What is to take the place of everything.
+    restoring: Mutex<Option<Restoring>>,
 }
 
 #[derive(Debug)]
@@ -147,6 +151,12 @@ impl LogQueue {
     /// A leader's snapshot has come; an operation that follows says what becomes of it.
     pub fn receive(&self, received: Received) {
         *self.received.lock() = Some(received);
+    }
+
+    /// A snapshot is to take the place of everything, between two batches.
+    pub fn restore(&self, restoring: Restoring) {
+        *self.restoring.lock() = Some(restoring);
+        self.nudge();
     }
 
     /// Whether more may be read from the leader; whether this server follows it is asked only if that matters.
@@ -352,6 +362,9 @@ pub enum WriteError {
     /// The snapshot that was owed could not be written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// What the next start would find is not known.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
 }
 
 impl LogWriter {
@@ -367,6 +380,12 @@ impl LogWriter {
         }
         let mut flushed = Instant::now();
         loop {
+            let restoring = self.driver.log.restoring.lock().take();
+            if let Some(restoring) = restoring
+                && let Err(error) = self.restore(restoring)
+            {
+                return error;
+            }
             if let Err(error) = self.roll_if_due() {
                 return error.into();
             }
@@ -488,6 +507,38 @@ impl LogWriter {
                 self.tell_rebased();
             }
         }
+        Ok(())
+    }
+
+    /// Nothing waits in this writer's hands. What was decided before is logged, applied and answered first, and nothing is
+    /// decided until the new past holds, or is given up.
+    fn restore(&mut self, mut restoring: Restoring) -> Result<(), WriteError> {
+        self.driver.hold();
+        let mut batch = Vec::new();
+        loop {
+            self.driver.log.take(&mut batch, usize::MAX, Duration::ZERO);
+            let is_last = batch.is_empty();
+            self.write(&mut batch)?;
+            if is_last {
+                break;
+            }
+        }
+        assert!(self.driver.settle_decided(), "everything that was logged can be applied");
+        let (directories, last) = (&self.base.directories, self.log.last());
+        let zxid = match restoring.commit(directories, last) {
+            Ok(zxid) => zxid,
+            Err(error @ RestoreError::Undecided(_)) => return Err(error.into()),
+            Err(error) => {
+                self.driver.release();
+                restoring.end(Err(error));
+                return Ok(());
+            }
+        };
+        let directories = directories.clone();
+        self.log = Log::new(RealDisk, &directories.logs, zxid, self.base.log_options).behind_nothing();
+        self.policy.draw();
+        let before = self.driver.restore(restoring.take_tree(zxid));
+        restoring.end(Ok(Restored { zxid, before, directories }));
         Ok(())
     }
 

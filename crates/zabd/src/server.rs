@@ -201,7 +201,7 @@ impl Server {
             windows: Windows::default(),
             since: Instant::now(),
         });
-        answer_operators(prometheus, admin, &introspection, snapshotter)?;
+        answer_operators(prometheus, admin, &introspection, tree_options, snapshotter)?;
         let service = Arc::new(Service {
             driver: driver.clone(),
             options: connection_options(&config, limits, sharers),
@@ -259,10 +259,13 @@ fn answer_operators(
     prometheus: Option<PrometheusPort>,
     admin: Option<AdminPort>,
     server: &Arc<Introspection>,
+    tree_options: TreeOptions,
     snapshotter: Snapshotter,
 ) -> std::io::Result<()> {
     prometheus.map_or(Ok(()), |port| port.run(server.clone()))?;
-    admin.map_or(Ok(()), |port| port.run(server.clone(), auth_options(&server.config), snapshotter))
+    admin.map_or(Ok(()), |port| {
+        port.run(server.clone(), auth_options(&server.config), tree_options, snapshotter)
+    })
 }
 
 /// What is shown of it later, whatever becomes of the file: of a lone server, as in Java.

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use zabd_jute::Zxid;
 use zabd_replica::Room;
 use zabd_replica::percentiles::Percentiles;
 use zabd_storage::disk::RealDisk;
@@ -26,9 +27,10 @@ use zabd_zab::effect::LinkId;
 
 use crate::driver::{Begun, Driver};
 use crate::launch::with_causes;
+use crate::restore::{self, Candidate, RestoreFailure, RestoreFigures};
 
 /// Znodes per hold of the tree: well under a tenth of a millisecond, unless they are large.
-const NODES_PER_HOLD: usize = 200;
+pub const NODES_PER_HOLD: usize = 200;
 
 /// How fast a snapshot is written at most. The log shares the disk and must not wait for it.
 const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
@@ -85,6 +87,8 @@ pub struct SnapshotFigures {
     pub failed: AtomicU64,
     /// How many were asked for by command too soon behind the last.
     pub rate_limited: AtomicU64,
+    /// What came of those that somebody sent.
+    pub restores: RestoreFigures,
 }
 
 impl SnapshotFigures {
@@ -93,6 +97,7 @@ impl SnapshotFigures {
         *self.took_ms.lock() = Percentiles::default();
         self.failed.store(0, Relaxed);
         self.rate_limited.store(0, Relaxed);
+        self.restores.reset();
     }
 }
 
@@ -105,6 +110,8 @@ enum Wish {
     For(LinkId),
     /// Nothing may be logged without one, or somebody wants one; the outcome is waited for.
     Now(Sender<Result<Option<PathBuf>, SnapshotError>>),
+    /// One that came from elsewhere takes the place of everything; the outcome is waited for. No other one is written meanwhile.
+    Restore(Box<Candidate>, Sender<Result<Zxid, RestoreFailure>>),
 }
 
 /// A snapshot that is being written for a learner, and perhaps for others.
@@ -180,6 +187,13 @@ impl Snapshotter {
         answer.recv().expect("the snapshot thread lives as long as the process")
     }
 
+    /// Puts a tree in the place of everything, durably, and says as of which transaction it is then.
+    pub fn restore(&self, candidate: Candidate) -> Result<Zxid, RestoreFailure> {
+        let (outcome, answer) = channel();
+        self.wish(Wish::Restore(Box::new(candidate), outcome));
+        answer.recv().expect("the snapshot thread lives as long as the process")
+    }
+
     fn wish(&self, wish: Wish) {
         self.inbox.send(wish).expect("the snapshot thread lives as long as the process");
     }
@@ -208,12 +222,16 @@ fn run(
                         links.push(*link);
                         false
                     }
-                    Wish::Due | Wish::Now(_) => true,
+                    Wish::Due | Wish::Now(_) | Wish::Restore(..) => true,
                 });
                 write_for(driver, target, figures, links)
             }
             Wish::Now(outcome) => {
                 let _ = outcome.send(write(driver, target, figures));
+                Ok(())
+            }
+            Wish::Restore(candidate, outcome) => {
+                let _ = outcome.send(restore::restore(driver, target, *candidate));
                 Ok(())
             }
         };
@@ -321,8 +339,7 @@ fn write_body(
         bytes.clear();
         // What is kept for it goes when it is whole.
         if pace == Pace::LeavesTheDiskToTheLog && driver.room() == Room::Enough {
-            let due = Duration::from_micros(writer.bytes_written() * 1_000_000 / BYTES_PER_SECOND_MAX);
-            std::thread::sleep(due.saturating_sub(begin.elapsed()));
+            leave_the_disk_to_the_log(writer.bytes_written(), begin);
         }
     }
     let trailer = SnapshotTrailer {
@@ -330,6 +347,12 @@ fn write_body(
         last_zxid: target.last_zxid.then_some(head.zxid),
     };
     writer.finish(trailer).map(Some)
+}
+
+/// Waits until so many bytes may have been written since `begin`.
+pub fn leave_the_disk_to_the_log(bytes: u64, begin: Instant) {
+    let due = Duration::from_micros(bytes * 1_000_000 / BYTES_PER_SECOND_MAX);
+    std::thread::sleep(due.saturating_sub(begin.elapsed()));
 }
 
 #[cfg(test)]

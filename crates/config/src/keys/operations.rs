@@ -97,10 +97,10 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("admin.snapshot.enabled", "true", "false")
             .doc("Whether the command `snapshot` is served.")
             .lenient_bool(|d, v| d.config.admin.snapshot_enabled = v),
-        Key::prefixed("admin.restore.enabled", "true", "true")
-            .silent(&["false"])
+        Key::prefixed("admin.restore.enabled", "true", "false")
             .doc("Whether the command `restore` is served.")
-            .no_effect("the command `restore` is not there yet, and is answered with 503"),
+            .differently("a member of an ensemble refuses `restore`, as the others would bring back what they have")
+            .lenient_bool(|d, v| d.config.admin.restore_enabled = v),
         Key::file("metricsProvider.className", DEFAULT_METRICS, PROMETHEUS_METRICS)
             .class(Class::B)
             .doc("Java's default, Prometheus and null providers, by class. With Prometheus' the figures are at `/metrics` of a port of \

@@ -127,6 +127,12 @@ impl<D: Disk> Log<D> {
         Self { since_roll: unsaved, ..self }
     }
 
+    /// The log, of which nobody reads what earlier lives appended: a snapshot has taken its place.
+    #[must_use]
+    pub fn behind_nothing(self) -> Self {
+        Self { is_settled: true, ..self }
+    }
+
     /// Buffers one record. Promises nothing until [`Log::sync`] returns its zxid.
     pub fn append(&mut self, zxid: Zxid, entry: &[u8]) -> Result<(), LogError> {
         if self.is_poisoned {

@@ -10,6 +10,7 @@
 //! The checksums are those of the stream before compression. Follows Java's `FileSnap` and `SnapStream`.
 
 mod file;
+mod incoming;
 mod reader;
 mod snappy;
 mod writer;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use zabd_jute::Zxid;
 
 pub use file::SnapshotFile;
+pub use incoming::{IncomingError, IncomingSnapshot};
 pub use reader::{Content, LoadedSnapshot, content, load, looks_whole};
 pub use writer::{SealedSnapshot, SnapshotWriter};
 
@@ -58,6 +60,17 @@ impl Compression {
             Compression::None => "",
             Compression::Gzip => ".gz",
             Compression::Snappy => ".snappy",
+        }
+    }
+
+    /// From the first bytes of a stream, of which there should be eight; what is neither of the two may be a snapshot as it is.
+    pub fn of_content(first: &[u8]) -> Self {
+        if first.starts_with(&reader::GZIP_MAGIC) {
+            Compression::Gzip
+        } else if first.starts_with(&snappy::HEADER[..8]) {
+            Compression::Snappy
+        } else {
+            Compression::None
         }
     }
 

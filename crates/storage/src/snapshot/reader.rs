@@ -17,7 +17,7 @@ use crate::disk::{Contents, Disk};
 
 /// A file that is shorter than this is no snapshot for Java.
 const BYTES_MIN: usize = 10;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// A whole snapshot.
 #[derive(Debug)]
@@ -29,6 +29,12 @@ pub struct LoadedSnapshot {
 }
 
 impl LoadedSnapshot {
+    /// Content that is not compressed, if its seals are right.
+    pub(super) fn of(contents: Contents) -> Result<Self, Broken> {
+        let (body, trailer) = split(&contents)?;
+        Ok(Self { contents, body, trailer })
+    }
+
     /// Sessions, access lists, znodes and the closing slash.
     pub fn body(&self) -> &[u8] {
         &self.contents[self.body.clone()]
@@ -70,8 +76,7 @@ pub fn load<D: Disk>(disk: &D, path: &Path) -> Result<LoadedSnapshot, SnapshotEr
     if let Some(broken) = broken {
         return Err(broken);
     }
-    let (body, trailer) = split(&contents).map_err(|broken| damaged(path, broken))?;
-    Ok(LoadedSnapshot { contents, body, trailer })
+    LoadedSnapshot::of(contents).map_err(|broken| damaged(path, broken))
 }
 
 /// Whether a file looks like a whole snapshot at a glance: its last bytes if it is not compressed, its

@@ -30,19 +30,69 @@ pub(super) fn decompress(mut stream: &[u8], out: &mut Vec<u8>) -> Result<(), (us
         }
         let length = u32::from_be_bytes(*head) as usize;
         let block = rest.get(..length).ok_or(broken("half a block"))?;
-        let plain_bytes = snap::raw::decompress_len(block).unwrap_or(usize::MAX);
-        if plain_bytes > BLOCK_BYTES_MAX {
-            return Err(broken("a block of unreasonable length"));
-        }
         let at = out.len();
-        out.resize(at + plain_bytes, 0);
-        if decoder.decompress(block, &mut out[at..]).is_err() {
-            out.truncate(at);
-            return Err((at, "a block that does not decompress"));
-        }
+        decompress_block(&mut decoder, block, out).map_err(|what| (at, what))?;
         stream = &rest[length..];
     }
     Ok(())
+}
+
+/// Appends what is in one block, or nothing if it breaks.
+fn decompress_block(
+    decoder: &mut snap::raw::Decoder,
+    block: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    let plain_bytes = snap::raw::decompress_len(block).unwrap_or(usize::MAX);
+    if plain_bytes > BLOCK_BYTES_MAX {
+        return Err("a block of unreasonable length");
+    }
+    let at = out.len();
+    out.resize(at + plain_bytes, 0);
+    decoder.decompress(block, &mut out[at..]).map(drop).map_err(|_| {
+        out.truncate(at);
+        "a block that does not decompress"
+    })
+}
+
+/// A stream that comes piece by piece: no more of it is kept than one block.
+#[derive(Debug, Default)]
+pub(super) struct Unpacker {
+    /// What is not a whole block, or header, yet.
+    waiting: Vec<u8>,
+}
+
+impl Unpacker {
+    /// Takes a piece, and appends what it completes.
+    pub(super) fn take(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
+        self.waiting.extend_from_slice(piece);
+        let mut decoder = snap::raw::Decoder::new();
+        let mut at = 0;
+        while let Some((head, rest)) = self.waiting[at..].split_first_chunk::<4>() {
+            if *head == HEADER[..4] {
+                let Some(header) = self.waiting[at..].get(..HEADER.len()) else { break };
+                if header != HEADER {
+                    return Err("no snappy header");
+                }
+                at += HEADER.len();
+                continue;
+            }
+            let length = u32::from_be_bytes(*head) as usize;
+            if length > BLOCK_BYTES_MAX {
+                return Err("a block of unreasonable length");
+            }
+            let Some(block) = rest.get(..length) else { break };
+            decompress_block(&mut decoder, block, out)?;
+            at += 4 + length;
+        }
+        self.waiting.drain(..at);
+        Ok(())
+    }
+
+    /// The stream has ended.
+    pub(super) fn end(&self) -> Result<(), &'static str> {
+        if self.waiting.is_empty() { Ok(()) } else { Err("half a block") }
+    }
 }
 
 #[cfg(test)]

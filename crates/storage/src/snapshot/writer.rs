@@ -50,6 +50,16 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Begins `snapshot.<zxid>` in `dir`.
     pub fn begin(disk: D, dir: &Path, zxid: Zxid, compression: Compression) -> Result<Self, SnapshotError> {
         let name = layout::snapshot_name(zxid, compression.extension());
+        Self::begin_as(disk, dir, name, compression)
+    }
+
+    /// Begins a snapshot in `dir` whose position is known when it is sealed; there is one at a time.
+    pub fn begin_unnamed(disk: D, dir: &Path, compression: Compression) -> Result<Self, SnapshotError> {
+        let name = layout::snapshot_name(Zxid::ZERO, &format!(".unnamed{}", compression.extension()));
+        Self::begin_as(disk, dir, name, compression)
+    }
+
+    fn begin_as(disk: D, dir: &Path, name: String, compression: Compression) -> Result<Self, SnapshotError> {
         let in_place = is_on(Mutation::SnapshotInPlace);
         let temporary = if in_place { dir.join(&name) } else { dir.join(layout::temporary_name(&name)) };
         let created = disk.create(&temporary);
@@ -129,13 +139,24 @@ impl<D: Disk> SnapshotWriter<D> {
         Ok(SealedSnapshot { writer: self })
     }
 
+    /// The same of one that was begun without a position.
+    pub fn seal_up_as(
+        mut self,
+        zxid: Zxid,
+        trailer: SnapshotTrailer,
+    ) -> Result<SealedSnapshot<D>, SnapshotError> {
+        self.name = layout::snapshot_name(zxid, Compression::of_name(&self.name).extension());
+        self.seal_up(trailer)
+    }
+
     fn seal(&mut self) -> Result<(), SnapshotError> {
         let adler = u64::from(self.adler.finish());
         self.write(&adler.to_be_bytes())?;
         self.write(&SLASH)
     }
 
-    fn flush(&mut self) -> Result<(), SnapshotError> {
+    /// Makes durable what can be of what was appended, so that little is left to do when it is sealed.
+    pub fn flush(&mut self) -> Result<(), SnapshotError> {
         let length = self.waiting.len() as u64;
         let written = self.file.write_at(self.written, &self.waiting);
         let is_done = |()| if is_on(Mutation::SnapshotNotSynced) { Ok(()) } else { self.file.sync() };
@@ -160,6 +181,11 @@ impl<D: Disk> SealedSnapshot<D> {
     /// Reads it back, as a start would.
     pub fn load(&self) -> Result<LoadedSnapshot, SnapshotError> {
         super::load(&self.writer.disk, &self.writer.temporary)
+    }
+
+    /// Where it will be.
+    pub fn path(&self) -> PathBuf {
+        self.writer.dir.join(&self.writer.name)
     }
 
     /// Gives it its name, durably.

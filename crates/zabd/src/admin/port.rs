@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -19,10 +19,12 @@ use zabd_config::{AdminConfig, Config};
 use zabd_jute::Id;
 use zabd_jute::client::AuthPacket;
 use zabd_replica::auth::{AuthOptions, authenticate};
-use zabd_tree::allows;
+use zabd_tree::{TreeOptions, allows};
 
-use super::commands::{self, COMMANDS, Call, Command, Reply, Snapshots};
-use crate::http_port::{Answering, Answers, Body, HttpPort, Jobs, not_found, query, refused, text, whole};
+use super::commands::{self, COMMANDS, Call, Command, Reply, Restores, Snapshots, Work, throw_away};
+use crate::http_port::{
+    Answering, Answers, Body, HttpPort, Jobs, NoAnswer, not_found, query, refused, text, whole,
+};
 use crate::introspect::Introspection;
 use crate::launch::with_causes;
 use crate::net::java_address;
@@ -63,14 +65,17 @@ impl AdminPort {
         self,
         server: Arc<Introspection>,
         auth: AuthOptions,
+        tree_options: TreeOptions,
         snapshotter: Snapshotter,
     ) -> std::io::Result<()> {
         let config: &Config = &server.config;
         let (path, idle_max) =
             (config.admin.command_url.clone(), Duration::from_millis(config.admin.idle_timeout_ms));
         tracing::info!("Started AdminServer on {}, with commands at {path}", self.0.address);
-        let snapshots = Snapshots::new(&config.admin, config.serialize_last_processed_zxid, snapshotter);
-        let admin = Admin { server, path, auth, snapshots, jobs: Jobs::new() };
+        let has_last_zxid = config.serialize_last_processed_zxid;
+        let snapshots = Snapshots::new(&config.admin, has_last_zxid, snapshotter.clone());
+        let restores = Restores::new(config, server.directories.snapshots.clone(), tree_options, snapshotter);
+        let admin = Admin { server, path, auth, snapshots, restores, jobs: Jobs::new() };
         self.0.run("AdminServer", idle_max, Arc::new(admin), std::future::ready(()))
     }
 }
@@ -81,6 +86,7 @@ struct Admin {
     path: String,
     auth: AuthOptions,
     snapshots: Snapshots,
+    restores: Restores,
     jobs: Jobs,
 }
 
@@ -94,29 +100,67 @@ impl Answers for Admin {
             if name.is_empty() {
                 return Response::new(whole(self.list()));
             }
-            match self.judge(&name, &request, peer) {
-                Ok(command) => {
+            let command = match self.judge(&name, &request, peer) {
+                Ok(command) => command,
+                Err((status, error)) => {
+                    return text(status, JSON, commands::text(&name, Vec::new(), Some(&error)));
+                }
+            };
+            let made = match command.work {
+                Work::Answers(run) => {
                     let words = query(&request);
                     let admin = self.clone();
-                    let made = self.jobs.make(move || {
+                    let work = move || {
                         let Admin { server, snapshots, .. } = &*admin;
-                        command.run(&Call { server, words: &words, snapshots })
-                    });
-                    made.await.map_or_else(
-                        |none| {
-                            let told = commands::text(command.name(), Vec::new(), none.words());
-                            text(none.status(), JSON, told)
-                        },
-                        |reply| answer(command, reply),
-                    )
+                        run(&Call { server, words: &words, snapshots })
+                    };
+                    self.jobs.make(work).await
                 }
-                Err((status, error)) => text(status, JSON, commands::text(&name, Vec::new(), Some(&error))),
-            }
+                Work::Restores => self.restore(request, peer).await,
+            };
+            made.map_or_else(
+                |none| {
+                    let told = commands::text(command.name(), Vec::new(), none.words());
+                    text(none.status(), JSON, told)
+                },
+                |reply| answer(command, reply),
+            )
         })
     }
 }
 
 impl Admin {
+    /// Takes a snapshot in, and restores it.
+    async fn restore(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Reply, NoAnswer> {
+        let trusts_proxies = self.server.config.auth.ip_use_x_forwarded_for;
+        let from = asked_from(request.headers(), peer, trusts_proxies);
+        let asks_before_it_sends = request.headers().contains_key(EXPECT);
+        let _turn = match self.restores.admit(&self.server) {
+            Ok(turn) => turn,
+            Err(reply) => {
+                if !asks_before_it_sends {
+                    throw_away(request.into_body()).await;
+                }
+                return Ok(reply);
+            }
+        };
+        tracing::warn!("A snapshot is being taken in for {from}, to be restored");
+        let incoming = match self.restores.take_in(request.into_body()).await {
+            Ok(incoming) => incoming,
+            Err(error) => return Ok(Restores::failed(&self.server, &error)),
+        };
+        let admin = self.clone();
+        let work = move || {
+            let Admin { server, restores, .. } = &*admin;
+            restores.restore(server, incoming).unwrap_or_else(|error| Restores::failed(server, &error))
+        };
+        self.jobs.make(work).await
+    }
+
     /// What stands behind the commands' path; nothing, if the list is asked for.
     fn name(&self, path: &str) -> Option<String> {
         let rest = path.strip_prefix(&*self.path)?;
@@ -151,8 +195,9 @@ impl Admin {
         if command.needs_rights {
             self.judge_rights(request, peer).map_err(|(status, error)| (status, error.to_owned()))?;
         }
-        if command.is_posted != (request.method() == Method::POST) {
-            let method = if command.is_posted { "POST" } else { "GET" };
+        let is_posted = matches!(command.work, Work::Restores);
+        if is_posted != (request.method() == Method::POST) {
+            let method = if is_posted { "POST" } else { "GET" };
             return Err((StatusCode::METHOD_NOT_ALLOWED, format!("The command takes {method}")));
         }
         Ok(command)

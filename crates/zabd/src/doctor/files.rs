@@ -10,6 +10,7 @@ use zabd_storage::epochs::{self, EpochFile};
 use zabd_storage::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
 use zabd_storage::log::Records;
 use zabd_storage::recovery::{INITIALIZE, RecoveryError};
+use zabd_storage::restore::{REPLACED, RESTORING};
 use zabd_storage::snapshot;
 use zabd_tree::Tree;
 
@@ -167,6 +168,11 @@ fn in_version<D: Disk>(disk: &D, dir: &Path, name: &str, logs: &[NamedFile], for
         }
         HERE => File::new(path, "marker", "these logs belong to snapshots in another directory"),
         APART => File::new(path, "marker", "logs in another directory belong to these snapshots"),
+        RESTORING => {
+            let about = "a restore has not moved away what it replaced; a start does";
+            File::new(path, "marker", about).worth_knowing()
+        }
+        REPLACED => File::new(path, "set aside", "what was there before a restore; no server reads it"),
         _ if name.starts_with("cut-log.") => {
             File::new(path, "cut", "what was cut off a log; no server reads it")
         }

@@ -7,10 +7,12 @@
 //! What a command cannot do is told in `error`, with status 200, as in Java; only those that take a snapshot out or in have
 //! other statuses, and leave `error` empty. One function per command makes its fields; in reading order: this file,
 //! `statistics` (connections, figures, watches), `membership` (the ensemble), `surroundings` (configuration, environment),
-//! `snapshot`, `json` (how it is written).
+//! `snapshot`, `restore` (what comes with it, the port takes in), `pace` (how often these two), `json` (how it is written).
 
 mod json;
 mod membership;
+mod pace;
+mod restore;
 mod snapshot;
 mod statistics;
 mod surroundings;
@@ -20,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use http::StatusCode;
 
 pub use json::{Fields, Json, field};
+pub use restore::{Restores, throw_away};
 pub use snapshot::Snapshots;
 
 use crate::admin::watches::TooMuchToList;
@@ -72,13 +75,21 @@ pub struct Command {
     pub needs_server: bool,
     /// Whether whoever gives it must have every right to the root.
     pub needs_rights: bool,
-    /// Whether it is given by POST, and not by GET.
-    pub is_posted: bool,
-    run: fn(&Call<'_>) -> Reply,
+    /// How it is given, and what it does.
+    pub work: Work,
+}
+
+/// What a command does.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// It is asked for by GET, and answered from what there is.
+    Answers(fn(&Call<'_>) -> Reply),
+    /// A snapshot comes with it by POST, and takes the place of everything.
+    Restores,
 }
 
 const fn plain(names: &'static [&'static str], run: fn(&Call<'_>) -> Reply) -> Command {
-    Command { names, needs_server: true, needs_rights: false, is_posted: false, run }
+    Command { names, needs_server: true, needs_rights: false, work: Work::Answers(run) }
 }
 
 /// Also of a server that serves nobody.
@@ -113,7 +124,7 @@ pub const COMMANDS: &[Command] = &[
     // No figures are kept of an observer's connection.
     plain(&["observer_connection_stat_reset", "orst"], |_| Reply::of(Vec::new())),
     plain(&["observers", "obsr"], |call| Reply::of(membership::observers(call.server))),
-    Command { needs_rights: true, is_posted: true, ..plain(&["restore", "rest"], snapshot::restore) },
+    Command { names: &["restore", "rest"], needs_server: true, needs_rights: true, work: Work::Restores },
     plain(&["ruok"], |_| Reply::of(Vec::new())),
     plain(&["server_stats", "srvr"], |call| Reply::of(statistics::server(call.server))),
     always(&["set_trace_mask", "stmk"], set_trace_mask),
@@ -144,11 +155,6 @@ impl Command {
     /// The name that an answer has.
     pub fn name(&self) -> &'static str {
         self.names[0]
-    }
-
-    /// Does it.
-    pub fn run(&self, call: &Call<'_>) -> Reply {
-        (self.run)(call)
     }
 }
 

@@ -1,14 +1,14 @@
-//! `snapshot`: a snapshot is taken and, unless `streaming=false`, sent as it is on the disk. `restore`: not yet.
+//! `snapshot`: a snapshot is taken and, unless `streaming=false`, sent as it is on the disk.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
-use parking_lot::{Mutex, MutexGuard};
 use zabd_config::AdminConfig;
 use zabd_storage::layout;
 
-use super::{Call, Reply, field};
+use super::pace::Pace;
+use super::{Call, Reply};
 use crate::launch::with_causes;
 use crate::snapshotter::Snapshotter;
 
@@ -21,25 +21,6 @@ pub struct Snapshots {
     pace: Pace,
 }
 
-/// One at a time, and one in each interval: whoever waits for a snapshot holds a thread that answers others.
-#[derive(Default)]
-struct Pace {
-    interval: Duration,
-    last: Mutex<Option<Instant>>,
-}
-
-impl Pace {
-    /// The turn, as long as it is held, if it is time for one.
-    fn turn(&self) -> Option<MutexGuard<'_, Option<Instant>>> {
-        let mut last = self.last.try_lock()?;
-        if last.is_some_and(|last| last.elapsed() <= self.interval) {
-            return None;
-        }
-        *last = Some(Instant::now());
-        Some(last)
-    }
-}
-
 impl Snapshots {
     /// As configured.
     pub fn new(config: &AdminConfig, has_last_zxid: bool, snapshotter: Snapshotter) -> Self {
@@ -48,10 +29,7 @@ impl Snapshots {
             is_allowed: config.snapshot_enabled,
             has_last_zxid,
             // Java takes the number for microseconds here.
-            pace: Pace {
-                interval: Duration::from_millis(config.rate_limit_interval_ms / 1000),
-                last: Mutex::default(),
-            },
+            pace: Pace::new(Duration::from_millis(config.rate_limit_interval_ms / 1000)),
         }
     }
 }
@@ -92,30 +70,5 @@ pub(super) fn take(call: &Call<'_>) -> Reply {
         headers: vec![("last_zxid", format!("{zxid:#x}")), ("snapshot_size", bytes.to_string())],
         file: is_streamed.then_some(file),
         ..Reply::status(StatusCode::OK)
-    }
-}
-
-/// Taking a snapshot in is not there yet, and says so rather than to take half of it.
-pub(super) fn restore(_: &Call<'_>) -> Reply {
-    tracing::warn!("Restore command is not there yet");
-    let told = "This server cannot restore while it runs: stop it, put the snapshot into its data directory, start it";
-    Reply { fields: vec![field("error", told)], ..Reply::status(StatusCode::SERVICE_UNAVAILABLE) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_is_taken_at_a_time_and_in_each_interval() {
-        let pace = Pace::default();
-        let first = pace.turn();
-        assert!(first.is_some() && pace.turn().is_none(), "one at a time");
-        drop(first);
-        // No interval is over as soon as the clock has moved.
-        while pace.turn().is_none() {}
-        let slow = Pace { interval: Duration::from_hours(1), ..Pace::default() };
-        drop(slow.turn().expect("the first needs no pause before it"));
-        assert!(slow.turn().is_none());
     }
 }
