@@ -192,6 +192,8 @@ pub struct Config {
     pub probes: ProbesConfig,
     /// Where operators give commands over HTTP.
     pub admin: AdminConfig,
+    /// `zabd.slowOperationMs`: what takes so long is told; nothing, if it is none.
+    pub slow_operation_ms: Option<u64>,
     /// In which shape figures are shown, and where else than in `mntr`.
     pub metrics: MetricsConfig,
     /// What zabd logs and how.
@@ -655,6 +657,7 @@ impl Config {
             tls: TlsConfig::defaults(),
             probes: ProbesConfig { port: None, address: ListenHost::Any },
             admin: AdminConfig::defaults(),
+            slow_operation_ms: Some(1000),
             metrics: MetricsConfig::defaults(),
             log: LogConfig { level: LogLevel::Info, format: LogFormat::Java },
             myid: None,

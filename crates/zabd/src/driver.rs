@@ -40,6 +40,7 @@ use crate::probes::{Part, Vitals};
 use crate::quorum::Quorum;
 use crate::quota_log::QuotaLog;
 use crate::roles;
+use crate::slow::SlowOperations;
 use crate::snapshotter::Image;
 
 /// How many queued items are worked off per hold of the tree's write lock: some tenths of a
@@ -131,6 +132,8 @@ pub struct Driver {
     trees_replaced: AtomicU64,
     /// Who looks after memory, if there is a limit.
     memory: Option<Watchman>,
+    /// What took long, and when which transaction got how far.
+    pub slow: SlowOperations,
 }
 
 /// A snapshot that has begun.
@@ -153,8 +156,10 @@ impl Driver {
         registry: Registry,
         vitals: &Arc<Vitals>,
         memory: Option<Watchman>,
+        slow_ms: Option<u64>,
     ) -> Arc<Self> {
         vitals.note_part(Part::of(&replica));
+        let slow = SlowOperations::new(slow_ms, replica.positions());
         Arc::new(Self {
             inbox: Mutex::default(),
             is_left: AtomicBool::new(false),
@@ -178,6 +183,7 @@ impl Driver {
             queued: AtomicUsize::new(0),
             trees_replaced: AtomicU64::new(0),
             memory,
+            slow,
         })
     }
 
@@ -394,6 +400,7 @@ impl Driver {
             replica.step(now, &tree, input, outputs);
         }
         drop(tree);
+        self.slow.note(replica.positions(), || now.monotonic_ms);
         self.carry_out(core);
     }
 
@@ -405,6 +412,7 @@ impl Driver {
         let mut watches = self.watches.lock();
         outputs.apply = replica.apply(&mut tree, &mut watches, APPLIED_PER_HOLD_MAX, outputs);
         drop(watches);
+        self.slow.note(replica.positions(), || self.clock.monotonic_ms());
         let mailed = self.deliver(core);
         drop(tree);
         Self::wake(core, mailed);
@@ -631,7 +639,7 @@ pub(crate) mod tests {
         let replica = made(Replica::new(clock.now(), &tree, options), &tree);
         let watches = Watches::new(HashSeed::with_seed(1), false);
         let registry = Registry::new(usize::MAX, usize::MAX);
-        Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default(), None)
+        Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default(), None, None)
     }
 
     pub(super) fn connect(conn: u64) -> Input {

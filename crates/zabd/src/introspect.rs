@@ -1,7 +1,7 @@
 //! What operators ask a running server: the figures behind the four-letter words.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -101,6 +101,7 @@ impl Introspection {
             *log = LogFigures { slow_syncs: log.slow_syncs, ..LogFigures::default() };
         }
         self.snapshots.reset();
+        self.driver.slow.counted.store(0, Relaxed);
         *self.start.lock() = StartFigures::default();
         self.driver.reset_figures();
     }

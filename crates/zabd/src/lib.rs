@@ -30,6 +30,7 @@ mod sasl;
 mod search;
 mod secure;
 mod server;
+mod slow;
 mod snapshotter;
 mod start_error;
 mod ticker;

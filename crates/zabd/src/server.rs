@@ -26,7 +26,7 @@ use zabd_storage::recovery::{
 };
 use zabd_storage::retention;
 use zabd_storage::snapshot::{Compression, SnapshotError};
-use zabd_tree::{AuthSchemes, CheckOptions, TreeOptions};
+use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
 
 use crate::admin::{AdminPort, PrometheusPort, Windows};
 use crate::driver::{Clock, Driver, wall_ms};
@@ -148,9 +148,7 @@ impl Server {
             let found = Found { directories, last, newest, may_be_empty, has_lost, is_partial, limits };
             replica = replica.in_ensemble(&tree, member.start_of(found)?);
         }
-        let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
-        let registry = Registry::new(at_most(config.unsent_bytes_max), at_most(config.incomplete_bytes_max));
-        let driver = Driver::new(replica, tree, watches, clock, counters.clone(), registry, &vitals, memory);
+        let driver = driver_of(&config, replica, tree, clock, &counters, secret, &vitals, memory);
 
         let target = snapshot_target(&config, &directories);
         let snapshot_figures = Arc::new(SnapshotFigures::default());
@@ -253,6 +251,22 @@ impl Server {
     pub fn wait(&self) -> Stopped {
         self.stop.wait()
     }
+}
+
+fn driver_of(
+    config: &Config,
+    replica: Replica,
+    tree: Tree,
+    clock: Clock,
+    counters: &Arc<ServerCounters>,
+    secret: u64,
+    vitals: &Arc<Vitals>,
+    memory: Option<Watchman>,
+) -> Arc<Driver> {
+    let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
+    let registry = Registry::new(at_most(config.unsent_bytes_max), at_most(config.incomplete_bytes_max));
+    let (counters, slow_ms) = (counters.clone(), config.slow_operation_ms);
+    Driver::new(replica, tree, watches, clock, counters, registry, vitals, memory, slow_ms)
 }
 
 fn answer_operators(

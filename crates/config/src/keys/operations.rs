@@ -38,6 +38,12 @@ pub(super) const SECTION: Section = Section {
             .doc("A member that finds no leader serves reads to clients that take a read-only server; also allows the word `isro`.")
             .differently("needs no `localSessionsEnabled`, without which Java's answer cannot be read; a standalone server is never without a quorum")
             .lenient_bool(|d, v| d.config.read_only_mode = v),
+        Key::own("zabd.slowOperationMs", "1000", "200")
+            .class(Class::B)
+            .unit("milliseconds")
+            .doc("An operation that takes so long is told in the log, with its session, its paths and how long each stage took, ten of \
+                  them in ten seconds at most; all are counted in `zk_zabd_slow_operations`. 0 tells none.")
+            .long(0, |d, v| d.config.slow_operation_ms = Some(v as u64).filter(|from_ms| *from_ms != 0)),
         Key::prefixed("audit.enable", "false", "true")
             .doc("Write who did what to the audit log.")
             .lenient_bool(|d, v| d.config.audit_enabled = v),

@@ -299,6 +299,10 @@ impl<'s> Seen<'s> {
                 families.push(Family::new(name, Value::Counter(count.load(Relaxed))));
             }
         }
+        let slow = &self.server.driver.slow;
+        if slow.is_on() {
+            families.push(Family::new("zabd_slow_operations", Value::Counter(slow.counted.load(Relaxed))));
+        }
         families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
             families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));

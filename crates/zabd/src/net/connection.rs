@@ -11,14 +11,15 @@
 //! them, so an idle connection holds none.
 //!
 //! Here is how a turn goes; what a frame asks for is in `frames`, who the client is in `authentication`, words instead of
-//! frames in `four_letter`, waiting for a place in the pipeline in `in_line`, words for the log in `telling`, and lent memory
-//! in `buffers`.
+//! frames in `four_letter`, waiting for a place in the pipeline in `in_line`, words for the log in `telling` and `slow`, and lent
+//! memory in `buffers`.
 
 mod authentication;
 mod buffers;
 mod four_letter;
 mod frames;
 mod in_line;
+mod slow;
 mod telling;
 
 use std::collections::VecDeque;
@@ -52,6 +53,7 @@ use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
 use crate::memory::at_most;
 use crate::sasl::ClientSasl;
+use crate::slow::About;
 
 /// While more than this is unsent, nothing further is read from the client.
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
@@ -199,6 +201,10 @@ struct Unanswered {
     _held: Option<Held>,
     /// In the pipeline, if places are limited.
     _place: Option<Place>,
+    /// Its number.
+    xid: i32,
+    /// For a line about it, if it is slow.
+    about: About,
 }
 
 /// What one turn adds to the figures.
@@ -319,7 +325,7 @@ impl Connection {
         self.tally.sent += u64::from(mail.frames);
         if mail.answers > 0 {
             self.tally.zxid = mail.zxid;
-            let was_update = self.count_answers(mail.answers as usize);
+            let was_update = self.count_answers(mail.answers as usize, begin);
             self.tally.is_refused = was_update && mail.is_error;
         }
         if let Some((session, timeout_ms)) = mail.session {
@@ -342,6 +348,7 @@ impl Connection {
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
         self.tell_established();
         if let Some(asked) = self.asked_for_session.take() {
+            self.tell_slow_session(asked.came_ms, now_ms);
             let took_ms = (now_ms - asked.came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
             self.service.counters.latency.lock().add(took_ms, true);
@@ -352,13 +359,14 @@ impl Connection {
     }
 
     /// Whether the last of the answers is that of an update.
-    fn count_answers(&mut self, answers: usize) -> bool {
+    fn count_answers(&mut self, answers: usize, begin: usize) -> bool {
         let answered = answers.min(self.unanswered.len());
         if answered == 0 {
             return false;
         }
         let was_update = self.unanswered[answered - 1].is_update;
         let now_ms = self.service.driver.clock.monotonic_ms();
+        self.tell_slow(answered, begin, now_ms);
         let mut latency = self.service.counters.latency.lock();
         let mut bytes = 0;
         for Unanswered { came_ms, is_update, weight, length, .. } in self.unanswered.drain(..answered) {
@@ -636,6 +644,7 @@ impl Future for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.tell_slow_unanswered();
         self.tell_closed();
         self.socket.say_goodbye();
         self.service.driver.watches().disconnect(self.client.id);

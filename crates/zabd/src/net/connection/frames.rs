@@ -199,7 +199,10 @@ impl Connection {
         };
         let place = admitted.and_then(|admitted| admitted.place);
         let came_ms = turn.now_ms;
-        let request = Unanswered { came_ms, is_update, weight, length, _held: held, _place: place };
+        let about = turn.service.driver.slow.about(header.op, &turn.bytes[start..start + length]);
+        let xid = header.xid;
+        let request =
+            Unanswered { came_ms, is_update, weight, length, _held: held, _place: place, xid, about };
         self.unanswered.push_back(request);
         self.batch_bytes += length;
         self.reads_waiting += weight;

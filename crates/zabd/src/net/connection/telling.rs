@@ -180,6 +180,19 @@ fn is_event(frame: &[u8]) -> bool {
     header_of(frame).is_some_and(|(xid, ..)| xid == EVENT_XID)
 }
 
+/// The headers of the answers among framed replies and events.
+pub(super) fn answers_in(mut frames: &[u8]) -> impl Iterator<Item = (i32, i64, i32)> {
+    std::iter::from_fn(move || {
+        let length = frames.first_chunk::<4>()?;
+        let end = (4 + i32::from_be_bytes(*length) as usize).min(frames.len());
+        let (frame, behind) = frames.split_at(end);
+        frames = behind;
+        Some(header_of(frame))
+    })
+    .flatten()
+    .filter(|(xid, ..)| *xid != EVENT_XID)
+}
+
 /// Xid, zxid and error of a framed reply.
 fn header_of(frame: &[u8]) -> Option<(i32, i64, i32)> {
     let mut header = Reader::new(frame.get(HEADER)?);
@@ -216,6 +229,16 @@ mod tests {
         let mut long = Vec::new();
         Writer::new(&mut long).ustring(&"é".repeat(1000));
         assert_eq!(path(OpCode::Exists, &long).unwrap().chars().count(), PATH_CHARS_MAX);
+    }
+
+    #[test]
+    fn answers_are_told_from_events() {
+        let frame = |xid: i32, zxid: i64| {
+            [&24_i32.to_be_bytes()[..], &xid.to_be_bytes(), &zxid.to_be_bytes(), &[0; 12]].concat()
+        };
+        let frames = [frame(1, 5), frame(-1, 6), frame(2, 7)].concat();
+        assert_eq!(answers_in(&frames).collect::<Vec<_>>(), [(1, 5, 0), (2, 7, 0)]);
+        assert_eq!(answers_in(&frames[..50]).count(), 1, "half a header is none");
     }
 
     #[test]
