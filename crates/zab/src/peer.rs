@@ -22,7 +22,7 @@ mod between_roles;
 mod observing;
 mod what_follows;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, PeerState, Touch};
@@ -31,6 +31,7 @@ use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing};
 use crate::election::{self, Answers, Election, Standing, Standstill};
 use crate::history::History;
+use crate::leader::backing::patience_ms;
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::links::{self, Directory, Links};
@@ -243,6 +244,8 @@ pub struct Peer {
     election: Election,
     links: Links,
     answers: Option<Answers>,
+    /// Who elected this server, and when those are asked that do not follow it, until it reigns.
+    asked: Option<(Instant, BTreeSet<ServerId>)>,
     /// Votes that came while this server was not looking, and when.
     early: BTreeMap<ServerId, (Instant, Bytes)>,
     /// Learners that found this server to be their leader before it did.
@@ -282,6 +285,7 @@ impl Peer {
             election: Election::new(start.me, start.election_timing),
             links: Links::new(start.me, directory, start.multi_address),
             answers: None,
+            asked: None,
             early: BTreeMap::new(),
             callers: BTreeMap::new(),
             observing_callers: BTreeMap::new(),
@@ -381,7 +385,8 @@ impl Peer {
             State::Settling(_) | State::Looking | State::Retired => None,
         };
         let (election, links) = (self.election.next_deadline(), self.links.next_deadline());
-        [role, election, links, self.next_dismissal()].into_iter().flatten().min()
+        let asks = self.asked.as_ref().map(|(at, _)| *at);
+        [role, election, links, self.next_dismissal(), asks].into_iter().flatten().min()
     }
 
     /// Advances by one input, appending to `out` what must be done, in order.
@@ -534,9 +539,28 @@ impl Peer {
             }
             _ => (),
         }
+        self.ask_voters(now);
         self.dismiss_callers(now, out);
         self.links.step(now, links::Input::Timer, &mut self.link_outputs);
         self.election.step(now, election::Input::Timer, &mut self.election_outputs);
+    }
+
+    /// Voters that do not come may have another leader by now, and say so only if they are asked.
+    fn ask_voters(&mut self, now: Instant) {
+        let (State::Leading(leader), Some(answers), Some((at, voters))) =
+            (&self.state, &self.answers, &mut self.asked)
+        else {
+            return;
+        };
+        if now < *at {
+            return;
+        }
+        *at = now.after_ms(patience_ms(self.timing));
+        let here = leader.introduced();
+        for to in voters.iter().copied().filter(|voter| *voter != self.me && !here.contains(voter)) {
+            let frame = answers.question();
+            self.links.step(now, links::Input::Queue { to, frame }, &mut self.link_outputs);
+        }
     }
 
     /// Who called a server that does not lead looks elsewhere.

@@ -143,6 +143,41 @@ fn who_has_left_its_role_and_waits_for_the_disk_does_not_answer_for_it() {
     assert_eq!(lone.peer.state(), PeerState::Leading, "the vote that came meanwhile is taken up");
 }
 
+/// Server 1 changed its vote behind the one that elected this server, has another leader, and says nothing of itself. Whoever was
+/// started again while others elect waited for `initLimit`.
+#[test]
+fn a_leader_asks_those_who_elected_it_and_do_not_come() {
+    let mut lone = Lone::new();
+    lone.ask(1);
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert_eq!(lone.peer.state(), PeerState::Leading);
+    lone.step(Input::Links(links::Input::Written { conn: LINK }));
+    lone.out.clear();
+    let asks_at = lone.now.after_ms(patience_ms(lone.peer.timing));
+    assert!(
+        lone.peer.next_timer() <= Some(asks_at) && asks_at < lone.now.after_ms(lone.peer.timing.init_ms())
+    );
+    lone.now = Instant(asks_at.0 - 1);
+    lone.step(Input::Timer);
+    assert_eq!(lone.told(), []);
+    lone.now = asks_at;
+    lone.step(Input::Timer);
+    let asked: Vec<_> = lone.told().iter().map(|told| (told.state, told.leader, told.round)).collect();
+    assert_eq!(asked, [(PeerState::Looking, ServerId(3), 1)]);
+    let has_another = Notification {
+        state: PeerState::Following,
+        leader: ServerId(2),
+        zxid: Zxid(0x1_0000_0005),
+        round: 1,
+        epoch: Epoch(1),
+        version: Notification::VERSION,
+        config: None,
+    };
+    lone.hear(&has_another);
+    assert_eq!(lone.peer.state(), PeerState::Looking);
+}
+
 /// Its voter had changed its vote when this server decided. It would have waited for `initLimit` while the others had a leader.
 #[test]
 fn a_leader_whose_voters_turn_away_before_it_reigns_looks_again() {

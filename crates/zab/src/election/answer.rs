@@ -91,6 +91,13 @@ impl Answers {
         self.elected
     }
 
+    /// The frame that asks somebody who voted the same what it says now. Who looks in this round knows it as this server's vote,
+    /// and who has a leader answers.
+    pub fn question(&self) -> Bytes {
+        let Elected { vote, round } = self.elected;
+        frame(PeerState::Looking, vote, round, &self.config_text)
+    }
+
     /// The frame to send back to `from`, if its notification is a question.
     pub fn answer(&self, from: ServerId, notification: &Notification<'_>) -> Option<Bytes> {
         let is_question = notification.state == PeerState::Looking || !self.quorums.is_voter(from);

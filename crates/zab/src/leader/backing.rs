@@ -13,6 +13,10 @@
 //! If those who have not turned away, those who have connected, and this server are no quorum, that never comes: who has
 //! turned away waits for others to follow first. Then this server looks for a leader itself.
 //!
+//! A voter that decided for another behind its vote has a leader, and tells that only to who asks. (Java's does when the one that
+//! it voted for before says that it follows.) So those who have not connected are asked after some time, and again, by the vote that
+//! they know: see [`crate::peer`].
+//!
 //! A voter that has crashed says nothing. But voters connect as soon as they have decided, and give up after a few attempts. So
 //! after twice that time those who are not connected are not waited for any more, if those who are and those who were
 //! heard to look for a leader could elect one. An established leader never ends by what is said on the election port: its
@@ -56,9 +60,7 @@ pub(super) struct Backing {
 
 impl Backing {
     pub(super) fn new(now: Instant, timing: Timing, voters: BTreeSet<ServerId>) -> Self {
-        let dialling_ms = i64::from(ATTEMPTS_MAX) * timing.pause_ms();
-        // Attempts may follow each other at once (`leaderConnectDelayDuringRetryMs=0`); to decide takes time all the same.
-        let awaited_until = now.after_ms((2 * dialling_ms).max(timing.tick_ms / 2));
+        let awaited_until = now.after_ms(patience_ms(timing));
         Self { voters, looking: BTreeSet::new(), is_doubted: false, awaited_until }
     }
 
@@ -78,6 +80,13 @@ impl Backing {
     pub(super) fn lose(&mut self, server: ServerId) {
         self.looking.remove(&server);
     }
+}
+
+/// How long voters are waited for that have not connected.
+pub(crate) fn patience_ms(timing: Timing) -> i64 {
+    let dialling_ms = i64::from(ATTEMPTS_MAX) * timing.pause_ms();
+    // Attempts may follow each other at once (`leaderConnectDelayDuringRetryMs=0`); to decide takes time all the same.
+    (2 * dialling_ms).max(timing.tick_ms / 2)
 }
 
 impl Leader {

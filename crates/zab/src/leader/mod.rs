@@ -23,7 +23,7 @@
 //!
 //! Java's `Leader` and `LearnerHandler`.
 
-mod backing;
+pub(crate) mod backing;
 mod broadcast;
 mod discovery;
 mod link;

@@ -8,6 +8,7 @@ use zabd_jute::{ServerId, Zxid};
 use super::{Caller, EARLY_VOTE_MS, Peer, REST_MS_MAX, REST_MS_MIN, State};
 use crate::effect::{Effect, Effects, Instant, Reason};
 use crate::election::{self, Answers, Begin, Decision, Elected, Standing, Vote};
+use crate::leader::backing::patience_ms;
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::observers::ObserverMaster;
@@ -90,6 +91,7 @@ impl Peer {
         history.trim(history.last());
         let observing_callers = std::mem::take(&mut self.observing_callers);
         if role == PeerState::Leading {
+            self.asked = Some((now.after_ms(patience_ms(self.timing)), electing.clone()));
             out.list.extend(observing_callers.into_keys().map(|link| Effect::Close { link }));
             let start = leader::Start {
                 me: self.me,

@@ -128,6 +128,7 @@ impl Peer {
                 let epoch = *epoch;
                 // Whatever it came with, it now has what its leader has.
                 self.standing = Standing::Voter;
+                self.asked = None;
                 if self.is_partial {
                     out.push(Effect::Persist(Durable::Partial(false)));
                 }
@@ -165,6 +166,7 @@ impl Peer {
 
     fn leave(&mut self, reason: Reason) {
         self.needs_snapshot |= reason == Reason::CannotCut;
+        self.asked = None;
         let next = if reason == Reason::HandedOver { State::Retired } else { State::Settling(Some(reason)) };
         self.history = match std::mem::replace(&mut self.state, next) {
             State::Leading(leader) => Some(leader.into_history()),
