@@ -39,12 +39,20 @@ def environment(**more):
     return {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", "TERM": "dumb", **more}
 
 
-def run(shell, *words, script="", **more):
-    """Runs a shell to its end: output, complaints, exit code."""
+def run(shell, *words, script="", flags=(), **more):
+    """Runs a shell to its end: output, complaints, exit code. `flags` are what a script would find in CLIENT_JVMFLAGS."""
+    command, more = started(shell, flags, more)
     done = subprocess.run(
-        [*SHELLS[shell], *words], input=script, text=True, capture_output=True, timeout=SECONDS_MAX, check=False,
+        [*command, *words], input=script, text=True, capture_output=True, timeout=SECONDS_MAX, check=False,
         env=environment(**more))
     return done.stdout, done.stderr, done.returncode
+
+
+def started(shell, flags, more):
+    """The command line, and the environment's part, of a shell that is handed these flags."""
+    if shell == "java":
+        return [SHELLS[shell][0], *flags, *SHELLS[shell][1:]], more
+    return SHELLS[shell], {"CLIENT_JVMFLAGS": " ".join(flags), **more} if flags else more
 
 
 def masked(text):
@@ -68,9 +76,10 @@ def transcript(output, errors, status):
 class Conversation:
     """A shell whose input is written as its output comes."""
 
-    def __init__(self, shell, *words, **more):
+    def __init__(self, shell, *words, flags=(), **more):
+        command, more = started(shell, flags, more)
         self.process = subprocess.Popen(
-            [*SHELLS[shell], *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [*command, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             bufsize=1, env=environment(**more))
         self.text = ""
         self.changed = threading.Condition()

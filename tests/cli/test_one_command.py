@@ -91,14 +91,14 @@ def test_a_missing_word_behind_an_option(tmp_path):
 
 def test_a_configuration_of_the_client(server, tmp_path):
     """Files are read; what cannot be read or done ends with 2, as Java's shell does."""
-    good, secure = tmp_path / "good", tmp_path / "secure"
+    good, wrong = tmp_path / "good", tmp_path / "wrong"
     good.write_text("# nothing special\nzookeeper.request.timeout=20000\nzookeeper.client.secure=false\n")
-    secure.write_text("zookeeper.client.secure=true\n")
+    wrong.write_text("zookeeper.clientCnxnSocket=Mine\n")
     words = ["-server", server.hosts, "-client-configuration"]
     assert run("zabd", *words, str(good), "ls", "/")[2] == 0
     missing = run("zabd", *words, "/none/such", "ls", "/")
     assert missing[1:] == ("Error while processing /none/such: No such file or directory (os error 2)\n", 2)
-    assert run("zabd", *words, str(secure), "ls", "/")[1:] == ("zookeeper.client.secure=true: this shell has no TLS yet\n", 2)
+    assert run("zabd", *words, str(wrong), "ls", "/")[1:] == ("Couldn't instantiate Mine\n", 1)
     assert run("java", *words, "/none/such", "ls", "/")[2] == 2
 
 

@@ -34,11 +34,22 @@ impl Screen {
 
     /// What a session's thread has to say.
     pub fn event(&self, text: &str) {
-        let editor = lock(&self.events).clone();
-        // An editor that is gone leaves the terminal to whoever writes.
-        if editor.is_none_or(|editor| editor.send(text.to_owned()).is_err()) {
+        if !self.is_edited_in(text) {
             self.out(text);
         }
+    }
+
+    /// What it has to complain of.
+    pub fn complaint(&self, text: &str) {
+        if !self.is_edited_in(text) {
+            self.err(text);
+        }
+    }
+
+    /// Whether whoever edits a line has taken it. An editor that is gone leaves the terminal to whoever writes.
+    fn is_edited_in(&self, text: &str) -> bool {
+        let editor = lock(&self.events).clone();
+        editor.is_some_and(|editor| editor.send(text.to_owned()).is_ok())
     }
 
     /// From now on events go to whoever edits the line, or again to the stream.

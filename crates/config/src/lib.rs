@@ -5,6 +5,7 @@
 //! resolver, the manual `docs/configuration.md` and the tests read it. Nothing here reads the
 //! environment or the clock, and only `load` reads files.
 
+mod client;
 mod config;
 mod draft;
 mod dynamic_file;

@@ -710,7 +710,7 @@ fn version_of(path: &str) -> Option<i64> {
 }
 
 /// The words for a problem with one value.
-fn said(key: &Key, name: &str, value: &str, problem: Problem) -> (String, String) {
+pub(crate) fn said(key: &Key, name: &str, value: &str, problem: Problem) -> (String, String) {
     let hint = if problem.hint.is_empty() { key.hint() } else { problem.hint };
     let message =
         if problem.whole { problem.text } else { format!("{name}={} {}", shown(name, value), problem.text) };

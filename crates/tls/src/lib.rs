@@ -11,7 +11,7 @@
 //!
 //! In reading order: this file, [`store`], [`trust`] (whom a side believes), [`offer`] (protocols and suites),
 //! [`ec_key`] (keys of the JDK), [`old_version`] (certificates without extensions), [`certificate`] (whose it is, and for which hosts),
-//! [`distinguished_name`] (names as Java prints them).
+//! [`distinguished_name`] (names as Java prints them), [`refused`] (why a handshake fails).
 //!
 //! What rustls does not do, and Java does: TLS 1.0 and 1.1, suites of CBC or without forward secrecy, DSA, RSA keys below 2048
 //! bits, EC on P-521, revocation by OCSP or by lists that are fetched. Each is refused in words at the start, or at the handshake
@@ -23,6 +23,7 @@ mod distinguished_name;
 mod ec_key;
 mod offer;
 mod old_version;
+mod refused;
 mod store;
 mod trust;
 
@@ -33,13 +34,15 @@ use std::time::SystemTime;
 use parking_lot::{Mutex, RwLock};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier as _;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SignatureScheme};
-use zabd_config::{ClientAuth, StoreConfig, TlsSide};
+use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+use zabd_config::{ClientAuth, StoreConfig, StoreKind, TlsSide};
 
 pub use certificate::Certificate;
+pub use refused::{Refused, refused};
 pub use rustls;
 pub use store::StoreError;
 pub use trust::take_refused;
@@ -77,6 +80,7 @@ pub struct Stored {
 struct Loaded {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+    trust: Option<Arc<Trust>>,
     certificates: Vec<Stored>,
 }
 
@@ -129,6 +133,16 @@ impl Tls {
         self.loaded.read().client.clone()
     }
 
+    /// Whether whoever connects here and shows these, his own first, would be believed.
+    pub fn believes(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let trust = self.loaded.read().trust.clone();
+        let (Some(trust), Some((own, others))) = (trust, chain.split_first()) else { return false };
+        let verified = trust.verify_client_cert(own, others, UnixTime::now());
+        // Nobody asks for whom.
+        let _ = take_refused();
+        verified.is_ok()
+    }
+
     /// The certificates that hold at the moment.
     pub fn certificates(&self) -> Vec<Stored> {
         self.loaded.read().certificates.clone()
@@ -160,21 +174,28 @@ impl Tls {
     }
 }
 
-fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> {
-    let provider = Arc::new(ring::default_provider());
+/// What is offered, as far as rustls has it.
+fn offered(
+    side: &TlsSide,
+    warn: &mut dyn FnMut(&str),
+) -> Result<(Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>), TlsError> {
+    let provider = ring::default_provider();
     let offer = offer::offer(side, &provider).map_err(|(key, problem)| TlsError {
         key: format!("{}{key}", side.prefix),
         problem,
         hint: "remove the line",
     })?;
     offer.left_out.iter().for_each(|words| warn(words));
-    let provider = Arc::new(CryptoProvider { cipher_suites: offer.suites, ..ring::default_provider() });
+    Ok((Arc::new(CryptoProvider { cipher_suites: offer.suites, ..provider }), offer.versions))
+}
+
+fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> {
+    let (provider, versions) = offered(side, warn)?;
     let mut certificates = Vec::new();
     let keys = Arc::new(Keys(own_keys(side, &provider, &mut certificates, warn)?));
     let trust = trust(side, &provider, &mut certificates)?;
 
-    let builder =
-        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&offer.versions);
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions);
     let builder = builder.expect("a suite is of a protocol that is offered");
     let builder = match &trust {
         Some(trust) if side.client_auth != ClientAuth::None => {
@@ -187,13 +208,12 @@ fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> 
     // Whoever cannot be read by one connection must not read ahead in another.
     server.max_early_data_size = 0;
 
-    let builder =
-        ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&offer.versions);
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions);
     let builder = builder.expect("a suite is of a protocol that is offered").dangerous();
     let nobody = || Arc::new(Trust::new(provider, Vec::new(), None, true));
-    let builder = builder.with_custom_certificate_verifier(trust.unwrap_or_else(nobody));
+    let builder = builder.with_custom_certificate_verifier(trust.clone().unwrap_or_else(nobody));
     let client = builder.with_client_cert_resolver(keys);
-    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), certificates })
+    Ok(Loaded { server: Arc::new(server), client: Arc::new(client), trust, certificates })
 }
 
 fn own_keys(
@@ -288,6 +308,30 @@ pub fn client_of_itself(side: &TlsSide) -> Result<Arc<ClientConfig>, TlsError> {
     ))
 }
 
+/// For whoever only ever connects: it need not show who it is, and where it is told of no trust store it believes those whom this
+/// machine believes. Hosts are compared by whoever knows them.
+pub fn client(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Arc<ClientConfig>, TlsError> {
+    let (provider, versions) = offered(side, warn)?;
+    let keys = match side.key_store.location {
+        None => Vec::new(),
+        Some(_) => own_keys(side, &provider, &mut Vec::new(), warn)?,
+    };
+    let mut side = side.clone();
+    side.client_auth = ClientAuth::Need;
+    if side.trust_store.location.is_none() {
+        side.trust_store = StoreConfig {
+            location: openssl_probe::probe().cert_file,
+            kind: Some(StoreKind::Pem),
+            ..StoreConfig::default()
+        };
+    }
+    let trust = trust(&side, &provider, &mut Vec::new())?.expect("it is needed");
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions);
+    let builder = builder.expect("a suite is of a protocol that is offered").dangerous();
+    let builder = builder.with_custom_certificate_verifier(trust);
+    Ok(Arc::new(builder.with_client_cert_resolver(Arc::new(Keys(keys)))))
+}
+
 /// A store, whose certificates are noted.
 fn open(
     path: &Path,
@@ -339,7 +383,10 @@ pub fn in_words(error: &rustls::Error) -> String {
         Error::AlertReceived(
             Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::CertificateExpired,
         ) => {
-            format!("the other side does not believe this server's certificate ({error})")
+            format!("the other side does not believe the certificate that it was shown ({error})")
+        }
+        Error::AlertReceived(Alert::CertificateRequired) => {
+            format!("the other side wants to be shown a certificate ({error})")
         }
         Error::NoCertificatesPresented => "the other side shows no certificate".into(),
         other => other.to_string(),

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use zabd_tls::rustls::{Connection, Error as RustlsError};
-use zabd_tls::{Certificate, in_words, take_refused};
+use zabd_tls::rustls::Connection;
+use zabd_tls::{Certificate, take_refused};
+pub use zabd_tls::{Refused, refused};
 
 use crate::memory::at_most;
 
@@ -75,44 +76,6 @@ impl HalfRecord {
             bytes = rest;
         }
     }
-}
-
-/// Why a handshake gets no further.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// The other side has ended it.
-    #[error("it was closed before the handshake was done")]
-    Gone,
-    /// The connection has broken.
-    #[error("it is broken: {0}")]
-    Broken(#[from] io::Error),
-    /// The other side is silent.
-    #[error("the handshake was not done after {}s", HANDSHAKE_MAX.as_secs())]
-    Slow,
-    /// It speaks something else.
-    #[error("what came is not TLS: {0}")]
-    NotTls(String),
-    /// The sides do not agree.
-    #[error("the handshake failed: {0}")]
-    Failed(String),
-    /// The other side is not believed.
-    #[error("the certificate of {subject} was refused: {why}")]
-    Certificate {
-        /// Whose.
-        subject: String,
-        /// The reason.
-        why: String,
-    },
-    /// The other side is somebody, but not whom it should be.
-    #[error("the certificate of {subject} is for {hosts}, which is not where it {comes}")]
-    Elsewhere {
-        /// Whose.
-        subject: String,
-        /// The hosts it is for.
-        hosts: String,
-        /// `comes from` or `was looked for`.
-        comes: &'static str,
-    },
 }
 
 impl Secure {
@@ -268,8 +231,9 @@ impl io::Write for Now<'_> {
 
 /// Until nothing more is to be said about who is who; gives whose certificate was shown, if one was.
 pub async fn negotiate(tls: &mut Connection, socket: &TcpStream) -> Result<Option<Certificate>, Refused> {
-    let result =
-        tokio::time::timeout(HANDSHAKE_MAX, exchange(tls, socket)).await.unwrap_or(Err(Refused::Slow));
+    let result = tokio::time::timeout(HANDSHAKE_MAX, exchange(tls, socket))
+        .await
+        .unwrap_or(Err(Refused::Slow(HANDSHAKE_MAX)));
     if result.is_err() {
         // The alert that says why.
         let _ = tls.write_tls(&mut Now(socket));
@@ -301,16 +265,6 @@ async fn exchange(tls: &mut Connection, socket: &TcpStream) -> Result<(), Refuse
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-/// What rustls has against the other side.
-pub fn refused(error: &RustlsError) -> Refused {
-    let why = in_words(error);
-    match take_refused() {
-        Some(subject) => Refused::Certificate { subject, why },
-        None if matches!(error, RustlsError::InvalidMessage(_)) => Refused::NotTls(why),
-        None => Refused::Failed(why),
     }
 }
 

@@ -3,18 +3,24 @@
 //! Times are Java's: silence of two thirds of the session's timeout ends a connection, four thirds the session; a ping goes
 //! out at half of the former; behind a round of all servers it waits for a second. Only here is anything waited for.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use zabd_jute::client::ConnectResponse;
-use zabd_jute::{Record as _, SessionId};
+use zabd_jute::client::{ConnectResponse, ReplyHeader, SaslRequest};
+use zabd_jute::{Reader, Record as _, SessionId};
+use zabd_sasl::client::{Exchange, Step};
+use zabd_sasl::users::Account;
+use zabd_sasl::{Service, nonce};
+use zabd_tls::Refused;
 
-use super::Settings;
-use super::event::State;
+use super::event::{EventState, State};
 use super::hosts::{Rotation, resolve};
-use super::session::Shared;
+use super::session::{Shared, XID_EVENT};
+use super::stream::Stream;
+use super::{Login, Settings};
 
 /// Between two rounds of all servers.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(1);
@@ -39,6 +45,7 @@ pub fn keep(shared: &Shared, settings: &Settings) {
         has_connected: false,
         writer: None,
         seek_interval: SEEK_WRITER_MIN,
+        problem: None,
     };
     while keeper.is_on() {
         keeper.one_server();
@@ -56,6 +63,27 @@ struct Keeper<'a> {
     /// A server that was found to take writes, where the session should go.
     writer: Option<(String, u16)>,
     seek_interval: Duration,
+    /// What was told last, and is still so.
+    problem: Option<String>,
+}
+
+/// Why a server does not serve the session.
+#[derive(Debug)]
+enum Lost {
+    /// Servers come and go: why is a line of Java's log, which scripts do not read.
+    Connection,
+    /// TLS or SASL with this server will be no better the next time.
+    Hopeless(String),
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        // A certificate of TLS 1.3 is judged by the server when the handshake is over here.
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Refused>()) {
+            Some(refused) => Lost::Hopeless(format!("TLS: {refused}")),
+            None => Lost::Connection,
+        }
+    }
 }
 
 impl Keeper<'_> {
@@ -79,9 +107,16 @@ impl Keeper<'_> {
         if !self.is_on() {
             return;
         }
-        // Why a connection was lost is a line of Java's log, which scripts do not read.
-        if let Ok(stream) = self.connect(&host) {
-            let _ = self.serve(&stream);
+        if let Login::Unknown(problem) = &self.settings.login {
+            let event = self.shared.lock().on_no_login();
+            self.complain(problem.clone());
+            if let Some(event) = event {
+                self.shared.tell(&event);
+            }
+        }
+        match self.connect(&host).and_then(|stream| self.serve(&Arc::new(stream))) {
+            Err(Lost::Hopeless(problem)) => self.complain(format!("{}:{}: {problem}", host.0, host.1)),
+            Err(Lost::Connection) | Ok(()) => (),
         }
         let happened = {
             let mut session = self.shared.lock();
@@ -95,24 +130,40 @@ impl Keeper<'_> {
         self.shared.tell_all(happened);
     }
 
+    /// Tells what is wrong, once.
+    fn complain(&mut self, problem: String) {
+        if self.problem.as_ref() != Some(&problem) {
+            self.shared.complain(&problem);
+            self.problem = Some(problem);
+        }
+    }
+
+    /// How long one server may take to answer.
+    fn patience(&self) -> Duration {
+        (self.timeout / self.rotation.len() as u32).max(Duration::from_millis(1))
+    }
+
     /// The first address of a server that answers.
-    fn connect(&self, host: &(String, u16)) -> io::Result<TcpStream> {
-        let patience = (self.timeout / self.rotation.len() as u32).max(Duration::from_millis(1));
-        let mut failure = io::ErrorKind::AddrNotAvailable.into();
+    fn connect(&self, host: &(String, u16)) -> Result<Stream, Lost> {
+        let mut failure: io::Error = io::ErrorKind::AddrNotAvailable.into();
         for address in resolve(host) {
-            match TcpStream::connect_timeout(&address, patience) {
-                Ok(stream) => return Ok(stream),
+            match TcpStream::connect_timeout(&address, self.patience()) {
+                Ok(socket) => return self.prepare(socket, &host.0),
                 Err(error) => failure = error,
             }
         }
-        Err(failure)
+        Err(failure.into())
     }
 
-    fn serve(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn prepare(&self, socket: TcpStream, host: &str) -> Result<Stream, Lost> {
+        socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(self.timeout.max(Duration::from_millis(1))))?;
+        secured(socket, host, self.settings, self.patience())
+    }
+
+    fn serve(&mut self, stream: &Arc<Stream>) -> Result<(), Lost> {
         self.has_connected = true;
         self.last_heard = Instant::now();
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(self.timeout.max(Duration::from_millis(1))))?;
         let mut frames = Frames { stream, bytes: Vec::new() };
         self.handshake(&mut frames)?;
         let mut sought = Instant::now();
@@ -132,36 +183,27 @@ impl Keeper<'_> {
         }
     }
 
-    fn handshake(&mut self, frames: &mut Frames<'_>) -> io::Result<()> {
+    fn handshake(&mut self, frames: &mut Frames<'_>) -> Result<(), Lost> {
         let request = self
             .shared
             .lock()
             .connect_request(self.settings.session_timeout, self.settings.is_read_only_enough);
-        frames.stream.write_all(&request)?;
-        let patience = self.timeout / self.rotation.len() as u32;
-        let asked = Instant::now();
-        let response = loop {
-            if let Some(frame) = frames.next()? {
-                break frame;
-            }
-            let left = patience.checked_sub(asked.elapsed()).ok_or(io::ErrorKind::TimedOut)?;
-            frames.read_for(left)?;
-        };
+        frames.stream.send(&request)?;
+        let response = frames.wait(self.patience())?;
         let response = ConnectResponse::from_bytes(&response).map_err(io::Error::other)?;
         self.last_heard = Instant::now();
         if response.timeout_ms <= 0 {
             let happened = self.shared.lock().on_expired();
             self.shared.tell_all(happened);
-            return Err(io::ErrorKind::ConnectionAborted.into());
+            return Err(Lost::Connection);
         }
         self.timeout = Duration::from_millis(response.timeout_ms as u64);
         self.rotation.answered();
         self.seek_interval = SEEK_WRITER_MIN;
-        let stream = frames.stream.try_clone()?;
         let event = {
             let mut session = self.shared.lock();
             if session.is_closing || !session.state.is_alive() {
-                return Err(io::ErrorKind::ConnectionAborted.into());
+                return Err(Lost::Connection);
             }
             session.id = response.session;
             session.password = response.password.to_vec();
@@ -171,15 +213,79 @@ impl Keeper<'_> {
         if let Some(event) = event {
             self.shared.tell(&event);
         }
-        self.shared.lock().established(stream);
+        self.log_in(frames)?;
+        if !matches!(self.settings.login, Login::Unknown(_)) {
+            self.problem = None;
+        }
+        self.shared.lock().established(Arc::clone(frames.stream));
         self.shared.wake();
         Ok(())
     }
 
+    /// Proves who this client is, and has the server prove itself, if that was asked for.
+    fn log_in(&mut self, frames: &mut Frames<'_>) -> Result<(), Lost> {
+        let (problem, told) = match &self.settings.login {
+            Login::None | Login::Unknown(_) => return Ok(()),
+            Login::Impossible(problem) => (problem.clone(), EventState::Null),
+            Login::As(account) => match self.exchange(frames, account)? {
+                Ok(()) => {
+                    let event = self.shared.lock().on_authenticated();
+                    if let Some(event) = event {
+                        self.shared.tell(&event);
+                    }
+                    return Ok(());
+                }
+                Err(problem) => (problem, EventState::AuthFailed),
+            },
+        };
+        // Whoever is told of the end of the session may be gone before the reason comes.
+        self.complain(problem);
+        let happened = self.shared.lock().on_unauthenticated(told);
+        self.shared.tell_all(happened);
+        Err(Lost::Connection)
+    }
+
+    /// The exchange; the inner error is that of a proof.
+    fn exchange(&self, frames: &mut Frames<'_>, account: &Account) -> Result<Result<(), String>, Lost> {
+        let mut exchange = Exchange::new(Service::CLIENTS, account.clone());
+        let mut token = Vec::new();
+        loop {
+            let request = self.shared.lock().sasl_request(&token);
+            frames.stream.send(&request)?;
+            let reply = loop {
+                let frame = frames.wait(self.patience())?;
+                let mut reader = Reader::new(&frame);
+                let header = ReplyHeader::decode(&mut reader).map_err(io::Error::other)?;
+                if header.xid > XID_EVENT {
+                    break (header.err, reader.remaining().to_vec());
+                }
+                let happened = self.shared.lock().receive(&frame).map_err(io::Error::other)?;
+                self.shared.tell_all(happened);
+            };
+            let challenge = match reply {
+                (0, body) => {
+                    SaslRequest::from_bytes(&body).ok().and_then(|said| said.token.map(<[u8]>::to_vec))
+                }
+                _ => None,
+            };
+            let Some(challenge) = challenge else {
+                return Ok(Err(format!(
+                    "SASL: the server refuses user `{}` or the password",
+                    exchange.user()
+                )));
+            };
+            match exchange.step(&challenge, random_nonce) {
+                Ok(Step::Respond(response)) => token = response,
+                Ok(Step::Done) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(format!("SASL: {error}"))),
+            }
+        }
+    }
+
     /// Does what is due, and says how long nothing else will be.
-    fn until_next_duty(&mut self, sought: &mut Instant) -> io::Result<Duration> {
+    fn until_next_duty(&mut self, sought: &mut Instant) -> Result<Duration, Lost> {
         let patience = self.timeout * 2 / 3;
-        let silence = patience.checked_sub(self.last_heard.elapsed()).ok_or(io::ErrorKind::TimedOut)?;
+        let silence = patience.checked_sub(self.last_heard.elapsed()).ok_or_else(timed_out)?;
         let (ping, state) = {
             let mut session = self.shared.lock();
             let idle = session.last_sent.elapsed();
@@ -203,50 +309,71 @@ impl Keeper<'_> {
     }
 
     /// Asks the next server whether it takes writes; if so, the session goes there.
-    fn seek_writer(&mut self) -> io::Result<()> {
+    fn seek_writer(&mut self) -> Result<(), Lost> {
         let (host, _) = self.rotation.next();
-        if resolve(&host).iter().any(takes_writes) {
+        if takes_writes(&host, self.settings) {
             self.writer = Some(host);
-            return Err(io::ErrorKind::ConnectionAborted.into());
+            return Err(Lost::Connection);
         }
         Ok(())
     }
 }
 
-fn takes_writes(address: &SocketAddr) -> bool {
-    let ask = || -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect_timeout(address, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"isro")?;
-        let mut answer = Vec::new();
-        stream.take(16).read_to_end(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with(b"rw"))
+fn timed_out() -> io::Error {
+    io::ErrorKind::TimedOut.into()
 }
 
-/// Frames out of a socket.
+/// By TLS, if that was asked for.
+fn secured(socket: TcpStream, host: &str, settings: &Settings, patience: Duration) -> Result<Stream, Lost> {
+    let Some(side) = &settings.tls else { return Ok(Stream::plain(socket)) };
+    let secured = Stream::secure(socket, side, host, patience);
+    secured.map_err(|error| Lost::Hopeless(format!("TLS: {error}")))
+}
+
+fn takes_writes(host: &(String, u16), settings: &Settings) -> bool {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let ask = |address| -> Result<bool, Lost> {
+        let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        let stream = secured(socket, &host.0, settings, PATIENCE)?;
+        stream.send(b"isro")?;
+        let (mut answer, begun) = (Vec::new(), Instant::now());
+        while answer.len() < 2 {
+            stream.read_for(PATIENCE.checked_sub(begun.elapsed()).ok_or_else(timed_out)?, &mut answer)?;
+        }
+        Ok(answer.starts_with(b"rw"))
+    };
+    resolve(host).into_iter().any(|address| ask(address).unwrap_or(false))
+}
+
+/// What makes a proof of one exchange worthless for any other.
+fn random_nonce() -> String {
+    let mut random = [0; 30];
+    let source = zabd_tls::rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut random).expect("the system has random numbers");
+    nonce(random)
+}
+
+/// Frames out of a stream.
 struct Frames<'a> {
-    stream: &'a TcpStream,
+    stream: &'a Arc<Stream>,
     bytes: Vec<u8>,
 }
 
 impl Frames<'_> {
     /// Whether anything came in this time; the end of the stream is an error.
     fn read_for(&mut self, time: Duration) -> io::Result<bool> {
-        self.stream.set_read_timeout(Some(time.max(Duration::from_millis(1))))?;
-        let mut chunk = [0; 16 * 1024];
-        let mut stream = self.stream;
-        match stream.read(&mut chunk) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => {
-                self.bytes.extend_from_slice(&chunk[..count]);
-                Ok(true)
+        self.stream.read_for(time, &mut self.bytes)
+    }
+
+    /// The next whole frame, which is to come in this time.
+    fn wait(&mut self, patience: Duration) -> io::Result<Vec<u8>> {
+        let begun = Instant::now();
+        loop {
+            if let Some(frame) = self.next()? {
+                return Ok(frame);
             }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => Ok(false),
-                _ => Err(error),
-            },
+            self.read_for(patience.checked_sub(begun.elapsed()).ok_or_else(timed_out)?)?;
         }
     }
 
@@ -279,6 +406,7 @@ fn random(end: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::net::TcpListener;
 
     use super::*;
@@ -288,6 +416,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let (mut server, _) = listener.accept().expect("the connection");
+        let stream = Arc::new(Stream::plain(stream));
         let mut frames = Frames { stream: &stream, bytes: Vec::new() };
         let long = vec![7; 3 << 20];
         let sender = std::thread::spawn(move || {

@@ -51,6 +51,19 @@ pub enum EventState {
     Expired,
     /// The session was closed.
     Closed,
+    /// Client and server have proved to each other who they are.
+    SaslAuthenticated,
+    /// None at all: what Java's client tells where it may not even try to.
+    Null,
+}
+
+impl fmt::Display for EventState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EventState::Null => f.write_str("null"),
+            named => write!(f, "{named:?}"),
+        }
+    }
 }
 
 /// `Watcher.Event.EventType`; printed as named.
@@ -110,7 +123,7 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.as_deref().unwrap_or("null");
-        write!(f, "WatchedEvent state:{:?} type:{:?} path:{path} zxid: {}", self.state, self.kind, self.zxid)
+        write!(f, "WatchedEvent state:{} type:{:?} path:{path} zxid: {}", self.state, self.kind, self.zxid)
     }
 }
 
@@ -123,6 +136,10 @@ mod tests {
         assert_eq!(
             Event::of_session(EventState::SyncConnected).to_string(),
             "WatchedEvent state:SyncConnected type:None path:null zxid: -1"
+        );
+        assert_eq!(
+            Event::of_session(EventState::Null).to_string(),
+            "WatchedEvent state:null type:None path:null zxid: -1"
         );
         let event = Event {
             state: EventState::SyncConnected,

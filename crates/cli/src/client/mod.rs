@@ -11,33 +11,43 @@
 //!                            └─────────── connection lost: CONNECTIONLOSS ──┘
 //! ```
 //!
-//! [`connection`] owns the socket and decides when to connect, ping and give up; [`session`] holds what both threads
-//! see, behind one lock. An event is told before any answer that came behind it.
+//! [`connection`] decides when to connect, ping and give up; [`stream`] is the socket, by TLS or without; [`login`] what is proved
+//! by SASL before anything is asked; [`session`] holds what both threads see, behind one lock. An event is told before any answer
+//! that came behind it.
 
 mod connection;
 mod event;
 mod failure;
 mod hosts;
+mod login;
 mod operations;
 mod path;
 mod session;
+mod stream;
 mod watches;
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use zabd_config::TlsSide;
 use zabd_jute::OpCode;
 
 pub use event::{Event, EventState, EventType, State};
 pub use failure::{Failure, Refusal};
 pub use hosts::ConnectString;
+pub use login::Login;
 pub use operations::{AddWatchMode, Deletion, WatcherType};
 
 use session::{Packet, Reply, Session, Shared};
 
-/// Whoever hears of events: called from the thread that keeps the session, in the order in which they came.
-pub type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+/// Whoever hears of a session: called from the thread that keeps it, in the order in which things happen.
+pub trait Listener: Send + Sync {
+    /// Something has happened.
+    fn on_event(&self, event: &Event);
+    /// Why there is no server: only what trying again is no remedy for, and once for as long as it is the same.
+    fn on_problem(&self, problem: &str);
+}
 
 /// How a session is kept.
 #[derive(Clone, Debug)]
@@ -52,6 +62,10 @@ pub struct Settings {
     pub request_timeout: Option<Duration>,
     /// Whether watches are set again on the next server.
     pub keeps_watches: bool,
+    /// Stores and what is offered, if it is by TLS.
+    pub tls: Option<TlsSide>,
+    /// As whom to log in by SASL.
+    pub login: Login,
 }
 
 /// A session with some server.
@@ -63,7 +77,7 @@ pub struct Client {
 
 impl Client {
     /// Begins a session; the first attempt to connect is made by another thread.
-    pub fn begin(settings: Settings, listener: Listener) -> Self {
+    pub fn begin(settings: Settings, listener: Box<dyn Listener>) -> Self {
         let chroot = settings.servers.chroot.clone();
         let request_timeout = settings.request_timeout;
         let shared = Arc::new(Shared::new(Session::new(chroot.clone(), settings.keeps_watches), listener));

@@ -4,16 +4,17 @@
 //! connection is lost *or does not come about*: a command says that there is no server and does not hang until there is one.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
-use std::net::{Shutdown, TcpStream};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use zabd_jute::client::{AuthPacket, ConnectRequest, ReplyHeader, RequestHeader, SetWatches, WatcherEvent};
+use zabd_jute::client::{
+    AuthPacket, ConnectRequest, ReplyHeader, RequestHeader, SaslRequest, SetWatches, WatcherEvent,
+};
 use zabd_jute::{ErrorCode, OpCode, Reader, Record as _, SessionId, Writer, Zxid};
 
 use super::event::{Event, EventState, EventType, State};
 use super::operations::WatcherType;
+use super::stream::Stream;
 use super::watches::{Registration, Watches};
 use super::{Listener, failure};
 
@@ -119,7 +120,7 @@ pub struct Session {
     sent: VecDeque<Packet>,
     identities: Vec<(String, Option<Vec<u8>>)>,
     /// Set while a server serves the session.
-    stream: Option<TcpStream>,
+    stream: Option<Arc<Stream>>,
     /// The state in the last event: the same is not told twice.
     told: EventState,
 }
@@ -166,7 +167,7 @@ impl Session {
     }
 
     /// A server has taken the session: identities, watches and what waits go out.
-    pub fn established(&mut self, stream: TcpStream) {
+    pub fn established(&mut self, stream: Arc<Stream>) {
         self.stream = Some(stream);
         for (scheme, credentials) in std::mem::take(&mut self.identities) {
             self.send_identity(&scheme, credentials.as_deref());
@@ -243,23 +244,31 @@ impl Session {
         while self.is_connected()
             && let Some(mut packet) = self.waiting.pop_front()
         {
-            packet.xid = self.next_xid;
-            self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
+            packet.xid = self.take_xid();
             self.send(packet.xid, packet.op, |w| w.bytes(&packet.body));
             self.sent.push_back(packet);
         }
     }
 
+    fn take_xid(&mut self) -> i32 {
+        let xid = self.next_xid;
+        self.next_xid = xid.checked_add(1).unwrap_or(1);
+        xid
+    }
+
     fn send(&mut self, xid: i32, op: OpCode, body: impl FnOnce(&mut Writer<'_>)) {
-        let Some(mut stream) = self.stream.as_ref() else { return };
-        let bytes = frame(|w| {
-            RequestHeader { xid, op: op.code() }.encode(w);
-            body(w);
-        });
+        let Some(stream) = self.stream.as_ref() else { return };
+        let bytes = request(xid, op, body);
         self.last_sent = Instant::now();
-        if stream.write_all(&bytes).is_err() {
+        if stream.send(&bytes).is_err() {
             self.disconnect();
         }
+    }
+
+    /// One step of an exchange of SASL, to be sent before anything else that needs an answer.
+    pub fn sasl_request(&mut self, token: &[u8]) -> Vec<u8> {
+        self.last_sent = Instant::now();
+        request(self.take_xid(), OpCode::Sasl, |w| SaslRequest { token: Some(token) }.encode(w))
     }
 
     /// Says that this client lives.
@@ -283,8 +292,7 @@ impl Session {
     /// Ends the connection; the thread that reads it finds out.
     pub fn disconnect(&mut self) {
         if let Some(stream) = &self.stream {
-            // It may be gone already.
-            let _ = stream.shutdown(Shutdown::Both);
+            stream.shut();
         }
     }
 
@@ -304,12 +312,10 @@ impl Session {
     }
 
     fn on_identity(&mut self, err: i32) -> Happened {
-        let mut happened = Happened::default();
         if err == ErrorCode::AuthFailed.code() {
-            happened.events.extend(self.tell_once(EventState::AuthFailed));
-            self.lost_packets(State::AuthFailed, &mut happened);
+            return self.on_unauthenticated(EventState::AuthFailed);
         }
-        happened
+        Happened::default()
     }
 
     fn on_event(&mut self, event: &WatcherEvent<'_>, zxid: Zxid) -> Happened {
@@ -368,6 +374,24 @@ impl Session {
             }
         }
         happened.answers.push((packet, reply));
+    }
+
+    /// The server and this client have proved to each other who they are.
+    pub fn on_authenticated(&mut self) -> Option<Event> {
+        self.tell_once(EventState::SaslAuthenticated)
+    }
+
+    /// They have not, and the session ends with that.
+    pub fn on_unauthenticated(&mut self, told: EventState) -> Happened {
+        let mut happened = Happened::default();
+        happened.events.extend(self.tell_once(told));
+        self.lost_packets(State::AuthFailed, &mut happened);
+        happened
+    }
+
+    /// This client cannot even try; the session may go on without.
+    pub fn on_no_login(&mut self) -> Option<Event> {
+        self.tell_once(EventState::AuthFailed)
     }
 
     /// The session is served, or served for reads.
@@ -438,6 +462,14 @@ impl Session {
 
 const SESSION_EXPIRED: i32 = -112;
 
+/// A request with its length before it.
+fn request(xid: i32, op: OpCode, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    frame(|w| {
+        RequestHeader { xid, op: op.code() }.encode(w);
+        body(w);
+    })
+}
+
 /// A record with its length before it.
 fn frame(body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -452,12 +484,12 @@ fn frame(body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 pub struct Shared {
     session: Mutex<Session>,
     changed: Condvar,
-    listener: Listener,
+    listener: Box<dyn Listener>,
 }
 
 impl Shared {
     /// Puts a session behind a lock.
-    pub fn new(session: Session, listener: Listener) -> Self {
+    pub fn new(session: Session, listener: Box<dyn Listener>) -> Self {
         Self { session: Mutex::new(session), changed: Condvar::new(), listener }
     }
 
@@ -489,7 +521,12 @@ impl Shared {
 
     /// Tells an event.
     pub fn tell(&self, event: &Event) {
-        (self.listener)(event);
+        self.listener.on_event(event);
+    }
+
+    /// Tells why there is no server, or not the one that was wanted.
+    pub fn complain(&self, problem: &str) {
+        self.listener.on_problem(problem);
     }
 
     /// Tells what happened: events, then answers.

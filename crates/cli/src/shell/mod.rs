@@ -97,9 +97,8 @@ impl Shell {
         version: &str,
         screen: Arc<Screen>,
     ) -> Result<Self, CommandError> {
-        let invalid = |message| CommandError { message, exit_code: INVALID_INVOCATION };
         let file = invocation.client_configuration.as_deref();
-        let properties = ClientProperties::load(environment, file).map_err(invalid)?;
+        let properties = ClientProperties::load(environment, file)?;
         let timeout_ms: i32 = crate::commands::number(&invocation.timeout)?;
         let settings = Settings {
             servers: servers(&invocation.server)?,
@@ -107,6 +106,8 @@ impl Shell {
             is_read_only_enough: invocation.is_read_only_enough,
             request_timeout: properties.request_timeout,
             keeps_watches: properties.keeps_watches,
+            tls: properties.tls,
+            login: properties.login,
         };
         let prints_watches = Arc::new(AtomicBool::new(true));
         let client = begin(&screen, &prints_watches, settings.clone(), invocation.is_connection_waited_for)?;
@@ -253,7 +254,8 @@ fn begin(
 ) -> Result<Client, CommandError> {
     let patience = settings.session_timeout;
     let (connected, is_connected) = mpsc::channel();
-    let client = Client::begin(settings, listener(Arc::clone(screen), Arc::clone(prints_watches), connected));
+    let (screen, prints_watches) = (Arc::clone(screen), Arc::clone(prints_watches));
+    let client = Client::begin(settings, Box::new(Teller { screen, prints_watches, connected }));
     if is_waited_for && is_connected.recv_timeout(patience).is_err() {
         client.close();
         return Err(CommandError::new("KeeperErrorCode = ConnectionLoss"));
@@ -261,16 +263,27 @@ fn begin(
     Ok(client)
 }
 
-fn listener(screen: Arc<Screen>, prints_watches: Arc<AtomicBool>, connected: mpsc::Sender<()>) -> Listener {
-    Box::new(move |event: &Event| {
-        if prints_watches.load(Ordering::Relaxed) {
-            screen.event(&format!("\nWATCHER::\n\n{event}"));
+/// Shows what a session has to tell.
+struct Teller {
+    screen: Arc<Screen>,
+    prints_watches: Arc<AtomicBool>,
+    connected: mpsc::Sender<()>,
+}
+
+impl Listener for Teller {
+    fn on_event(&self, event: &Event) {
+        if self.prints_watches.load(Ordering::Relaxed) {
+            self.screen.event(&format!("\nWATCHER::\n\n{event}"));
         }
         if event.kind == EventType::None && event.state == EventState::SyncConnected {
             // Nobody waits for the second time.
-            let _ = connected.send(());
+            let _ = self.connected.send(());
         }
-    })
+    }
+
+    fn on_problem(&self, problem: &str) {
+        self.screen.complaint(problem);
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! What Java's client takes from system properties and from the file of `-client-configuration`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use zabd_config::properties;
+use zabd_config::{TlsSide, properties};
+
+use crate::client::Login;
+use crate::commands::CommandError;
 
 /// The settings of a client that this shell has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,52 +16,103 @@ pub struct ClientProperties {
     pub request_timeout: Option<Duration>,
     /// Not `zookeeper.disableAutoWatchReset`.
     pub keeps_watches: bool,
+    /// `zookeeper.client.secure` and `zookeeper.ssl.*`.
+    pub tls: Option<TlsSide>,
+    /// `java.security.auth.login.config` and `zookeeper.sasl.*`.
+    pub login: Login,
 }
 
 const REQUEST_TIMEOUT: &str = "zookeeper.request.timeout";
 const DISABLE_WATCH_RESET: &str = "zookeeper.disableAutoWatchReset";
 const SECURE: &str = "zookeeper.client.secure";
+const SOCKET: &str = "zookeeper.clientCnxnSocket";
+const FIPS_MODE: &str = "zookeeper.fips-mode";
+const SASL: &str = "zookeeper.sasl.client";
+const SASL_SECTION: &str = "zookeeper.sasl.clientconfig";
+const JAAS: &str = "java.security.auth.login.config";
+
+/// Java's two ways to a server, with and without their package. Both are one here: what is to be hidden is hidden, whichever is
+/// named.
+const SOCKETS: [&str; 2] = ["ClientCnxnSocketNIO", "ClientCnxnSocketNetty"];
+const PACKAGE: &str = "org.apache.zookeeper.";
 
 impl ClientProperties {
     /// Reads the `-D` words of `CLIENT_JVMFLAGS` and `JVMFLAGS`, which the script hands to Java, then the file.
-    pub fn load(environment: &dyn Fn(&str) -> Option<String>, file: Option<&str>) -> Result<Self, String> {
-        let mut found = Self { request_timeout: None, keeps_watches: true };
+    pub fn load(
+        environment: &dyn Fn(&str) -> Option<String>,
+        file: Option<&str>,
+    ) -> Result<Self, CommandError> {
+        let mut found = Found(BTreeMap::new());
         for variable in ["CLIENT_JVMFLAGS", "JVMFLAGS"] {
             for word in environment(variable).unwrap_or_default().split_whitespace() {
                 if let Some((key, value)) = word.strip_prefix("-D").and_then(|word| word.split_once('=')) {
-                    found.take(key, value)?;
+                    found.0.insert(key.to_owned(), value.to_owned());
                 }
             }
         }
+        // Java asks the machine for it, and never the file.
+        let jaas = found.get(JAAS).map(str::to_owned);
         if let Some(file) = file {
-            let wrong = |reason: String| format!("Error while processing {}: {reason}", absolute(file));
-            let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-            for entry in properties::parse(&bytes) {
-                let entry =
-                    entry.map_err(|error| wrong(format!("malformed \\uxxxx in line {}", error.line)))?;
-                found.take(&entry.key, &entry.value)?;
-            }
+            found
+                .read(file)
+                .map_err(|message| CommandError { message, exit_code: super::INVALID_INVOCATION })?;
         }
-        Ok(found)
+        found.understood(jaas.as_deref()).map_err(CommandError::new)
+    }
+}
+
+/// Properties by name.
+struct Found(BTreeMap<String, String>);
+
+impl Found {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|value| value.trim())
     }
 
-    fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let value = value.trim();
-        match key {
-            REQUEST_TIMEOUT => {
-                let milliseconds: i64 =
-                    value.parse().map_err(|_| format!("{REQUEST_TIMEOUT}: `{value}` is no number"))?;
-                let time = u64::try_from(milliseconds).ok().filter(|&time| time > 0);
-                self.request_timeout = time.map(Duration::from_millis);
-            }
-            DISABLE_WATCH_RESET => self.keeps_watches = !value.eq_ignore_ascii_case("true"),
-            // A password that was meant to be hidden must not go out in clear.
-            SECURE if value.eq_ignore_ascii_case("true") => {
-                return Err(format!("{SECURE}=true: this shell has no TLS yet"));
-            }
-            _ => (),
+    /// As `Boolean.parseBoolean` has it.
+    fn is_true(&self, key: &str, default: bool) -> bool {
+        self.get(key).map_or(default, |value| value.eq_ignore_ascii_case("true"))
+    }
+
+    fn read(&mut self, file: &str) -> Result<(), String> {
+        let wrong = |reason: String| format!("Error while processing {}: {reason}", absolute(file));
+        let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        for entry in properties::parse(&bytes) {
+            let entry = entry.map_err(|error| wrong(format!("malformed \\uxxxx in line {}", error.line)))?;
+            self.0.insert(entry.key, entry.value);
         }
         Ok(())
+    }
+
+    fn understood(&self, jaas: Option<&str>) -> Result<ClientProperties, String> {
+        let request_timeout = match self.get(REQUEST_TIMEOUT) {
+            None => 0,
+            Some(value) => {
+                value.parse::<i64>().map_err(|_| format!("{REQUEST_TIMEOUT}: `{value}` is no number"))?
+            }
+        };
+        let request_timeout = u64::try_from(request_timeout).ok().filter(|&time| time > 0);
+        if let Some(socket) = self.get(SOCKET)
+            && !SOCKETS.contains(&socket.strip_prefix(PACKAGE).unwrap_or(socket))
+        {
+            return Err(format!("Couldn't instantiate {socket}"));
+        }
+        let tls = if self.is_true(SECURE, false) {
+            Some(TlsSide::of_client(self.0.iter().map(|(key, value)| (key.as_str(), value.trim())))?)
+        } else {
+            None
+        };
+        let login = if self.is_true(SASL, true) {
+            Login::find(jaas, self.get(SASL_SECTION), self.is_true(FIPS_MODE, true))
+        } else {
+            Login::None
+        };
+        Ok(ClientProperties {
+            request_timeout: request_timeout.map(Duration::from_millis),
+            keeps_watches: !self.is_true(DISABLE_WATCH_RESET, false),
+            tls,
+            login,
+        })
     }
 }
 
@@ -69,7 +124,7 @@ fn absolute(file: &str) -> String {
 mod tests {
     use super::*;
 
-    fn load(flags: &str, file: Option<&str>) -> Result<ClientProperties, String> {
+    fn load(flags: &str, file: Option<&str>) -> Result<ClientProperties, CommandError> {
         ClientProperties::load(&|name| (name == "CLIENT_JVMFLAGS").then(|| flags.to_owned()), file)
     }
 
@@ -89,9 +144,37 @@ mod tests {
     #[test]
     fn what_cannot_be_read_or_done_is_said() {
         let missing = load("", Some("/none/such")).expect_err("there is no such file");
-        assert!(missing.starts_with("Error while processing /none/such: "), "{missing}");
-        let secure = load("-Dzookeeper.client.secure=true", None).expect_err("there is no TLS");
-        assert_eq!(secure, "zookeeper.client.secure=true: this shell has no TLS yet");
-        assert!(load("-Dzookeeper.client.secure=false", None).is_ok());
+        assert!(missing.message.starts_with("Error while processing /none/such: "), "{}", missing.message);
+        assert_eq!(missing.exit_code, 2);
+        let socket = load("-Dzookeeper.clientCnxnSocket=Mine", None).expect_err("there is no such class");
+        assert_eq!((&*socket.message, socket.exit_code), ("Couldn't instantiate Mine", 1));
+        let protocol = "-Dzookeeper.client.secure=true -Dzookeeper.ssl.keyStore.type=ZIP";
+        assert!(load(protocol, None).expect_err("no store").message.contains("hint: one of `JKS`"));
+        assert!(load("-Dzookeeper.ssl.keyStore.type=ZIP", None).is_ok(), "nobody looks at it");
+    }
+
+    #[test]
+    fn tls_is_asked_for_by_one_word() {
+        let tls = |flags| load(flags, None).expect("properties").tls;
+        assert_eq!(tls("-Dzookeeper.ssl.trustStore.location=/a.pem"), None);
+        let flags = "-Dzookeeper.client.secure=true -Dzookeeper.ssl.trustStore.location=/a.pem \
+                     -Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty";
+        let side = tls(flags).expect("a side");
+        assert_eq!(side.trust_store.location.as_deref(), Some(Path::new("/a.pem")));
+        assert!(
+            tls("-Dzookeeper.client.secure=TRUE -Dzookeeper.clientCnxnSocket=ClientCnxnSocketNIO").is_some()
+        );
+    }
+
+    #[test]
+    fn a_login_is_configured_by_the_machine_and_not_by_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("client.properties");
+        std::fs::write(&file, "java.security.auth.login.config=/none\n").expect("a file");
+        assert_eq!(load("", file.to_str()).expect("properties").login, Login::None);
+        let flags = "-Djava.security.auth.login.config=/none";
+        assert!(matches!(load(flags, None).expect("properties").login, Login::Unknown(_)));
+        let flags = format!("{flags} -Dzookeeper.sasl.client=false");
+        assert_eq!(load(&flags, None).expect("properties").login, Login::None);
     }
 }

@@ -183,11 +183,7 @@ impl Handshakes {
         if is_checked
             && !timeout(HANDSHAKE_MAX, comes_from(&certificate, address.ip())).await.unwrap_or(false)
         {
-            return Err(Refused::Elsewhere {
-                hosts: certificate.hosts(),
-                subject: certificate.subject,
-                comes: "comes from",
-            });
+            return Err(Refused::elsewhere(certificate, "comes from"));
         }
         let identities = certificate_identities(&certificate.subject, self.options.super_user.as_deref());
         Ok(Proved { tls, identities })
@@ -238,7 +234,7 @@ async fn first_byte(socket: &TcpStream) -> Result<u8, Refused> {
 
 /// The same, for as long as a handshake may take.
 async fn said(socket: &TcpStream) -> Result<u8, Refused> {
-    timeout(HANDSHAKE_MAX, first_byte(socket)).await.map_err(|_| Refused::Slow)?
+    timeout(HANDSHAKE_MAX, first_byte(socket)).await.map_err(|_| Refused::Slow(HANDSHAKE_MAX))?
 }
 
 /// A handshake that is counted until it is done.

@@ -207,7 +207,7 @@ async fn dialled(shared: &Shared, socket: TcpStream, addresses: &[Address]) -> R
     };
     let (secure, certificate) = quorum.shake(Connection::Client(tls), socket).await?;
     if let Some(certificate) = certificate.filter(|each| quorum.checks_dialled && !is_wanted(each)) {
-        return Err(elsewhere(certificate, "was looked for").to_string());
+        return Err(Refused::elsewhere(certificate, "was looked for").to_string());
     }
     Ok(PeerSocket::Secure(secure, TcpFacts { peer }))
 }
@@ -232,13 +232,9 @@ async fn known(shared: &Shared, quorum: &QuorumTls, socket: TcpStream) -> Result
         && !is_member(shared, &certificate)
         && !resolves_to(&certificate, peer).await
     {
-        return Err(elsewhere(certificate, "comes from").to_string());
+        return Err(Refused::elsewhere(certificate, "comes from").to_string());
     }
     Ok(PeerSocket::Secure(secure, TcpFacts { peer }))
-}
-
-fn elsewhere(certificate: Certificate, comes: &'static str) -> Refused {
-    Refused::Elsewhere { hosts: certificate.hosts(), subject: certificate.subject, comes }
 }
 
 /// Whether the certificate is for a host of the members.
