@@ -7,7 +7,7 @@
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
 use crate::error::{ConfigError, Warning};
-use crate::tls::TlsConfig;
+use crate::tls::{TlsConfig, TlsSide};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -478,6 +478,12 @@ pub struct AdminConfig {
     pub snapshot_enabled: bool,
     /// Whether the command `restore` is served.
     pub restore_enabled: bool,
+    /// Whether its port takes TLS, too.
+    pub port_unification: bool,
+    /// Whether it takes TLS alone.
+    pub force_https: bool,
+    /// Whether whoever asks by TLS must show a certificate.
+    pub need_client_auth: bool,
 }
 
 impl AdminConfig {
@@ -491,6 +497,9 @@ impl AdminConfig {
             rate_limit_interval_ms: 300_000,
             snapshot_enabled: true,
             restore_enabled: true,
+            port_unification: false,
+            force_https: false,
+            need_client_auth: false,
         }
     }
 }
@@ -502,8 +511,16 @@ pub struct MetricsConfig {
     pub provider: MetricsProvider,
     /// Where Prometheus asks.
     pub http_host: ListenHost,
-    /// On which port; 0 is any free one.
-    pub http_port: u16,
+    /// On which port without TLS; 0 is any free one.
+    pub http_port: Option<u16>,
+    /// On which port with TLS; if it is the same, both are taken there.
+    pub https_port: Option<u16>,
+    /// Stores and what is offered there, `metricsProvider.ssl.*`.
+    pub tls: TlsSide,
+    /// Whether whoever asks by TLS must show a certificate.
+    pub needs_client_auth: bool,
+    /// Whether he is asked for one.
+    pub wants_client_auth: bool,
     /// Whether Prometheus is told about the process too.
     pub export_process: bool,
 }
@@ -524,7 +541,11 @@ impl MetricsConfig {
         MetricsConfig {
             provider: MetricsProvider::Default,
             http_host: ListenHost::Any,
-            http_port: 7000,
+            http_port: Some(7000),
+            https_port: None,
+            tls: TlsSide::new("metricsProvider.ssl."),
+            needs_client_auth: true,
+            wants_client_auth: true,
             export_process: true,
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct Draft {
     pub data_log_dir: Option<PathBuf>,
     pub client_port_address: Option<ListenHost>,
     pub has_secure_client_port_address: bool,
+    /// As written, −1 for none; `None` is 7000, unless there is one with TLS.
+    pub metrics_http_port: Option<i32>,
     /// `None` is twice the tick.
     pub session_timeout_ms_min: Option<u32>,
     /// `None` is twenty times the tick.
@@ -69,6 +71,7 @@ impl Draft {
             data_log_dir: None,
             client_port_address: None,
             has_secure_client_port_address: false,
+            metrics_http_port: None,
             session_timeout_ms_min: None,
             session_timeout_ms_max: None,
             max_write_queue_poll_time_ms: None,

@@ -4,7 +4,9 @@
 //! operator everything. The order of the checks is the order of what they need: a value before the
 //! values that default to it, the members before the port that one of them may give.
 
-use crate::config::{Config, EnsembleConfig, FourLetterWords, ListenHost, LogConfig, QuorumSaslConfig};
+use crate::config::{
+    Config, EnsembleConfig, FourLetterWords, ListenHost, LogConfig, MetricsProvider, QuorumSaslConfig,
+};
 use crate::draft::Draft;
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
@@ -41,6 +43,7 @@ pub(crate) fn resolve(
     resolver.check_directories();
     resolver.check_sessions();
     resolver.fill_in();
+    resolver.check_http();
     resolver.check_throttle();
     resolver.check_auth();
     resolver.read_myid(read);
@@ -193,6 +196,28 @@ impl Resolver {
         config.max_write_queue_poll_time_ms = poll.unwrap_or(config.flush_delay_ms / 3);
         config.jute_extra_bytes =
             self.draft.jute_extra_bytes.unwrap_or(config.jute_max_buffer_bytes).max(1024);
+    }
+
+    /// Where operators ask over HTTP and HTTPS.
+    fn check_http(&mut self) {
+        let metrics = &mut self.draft.config.metrics;
+        let usual = metrics.http_port.filter(|_| metrics.https_port.is_none());
+        metrics.http_port = self.draft.metrics_http_port.map_or(usual, |written| u16::try_from(written).ok());
+        let is_prometheus = metrics.provider == MetricsProvider::Prometheus;
+        if is_prometheus && metrics.http_port.is_none() && metrics.https_port.is_none() {
+            let text = "Either httpPort or httpsPort must be configured for Prometheus exporter.";
+            self.error(
+                "metricsProvider.httpPort",
+                text,
+                "remove the line, or add `metricsProvider.httpsPort=7443`",
+            );
+        }
+        let admin = &self.draft.config.admin;
+        if admin.need_client_auth && self.draft.config.admin_tls().is_none() {
+            let message = "admin.needClientAuth has no effect without TLS; hint: add `admin.forceHttps=true`";
+            let source = self.place("admin.needClientAuth");
+            self.warnings.push(Warning { source, message: message.to_owned() });
+        }
     }
 
     /// Bends the weights as Java does, then counts the bucket in global sessions.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{ListenHost, Secret};
+use crate::config::{Config, ListenHost, MetricsConfig, Secret};
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl StoreKind {
 }
 
 impl TlsSide {
-    fn new(prefix: &'static str) -> Self {
+    pub(crate) fn new(prefix: &'static str) -> Self {
         TlsSide {
             prefix,
             key_store: StoreConfig::default(),
@@ -225,5 +225,34 @@ impl TlsConfig {
     /// Whether clients may speak TLS at all.
     pub fn serves_clients(&self) -> bool {
         self.secure_client_port.is_some() || self.client_port_unification
+    }
+}
+
+impl Config {
+    /// The side of the AdminServer, if it has TLS: the stores of members, and nothing else of theirs, as in Java.
+    pub fn admin_tls(&self) -> Option<TlsSide> {
+        let has_tls = self.admin.force_https || self.admin.port_unification;
+        let client_auth = if self.admin.need_client_auth { ClientAuth::Need } else { ClientAuth::None };
+        let members = &self.tls.quorum;
+        has_tls.then(|| TlsSide {
+            key_store: members.key_store.clone(),
+            trust_store: members.trust_store.clone(),
+            reloads: members.reloads,
+            client_auth,
+            ..TlsSide::new(members.prefix)
+        })
+    }
+}
+
+impl MetricsConfig {
+    /// The side of the listener for Prometheus, if it has TLS.
+    pub fn side(&self) -> Option<TlsSide> {
+        let has_trust = self.tls.trust_store.location.is_some();
+        let client_auth = match (self.needs_client_auth, self.wants_client_auth && has_trust) {
+            (true, _) => ClientAuth::Need,
+            (false, true) => ClientAuth::Want,
+            (false, false) => ClientAuth::None,
+        };
+        self.https_port.map(|_| TlsSide { client_auth, ..self.tls.clone() })
     }
 }

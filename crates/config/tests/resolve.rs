@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use zabd_config::{
-    CommandLine, Config, ConfigErrors, DigestAlg, ExitCode, FourLetterWords, ListenHost, LogFormat, LogLevel,
-    MetricsProvider, SnapshotCompression, Sources, Start,
+    ClientAuth, CommandLine, Config, ConfigErrors, DigestAlg, ExitCode, FourLetterWords, ListenHost,
+    LogFormat, LogLevel, MetricsProvider, SnapshotCompression, Sources, Start,
 };
 
 /// Files that exist in a test's world.
@@ -636,10 +636,43 @@ fn the_admin_server_is_where_it_is_asked_for() {
     assert!(
         with("admin.enableServer=FALSE").admin.enabled && !with("admin.enableServer=false").admin.enabled
     );
-    for line in ["admin.forceHttps=true", "admin.needClientAuth=True"] {
-        assert!(errors(line).contains("asks for TLS, which the AdminServer does not have"), "{line}");
-    }
     assert!(errors("admin.commandURL=commands").contains("is not a path"));
+}
+
+#[test]
+fn the_admin_server_has_the_stores_of_members_and_nothing_else_of_theirs() {
+    let stores = "ssl.quorum.keyStore.location=/k.pem\nssl.quorum.trustStore.location=/t.pem\nssl.quorum.protocol=TLSv1.2\n\
+                  ssl.quorum.clientAuth=want";
+    assert_eq!(with(stores).admin_tls(), None);
+    let side = with(&format!("{stores}\nadmin.forceHttps=true")).admin_tls().unwrap();
+    assert_eq!(side.key_store.location.as_deref(), Some(Path::new("/k.pem")));
+    assert_eq!(side.trust_store.location.as_deref(), Some(Path::new("/t.pem")));
+    assert_eq!((side.client_auth, side.protocol), (ClientAuth::None, None));
+    let side = with(&format!("{stores}\nadmin.portUnification=true\nadmin.needClientAuth=true"));
+    assert_eq!(side.admin_tls().unwrap().client_auth, ClientAuth::Need);
+    let told = warnings(&with("admin.needClientAuth=true"));
+    assert!(told[0].starts_with("zoo.cfg:1: admin.needClientAuth has no effect without TLS"), "{told:?}");
+}
+
+#[test]
+fn prometheus_is_told_by_tls_as_in_release_3_10() {
+    let provider = "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\n\
+                    metricsProvider.ssl.keyStore.location=/k.pem\n";
+    let with = |lines: &str| with(&format!("{provider}{lines}")).metrics;
+    let metrics = with("metricsProvider.httpsPort=7443");
+    assert_eq!((metrics.http_port, metrics.https_port), (None, Some(7443)));
+    let side = metrics.side().unwrap();
+    assert_eq!(side.key_store.location.as_deref(), Some(Path::new("/k.pem")));
+    assert_eq!(side.client_auth, ClientAuth::Need);
+    let metrics = with(
+        "metricsProvider.httpsPort=7443\nmetricsProvider.httpPort=7000\nmetricsProvider.ssl.need.client.auth=false",
+    );
+    assert_eq!((metrics.http_port, metrics.https_port), (Some(7000), Some(7443)));
+    assert_eq!(metrics.side().unwrap().client_auth, ClientAuth::None, "nobody could be believed");
+    let metrics = with("metricsProvider.httpsPort=-1\nmetricsProvider.httpPort=7000");
+    assert_eq!((metrics.http_port, metrics.side()), (Some(7000), None));
+    let told = errors(&format!("{provider}metricsProvider.httpPort=-1"));
+    assert!(told.contains("Either httpPort or httpsPort must be configured"), "{told}");
 }
 
 #[test]
@@ -675,15 +708,11 @@ fn metrics_providers_are_known_by_their_classes() {
     assert_eq!(warnings(&prometheus), Vec::<String>::new());
     let metrics = prometheus.metrics;
     assert_eq!(metrics.provider, MetricsProvider::Prometheus);
-    assert_eq!((metrics.http_port, metrics.export_process), (7001, false));
+    assert_eq!((metrics.http_port, metrics.export_process), (Some(7001), false));
     assert_eq!(metrics.http_host, ListenHost::Address([127, 0, 0, 1].into()));
     let null =
         with("metricsProvider.className=org.apache.zookeeper.metrics.impl.NullMetricsProvider").metrics;
-    assert_eq!((null.provider, null.http_port), (MetricsProvider::Null, 7000));
-    for line in ["metricsProvider.httpsPort=7443", "metricsProvider.ssl.keyStore.location=/k.pem"] {
-        let told = errors(line);
-        assert!(told.starts_with("zoo.cfg:1: metricsProvider.") && told.contains("asks for TLS"), "{told}");
-    }
+    assert_eq!((null.provider, null.http_port), (MetricsProvider::Null, Some(7000)));
 }
 
 #[test]

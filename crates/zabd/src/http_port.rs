@@ -5,7 +5,7 @@
 //! Whoever reaches the port may open connections and say nothing: there is a bound, and the oldest connection that is not being
 //! answered makes room for the newest ([`Place`]).
 //!
-//! A connection is handed to [`serve`], which takes any stream: the seam for TLS, which would come between the two.
+//! A connection is greeted ([`crate::http_tls`]), if the port has TLS, then handed to [`serve`], which takes any stream.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -25,10 +25,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use zabd_config::ListenHost;
 
+use crate::http_tls::{Greeted, HttpTls, Shown};
 use crate::memory::at_most;
 
 /// How many connections there are at most.
@@ -53,6 +55,8 @@ const NO_PLACE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/p
 /// What whoever asks for a text hears while others have not taken theirs.
 const NO_ROOM: &str = "Too much waits for those who asked for it, try again later\n";
 const PLAIN: &str = "text/plain; charset=utf-8";
+/// What Jetty tells whoever asks by TLS: to do so for a day, on every host below this one.
+const STS: HeaderValue = HeaderValue::from_static("max-age=86400; includeSubDomains");
 /// How long nobody is accepted when that has failed.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -84,6 +88,7 @@ pub struct HttpPort {
     listener: TcpListener,
     /// Where it is.
     pub address: SocketAddr,
+    tls: Option<HttpTls>,
 }
 
 impl HttpPort {
@@ -93,7 +98,18 @@ impl HttpPort {
         let listener = bind(host, port).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls: None })
+    }
+
+    /// The same, where TLS is taken.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<HttpTls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// How its addresses begin.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// Answers in a thread of this name, for as long as the process lives; a connection that is silent for so long is closed.
@@ -114,7 +130,7 @@ impl HttpPort {
             runtime.block_on(async {
                 tokio::spawn(beside);
                 match tokio::net::TcpListener::from_std(self.listener) {
-                    Ok(listener) => accept(listener, idle_max, answers).await,
+                    Ok(listener) => accept(listener, self.tls.map(Arc::new), idle_max, answers).await,
                     Err(error) => tracing::error!("Nobody is answered on {}: {error}", self.address),
                 }
             });
@@ -141,7 +157,12 @@ pub fn bind(host: &ListenHost, port: u16) -> std::io::Result<TcpListener> {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, idle_max: Duration, answers: Arc<impl Answers>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    tls: Option<Arc<HttpTls>>,
+    idle_max: Duration,
+    answers: Arc<impl Answers>,
+) {
     let texts = Arc::new(Semaphore::new(at_most(TEXTS_BYTES_MAX) / TEXT_UNIT_BYTES));
     let mut connections: VecDeque<Connection> = VecDeque::new();
     loop {
@@ -149,19 +170,16 @@ async fn accept(listener: tokio::net::TcpListener, idle_max: Duration, answers: 
             Ok((mut socket, peer)) => {
                 connections.retain(|connection| !connection.served.is_finished());
                 if connections.len() == CONNECTIONS_MAX && !make_room(&mut connections, idle_max).await {
-                    let _ = tokio::time::timeout(FAREWELL_MAX, socket.write_all(NO_PLACE.as_bytes())).await;
+                    if tls.is_none() {
+                        let farewell = socket.write_all(NO_PLACE.as_bytes());
+                        let _ = tokio::time::timeout(FAREWELL_MAX, farewell).await;
+                    }
                     continue;
                 }
                 let _ = socket.set_nodelay(true);
                 let place = Arc::new(Place::default());
-                let served = tokio::spawn(serve(
-                    socket,
-                    peer,
-                    idle_max,
-                    answers.clone(),
-                    place.clone(),
-                    texts.clone(),
-                ));
+                let asked = Asked { peer, idle_max, place: place.clone(), texts: texts.clone() };
+                let served = tokio::spawn(greet(socket, tls.clone(), asked, answers.clone()));
                 connections.push_back(Connection { place, served });
             }
             // Out of descriptors, mostly: connections stay in the backlog until some are free.
@@ -221,18 +239,45 @@ async fn make_room(connections: &mut VecDeque<Connection>, idle_max: Duration) -
     true
 }
 
-async fn serve<S>(
-    stream: S,
+/// What a connection has from whoever accepted it.
+struct Asked {
     peer: SocketAddr,
     idle_max: Duration,
-    answers: Arc<impl Answers>,
     place: Arc<Place>,
     texts: Arc<Semaphore>,
-) where
+}
+
+async fn greet(socket: TcpStream, tls: Option<Arc<HttpTls>>, asked: Asked, answers: Arc<impl Answers>) {
+    let Some(tls) = tls else { return serve(socket, Bearing::default(), asked, answers).await };
+    // Whoever says nothing has as long as for a request.
+    let greeted = tokio::time::timeout(asked.idle_max, tls.greet(socket, asked.peer)).await;
+    match greeted {
+        Ok(Some(Greeted::Plain(socket))) => serve(socket, Bearing::default(), asked, answers).await,
+        Ok(Some(Greeted::Secure(secure, shown))) => {
+            serve(*secure, Bearing { is_secure: true, shown }, asked, answers).await;
+        }
+        Ok(None) | Err(_) => (),
+    }
+}
+
+/// What is known of a connection before its first request.
+#[derive(Clone, Default)]
+struct Bearing {
+    is_secure: bool,
+    shown: Option<Shown>,
+}
+
+async fn serve<S>(stream: S, bearing: Bearing, asked: Asked, answers: Arc<impl Answers>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Asked { peer, idle_max, place, texts } = asked;
     let own = place.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let Bearing { is_secure, shown } = bearing.clone();
+        if let Some(shown) = shown {
+            request.extensions_mut().insert(shown);
+        }
         let answering = answers.clone().answer(request, peer);
         let (place, texts) = (own.clone(), texts.clone());
         *place.doing.lock() = Doing::Waiting;
@@ -243,6 +288,9 @@ async fn serve<S>(
             let room = texts.try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)).ok();
             if room.is_none() {
                 answer = text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, NO_ROOM);
+            }
+            if is_secure {
+                answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STS);
             }
             *place.doing.lock() = Doing::Sending(Instant::now());
             Ok::<_, Infallible>(answer.map(|body| Leaving { body, taken: Bytes::new(), place, _room: room }))

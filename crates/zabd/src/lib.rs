@@ -10,6 +10,7 @@ mod doctor;
 mod driver;
 mod free_space;
 mod http_port;
+mod http_tls;
 mod introspect;
 mod launch;
 mod log_writer;

@@ -78,6 +78,11 @@ impl ClientPorts {
         Self { plain: self.plain.map(|plain| plain.following(moves)), ..self }
     }
 
+    /// The stores, if there is TLS.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
+    }
+
     /// Where they listen.
     pub fn addresses(&self) -> ClientAddresses {
         let address = |port: &Option<Acceptor>| port.as_ref().map(Acceptor::address);

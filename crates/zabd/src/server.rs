@@ -26,9 +26,10 @@ use zabd_storage::recovery::{
 };
 use zabd_storage::retention;
 use zabd_storage::snapshot::{Compression, SnapshotError};
+use zabd_tls::Tls;
 use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
 
-use crate::admin::{AdminPort, PrometheusPort, Windows};
+use crate::admin::{AdminPort, PrometheusPorts, Windows};
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::free_space;
 use crate::introspect::Introspection;
@@ -199,7 +200,7 @@ impl Server {
             windows: Windows::default(),
             since: Instant::now(),
         });
-        answer_operators(prometheus, admin, &introspection, tree_options, snapshotter)?;
+        answer_operators(prometheus, admin, ports.tls(), &introspection, tree_options, snapshotter)?;
         let service = Arc::new(Service {
             driver: driver.clone(),
             options: connection_options(&config, limits, sharers),
@@ -270,16 +271,16 @@ fn driver_of(
 }
 
 fn answer_operators(
-    prometheus: Option<PrometheusPort>,
+    prometheus: PrometheusPorts,
     admin: Option<AdminPort>,
+    clients: Option<Arc<Tls>>,
     server: &Arc<Introspection>,
     tree_options: TreeOptions,
     snapshotter: Snapshotter,
 ) -> std::io::Result<()> {
-    prometheus.map_or(Ok(()), |port| port.run(server.clone()))?;
-    admin.map_or(Ok(()), |port| {
-        port.run(server.clone(), auth_options(&server.config), tree_options, snapshotter)
-    })
+    prometheus.run(server)?;
+    let auth = auth_options(&server.config);
+    admin.map_or(Ok(()), |port| port.run(server.clone(), auth, clients, tree_options, snapshotter))
 }
 
 /// What is shown of it later, whatever becomes of the file: of a lone server, as in Java.
@@ -327,10 +328,9 @@ fn answer_probes(config: &Config) -> Result<Arc<Vitals>, StartError> {
 
 /// The ports first: whoever starts a second server by mistake must not touch its files.
 fn open_ports(config: &Config, counters: &Arc<ServerCounters>) -> Result<Ports, StartError> {
-    let prometheus =
-        PrometheusPort::open(&config.metrics).map_err(|error| StartError::metrics(config, &error))?;
+    let prometheus = PrometheusPorts::open(config, counters)?;
     let clients = ClientPorts::open(config, counters)?;
-    let admin = AdminPort::open(&config.admin);
+    let admin = AdminPort::open(config, counters);
     let Some(ensemble) = &config.ensemble else {
         return Ok(Ports { prometheus, admin, clients, member: None });
     };
@@ -341,7 +341,7 @@ fn open_ports(config: &Config, counters: &Arc<ServerCounters>) -> Result<Ports, 
 
 /// Ports that nobody answers on yet.
 struct Ports {
-    prometheus: Option<PrometheusPort>,
+    prometheus: PrometheusPorts,
     admin: Option<AdminPort>,
     clients: ClientPorts,
     member: Option<Member>,

@@ -135,11 +135,9 @@ impl StartError {
     }
 
     /// The port for Prometheus cannot be opened.
-    pub fn metrics(config: &Config, error: &HttpListenError) -> Self {
+    pub fn metrics(config: &Config, port_key: &str, error: &HttpListenError) -> Self {
         let key = match error.source.kind() {
-            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => {
-                "metricsProvider.httpPort"
-            }
+            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => port_key,
             _ => "metricsProvider.httpHost",
         };
         let problem = format!("cannot be opened on {}: {}", error.address, error.source);

@@ -1,6 +1,7 @@
 //! What operators and their tools look at.
 
 use super::Section;
+use super::tls::{kind, listed, password, path};
 use crate::config::{FourLetterWords, MetricsProvider};
 use crate::draft::Draft;
 use crate::key::{Class, Key, Problem, Raw, Verdict};
@@ -85,16 +86,16 @@ pub(super) const SECTION: Section = Section {
             .doc("Jetty's number for the version of HTTP.")
             .no_effect("HTTP/1.1 is spoken, which answers HTTP/1.0 too"),
         Key::prefixed("admin.portUnification", "false", "true")
-            .doc("HTTP and HTTPS on one port.")
-            .no_effect("the AdminServer has no TLS in this build, only HTTP"),
+            .doc("HTTP and HTTPS on one port, with the stores of `ssl.quorum.*`.")
+            .differently(ADMIN_STORES)
+            .lenient_bool(|d, v| d.config.admin.port_unification = v),
         Key::prefixed("admin.forceHttps", "false", "true")
-            .doc("Refuse plain HTTP.")
-            .refused("`true` ends the start: the AdminServer has no TLS in this build")
-            .custom(no_admin_tls),
+            .doc("HTTPS alone, with the stores of `ssl.quorum.*`.")
+            .differently(ADMIN_STORES)
+            .lenient_bool(|d, v| d.config.admin.force_https = v),
         Key::prefixed("admin.needClientAuth", "false", "true")
-            .doc("Demand client certificates.")
-            .refused("`true` ends the start: the AdminServer has no TLS in this build")
-            .custom(no_admin_tls),
+            .doc("Demand client certificates, which `ssl.quorum.trustStore.*` must believe; without it none is asked for.")
+            .lenient_bool(|d, v| d.config.admin.need_client_auth = v),
         Key::prefixed("admin.rateLimiterIntervalInMS", "300000", "60000")
             .unit("milliseconds")
             .doc("Least pause between two snapshots or restores by command. For `snapshot` it counts microseconds, as in Java: the \
@@ -119,10 +120,10 @@ pub(super) const SECTION: Section = Section {
                 d.config.metrics.http_host = host;
                 Ok(warning)
             }),
-        Key::file("metricsProvider.httpPort", "7000", "7001")
-            .doc("Port of the Prometheus listener.")
+        Key::file("metricsProvider.httpPort", "7000, or none with `metricsProvider.httpsPort`", "7001")
+            .doc("Port of the Prometheus listener; -1 is none.")
             .custom(|d, raw| {
-                d.config.metrics.http_port = super::basic::port(raw)?;
+                d.metrics_http_port = Some(port_or_none(raw)?.map_or(-1, i32::from));
                 Ok(None)
             }),
         Key::file("metricsProvider.exportJvmInfo", "true", "false")
@@ -144,17 +145,52 @@ pub(super) const SECTION: Section = Section {
             .class(Class::C)
             .doc("How long a stop waits for them.")
             .no_effect(NO_WORKERS),
-        Key::file("metricsProvider.httpsPort", "none", "7001")
+        Key::file("metricsProvider.httpsPort", "none", "7002")
             .class(Class::B)
-            .doc("Port of a Prometheus listener with TLS, of release 3.10.")
-            .refused("the Prometheus listener has no TLS in this build")
-            .custom(no_metrics_tls),
-        Key::file("metricsProvider.ssl.X", "none", "1")
-            .family("metricsProvider.ssl.")
-            .class(Class::B)
-            .doc("Keys and certificates of that port.")
-            .refused("the Prometheus listener has no TLS in this build")
-            .custom(no_metrics_tls),
+            .doc("Port of the Prometheus listener with TLS, of release 3.10; the same as `metricsProvider.httpPort` takes both. -1 is none.")
+            .differently("two ports are both opened, where Java 3.10 opens the one with TLS alone")
+            .custom(|d, raw| {
+                d.config.metrics.https_port = port_or_none(raw)?;
+                Ok(None)
+            }),
+        metrics_tls("metricsProvider.ssl.keyStore.location", "none", "/etc/zookeeper/keystore.p12")
+            .doc("Its key store.")
+            .custom(|d, raw| path(raw, &mut d.config.metrics.tls.key_store.location)),
+        metrics_tls("metricsProvider.ssl.keyStore.password", "none", "sesame")
+            .doc("The password of that.")
+            .secret()
+            .custom(|d, raw| password(raw, &mut d.config.metrics.tls.key_store.password)),
+        metrics_tls("metricsProvider.ssl.keyStore.type", "by suffix", "PEM")
+            .doc("`JKS`, `PEM`, `PKCS12`.")
+            .custom(|d, raw| kind(raw, &mut d.config.metrics.tls.key_store.kind)),
+        metrics_tls("metricsProvider.ssl.trustStore.location", "none", "/etc/zookeeper/truststore.p12")
+            .doc("Whose certificates it believes.")
+            .custom(|d, raw| path(raw, &mut d.config.metrics.tls.trust_store.location)),
+        metrics_tls("metricsProvider.ssl.trustStore.password", "none", "sesame")
+            .doc("The password of that.")
+            .secret()
+            .custom(|d, raw| password(raw, &mut d.config.metrics.tls.trust_store.password)),
+        metrics_tls("metricsProvider.ssl.trustStore.type", "by suffix", "PEM")
+            .doc("`JKS`, `PEM`, `PKCS12`.")
+            .custom(|d, raw| kind(raw, &mut d.config.metrics.tls.trust_store.kind)),
+        metrics_tls("metricsProvider.ssl.need.client.auth", "true", "false")
+            .doc("Demand client certificates.")
+            .lenient_bool(|d, v| d.config.metrics.needs_client_auth = v),
+        metrics_tls("metricsProvider.ssl.want.client.auth", "true", "false")
+            .doc("Ask for client certificates, and do without.")
+            .lenient_bool(|d, v| d.config.metrics.wants_client_auth = v),
+        metrics_tls("metricsProvider.ssl.enabledProtocols", "TLSv1.3,TLSv1.2", "TLSv1.2")
+            .doc("Protocols that are offered.")
+            .custom(|d, raw| {
+                d.config.metrics.tls.enabled_protocols = listed(raw);
+                Ok(None)
+            }),
+        metrics_tls("metricsProvider.ssl.ciphersuites", "all that rustls has", "TLS_AES_256_GCM_SHA384")
+            .doc("Cipher suites by their Java names.")
+            .custom(|d, raw| {
+                d.config.metrics.tls.cipher_suites = listed(raw);
+                Ok(None)
+            }),
         Key::file("metricsProvider.X", "none", "1")
             .family("metricsProvider.")
             .class(Class::C)
@@ -163,6 +199,13 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
+/// A key of the Prometheus listener's TLS, which Java has from release 3.10 on.
+const fn metrics_tls(name: &'static str, default: &'static str, example: &'static str) -> Key {
+    Key::file(name, default, example).class(Class::B)
+}
+
+const ADMIN_STORES: &str =
+    "without `admin.needClientAuth` no trust store is needed; stores that changed are read again";
 const NO_WORKERS: &str = "figures are summed up where they come up, and wait nowhere";
 const SLF4J_AUDIT: &str = "org.apache.zookeeper.audit.Slf4jAuditLogger";
 const DEFAULT_METRICS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
@@ -204,17 +247,7 @@ fn command_url(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     Ok(None)
 }
 
-/// Whoever forbids plain HTTP must not find it.
-fn no_admin_tls(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
-    if !raw.value.eq_ignore_ascii_case("true") {
-        return Ok(None);
-    }
-    let text = format!("{}={} asks for TLS, which the AdminServer does not have", raw.key.name, raw.value);
-    Err(Problem::whole(text).hint("remove the key, or the AdminServer with `admin.enableServer=false`"))
-}
-
-/// Whoever wants figures encrypted must not find them in the clear.
-fn no_metrics_tls(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
-    Err(Problem::whole(format!("{} asks for TLS, which the Prometheus listener does not have", raw.name))
-        .hint("remove the key, and let Prometheus ask for `metricsProvider.httpPort` on a network that is trusted"))
+/// A port, or −1 for none.
+fn port_or_none(raw: &Raw<'_>) -> Result<Option<u16>, Problem> {
+    if raw.value == "-1" { Ok(None) } else { super::basic::port(raw).map(Some) }
 }

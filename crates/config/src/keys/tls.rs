@@ -111,10 +111,10 @@ pub(super) const SECTION: Section = Section {
             custom(|d, r| { side(d, r).protocol = text(r); Ok(None) });
         "enabledProtocols", "ssl.protocol", "TLSv1.3,TLSv1.2", A, "Protocols that are offered",
             differently("older ones than TLSv1.2 are left out with a warning, and end the start if nothing is left")
-            custom(|d, r| { side(d, r).enabled_protocols = text(r).map(|_| words(r.value)); Ok(None) });
+            custom(|d, r| { side(d, r).enabled_protocols = listed(r); Ok(None) });
         "ciphersuites", "all that rustls has", "TLS_AES_256_GCM_SHA384", B, "Cipher suites by their Java names",
             differently("those that rustls has are offered, the others are left out with a warning, and end the start if nothing is left")
-            custom(|d, r| { side(d, r).cipher_suites = text(r).map(|_| words(r.value)); Ok(None) });
+            custom(|d, r| { side(d, r).cipher_suites = listed(r); Ok(None) });
         "clientAuth", "need", "want", A, "`need`, `want` or `none`: whether the other side shows a certificate", custom(client_auth);
         "hostnameVerification", "true", "false", A, "Compare certificates with host names",
             custom(|d, r| { side(d, r).verifies_hosts = Some(crate::java_number::lenient_bool(r.value)); Ok(None) });
@@ -189,17 +189,21 @@ fn words(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-fn path(raw: &Raw<'_>, place: &mut Option<PathBuf>) -> Verdict {
+pub(super) fn listed(raw: &Raw<'_>) -> Option<Vec<String>> {
+    text(raw).map(|text| words(&text))
+}
+
+pub(super) fn path(raw: &Raw<'_>, place: &mut Option<PathBuf>) -> Verdict {
     *place = text(raw).map(PathBuf::from);
     Ok(None)
 }
 
-fn password(raw: &Raw<'_>, place: &mut Option<Secret>) -> Verdict {
+pub(super) fn password(raw: &Raw<'_>, place: &mut Option<Secret>) -> Verdict {
     *place = text(raw).map(Secret::new);
     Ok(None)
 }
 
-fn kind(raw: &Raw<'_>, place: &mut Option<StoreKind>) -> Verdict {
+pub(super) fn kind(raw: &Raw<'_>, place: &mut Option<StoreKind>) -> Verdict {
     if raw.value.is_empty() {
         return Ok(None);
     }

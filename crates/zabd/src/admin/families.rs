@@ -278,8 +278,8 @@ impl<'s> Seen<'s> {
             .extend(names.into_iter().zip(quotas).map(|(name, list)| Family::new(name, Value::Gauges(list))));
     }
 
-    /// What Java does not have: its server ends when the disk is full, or its memory, and only its log knows of SASL and of the
-    /// age of certificates.
+    /// What Java does not have: its server ends when the disk is full, or its memory, and only its log knows of SASL, of
+    /// handshakes over HTTP and of the age of certificates.
     fn of_zabd(&self, families: &mut Vec<Family>) {
         if self.server.config.auth.sasl.has_users() {
             let counters = &self.server.counters;
@@ -302,6 +302,11 @@ impl<'s> Seen<'s> {
         let slow = &self.server.driver.slow;
         if slow.is_on() {
             families.push(Family::new("zabd_slow_operations", Value::Counter(slow.counted.load(Relaxed))));
+        }
+        let config = &self.server.config;
+        if config.admin_tls().is_some() || config.metrics.side().is_some() {
+            let refused = self.server.counters.http_handshakes_refused.load(Relaxed);
+            families.push(Family::new("zabd_http_handshakes_refused", Value::Counter(refused)));
         }
         families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {

@@ -136,7 +136,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("digest_mismatches_count", Counter(digest_mismatches)),
     ("learner_request_processor_queue_size", NO_BASIC),
     ("unsuccessful_handshake", Counter(|s| s.server.counters.tls.unsuccessful.load(Relaxed))),
-    ("insecure_admin_count", NO_COUNTER),
+    ("insecure_admin_count", Counter(|s| s.server.counters.insecure_admin.load(Relaxed))),
     ("tls_handshake_exceeded", Counter(|s| s.server.counters.tls.exceeded.load(Relaxed))),
     ("cnxn_closed_without_zk_server_running", Counter(|s| s.server.counters.tls.not_serving.load(Relaxed))),
     ("skip_learner_request_to_next_processor_count", NO_COUNTER),

@@ -34,7 +34,7 @@ use crate::introspect::Introspection;
 pub use clients::shown_node_count;
 pub use date::{log_date, tool_date};
 pub use port::AdminPort;
-pub use prometheus::PrometheusPort;
+pub use prometheus::PrometheusPorts;
 pub use windows::Windows;
 
 /// What a server of this version says that it is: the protocol's version, then our own.

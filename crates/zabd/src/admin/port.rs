@@ -1,7 +1,8 @@
 //! The AdminServer's port: which command a path asks for, and whether whoever asks may give it.
 //!
 //! A port that cannot be opened is told, and clients are served all the same. Java's standalone server ends with it instead: here
-//! somebody else's web server on port 8080 is no reason for an outage.
+//! somebody else's web server on port 8080 is no reason for an outage. Stores that cannot be used are no reason for one either, and
+//! never for plain text: then there is no AdminServer, as in Java.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,21 +16,26 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::task::JoinHandle;
-use zabd_config::{AdminConfig, Config};
+use zabd_config::Config;
 use zabd_jute::Id;
 use zabd_jute::client::AuthPacket;
-use zabd_replica::auth::{AuthOptions, authenticate};
+use zabd_replica::auth::{AuthOptions, authenticate, certificate_identities};
+use zabd_tls::{Certificate, Tls};
 use zabd_tree::{TreeOptions, allows};
 
 use super::commands::{self, COMMANDS, Call, Command, Reply, Restores, Snapshots, Work, throw_away};
+use crate::certificates;
 use crate::http_port::{
     Answering, Answers, Body, HttpPort, Jobs, NoAnswer, not_found, query, refused, text, whole,
 };
+use crate::http_tls::{HttpTls, Shown};
 use crate::introspect::Introspection;
 use crate::launch::with_causes;
-use crate::net::java_address;
+use crate::net::{ServerCounters, java_address};
 use crate::snapshotter::Snapshotter;
 
+/// The scheme of whoever has shown a certificate.
+const X509: &str = "x509";
 const JSON: &str = "application/json";
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 /// Every permission there is, each of which is asked for.
@@ -43,18 +49,28 @@ pub struct AdminPort(HttpPort);
 
 impl AdminPort {
     /// Opens the port, if there is to be one and it can be had.
-    pub fn open(config: &AdminConfig) -> Option<Self> {
-        if !config.enabled {
+    pub fn open(config: &Config, counters: &Arc<ServerCounters>) -> Option<Self> {
+        let admin = &config.admin;
+        if !admin.enabled {
             return None;
         }
-        match HttpPort::open(&config.address, config.port) {
-            Ok(port) => Some(Self(port)),
+        let not_started = |why: &str, hint: &str| {
+            tracing::warn!(
+                "Problem starting AdminServer: {why}; clients are served without it; hint: {hint}, or admin.enableServer=false"
+            );
+        };
+        let tls = match config.admin_tls().map(|side| certificates::open(&side)).transpose() {
+            Ok(tls) => tls,
             Err(error) => {
-                let why = with_causes(&error);
-                tracing::warn!(
-                    "Problem starting AdminServer: {why}; clients are served without it; hint: set another \
-                     admin.serverPort, or admin.enableServer=false"
-                );
+                not_started(&format!("{}: {error}", error.key), error.hint);
+                return None;
+            }
+        };
+        let tls = tls.map(|tls| HttpTls::new(tls, !admin.force_https, "the AdminServer", counters.clone()));
+        match HttpPort::open(&admin.address, admin.port) {
+            Ok(port) => Some(Self(port.with_tls(tls))),
+            Err(error) => {
+                not_started(&with_causes(&error), "set another admin.serverPort");
                 None
             }
         }
@@ -65,6 +81,7 @@ impl AdminPort {
         self,
         server: Arc<Introspection>,
         auth: AuthOptions,
+        clients: Option<Arc<Tls>>,
         tree_options: TreeOptions,
         snapshotter: Snapshotter,
     ) -> std::io::Result<()> {
@@ -75,7 +92,7 @@ impl AdminPort {
         let has_last_zxid = config.serialize_last_processed_zxid;
         let snapshots = Snapshots::new(&config.admin, has_last_zxid, snapshotter.clone());
         let restores = Restores::new(config, server.directories.snapshots.clone(), tree_options, snapshotter);
-        let admin = Admin { server, path, auth, snapshots, restores, jobs: Jobs::new() };
+        let admin = Admin { server, path, auth, clients, snapshots, restores, jobs: Jobs::new() };
         self.0.run("AdminServer", idle_max, Arc::new(admin), std::future::ready(()))
     }
 }
@@ -85,6 +102,8 @@ struct Admin {
     /// Of the commands, without a slash at its end.
     path: String,
     auth: AuthOptions,
+    /// Whom clients' ports believe.
+    clients: Option<Arc<Tls>>,
     snapshots: Snapshots,
     restores: Restores,
     jobs: Jobs,
@@ -203,6 +222,16 @@ impl Admin {
         Ok(command)
     }
 
+    /// Who somebody is by what was shown in the handshake. As in Java the trust store of clients must believe it, too.
+    fn certificate(&self, request: &Request<Incoming>) -> Vec<Id<'static>> {
+        let (Some(clients), Some(Shown(chain))) = (&self.clients, request.extensions().get()) else {
+            return Vec::new();
+        };
+        let own = chain.first().filter(|_| clients.believes(chain)).and_then(Certificate::parse);
+        let super_user = self.server.config.auth.x509_super_user.as_deref();
+        own.map_or_else(Vec::new, |own| certificate_identities(&own.subject, super_user))
+    }
+
     fn judge_rights(
         &self,
         request: &Request<Incoming>,
@@ -213,7 +242,8 @@ impl Admin {
         };
         let trusts_proxies = self.server.config.auth.ip_use_x_forwarded_for;
         let address = asked_from(request.headers(), peer, trusts_proxies);
-        let ids = identities(said.as_bytes(), &address, &self.auth);
+        let certificate = self.certificate(request);
+        let ids = identities(said.as_bytes(), &address, &certificate, &self.auth);
         if ids.is_empty() {
             return Err((StatusCode::UNAUTHORIZED, "Not authenticated"));
         }
@@ -242,7 +272,12 @@ fn asked_from(headers: &HeaderMap, peer: SocketAddr, trusts_proxies: bool) -> St
 }
 
 /// Who somebody is that says so: a scheme, and what it takes.
-fn identities(said: &[u8], address: &str, options: &AuthOptions) -> Vec<Id<'static>> {
+fn identities(
+    said: &[u8],
+    address: &str,
+    certificate: &[Id<'static>],
+    options: &AuthOptions,
+) -> Vec<Id<'static>> {
     let said = String::from_utf8_lossy(said);
     let words: Vec<&str> = said.trim_end_matches(' ').split(' ').collect();
     let (scheme, auth) = match words[..] {
@@ -250,6 +285,9 @@ fn identities(said: &[u8], address: &str, options: &AuthOptions) -> Vec<Id<'stat
         [scheme, auth] => (scheme, Some(auth.as_bytes())),
         _ => return Vec::new(),
     };
+    if scheme == X509 {
+        return certificate.to_vec();
+    }
     let packet = AuthPacket { kind: 0, scheme: Some(scheme.into()), auth };
     let nobody = std::iter::empty().collect();
     authenticate(&packet, &nobody, address, options).map(|ids| ids.to_vec()).unwrap_or_default()
@@ -333,7 +371,7 @@ mod tests {
     use super::*;
 
     fn schemes(said: &str, options: &AuthOptions) -> Vec<String> {
-        let ids = identities(said.as_bytes(), "10.0.0.1", options);
+        let ids = identities(said.as_bytes(), "10.0.0.1", &[], options);
         ids.iter().map(|id| format!("{}:{}", id.scheme(), id.id())).collect()
     }
 

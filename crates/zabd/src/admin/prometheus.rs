@@ -1,4 +1,4 @@
-//! The port that Prometheus asks: `GET /metrics`, as with Java's `PrometheusMetricsProvider`.
+//! The port that Prometheus asks: `GET /metrics`, as with Java's `PrometheusMetricsProvider`; by TLS as with that of release 3.10.
 //!
 //! `?name[]=uptime&name[]=readlatency_count` asks for samples by name. The port is opened before anything is read from the disk,
 //! so that a mistake shows at once, and answers when the server has started.
@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use zabd_config::{MetricsConfig, MetricsProvider};
+use zabd_config::{Config, MetricsProvider};
 
 use super::exposition;
 use super::families::Seen;
 use super::windows::INTERVAL;
-use crate::http_port::{
-    Answering, Answers, HttpListenError, HttpPort, Jobs, not_found, query, refused, text,
-};
+use crate::certificates;
+use crate::http_port::{Answering, Answers, HttpPort, Jobs, not_found, query, refused, text};
+use crate::http_tls::HttpTls;
 use crate::introspect::Introspection;
+use crate::net::ServerCounters;
+use crate::start_error::StartError;
 
 /// How long a connection may be silent: Jetty's default.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -25,24 +27,48 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Where figures are asked for.
 const PATH: &str = "/metrics";
 
-/// An open port that nobody answers on yet.
+/// Open ports that nobody answers on yet: without TLS, with it, or one for both.
 #[derive(Debug)]
-pub struct PrometheusPort(HttpPort);
+pub struct PrometheusPorts(Vec<HttpPort>);
 
-impl PrometheusPort {
-    /// Opens the port, if this provider is configured.
-    pub fn open(config: &MetricsConfig) -> Result<Option<Self>, HttpListenError> {
-        if config.provider != MetricsProvider::Prometheus {
-            return Ok(None);
+impl PrometheusPorts {
+    /// Opens the ports, if this provider is configured.
+    pub fn open(config: &Config, counters: &Arc<ServerCounters>) -> Result<Self, StartError> {
+        let metrics = &config.metrics;
+        if metrics.provider != MetricsProvider::Prometheus {
+            return Ok(Self(Vec::new()));
         }
-        HttpPort::open(&config.http_host, config.http_port).map(|port| Some(Self(port)))
+        let open = |port, key| {
+            HttpPort::open(&metrics.http_host, port).map_err(|error| StartError::metrics(config, key, &error))
+        };
+        let is_one = metrics.http_port == metrics.https_port;
+        let mut ports = Vec::new();
+        if let Some(port) = metrics.http_port.filter(|_| !is_one) {
+            ports.push(open(port, "metricsProvider.httpPort")?);
+        }
+        if let (Some(port), Some(side)) = (metrics.https_port, metrics.side()) {
+            let tls = certificates::open(&side).map_err(|error| StartError::tls(config, &error))?;
+            let tls = HttpTls::new(tls, is_one, "the listener for Prometheus", counters.clone());
+            ports.push(open(port, "metricsProvider.httpsPort")?.with_tls(Some(tls)));
+        }
+        Ok(Self(ports))
     }
 
-    /// Answers, in a thread of its own, for as long as the process lives.
-    pub fn run(self, server: Arc<Introspection>) -> std::io::Result<()> {
-        tracing::info!("Telling Prometheus at http://{}{PATH}", self.0.address);
-        let notes = note_tables(server.clone());
-        self.0.run("Prometheus", IDLE_MAX, Arc::new(Metrics { server, jobs: Jobs::new() }), notes)
+    /// Answers, in a thread for each, for as long as the process lives.
+    pub fn run(self, server: &Arc<Introspection>) -> std::io::Result<()> {
+        let metrics = Arc::new(Metrics { server: server.clone(), jobs: Jobs::new() });
+        let mut notes = Some(note_tables(server.clone()));
+        for port in self.0 {
+            tracing::info!("Telling Prometheus at {}://{}{PATH}", port.scheme(), port.address);
+            let noting = notes.take();
+            let notes = async move {
+                if let Some(noting) = noting {
+                    noting.await;
+                }
+            };
+            port.run("Prometheus", IDLE_MAX, metrics.clone(), notes)?;
+        }
+        Ok(())
     }
 }
 

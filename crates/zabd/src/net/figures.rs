@@ -120,6 +120,10 @@ pub struct ServerCounters {
     pub responses: Mutex<Responses>,
     /// What came of handshakes.
     pub tls: TlsCounters,
+    /// Connections in plain text to ports of operators that take TLS, too.
+    pub insecure_admin: AtomicU64,
+    /// Connections to ports of operators that were closed before their handshake was done.
+    pub http_handshakes_refused: AtomicU64,
 }
 
 /// TLS of clients, and the lack of it.
@@ -269,6 +273,8 @@ impl ServerCounters {
             &self.tls.not_serving,
             &self.tls.plain_remote,
             &self.tls.plain_local,
+            &self.insecure_admin,
+            &self.http_handshakes_refused,
         ] {
             counter.store(0, Relaxed);
         }
