@@ -20,6 +20,8 @@ from harness.waiting import eventually
 from harness.wire import Closed, Session
 
 
+# How many handshakes there may be in so little memory, and more of those who begin none.
+MEMORY, HANDSHAKES_MAX, CROWD = 96 << 20, 256, 300
 ALICE = "CN=alice,O=Acme\\, Inc.,C=DE"
 CLOSED = (ssl.SSLError, ConnectionError, Closed)
 
@@ -298,6 +300,35 @@ def test_only_so_many_handshakes_at_once(house_of):
     assert house.client("alice").exists("/")
 
 
+def test_a_crowd_that_says_nothing_keeps_nobody_out(house_of, kind):
+    """Of zabd, where the operator has set no limit: Java has none at all. Whoever comes takes the place of one of the crowd."""
+    if kind != "zabd":
+        return
+    house = house_of(properties={"zabd.memoryMaxBytes": str(MEMORY)})
+    crowd = [socket.socket() for _ in range(CROWD)]
+    try:
+        for connection in crowd:
+            connection.settimeout(20)
+            connection.bind(("127.0.0.2", 0))
+            connection.connect(("127.0.0.1", house.secure_port))
+        assert house.client("alice").exists("/")
+        eventually(lambda: int(house.figures()["tls_handshake_exceeded"]) >= CROWD - HANDSHAKES_MAX)
+        assert crowd[0].recv(1) == b"" and "it has not shown who it is, and " in house.log()
+    finally:
+        for connection in crowd:
+            connection.close()
+
+
+def test_without_a_trust_store_nobody_is_believed(house_of, kind):
+    """The server starts, and serves its port without TLS, and on the other whoever need not show a certificate."""
+    house = house_of(properties={"ssl.trustStore.location": "", "ssl.clientAuth": "want"})
+    for name in ("alice", "stranger"):
+        with pytest.raises(CLOSED):
+            house.client(name)
+    assert Session(house.server.port).create("/served").err == 0
+    assert house.client(None).exists("/served")
+
+
 def test_a_server_without_a_plain_port(house_of):
     house = house_of()
     house.server.kill()
@@ -316,7 +347,7 @@ def test_a_server_without_a_plain_port(house_of):
 @pytest.mark.parametrize("properties, words", [
     ({"ssl.keyStore.password": "wrong"}, ["ssl.keyStore.location", "the password is wrong", "server.p12"]),
     ({"ssl.keyStore.location": "/nowhere.p12"}, ["ssl.keyStore.location", "cannot read /nowhere.p12"]),
-    ({"ssl.trustStore.location": ""}, ["secureClientPort=", "needs `ssl.trustStore.location`", "hint: "]),
+    ({"ssl.keyStore.location": ""}, ["secureClientPort=", "needs `ssl.keyStore.location`", "hint: "]),
     ({"ssl.enabledProtocols": "TLSv1.1"}, ["ssl.enabledProtocols", "neither `TLSv1.3` nor `TLSv1.2`"]),
     ({"ssl.ciphersuites": "TLS_RSA_WITH_AES_128_CBC_SHA"}, ["ssl.ciphersuites", "TLS_AES_256_GCM_SHA384"]),
     ({"ssl.authProvider": "mine"}, ["ssl.authProvider", "`x509` is built in"]),

@@ -56,6 +56,8 @@ pub struct TlsSide {
     pub detection_timeout_ms: u32,
     /// Whether changed files are read again.
     pub reloads: bool,
+    /// Whether there may be no trust store where certificates are asked for: then none is believed.
+    pub may_believe_nobody: bool,
     /// Java's FIPS mode: members' certificates are not compared with their hosts, unless that is asked for.
     pub is_fips: bool,
 }
@@ -131,6 +133,7 @@ impl TlsSide {
             checks_revocation: false,
             detection_timeout_ms: 5000,
             reloads: true,
+            may_believe_nobody: false,
             is_fips: true,
         }
     }
@@ -144,7 +147,7 @@ impl TlsConfig {
             client_port_unification: false,
             handshakes_max: None,
             early_drop: false,
-            clients: TlsSide::new("ssl."),
+            clients: TlsSide { may_believe_nobody: true, ..TlsSide::new("ssl.") },
             is_quorum_secure: false,
             quorum_port_unification: false,
             quorum: TlsSide::new("ssl.quorum."),
@@ -164,18 +167,9 @@ impl TlsConfig {
             });
         }
         let asking = [
-            (
-                self.secure_client_port.is_some(),
-                "secureClientPort",
-                clients,
-                clients.client_auth != ClientAuth::None,
-            ),
-            (
-                self.client_port_unification,
-                "client.portUnification",
-                clients,
-                clients.client_auth != ClientAuth::None,
-            ),
+            // Without a trust store no client's certificate is believed, which is safe; Java starts, too.
+            (self.secure_client_port.is_some(), "secureClientPort", clients, false),
+            (self.client_port_unification, "client.portUnification", clients, false),
             (is_member && self.is_quorum_secure, "sslQuorum", quorum, true),
             (is_member && self.unifies_quorum_ports(), "portUnification", quorum, true),
         ];
@@ -193,7 +187,7 @@ impl TlsConfig {
                 mistakes.push(Mistake {
                     key,
                     problem: format!("asks for TLS, which needs {}", missing.join(" and ")),
-                    hint: "name the stores; clients need none of trust with `ssl.clientAuth=none`".to_owned(),
+                    hint: "name the stores".to_owned(),
                 });
             }
         }

@@ -193,7 +193,7 @@ fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> 
     let (provider, versions) = offered(side, warn)?;
     let mut certificates = Vec::new();
     let keys = Arc::new(Keys(own_keys(side, &provider, &mut certificates, warn)?));
-    let trust = trust(side, &provider, &mut certificates)?;
+    let trust = trust(side, &provider, &mut certificates, warn)?;
 
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions);
     let builder = builder.expect("a suite is of a protocol that is offered");
@@ -273,25 +273,30 @@ fn trust(
     side: &TlsSide,
     provider: &Arc<CryptoProvider>,
     certificates: &mut Vec<Stored>,
+    warn: &mut dyn FnMut(&str),
 ) -> Result<Option<Arc<Trust>>, TlsError> {
-    let blamed = |problem: String, hint| TlsError {
-        key: format!("{}trustStore.location", side.prefix),
-        problem,
-        hint,
-    };
-    let Some(path) = &side.trust_store.location else {
-        return match side.client_auth {
-            ClientAuth::None => Ok(None),
-            ClientAuth::Want | ClientAuth::Need => {
-                let problem = "is not set, so no certificate could be believed".to_owned();
-                Err(blamed(problem, "name the trust store, or set `clientAuth` to `none`"))
-            }
-        };
-    };
-    let store = open(path, &side.trust_store, Wanted::Trust, certificates)
-        .map_err(|problem| blamed(problem, STORE_HINT))?;
-    let lists = if side.checks_revocation { Some(revocation_lists(side)?) } else { None };
+    let key = format!("{}trustStore.location", side.prefix);
     let is_mandatory = side.client_auth == ClientAuth::Need;
+    let Some(path) = &side.trust_store.location else {
+        if side.client_auth == ClientAuth::None {
+            return Ok(None);
+        }
+        if !side.may_believe_nobody {
+            let problem = "is not set, so no certificate could be believed".to_owned();
+            return Err(TlsError { key, problem, hint: "name the trust store" });
+        }
+        warn(&format!(
+            "{key} is not set, so no certificate is believed; hint: name the trust store, or set `{}clientAuth` to `none`",
+            side.prefix
+        ));
+        return Ok(Some(Arc::new(Trust::new(provider.clone(), Vec::new(), None, is_mandatory))));
+    };
+    let store = open(path, &side.trust_store, Wanted::Trust, certificates).map_err(|problem| TlsError {
+        key,
+        problem,
+        hint: STORE_HINT,
+    })?;
+    let lists = if side.checks_revocation { Some(revocation_lists(side)?) } else { None };
     Ok(Some(Arc::new(Trust::new(provider.clone(), store.trusted, lists, is_mandatory))))
 }
 
@@ -325,7 +330,7 @@ pub fn client(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Arc<ClientCo
             ..StoreConfig::default()
         };
     }
-    let trust = trust(&side, &provider, &mut Vec::new())?.expect("it is needed");
+    let trust = trust(&side, &provider, &mut Vec::new(), warn)?.expect("it is needed");
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions);
     let builder = builder.expect("a suite is of a protocol that is offered").dangerous();
     let builder = builder.with_custom_certificate_verifier(trust);

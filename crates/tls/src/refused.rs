@@ -19,6 +19,9 @@ pub enum Refused {
     /// The other side is silent.
     #[error("the handshake was not done after {}s", .0.as_secs())]
     Slow(Duration),
+    /// Too many others want to show who they are.
+    #[error("{0}")]
+    Crowded(String),
     /// It speaks something else.
     #[error("what came is not TLS: {0}")]
     NotTls(String),

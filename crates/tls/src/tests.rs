@@ -487,6 +487,70 @@ fn files_that_change_are_read_again() {
     assert_eq!((tls.refresh(), subject()), (Refreshed::Read, "CN=old".into()));
 }
 
+/// `NAME.pem`: a certificate of the authority `ca` for clients, with these extensions, signed with this hash.
+fn certificate_with(shop: &Workshop, name: &str, extensions: &str, hash: &str) {
+    shop.run(&format!(
+        "openssl req -new -newkey {EC} -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"
+    ));
+    std::fs::write(shop.path("extensions"), format!("subjectAltName=DNS:zoo.example\n{extensions}\n"))
+        .unwrap();
+    shop.run(&format!(
+        "openssl x509 -req -{hash} -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 -extfile extensions -out {name}.crt"
+    ));
+    shop.write(&format!("{name}.pem"), &[&format!("{name}.key"), &format!("{name}.crt")]);
+}
+
+/// Each of them makes a handshake with Java, whose rules are laxer than RFC 5280 and today's practice.
+#[test]
+fn what_a_certificate_may_say_and_what_is_refused_that_java_takes() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.write("ca.pem", &["ca.crt"]);
+    let judged = |name: &str, extensions: &str, hash: &str| {
+        certificate_with(&shop, name, extensions, hash);
+        // An own certificate is looked at when it is read.
+        let tls = open(&shop.side(&format!("{name}.pem"), "ca.pem"))?;
+        shake(&tls, &tls).map(drop)
+    };
+    for (name, extensions) in [
+        ("any", "extendedKeyUsage=anyExtendedKeyUsage"),
+        ("both", "extendedKeyUsage=serverAuth,clientAuth"),
+        ("usage", "keyUsage=critical,digitalSignature"),
+        ("policies", "certificatePolicies=1.2.3.4"),
+    ] {
+        assert_eq!(judged(name, extensions, "sha256"), Ok(()), "{name}");
+    }
+    for (name, extensions, hash, reason) in [
+        ("authority", "basicConstraints=critical,CA:TRUE", "sha256", "CaUsedAsEndEntity"),
+        ("old-hash", "basicConstraints=CA:FALSE", "sha1", "UnsupportedSignatureAlgorithm"),
+        ("critical", "certificatePolicies=critical,1.2.3.4", "sha256", "UnsupportedCriticalExtension"),
+        ("server", "extendedKeyUsage=codeSigning", "sha256", "RequiredEkuNotFound"),
+    ] {
+        let refused = judged(name, extensions, hash).unwrap_err();
+        assert!(refused.contains(reason), "{name}: {refused}");
+    }
+}
+
+/// Java begins to serve, too; whoever need not show a certificate may do without.
+#[test]
+fn without_a_trust_store_no_certificate_is_believed() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("zoo", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    shop.write("ca.pem", &["ca.crt"]);
+    let mut side = shop.side("zoo.pem", "ca.pem");
+    let client = open(&side).unwrap();
+    side.trust_store.location = None;
+    let mut told = Vec::new();
+    let server = Tls::open(&side, &mut |words| told.push(words.to_owned())).unwrap();
+    assert!(
+        told[0].starts_with("ssl.trustStore.location is not set, so no certificate is believed"),
+        "{told:?}"
+    );
+    let refused = shake(&server, &client).unwrap_err();
+    assert!(refused.contains("UnknownIssuer"), "{refused}");
+}
+
 #[test]
 fn what_is_missing_is_named_by_its_key() {
     let shop = Workshop::new();
@@ -500,7 +564,13 @@ fn what_is_missing_is_named_by_its_key() {
     };
     assert_eq!(keys(|_| ()), Ok(()));
     assert_eq!(keys(|side| side.key_store.location = None), Err("ssl.keyStore.location".into()));
-    assert_eq!(keys(|side| side.trust_store.location = None), Err("ssl.trustStore.location".into()));
+    let without_trust = |side: &mut TlsSide| side.trust_store.location = None;
+    assert_eq!(keys(without_trust), Ok(()), "nobody is believed");
+    let needing_it = |side: &mut TlsSide| {
+        side.trust_store.location = None;
+        side.may_believe_nobody = false;
+    };
+    assert_eq!(keys(needing_it), Err("ssl.trustStore.location".into()));
     assert_eq!(
         keys(|side| side.trust_store.location = Some("/nowhere.pem".into())),
         Err("ssl.trustStore.location".into())

@@ -18,7 +18,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
 };
 use webpki::{
-    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder,
+    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExtendedKeyUsageValidator,
+    KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext, RevocationOptionsBuilder,
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 use x509_parser::revocation_list::CertificateRevocationList as X509CertificateList;
@@ -42,6 +43,30 @@ impl RevocationList {
     fn holds_at(&self, now_s: i64) -> bool {
         self.begin_s <= now_s + CLOCKS_DIFFER_S
             && self.end_s.is_none_or(|end_s| now_s - CLOCKS_DIFFER_S <= end_s)
+    }
+}
+
+/// `anyExtendedKeyUsage` of RFC 5280.
+const ANY_PURPOSE: &[usize] = &[2, 5, 29, 37, 0];
+
+/// What a certificate must be for, if it says what for; as in Java, one that is for everything is for that, too.
+struct Purpose(KeyUsage);
+
+impl ExtendedKeyUsageValidator for Purpose {
+    fn validate(&self, stated: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let mut present = Vec::new();
+        for purpose in stated {
+            let purpose = purpose?.to_decoded_oid();
+            if purpose == ANY_PURPOSE || self.0.oid_values().eq(purpose.iter().copied()) {
+                return Ok(());
+            }
+            present.push(purpose);
+        }
+        if present.is_empty() {
+            return Ok(());
+        }
+        let context = RequiredEkuNotFoundContext { required: self.0, present };
+        Err(webpki::Error::RequiredEkuNotFoundContext(context))
     }
 }
 
@@ -148,7 +173,7 @@ impl Trust {
                 &self.roots.roots,
                 others,
                 now,
-                usage,
+                Purpose(usage),
                 revocation.map(RevocationOptionsBuilder::build),
                 None,
             )

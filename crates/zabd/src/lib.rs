@@ -13,6 +13,7 @@ mod http_port;
 mod http_tls;
 mod introspect;
 mod launch;
+mod lobby;
 mod log_writer;
 mod logging;
 mod member;

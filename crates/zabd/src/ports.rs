@@ -18,7 +18,7 @@ use zabd_tls::Tls;
 
 use crate::certificates;
 use crate::net::{
-    Acceptor, HandshakeOptions, Handshakes, IoThread, ListenOptions, ServerCounters, Service, Takes,
+    Acceptor, HandshakeOptions, Handshakes, IoThread, ListenOptions, ServerCounters, Service, Takes, lobby,
 };
 use crate::probes::Vitals;
 use crate::start_error::StartError;
@@ -116,6 +116,7 @@ impl ClientPorts {
             threads,
             next: 0.into(),
             told: Mutex::default(),
+            lobby: lobby(),
         };
         handshakes.start(shaking, vitals.pulse("ClientTls"))
     }

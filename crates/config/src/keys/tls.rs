@@ -73,7 +73,7 @@ macro_rules! twice {
                 .aliases(&["outstandingHandshake.limit"])
                 .unit("connections")
                 .doc("TLS handshakes of clients at once; further connections are closed.")
-                .differently("-1 is 4096, where Java has no limit")
+                .differently("-1 is 4096, where Java has no limit: whoever comes then takes the place of somebody who says nothing")
                 .int(i32::MIN as i64, |d, v| d.config.tls.handshakes_max = u32::try_from(v).ok().filter(|_| v != 0)),
             Key::prefixed("netty.server.earlyDropSecureConnectionHandshakes", "false", "true")
                 .doc("Close TLS connections before their handshake while the server does not serve.")
@@ -166,7 +166,7 @@ const CRL: &str = "rustls fetches no lists: they are the files of `crlFile`, wit
                    issuer has no list is refused";
 const BCFKS: &str =
     "`BCFKS` ends the start; under `JKS` and `PKCS12` the file is what its first bytes say, as in Java";
-const TRUST: &str = "without one nobody is trusted, where Java trusts the authorities of its own `cacerts`";
+const TRUST: &str = "without one nobody is trusted, where Java trusts the authorities of its own `cacerts`; servers among each other need one";
 
 fn side<'d>(draft: &'d mut Draft, raw: &Raw<'_>) -> &'d mut TlsSide {
     let tls = &mut draft.config.tls;

@@ -2,7 +2,9 @@
 //!
 //! A handshake costs a millisecond of a processor, and thousands may come at once when a server is back: on the threads that
 //! carry connections each would hold up the requests of everybody else. So they are done here, limited in number and time, and
-//! a connection goes to its I/O thread when it is through, with what it has proved about itself.
+//! a connection goes to its I/O thread when it is through, with what it has proved about itself. Where the limit is zabd's own, a
+//! crowd that says nothing keeps nobody out: whoever comes takes the place of one of them ([`crate::lobby`]). Where it is the
+//! operator's, whoever comes too late is closed, as by Java.
 //!
 //! ```text
 //! acceptor ─► (first byte) ─► handshake ─► certificate against host ─► identities ─► I/O thread
@@ -30,6 +32,7 @@ use super::io_thread::{IoThread, NewConnection};
 use super::java_address::shown;
 use crate::alarm::OfMachines;
 use crate::driver::Driver;
+use crate::lobby::{Displaced, Lobby, Place};
 use crate::probes::Pulse;
 use crate::secure::{HANDSHAKE_MAX, Refused, comes_from, handshakes_at_once, negotiate, refused};
 
@@ -87,6 +90,13 @@ pub struct Handshakes {
     pub next: AtomicUsize,
     /// What was told about whom.
     pub told: Mutex<OfMachines<IpAddr>>,
+    /// Who has not shown yet who he is, where the operator has set no limit.
+    pub lobby: Lobby,
+}
+
+/// Where clients wait that have not shown who they are.
+pub fn lobby() -> Lobby {
+    Lobby::of(handshakes_at_once(HANDSHAKES_MAX))
 }
 
 impl Handshakes {
@@ -127,30 +137,20 @@ impl Handshakes {
             Takes::Both => None,
         };
         tokio::spawn(async move {
-            let is_tls = match takes {
-                Takes::Tls => said(&socket).await.map(|_| true),
+            let result = match under_way {
+                Some(under_way) => self.shake(under_way, &socket, address).await,
                 // Whoever says nothing may be going to speak plain text, and waits here as long as it might on a port without
                 // TLS: it holds up no handshake.
-                Takes::Both => match timeout(self.options.sessionless_max, first_byte(&socket)).await {
-                    Ok(first) => first.map(|first| first == HANDSHAKE_BYTE),
-                    Err(_) => Err(Refused::Gone),
+                None => match timeout(self.options.sessionless_max, first_byte(&socket)).await {
+                    Ok(Ok(HANDSHAKE_BYTE)) => match self.enter(&socket, address) {
+                        Some(under_way) => self.shake(under_way, &socket, address).await,
+                        None => return,
+                    },
+                    Ok(Ok(_)) => Ok(None),
+                    // That was no handshake at all.
+                    Ok(Err(_)) | Err(_) => return,
                 },
             };
-            let under_way = match (under_way, &is_tls) {
-                (None, Ok(true)) => match self.enter(&socket, address) {
-                    Some(under_way) => Some(under_way),
-                    None => return,
-                },
-                (under_way, _) => under_way,
-            };
-            let result = match is_tls {
-                Ok(true) => self.shake(&socket, address).await.map(Some),
-                Ok(false) => Ok(None),
-                // That was no handshake at all.
-                Err(_) if under_way.is_none() => return,
-                Err(refused) => Err(refused),
-            };
-            drop(under_way);
             match result {
                 Ok(proved) => self.hand_over(socket, address, admission, proved),
                 Err(refused) => self.refuse(address, &refused),
@@ -160,21 +160,39 @@ impl Handshakes {
 
     /// A handshake begins, if one more may; if not, the connection is closed.
     fn enter(&self, socket: &TcpStream, address: SocketAddr) -> Option<UnderWay> {
-        let most =
-            self.options.at_once_max.map_or_else(|| handshakes_at_once(HANDSHAKES_MAX), |most| most as usize);
         let tls = &self.counters.tls;
-        if tls.outstanding.load(Relaxed) >= most {
-            tls.exceeded.fetch_add(1, Relaxed);
-            self.tell(address, &format!("{most} handshakes are under way, and no more are allowed"));
-            close_at_once(socket);
-            return None;
-        }
+        let place = match self.options.at_once_max {
+            Some(most) if tls.outstanding.load(Relaxed) >= most as usize => {
+                tls.exceeded.fetch_add(1, Relaxed);
+                self.tell(address, &format!("{most} handshakes are under way, and no more are allowed"));
+                close_at_once(socket);
+                return None;
+            }
+            Some(_) => None,
+            None => Some(self.lobby.enter(Some(address.ip().to_canonical()))),
+        };
         tls.outstanding.fetch_add(1, Relaxed);
-        Some(UnderWay(self.counters.clone()))
+        Some(UnderWay { counters: self.counters.clone(), place })
     }
 
-    /// What the client proves.
-    async fn shake(&self, socket: &TcpStream, address: SocketAddr) -> Result<Proved, Refused> {
+    /// What the client proves, for as long as it has a place for that.
+    async fn shake(
+        &self,
+        mut under_way: UnderWay,
+        socket: &TcpStream,
+        address: SocketAddr,
+    ) -> Result<Option<Proved>, Refused> {
+        let shaking = async {
+            timeout(HANDSHAKE_MAX, first_byte(socket)).await.map_err(|_| Refused::Slow(HANDSHAKE_MAX))??;
+            self.prove(socket, address).await.map(Some)
+        };
+        match &mut under_way.place {
+            None => shaking.await,
+            Some(place) => place.during(shaking).await,
+        }
+    }
+
+    async fn prove(&self, socket: &TcpStream, address: SocketAddr) -> Result<Proved, Refused> {
         let tls = ServerConnection::new(self.tls.server()).map_err(|error| refused(&error))?;
         let mut tls = Box::new(Connection::Server(tls));
         let certificate = negotiate(&mut tls, socket).await?;
@@ -202,6 +220,10 @@ impl Handshakes {
 
     fn refuse(&self, address: SocketAddr, refused: &Refused) {
         let tls = &self.counters.tls;
+        if matches!(refused, Refused::Crowded(_)) {
+            tls.exceeded.fetch_add(1, Relaxed);
+            return self.tell(address, &refused.to_string());
+        }
         tls.unsuccessful.fetch_add(1, Relaxed);
         tls.auth_failed.fetch_add(1, Relaxed);
         if matches!(refused, Refused::Gone) {
@@ -232,17 +254,21 @@ async fn first_byte(socket: &TcpStream) -> Result<u8, Refused> {
     Ok(first[0])
 }
 
-/// The same, for as long as a handshake may take.
-async fn said(socket: &TcpStream) -> Result<u8, Refused> {
-    timeout(HANDSHAKE_MAX, first_byte(socket)).await.map_err(|_| Refused::Slow(HANDSHAKE_MAX))?
+/// A handshake that is counted until it is done.
+struct UnderWay {
+    counters: Arc<ServerCounters>,
+    place: Option<Place>,
 }
 
-/// A handshake that is counted until it is done.
-struct UnderWay(Arc<ServerCounters>);
+impl From<Displaced> for Refused {
+    fn from(displaced: Displaced) -> Self {
+        Refused::Crowded(displaced.to_string())
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.tls.outstanding.fetch_sub(1, Relaxed);
+        self.counters.tls.outstanding.fetch_sub(1, Relaxed);
     }
 }
 

@@ -24,7 +24,7 @@ pub use acceptor::{Acceptor, ListenError, ListenOptions};
 pub use client::{Client, Clients, Registry};
 pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
 pub use figures::{ConnectionFigures, Latencies, Responses, Sent, ServerCounters, Summary};
-pub use handshake::{HandshakeOptions, Handshakes, Takes};
+pub use handshake::{HandshakeOptions, Handshakes, Takes, lobby};
 pub use io_thread::IoThread;
 pub use large_requests::LargeRequests;
 pub use request_throttle::{RequestThrottle, RequestThrottleOptions, ThrottleFigures};

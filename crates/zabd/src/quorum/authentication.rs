@@ -5,7 +5,7 @@
 //! they are a proof, or already what comes behind one. In the latter case, and when a proof is wrong, it goes on all the same
 //! unless it insists (`quorum.auth.serverRequireSasl`), as Java's does while a rolling change goes through an ensemble.
 //!
-//! Nobody has said who it is yet, so what is read is bounded in length and time, and how many come at once ([`super::lobby`]).
+//! Nobody has said who it is yet, so what is read is bounded in length and time, and how many come at once ([`crate::lobby`]).
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

@@ -16,7 +16,7 @@
 //! then it is found where it is ([`dial::unnamed`]).
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`tls`] (what is encrypted), [`authentication`] (who is
-//! who) and [`lobby`] (who has not shown it yet), [`election`] (its port), [`reader`], [`queue`] and [`writer`] (a quorum
+//! who) and [`crate::lobby`] (who has not shown it yet), [`election`] (its port), [`reader`], [`queue`] and [`writer`] (a quorum
 //! connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached), [`complaints`] (why connections are
 //! closed).
 
@@ -26,7 +26,6 @@ mod complaints;
 mod dial;
 mod election;
 mod listen;
-mod lobby;
 mod queue;
 mod reader;
 mod tls;
@@ -57,11 +56,11 @@ use crate::roles;
 use crate::sasl::MemberSasl;
 use crate::snapshotter::{Image, Snapshotter};
 
+use crate::lobby::{Lobby, Place};
 use authentication::Checked;
 use complaints::Complaints;
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
-use lobby::{Lobby, Place};
 pub(crate) use queue::{Item, Queue};
 use queue::{Unsent, close_largest};
 pub use tls::QuorumTls;
@@ -103,6 +102,9 @@ enum Command {
     LookUp { link: LinkId, zxid: Zxid },
     Listen { me: Member },
 }
+
+/// How many may have dialled this server and not shown yet who they are.
+const STRANGERS_MAX: usize = 256;
 
 /// The way to the thread. See the module's description.
 #[derive(Debug)]
@@ -204,7 +206,7 @@ impl Quorum {
             unsent: Arc::default(),
             images: Mutex::default(),
             complaints: Complaints::default(),
-            lobby: Lobby::default(),
+            lobby: Lobby::of(STRANGERS_MAX),
             next_id: AtomicU64::new(1),
             snapshotter,
             me,

@@ -1,8 +1,8 @@
-//! Those who have dialled a port for servers and have not shown yet who they are.
+//! Those who have reached a port where one shows who one is, and have not done so yet: other servers, and clients with TLS.
 //!
 //! Anybody who reaches the port can be one of them, and each costs a descriptor and some memory for as long as it may take. So there
 //! is room for a number of them, and it never fills up: whoever comes when it is full takes the place of the oldest of those
-//! from whichever address has most. A member is through within a moment, whatever a crowd does that says nothing.
+//! from whichever address has most. Whoever proves itself is through within a moment, whatever a crowd does that says nothing.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,14 +11,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// How many there may be.
-const PLACES: usize = 256;
+/// See the module's description.
+#[derive(Debug)]
+pub struct Lobby(Arc<Mutex<Inside>>);
 
-#[derive(Debug, Default)]
-pub(super) struct Lobby(Arc<Mutex<Inside>>);
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inside {
+    /// How many there may be, at least one.
+    places: usize,
     /// In the order in which they came.
     waiting: BTreeMap<u64, Waiting>,
     next: u64,
@@ -33,24 +33,41 @@ struct Waiting {
 
 /// Somebody's place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     number: u64,
+    places: usize,
     lobby: Arc<Mutex<Inside>>,
     taken: oneshot::Receiver<()>,
 }
 
+/// Somebody else has the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it has not shown who it is, and {0} others want to")]
+pub struct Displaced(usize);
+
+impl From<Displaced> for String {
+    fn from(displaced: Displaced) -> Self {
+        displaced.to_string()
+    }
+}
+
 impl Lobby {
+    /// With room for so many.
+    pub fn of(places: usize) -> Self {
+        Self(Arc::new(Mutex::new(Inside { places: places.max(1), waiting: BTreeMap::new(), next: 0 })))
+    }
+
     /// A place for somebody from there, if need be somebody else's.
     pub fn enter(&self, from: Option<IpAddr>) -> Place {
         let mut inside = self.0.lock();
-        if inside.waiting.len() >= PLACES {
+        if inside.waiting.len() >= inside.places {
             inside.make_room();
         }
         let number = inside.next;
         inside.next += 1;
         let (stays, taken) = oneshot::channel();
         inside.waiting.insert(number, Waiting { from, _stays: stays });
-        Place { number, lobby: Arc::clone(&self.0), taken }
+        Place { number, places: inside.places, lobby: Arc::clone(&self.0), taken }
     }
 }
 
@@ -69,11 +86,14 @@ impl Inside {
 
 impl Place {
     /// Does this while the place is not somebody else's.
-    pub async fn during<T>(&mut self, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    pub async fn during<T, E: From<Displaced>>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         tokio::select! {
             biased;
             done = work => done,
-            _ = &mut self.taken => Err(format!("it has not shown who it is, and {PLACES} others want to")),
+            _ = &mut self.taken => Err(Displaced(self.places).into()),
         }
     }
 }
@@ -90,6 +110,8 @@ mod tests {
 
     use super::*;
 
+    const PLACES: usize = 256;
+
     fn is_kept(place: &mut Place) -> bool {
         place.taken.try_recv() == Err(oneshot::error::TryRecvError::Empty)
     }
@@ -97,7 +119,7 @@ mod tests {
     /// A crowd of silent sockets costs its own oldest one, not a member that has come before them.
     #[test]
     fn a_crowd_makes_room_for_whoever_comes() {
-        let lobby = Lobby::default();
+        let lobby = Lobby::of(PLACES);
         let address = |last| Some(IpAddr::from([127, 0, 0, last]));
         let mut member = lobby.enter(address(1));
         let mut crowd = (1..PLACES).map(|_| lobby.enter(address(2))).collect::<Vec<_>>();
@@ -111,10 +133,10 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_lost_its_place_hears_it() {
-        let lobby = Lobby::default();
+        let lobby = Lobby::of(PLACES);
         let mut places = (0..=PLACES).map(|_| lobby.enter(None)).collect::<Vec<_>>();
-        assert_eq!(places[1].during(ready(Ok(7))).await, Ok(7));
-        let problem = places[0].during(pending::<Result<(), _>>()).await.unwrap_err();
+        assert_eq!(places[1].during(ready(Ok::<_, String>(7))).await, Ok(7));
+        let problem = places[0].during(pending::<Result<(), String>>()).await.unwrap_err();
         assert_eq!(problem, "it has not shown who it is, and 256 others want to");
     }
 }
