@@ -6,6 +6,8 @@ does not fit its heap; so these are about zabd alone, and each ends with the ser
 
 import os
 import socket
+import struct
+import threading
 import time
 
 import pytest
@@ -16,7 +18,7 @@ from harness.servers import Server, four_letter_word
 from harness.wire import Writer
 from harness.waiting import eventually
 
-from .peer import LONG_MS, Peer, exists, frame, read, request as framed
+from .peer import ANSWER_SECONDS_MAX, LONG_MS, Peer, exists, frame, read, request as framed
 
 MIB = 1 << 20
 UNSENT_MAX = 64 * MIB
@@ -230,6 +232,114 @@ def test_events_that_many_do_not_read_end_some_connections(watched):
     eventually(lambda: watched.rss() - watched.begin < LEFT_MAX, SETTLE_SECONDS_MAX, "memory is given back")
     reader.end()
     writer.end()
+
+
+LONG_TOGETHER_MAX = 32 * MIB
+LONG_PATH = Writer().ustring("/large-0").boolean(False).bytes
+
+
+def ask_for_list(port):
+    """16 MB of names."""
+    many_children(port, "/many", 16)
+    return framed(7, wire.GET_CHILDREN, Writer().ustring("/many").boolean(True).bytes)
+
+
+def ask_for_many(port):
+    """The same large znode twenty times in one request."""
+    large_nodes(port, 1, 900_000)
+    return framed(7, wire.MULTI_READ, wire.multi_body([(wire.GET_DATA, LONG_PATH)] * 20))
+
+
+def ask_behind_a_write(port):
+    """The same large znode twenty times, behind something that has to be written to the disk first."""
+    large_nodes(port, 1, 900_000)
+    set_data = framed(6, wire.SET_DATA, Writer().ustring("/large-0").buffer(b"y" * 900_000).int(-1).bytes)
+    return set_data + b"".join(read("/large-0", xid) for xid in range(7, 27))
+
+
+def many_children(port, parent, megabytes):
+    """A list of so many megabytes, of names that are long."""
+    session = wire.Session(port, LONG_MS)
+    assert session.create(parent).err == 0
+    for part in range(megabytes):
+        names = [f"{parent}/{part:04}{number:04}{'n' * 988}" for number in range(1000)]
+        # Each has a kilobyte in the reply, and the path once in the request; a request has a megabyte at most.
+        for half in (names[:500], names[500:]):
+            multi = wire.multi_body([(wire.CREATE, wire.create_body(name)) for name in half])
+            assert session.call(wire.MULTI, multi).err == 0
+    session.end()
+
+
+class Taker(threading.Thread):
+    """A client that reads as fast as it can, until it has so many replies."""
+
+    def __init__(self, peer, replies):
+        super().__init__(daemon=True)
+        self.peer, self.replies, self.heard = peer, replies, []
+        self.start()
+
+    def run(self):
+        try:
+            while len(self.heard) < self.replies and (one := self.frame()) is not None:
+                self.heard.append(one)
+        except (ConnectionResetError, TimeoutError, wire.Closed) as error:
+            self.heard.append(error)
+
+    def frame(self):
+        """Xid and error of the next frame; none at the end."""
+        self.peer.socket.settimeout(ANSWER_SECONDS_MAX)
+        head = b""
+        while len(head) < 20:
+            piece = self.peer.socket.recv(20 - len(head))
+            if not piece:
+                return None
+            head += piece
+        length, xid, _, error = struct.unpack(">iiqi", head)
+        left = length - 16
+        while left > 0:
+            piece = self.peer.socket.recv(min(left, MIB))
+            if not piece:
+                raise wire.Closed("within a reply")
+            left -= len(piece)
+        return xid, error
+
+
+@pytest.mark.parametrize("ask", [ask_for_list, ask_for_many, ask_behind_a_write])
+@with_config({"zabd.unsentMaxBytes": LONG_TOGETHER_MAX, "tickTime": 2000})
+def test_whoever_reads_gets_its_long_reply(watched, ask):
+    """Thirty clients, or all that watch something, ask for 16 MB at the same moment, and take them at once."""
+    request = ask(watched.port)
+    peers = [Peer(watched.port).hello() for _ in range(30)]
+    eventually(lambda: watched.rss() - watched.begin < LEFT_MAX + 32 * MIB, SETTLE_SECONDS_MAX, "memory is given back")
+    watched.begin = watched.rss()
+    watched.forget_peak()
+    expected = [(6, 0)] * (ask is ask_behind_a_write) + [(xid, 0) for xid in range(7, 27 if ask is ask_behind_a_write else 8)]
+    takers = [Taker(peer.say(request), len(expected)) for peer in peers]
+    for taker in takers:
+        taker.join()
+    assert [taker.heard for taker in takers] == [expected] * len(takers)
+    # What is unsent, at most, and the buffers that it stands in; without a bound it is 480 MB and more.
+    assert watched.peak() < 3 * LONG_TOGETHER_MAX
+    assert "Closing the connection" not in watched.server.log_text()
+
+
+@with_config({"zabd.unsentMaxBytes": LONG_TOGETHER_MAX})
+def test_whoever_does_not_read_goes_when_others_wait_for_long_replies(watched):
+    """One asks and reads nothing. The others wait longer than their sessions may be silent; they say that they are there."""
+    request = ask_for_list(watched.port)
+    watched.begin = watched.rss()
+    watched.forget_peak()
+    silent = slow_peer(watched.port).say(request)
+    eventually(lambda: watched.peak() > 8 * MIB, SETTLE_SECONDS_MAX, "it has its reply")
+    takers = [Taker(Peer(watched.port).hello(SHORT_MS).say(request), 1) for _ in range(6)]
+    while any(taker.is_alive() for taker in takers):
+        for taker in takers:
+            taker.peer.say(framed(wire.PING_XID, wire.PING))
+        time.sleep(0.2)
+    assert [taker.heard for taker in takers] == [[(7, 0)]] * len(takers)
+    assert "for some seconds, and others wait" in watched.server.log_text()
+    # With what kernels have taken for it.
+    silent.until_closed(ANSWER_SECONDS_MAX)
 
 
 INCOMPLETE_TOGETHER_MAX = 32 * MIB

@@ -160,6 +160,37 @@ def test_watches_and_replies_that_nobody_takes_end_too(server, group):
     assert group.kills() == 0
 
 
+LIST_MEGABYTES, LISTENERS = 8, 40
+
+
+def test_all_who_list_what_they_watch_are_answered(server, group):
+    """One child comes, and forty clients ask for the eight megabytes of names that they wait for, as every cache does."""
+    session = wire.Session(server.port, 120_000)
+    assert session.create("/many").err == 0
+    for part in range(LIST_MEGABYTES * 2):
+        names = [f"/many/{part:04}{number:04}{'n' * 988}" for number in range(500)]
+        multi = wire.multi_body([(wire.CREATE, wire.create_body(name)) for name in names])
+        assert session.call(wire.MULTI, multi).err == 0
+    watchers = [wire.Session(server.port, 120_000) for _ in range(LISTENERS)]
+    for watcher in watchers:
+        assert watcher.call(wire.ADD_WATCH, wire.Writer().ustring("/many").int(0).bytes).err == 0
+    listed = {}
+
+    def list_again(number):
+        assert watchers[number].frame() is not None
+        reply = watchers[number].call(wire.GET_CHILDREN, wire.Writer().ustring("/many").boolean(False).bytes)
+        listed[number] = (reply.err, reply.reader().int())
+
+    threads = [threading.Thread(target=list_again, args=(number,)) for number in range(LISTENERS)]
+    for thread in threads:
+        thread.start()
+    assert session.create("/many/new").err == 0
+    for thread in threads:
+        thread.join()
+    assert listed == {number: (0, LIST_MEGABYTES * 1000 + 1) for number in range(LISTENERS)}
+    assert group.kills() == 0 and "Closing the connection" not in server.log_text()
+
+
 @pytest.mark.parametrize("snap_count", [100_000, 40], ids=["log", "snapshot"])
 def test_a_start_that_does_not_fit_says_so(tmp_path, snap_count):
     """Nothing is lost by it: with more memory, everything is there."""

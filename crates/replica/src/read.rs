@@ -3,6 +3,10 @@
 //! A connection serves its own reads under the shared lock, without any queue; only a read behind an
 //! unfinished request of the same connection goes through the pipeline, and then the same functions
 //! serve it between its neighbours. The order of checks follows Java's `FinalRequestProcessor`.
+//!
+//! A request of a few bytes may ask for many megabytes. So whoever serves it may say how much it has room for
+//! ([`serve_within`]): of a request whose reply is longer nothing is done, no watch is set, and the caller hears how long the
+//! reply would be. What a reply repeats of its request needs no such bound.
 
 use std::borrow::Cow;
 
@@ -56,6 +60,11 @@ pub enum Served {
     Answered,
     /// It is closed behind the reply.
     AnsweredForTheLastTime,
+    /// Nothing was done: the reply would have so many bytes, its header not counted, and is longer than there is room for.
+    TooLong {
+        /// How much room it needs.
+        bytes: usize,
+    },
 }
 
 /// Whether a request is for the write pipeline, whatever stands before it.
@@ -97,10 +106,39 @@ pub fn touches_watches(op: i32, body: &[u8]) -> bool {
     }
 }
 
-/// Answers one read, appending frames to `out`: events that it catches up with, then the reply.
+/// Whether a request asks for many things, so that a reply may be longer than the largest znode.
+pub fn is_list(op: i32) -> bool {
+    use OpCode as Op;
+    OpCode::from_code(op).is_some_and(|op| {
+        matches!(op, Op::GetChildren | Op::GetChildren2 | Op::GetEphemerals | Op::MultiRead)
+    })
+}
+
+/// How many bytes of data a getData would be answered with, whoever asks.
+pub fn data_bytes(tree: &Tree, body: &[u8]) -> usize {
+    let mut reader = Reader::with_limits(body, Limits { field_bytes_max: body.len() });
+    let path = reader.ustring().ok();
+    path.and_then(|path| tree.node(&path)?.data()).map_or(0, <[u8]>::len)
+}
+
+/// Answers one read, appending frames to `out`: events that it catches up with, then the reply, however long it is.
 ///
 /// `watches` may be `None` only if [`touches_watches`] says so.
 pub fn serve(
+    tree: &Tree,
+    watches: Option<&mut Watches>,
+    read: &Read<'_>,
+    options: &ReadOptions,
+    traffic: &mut Traffic,
+    out: &mut Vec<u8>,
+) -> Served {
+    serve_within(usize::MAX, tree, watches, read, options, traffic, out)
+}
+
+/// The same, if the reply has no more than `room_bytes`, its header not counted; else nothing is done. What the tree
+/// shows meanwhile being the same, a second call with the number that the first one yields answers.
+pub fn serve_within(
+    room_bytes: usize,
     tree: &Tree,
     watches: Option<&mut Watches>,
     read: &Read<'_>,
@@ -112,7 +150,7 @@ pub fn serve(
         reply::unimplemented(out, read.xid);
         return Served::AnsweredForTheLastTime;
     };
-    let mut server = Server { tree, watches, read, options, traffic, out };
+    let mut server = Server { room_bytes, tree, watches, read, options, traffic, out };
     let begin = server.out.len();
     let answered = match op {
         OpCode::Ping => server.bare(-2),
@@ -137,12 +175,19 @@ pub fn serve(
             return Served::AnsweredForTheLastTime;
         }
     };
-    if let Err(refusal) = answered {
-        if let Refusal::Error(_) = refusal {
+    let code = match answered {
+        Ok(()) => return Served::Answered,
+        Err(Refusal::TooLong(bytes)) => {
             server.out.truncate(begin);
+            return Served::TooLong { bytes };
         }
-        reply::failure(out, read.xid, tree.last_zxid(), refusal.code());
-    }
+        Err(Refusal::Error(code)) => {
+            server.out.truncate(begin);
+            code
+        }
+        Err(Refusal::Undecodable) => ErrorCode::MarshallingError,
+    };
+    reply::failure(out, read.xid, tree.last_zxid(), code);
     Served::Answered
 }
 
@@ -151,15 +196,8 @@ enum Refusal {
     Error(ErrorCode),
     /// The bytes do not decode; events that were caught up with before that stay.
     Undecodable,
-}
-
-impl Refusal {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Refusal::Error(code) => *code,
-            Refusal::Undecodable => ErrorCode::MarshallingError,
-        }
-    }
+    /// It would have so many bytes.
+    TooLong(usize),
 }
 
 impl From<ErrorCode> for Refusal {
@@ -175,6 +213,7 @@ impl From<DecodeError> for Refusal {
 }
 
 struct Server<'s, 'a> {
+    room_bytes: usize,
     tree: &'s Tree,
     watches: Option<&'s mut Watches>,
     read: &'s Read<'a>,
@@ -200,6 +239,11 @@ impl<'s, 'a> Server<'s, 'a> {
     fn bare(&mut self, xid: i32) -> Result<(), Refusal> {
         reply::success(self.out, xid, self.tree.last_zxid(), |_| ());
         Ok(())
+    }
+
+    /// A reply of so many bytes may be made.
+    fn fit(&self, bytes: usize) -> Result<(), Refusal> {
+        if bytes > self.room_bytes { Err(Refusal::TooLong(bytes)) } else { Ok(()) }
     }
 
     fn allowed(&self, acl: &[Acl<'static>], wanted: i32) -> bool {
@@ -237,8 +281,10 @@ impl<'s, 'a> Server<'s, 'a> {
     fn get_data(&mut self) -> Result<(), Refusal> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
+        let length = node.data().map_or(0, <[u8]>::len);
+        self.fit(length)?;
         self.watch(request.watch, &request.path, WatchKind::Data)?;
-        self.traffic.add_read(&request.path, node.data().map_or(0, <[u8]>::len));
+        self.traffic.add_read(&request.path, length);
         self.answer(|w| {
             w.buffer(node.data());
             node.stat().encode(w);
@@ -262,14 +308,17 @@ impl<'s, 'a> Server<'s, 'a> {
     fn get_children(&mut self, with_stat: bool) -> Result<(), Refusal> {
         let request: PathWatchRequest = self.decode()?;
         let node = self.readable(&request.path)?;
-        self.watch(request.watch, &request.path, WatchKind::Child)?;
-        let mut names_bytes = 0;
+        let mut names_bytes = None;
+        let room_bytes = self.room_bytes;
         self.answer(|w| {
-            names_bytes = child_names(w, &node);
+            names_bytes = child_names(w, &node, room_bytes);
             if with_stat {
                 node.stat().encode(w);
             }
         })?;
+        // Only of a list that turns out to be long the length is counted: to do so first would delay all short ones.
+        let Some(names_bytes) = names_bytes else { return Err(Refusal::TooLong(children_bytes(&node))) };
+        self.watch(request.watch, &request.path, WatchKind::Child)?;
         self.traffic.add_read(&request.path, names_bytes);
         Ok(())
     }
@@ -283,10 +332,12 @@ impl<'s, 'a> Server<'s, 'a> {
         let list = node.acl_wire();
         let list =
             if self.allowed(node.acl(), perms::ADMIN) { Cow::Borrowed(&*list) } else { masked(&list).into() };
+        let begin = self.out.len();
         self.answer(|w| {
             w.vector(&list, |w, acl| acl.encode(w));
             node.stat().encode(w);
-        })
+        })?;
+        self.fit(self.out.len() - begin)
     }
 
     fn sync(&mut self) -> Result<(), Refusal> {
@@ -302,6 +353,7 @@ impl<'s, 'a> Server<'s, 'a> {
         let all = matches!(prefix.trim_matches(|c| c <= ' '), "" | "/");
         let mut paths = self.tree.ephemerals(self.read.session);
         paths.retain(|path| all || path.starts_with(&*prefix));
+        self.fit(paths.iter().map(|path| string_bytes(path)).sum())?;
         self.answer(|w| w.vector(&paths, |w, path| w.ustring(path)))
     }
 
@@ -400,15 +452,10 @@ impl<'s, 'a> Server<'s, 'a> {
         };
         let zxid = self.tree.last_zxid();
         let results: Vec<_> = request.ops.iter().map(|op| (op, self.readable(op.path()))).collect();
+        self.fit(results_bytes(&results).ok_or(ErrorCode::MarshallingError)?)?;
         let Server { out, traffic, .. } = self;
-        let begin = out.len();
-        let mut is_too_long = false;
         reply::success(out, self.read.xid, zxid, |w| {
             for (op, node) in results {
-                is_too_long = w.position() - begin > MULTI_READ_BYTES_MAX;
-                if is_too_long {
-                    break;
-                }
                 match (op, node) {
                     (MultiReadOp::GetData(_), Ok(node)) => {
                         traffic.add_read(op.path(), node.data().map_or(0, <[u8]>::len));
@@ -418,8 +465,8 @@ impl<'s, 'a> Server<'s, 'a> {
                     }
                     (MultiReadOp::GetChildren(_), Ok(node)) => {
                         MultiHeader { op: OpCode::GetChildren.code(), done: false, err: 0 }.encode(w);
-                        let names_bytes = child_names(w, &node);
-                        traffic.add_read(op.path(), names_bytes);
+                        let names_bytes = child_names(w, &node, usize::MAX);
+                        traffic.add_read(op.path(), names_bytes.unwrap_or_default());
                     }
                     (_, Err(error)) => {
                         MultiHeader { op: -1, done: false, err: error.code() }.encode(w);
@@ -429,7 +476,7 @@ impl<'s, 'a> Server<'s, 'a> {
             }
             MultiHeader::END.encode(w);
         });
-        if is_too_long { Err(ErrorCode::MarshallingError.into()) } else { Ok(()) }
+        Ok(())
     }
 
     /// A multiRead with anything but reads in it is the one error whose reply has a body: no results.
@@ -449,15 +496,43 @@ impl<'s, 'a> Server<'s, 'a> {
     }
 }
 
-/// Yields how many bytes the names have.
-fn child_names(w: &mut Writer<'_>, node: &NodeRef<'_>) -> usize {
+/// Yields how many bytes the names have; nothing, and not all of them are there, if the list is longer than `bytes_max`.
+fn child_names(w: &mut Writer<'_>, node: &NodeRef<'_>, bytes_max: usize) -> Option<usize> {
     w.count(node.num_children());
+    let begin = w.position();
     let mut bytes = 0;
     for name in node.child_names() {
         w.ustring(name);
         bytes += name.len();
+        if w.position() - begin > bytes_max {
+            return None;
+        }
     }
-    bytes
+    Some(bytes)
+}
+
+/// What [`child_names`] appends, without their number.
+fn children_bytes(node: &NodeRef<'_>) -> usize {
+    node.child_names().map(string_bytes).sum()
+}
+
+fn string_bytes(text: &str) -> usize {
+    4 + text.len()
+}
+
+/// How long a multiRead's results are; nothing if they are too long before the last of them.
+fn results_bytes(results: &[(&MultiReadOp<'_>, Result<NodeRef<'_>, ErrorCode>)]) -> Option<usize> {
+    /// A header of ten bytes at most and a number, and for data a stat.
+    const ERROR_BYTES: usize = 16;
+    const STAT_BYTES: usize = 68;
+    results.iter().try_fold(0, |bytes, (op, node)| {
+        let more = match (op, node) {
+            (MultiReadOp::GetData(_), Ok(node)) => STAT_BYTES + node.data().map_or(0, <[u8]>::len),
+            (MultiReadOp::GetChildren(_), Ok(node)) => children_bytes(node),
+            (_, Err(_)) => 0,
+        };
+        (bytes <= MULTI_READ_BYTES_MAX).then_some(bytes + ERROR_BYTES + more)
+    })
 }
 
 /// A digest identity shows its user, never its hash.

@@ -17,6 +17,7 @@ use crate::{
     SessionRequest, SessionTimeouts,
 };
 
+mod long_replies;
 mod restore;
 mod room;
 mod waiting;

@@ -518,7 +518,7 @@ impl Driver {
         let backlog = &self.registry.backlog;
         backlog.add(kept);
         if backlog.is_too_much() {
-            mailed.extend(backlog.close_largest(clients));
+            mailed.extend(backlog.close_largest(clients, self.clock.monotonic_ms()));
         }
     }
 

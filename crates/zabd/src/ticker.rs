@@ -1,5 +1,5 @@
 //! The thread that knows what time it is: expiry of sessions, of silent connections, of containers and
-//! TTL znodes, and the purge of old files.
+//! TTL znodes, of patience with clients that take nothing, and the purge of old files.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -63,6 +63,7 @@ impl Ticker {
                 self.driver.memory().iter().for_each(|memory| memory.look_after(&self.driver));
                 sweep_due_ms = now_ms + 1000;
             }
+            self.driver.registry.close_stalled(now_ms);
             if reap_due_ms <= now_ms && candidates.is_empty() {
                 candidates = self.reap_candidates();
                 reap_due_ms = now_ms + self.options.reap_interval_ms;

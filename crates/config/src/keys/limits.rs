@@ -45,7 +45,9 @@ pub(super) const SECTION: Section = Section {
             .class(Class::B)
             .unit("bytes")
             .doc("Replies and events that all clients together may leave untaken. Above half of it, sockets with anything \
-                  unsent are not read; above it, the connections for which most is kept are closed. Java has no limit.")
+                  unsent are not read, and a reply of more than 64 KiB is made when there is room for it: its client waits, and \
+                  who takes nothing for five seconds meanwhile is closed. Above all of it, the connections for which most is \
+                  kept are closed, long replies not counted that their clients are taking. Java has no limit.")
             .long(1 << 20, |d, v| d.config.unsent_bytes_max = v as usize),
         Key::own("zabd.incompleteMaxBytes", "536870912", "1073741824")
             .class(Class::B)

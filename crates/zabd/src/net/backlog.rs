@@ -10,34 +10,41 @@
 //!                      unsent is not read         closed, until three quarters are left
 //! ```
 //!
-//! Not to read stops replies where they come from. Events, and replies to what is in the pipeline already, come all the same:
-//! hence the second mark. Java has neither, and keeps everything until its heap is full.
+//! Not to read stops replies where they come from, and long ones are made only where there is room for them: each needs a
+//! place before it is made, and its client waits for one ([`super::reply_line`]). Events, and replies to what is in the pipeline
+//! already, come all the same: hence the second mark. Java has neither, and keeps everything until its heap is full.
+//!
+//! Who reads is not closed for a long reply: as long as its client takes it, it does not count where those are looked for who
+//! must go. Who takes nothing for some seconds, while others wait for places, goes ([`Backlog::close_stalled`]).
 //!
 //! The sum costs next to nothing where nothing waits: whoever posts adds once for many mails, and a connection settles at the
-//! end of its turn, if what it keeps has changed. A turn whose replies the socket takes at once, which is every turn of a
-//! client that reads, touches nothing that is shared. So the sum leaves out what is served within a turn (one mebibyte and
-//! one reply), and memory may be twice the sum, since buffers grow by doubling.
+//! end of its turn, if what it keeps has changed. A turn whose short replies the socket takes at once, which is nearly every turn
+//! of a client that reads, touches nothing that is shared. So the sum leaves out what is served within a turn (one mebibyte of
+//! replies that need no place), and memory may be twice the sum, since buffers grow by doubling, and shrink by halves.
 
 use std::sync::Arc;
 
 use super::budget::Budget;
 use super::client::{Client, Clients};
+use super::reply_line::{ReplyLine, Stand};
 
 /// See the module's description.
 #[derive(Debug)]
 pub struct Backlog {
     budget: Budget,
+    line: ReplyLine,
 }
 
 impl Backlog {
     /// All clients may keep so much.
     pub fn new(bytes_max: usize) -> Self {
-        Self { budget: Budget::new(bytes_max) }
+        Self { budget: Budget::new(bytes_max), line: ReplyLine::default() }
     }
 
     /// They may keep only so much for now, or as much as ever.
     pub fn narrow(&self, bytes_max: Option<usize>) {
         self.budget.narrow(bytes_max);
+        self.line.let_in(&self.budget);
     }
 
     /// How much there is.
@@ -50,9 +57,23 @@ impl Backlog {
         self.bytes() > self.budget.bytes_max() / 2
     }
 
-    /// What is kept for clients has become more, or less.
+    /// What is kept for clients has become more, or less, and then whoever waits for that is let in.
     pub fn add(&self, change: isize) {
         self.budget.add(change);
+        if change < 0 {
+            self.line.let_in(&self.budget);
+        }
+    }
+
+    /// Takes a place for a long reply; false if the client stands in line for it from now on, and is woken when it has one.
+    pub fn take_place(&self, client: &Arc<Client>, bytes: usize, stand: Stand) -> bool {
+        self.line.enter(client, bytes, stand, &self.budget)
+    }
+
+    /// A connection that may stand in line, or have a place that it has not used, has ended.
+    pub fn leave(&self, client: &Client) {
+        let unused = self.line.leave(client);
+        self.add(-(unused as isize));
     }
 
     /// Whether clients must be closed: to be asked after something was added, without any client's lock.
@@ -60,11 +81,11 @@ impl Backlog {
         self.budget.is_too_much()
     }
 
-    /// Closes those for whom most is kept; yields who must be woken.
+    /// Closes those for whom most is kept, long replies not counted that they are taking; yields who must be woken.
     #[must_use = "whom it yields must be woken"]
-    pub fn close_largest(&self, clients: &Clients<'_>) -> Vec<Arc<Client>> {
+    pub fn close_largest(&self, clients: &Clients<'_>, now_ms: i64) -> Vec<Arc<Client>> {
         let mut kept: Vec<_> =
-            clients.iter().filter_map(|client| Some((client.kept_bytes()?, client))).collect();
+            clients.iter().filter_map(|client| Some((client.blamed_bytes(now_ms)?, client))).collect();
         kept.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         let mut to_wake = Vec::new();
         for (bytes, client) in self.budget.worst(kept) {
@@ -77,6 +98,34 @@ impl Backlog {
             to_wake.extend(client.give_up(self));
         }
         self.budget.note_closed();
+        to_wake
+    }
+
+    /// While somebody waits for a place, closes clients that take nothing, those first for whom most is kept, until there is one;
+    /// yields who must be woken. To be called now and then.
+    #[must_use = "whom it yields must be woken"]
+    pub fn close_stalled(&self, clients: &Clients<'_>, now_ms: i64) -> Vec<Arc<Client>> {
+        let mut to_wake = Vec::new();
+        let mut missing = self.line.missing_bytes(&self.budget);
+        if missing == 0 {
+            return to_wake;
+        }
+        let stalled = clients.iter().filter(|client| client.is_stalled(now_ms));
+        let mut kept: Vec<_> = stalled.filter_map(|client| Some((client.kept_bytes()?, client))).collect();
+        kept.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        for (bytes, client) in kept {
+            if missing == 0 {
+                break;
+            }
+            tracing::warn!(
+                "Closing the connection from {}: it has not taken {bytes} bytes for some seconds, and others wait, since all \
+                 clients together may have only half of zabd.unsentMaxBytes={} to take when a long reply is made",
+                client.address,
+                self.budget.bytes_max(),
+            );
+            missing = missing.saturating_sub(bytes);
+            to_wake.extend(client.give_up(self));
+        }
         to_wake
     }
 }
@@ -109,7 +158,7 @@ mod tests {
         assert!(registry.backlog.is_pressing() && !registry.backlog.is_too_much());
         post(&registry, &small, 1);
         assert!(registry.backlog.is_too_much());
-        let woken = registry.backlog.close_largest(&registry.lock());
+        let woken = registry.backlog.close_largest(&registry.lock(), 0);
         assert!(woken.is_empty(), "it has mail already");
         assert_eq!([&small, &large, &larger].map(|client| client.kept_bytes()), [Some(201), Some(300), None]);
         assert_eq!(registry.backlog.bytes(), 501);
@@ -130,7 +179,7 @@ mod tests {
         reading.take_mail(&mut out).unwrap();
         assert_eq!(registry.backlog.bytes(), 150);
         // It has served 20 bytes itself, and sent 90.
-        reading.set_unsent(30, &registry.backlog);
+        reading.set_unsent(30, Some(0), &registry.backlog);
         assert_eq!(registry.backlog.bytes(), 80);
         gone.take_mail(&mut out).unwrap();
         post(&registry, &gone, 7);
@@ -149,13 +198,13 @@ mod tests {
         slow.take_mail(&mut Vec::new()).unwrap();
         post(&registry, &other, 200);
         assert!(registry.backlog.is_too_much());
-        assert_eq!(registry.backlog.close_largest(&registry.lock()).len(), 1);
+        assert_eq!(registry.backlog.close_largest(&registry.lock(), 0).len(), 1);
         // Its task still has the 900 bytes.
         assert_eq!(registry.backlog.bytes(), 1100);
         assert!(!registry.backlog.is_too_much());
         post(&registry, &other, 126);
         assert!(registry.backlog.is_too_much());
-        assert!(registry.backlog.close_largest(&registry.lock()).is_empty());
+        assert!(registry.backlog.close_largest(&registry.lock(), 0).is_empty());
         assert_eq!(other.kept_bytes(), Some(326));
         registry.remove(slow.id);
         assert!(!registry.backlog.is_too_much());

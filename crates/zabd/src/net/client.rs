@@ -16,10 +16,13 @@ use super::backlog::Backlog;
 use super::figures::ConnectionCounters;
 use super::half_frames::HalfFrames;
 use super::io_thread::ReadyList;
+use super::reply_line::STALLED_MS;
 
 /// A client that does not read gets this much kept for it before its connection is closed. Java keeps
 /// everything; a server that must not run out of memory cannot.
 pub const UNSENT_BYTES_MAX: usize = 64 << 20;
+/// A time that does not come.
+const NEVER_MS: i64 = i64::MAX;
 /// A larger mailbox is freed, not kept for the next mail: an idle connection is a small one.
 const KEPT_MAIL_BYTES_MAX: usize = 4 << 10;
 
@@ -56,6 +59,12 @@ pub struct Client {
     mail: Mutex<Mail>,
     /// Bytes that have left the mailbox, and that the client has not taken.
     unsent: AtomicUsize,
+    /// How many of them are of long replies, for which there was a place before they were made.
+    placed: AtomicUsize,
+    /// When it took some of its bytes last, or had none; monotonic milliseconds, and never while the task has sent everything.
+    taken_ms: AtomicI64,
+    /// The place that it was given for a long reply, and has not used.
+    place: AtomicUsize,
     /// Bytes that a request takes which has come only in part.
     half_frame: AtomicUsize,
     /// When that request began, monotonic milliseconds; means nothing if there is none.
@@ -77,6 +86,9 @@ impl Client {
             counters: ConnectionCounters::new(now_ms),
             mail: Mutex::default(),
             unsent: AtomicUsize::new(0),
+            placed: AtomicUsize::new(0),
+            taken_ms: AtomicI64::new(NEVER_MS),
+            place: AtomicUsize::new(0),
             half_frame: AtomicUsize::new(0),
             half_frame_since_ms: AtomicI64::new(now_ms),
             has_asked: AtomicBool::new(false),
@@ -102,7 +114,8 @@ impl Client {
     pub fn post(self: &Arc<Self>, bytes: &[u8], answers: bool, kept: &mut isize) -> Option<Arc<Self>> {
         let mut mail = self.mail.lock();
         let before = mail.bytes.len();
-        let unsent = before + self.unsent.load(Ordering::Relaxed);
+        let own = self.unsent.load(Ordering::Relaxed).saturating_sub(self.placed.load(Ordering::Relaxed));
+        let unsent = before + own;
         // One reply may be longer than all of this, as a list of very many children is.
         if unsent > UNSENT_BYTES_MAX {
             // Whoever does not read would never take what stands before an orderly end.
@@ -161,6 +174,38 @@ impl Client {
         (!mail.abort).then(|| mail.bytes.len() + self.unsent.load(Ordering::Relaxed))
     }
 
+    /// The same without the long replies that the client is taking.
+    pub fn blamed_bytes(&self, now_ms: i64) -> Option<usize> {
+        let excused = if self.is_stalled(now_ms) { 0 } else { self.placed.load(Ordering::Relaxed) };
+        self.kept_bytes().map(|bytes| bytes.saturating_sub(excused))
+    }
+
+    /// Whether it has something to take and does not take it.
+    pub fn is_stalled(&self, now_ms: i64) -> bool {
+        now_ms.saturating_sub(self.taken_ms.load(Ordering::Relaxed)) >= STALLED_MS
+    }
+
+    /// Its long reply has a place, of so many bytes.
+    pub fn give_place(&self, bytes: usize) {
+        self.place.store(bytes, Ordering::Release);
+    }
+
+    /// Whether it has a place that it has not used.
+    pub fn has_place(&self) -> bool {
+        self.place.load(Ordering::Acquire) > 0
+    }
+
+    /// The place that it was given, in bytes, if it has one. They are the caller's business from now on.
+    pub fn take_place(&self) -> usize {
+        self.place.swap(0, Ordering::AcqRel)
+    }
+
+    /// The task makes a long reply; there is a place for it, so the backlog counts it already.
+    pub fn use_place(&self, bytes: usize) {
+        self.unsent.fetch_add(bytes, Ordering::Relaxed);
+        self.placed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn tell(self: &Arc<Self>) -> Option<Arc<Self>> {
         (!self.told.swap(true, Ordering::AcqRel)).then(|| self.clone())
     }
@@ -210,12 +255,21 @@ impl Client {
         })
     }
 
-    /// The task says how much it could not send.
-    pub fn set_unsent(&self, bytes: usize, backlog: &Backlog) {
+    /// The task says how much it could not send, and the time if the client has taken something.
+    pub fn set_unsent(&self, bytes: usize, taken_ms: Option<i64>, backlog: &Backlog) {
+        if let Some(taken_ms) = taken_ms {
+            self.taken_ms.store(taken_ms, Ordering::Relaxed);
+        }
         // Nobody else writes it.
         let before = self.unsent.load(Ordering::Relaxed);
         if before != bytes {
             self.unsent.store(bytes, Ordering::Relaxed);
+            if bytes == 0 {
+                self.taken_ms.store(NEVER_MS, Ordering::Relaxed);
+            }
+            if self.placed.load(Ordering::Relaxed) > bytes {
+                self.placed.store(bytes, Ordering::Relaxed);
+            }
             backlog.add(bytes as isize - before as isize);
         }
     }
@@ -302,11 +356,17 @@ impl Registry {
         self.half_frames.narrow(bytes_max.map(|bytes_max| bytes_max * 3));
         let mut to_wake = Vec::new();
         if self.backlog.is_too_much() {
-            to_wake.extend(self.backlog.close_largest(&self.lock()));
+            to_wake.extend(self.backlog.close_largest(&self.lock(), now_ms));
         }
         if self.half_frames.is_too_much() {
             to_wake.extend(self.half_frames.close_worst(&self.lock(), now_ms));
         }
+        to_wake.into_iter().for_each(Client::wake);
+    }
+
+    /// Makes room for those who wait for places for their long replies, as far as others take nothing.
+    pub fn close_stalled(&self, now_ms: i64) {
+        let to_wake = self.backlog.close_stalled(&self.lock(), now_ms);
         to_wake.into_iter().for_each(Client::wake);
     }
 
@@ -338,6 +398,7 @@ impl Registry {
         let client = removed.expect("a connection ends once");
         slots.free.push(at as u32);
         drop(slots);
+        self.backlog.leave(&client);
         // Whoever posts holds the lock, and does not find this client any more.
         let mut mail = client.mail.lock();
         let unsent = client.unsent.swap(0, Ordering::Relaxed);
@@ -416,7 +477,7 @@ mod tests {
             let _ = client.post(&megabyte, false, &mut kept);
             registry.backlog.add(std::mem::take(&mut kept));
             is_aborted = client.take_mail(&mut out).unwrap().abort;
-            client.set_unsent(out.len(), &registry.backlog);
+            client.set_unsent(out.len(), Some(0), &registry.backlog);
         }
         assert!(is_aborted);
         assert_eq!(out.len(), UNSENT_BYTES_MAX + megabyte.len());

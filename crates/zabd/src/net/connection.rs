@@ -11,8 +11,8 @@
 //! them, so an idle connection holds none.
 //!
 //! Here is how a turn goes; what a frame asks for is in `frames`, who the client is in `authentication`, words instead of
-//! frames in `four_letter`, waiting for a place in the pipeline in `in_line`, words for the log in `telling` and `slow`, and lent
-//! memory in `buffers`.
+//! frames in `four_letter`, waiting for a place in the pipeline, or for a long reply, in `in_line`, words for the log in
+//! `telling` and `slow`, and lent memory in `buffers`.
 
 mod authentication;
 mod buffers;
@@ -47,6 +47,7 @@ use super::figures::{Responses, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::java_address;
 use super::large_requests::{Held, LargeRequests};
+use super::reply_line::TAKEN_BYTES_MIN;
 use super::request_throttle::{Line, Place, RequestThrottle};
 use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
@@ -128,6 +129,17 @@ enum Phase {
     Closing,
 }
 
+/// Whether a request waits outside the pipeline because its reply may be long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stays {
+    /// It does not.
+    Nothing,
+    /// Until those before it are answered: then it can be served here.
+    BehindAnswers,
+    /// Until there is a place for its reply.
+    InLine,
+}
+
 /// The task. See the module's description.
 pub struct Connection {
     socket: Stream,
@@ -167,8 +179,12 @@ pub struct Connection {
     /// What the replies to reads in the pipeline may be worth; less than `reads_max` while little may be asked for.
     reads_waiting_max: usize,
     /// Reads in the pipeline are answered together, before the client can take the first of their replies: as many as
-    /// would fit if each asked for the largest znode. A reply that may be longer counts as all of them.
+    /// would fit if each asked for the largest znode. What may have a longer reply does not go there.
     reads_max: usize,
+    /// Whether the next request stays in `input`, and what for.
+    stays: Stays,
+    /// What the client has taken since that was much.
+    taken: usize,
     /// When the client asked for a new session that it does not have yet.
     asked_for_session: Option<Asked>,
     /// Where it stands among those that want a place in the pipeline, if places are limited.
@@ -270,6 +286,8 @@ impl Connection {
             turn_bytes: 0,
             reads_waiting_max: reads_max,
             reads_max,
+            stays: Stays::Nothing,
+            taken: 0,
             batch: Vec::new(),
             tally: Tally::default(),
             traffic: Traffic::default(),
@@ -286,7 +304,10 @@ impl Connection {
     /// Whether a frame that has its place in the pipeline may be worked off now.
     fn may_enter(&self) -> bool {
         let open = matches!(self.phase, Phase::First | Phase::Handshake | Phase::Open);
-        open && !self.is_unsent_much() && !self.is_throttled() && self.reads_waiting < self.reads_waiting_max
+        open && !self.is_unsent_much()
+            && !self.is_throttled()
+            && self.reads_waiting < self.reads_waiting_max
+            && !self.has_to_stay()
     }
 
     fn is_unsent_much(&self) -> bool {
@@ -458,13 +479,18 @@ impl Connection {
         }
     }
 
-    /// Says what is kept for the client at the end of a turn.
-    fn settle(&mut self) {
+    /// Says what is kept for the client at the end of a turn in which it took `sent` bytes; `had_unsent` is whether there was
+    /// anything to take before it.
+    fn settle(&mut self, had_unsent: bool, sent: usize) {
         let service = self.service.clone();
         service.driver.note_bytes(std::mem::take(&mut self.turn_bytes));
         let registry = &service.driver.registry;
         if self.phase == Phase::Closing {
             self.input = Vec::new();
+            if self.stays == Stays::InLine {
+                self.stays = Stays::Nothing;
+                registry.backlog.leave(&self.client);
+            }
         }
         let half_record = self.socket.half_record();
         let half_frame = if self.may_go_on() { self.input.capacity() + half_record } else { 0 };
@@ -478,9 +504,20 @@ impl Connection {
             let to_wake = registry.half_frames.close_worst(&registry.lock(), now_ms);
             to_wake.into_iter().for_each(Client::wake);
         }
-        self.client.set_unsent(self.unsent(), &registry.backlog);
-        if self.unsent() > 0 && registry.backlog.is_too_much() {
-            let to_wake = registry.backlog.close_largest(&registry.lock());
+        let unsent = self.unsent();
+        if unsent == 0 {
+            self.client.set_unsent(0, None, &registry.backlog);
+            return;
+        }
+        let now_ms = service.driver.clock.monotonic_ms();
+        self.taken += sent;
+        let is_taking = !had_unsent || self.taken >= TAKEN_BYTES_MIN;
+        if is_taking {
+            self.taken = 0;
+        }
+        self.client.set_unsent(unsent, is_taking.then_some(now_ms), &registry.backlog);
+        if registry.backlog.is_too_much() {
+            let to_wake = registry.backlog.close_largest(&registry.lock(), now_ms);
             to_wake.into_iter().for_each(Client::wake);
         }
     }
@@ -563,6 +600,7 @@ impl Connection {
     /// One turn; true when the connection has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_read_dry = false;
+        let had_unsent = self.unsent() > 0;
         self.set_pace();
         self.look_in_line(context);
         for chunk in 0.. {
@@ -609,7 +647,7 @@ impl Connection {
         if was_unsent_much && self.unsent() != unsent_before {
             self.note_sign_of_life();
         }
-        self.settle();
+        self.settle(had_unsent, unsent_before.saturating_sub(self.unsent()));
         match flushed {
             Poll::Pending => false,
             Poll::Ready(false) => true,

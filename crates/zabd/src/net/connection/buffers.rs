@@ -75,6 +75,10 @@ pub(super) fn forget_sent(out: &mut Vec<u8>, sent: &mut usize) {
     if out.len() <= 2 * *sent {
         out.drain(..*sent);
         *sent = 0;
+        if out.capacity() > KEPT_BUFFER_BYTES_MAX {
+            // Of a long reply what is sent is somebody else's room.
+            out.shrink_to(KEPT_BUFFER_BYTES_MAX);
+        }
     }
 }
 

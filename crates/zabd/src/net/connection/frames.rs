@@ -1,6 +1,7 @@
 //! What a client asks for, frame by frame: the handshake, reads that are served here and now under one hold of the tree's
 //! lock, and everything else, collected for one hold of the driver's.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::RwLockReadGuard;
@@ -11,11 +12,15 @@ use zabd_replica::{Input, Request, SessionRequest};
 use zabd_tree::Tree;
 
 use super::buffers::{BATCH, Shared};
+use super::in_line::MustWait;
 use super::telling::Ending;
-use super::{Asked, Connection, Phase, Service, Unanswered};
+use super::{Asked, Connection, Phase, Service, Stays, Unanswered};
+use crate::net::backlog::Backlog;
+use crate::net::client::Client;
 use crate::net::figures::Sent;
 use crate::net::java_address::shown;
 use crate::net::large_requests::Held;
+use crate::net::reply_line::{LONG_REPLY_BYTES, Stand};
 use crate::net::request_throttle::Admitted;
 
 /// One run over a chunk of bytes.
@@ -33,6 +38,9 @@ pub(super) struct Turn<'t> {
 /// How long a request for a session may be, in bytes. Java takes what `jute.maxbuffer` allows, a megabyte, from whoever
 /// connects. The request has 28 bytes, a password, of which nobody sends more than the 16 that a server gave it, and a flag.
 const CONNECT_BYTES_MAX: usize = 64 << 10;
+
+/// What a reply has besides what is counted to find out how long it is: length, header, number of elements and a stat, at most.
+const HEAD_BYTES: usize = 128;
 
 impl Connection {
     /// Works off what stands in `bytes`; returns how much of it is done.
@@ -101,14 +109,15 @@ impl Connection {
         let Some(frame) = rest.get(4..4 + length) else { return false };
         let start = turn.at + 4;
         let Ok(admitted) = self.admit(turn, start + length, frame) else { return false };
+        if self.phase == Phase::Handshake {
+            self.on_connect(turn, frame, admitted);
+        } else if self.on_frame(turn, start, frame, admitted).is_err() {
+            return false;
+        }
+        self.release_place();
         turn.at = start + length;
         self.tally.received += 1;
         self.tally.received_bytes += 4 + length as u64;
-        if self.phase == Phase::Handshake {
-            self.on_connect(turn, frame, admitted);
-        } else {
-            self.on_frame(turn, start, frame, admitted);
-        }
         true
     }
 
@@ -146,15 +155,23 @@ impl Connection {
         turn.service.driver.connect(self.client.id, request);
     }
 
-    fn on_frame(&mut self, turn: &mut Turn<'_>, start: usize, frame: &[u8], admitted: Option<Admitted>) {
+    fn on_frame(
+        &mut self,
+        turn: &mut Turn<'_>,
+        start: usize,
+        frame: &[u8],
+        admitted: Option<Admitted>,
+    ) -> Result<(), MustWait> {
+        self.stays = Stays::Nothing;
         let Ok(header) = RequestHeader::from_bytes(frame) else {
             self.close_malformed("a request has no header");
-            return;
+            return Ok(());
         };
         let Ok(held) = turn.service.large_requests.take(frame.len()) else {
             self.close_malformed("large requests in flight exceed largeRequestMaxBytes");
-            return;
+            return Ok(());
         };
+        let is_refused = admitted.as_ref().is_some_and(|admitted| admitted.is_refused);
         let body = &frame[8..];
         self.tally.last = Some((header.op, header.xid));
         self.tally.is_refused = false;
@@ -164,11 +181,30 @@ impl Connection {
             self.on_sasl(header, body);
         } else if !self.is_authenticated() {
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
-        } else if self.needs_pipeline(header.op) || admitted.as_ref().is_some_and(|it| it.is_refused) {
+        } else if is_refused {
+            self.defer(turn, header, (held, admitted), start + 8, body.len());
+        } else if !self.unanswered.is_empty() && Self::may_be_long(turn, header.op, body) {
+            self.stays = Stays::BehindAnswers;
+            return Err(MustWait);
+        } else if self.needs_pipeline(header.op) {
             self.defer(turn, header, (held, admitted), start + 8, body.len());
         } else {
-            self.serve(turn, header, body);
+            return self.serve(turn, header, body);
         }
+        Ok(())
+    }
+
+    /// Whether a request behind others that are unanswered waits for their answers outside the pipeline, since its reply may
+    /// need a place: nobody else is to wait for that.
+    fn may_be_long(turn: &Turn<'_>, op: i32, body: &[u8]) -> bool {
+        if op != OpCode::GetData.code() {
+            return read::is_list(op);
+        }
+        let bytes = match &turn.tree {
+            Some(tree) => read::data_bytes(tree, body),
+            None => read::data_bytes(&turn.service.driver.tree(), body),
+        };
+        bytes > LONG_REPLY_BYTES
     }
 
     /// Whether a request cannot be served here and now. A sync of a member of an ensemble waits for its leader.
@@ -187,16 +223,12 @@ impl Connection {
         start: usize,
         length: usize,
     ) {
-        // What follows is decided behind the driver's lock, which comes before the tree's.
-        turn.tree = None;
         self.trace_deferred(header, &turn.bytes[start..start + length]);
         let is_refused = admitted.as_ref().is_some_and(|admitted| admitted.is_refused);
         let is_update = read::is_write(header.op) && !is_refused;
-        let weight = match OpCode::from_code(header.op) {
-            _ if is_update || is_refused => 0,
-            Some(op) if has_long_reply(op) => self.reads_max,
-            _ => 1,
-        };
+        let weight = usize::from(!is_update && !is_refused);
+        // What follows is decided behind the driver's lock, which comes before the tree's.
+        turn.tree = None;
         let place = admitted.and_then(|admitted| admitted.place);
         let came_ms = turn.now_ms;
         let about = turn.service.driver.slow.about(header.op, &turn.bytes[start..start + length]);
@@ -218,14 +250,14 @@ impl Connection {
         });
     }
 
-    /// Serves a read here and now.
-    fn serve(&mut self, turn: &mut Turn<'_>, header: RequestHeader, body: &[u8]) {
+    /// Serves a read here and now, if there is a place for its reply.
+    fn serve(&mut self, turn: &mut Turn<'_>, header: RequestHeader, body: &[u8]) -> Result<(), MustWait> {
         if turn.tree.is_none() {
             turn.tree = Some(turn.service.driver.tree());
             // Whatever the tree shows from now on, its events are in the mailbox.
             self.collect_mail();
             if self.phase != Phase::Open {
-                return;
+                return Ok(());
             }
         }
         let tree = turn.tree.as_deref().expect("the tree was just locked");
@@ -240,8 +272,21 @@ impl Connection {
         };
         let options = &turn.service.options.read;
         let begin = self.out.len();
-        let served =
-            read::serve(tree, watches.as_deref_mut(), &read, options, &mut self.traffic, &mut self.out);
+        let (out, traffic) = (&mut self.out, &mut self.traffic);
+        let room = LONG_REPLY_BYTES;
+        let mut served = read::serve_within(room, tree, watches.as_deref_mut(), &read, options, traffic, out);
+        if let Served::TooLong { bytes } = served {
+            let backlog = &turn.service.driver.registry.backlog;
+            if !has_place(backlog, &self.client, bytes) {
+                self.stays = Stays::InLine;
+                return Err(MustWait);
+            }
+            self.client.use_place(bytes);
+            // Exactly, since to grow by doubling would take the memory of two.
+            out.reserve_exact(bytes + HEAD_BYTES);
+            served = read::serve_within(bytes, tree, watches.as_deref_mut(), &read, options, traffic, out);
+            assert!(!matches!(served, Served::TooLong { .. }), "the tree has not changed since");
+        }
         self.tally.reads += 1;
         self.tally.sent += 1;
         let sent = if header.op == OpCode::Ping.code() { Sent::Pong } else { Sent::Answer };
@@ -251,6 +296,7 @@ impl Connection {
         if served == Served::AnsweredForTheLastTime {
             self.close(Ending::Replica);
         }
+        Ok(())
     }
 
     pub(super) fn reader<'b>(&self, body: &'b [u8]) -> Reader<'b> {
@@ -268,8 +314,18 @@ impl Connection {
     }
 }
 
-/// Whether a reply may be longer than the largest znode.
-fn has_long_reply(op: OpCode) -> bool {
-    use OpCode as Op;
-    matches!(op, Op::GetChildren | Op::GetChildren2 | Op::GetEphemerals | Op::MultiRead)
+/// Whether a long reply has a place; if not, its client stands in line from now on.
+fn has_place(backlog: &Backlog, client: &Arc<Client>, bytes: usize) -> bool {
+    let given = client.take_place();
+    if given == 0 {
+        return backlog.take_place(client, bytes, Stand::Last);
+    }
+    // What is asked for may have become shorter meanwhile, or longer.
+    if bytes <= given {
+        backlog.add(bytes as isize - given as isize);
+        return true;
+    }
+    let has_place = backlog.take_place(client, bytes, Stand::First);
+    backlog.add(-(given as isize));
+    has_place
 }

@@ -1,5 +1,5 @@
-//! A connection whose next request needs a place in the pipeline that is not free. See
-//! [`RequestThrottle`](super::RequestThrottle).
+//! A connection whose next request has to wait outside the pipeline: for a place in it that is not free (see
+//! [`RequestThrottle`](super::RequestThrottle)), or for one among what is kept for all clients (see [`crate::net::reply_line`]).
 
 use std::task::Context;
 
@@ -9,7 +9,7 @@ use zabd_jute::{OpCode, Record as _, SessionId};
 use super::super::request_throttle::{Admitted, InLine, Line};
 use super::frames::Turn;
 use super::telling::Ending;
-use super::{CHUNK_BYTES, Connection, Phase};
+use super::{CHUNK_BYTES, Connection, Phase, Stays};
 
 /// The frame has to wait.
 #[derive(Debug)]
@@ -61,9 +61,28 @@ impl Connection {
         self.line.as_ref().is_some_and(|line| line.waiting_op().is_some())
     }
 
-    /// Whoever stands in line reads on, a little, to hear whether the client is still there.
+    /// Whoever waits reads on, a little, to hear whether the client is still there.
     pub(super) fn may_read_ahead(&self) -> bool {
-        self.is_in_line() && self.input.len() < CHUNK_BYTES && self.phase != Phase::Closing
+        (self.is_in_line() || self.has_to_stay())
+            && self.input.len() < CHUNK_BYTES
+            && self.phase != Phase::Closing
+    }
+
+    /// Whether the next request stays where it is for now.
+    pub(super) fn has_to_stay(&self) -> bool {
+        match self.stays {
+            Stays::Nothing => false,
+            Stays::BehindAnswers => !self.unanswered.is_empty(),
+            Stays::InLine => !self.client.has_place(),
+        }
+    }
+
+    /// Gives back the place for a long reply that was not needed for the request that waited for it.
+    pub(super) fn release_place(&mut self) {
+        if self.client.has_place() {
+            let backlog = &self.service.driver.registry.backlog;
+            backlog.add(-(self.client.take_place() as isize));
+        }
     }
 
     pub(super) fn note_received(&mut self, bytes: usize) {
