@@ -103,7 +103,8 @@ def test_users_of_a_secret(kind, tmp_path):
 
 @pytest.mark.parametrize("content, problem", [
     (f"Server {{ {MODULE} required user_a=1; }};", "line 1: expected the value of an option, found a number"),
-    ("Server { com.sun.security.auth.module.Krb5LoginModule required; };", "section `Server`: it asks for Kerberos"),
+    ("Server { com.sun.security.auth.module.Krb5LoginModule required; };",
+     "section `Server`: it asks for Kerberos, which this build does not serve; only a build with the feature `kerberos` does"),
     (None, "No such file")])
 def test_a_login_configuration_that_cannot_be_used_ends_the_start(kind, tmp_path, content, problem):
     path = tmp_path / "jaas.conf"

@@ -377,6 +377,21 @@ pub struct AuthConfig {
     pub ip_use_x_forwarded_for: bool,
     /// Who may log in by SASL.
     pub sasl: SaslConfig,
+    /// Who principals of Kerberos are.
+    pub kerberos: KerberosConfig,
+}
+
+/// Kerberos, where the JAAS file asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KerberosConfig {
+    /// Names lose their host.
+    pub removes_host: bool,
+    /// Names lose their realm.
+    pub removes_realm: bool,
+    /// Rules that make names of principals; none is the rule `DEFAULT` alone.
+    pub auth_to_local: Option<String>,
+    /// The configuration of Kerberos, if it is not where the library looks for it.
+    pub krb5_conf: Option<PathBuf>,
 }
 
 /// SASL for clients. It is served if there is anything that says who may log in.
@@ -739,6 +754,7 @@ impl AuthConfig {
             x509_super_user: None,
             ip_use_x_forwarded_for: false,
             sasl: SaslConfig::default(),
+            kerberos: KerberosConfig::default(),
         }
     }
 }

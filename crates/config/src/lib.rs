@@ -31,8 +31,8 @@ mod tls;
 
 pub use config::{
     AdminConfig, AuthConfig, Config, ConnectionThrottle, ContainerReaper, DigestAlg, EnsembleConfig,
-    FourLetterWords, ListenHost, LogConfig, LogFormat, LogLevel, MetricsConfig, MetricsProvider,
-    ProbesConfig, QuorumSaslConfig, RequestThrottle, Secret, SnapshotCompression,
+    FourLetterWords, KerberosConfig, ListenHost, LogConfig, LogFormat, LogLevel, MetricsConfig,
+    MetricsProvider, ProbesConfig, QuorumSaslConfig, RequestThrottle, Secret, SnapshotCompression,
 };
 pub use dynamic_file::{ConfigFiles, dynamic_file, without_members};
 pub use effective::Effective;

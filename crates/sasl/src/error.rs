@@ -65,6 +65,28 @@ pub enum SaslError {
         /// As whom.
         other: String,
     },
+    /// A client begins with nothing, as those of DIGEST-MD5 do.
+    #[error(
+        "it begins with an empty token, which is none of GSSAPI: it may want DIGEST-MD5, which is not served beside Kerberos"
+    )]
+    NotKerberos,
+    /// The library of Kerberos does not take a token, or cannot do what is asked of it. This is what it says.
+    #[error("Kerberos: {0}")]
+    Kerberos(String),
+    /// The same, where it is known already who the other side is.
+    #[error("{principal}: {problem}")]
+    KerberosPeer {
+        /// Its principal, shortened.
+        principal: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// It has more parts than a service, a host and a realm.
+    #[error("the principal `{principal}` has not the form `name@REALM` or `service/host@REALM`")]
+    Principal {
+        /// The principal, shortened.
+        principal: String,
+    },
     /// The server does not know the password either.
     #[error("the server does not show that it knows the password")]
     ServerUnproved,

@@ -1,4 +1,4 @@
-//! SASL as ZooKeeper's clients and servers speak it: the mechanism DIGEST-MD5, and the files that name its users.
+//! SASL as ZooKeeper's clients and servers speak it: the mechanisms DIGEST-MD5 and GSSAPI, and the files that name their users.
 //!
 //! ```text
 //! dialler                              listener
@@ -13,12 +13,16 @@
 //! other protocols' packets, which are not known here; nor are files and random numbers, which are handed in. Tokens are bounded
 //! before they are looked at, and a message that comes out of turn, again, or cut short is an error of its own.
 //!
+//! [`gssapi`] is the other mechanism, around a library of Kerberos that is handed in; [`kerberos`] says who a principal is.
+//!
 //! [`jaas`] reads the login configuration of Java's servers and clients, [`users`] what it says about users.
 
 pub mod client;
 mod directives;
 mod error;
+pub mod gssapi;
 pub mod jaas;
+pub mod kerberos;
 mod response;
 pub mod server;
 pub mod users;

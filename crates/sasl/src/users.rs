@@ -56,8 +56,8 @@ pub struct Users(BTreeMap<String, Password>);
 /// What a section cannot be used for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsersError {
-    /// The mechanism of Java's Kerberos module is GSSAPI.
-    #[error("it asks for Kerberos, which this build does not serve")]
+    /// The mechanism of Java's Kerberos module is GSSAPI, and there is no password in it.
+    #[error("it asks for Kerberos, which is not served here")]
     Kerberos,
     /// A class that only a JVM can load.
     #[error("its login module is {0}, and only {DIGEST_MODULE} is known")]
@@ -111,11 +111,14 @@ impl Users {
         self.0.extend(others.0);
     }
 
-    /// The `user_<name>` options of a server's section.
+    /// The `user_<name>` options of a server's section. What it says about Kerberos is another matter.
     pub fn of_section(section: &[Module]) -> Result<Self, UsersError> {
         let mut users = Self::default();
         for module in section {
-            check_class(module)?;
+            match check_class(module) {
+                Err(UsersError::Kerberos) => continue,
+                checked => checked?,
+            }
             for (key, password) in &module.options {
                 let Some(user) = key.strip_prefix(USER_PREFIX) else { continue };
                 users.insert(user, Password::new(unexpanded(key, password)?));
@@ -166,7 +169,8 @@ fn check_class(module: &Module) -> Result<(), UsersError> {
     }
 }
 
-fn unexpanded(key: &str, value: &str) -> Result<String, UsersError> {
+/// A value that stands for itself.
+pub(crate) fn unexpanded(key: &str, value: &str) -> Result<String, UsersError> {
     // `${{` stays as it is in the JDK too.
     let is_expanded = value.match_indices("${").any(|(at, _)| !value[at..].starts_with("${{"));
     if is_expanded { Err(UsersError::Expansion(key.to_owned())) } else { Ok(value.to_owned()) }
@@ -210,7 +214,10 @@ mod tests {
             let text = format!("S {{ {class} required useKeyTab=true; }};");
             Users::of_section(Jaas::parse(&text).unwrap().section("S").unwrap())
         };
-        assert_eq!(of(KERBEROS_MODULE), Err(UsersError::Kerberos));
+        assert_eq!(of(KERBEROS_MODULE), Ok(Users::default()));
+        let text = format!("S {{ {KERBEROS_MODULE} required; }};");
+        let account = Account::of_section(Jaas::parse(&text).unwrap().section("S").unwrap());
+        assert_eq!(account, Err(UsersError::Kerberos));
         assert_eq!(of("a.B"), Err(UsersError::Module("a.B".into())));
         assert_eq!(
             Users::of_section(&section("user_a=\"${pw}\"")),

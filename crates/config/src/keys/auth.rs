@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 pub(super) const SECTION: Section = Section {
     title: "Authentication and access",
-    intro: "zabd serves the schemes `world`, `auth`, `digest`, `ip`, `ensemble`, `sasl` with DIGEST-MD5, and `super`. Kerberos \
-            and certificates are not served by this build: what only tunes them is accepted, what demands them ends the start.",
+    intro: "zabd serves the schemes `world`, `auth`, `digest`, `ip`, `ensemble`, `x509`, `sasl` with DIGEST-MD5, and `super`. A \
+            build with the feature `kerberos` serves `sasl` with GSSAPI, too (see [operating.md](operating.md#kerberos)); any \
+            other ends its start where the JAAS file asks for that.",
     keys: &[
         Key::prefixed("skipACL", "no", "yes")
             .doc("`yes`, exactly, checks no ACL at all.")
@@ -110,11 +111,18 @@ pub(super) const SECTION: Section = Section {
             .doc("Any SASL user matches ACL entries with this identity.")
             .no_effect("entries of access lists are for those whom they name"),
         Key::prefixed("kerberos.removeHostFromPrincipal", "false", "true")
-            .doc("Drop the host from a principal.")
-            .no_effect(NO_KERBEROS),
+            .doc("Names of the scheme `sasl` lose the host of the principal. Of Kerberos alone.")
+            .custom(|d, raw| {
+                // Java asks for this word and no other.
+                d.config.auth.kerberos.removes_host = raw.value == "true";
+                Ok(None)
+            }),
         Key::prefixed("kerberos.removeRealmFromPrincipal", "false", "true")
-            .doc("Drop the realm from a principal.")
-            .no_effect(NO_KERBEROS),
+            .doc("They lose its realm: whoever is called so in any realm that is trusted is the same. Of Kerberos alone.")
+            .custom(|d, raw| {
+                d.config.auth.kerberos.removes_realm = raw.value == "true";
+                Ok(None)
+            }),
         Key::prefixed("kerberos.canonicalizeHostNames", "false", "true")
             .class(Class::B)
             .doc("Ask DNS for the canonical name of a peer.")
@@ -123,23 +131,37 @@ pub(super) const SECTION: Section = Section {
             .unit("milliseconds")
             .class(Class::C)
             .doc("Least pause between two logins to Kerberos.")
-            .no_effect(NO_KERBEROS),
+            .no_effect(NO_TICKETS),
         Key::prefixed("security.auth_to_local", "DEFAULT", "RULE:[1:$1]")
             .class(Class::B)
-            .doc("Rules that make names of principals.")
-            .no_effect(NO_KERBEROS),
+            .doc("Rules that make names of principals, in a row: `DEFAULT` or `RULE:[parts:format](match)s/from/to/g`.")
+            .differently(
+                "a rule that cannot work ends the start of a build with Kerberos; whom no rule is for has the principal as its name, \
+                 where Java takes the name that the client gives itself; expressions know neither look-around nor back references",
+            )
+            .custom(|d, raw| {
+                d.config.auth.kerberos.auth_to_local = Some(raw.value.to_owned());
+                Ok(None)
+            }),
+        Key::bare("java.security.krb5.conf", "/etc/krb5.conf", "/etc/zookeeper/krb5.conf")
+            .class(Class::B)
+            .doc("Path of the configuration of Kerberos. Read by a build with the feature `kerberos`, as `KRB5_CONFIG` is.")
+            .custom(|d, raw| {
+                d.config.auth.kerberos.krb5_conf = (!raw.value.is_empty()).then(|| raw.value.into());
+                Ok(None)
+            }),
         Key::prefixed("requireKerberosConfig", "none", "true")
             .class(Class::C)
             .doc("Fail without krb5.conf.")
-            .no_effect(NO_KERBEROS),
+            .no_effect("a realm that is missing is told of at the start, and a key that is missing ends it"),
         Key::prefixed("kinit", "/usr/bin/kinit", "/opt/bin/kinit")
             .class(Class::C)
             .doc("Program that renews tickets.")
-            .no_effect(NO_KERBEROS),
+            .no_effect(NO_TICKETS),
         Key::prefixed("server.realm", "realm of the client", "EXAMPLE.ORG")
             .class(Class::C)
             .doc("Realm that clients assume of the server.")
-            .no_effect(NO_KERBEROS),
+            .no_effect(CLIENT),
         Key::prefixed("X509AuthenticationProvider.superUser", "none", "CN=admin")
             .doc("Distinguished name whose certificate has the rights of the super user.")
             .custom(|d, raw| {
@@ -227,7 +249,8 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-const NO_KERBEROS: &str = "Kerberos is not served by this build";
+const NO_KERBEROS: &str = "servers do not authenticate each other by Kerberos";
+const NO_TICKETS: &str = "a server has a key, and no ticket that would have to be renewed";
 const CLIENT: &str = "clients read it, a server does not";
 const ENSEMBLE_PROVIDER: &str = "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
 const SASL_PROVIDER: &str = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider";

@@ -80,6 +80,8 @@ fn words_of(arguments: impl Iterator<Item = OsString>) -> Result<Vec<String>, St
 
 /// `program` is what it was started as, if whoever did so is to be greeted.
 fn serve(config: Config, program: Option<&str>, ends_with_input: bool) -> ExitCode {
+    #[cfg(feature = "kerberos")]
+    crate::sasl::kerberos::adopt_configuration(&config);
     let _lines = logging::begin(config.log, config.myid);
     log_panics();
     raise_open_files_limit();

@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use tokio::io::ReadBuf;
-use zabd_jute::client::{FourLetterWord, ReplyHeader};
+use zabd_jute::client::{FourLetterWord, ReplyHeader, RequestHeader};
 use zabd_jute::{Id, OpCode, Record, SessionId, Writer, Zxid};
 use zabd_replica::auth::{AuthOptions, initial_identities};
 use zabd_replica::read::ReadOptions;
@@ -53,7 +53,7 @@ use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
 use crate::memory::at_most;
-use crate::sasl::ClientSasl;
+use crate::sasl::{ClientExchange, ClientSasl, Proving};
 use crate::slow::About;
 
 /// While more than this is unsent, nothing further is read from the client.
@@ -151,7 +151,9 @@ pub struct Connection {
     ending: Ending,
     identities: Identities,
     /// Its exchange by SASL, which it has once at most.
-    sasl: Option<Box<zabd_sasl::server::Exchange>>,
+    sasl: Option<Box<ClientExchange>>,
+    /// A token of it that another thread looks at, and what it came with. Nothing is taken from the client meanwhile.
+    proving: Option<Box<(RequestHeader, Proving)>>,
     session: SessionId,
     timeout_ms: i32,
     /// The end of the bucket that the session is known to be in.
@@ -267,6 +269,7 @@ impl Connection {
                 .chain(proved)
                 .collect(),
             sasl: None,
+            proving: None,
             session: SessionId::NONE,
             timeout_ms: 0,
             bucket_end_ms: 0,
@@ -304,7 +307,8 @@ impl Connection {
     /// Whether a frame that has its place in the pipeline may be worked off now.
     fn may_enter(&self) -> bool {
         let open = matches!(self.phase, Phase::First | Phase::Handshake | Phase::Open);
-        open && !self.is_unsent_much()
+        open && self.proving.is_none()
+            && !self.is_unsent_much()
             && !self.is_throttled()
             && self.reads_waiting < self.reads_waiting_max
             && !self.has_to_stay()
@@ -612,10 +616,14 @@ impl Connection {
             if self.phase == Phase::Asking {
                 self.poll_answer(context);
             }
+            if self.poll_proving(context) {
+                // What stands behind it may go on.
+                continue;
+            }
             if self.is_abandoned() || !(self.may_go_on() || self.may_read_ahead()) {
                 break;
             }
-            if chunk == CHUNKS_PER_TURN_MAX {
+            if chunk >= CHUNKS_PER_TURN_MAX {
                 context.waker().wake_by_ref();
                 break;
             }

@@ -6,10 +6,13 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zabd_sasl::jaas::{Jaas, Module};
-use zabd_sasl::users::{Account, Users, UsersError};
+use zabd_sasl::kerberos;
+use zabd_sasl::users::{Account, KERBEROS_MODULE, Users, UsersError};
 
+use super::kerberos::Library;
 use super::members::Login;
 use crate::launch::with_causes;
 
@@ -25,12 +28,25 @@ pub(super) struct UserFiles {
     pub section: String,
     /// A file or a directory of users.
     pub users: Option<PathBuf>,
+    /// What this build has of Kerberos.
+    pub library: Option<Arc<dyn Library>>,
+}
+
+/// Who may log in.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Whoever {
+    /// By a password.
+    pub users: Users,
+    /// As whom this server is known to Kerberos, if whoever is known to it, too, may log in.
+    pub kerberos: Option<kerberos::Login>,
 }
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     Jaas,
+    /// The former, where it is about Kerberos.
+    Kerberos,
     Users,
 }
 
@@ -50,12 +66,17 @@ impl fmt::Display for FileProblem {
 
 impl UserFiles {
     /// Who may log in; nothing if nothing says so.
-    pub fn read(&self) -> Result<Option<Users>, FileProblem> {
-        let mut found = None;
+    pub fn read(&self) -> Result<Option<Whoever>, FileProblem> {
+        let mut found: Option<Whoever> = None;
         if let Some(path) = &self.jaas
             && let Some(section) = jaas(path)?.section(&self.section)
         {
-            found = Some(users_of(path, &self.section, section)?);
+            let kerberos = kerberos_of(section, self.library.as_deref()).map_err(|problem| FileProblem {
+                origin: Origin::Kerberos,
+                path: path.clone(),
+                text: format!("section `{}`: {problem}", self.section),
+            })?;
+            found = Some(Whoever { users: users_of(path, &self.section, section)?, kerberos });
         }
         if let Some(path) = &self.users {
             let users = listed(path).map_err(|text| FileProblem {
@@ -63,7 +84,7 @@ impl UserFiles {
                 path: path.clone(),
                 text,
             })?;
-            found.get_or_insert_default().extend(users);
+            found.get_or_insert_default().users.extend(users);
         }
         Ok(found)
     }
@@ -92,6 +113,13 @@ impl MemberFiles {
                 jaas_problem(path, format!("the JAAS configuration section '{name}' could not be found"))
             })
         };
+        for name in [&self.learner, &self.server] {
+            if section(name)?.iter().any(|module| module.class == KERBEROS_MODULE) {
+                let text =
+                    format!("section `{name}`: it asks for Kerberos, which is not served between servers");
+                return Err(jaas_problem(path, text));
+            }
+        }
         let account = Account::of_section(section(&self.learner)?);
         let account = match account {
             Err(UsersError::NoAccount) if !self.needs_account => None,
@@ -102,6 +130,21 @@ impl MemberFiles {
         };
         Ok(Login { account, users: users_of(path, &self.server, section(&self.server)?)? })
     }
+}
+
+/// What a section says about Kerberos, if there is a key for that.
+fn kerberos_of(section: &[Module], library: Option<&dyn Library>) -> Result<Option<kerberos::Login>, String> {
+    if !section.iter().any(|module| module.class == KERBEROS_MODULE) {
+        return Ok(None);
+    }
+    let library = library.ok_or(
+        "it asks for Kerberos, which this build does not serve; only a build with the feature `kerberos` does",
+    )?;
+    let login = kerberos::Login::of_section(section).map_err(|error| error.to_string())?;
+    if let Some(login) = &login {
+        library.check(login).map_err(|problem| format!("Kerberos: {problem}"))?;
+    }
+    Ok(login)
 }
 
 fn users_of(path: &Path, name: &str, section: &[Module]) -> Result<Users, FileProblem> {
@@ -173,19 +216,20 @@ mod tests {
         std::fs::write(secret.join("..data/b"), "with space \n").unwrap();
         std::os::unix::fs::symlink("..data/b", secret.join("b")).unwrap();
 
-        let mut files = UserFiles { jaas: Some(jaas.clone()), section: "Zk".into(), users: Some(secret) };
-        let users = files.read().unwrap().unwrap();
+        let mut files =
+            UserFiles { jaas: Some(jaas.clone()), section: "Zk".into(), users: Some(secret), library: None };
+        let users = files.read().unwrap().unwrap().users;
         assert_eq!(users.len(), 2);
         assert_eq!(password(&users, "a").as_deref(), Some("j"));
         assert_eq!(password(&users, "b").as_deref(), Some("with space "));
 
         files.section = "Other".into();
-        assert_eq!(files.read().unwrap().unwrap().len(), 1);
+        assert_eq!(files.read().unwrap().unwrap().users.len(), 1);
         files.users = None;
         assert_eq!(files.read().unwrap(), None);
         files.users = Some(dir.path().join("users"));
         std::fs::write(dir.path().join("users"), "c=pw\n").unwrap();
-        assert_eq!(password(&files.read().unwrap().unwrap(), "c").as_deref(), Some("pw"));
+        assert_eq!(password(&files.read().unwrap().unwrap().users, "c").as_deref(), Some("pw"));
     }
 
     #[test]
@@ -195,7 +239,12 @@ mod tests {
         let problem = |content: &[u8], is_jaas: bool| {
             std::fs::write(&path, content).unwrap();
             let named = |is_it: bool| is_it.then(|| path.clone());
-            let files = UserFiles { jaas: named(is_jaas), section: "Server".into(), users: named(!is_jaas) };
+            let files = UserFiles {
+                jaas: named(is_jaas),
+                section: "Server".into(),
+                users: named(!is_jaas),
+                library: None,
+            };
             let problem = files.read().unwrap_err();
             assert_eq!(problem.origin, if is_jaas { Origin::Jaas } else { Origin::Users });
             let text = problem.to_string();
@@ -213,10 +262,10 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("c"), "\n").unwrap();
-        let listed =
-            UserFiles { jaas: None, section: "S".into(), users: Some(path) }.read().unwrap_err().to_string();
+        let files = |users| UserFiles { jaas: None, section: "S".into(), users: Some(users), library: None };
+        let listed = files(path).read().unwrap_err().to_string();
         assert!(listed.ends_with("user `c` has an empty password"), "{listed}");
-        let missing = UserFiles { jaas: Some(dir.path().join("none")), section: "S".into(), users: None };
+        let missing = UserFiles { jaas: Some(dir.path().join("none")), ..files(dir.path().into()) };
         assert!(missing.read().unwrap_err().to_string().contains("none: No such file"));
     }
 }

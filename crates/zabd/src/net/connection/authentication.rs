@@ -1,18 +1,18 @@
 //! Who a client is: auth and SASL packets, answered at once. They overtake what is in the pipeline, as in Java.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 
 use zabd_jute::client::{AuthPacket, RequestHeader, SaslRequest};
 use zabd_jute::{ErrorCode, Id, Record};
 use zabd_replica::auth::{AuthRefused, authenticate, with_added};
 use zabd_replica::watches::Identities;
 use zabd_sasl::SaslError;
-use zabd_sasl::server::{Exchange, Step};
 
-use super::Connection;
 use super::telling::Ending;
+use super::{Connection, Phase};
 use crate::net::java_address::{self, shown};
-use crate::sasl::ClientSasl;
+use crate::sasl::{Answer, ClientSasl, Progress};
 
 /// Nobody is so many people; each identity is compared with each entry of an access list.
 const IDENTITIES_MAX: usize = 1000;
@@ -88,15 +88,37 @@ impl Connection {
             self.answer_at_once(header.xid, 0, |w| w.buffer(None));
             return;
         };
-        let exchange = self.sasl.get_or_insert_with(|| Box::new(Exchange::new(zabd_sasl::Service::CLIENTS)));
+        let exchange = self.sasl.get_or_insert_with(|| Box::new(sasl.exchange()));
         match sasl.step(exchange, token) {
-            Ok(Step::Challenge(token)) => self.answer_at_once(header.xid, 0, |w| w.buffer(Some(&token))),
-            Ok(Step::Proved { token, user }) => {
+            Progress::Now(answer) => self.on_looked(header, &sasl, answer),
+            Progress::Later(proving) => self.proving = Some(Box::new((header, proving))),
+        }
+    }
+
+    /// Takes what another thread says about a token; true if it has said something.
+    pub(super) fn poll_proving(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(proving) = &mut self.proving else { return false };
+        let exchange = self.sasl.as_mut().expect("what is proved is an exchange");
+        let Poll::Ready(answer) = exchange.poll(&mut proving.1, context) else { return false };
+        let header = proving.0;
+        self.proving = None;
+        let sasl = self.service.sasl.clone();
+        if let Some(sasl) = sasl.filter(|_| self.phase == Phase::Open) {
+            self.tally.last = Some((header.op, header.xid));
+            self.on_looked(header, &sasl, answer);
+        }
+        true
+    }
+
+    fn on_looked(&mut self, header: RequestHeader, sasl: &ClientSasl, answer: Result<Answer, SaslError>) {
+        match answer {
+            Ok(Answer::Challenge(token)) => self.answer_at_once(header.xid, 0, |w| w.buffer(Some(&token))),
+            Ok(Answer::Proved { token, user }) => {
                 self.service.counters.sasl_authenticated.fetch_add(1, Relaxed);
-                self.on_proved(&sasl, &user);
-                self.answer_at_once(header.xid, 0, |w| w.buffer(Some(&token)));
+                self.on_proved(sasl, &user);
+                self.answer_at_once(header.xid, 0, |w| w.buffer(token.as_deref()));
             }
-            Err(error) => self.on_unproved(header, &sasl, &error),
+            Err(error) => self.on_unproved(header, sasl, &error),
         }
     }
 

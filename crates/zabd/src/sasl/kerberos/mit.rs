@@ -1,0 +1,149 @@
+//! MIT's library, through `libgssapi`.
+//!
+//! Two things need `unsafe`, since `libgssapi` has no words for them: a credential out of a keytab that is named by its path
+//! (`gss_acquire_cred_from`), and where the library finds its configuration, which it takes from the environment alone.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::ptr;
+
+use libgssapi::context::{SecurityContext as _, ServerCtx};
+use libgssapi::credential::Cred;
+use libgssapi::error::{Error, MajorFlags};
+use libgssapi::name::Name;
+use libgssapi::oid::{GSS_MECH_KRB5, GSS_NT_KRB5_PRINCIPAL};
+use libgssapi_sys as sys;
+use zabd_sasl::gssapi::{SecurityContext, Stepped};
+use zabd_sasl::kerberos::Login;
+
+use super::{Context, Library};
+
+/// Where the library finds `krb5.conf`.
+const CONFIGURATION: &str = "KRB5_CONFIG";
+
+/// The library.
+#[derive(Debug)]
+pub(super) struct Mit;
+
+impl Library for Mit {
+    fn check(&self, login: &Login) -> Result<(), String> {
+        acceptor(login).map(drop)
+    }
+
+    fn listener(&self, login: &Login) -> Result<Context, String> {
+        Ok(Box::new(Listening(ServerCtx::new(Some(acceptor(login)?)))))
+    }
+
+    fn default_realm(&self) -> Result<String, String> {
+        // As Java finds it out: a principal without a realm is given one.
+        let whole = Name::new(b"any", Some(GSS_NT_KRB5_PRINCIPAL))
+            .and_then(|name| name.canonicalize(Some(GSS_MECH_KRB5)))
+            .and_then(|name| name.display_name())
+            .map_err(text)?;
+        let whole = String::from_utf8_lossy(&whole).into_owned();
+        whole.split_once('@').map(|(_, realm)| realm.to_owned()).ok_or(whole)
+    }
+}
+
+/// A server's end of an exchange.
+struct Listening(ServerCtx);
+
+impl SecurityContext for Listening {
+    fn step(&mut self, token: &[u8]) -> Result<Stepped, String> {
+        let answer = self.0.step(token, None).map_err(text)?;
+        let peer = if self.0.is_complete() {
+            let name = self.0.source_name().and_then(|name| name.display_name());
+            let name = name.map_err(text)?;
+            Some(String::from_utf8(name.to_vec()).map_err(|_| "The principal is not UTF-8".to_owned())?)
+        } else {
+            None
+        };
+        Ok(Stepped { token: answer.map(|token| token.to_vec()), peer })
+    }
+
+    fn wrap(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
+        let token = self.0.wrap(false, message).map_err(text)?;
+        Ok(token.to_vec())
+    }
+
+    fn unwrap(&mut self, token: &[u8]) -> Result<Vec<u8>, String> {
+        let message = self.0.unwrap(token).map_err(text)?;
+        Ok(message.to_vec())
+    }
+}
+
+/// What the library says; behind "unspecified" stands what it is about.
+fn text(error: Error) -> String {
+    let text = error.to_string();
+    let specific = text.strip_prefix("Unspecified GSS failure.").and_then(|rest| rest.split_once(" ("));
+    specific.and_then(|(_, text)| text.strip_suffix(')')).map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// The credential of whoever is known by a key, for contexts of Kerberos alone.
+fn acceptor(login: &Login) -> Result<Cred, String> {
+    let path = login.keytab.as_deref();
+    let keytab = path
+        .map(|path| CString::new([b"FILE:", path.as_os_str().as_bytes()].concat()))
+        .transpose()
+        .map_err(|_| "The path of the keytab has a zero in it".to_owned())?;
+    acquire(&login.principal, keytab.as_ref(), sys::GSS_C_ACCEPT).map_err(text)
+}
+
+#[allow(unsafe_code)]
+fn acquire(principal: &str, keytab: Option<&CString>, usage: u32) -> Result<Cred, Error> {
+    let checked = |major: u32, minor: u32| {
+        if major == sys::GSS_S_COMPLETE {
+            return Ok(());
+        }
+        Err(Error { major: MajorFlags::from_bits_retain(major), minor })
+    };
+    let (mut minor, mut name, mut credential) = (0, ptr::null_mut(), ptr::null_mut());
+    let mut kind = raw_oid(&GSS_NT_KRB5_PRINCIPAL);
+    let mut mechanism = raw_oid(&GSS_MECH_KRB5);
+    let mut mechanisms = sys::gss_OID_set_desc { count: 1, elements: &raw mut mechanism };
+    let mut text =
+        sys::gss_buffer_desc { length: principal.len(), value: principal.as_ptr().cast_mut().cast() };
+    let mut elements: Vec<_> = keytab
+        .iter()
+        .map(|path| sys::gss_key_value_element_desc { key: c"keytab".as_ptr(), value: path.as_ptr() })
+        .collect();
+    let store = sys::gss_key_value_set_desc { count: elements.len() as u32, elements: elements.as_mut_ptr() };
+    // SAFETY: every pointer is to a value of this frame, or into `principal`, `keytab` and constants, which outlive the calls;
+    // what is only read is declared so in RFC 2744. `name` is released once, behind its last use, and `credential` belongs to the
+    // library's wrapper, which releases it.
+    unsafe {
+        let major = sys::gss_import_name(&raw mut minor, &raw mut text, &raw mut kind, &raw mut name);
+        checked(major, minor)?;
+        let major = sys::gss_acquire_cred_from(
+            &raw mut minor,
+            name,
+            sys::_GSS_C_INDEFINITE,
+            &raw mut mechanisms,
+            usage as sys::gss_cred_usage_t,
+            &raw const store,
+            &raw mut credential,
+            ptr::null_mut(),
+            ptr::null_mut(),
+        );
+        let acquired = checked(major, minor).map(|()| Cred::from_c(credential));
+        // A failed call has told why; one that only frees has nothing to tell.
+        let mut ignored = 0;
+        sys::gss_release_name(&raw mut ignored, &raw mut name);
+        acquired
+    }
+}
+
+/// An identifier as C has it; it is only read.
+fn raw_oid(bytes: &[u8]) -> sys::gss_OID_desc {
+    sys::gss_OID_desc { length: bytes.len() as u32, elements: bytes.as_ptr().cast_mut().cast() }
+}
+
+/// Names the library's configuration, as `-Djava.security.krb5.conf` does for Java.
+#[allow(unsafe_code)]
+pub(super) fn name_configuration(path: &Path) {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    assert!(threads <= 1, "the environment is changed beside other threads");
+    // SAFETY: no other thread could read the environment meanwhile.
+    unsafe { std::env::set_var(CONFIGURATION, path) };
+}
