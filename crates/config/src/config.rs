@@ -75,6 +75,8 @@ pub struct QuorumSaslConfig {
     pub learner_required: bool,
     /// Whether it refuses those who do not.
     pub server_required: bool,
+    /// As whom those whom it dials are known to Kerberos; `_HOST` stands for their host.
+    pub service_principal: String,
 }
 
 /// A valid configuration of one server.

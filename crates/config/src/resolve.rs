@@ -566,6 +566,7 @@ impl Resolver {
             server_section: draft.quorum_sasl_server_section.clone(),
             learner_required: draft.quorum_sasl_learner_required,
             server_required: draft.quorum_sasl_server_required,
+            service_principal: draft.quorum_sasl_service_principal.clone(),
         })
     }
 

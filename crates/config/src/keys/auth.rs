@@ -126,7 +126,7 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("kerberos.canonicalizeHostNames", "false", "true")
             .class(Class::B)
             .doc("Ask DNS for the canonical name of a peer.")
-            .no_effect(NO_KERBEROS),
+            .no_effect(NO_CANONICAL),
         Key::prefixed("kerberos.minReLoginTimeMs", "60000", "30000")
             .unit("milliseconds")
             .class(Class::C)
@@ -206,8 +206,12 @@ pub(super) const SECTION: Section = Section {
             }),
         Key::file("quorum.auth.kerberos.servicePrincipal", "zkquorum/localhost", "zk/_HOST")
             .class(Class::B)
-            .doc("Principal of the servers; `_HOST` is the peer's host.")
-            .no_effect(NO_KERBEROS),
+            .doc("Principal of the servers that this one dials, of Kerberos alone; `_HOST` is the peer's host in its `server.N` line.")
+            .in_ensemble()
+            .custom(|d, raw| {
+                raw.value.clone_into(&mut d.quorum_sasl_service_principal);
+                Ok(None)
+            }),
         Key::prefixed("sasl.client", "true", "false")
             .class(Class::B)
             .doc("Whether the shell authenticates by SASL.")
@@ -249,8 +253,8 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-const NO_KERBEROS: &str = "servers do not authenticate each other by Kerberos";
-const NO_TICKETS: &str = "a server has a key, and no ticket that would have to be renewed";
+const NO_CANONICAL: &str = "a peer is called as its `server.N` line has it";
+const NO_TICKETS: &str = "there is a key, by which the library gets tickets before they expire";
 const CLIENT: &str = "clients read it, a server does not";
 const ENSEMBLE_PROVIDER: &str = "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
 const SASL_PROVIDER: &str = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider";

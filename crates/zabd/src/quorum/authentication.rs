@@ -15,60 +15,81 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use zabd_jute::quorum::{AuthError, AuthPacket, AuthStatus};
 use zabd_jute::{Limits, Record as _};
-use zabd_sasl::server::{Exchange, RESPONSE_BYTES_MAX, Step};
-use zabd_sasl::{Service, client};
 
-use crate::sasl::{MemberSasl, random_nonce};
+use crate::sasl::{Answer, Dialling, MemberSasl, Said};
 
 /// How long an exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 /// Why a listener may not understand what a proof is.
 const NOT_ENABLED: &str = "hint: on that server, quorum.auth.enableSasl must be true";
-/// How long a token may be.
-const TOKEN: Limits = Limits { field_bytes_max: RESPONSE_BYTES_MAX };
-
-/// Proves to a listener who this server is, if it is configured to; gives what came behind that.
-pub(super) async fn prove<S>(socket: &mut S, sasl: Option<&MemberSasl>) -> Result<BytesMut, String>
+/// Proves to a listener on this host who this server is, if it is configured to; gives what came behind that.
+pub(super) async fn prove<S>(
+    socket: &mut S,
+    sasl: Option<&MemberSasl>,
+    host: &str,
+) -> Result<BytesMut, String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = BytesMut::new();
-    let Some(exchange) = sasl.and_then(MemberSasl::exchange) else { return Ok(bytes) };
-    match timeout(EXCHANGE_MAX, dialler(socket, exchange, &mut bytes)).await {
+    let Some(sasl) = sasl else { return Ok(bytes) };
+    let Some(mut exchange) = sasl.exchange() else { return Ok(bytes) };
+    let failed = |problem: String| format!("authentication by SASL fails: {problem}");
+    let first = match timeout(EXCHANGE_MAX, sasl.begin(&mut exchange, host)).await {
+        Ok(begun) => begun.map_err(failed)?,
+        Err(_) => return Err(failed(format!("no KDC answers this server within {EXCHANGE_MAX:?}"))),
+    };
+    match timeout(EXCHANGE_MAX, dialler(socket, sasl, exchange, &first, &mut bytes)).await {
         Ok(Ok(())) => Ok(bytes),
-        Ok(Err(problem)) => Err(format!("authentication by SASL fails: {problem}")),
-        Err(_) => Err(format!(
-            "authentication by SASL fails: it does not go on with it within {EXCHANGE_MAX:?}; {NOT_ENABLED}"
-        )),
+        Ok(Err(problem)) => Err(failed(problem)),
+        Err(_) => Err(failed(format!("it does not go on with it within {EXCHANGE_MAX:?}; {NOT_ENABLED}"))),
     }
 }
 
 async fn dialler<S>(
     socket: &mut S,
-    mut exchange: client::Exchange,
+    sasl: &MemberSasl,
+    mut exchange: Dialling,
+    first: &[u8],
     bytes: &mut BytesMut,
 ) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    send(socket, AuthStatus::InProgress, b"").await?;
+    let limits = Limits { field_bytes_max: sasl.token_bytes_max() };
+    let mut is_concluded = false;
+    send(socket, AuthStatus::InProgress, first).await?;
     loop {
-        let Some((status, token)) = receive(socket, bytes).await? else {
+        let Some((status, token)) = receive(socket, bytes, limits).await? else {
             return Err(format!("it answers something else; {NOT_ENABLED}"));
         };
-        if status == AuthStatus::Error {
-            return Err(format!("it refuses user `{}` or the password", exchange.user()));
+        match (status, is_concluded) {
+            (AuthStatus::Error, _) => {
+                let proof = match exchange {
+                    Dialling::Digest(_) => "the password",
+                    Dialling::Kerberos(..) => "its ticket",
+                };
+                return Err(format!("it refuses user `{}` or {proof}", exchange.user()));
+            }
+            (AuthStatus::Success, true) => return Ok(()),
+            (AuthStatus::InProgress, true) => {
+                return Err("it goes on behind the end of the exchange".to_owned());
+            }
+            (_, false) => (),
         }
-        let step = exchange.step(&token, random_nonce).map_err(|error| error.to_string())?;
-        match (status, step) {
-            (AuthStatus::InProgress, client::Step::Respond(token)) => {
+        match (status, sasl.respond(&mut exchange, token).await?) {
+            (AuthStatus::InProgress, said @ (Said::Respond(_) | Said::Conclude(_))) => {
+                is_concluded = matches!(said, Said::Conclude(_));
+                let (Said::Respond(token) | Said::Conclude(token)) = said else {
+                    unreachable!("it was matched")
+                };
                 send(socket, AuthStatus::InProgress, &token).await?;
             }
-            (AuthStatus::Success, client::Step::Done) => return Ok(()),
-            (AuthStatus::Success, client::Step::Respond(_)) => {
+            (AuthStatus::Success, Said::Done) => return Ok(()),
+            (AuthStatus::Success, Said::Respond(_) | Said::Conclude(_)) => {
                 return Err("it ends the exchange without showing that it knows the password".to_owned());
             }
-            (_, client::Step::Done) => return Err("it goes on behind the end of the exchange".to_owned()),
+            (_, Said::Done) => return Err("it goes on behind the end of the exchange".to_owned()),
             (AuthStatus::Error, _) => unreachable!("an error has been returned"),
         }
     }
@@ -111,17 +132,17 @@ async fn listener<S>(socket: &mut S, bytes: &mut BytesMut, sasl: &MemberSasl) ->
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut exchange = Exchange::new(Service::SERVERS);
+    let (mut exchange, limits) = (sasl.listen(), Limits { field_bytes_max: sasl.token_bytes_max() });
     // Whoever only asks to be called back says nothing more and closes.
     if bytes.is_empty() && socket.read_buf(bytes).await.map_err(|error| error.to_string())? == 0 {
         return Ok(false);
     }
-    let Some(mut packet) = receive(socket, bytes).await? else { return Ok(false) };
+    let Some(mut packet) = receive(socket, bytes, limits).await? else { return Ok(false) };
     loop {
-        match sasl.step(&mut exchange, &packet.1) {
-            Ok(Step::Challenge(token)) => send(socket, AuthStatus::InProgress, &token).await?,
-            Ok(Step::Proved { token, .. }) => {
-                send(socket, AuthStatus::Success, &token).await?;
+        match sasl.step(&mut exchange, packet.1).await {
+            Ok(Answer::Challenge(token)) => send(socket, AuthStatus::InProgress, &token).await?,
+            Ok(Answer::Proved { token, .. }) => {
+                send(socket, AuthStatus::Success, &token.unwrap_or_default()).await?;
                 return Ok(true);
             }
             Err(error) => {
@@ -130,7 +151,7 @@ where
                 return Err(error.to_string());
             }
         }
-        packet = receive(socket, bytes).await?.ok_or("it breaks off its exchange")?;
+        packet = receive(socket, bytes, limits).await?.ok_or("it breaks off its exchange")?;
     }
 }
 
@@ -138,10 +159,11 @@ where
 async fn receive<S: AsyncRead + Unpin>(
     socket: &mut S,
     bytes: &mut BytesMut,
+    limits: Limits,
 ) -> Result<Option<(AuthStatus, Vec<u8>)>, String> {
     loop {
         // No bytes at all may still become a proof.
-        match AuthPacket::decode_stream(bytes, TOKEN) {
+        match AuthPacket::decode_stream(bytes, limits) {
             Ok(Some((packet, length))) => {
                 // What is null in Java is nothing here.
                 let (status, token) = (packet.status, packet.token.unwrap_or_default().to_vec());
@@ -169,7 +191,11 @@ async fn send<S: AsyncWrite + Unpin>(socket: &mut S, status: AuthStatus, token: 
 mod tests {
     use tokio::io::{DuplexStream, duplex};
 
+    use zabd_sasl::server::RESPONSE_BYTES_MAX;
+
     use super::*;
+
+    const TOKEN: Limits = Limits { field_bytes_max: RESPONSE_BYTES_MAX };
 
     fn sasl(password: &str, is_required: bool) -> MemberSasl {
         MemberSasl::fixed("zkq", password, "s3cret", is_required)
@@ -186,7 +212,7 @@ mod tests {
     ) -> (Result<(), String>, Result<Checked, String>) {
         let (mut near, mut far) = duplex(64);
         let dial = async {
-            let rest = prove(&mut near, dialler).await?;
+            let rest = prove(&mut near, dialler, "localhost").await?;
             assert!(b"frame".starts_with(&rest));
             near.write_all(b"next").await.unwrap();
             Ok(())
@@ -299,8 +325,8 @@ mod tests {
         let record = async {
             let mut exchange = dialler.exchange().unwrap();
             send(&mut near, AuthStatus::InProgress, b"").await.unwrap();
-            let (_, challenge) = receive(&mut near, &mut BytesMut::new()).await.unwrap().unwrap();
-            let client::Step::Respond(token) = exchange.step(&challenge, random_nonce).unwrap() else {
+            let (_, challenge) = receive(&mut near, &mut BytesMut::new(), TOKEN).await.unwrap().unwrap();
+            let Said::Respond(token) = dialler.respond(&mut exchange, challenge).await.unwrap() else {
                 panic!("a challenge is answered")
             };
             send(&mut near, AuthStatus::InProgress, &token).await.unwrap();
@@ -330,7 +356,7 @@ mod tests {
             for (status, token) in answers {
                 send(&mut far, *status, token).await.unwrap();
             }
-            let proved = prove(&mut near, Some(&dialler)).await;
+            let proved = prove(&mut near, Some(&dialler), "localhost").await;
             proved.unwrap_err().replace("authentication by SASL fails: ", "")
         };
         let challenge = b"realm=\"zk-quorum-sasl-md5\",nonce=\"AA\",charset=utf-8,algorithm=md5-sess";
@@ -347,7 +373,7 @@ mod tests {
         assert!(told(&[(success, b"")]).await.contains("`algorithm` is missing"));
         let (mut near, mut far) = duplex(4096);
         far.write_all(b"\0\0\0\x0bsomething else").await.unwrap();
-        let problem = prove(&mut near, Some(&dialler)).await.unwrap_err();
+        let problem = prove(&mut near, Some(&dialler), "localhost").await.unwrap_err();
         assert!(problem.contains("it answers something else; hint:"), "{problem}");
     }
 }

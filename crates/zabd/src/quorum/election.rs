@@ -25,10 +25,11 @@ fn feed(shared: &Shared, input: Input) {
 
 /// Dials a peer; the links hear how it went.
 pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>) {
+    let host = super::host_of(&addresses);
     match tls::connect(&shared, addresses).await {
         Ok(socket) => {
             shared.troubles.forget(peer);
-            open(&shared, socket, peer, Stage::Introducing, |conn| Input::Dialled { peer, conn });
+            open(&shared, socket, peer, Stage::Introducing { host }, |conn| Input::Dialled { peer, conn });
         }
         Err(problem) => {
             if shared.troubles.is_news(peer, &problem, Instant::now()) {
@@ -109,8 +110,8 @@ fn open(
 
 /// How far a connection has come.
 enum Stage {
-    /// This server has dialled: it says who it is, then proves it if it is to.
-    Introducing,
+    /// This server has dialled a host: it says who it is, then proves it if it is to.
+    Introducing { host: String },
     /// Frames come and go, of which these bytes have come already.
     Open(BytesMut),
 }
@@ -121,6 +122,7 @@ async fn introduce(
     conn: ConnId,
     socket: &mut PeerSocket,
     waiting: &mut mpsc::UnboundedReceiver<Bytes>,
+    host: &str,
 ) -> Result<BytesMut, String> {
     let sasl = shared.options.sasl.as_deref();
     if sasl.is_none() {
@@ -130,7 +132,7 @@ async fn introduce(
     let written = socket.write_all(&introduction).await;
     written.and(socket.flush().await).map_err(|error| error.to_string())?;
     feed(shared, Input::Written { conn });
-    authentication::prove(socket, sasl).await
+    authentication::prove(socket, sasl, host).await
 }
 
 /// Carries a connection until either side ends it.
@@ -142,7 +144,7 @@ async fn carry(
     mut waiting: mpsc::UnboundedReceiver<Bytes>,
 ) {
     let begun = match stage {
-        Stage::Introducing => introduce(&shared, conn, &mut socket, &mut waiting).await,
+        Stage::Introducing { host } => introduce(&shared, conn, &mut socket, &mut waiting, &host).await,
         Stage::Open(bytes) => Ok(bytes),
     };
     match begun {

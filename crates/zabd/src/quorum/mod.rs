@@ -410,18 +410,26 @@ fn ports_of(me: &Member, observer_master_port: Option<u16>) -> BTreeSet<(Port, A
     elections.chain(quorums).chain(observers.into_iter().map(|address| (Port::Observers, address))).collect()
 }
 
+/// What a server is called by who knows it by name: as in Java, the last of its addresses has its host.
+fn host_of(addresses: &[Address]) -> String {
+    addresses.last().map(|address| address.host.clone()).unwrap_or_default()
+}
+
 async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom: &str) {
     let complaints = &shared.quorum.complaints;
+    let host = host_of(&addresses);
     match tls::connect(&shared, addresses).await {
-        Ok(mut socket) => match authentication::prove(&mut socket, shared.options.sasl.as_deref()).await {
-            Ok(bytes) => {
-                return open_link(&shared, socket, bytes, Side::Learner, |link| peer::Input::Connected {
-                    dial,
-                    link,
-                });
+        Ok(mut socket) => {
+            match authentication::prove(&mut socket, shared.options.sasl.as_deref(), &host).await {
+                Ok(bytes) => {
+                    return open_link(&shared, socket, bytes, Side::Learner, |link| peer::Input::Connected {
+                        dial,
+                        link,
+                    });
+                }
+                Err(problem) => complaints.tell("quorum", &socket.address(), &problem),
             }
-            Err(problem) => complaints.tell("quorum", &socket.address(), &problem),
-        },
+        }
         Err(problem) => complaints.tell_unreached(whom, &problem),
     }
     shared.feed(peer::Input::ConnectFailed { dial });

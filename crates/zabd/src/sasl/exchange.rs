@@ -82,7 +82,7 @@ impl KerberosExchange {
         mut self,
         token: &[u8],
         begin: impl FnOnce() -> Result<Context, String>,
-        who: impl FnOnce(&str) -> Result<String, SaslError>,
+        who: impl FnOnce(&str, Option<&str>) -> Result<String, SaslError>,
     ) -> Looked {
         let listener = match self.0.take() {
             Some(listener) => Ok(listener),
@@ -94,9 +94,8 @@ impl KerberosExchange {
         };
         let answer = listener.step(token).and_then(|step| match step {
             gssapi::Step::Challenge(token) => Ok(Answer::Challenge(token)),
-            // As in Java, whom it wants to be is overlooked: nobody gets another's rights.
-            gssapi::Step::Proved { principal, .. } => {
-                Ok(Answer::Proved { token: None, user: who(&principal)? })
+            gssapi::Step::Proved { principal, acts_as } => {
+                Ok(Answer::Proved { token: None, user: who(&principal, acts_as.as_deref())? })
             }
         });
         (Self(Some(listener)), answer)
@@ -128,7 +127,7 @@ mod tests {
 
     fn step(exchange: KerberosExchange, token: &[u8]) -> Looked {
         let login = Login { principal: "zookeeper/host".into(), keytab: None };
-        exchange.step(token, || Toy.listener(&login), |principal| identity(&names(true), &Toy, principal))
+        exchange.step(token, || Toy.listener(&login), |principal, _| identity(&names(true), &Toy, principal))
     }
 
     fn challenge(text: &[u8]) -> Result<Answer, SaslError> {
@@ -148,7 +147,7 @@ mod tests {
     fn without_a_key_nothing_begins() {
         let refused = || Err("No key table entry found".to_owned());
         let (exchange, answer) =
-            KerberosExchange::default().step(b"ticket:alice@R", refused, |_| unreachable!());
+            KerberosExchange::default().step(b"ticket:alice@R", refused, |_, _| unreachable!());
         assert_eq!(answer, Err(SaslError::Kerberos("No key table entry found".into())));
         assert!(exchange.is_fresh());
     }

@@ -13,7 +13,7 @@ use zabd_sasl::kerberos;
 use zabd_sasl::users::{Account, KERBEROS_MODULE, Users, UsersError};
 
 use super::kerberos::Library;
-use super::members::Login;
+use super::members::{Login, Others, Own};
 use crate::launch::with_causes;
 
 /// The longest file that is read; users have a line each.
@@ -101,6 +101,8 @@ pub(super) struct MemberFiles {
     pub server: String,
     /// Whether the former must name somebody.
     pub needs_account: bool,
+    /// What this build has of Kerberos.
+    pub library: Option<Arc<dyn Library>>,
 }
 
 impl MemberFiles {
@@ -113,22 +115,29 @@ impl MemberFiles {
                 jaas_problem(path, format!("the JAAS configuration section '{name}' could not be found"))
             })
         };
-        for name in [&self.learner, &self.server] {
-            if section(name)?.iter().any(|module| module.class == KERBEROS_MODULE) {
-                let text =
-                    format!("section `{name}`: it asks for Kerberos, which is not served between servers");
-                return Err(jaas_problem(path, text));
-            }
-        }
-        let account = Account::of_section(section(&self.learner)?);
-        let account = match account {
-            Err(UsersError::NoAccount) if !self.needs_account => None,
-            account => Some(
-                account
-                    .map_err(|error| jaas_problem(path, format!("section `{}`: {error}", self.learner)))?,
-            ),
+        let library = self.library.as_deref();
+        let kerberos = |name: &str| {
+            kerberos_of(section(name)?, library).map_err(|problem| FileProblem {
+                origin: Origin::Kerberos,
+                path: path.clone(),
+                text: format!("section `{name}`: {problem}"),
+            })
         };
-        Ok(Login { account, users: users_of(path, &self.server, section(&self.server)?)? })
+        let own =
+            match kerberos(&self.learner)? {
+                Some(login) => Some(Own::Key(login)),
+                None => match Account::of_section(section(&self.learner)?) {
+                    Err(UsersError::NoAccount) if !self.needs_account => None,
+                    account => Some(Own::Account(account.map_err(|error| {
+                        jaas_problem(path, format!("section `{}`: {error}", self.learner))
+                    })?)),
+                },
+            };
+        let others = match kerberos(&self.server)? {
+            Some(login) => Others::Tickets(login),
+            None => Others::Users(users_of(path, &self.server, section(&self.server)?)?),
+        };
+        Ok(Login { own, others })
     }
 }
 

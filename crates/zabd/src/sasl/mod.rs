@@ -25,7 +25,7 @@ use crate::net::ServerCounters;
 use crate::start_error::StartError;
 
 pub use self::exchange::{Answer, ClientExchange, Progress, Proving};
-pub use self::members::{MemberSasl, MemberSaslCounts};
+pub use self::members::{Dialling, MemberSasl, MemberSaslCounts, Said};
 
 /// The user whose password may stand in the configuration.
 const SUPER: &str = "super";
@@ -161,7 +161,8 @@ impl ClientSasl {
         let (library, names) = (kerberos.library.clone(), kerberos.names.clone());
         let (exchange, token) = (exchange.take(), token.to_vec());
         Progress::Later(Proving(kerberos.thread.ask(move || {
-            let who = |principal: &str| exchange::identity(&names, &*library, principal);
+            // As in Java, whom it wants to be is overlooked: nobody gets another's rights.
+            let who = |principal: &str, _: Option<&str>| exchange::identity(&names, &*library, principal);
             exchange.step(&token, || library.listener(&login), who)
         })))
     }

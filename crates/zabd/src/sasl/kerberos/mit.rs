@@ -3,12 +3,12 @@
 //! Two things need `unsafe`, since `libgssapi` has no words for them: a credential out of a keytab that is named by its path
 //! (`gss_acquire_cred_from`), and where the library finds its configuration, which it takes from the environment alone.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
 
-use libgssapi::context::{SecurityContext as _, ServerCtx};
+use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext as _, ServerCtx};
 use libgssapi::credential::Cred;
 use libgssapi::error::{Error, MajorFlags};
 use libgssapi::name::Name;
@@ -22,17 +22,33 @@ use super::{Context, Library};
 /// Where the library finds `krb5.conf`.
 const CONFIGURATION: &str = "KRB5_CONFIG";
 
+/// Where the process keeps its own tickets.
+const TICKETS: &CStr = c"MEMORY:zabd";
+
 /// The library.
 #[derive(Debug)]
 pub(super) struct Mit;
 
 impl Library for Mit {
     fn check(&self, login: &Login) -> Result<(), String> {
-        acceptor(login).map(drop)
+        credential(login, Usage::Accept).map(drop)
     }
 
     fn listener(&self, login: &Login) -> Result<Context, String> {
-        Ok(Box::new(Listening(ServerCtx::new(Some(acceptor(login)?)))))
+        Ok(Box::new(Listening(ServerCtx::new(Some(credential(login, Usage::Accept)?)))))
+    }
+
+    fn dialler(&self, login: &Login, service: &str) -> Result<(Context, String), String> {
+        let own = credential(login, Usage::Initiate)?;
+        let name = own.name().and_then(|name| name.display_name()).map_err(text)?;
+        let principal = String::from_utf8_lossy(&name).into_owned();
+        // As in Java, both are in one realm if nothing else is said.
+        let realm = principal.split_once('@').map_or("", |(_, realm)| realm);
+        let whole = if service.contains('@') { service.to_owned() } else { format!("{service}@{realm}") };
+        let target = Name::new(whole.as_bytes(), Some(GSS_NT_KRB5_PRINCIPAL)).map_err(text)?;
+        let flags = CtxFlags::GSS_C_MUTUAL_FLAG | CtxFlags::GSS_C_INTEG_FLAG | CtxFlags::GSS_C_SEQUENCE_FLAG;
+        let context = ClientCtx::new(Some(own), target, flags, Some(GSS_MECH_KRB5));
+        Ok((Box::new(Dialling(context, whole)), principal))
     }
 
     fn default_realm(&self) -> Result<String, String> {
@@ -73,6 +89,29 @@ impl SecurityContext for Listening {
     }
 }
 
+/// The end of whoever dials a server, of this principal.
+struct Dialling(ClientCtx, String);
+
+impl SecurityContext for Dialling {
+    fn step(&mut self, token: &[u8]) -> Result<Stepped, String> {
+        let token = Some(token).filter(|token| !token.is_empty());
+        let answer = self.0.step(token, None).map_err(text)?;
+        // Who has a key of that principal has shown it.
+        let peer = self.0.is_complete().then(|| self.1.clone());
+        Ok(Stepped { token: answer.map(|token| token.to_vec()), peer })
+    }
+
+    fn wrap(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
+        let token = self.0.wrap(false, message).map_err(text)?;
+        Ok(token.to_vec())
+    }
+
+    fn unwrap(&mut self, token: &[u8]) -> Result<Vec<u8>, String> {
+        let message = self.0.unwrap(token).map_err(text)?;
+        Ok(message.to_vec())
+    }
+}
+
 /// What the library says; behind "unspecified" stands what it is about.
 fn text(error: Error) -> String {
     let text = error.to_string();
@@ -80,18 +119,38 @@ fn text(error: Error) -> String {
     specific.and_then(|(_, text)| text.strip_suffix(')')).map_or_else(|| text.clone(), str::to_owned)
 }
 
+/// What a credential is for.
+#[derive(Clone, Copy)]
+enum Usage {
+    Accept,
+    Initiate,
+}
+
 /// The credential of whoever is known by a key, for contexts of Kerberos alone.
-fn acceptor(login: &Login) -> Result<Cred, String> {
-    let path = login.keytab.as_deref();
-    let keytab = path
+fn credential(login: &Login, usage: Usage) -> Result<Cred, String> {
+    let keytab = login
+        .keytab
+        .as_deref()
         .map(|path| CString::new([b"FILE:", path.as_os_str().as_bytes()].concat()))
         .transpose()
         .map_err(|_| "The path of the keytab has a zero in it".to_owned())?;
-    acquire(&login.principal, keytab.as_ref(), sys::GSS_C_ACCEPT).map_err(text)
+    let keytab = keytab.as_deref();
+    let store: Vec<_> = match usage {
+        Usage::Accept => keytab.map(|path| (c"keytab", path)).into_iter().collect(),
+        // Tickets are kept by the process, and the library gets new ones by the key before they expire.
+        Usage::Initiate => {
+            keytab.map(|path| (c"client_keytab", path)).into_iter().chain([(c"ccache", TICKETS)]).collect()
+        }
+    };
+    acquire(&login.principal, &store, usage).map_err(text)
 }
 
 #[allow(unsafe_code)]
-fn acquire(principal: &str, keytab: Option<&CString>, usage: u32) -> Result<Cred, Error> {
+fn acquire(principal: &str, store: &[(&CStr, &CStr)], usage: Usage) -> Result<Cred, Error> {
+    let usage = match usage {
+        Usage::Accept => sys::GSS_C_ACCEPT,
+        Usage::Initiate => sys::GSS_C_INITIATE,
+    };
     let checked = |major: u32, minor: u32| {
         if major == sys::GSS_S_COMPLETE {
             return Ok(());
@@ -104,12 +163,12 @@ fn acquire(principal: &str, keytab: Option<&CString>, usage: u32) -> Result<Cred
     let mut mechanisms = sys::gss_OID_set_desc { count: 1, elements: &raw mut mechanism };
     let mut text =
         sys::gss_buffer_desc { length: principal.len(), value: principal.as_ptr().cast_mut().cast() };
-    let mut elements: Vec<_> = keytab
+    let mut elements: Vec<_> = store
         .iter()
-        .map(|path| sys::gss_key_value_element_desc { key: c"keytab".as_ptr(), value: path.as_ptr() })
+        .map(|(key, value)| sys::gss_key_value_element_desc { key: key.as_ptr(), value: value.as_ptr() })
         .collect();
     let store = sys::gss_key_value_set_desc { count: elements.len() as u32, elements: elements.as_mut_ptr() };
-    // SAFETY: every pointer is to a value of this frame, or into `principal`, `keytab` and constants, which outlive the calls;
+    // SAFETY: every pointer is to a value of this frame, or into `principal`, `store` and constants, which outlive the calls;
     // what is only read is declared so in RFC 2744. `name` is released once, behind its last use, and `credential` belongs to the
     // library's wrapper, which releases it.
     unsafe {

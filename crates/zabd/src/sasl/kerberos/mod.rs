@@ -24,6 +24,8 @@ pub(super) trait Library: Debug + Send + Sync {
     fn check(&self, login: &Login) -> Result<(), String>;
     /// The end of a server of this name.
     fn listener(&self, login: &Login) -> Result<Context, String>;
+    /// The end of whoever logs in so and dials a service; and as whom it is known. Waits for a KDC.
+    fn dialler(&self, login: &Login, service: &str) -> Result<(Context, String), String>;
     /// The realm of principals that name none.
     fn default_realm(&self) -> Result<String, String>;
 }
@@ -97,6 +99,10 @@ pub(super) mod tests {
 
         fn listener(&self, _: &Login) -> Result<Context, String> {
             Ok(Box::new(ToyContext))
+        }
+
+        fn dialler(&self, _: &Login, _: &str) -> Result<(Context, String), String> {
+            Err("it dials nobody".to_owned())
         }
 
         fn default_realm(&self) -> Result<String, String> {
