@@ -149,7 +149,7 @@ def test_a_session_goes_on_by_tls(kind, authority, tmp_path):
     house = House(kind, tmp_path / "house", authority)
     house.start()
     try:
-        data = "x" * 900_000
+        data = "x" * 100_000
         maker = house.client()
         assert maker.create("/long", data.encode()).err == 0
         maker.end()

@@ -47,7 +47,7 @@ def refused(server, normaliser):
 
 
 # What zabd adds to Java's figures.
-FIGURES_OF_ZABD = ["zk_zabd_log_disk_free_bytes", "zk_zabd_writes_refused"]
+FIGURES_OF_ZABD = ["zk_zabd_log_disk_free_bytes", "zk_zabd_slow_operations", "zk_zabd_writes_refused"]
 
 
 def mntr_keys(server):
