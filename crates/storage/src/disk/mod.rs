@@ -5,6 +5,7 @@
 //! of its directory has; before that, any part of it may be there after a crash, by sectors of 512 bytes.
 //! What was never written reads as zeros. A directory is durable when `create_dir` has returned.
 
+mod direct;
 mod map;
 mod memory;
 mod real;
@@ -75,6 +76,12 @@ pub trait Disk: Clone + Send + 'static {
 pub trait DiskFile: Send {
     /// Writes all of `bytes` at `offset`; on failure any first part of them may have been written.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes like [`DiskFile::write_at`], and returns when nothing of it waits in the system's memory any more: what
+    /// else is synced does not wait for it. Whole blocks of 4 KiB at such offsets cost least. Durable only behind a `sync`.
+    fn write_through(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(offset, bytes)?;
+        self.sync()
+    }
     /// Cuts the file, or lengthens it with zeros that take no room.
     fn set_length(&mut self, length: u64) -> io::Result<()>;
     /// Makes data and length durable.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{SeekFrom, seek};
 
+use super::direct::Way;
 use super::map::Mapped;
 use super::{Contents, Disk, DiskFile};
 
@@ -16,7 +17,16 @@ pub struct RealDisk;
 
 /// A file open for writing.
 #[derive(Debug)]
-pub struct RealFile(File);
+pub struct RealFile {
+    file: File,
+    way: Way,
+}
+
+impl From<File> for RealFile {
+    fn from(file: File) -> Self {
+        Self { file, way: Way::default() }
+    }
+}
 
 /// How much of a file is looked at at a time.
 const LOOKED_AT_BYTES: u64 = 64 << 10;
@@ -89,11 +99,11 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<RealFile> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).map(RealFile)
+        OpenOptions::new().write(true).create(true).truncate(true).open(path).map(RealFile::from)
     }
 
     fn open(&self, path: &Path) -> io::Result<RealFile> {
-        OpenOptions::new().write(true).open(path).map(RealFile)
+        OpenOptions::new().write(true).open(path).map(RealFile::from)
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
@@ -144,20 +154,30 @@ impl Disk for RealDisk {
 
 impl DiskFile for RealFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn write_through(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let done = self.way.write(&self.file, offset, bytes)?;
+        if done == bytes.len() {
+            return Ok(());
+        }
+        self.write_at(offset + done as u64, &bytes[done..])?;
+        self.sync()
     }
 
     fn set_length(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.file.set_len(length)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::direct::BLOCK_BYTES;
     use super::*;
 
     #[test]
@@ -177,6 +197,30 @@ mod tests {
         assert_eq!(RealDisk.data_end(&path).unwrap(), (1 << 20) + 9);
         file.set_length((1 << 20) + 9).unwrap();
         assert_eq!(RealDisk.data_end(&path).unwrap(), (1 << 20) + 9);
+    }
+
+    /// Also from memory and lengths that no disk likes; the last part is none of a whole block.
+    #[test]
+    fn what_is_written_past_the_systems_memory_is_what_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let bytes: Vec<u8> = (0..1_000_003_u32).map(|number| (number * 7 % 251) as u8).collect();
+        for sizes in
+            [&[BLOCK_BYTES][..], &[300_000 & !(BLOCK_BYTES - 1), BLOCK_BYTES], &[1000, 50_000], &[2 << 20]]
+        {
+            let mut file = RealDisk.create(&path).unwrap();
+            let mut at = 0;
+            for size in sizes.iter().cycle() {
+                let piece = &bytes[at..bytes.len().min(at + size)];
+                file.write_through(at as u64, piece).unwrap();
+                at += piece.len();
+                if at == bytes.len() {
+                    break;
+                }
+            }
+            file.sync().unwrap();
+            assert_eq!(*RealDisk.read(&path).unwrap(), *bytes, "in pieces of {sizes:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Java overwrites the only snapshot in place; a crash then leaves none. The temporary name begins with
 //! neither `log.` nor `snapshot.`, because Java would count it otherwise.
 //!
-//! The disk also serves the log, whose syncs must not wait. So each piece is made durable before the next
+//! The disk also serves the log, whose syncs must not wait. So each piece is on the disk before the next
 //! one is written, and there is never more than one of them between the log's syncs and the disk; whoever
 //! produces the body can pace himself by [`SnapshotWriter::bytes_written`].
 
@@ -22,6 +22,8 @@ use crate::layout;
 
 /// How much is handed to the disk at a time, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
+/// Pieces are multiples of this, but for the last.
+const BLOCK_BYTES: usize = 4 << 10;
 
 /// A snapshot that is being written. Dropped before it is finished, it leaves nothing.
 pub struct SnapshotWriter<D: Disk> {
@@ -101,7 +103,10 @@ impl<D: Disk> SnapshotWriter<D> {
                 rest.drain(..whole);
             }
         }
-        if self.waiting.len() >= PIECE_BYTES { self.flush() } else { Ok(()) }
+        if self.waiting.len() >= PIECE_BYTES {
+            self.hand_over(self.waiting.len() / BLOCK_BYTES * BLOCK_BYTES)?;
+        }
+        Ok(())
     }
 
     /// Bytes handed to the disk so far, after compression.
@@ -135,7 +140,8 @@ impl<D: Disk> SnapshotWriter<D> {
             Stream::Snappy(rest) if rest.is_empty() => (),
             Stream::Snappy(rest) => snappy::compress_block(&rest, &mut self.waiting),
         }
-        self.flush()?;
+        self.hand_over(self.waiting.len())?;
+        self.sync()?;
         Ok(SealedSnapshot { writer: self })
     }
 
@@ -157,14 +163,27 @@ impl<D: Disk> SnapshotWriter<D> {
 
     /// Makes durable what can be of what was appended, so that little is left to do when it is sealed.
     pub fn flush(&mut self) -> Result<(), SnapshotError> {
-        let length = self.waiting.len() as u64;
-        let written = self.file.write_at(self.written, &self.waiting);
-        let is_done = |()| if is_on(Mutation::SnapshotNotSynced) { Ok(()) } else { self.file.sync() };
-        let written = written.and_then(is_done);
+        self.hand_over(self.waiting.len() / BLOCK_BYTES * BLOCK_BYTES)?;
+        self.sync()
+    }
+
+    /// Hands the first bytes of what waits to the disk.
+    fn hand_over(&mut self, length: usize) -> Result<(), SnapshotError> {
+        let piece = &self.waiting[..length];
+        let written = if is_on(Mutation::SnapshotNotSynced) {
+            self.file.write_at(self.written, piece)
+        } else {
+            self.file.write_through(self.written, piece)
+        };
         written.map_err(|source| self.failed("write", source))?;
-        self.written += length;
-        self.waiting.clear();
+        self.written += length as u64;
+        self.waiting.drain(..length);
         Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), SnapshotError> {
+        let synced = if is_on(Mutation::SnapshotNotSynced) { Ok(()) } else { self.file.sync() };
+        synced.map_err(|source| self.failed("sync", source))
     }
 
     fn failed(&self, action: &'static str, source: std::io::Error) -> SnapshotError {
