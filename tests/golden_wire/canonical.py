@@ -2,7 +2,7 @@
 
 Nothing is simply cut out. A session id is replaced by its *label* in the order of first sight, so an ephemeral must name the
 right session; a password must be the function of its session id; a time is replaced by the zxid it belongs to, after checking
-that one zxid has one time. Names and identities, whose order Java leaves open, are sorted. Everything else stays as it is.
+that one zxid has one time. Names, whose order Java leaves open, are sorted. Everything else stays as it is.
 """
 
 import struct
@@ -92,7 +92,7 @@ class Canonical:
             writer.acl(reader.vector(reader.acl))
             self._stat(reader, writer)
         elif opcode == wire.WHO_AM_I:
-            identities = sorted(reader.vector(lambda: (reader.ustring(), reader.ustring())))
+            identities = reader.vector(lambda: (reader.ustring(), reader.ustring()))
             writer.int(len(identities))
             for scheme, name in identities:
                 writer.ustring(scheme).ustring(name)

@@ -8,6 +8,7 @@ import hashlib
 import ipaddress
 import re
 
+from harness.java_order import in_java_order
 from harness.servers import SUPER_DIGEST
 
 from .errors import INVALID_ACL, MARSHALLING, Refused
@@ -77,7 +78,7 @@ def fixed(acl, identities):
     entries = []
     for permissions, scheme, name in dict.fromkeys(acl or ()):
         if scheme == "auth":
-            proved = [(permissions, kind, each) for kind, each in sorted(identities) if kind == "digest"]
+            proved = [(permissions, kind, each) for kind, each in in_java_order(identities) if kind == "digest"]
             if not proved:
                 raise Refused(INVALID_ACL)
             entries += proved

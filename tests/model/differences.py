@@ -2,11 +2,11 @@
 
     What Java leaves open                                       Rule
     ----------------------------------------------------------  ----------------------------------------------------------
-    Names and identities come in the order of a hash table.     They are sorted.
+    Names come in the order of a hash table.                    They are sorted.
     A session's ephemerals go in the order of a hash table.     What clients hear of its end is sorted.
     A connection whose end is noticed late makes the server     Who leaves without a closeSession waits for the server's
     forget the one that has taken over its session.             end.
-    A changed access list is not seen by the checks behind it   In a burst no write stands behind a setACL.
+    A changed access list is not seen by the checks behind it   In a burst no write stands behind a setACL (op.setACL.behind).
     before it is on the disk.
     A multi that stumbles over a null id leaves the changes of  In a burst no id is null.
     its earlier parts to the checks behind it, until it is on
@@ -17,7 +17,8 @@
     Characters above U+FFFF are written in UTF-8, not as two    Java's are joined.
     surrogates, which no reader understands.
     Flags that contradict the opcode are bad arguments.         Not asked for; `golden_wire` asks.
-    A null cannot be watched; in Java it can, in vain.          Not asked for.
+    A null cannot be watched; in Java it can, in vain           Not asked for.
+    (op.watch.null).
     A multiRead that stumbles over a null has no results; Java  Not asked for.
     gives those before it.
     Of a null and another fault in one request, either may be   A request has at most one null, and then no fault before
@@ -50,17 +51,6 @@ def may_stand_behind(request, earlier):
     return request.opcode not in WRITES or all(each.opcode != wire.SET_ACL for each in earlier)
 
 
-def sorted_identities(entries):
-    """Neighbours of scheme digest with the same permissions in the order of their names: what `auth` became."""
-    entries = list(entries)
-    start = 0
-    for end in range(1, len(entries) + 1):
-        if end == len(entries) or entries[end][:2] != entries[start][:2] or entries[start][1] != "digest":
-            entries[start:end] = sorted(entries[start:end], key=lambda entry: entry[2] or "")
-            start = end
-    return entries
-
-
 EVENT_PATH, REPLY_PATH = 28, 20  # Where a path stands in an event and in the reply to sync.
 
 
@@ -90,10 +80,3 @@ class Heard(Canonical):
         if self.is_java and struct.unpack_from(">i", request, 8)[0] == wire.SYNC and len(canonical) > REPLY_PATH + 4:
             return with_joined_surrogates(canonical, REPLY_PATH)
         return canonical
-
-    def _body(self, opcode, reader, writer):
-        if opcode == wire.GET_ACL:
-            writer.acl(sorted_identities(reader.vector(reader.acl)))
-            self._stat(reader, writer)
-        else:
-            super()._body(opcode, reader, writer)

@@ -7,10 +7,10 @@ time. Frames are canonical (see `golden_wire.canonical`): sessions are numbers i
 import struct
 
 from harness import wire
+from harness.java_order import in_java_order
 from harness.wire import Writer
 
 from . import access, decoding
-from .differences import sorted_identities
 from .errors import BAD_ARGUMENTS, MARSHALLING, NO_NODE, NO_WATCHER, Refused
 from .tree import Caller, Done, Tree, error, results
 from .watches import CHILDREN, DATA, PERSISTENT, RECURSIVE, SELECTIONS, Change, Watches
@@ -190,7 +190,7 @@ class ModelServer:
     def get_acl(self, connection, reader):
         node = self.tree.allowed(reader.text(), access.READ | access.ADMIN, connection.identities)
         shown = node.acl if access.allows(node.acl, access.ADMIN, connection.identities) else access.masked(node.acl)
-        return bytes(Writer().acl(sorted_identities(shown)).bytes) + node.stat()
+        return bytes(Writer().acl(shown).bytes) + node.stat()
 
     def get_all_children_number(self, connection, reader):
         path = reader.text()
@@ -207,8 +207,8 @@ class ModelServer:
 
     def who_am_i(self, connection, _reader):
         writer = Writer().int(len(connection.identities))
-        for scheme, name in sorted((identity[0], access.user(identity)) for identity in connection.identities):
-            writer.ustring(scheme).ustring(name)
+        for identity in in_java_order(connection.identities):
+            writer.ustring(identity[0]).ustring(access.user(identity))
         return bytes(writer.bytes)
 
     def multi_read(self, connection, xid, body):

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from harness import wire
+from harness.java_order import in_java_order
 from harness.servers import SUPER_AUTH, ServerFailed
 from harness.waiting import eventually
 from harness.wire import Writer
@@ -21,7 +22,7 @@ IPV4, IPV6 = "127.0.0.1", "::1"
 
 def identities(client):
     reader = client.call(wire.WHO_AM_I).reader()
-    return sorted(reader.vector(lambda: (reader.ustring(), reader.ustring())))
+    return reader.vector(lambda: (reader.ustring(), reader.ustring()))
 
 
 def test_each_right_is_a_right_of_its_own(client, home):
@@ -104,7 +105,7 @@ def test_auth_stands_for_everything_that_was_proved(client, home):
         assert client.auth("digest", name).err == OK
     client.create(f"{home}/a", acl=((READ, "auth", "ignored"), (ADMIN, "world", "anyone")))
     listed = client.acl_of(f"{home}/a")
-    assert sorted(listed[:2]) == [(READ, "digest", DIGEST), (READ, "digest", "bob:" + digest_of("bob:builder"))]
+    assert listed[:2] == [(READ, "digest", DIGEST), (READ, "digest", "bob:" + digest_of("bob:builder"))]
     assert listed[2:] == [(ADMIN, "world", "anyone")]
 
 
@@ -115,6 +116,29 @@ def test_a_list_that_no_record_could_hold_is_a_bad_argument(client, home, only_z
     assert client.create(f"{home}/a", acl=acl).err == client.set_acl(home, acl).err == BAD_ARGUMENTS
     assert multi_results(client.multi([(wire.CREATE, wire.create_body(f"{home}/a", acl=acl))])) == [(-1, BAD_ARGUMENTS)]
     assert client.create(f"{home}/a", acl=acl[:1]).err == OK
+
+
+def test_identities_stand_in_the_order_of_javas_table(client, home):
+    """In whoAmI and in what becomes of `auth`, while the table is small and when it has grown."""
+    proved = [("ip", IPV4)]
+    for number in range(30):
+        text = f"user-{number}:secret"
+        assert client.auth("digest", text).err == OK
+        proved.append(("digest", f"user-{number}:{digest_of(text)}"))
+        if len(proved) in (2, 5, 11, 12, 20, 31):
+            ordered = in_java_order(proved)
+            assert identities(client) == [(scheme, name.split(":")[0]) for scheme, name in ordered]
+            client.create(f"{home}/{number}", acl=((ALL, "auth", ""),))
+            assert client.acl_of(f"{home}/{number}") == [(ALL, *each) for each in ordered if each[0] == "digest"]
+
+
+@pytest.mark.parametrize("before, after, answer", [(OPEN, ((READ, "world", "anyone"),), NO_AUTH), (((READ | ADMIN, "world", "anyone"),), OPEN, OK)])
+def test_a_changed_list_counts_for_what_stands_behind_it(client, home, only_zabd, before, after, answer):
+    """Also before it is on the disk: Java judges by the list that was there before until then, whatever the client does."""
+    client.create(f"{home}/a", acl=before)
+    client.submit(wire.SET_ACL, Writer().ustring(f"{home}/a").acl(after).int(-1).bytes)
+    client.submit(wire.SET_DATA, Writer().ustring(f"{home}/a").buffer(b"").int(-1).bytes)
+    assert [client.reply().err, client.reply().err] == [OK, answer]
 
 
 def test_a_connection_has_so_many_identities(client, only_zabd):
@@ -176,7 +200,7 @@ def test_the_super_user_may_do_everything(client, other, home):
     client.create(f"{home}/a", acl=((0, "digest", "nobody:x"),))
     client.create(f"{home}/b", acl=((0, "digest", "nobody:x"),))
     other.auth(*SUPER_AUTH)
-    assert identities(other) == [("digest", "super"), ("ip", IPV4), ("super", "")]
+    assert identities(other) == [("super", ""), ("ip", IPV4), ("digest", "super")]
     for reply in (
         other.get(f"{home}/a"), other.set(f"{home}/a", b""), other.create(f"{home}/a/b"), other.delete(f"{home}/a/b"),
         other.get_acl(f"{home}/a"), other.set_acl(f"{home}/a", OPEN), other.set("/zookeeper/config", b""),

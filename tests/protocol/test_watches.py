@@ -7,7 +7,7 @@ from harness.waiting import eventually
 from harness.wire import Writer
 
 from .client import (
-    ALL, CHILDREN_CHANGED, CREATED, DATA_CHANGED, DELETED, EPHEMERAL, NO_AUTH, NO_NODE, NO_WATCHER, OK, OPEN, READ, WRITE,
+    ALL, CHILDREN_CHANGED, CREATED, DATA_CHANGED, DELETED, EPHEMERAL, MARSHALLING, NO_AUTH, NO_NODE, NO_WATCHER, OK, OPEN, READ, WRITE,
     data_body, path_and, path_watch)
 
 CHILD_TYPE, DATA_TYPE, ANY_TYPE, PERSISTENT_TYPE, RECURSIVE_TYPE = 1, 2, 3, 4, 5
@@ -46,6 +46,14 @@ def test_each_change_fires_its_watches_once(client, other, home):
     assert client.heard() == [(DELETED, path), (CHILDREN_CHANGED, home)]
     other.create(path)
     assert client.heard() == []
+
+
+@pytest.mark.parametrize("opcode, number", [
+    (wire.ADD_WATCH, PERSISTENT_MODE), (wire.ADD_WATCH, RECURSIVE_MODE), (wire.CHECK_WATCHES, ANY_TYPE), (wire.REMOVE_WATCHES, ANY_TYPE)])
+def test_nothing_cannot_be_watched(client, home, only_zabd, opcode, number):
+    """In Java a null can, and never hears anything."""
+    assert client.call(opcode, path_and(None, number)).err == MARSHALLING
+    assert client.exists(home).err == OK
 
 
 def test_a_read_that_fails_leaves_no_watch(client, other, home):

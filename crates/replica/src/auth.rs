@@ -11,6 +11,7 @@ use sha1::Digest as _;
 use zabd_jute::Id;
 use zabd_jute::client::AuthPacket;
 
+use crate::identity_order;
 use crate::watches::Identities;
 
 /// `zookeeper.DigestAuthenticationProvider.digestAlg`.
@@ -115,7 +116,7 @@ pub fn authenticate(
         Some("x509") if before.iter().any(|id| id.scheme() == "x509") => Vec::new(),
         Some("x509") => return Err(AuthRefused::NoCredentials),
         Some("ensemble") if options.ensemble_names.is_some() => {
-            let name = String::from_utf8_lossy(packet.auth.unwrap_or_default());
+            let name = zabd_jute::lenient(packet.auth.unwrap_or_default());
             let names = options.ensemble_names.as_deref().unwrap_or_default();
             let is_compared = !names.is_empty() && !name.is_empty();
             if is_compared && !names.iter().any(|known| *known == name) {
@@ -134,11 +135,13 @@ pub fn with_added(before: &Identities, mut added: Vec<Id<'static>>) -> Identitie
     if added.is_empty() {
         return before.clone();
     }
-    before.iter().cloned().chain(added).collect()
+    let mut all = before.to_vec();
+    added.into_iter().for_each(|id| identity_order::add(&mut all, id));
+    all.into()
 }
 
 fn digest_identities(auth: &[u8], options: &AuthOptions) -> Vec<Id<'static>> {
-    let text = String::from_utf8_lossy(auth);
+    let text = zabd_jute::lenient(auth);
     let user = text.split(':').next().unwrap_or("");
     let id = format!("{user}:{}", BASE64.encode(options.digest_algorithm.hash(text.as_bytes())));
     let mut identities = Vec::new();
@@ -165,18 +168,27 @@ mod tests {
     fn digest_identity_is_the_user_and_the_hash_of_the_whole_text() {
         let before = initial_identities("127.0.0.1");
         let after = authenticate(&packet("digest", b"alice:secret"), &before, "", &AuthOptions::default());
-        assert_eq!(names(&after.unwrap()), ["ip:127.0.0.1", "digest:alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E="]);
+        assert_eq!(names(&after.unwrap()), ["digest:alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E=", "ip:127.0.0.1"]);
     }
 
     #[test]
-    fn the_super_user_is_super_before_it_is_anybody() {
+    fn the_super_user_is_super_and_somebody() {
         let options = AuthOptions {
             super_digest: Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".into()),
             ..AuthOptions::default()
         };
         let before = initial_identities("::1");
         let after = authenticate(&packet("digest", b"super:test"), &before, "::1", &options).unwrap();
-        assert_eq!(names(&after), ["ip:::1", "super:", "digest:super:D/InIHSb7yEEbrWz8b9l71RjZJU="]);
+        assert_eq!(names(&after), ["super:", "ip:::1", "digest:super:D/InIHSb7yEEbrWz8b9l71RjZJU="]);
+    }
+
+    /// Java's decoder makes one character of it, the standard library three.
+    #[test]
+    fn an_encoded_surrogate_is_one_character_that_cannot_be_read() {
+        let before = initial_identities("127.0.0.1");
+        let after =
+            authenticate(&packet("digest", b"u:\xed\xa0\x80"), &before, "", &AuthOptions::default()).unwrap();
+        assert!(names(&after).contains(&"digest:u:NP+S9gihaPOxs49p+sWDO0/R0ac=".to_owned()), "{after:?}");
     }
 
     #[test]

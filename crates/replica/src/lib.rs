@@ -21,6 +21,7 @@ mod apply;
 pub mod audit;
 pub mod auth;
 mod ensemble;
+mod identity_order;
 mod input;
 pub mod percentiles;
 mod pipeline;
