@@ -91,6 +91,8 @@ pub(crate) enum Parse {
     Anything,
     /// A whole number between two bounds.
     Number { min: i64, max: i64, set: fn(&mut Draft, i64) },
+    /// A whole number; with one below `min` Java starts, too, and `instead` is used here.
+    Corrected { min: i64, max: i64, instead: i64, set: fn(&mut Draft, i64) },
     /// A finite number, 0 or more.
     Real(fn(&mut Draft, f64)),
     /// `true` or `false`; anything else is a mistake.
@@ -255,6 +257,18 @@ impl Key {
         self
     }
 
+    /// A number of Java's type `int` that stops no start: one below `min` counts as `instead`, with a warning.
+    pub(crate) const fn corrected(mut self, min: i64, instead: i64, set: fn(&mut Draft, i64)) -> Self {
+        self.parse = Parse::Corrected { min, max: i32::MAX as i64, instead, set };
+        self
+    }
+
+    /// The same of Java's type `long`.
+    pub(crate) const fn corrected_long(mut self, min: i64, instead: i64, set: fn(&mut Draft, i64)) -> Self {
+        self.parse = Parse::Corrected { min, max: i64::MAX, instead, set };
+        self
+    }
+
     /// A number of Java's type `long`.
     pub(crate) const fn long(mut self, min: i64, set: fn(&mut Draft, i64)) -> Self {
         self.parse = Parse::Number { min, max: i64::MAX, set };
@@ -313,7 +327,7 @@ impl Key {
 
     fn is_numeric(&self) -> bool {
         match self.parse {
-            Parse::Number { .. } | Parse::Real(_) => true,
+            Parse::Number { .. } | Parse::Corrected { .. } | Parse::Real(_) => true,
             Parse::Custom(_) => java_number::decode(self.default).is_some(),
             Parse::Anything | Parse::StrictBool(_) | Parse::LenientBool(_) => false,
         }
@@ -328,6 +342,14 @@ impl Key {
         match self.parse {
             Parse::Anything => (),
             Parse::Number { min, max, set } => set(draft, self.number(value, min, max)?),
+            Parse::Corrected { min, max, instead, set } => {
+                let number = self.number(value, i64::MIN, max)?;
+                let is_corrected = number < min;
+                set(draft, if is_corrected { instead } else { number });
+                return Ok(
+                    is_corrected.then(|| format!("{name}={value} is below {min} and counts as {instead}"))
+                );
+            }
             Parse::Real(set) => {
                 let number = value.parse().ok().filter(|number: &f64| number.is_finite());
                 let number = number.ok_or_else(|| Problem::value("is not a number"))?;
@@ -337,7 +359,10 @@ impl Key {
                 set(draft, number);
             }
             Parse::StrictBool(set) => set(draft, strict(self.name, value)?),
-            Parse::LenientBool(set) => set(draft, java_number::lenient_bool(value)),
+            Parse::LenientBool(set) => {
+                set(draft, java_number::lenient_bool(value));
+                return Ok(doubtful(name, value, java_number::lenient_bool(value)));
+            }
             Parse::Custom(rule) => return rule(draft, &Raw { name, value, key: self }),
         }
         Ok(None)
@@ -348,6 +373,12 @@ impl Key {
         let example = format!("for example `{}={}`", self.name, self.example);
         if self.unit.is_empty() { example } else { format!("{}, {example}", self.unit) }
     }
+}
+
+/// The warning about a word that Java takes without a sound, and that somebody may have meant otherwise.
+pub(crate) fn doubtful(name: &str, value: &str, counts_as: bool) -> Option<String> {
+    let is_clear = java_number::strict_bool(value).is_some();
+    (!is_clear).then(|| format!("{name}={value} is neither true nor false and counts as {counts_as}"))
 }
 
 /// A boolean of zoo.cfg, refused in Java's words.

@@ -60,7 +60,7 @@ impl fmt::Display for Source {
             Source::Environment { variable, key } => write!(f, "{variable} -D{key}"),
             Source::Argument => f.write_str("command line"),
             Source::Named(name) => f.write_str(name),
-            Source::Implied => f.write_str("as always without a file"),
+            Source::Implied => f.write_str("as no file says otherwise"),
         }
     }
 }

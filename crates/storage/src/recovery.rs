@@ -53,7 +53,7 @@ pub struct RecoveryOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// A directory, or a file in it, cannot be used.
-    #[error("cannot {action} {}; check that it is there, who may write to it, and its disk", path.display())]
+    #[error("cannot {action} {}; check that it is there, who may read and write it, and its disk", path.display())]
     Directory {
         /// What was tried.
         action: &'static str,
@@ -339,6 +339,7 @@ pub fn snapshots_to_try<D: Disk>(
     trust_empty: bool,
 ) -> Result<Vec<NamedFile>, RecoveryError> {
     let Directories { snapshots: snapshot_dir, logs: log_dir } = directories;
+    refuse_forbidden(disk, directories)?;
     let mut snapshots =
         layout::snapshots(disk, snapshot_dir).map_err(directory_error("list", snapshot_dir))?;
     let has_remains = !snapshots.is_empty();
@@ -356,6 +357,20 @@ pub fn snapshots_to_try<D: Disk>(
     snapshots.reverse();
     snapshots.truncate(SNAPSHOTS_TRIED_MAX);
     Ok(snapshots)
+}
+
+/// A file that this user may not read, as after a restore by another one, is neither damaged nor missing: nothing is to be
+/// done without it, and nobody should restore what a change of its owner brings back.
+fn refuse_forbidden<D: Disk>(disk: &D, directories: &Directories) -> Result<(), RecoveryError> {
+    let Directories { snapshots, logs } = directories;
+    let mut files = layout::snapshots(disk, snapshots).map_err(directory_error("list", snapshots))?;
+    files.extend(layout::logs(disk, logs).map_err(directory_error("list", logs))?);
+    let forbidden = files.into_iter().find_map(|file| {
+        let denied =
+            disk.read(&file.path).err().filter(|error| error.kind() == io::ErrorKind::PermissionDenied)?;
+        Some(RecoveryError::Directory { action: "read", path: file.path, source: denied })
+    });
+    forbidden.map_or(Ok(()), Err)
 }
 
 /// What cannot be read here is heard of from who reads all of it.

@@ -127,13 +127,17 @@ pub fn recover<D: Disk>(
     if !dead.is_empty() {
         tracing::warn!("Removed {} ephemerals of sessions that are gone: {}", dead.len(), dead.join(" "));
     }
-    tracing::info!(
-        "Recovered {} znodes and {} sessions up to zxid {} in {}ms, {replayed} transactions of them from the log",
-        shown_node_count(tree.node_count()),
-        tree.sessions().count(),
-        tree.last_zxid(),
-        begin.elapsed().as_millis()
-    );
+    if is_empty {
+        tracing::info!("{} holds no data yet", directories.snapshots.display());
+    } else {
+        tracing::info!(
+            "Recovered {} znodes and {} sessions up to zxid {} in {}ms, {replayed} transactions of them from the log",
+            shown_node_count(tree.node_count()),
+            tree.sessions().count(),
+            tree.last_zxid(),
+            begin.elapsed().as_millis()
+        );
+    }
     figures.init_ms.add(begin.elapsed().as_millis() as u64);
     let needs_snapshot = !has_snapshot || !dead.is_empty();
     let unsaved = if needs_snapshot { AppendedSinceRoll::default() } else { unsaved };

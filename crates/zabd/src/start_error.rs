@@ -155,7 +155,7 @@ impl StartError {
             RecoveryError::Directory { action, path, source } => (
                 key(path),
                 format!("cannot be used: cannot {action} {}: {source}", path.display()),
-                "check that it is there, who may write to it, and its disk".to_owned(),
+                "check that it is there, who may read and write it, and its disk".to_owned(),
             ),
             RecoveryError::Missing { path } => (
                 key(path),

@@ -18,7 +18,7 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("nio.sessionlessCnxnTimeout", "10000", "5000")
             .unit("milliseconds")
             .doc("A connection that has not asked for a session by then is closed.")
-            .int(1, |d, v| d.config.sessionless_timeout_ms = v as u32),
+            .corrected(1, 10_000, |d, v| d.config.sessionless_timeout_ms = v as u32),
         Key::prefixed("clientTcpKeepAlive", "false", "true")
             .doc("`SO_KEEPALIVE` on client sockets.")
             .lenient_bool(|d, v| d.config.client_tcp_keepalive = v),
@@ -31,7 +31,7 @@ pub(super) const SECTION: Section = Section {
             .aliases(&["connectionTokenFillTime"])
             .unit("milliseconds")
             .doc("Interval at which tokens flow into the bucket.")
-            .int(1, |d, v| d.config.connection_throttle.fill_time_ms = v as u32),
+            .corrected(1, 1, |d, v| d.config.connection_throttle.fill_time_ms = v as u32),
         Key::prefixed("connection_throttle_fill_count", "1", "5")
             .aliases(&["connectionTokenFillCount"])
             .unit("tokens")

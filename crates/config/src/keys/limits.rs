@@ -11,7 +11,7 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("globalOutstandingLimit", "1000", "2000")
             .unit("requests")
             .doc("With more requests than this in flight, sockets that have some outstanding are not read. Voters share it: each has the limit, divided by the others.")
-            .int(0, |d, v| d.config.global_outstanding_limit = v as u32),
+            .corrected(0, 0, |d, v| d.config.global_outstanding_limit = v as u32),
         Key::bare("jute.maxbuffer", "1048575", "4194304")
             .unit("bytes")
             .doc("Longest packet; clients must be given the same. Hexadecimal (`0xfffff`) works, as in Java.")
@@ -124,7 +124,7 @@ pub(super) const SECTION: Section = Section {
         Key::bare("znode.container.maxPerMinute", "10000", "600")
             .unit("nodes")
             .doc("Most of them deleted per minute.")
-            .int(1, |d, v| d.config.container.max_per_minute = v as u32),
+            .corrected(1, 10_000, |d, v| d.config.container.max_per_minute = v as u32),
         Key::bare("znode.container.maxNeverUsedIntervalMs", "0", "3600000")
             .unit("milliseconds")
             .doc("Age at which a container that never had a child goes too; 0 is never.")

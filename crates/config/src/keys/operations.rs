@@ -57,10 +57,12 @@ pub(super) const SECTION: Section = Section {
             }),
         Key::prefixed("admin.enableServer", "true", "false")
             .doc("Open the AdminServer; only the exact text `false` does not.")
-            .differently("a port that cannot be opened is a warning; Java's standalone server ends with it. Started without a configuration, zabd opens none")
+            .differently("a port that cannot be opened is a warning; Java's standalone server ends with it")
             .custom(|d, raw| {
                 d.config.admin.enabled = raw.value != "false";
-                Ok(None)
+                // Java compares with `false` as it is written: `False` opens the port, too.
+                let is_clear = ["true", "false"].contains(&raw.value);
+                Ok((!is_clear).then(|| format!("{}={} is not `false`, so the AdminServer is opened", raw.name, raw.value)))
             }),
         Key::prefixed("admin.serverAddress", "0.0.0.0", "127.0.0.1")
             .doc("Address of the AdminServer.")
@@ -212,14 +214,21 @@ const DEFAULT_METRICS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsP
 const NULL_METRICS: &str = "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
 const PROMETHEUS_METRICS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
+/// All that a client may send, as they are written.
+const FOUR_LETTER_WORDS: [&str; 18] = [
+    "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr",
+    "stat", "stmk", "wchc", "wchp", "wchs",
+];
+
 fn four_letter_words(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     let words: Vec<_> = raw.value.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     draft.config.four_letter_words = if words.contains(&"*") {
         FourLetterWords::All
     } else {
-        FourLetterWords::Only(words.into_iter().map(str::to_owned).collect())
+        FourLetterWords::Only(words.iter().copied().map(str::to_owned).collect())
     };
-    Ok(None)
+    let unknown = words.iter().find(|word| **word != "*" && !FOUR_LETTER_WORDS.contains(word));
+    Ok(unknown.map(|word| format!("{}: there is no word `{word}`; words are separated by commas", raw.name)))
 }
 
 fn metrics_provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {

@@ -4,7 +4,7 @@ use super::Section;
 use crate::config::SnapshotCompression;
 use crate::draft::Draft;
 use crate::java_number;
-use crate::key::{Class, Key, Raw, Verdict};
+use crate::key::{Class, Key, Problem, Raw, Verdict};
 
 pub(super) const SECTION: Section = Section {
     title: "Log and snapshots",
@@ -47,17 +47,14 @@ pub(super) const SECTION: Section = Section {
             .class(Class::B)
             .doc("Step in which log files grow ahead of their contents; 0 turns it off.")
             .custom(|d, raw| {
-                // Java keeps the default when this one is no number, with a warning.
-                let size = java_number::parse(raw.value);
-                if let Some(size) = size {
-                    d.config.pre_alloc_size_kb = size.max(0) as u64;
-                }
-                Ok(size.is_none().then(|| format!("{} is not a valid value for preAllocSize", raw.value)))
+                let size = java_number::parse(raw.value).ok_or_else(|| Problem::value("is not a number"))?;
+                d.config.pre_alloc_size_kb = size.max(0) as u64;
+                Ok(None)
             }),
         Key::either("fsync.warningthresholdms", "1000", "200")
             .unit("milliseconds")
             .doc("A slower fsync of the log is worth a warning.")
-            .long(0, |d, v| d.config.fsync_warning_threshold_ms = v as u64),
+            .corrected_long(0, 0, |d, v| d.config.fsync_warning_threshold_ms = v as u64),
         Key::prefixed("forceSync", "yes", "no")
             .doc("`no` acknowledges writes before they are on the disk: fast, and lost with the power.")
             .custom(|d, raw| {
@@ -68,11 +65,11 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("flushDelay", "0", "20")
             .unit("milliseconds")
             .doc("How long writes may be gathered before they are synced together.")
-            .long(0, |d, v| d.config.flush_delay_ms = v as u64),
+            .corrected_long(0, 0, |d, v| d.config.flush_delay_ms = v as u64),
         Key::prefixed("maxWriteQueuePollTime", "flushDelay/3", "5")
             .unit("milliseconds")
             .doc("With `flushDelay`: an idle log writer syncs after this long without a new write.")
-            .long(0, |d, v| d.max_write_queue_poll_time_ms = Some(v as u64)),
+            .corrected_long(0, 0, |d, v| d.max_write_queue_poll_time_ms = Some(v as u64)),
         Key::prefixed("maxBatchSize", "1000", "500")
             .unit("transactions")
             .doc("Most transactions per sync; 0 or less is no limit.")

@@ -102,7 +102,9 @@ fn every_spelling_and_source_means_the_same() {
 fn defaults_in_the_table_are_the_defaults_of_the_config() {
     for key in all().filter(|key| matches!(key.honour, Honour::Same | Honour::Differently(_))) {
         let is_value = match key.parse {
-            Parse::Number { .. } | Parse::Real(_) => key.number(key.default, i64::MIN, i64::MAX).is_ok(),
+            Parse::Number { .. } | Parse::Corrected { .. } | Parse::Real(_) => {
+                key.number(key.default, i64::MIN, i64::MAX).is_ok()
+            }
             Parse::StrictBool(_) | Parse::LenientBool(_) => true,
             Parse::Custom(_) => crate::java_number::parse(key.default).is_some(),
             Parse::Anything => false,
@@ -118,7 +120,7 @@ fn defaults_in_the_table_are_the_defaults_of_the_config() {
 fn wrong_values_are_reported_with_line_key_and_remedy() {
     for key in all().filter(|key| key.prefix.is_none()) {
         let wrong = match key.parse {
-            Parse::Number { .. } | Parse::Real(_) => vec!["abc", "1.5.2", "1e999"],
+            Parse::Number { .. } | Parse::Corrected { .. } | Parse::Real(_) => vec!["abc", "1.5.2", "1e999"],
             Parse::StrictBool(_) => vec!["yes", "1", ""],
             Parse::LenientBool(_) | Parse::Anything | Parse::Custom(_) => continue,
         };
@@ -148,7 +150,7 @@ fn numbers_are_kept_within_their_bounds() {
 #[test]
 fn an_empty_number_property_is_unset() {
     for key in all().filter(|key| key.scope != Scope::File) {
-        if matches!(key.parse, Parse::Number { .. } | Parse::Real(_)) {
+        if matches!(key.parse, Parse::Number { .. } | Parse::Corrected { .. } | Parse::Real(_)) {
             let config = with_file(key, key.name, "").unwrap();
             assert_eq!(config.warnings.len(), 1, "{}", key.name);
             assert_eq!(deeds(config), without(key), "{}", key.name);

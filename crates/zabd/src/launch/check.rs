@@ -34,7 +34,7 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 pub fn run(call: &Call) -> ExitCode {
     let asked = match parse(&call.words, &start_script::variables()) {
         Ok(Wanted::Help) => {
-            println!("{USAGE}");
+            say!("{USAGE}");
             return ExitCode::SUCCESS;
         }
         Ok(Wanted::Answer(asked)) => asked,
@@ -44,7 +44,7 @@ pub fn run(call: &Call) -> ExitCode {
         }
     };
     let (is_yes, line) = asked.answer();
-    println!("{line}");
+    say!("{line}");
     if is_yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -112,6 +112,10 @@ impl Asked {
         match self.ask() {
             Ok((200, _)) => (true, yes.to_owned()),
             Ok((status, text)) => (false, format!("{no}: {}", reasons(status, &text))),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                let hint = "a server listens there if its zoo.cfg sets zabd.probes.port, or start-zookeeper wrote it";
+                (false, format!("{no}: port {}: {error}; hint: {hint}", self.port))
+            }
             Err(error) => (false, format!("{no}: port {}: {error}", self.port)),
         }
     }

@@ -41,7 +41,7 @@ Usage:
   zabd links DIR                         links in DIR for the names that it also goes by, which do what they say,
                                          such as start-zookeeper and zkServer.sh
 
-Flags of `zabd server` are the keys of zoo.cfg; docs/configuration.md lists them all:
+Flags of `zabd server` are the keys of zoo.cfg; `zabd server --help` lists them all:
   zabd server --clientPort 2181 --dataDir /var/lib/zookeeper --autopurge.purgeInterval 1
 
 SERVER_JVMFLAGS and JVMFLAGS are read for -D words. zoo.cfg wins over -D.

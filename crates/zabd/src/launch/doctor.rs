@@ -30,7 +30,7 @@ pub fn run(call: &Call) -> ExitCode {
     let asked = match parse(&call.words) {
         Ok(Some(asked)) => asked,
         Ok(None) => {
-            println!("{USAGE}");
+            say!("{USAGE}");
             return ExitCode::SUCCESS;
         }
         Err(mistake) => {
@@ -116,9 +116,9 @@ impl Asked {
 
     fn print(&self, examination: &Examination) {
         if self.json {
-            println!("{:#}", examination.json());
+            say!("{:#}", examination.json());
         } else {
-            print!("{}", examination.text());
+            say!("{}", examination.text().trim_end());
         }
     }
 }

@@ -25,7 +25,7 @@ pub fn run(call: &Call) -> ExitCode {
     while let Some(word) = words.next() {
         let slot = match word {
             "--help" | "-h" => {
-                println!("{USAGE}");
+                say!("{USAGE}");
                 return ExitCode::SUCCESS;
             }
             "--target" => &mut target,

@@ -1,5 +1,14 @@
 //! From a command line to a running server, and from its end to an exit code.
 
+/// Writes a line to standard output. Whoever reads it may have heard enough (`zabd --help | head`): what nobody reads is
+/// no failure, and changes no exit code.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
 mod check;
 mod command_line;
 mod doctor;
@@ -53,7 +62,7 @@ fn run_as(program: &str, words: &[String]) -> ExitCode {
     let environment = |name: &str| std::env::var(name).ok();
     match command_line::parse(words, &environment) {
         Request::Say(text) => {
-            println!("{text}");
+            say!("{text}");
             ExitCode::SUCCESS
         }
         Request::Refuse(text) => {
@@ -88,6 +97,7 @@ fn serve(config: Config, program: Option<&str>, ends_with_input: bool) -> ExitCo
     for warning in &config.warnings {
         mistakes::warn(warning, config.log.format);
     }
+    tracing::info!("zookeeper.version={}", crate::admin::VERSION);
     for setting in &config.effective {
         tracing::info!("{setting}");
     }
@@ -121,7 +131,7 @@ fn serve(config: Config, program: Option<&str>, ends_with_input: bool) -> ExitCo
     audit("serverStart", Outcome::Success);
     // What reads a log in JSON is a program, which knows what to do.
     if let Some(program) = program.filter(|_| log.format == LogFormat::Java) {
-        println!("{}", greeting::text(program, server.address(), &data_dir));
+        say!("{}", greeting::text(program, server.address(), &data_dir));
     }
     if let Ok(requests) = requests {
         requests.reach(&server);

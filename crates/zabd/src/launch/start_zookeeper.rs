@@ -21,7 +21,7 @@ pub fn run(call: &Call) -> ExitCode {
     }
     match start_zookeeper(&call.words, &around) {
         Asked::Help => {
-            print!("{}", *START_ZOOKEEPER_USAGE);
+            say!("{}", START_ZOOKEEPER_USAGE.trim_end());
             ExitCode::SUCCESS
         }
         Asked::Refused { said, hint } => {
@@ -39,7 +39,7 @@ pub fn run(call: &Call) -> ExitCode {
             if let ZooCfg::Made { lines, .. } = &plan.zoo_cfg {
                 eprint!("{}", lines.text());
             }
-            println!("Creating ZooKeeper log4j configuration");
+            say!("Creating ZooKeeper log4j configuration");
             start_script::perform("start-zookeeper", &plan, &|name| variables.get(name).cloned())
         }
     }

@@ -34,7 +34,7 @@ pub fn run(call: &Call) -> ExitCode {
             if let Some(mistake) = mistake {
                 eprintln!("{mistake}");
             }
-            println!("{USAGE}");
+            say!("{USAGE}");
             ExitCode::FAILURE
         }
     }
@@ -76,7 +76,7 @@ fn purge(directories: &Directories, count: usize) -> ExitCode {
     for path in files {
         let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-        println!("Removing file: {}\t{}", tool_date(since.as_millis() as i64), path.display());
+        say!("Removing file: {}\t{}", tool_date(since.as_millis() as i64), path.display());
         if fs::remove_file(&path).is_err() {
             eprintln!("Failed to remove {}", path.display());
         }

@@ -28,20 +28,20 @@ pub fn run(call: &Call) -> ExitCode {
         Ok(asked) => asked,
         Err(mistake) => {
             if let Some(mistake) = mistake {
-                println!("{mistake}");
+                say!("{mistake}");
             }
-            println!("{}", usage(&call.program, &env.zoo_cfg));
+            say!("{}", usage(&call.program, &env.zoo_cfg));
             return ExitCode::FAILURE;
         }
     };
     let zoo_cfg = asked.config.as_ref().map_or_else(|| env.zoo_cfg.clone(), PathBuf::from);
     match initialize(&ZkEnv { zoo_cfg, ..env }, &asked) {
         Ok(said) => {
-            println!("{said}");
+            say!("{said}");
             ExitCode::SUCCESS
         }
         Err(mistake) => {
-            println!("{mistake}");
+            say!("{mistake}");
             ExitCode::FAILURE
         }
     }
@@ -94,7 +94,7 @@ fn initialize(env: &ZkEnv, asked: &Asked) -> Result<String, String> {
     let dirs = [("data", Some(&data)), ("txnlog", log.as_ref())];
     if asked.is_forced {
         refuse_if_held(&data, log.as_ref().unwrap_or(&data))?;
-        println!("Force enabled, data/txnlog directories will be re-initialized");
+        say!("Force enabled, data/txnlog directories will be re-initialized");
     }
     for (what, dir) in dirs.iter().filter_map(|(what, dir)| Some((what, (*dir)?))) {
         if !asked.is_forced && dir.join(VERSION_DIR).is_dir() {

@@ -57,18 +57,13 @@ pub fn run(call: &Call) -> ExitCode {
         "status" => status(&env),
         "version" => {
             let (version, made) = VERSION.split_once(", built on ").unwrap_or((VERSION, ""));
-            println!("Apache ZooKeeper, version {version} {made}");
+            say!("Apache ZooKeeper, version {version} {made}");
             ExitCode::SUCCESS
         }
         "print-cmd" => {
             let words: Vec<String> = words(&env).iter().map(|word| format!("\"{word}\"")).collect();
             let (program, out) = (program(), out_file(&env));
-            println!(
-                "\"{}\" {} > \"{}\" 2>&1 < /dev/null",
-                program.display(),
-                words.join(" "),
-                out.display()
-            );
+            say!("\"{}\" {} > \"{}\" 2>&1 < /dev/null", program.display(), words.join(" "), out.display());
             ExitCode::SUCCESS
         }
         _ => {
@@ -128,7 +123,7 @@ fn is_alive(pid: Pid) -> bool {
 }
 
 fn say(text: &str) {
-    print!("{text}");
+    let _ = write!(io::stdout(), "{text}");
     let _ = io::stdout().flush();
 }
 
@@ -136,31 +131,31 @@ fn start(env: &ZkEnv) -> ExitCode {
     say("Starting zookeeper ... ");
     let pid_file = pid_file(env);
     if let Some(pid) = kept_pid(&pid_file).filter(|pid| is_alive(*pid)) {
-        println!("already running as process {}.", pid.as_raw_nonzero());
+        say!("already running as process {}.", pid.as_raw_nonzero());
         return ExitCode::FAILURE;
     }
     let mut child = match spawn(env, &pid_file) {
         Ok(child) => child,
         Err(error) => {
-            println!("SERVER DID NOT START");
+            say!("SERVER DID NOT START");
             eprintln!("zkServer.sh: {error}");
             return ExitCode::FAILURE;
         }
     };
     if let Err(error) = fs::write(&pid_file, child.id().to_string()) {
-        println!("FAILED TO WRITE PID");
+        say!("FAILED TO WRITE PID");
         eprintln!("zkServer.sh: {}: {error}", pid_file.display());
         return ExitCode::FAILURE;
     }
     let end = Instant::now() + WATCH;
     while Instant::now() < end {
         if child.try_wait().is_ok_and(|ended| ended.is_some()) {
-            println!("FAILED TO START");
+            say!("FAILED TO START");
             return ExitCode::FAILURE;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    println!("STARTED");
+    say!("STARTED");
     ExitCode::SUCCESS
 }
 
@@ -186,7 +181,7 @@ fn stop(env: &ZkEnv) -> ExitCode {
     say("Stopping zookeeper ... ");
     let pid_file = pid_file(env);
     if !pid_file.exists() {
-        println!("no zookeeper to stop (could not find file {})", pid_file.display());
+        say!("no zookeeper to stop (could not find file {})", pid_file.display());
         return ExitCode::SUCCESS;
     }
     if let Some(pid) = kept_pid(&pid_file) {
@@ -199,26 +194,28 @@ fn stop(env: &ZkEnv) -> ExitCode {
         }
     }
     let _ = fs::remove_file(&pid_file);
-    println!("STOPPED");
+    say!("STOPPED");
     ExitCode::SUCCESS
 }
 
 fn status(env: &ZkEnv) -> ExitCode {
     let (said, place) = client_place(&env.view(), &|path| fs::read(path).ok());
     for line in said {
-        println!("{line}");
+        say!("{line}");
     }
     let Some(place) = place else { return ExitCode::FAILURE };
-    println!(
+    say!(
         "Client port found: {}. Client address: {}. Client SSL: {}.",
-        place.port, place.host, place.is_secure
+        place.port,
+        place.host,
+        place.is_secure
     );
     let port = place.port.parse().unwrap_or_default();
     let Some(mode) = mode(&place.host, port).filter(|_| !place.is_secure) else {
-        println!("Error contacting service. It is probably not running.");
+        say!("Error contacting service. It is probably not running.");
         return ExitCode::FAILURE;
     };
-    println!("{mode}");
+    say!("{mode}");
     ExitCode::SUCCESS
 }
 
