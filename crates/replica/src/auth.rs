@@ -136,7 +136,9 @@ pub fn with_added(before: &Identities, mut added: Vec<Id<'static>>) -> Identitie
         return before.clone();
     }
     let mut all = before.to_vec();
-    added.into_iter().for_each(|id| identity_order::add(&mut all, id));
+    for id in added {
+        identity_order::add(&mut all, id);
+    }
     all.into()
 }
 
