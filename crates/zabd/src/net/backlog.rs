@@ -73,7 +73,9 @@ impl Backlog {
     /// A connection that may stand in line, or have a place that it has not used, has ended.
     pub fn leave(&self, client: &Client) {
         let unused = self.line.leave(client);
-        self.add(-(unused as isize));
+        self.budget.add(-(unused as isize));
+        // Although nothing may have become free: there may be room for the next, and none for who stood before it.
+        self.line.let_in(&self.budget);
     }
 
     /// Whether clients must be closed: to be asked after something was added, without any client's lock.

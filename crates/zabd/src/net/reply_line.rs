@@ -224,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn when_the_front_leaves_the_next_is_let_in_for_whom_there_is_room() {
+        let registry = registry();
+        let [first, front, next] = clients(&registry);
+        assert!(asks(&registry, &first, 300));
+        assert!(!asks(&registry, &front, 250) && !asks(&registry, &next, 150));
+        registry.remove(front.id);
+        assert!(is_let_in(&next));
+    }
+
+    #[test]
     fn a_reply_that_has_become_longer_stays_in_front() {
         let registry = registry();
         let [first, grown, last] = clients(&registry);
