@@ -9,6 +9,7 @@ import pytest
 from harness import wire
 from harness.servers import Server, four_letter_word
 from harness.waiting import eventually
+from harness.wire import Writer
 
 from .client import EPHEMERAL, NO_NODE, OK, Client
 from .conftest import House
@@ -204,6 +205,18 @@ def test_requests_behind_the_end_of_a_session_are_not_executed(house, client, ho
     assert guest.reply().err == OK
     guest.until_closed()
     assert client.names(home) == []
+
+
+def test_what_stands_behind_a_list_is_done_although_its_client_is_gone(house, client, home):
+    """A list behind a write waits for it, and the end of the session stands behind both."""
+    for number in range(10):
+        guest = Client(house.port)
+        children = Writer().ustring(home).boolean(False).bytes
+        guest.submit_together([
+            (wire.CREATE, wire.create_body(f"{home}/ephemeral-{number}", flags=EPHEMERAL)), (wire.GET_CHILDREN, children),
+            (wire.CREATE, wire.create_body(f"{home}/stays-{number}")), (wire.CLOSE_SESSION, b"")])
+        guest.close()
+    eventually(lambda: sorted(client.names(home)) == [f"stays-{number}" for number in range(10)])
 
 
 @pytest.mark.parametrize("listed", [True, False])

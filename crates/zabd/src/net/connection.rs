@@ -185,6 +185,8 @@ pub struct Connection {
     reads_max: usize,
     /// Whether the next request stays in `input`, and what for.
     stays: Stays,
+    /// The client says no more, and what it said before has to be worked off yet.
+    is_at_end: bool,
     /// What the client has taken since that was much.
     taken: usize,
     /// When the client asked for a new session that it does not have yet.
@@ -290,6 +292,7 @@ impl Connection {
             reads_waiting_max: reads_max,
             reads_max,
             stays: Stays::Nothing,
+            is_at_end: false,
             taken: 0,
             batch: Vec::new(),
             tally: Tally::default(),

@@ -61,11 +61,17 @@ impl Connection {
         self.line.as_ref().is_some_and(|line| line.waiting_op().is_some())
     }
 
-    /// Whoever waits reads on, a little, to hear whether the client is still there.
+    /// Whoever waits in a line reads on, a little, to hear whether the client is still there. Who waits for answers does not: they
+    /// come soon.
     pub(super) fn may_read_ahead(&self) -> bool {
-        (self.is_in_line() || self.has_to_stay())
+        (self.is_in_line() || self.waits_for_place())
+            && !self.is_at_end
             && self.input.len() < CHUNK_BYTES
             && self.phase != Phase::Closing
+    }
+
+    fn waits_for_place(&self) -> bool {
+        self.stays == Stays::InLine && self.has_to_stay()
     }
 
     /// Whether the next request stays where it is for now.
@@ -126,7 +132,14 @@ impl Connection {
 
     /// The client is gone: whether what it sent is done all the same. Nobody wants the answers.
     pub(super) fn outlives_its_client(&mut self) -> bool {
-        self.line.as_mut().is_some_and(|line| line.abandon() == InLine::Waits)
+        // Behind a read that waits there may be writes, or the end of the session.
+        self.is_at_end = self.waits_for_place() && self.has_more_than_one_request();
+        self.is_at_end || self.line.as_mut().is_some_and(|line| line.abandon() == InLine::Waits)
+    }
+
+    fn has_more_than_one_request(&self) -> bool {
+        let first = self.input.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize);
+        first.is_some_and(|length| self.input.len() - 4 > length)
     }
 
     pub(super) fn is_abandoned(&self) -> bool {
