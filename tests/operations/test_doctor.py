@@ -54,4 +54,4 @@ def test_mistakes_end_with_two(tmp_path, only_zabd):
         assert (status, out) == (2, "") and "zabd doctor DIR" in err
     assert doctor("--help")[0] == 0
     status, out, _ = doctor(tmp_path)
-    assert status == 0 and "begins with nothing" in out and list(tmp_path.iterdir()) == []
+    assert status == 1 and "no files of a server; " in out and "begins with nothing" in out and list(tmp_path.iterdir()) == []

@@ -109,7 +109,8 @@ impl Examination {
     /// How it stands.
     pub fn verdict(&self) -> Verdict {
         let Ok(start) = &self.start else { return Verdict::Unusable };
-        let is_quiet = start.is_quiet() && self.plan.steps.is_empty();
+        // A copy that holds nothing is none, and who looks at one may have named the wrong directory.
+        let is_quiet = start.is_quiet() && self.plan.steps.is_empty() && !self.files.is_empty();
         if is_quiet && self.files.iter().all(|file| !file.needs_attention) {
             Verdict::Sound
         } else {

@@ -110,7 +110,7 @@ fn put_files(files: &[File], out: &mut String) {
         put(out, format_args!("  {:width$}  {}\n", name(&file.path), text.trim_start_matches("; ")));
     }
     if files.is_empty() {
-        out.push_str("no files of a server\n");
+        out.push_str("no files of a server; dataDir is the directory that has version-2 in it\n");
     }
 }
 
