@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -322,11 +323,25 @@ def test_one_that_is_broken_off_leaves_nothing(server):
     with socket.create_connection(("127.0.0.1", server.admin_port)) as half:
         head = f"POST /commands/restore HTTP/1.1\r\nHost: x\r\nAuthorization: {' '.join(SUPER_AUTH)}\r\nContent-Length: {len(body)}\r\n\r\n"
         half.sendall(head.encode() + body[:-1])
-        eventually(lambda: list((server.data_dir / "version-2").glob("new-snapshot.0.incoming")))
+        eventually(lambda: list((server.data_dir / "version-2").glob("new-snapshot.0.incoming-*")))
         assert restore(server, body) == (429, NO_ERROR), "one at a time"
     eventually(lambda: "the snapshot did not come to its end" in server.log_text())
     assert not list((server.data_dir / "version-2").glob("new-*"))
     assert restore(server, body)[0] == 200
+
+
+def sent_whole(port, body):
+    """A socket on which all of a snapshot was sent, and nothing answered yet."""
+    sender = socket.create_connection(("127.0.0.1", port))
+    head = f"POST /commands/restore HTTP/1.1\r\nHost: x\r\nAuthorization: {' '.join(SUPER_AUTH)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    sender.sendall(head.encode() + body)
+    return sender
+
+
+def is_served(port, peer):
+    """Whether the server has a socket for whoever comes from the port `peer`."""
+    lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    return any(line[1].endswith(f":{port:04X}") and line[2].endswith(f":{peer:04X}") for line in lines)
 
 
 @pytest.fixture(scope="session")
@@ -359,7 +374,7 @@ def with_two_pasts(server):
 
 
 # What is written one after the other: what comes, the same anew, and how far it is.
-@pytest.mark.parametrize("file", ["new-snapshot.0.incoming", "new-snapshot.0.unnamed", "restoring.tmp"])
+@pytest.mark.parametrize("file", ["new-snapshot.0.incoming-0", "new-snapshot.0.unnamed", "restoring.tmp"])
 def test_a_kill_before_the_snapshot_has_its_name_loses_nothing(faulty, file):
     session, body = with_two_pasts(faulty)
     faulty.order(f"stuck {file}")
@@ -379,9 +394,28 @@ def test_a_kill_before_the_snapshot_has_its_name_loses_nothing(faulty, file):
         assert restore(faulty, body)[0] == 200 and not is_there(faulty.port, "/later")
 
 
+def test_whoever_hangs_up_gets_nothing_done_later(faulty):
+    """The work goes on until its disk answers, keeps its turn and its file until then, and ends before the commit."""
+    session, body = with_two_pasts(faulty)
+    faulty.order("stuck new-snapshot.0.unnamed")
+    sender = sent_whole(faulty.admin_port, body)
+    eventually(lambda: list((faulty.data_dir / "version-2").glob("new-snapshot.0.unnamed")))
+    port = sender.getsockname()[1]
+    assert is_served(faulty.admin_port, port)
+    sender.close()
+    eventually(lambda: not is_served(faulty.admin_port, port), what="its end is noticed")
+    assert restore(faulty, body) == (429, NO_ERROR), "its work is not done yet"
+    faulty.order()
+    eventually(lambda: "whoever sent it has hung up" in faulty.log_text())
+    assert session.create("/behind").err == 0, "the same connection, the same session"
+    assert is_there(faulty.port, "/later") and is_there(faulty.port, "/kept")
+    assert not list((faulty.data_dir / "version-2").glob("new-*"))
+    assert restore(faulty, body)[0] == 200 and not is_there(faulty.port, "/later")
+
+
 def test_a_disk_that_fails_before_the_commit_is_told_and_everybody_goes_on(faulty):
     session, body = with_two_pasts(faulty)
-    for order in ("full new-snapshot.0.incoming", "full new-snapshot.0.unnamed", "broken new-snapshot.0.unnamed", "full restoring.tmp"):
+    for order in ("full new-snapshot.0.incoming-0", "full new-snapshot.0.unnamed", "broken new-snapshot.0.unnamed", "full restoring.tmp"):
         faulty.order(order)
         assert restore(faulty, body) == (500, NO_ERROR), order
         faulty.order()

@@ -18,6 +18,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -101,10 +102,38 @@ impl RestoreFigures {
     }
 }
 
+/// Lives as long as somebody waits for an answer.
+#[derive(Debug, Default)]
+pub struct Asker {
+    waits: Arc<()>,
+}
+
+/// Knows whether the [`Asker`] still waits: what nobody waits for any more must not be done, since whoever was told nothing
+/// may have asked for something else meanwhile.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    waits: Weak<()>,
+}
+
+impl Asker {
+    /// For whoever does what was asked for.
+    pub fn asked(&self) -> Asked {
+        Asked { waits: Arc::downgrade(&self.waits) }
+    }
+}
+
+impl Asked {
+    fn is_awaited(&self) -> bool {
+        self.waits.strong_count() > 0
+    }
+}
+
 /// A tree that could be shown.
 #[derive(Debug)]
 pub struct Candidate {
     tree: Tree,
+    /// Who wants it; without, it is wanted in any case.
+    asked: Option<Asked>,
     /// The last transaction that its server had applied, as far as the snapshot tells: 0 if it does not.
     pub last: Zxid,
     /// The newest that it names anywhere.
@@ -143,7 +172,13 @@ impl Candidate {
                 dead.join(" ")
             );
         }
-        Ok(Self { tree, last, newest, differs })
+        Ok(Self { tree, asked: None, last, newest, differs })
+    }
+
+    /// Shown only if whoever asked for it still waits at the commit.
+    #[must_use]
+    pub fn asked_by(self, asked: Asked) -> Self {
+        Self { asked: Some(asked), ..self }
     }
 }
 
@@ -206,7 +241,7 @@ pub fn restore(
     target: &SnapshotTarget,
     candidate: Candidate,
 ) -> Result<Zxid, RestoreFailure> {
-    let Candidate { mut tree, newest, .. } = candidate;
+    let Candidate { mut tree, newest, asked, .. } = candidate;
     let mut writer = SnapshotWriter::begin_unnamed(RealDisk, &target.dir, target.compression)?;
     let head = tree.begin_snapshot();
     let begin = Instant::now();
@@ -220,6 +255,9 @@ pub fn restore(
     }
     // While its end is written, nobody is answered.
     writer.flush()?;
+    if asked.is_some_and(|asked| !asked.is_awaited()) {
+        return Err(RestoreFailure::Interrupted { why: "whoever sent it has hung up".to_owned() });
+    }
     let (outcome, answer) = channel();
     driver.log.restore(Restoring {
         writer: Some(writer),

@@ -63,8 +63,8 @@ impl Way {
         while done < whole {
             let piece = &bytes[done..whole.min(done + BUFFER_BYTES)];
             match file.write_all_at(buffer.filled(piece), offset + done as u64) {
-                // It is larger blocks that this disk asks for. What was written is written again.
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => break,
+                // It is larger blocks that this disk asks for, or it cannot do it at all. What was written is written again.
+                Err(error) if cannot_be_direct(&error) => break,
                 written => written?,
             }
             done += piece.len();
@@ -85,6 +85,10 @@ impl std::fmt::Debug for Way {
             Way::Cached => "Cached",
         })
     }
+}
+
+fn cannot_be_direct(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS))
 }
 
 fn set_direct(file: &File, is_direct: bool) -> io::Result<()> {

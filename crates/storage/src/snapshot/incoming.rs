@@ -7,6 +7,7 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flate2::write::MultiGzDecoder;
 use zabd_jute::Zxid;
@@ -66,9 +67,11 @@ enum Stream {
 }
 
 impl<D: Disk> IncomingSnapshot<D> {
-    /// Begins one below `dir`; there is one at a time.
+    /// Begins one below `dir`. Each has a name of its own: one that was given up may not be forgotten yet when the next begins.
     pub fn begin(disk: D, dir: &Path) -> Result<Self, IncomingError> {
-        let path = dir.join(layout::temporary_name(&layout::snapshot_name(Zxid::ZERO, ".incoming")));
+        static BEGUN: AtomicU64 = AtomicU64::new(0);
+        let extension = format!(".incoming-{}", BEGUN.fetch_add(1, Relaxed));
+        let path = dir.join(layout::temporary_name(&layout::snapshot_name(Zxid::ZERO, &extension)));
         let file = disk.create(&path).map_err(io_error("create", &path))?;
         Ok(Self { disk, file, path, head: Vec::new(), stream: None, waiting: Vec::new(), written: 0 })
     }

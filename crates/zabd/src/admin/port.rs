@@ -32,6 +32,7 @@ use crate::http_tls::{HttpTls, Shown};
 use crate::introspect::Introspection;
 use crate::launch::with_causes;
 use crate::net::{ServerCounters, java_address};
+use crate::restore::Asker;
 use crate::snapshotter::Snapshotter;
 
 /// The scheme of whoever has shown a certificate.
@@ -158,7 +159,7 @@ impl Admin {
         let trusts_proxies = self.server.config.auth.ip_use_x_forwarded_for;
         let from = asked_from(request.headers(), peer, trusts_proxies);
         let asks_before_it_sends = request.headers().contains_key(EXPECT);
-        let _turn = match self.restores.admit(&self.server) {
+        let turn = match self.restores.admit(&self.server) {
             Ok(turn) => turn,
             Err(reply) => {
                 if !asks_before_it_sends {
@@ -173,11 +174,18 @@ impl Admin {
             Err(error) => return Ok(Restores::failed(&self.server, &error)),
         };
         let admin = self.clone();
+        // Whoever hangs up drops this future, and not the work.
+        let asker = Asker::default();
+        let asked = asker.asked();
         let work = move || {
             let Admin { server, restores, .. } = &*admin;
-            restores.restore(server, incoming).unwrap_or_else(|error| Restores::failed(server, &error))
+            let reply = restores.restore(server, incoming, asked);
+            drop(turn);
+            reply.unwrap_or_else(|error| Restores::failed(server, &error))
         };
-        self.jobs.make(work).await
+        let reply = self.jobs.make(work).await;
+        drop(asker);
+        reply
     }
 
     /// What stands behind the commands' path; nothing, if the list is asked for.

@@ -23,11 +23,13 @@ use crate::admin::shown_node_count;
 use crate::free_space;
 use crate::introspect::Introspection;
 use crate::launch::with_causes;
-use crate::restore::{Candidate, RestoreFailure};
+use crate::restore::{Asked, Candidate, RestoreFailure};
 use crate::snapshotter::Snapshotter;
 
 /// How much is collected before it is handed on, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
+/// It has to come in this time: a body that drips for ever would keep everybody else from his turn.
+const PIECE_FOR_MAX: Duration = Duration::from_mins(1);
 /// After so many bytes the disk's room is looked at: compressed, they become a thousand times as many at most.
 const CHECKED_BYTES: usize = 16 << 10;
 /// What the disk keeps for the log, in bytes: the step in which a log takes room ahead.
@@ -95,10 +97,16 @@ impl Restores {
         let dir = self.dir.clone();
         let mut incoming = blocking(move || Ok(IncomingSnapshot::begin(RealDisk, &dir)?)).await?;
         let mut piece = Vec::new();
+        let mut piece_due = Instant::now() + PIECE_FOR_MAX;
         loop {
-            let frame = match timeout(self.idle_max, body.frame()).await {
+            let patience = self.idle_max.min(piece_due.saturating_duration_since(Instant::now()));
+            let frame = match timeout(patience, body.frame()).await {
                 Ok(Some(frame)) => frame.map_err(|error| interrupted(error.to_string()))?,
                 Ok(None) => break,
+                Err(_) if patience < self.idle_max => {
+                    let told = format!("less than {PIECE_BYTES} bytes came in {}s", PIECE_FOR_MAX.as_secs());
+                    return Err(interrupted(told));
+                }
                 Err(_) => {
                     return Err(interrupted(format!("nothing came for {}ms", self.idle_max.as_millis())));
                 }
@@ -106,6 +114,7 @@ impl Restores {
             piece.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
             if piece.len() >= PIECE_BYTES {
                 incoming = self.keep(incoming, std::mem::take(&mut piece)).await?;
+                piece_due = Instant::now() + PIECE_FOR_MAX;
             }
         }
         self.keep(incoming, piece).await
@@ -127,11 +136,12 @@ impl Restores {
         .await
     }
 
-    /// Restores what has come.
+    /// Restores what has come, if whoever sent it still waits when nothing else is left to do.
     pub fn restore(
         &self,
         server: &Introspection,
         incoming: IncomingSnapshot<RealDisk>,
+        asked: Asked,
     ) -> Result<Reply, RestoreFailure> {
         let begin = Instant::now();
         let snapshot = incoming.finish()?;
@@ -146,7 +156,7 @@ impl Restores {
                  in it was never there at one moment"
             );
         }
-        let zxid = self.snapshotter.restore(candidate)?;
+        let zxid = self.snapshotter.restore(candidate.asked_by(asked))?;
         let took_ms = begin.elapsed().as_millis();
         server.snapshots.restores.took_ms.lock().add(took_ms as u64);
         let tree = server.driver.tree();
