@@ -8,13 +8,12 @@
 //!
 //! While a reconfiguration is under way there are two configurations: the committed one, and a newer one
 //! that was seen in a proposal and may become committed at any moment. A set must then be a quorum of
-//! both, whichever of the two turns out to hold. But not to have somebody lead who has not logged the change itself: then
-//! it is not committed, or one of the committed configuration's quorum stands in the way ([`crate::leader`], discovery).
+//! both, whichever of the two turns out to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use zabd_jute::quorum::Configuration;
-use zabd_jute::{ConfigVersion, Epoch, ServerId, Zxid};
+use zabd_jute::{ConfigVersion, ServerId, Zxid};
 
 /// The voters of one configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,29 +92,6 @@ impl Voters {
     }
 }
 
-/// Where a server's history stands, as it says when it is to lead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standpoint {
-    /// The epoch whose initial history it has.
-    pub joined: Epoch,
-    /// Where its log ends.
-    pub last: Zxid,
-}
-
-impl Standpoint {
-    /// Whether somebody who stands here, and leads, shows by that that the change to `newer` is committed nowhere: it is not in the
-    /// log, and no leader of a later epoch was joined, who may have completed it on the word of a file. A configuration that a leader
-    /// has only numbered is no transaction. One who holds what has no number does not know all changes in the log.
-    pub fn disproves(self, newer: ConfigVersion, held: ConfigVersion) -> bool {
-        let proposed = Zxid(newer.0);
-        let is_transaction = proposed.counter() != 0;
-        held != ConfigVersion::ZERO
-            && is_transaction
-            && self.last < proposed
-            && self.joined <= proposed.epoch()
-    }
-}
-
 /// The committed configuration's voters and, while a reconfiguration may be under way, those of the
 /// newer one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,14 +108,14 @@ impl Quorums {
         Self { committed: Voters::new(committed), last_seen: last_seen.filter(is_newer).map(Voters::new) }
     }
 
+    /// Whether `servers` may decide, whichever configuration holds.
+    pub fn has_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
+        self.both().all(|voters| voters.has_quorum(servers))
+    }
+
     /// Whether those for which `counts` holds may decide, whichever configuration holds.
     pub fn is_quorum(&self, counts: impl Fn(ServerId) -> bool) -> bool {
         self.both().all(|voters| voters.is_quorum(&counts))
-    }
-
-    /// Whether `servers` may have somebody lead who stands here.
-    pub fn may_elect(&self, servers: &BTreeSet<ServerId>, candidate: Standpoint) -> bool {
-        self.each_for(candidate).all(|(voters, _)| voters.has_quorum(servers))
     }
 
     /// The committed configuration alone.
@@ -183,11 +159,9 @@ impl Quorums {
         self.both().flat_map(Voters::ids).collect()
     }
 
-    /// The voters that somebody needs who is to lead and stands here, and whether their configuration is only proposed.
-    pub fn each_for(&self, candidate: Standpoint) -> impl Iterator<Item = (&Voters, bool)> {
-        let held = self.committed.version;
-        let newer = self.last_seen.iter().filter(move |newer| !candidate.disproves(newer.version, held));
-        std::iter::once((&self.committed, false)).chain(newer.map(|voters| (voters, true)))
+    /// The voters of both, and whether their configuration is only proposed.
+    pub fn each(&self) -> impl Iterator<Item = (&Voters, bool)> {
+        std::iter::once((&self.committed, false)).chain(self.last_seen.iter().map(|voters| (voters, true)))
     }
 
     fn both(&self) -> impl Iterator<Item = &Voters> {
@@ -246,23 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_logged_a_change_leads_without_its_voters() {
-        let quorums = Quorums::new(&config("1 2 3 version=5"), Some(&config("1 2 3 4 version=9")));
-        let at = |last| Standpoint { joined: Epoch(0), last: Zxid(last) };
-        assert!(quorums.may_elect(&set(&[1, 2]), at(8)) && !quorums.may_elect(&set(&[1, 2]), at(9)));
-        assert!(quorums.may_elect(&set(&[1, 2, 4]), at(9)) && !quorums.may_elect(&set(&[1, 4]), at(8)));
-        let later = Standpoint { joined: Epoch(1), ..at(8) };
-        assert!(
-            !quorums.may_elect(&set(&[1, 2]), later),
-            "a later leader may have completed it without a record"
-        );
-        let numbered = Quorums::new(&config("1 2 3 version=5"), Some(&config("1 2 3 4 version=100000000")));
-        assert!(!numbered.may_elect(&set(&[1, 2]), at(9)), "a number is in nobody's log");
-        let unnumbered = Quorums::new(&config("1 2 3"), Some(&config("1 2 3 4 version=9")));
-        assert!(!unnumbered.may_elect(&set(&[1, 2]), at(8)), "it may have forgotten a change");
-    }
-
-    #[test]
     fn a_new_voter_stands_once_it_has_logged_that_it_is_one() {
         let old = config("1 2 group.1=1:2 version=5");
         let new = config("2 3 4 group.1=2:3:4 weight.4=0 version=9");
@@ -307,11 +264,9 @@ mod tests {
     fn a_newer_configuration_must_agree() {
         let (old, new) = (config("1 2 3 version=5"), config("3 4 5 version=6"));
         let quorums = Quorums::new(&old, Some(&new));
-        let decide = |quorums: &Quorums, ids| quorums.is_quorum(|id| set(ids).contains(&id));
-        assert!(
-            decide(&quorums, &[1, 3, 4]) && !decide(&quorums, &[1, 2, 3]) && !decide(&quorums, &[3, 4, 5])
-        );
+        assert!(quorums.has_quorum(&set(&[1, 3, 4])));
+        assert!(!quorums.has_quorum(&set(&[1, 2, 3])) && !quorums.has_quorum(&set(&[3, 4, 5])));
         assert_eq!(quorums.voters(), set(&[1, 2, 3, 4, 5]));
-        assert!(decide(&Quorums::new(&new, Some(&old)), &[4, 5]), "an older one does not matter");
+        assert!(Quorums::new(&new, Some(&old)).has_quorum(&set(&[4, 5])), "an older one does not matter");
     }
 }

@@ -33,7 +33,6 @@ use zabd_jute::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Pending, Tree};
 use zabd_zab::effect::{Effect, Effects, Instant, Reason};
-use zabd_zab::quorum::Standpoint;
 use zabd_zab::{leader, peer};
 
 use self::figures::Course;
@@ -172,7 +171,7 @@ fn is_same_ensemble(ours: &Configuration, shown: &Configuration) -> bool {
 }
 
 /// The change of members that a start may be in the middle of. If the power failed when a leader's snapshot had just been taken
-/// over, or the files beside zoo.cfg cannot be written to, only the tree names it. Of two, the one in the log counts. Where zoo.cfg names the members itself, it
+/// over, or the files beside zoo.cfg cannot be written to, only the tree names it. Where zoo.cfg names the members itself, it
 /// has the last word: an operator may have written it anew, for data that knew others.
 fn newest_change(tree: &Tree, start: &mut peer::Start) -> Option<Configuration> {
     let held = start.configuration.version();
@@ -180,14 +179,8 @@ fn newest_change(tree: &Tree, start: &mut peer::Start) -> Option<Configuration> 
     let shown = shown_members(tree)
         .map(|shown| *shown)
         .filter(|shown| is_numbered && is_same_ensemble(&start.configuration, shown));
-    let newer = |known: &Configuration| held < known.version();
-    let (next, shown) = (start.next.take().filter(newer), shown.filter(newer));
-    let standpoint = Standpoint { joined: start.current, last: tree.last_zxid() };
-    match (next, shown) {
-        // What the log holds may be committed. What was only written down is needed by nobody who leads from here.
-        (Some(next), Some(shown)) if standpoint.disproves(next.version(), held) => Some(shown),
-        (next, shown) => [next, shown].into_iter().flatten().max_by_key(Configuration::version),
-    }
+    let known = [start.next.take(), shown].into_iter().flatten();
+    known.filter(|known| held < known.version()).max_by_key(Configuration::version)
 }
 
 impl Replica {

@@ -27,8 +27,7 @@
 //! whoever has looked in vain for a while begins a new round, and in even rounds such a server stands itself. Not in every
 //! round: an old voter that has not heard of the change does not know it, and its votes would be missing for
 //! somebody whom the others can elect. As long as it has not logged the change, nothing was committed with its help,
-//! and it votes for anybody. Who is to be elected without having logged the change needs no voice of the new voters: whether
-//! that suffices is for discovery to see ([`crate::leader`]).
+//! and it votes for anybody.
 //!
 //! Java lets everything that arrives meanwhile fall, except better votes, and starts its 200 ms anew with each;
 //! here what arrives counts, and the end of the wait is fixed when the quorum is there.
@@ -359,7 +358,7 @@ impl Looking {
         let reference =
             Ballot { vote: self.proposal, round: self.round, state: PeerState::Looking, version: 0 };
         let electing = self.this_round.supporters(&reference);
-        if !self.has_voice() || !self.quorums.may_elect(&electing, self.proposal.standpoint()) {
+        if !self.has_voice() || !self.quorums.has_quorum(&electing) {
             self.decide_at = None;
             return None;
         }

@@ -88,11 +88,12 @@ impl Looking {
             let same = ballots.iter().filter(|(_, other)| ballot.is_same(other));
             same.map(|(id, _)| *id).collect()
         };
-        let best =
-            ballots.iter().map(|(_, ballot)| (behind(ballot), ballot.vote)).max_by_key(|(ids, _)| ids.len());
-        let (supporters, candidate) = best.map_or((Vec::new(), None), |(ids, vote)| (ids, Some(vote)));
-        let each = self.quorums.each_for(candidate.unwrap_or(self.proposal).standpoint());
-        let candidate = candidate.map(|vote| vote.leader);
+        let best = ballots
+            .iter()
+            .map(|(_, ballot)| (behind(ballot), ballot.vote.leader))
+            .max_by_key(|(ids, _)| ids.len());
+        let (supporters, candidate) = best.map_or((Vec::new(), None), |(ids, leader)| (ids, Some(leader)));
+        let each = self.quorums.each();
         let shortfalls = each.filter_map(|(voters, is_proposed)| shortfall(voters, is_proposed, &supporters));
         Standstill { own, others, candidate, shortfalls: shortfalls.collect() }
     }

@@ -14,8 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use zabd_jute::quorum::{Notification, PeerState};
 use zabd_jute::{Epoch, ServerId, Zxid};
 
-use crate::quorum::Standpoint;
-
 /// For whom. The order of the fields *is* the order of votes: epoch, then history, then id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Vote {
@@ -30,11 +28,6 @@ pub struct Vote {
 impl Vote {
     /// The vote of a server that cannot be elected: any other is better.
     pub const NONE: Vote = Vote { epoch: Epoch::NONE, zxid: Zxid::NONE, leader: ServerId::NONE };
-
-    /// Where the server stands.
-    pub fn standpoint(&self) -> Standpoint {
-        Standpoint { joined: self.epoch, last: self.zxid }
-    }
 
     /// The vote in a notification.
     pub fn of(notification: &Notification<'_>) -> Self {

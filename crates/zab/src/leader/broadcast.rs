@@ -233,9 +233,6 @@ impl Leader {
             self.configuration = newest;
             out.push(Effect::Persist(Durable::Configuration(Box::new(self.configuration.clone()))));
         }
-        if self.void.take().is_some_and(|void| self.configuration.version() < void.version()) {
-            out.push(Effect::Persist(Durable::NextConfiguration(Box::new(self.configuration.clone()))));
-        }
         self.next = None;
         self.rules.clear();
         self.rules.push_back((Zxid::ZERO, Quorums::new(&self.configuration, None)));

@@ -15,36 +15,6 @@
 //! everything. Observers that are members may raise the number too: one that has promised more could not be led. It goes to
 //! disk, so a stranger who names the last one there is does not use up the epochs of an ensemble for good. (In Java
 //! whoever connects raises it.)
-//!
-//! **Whose quorum, while members change.** Beside the configuration *C* that holds, a server may know of another one, *N*, which
-//! was proposed at a position *z* in epoch *e*. Who has logged *z* needs the promises of a quorum of both: *z* may be committed,
-//! and what came behind it be known to a quorum of *N* alone. Who has not logged it (*N* is on disk in front of the record, and
-//! a server may end in between) and has joined no epoch behind *e* needs a quorum of *C* only, as if it had never heard of *N*.
-//! Every leader rests on that which was not proposed the change and cannot know of it. See [`crate::quorum::Standpoint::disproves`].
-//!
-//! > If *N* is committed, by its record or otherwise, then whoever gets past this phase in a later epoch knows *N* as logged, or has
-//! > joined an epoch behind *e*.
-//!
-//! Assume the opposite, and take the first later epoch *d* with a leader *L* for which that is not so.
-//!
-//! - *By its record:* *z* was committed when a quorum of *C* had it on disk, whoever else had to, and *L* has the promises of a
-//!   quorum of *C*. The two share a server *s*, by number or by weight. *s* had *z* before it promised *d*, since it listens
-//!   to no older epoch afterwards. It still had it then: only a leader without *z* could have taken it away, and before *d* there was
-//!   none. A server that has lost its log promises too, and does not count. *s* was not turned away, so its newest epoch and the
-//!   end of its history are not above *L*'s. *s* has joined *e* at least, and *L* no epoch behind *e*; so both have joined *e*, their
-//!   histories are parts of one, and *L*'s is not the shorter: it holds *z*.
-//! - *Otherwise:* a leader of an epoch *f* behind *e* knew *N* from a file, told it by NEWLEADER, and completed it with a
-//!   quorum of *C* that joined *f*. (Java's leaders do; one of zabd's only if it has joined an epoch behind *e* itself.) One of that
-//!   quorum has promised *d*, and was not turned away: so *L* has joined *f* at least.
-//! - *L holds an older configuration than C.* Of *C*'s own position the same is said first: so *L* has that in its log, or in its
-//!   file since NEWLEADER, and counts *C*'s quorum. This asks that whoever has logged a change knows it. [`crate::learner`] writes
-//!   it down in front of the record; the change before it is held by then, for the next was proposed behind its commit; and a start believes its
-//!   tree before a file that names what is in no log. Where the file of members has no number, that is not so, for it has the last
-//!   word: there both quorums are asked.
-//!
-//! So a leader that gets past this phase without *z* knows that *N* was not committed, and the promises see to it that no older epoch
-//! commits it any more. It reigns with *C*, and *N* is forgotten: a quorum of *N* need not even be there. (Java asks *C*'s
-//! quorum here whatever was logged, but both in its elections, which name nobody then.)
 
 use zabd_jute::quorum::{FromLeader, LearnerInfo, LearnerKind};
 use zabd_jute::{Epoch, ServerId, Zxid};
@@ -119,7 +89,7 @@ impl Leader {
     }
 
     fn is_member(&self, server: ServerId) -> bool {
-        let known = [Some(&self.configuration), self.next.as_ref(), self.void.as_ref()];
+        let known = [Some(&self.configuration), self.next.as_ref()];
         known.into_iter().flatten().any(|configuration| configuration.member(server).is_some())
     }
 
@@ -136,7 +106,7 @@ impl Leader {
 
     /// Decides the epoch when a quorum has said what it promised before.
     pub(super) fn consider_promises(&mut self, now: Instant, out: &mut Effects) {
-        // A change that is logged may be committed: who has only the old quorum may lack what the new one has acknowledged.
+        // A change under way may be committed: who has only the old quorum may lack what the new one has acknowledged.
         let quorums = self.quorums().clone();
         if self.is_quorum(&quorums, true, |learner| learner.stage >= Stage::Introduced) {
             self.phase = Phase::PromisingItself;

@@ -43,7 +43,7 @@ use crate::effect::{
 };
 use crate::election::Word;
 use crate::history::History;
-use crate::quorum::{Quorums, Standpoint};
+use crate::quorum::Quorums;
 
 /// What a leader starts with.
 #[derive(Debug)]
@@ -226,8 +226,6 @@ pub struct Leader {
     epoch: Epoch,
     configuration: Configuration,
     next: Option<Configuration>,
-    /// One that was heard of, and not logged: it comes to nothing if this leader reigns.
-    void: Option<Configuration>,
     /// Which quorums commit, from which position on; the first holds for everything before the second.
     rules: VecDeque<(Zxid, Quorums)>,
     learners: BTreeMap<LinkId, Learner>,
@@ -254,14 +252,7 @@ impl Leader {
     /// A leader that has won an election and knows nobody yet. It leaves at once if no epoch is left for it.
     pub fn new(now: Instant, start: Start, out: &mut Effects) -> Self {
         let last = start.history.last();
-        let standpoint = Standpoint { joined: start.current, last };
-        let (next, void): (Option<_>, Option<_>) = match start.next {
-            Some(next) if standpoint.disproves(next.version(), start.configuration.version()) => {
-                (None, Some(next))
-            }
-            next => (next, None),
-        };
-        let quorums = Quorums::new(&start.configuration, next.as_ref());
+        let quorums = Quorums::new(&start.configuration, start.next.as_ref());
         let mut leader = Self {
             me: start.me,
             timing: start.timing,
@@ -275,8 +266,7 @@ impl Leader {
             frozen: (start.current, last),
             epoch: start.accepted.next(),
             configuration: start.configuration,
-            next,
-            void,
+            next: start.next,
             rules: VecDeque::from([(Zxid::ZERO, quorums)]),
             learners: BTreeMap::new(),
             history: start.history,

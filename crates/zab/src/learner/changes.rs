@@ -99,9 +99,7 @@ impl Learner {
     pub(super) fn note_before_adoption(&mut self, shown: Option<Box<Configuration>>, out: &mut Effects) {
         let newest = self.changes.noted.unwrap_or(self.configuration.version());
         let is_unnumbered = self.reconfig && self.configuration.version() == ConfigVersion::ZERO;
-        // There is one place: a change in the log keeps it as long as the log is there.
-        let is_free = self.changes.newest_logged().is_none();
-        if let Some(shown) = shown.filter(|shown| is_unnumbered && is_free && newest < shown.version()) {
+        if let Some(shown) = shown.filter(|shown| is_unnumbered && newest < shown.version()) {
             self.write_next(*shown, out);
         }
     }

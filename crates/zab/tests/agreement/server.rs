@@ -8,7 +8,6 @@ use zabd_jute::txn::{Entry, Txn};
 use zabd_jute::{Epoch, Limits, Reader, ServerId, Zxid};
 use zabd_zab::effect::{DialId, Durable, Effects, Instant, LinkId, Testing, Timing};
 use zabd_zab::history::History;
-use zabd_zab::quorum::Standpoint;
 use zabd_zab::{leader, learner};
 
 pub const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 10 };
@@ -52,12 +51,8 @@ impl Disk {
         self.changes.last_key_value().map(|(_, configuration)| configuration.clone())
     }
 
-    /// What is in the log counts before what was only written down.
     fn see_shown(&mut self) {
-        let (held, standpoint) =
-            (self.configuration().version(), Standpoint { joined: self.current, last: self.last() });
-        let next = self.next.as_ref().filter(|next| !standpoint.disproves(next.version(), held));
-        let newest = next.unwrap_or(self.configuration()).version();
+        let newest = self.next.as_ref().unwrap_or(self.configuration()).version();
         if let Some(shown) = self.shown().filter(|shown| newest < shown.version()) {
             self.next = Some(shown);
         }

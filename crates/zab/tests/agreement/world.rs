@@ -8,7 +8,7 @@ use zabd_jute::quorum::{Configuration, FromLeader, Member, QuorumPacket};
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{Epoch, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
 use zabd_zab::effect::{DialId, Durable, Effect, Instant, LinkId, Reason};
-use zabd_zab::quorum::{Quorums, Standpoint};
+use zabd_zab::quorum::Quorums;
 use zabd_zab::{leader, learner};
 
 use crate::server::{DiskOperation, Image, Role, Server};
@@ -343,8 +343,7 @@ impl World {
         let votes_for_it = |other: &usize| !self.stands(*other) || self.vote(*other) <= self.vote(at);
         let voters = (0..self.servers.len()).filter(votes_for_it).map(|other| self.servers[other].id);
         let quorums = Quorums::new(disk.configuration(), disk.next.as_ref());
-        quorums.may_stand(*id, disk.last())
-            && quorums.may_elect(&voters.collect(), Standpoint { joined: disk.current, last: disk.last() })
+        quorums.may_stand(*id, disk.last()) && quorums.has_quorum(&voters.collect())
     }
 
     /// Who does not stand for election votes for anybody.

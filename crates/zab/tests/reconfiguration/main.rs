@@ -156,25 +156,6 @@ fn nobody_takes_an_epoch_over_that_the_new_voters_have_not_promised() {
     stage.check("");
 }
 
-/// The change was written down, and its leader ended before it was logged. So it is committed nowhere, or one of the old quorum
-/// would be turned away here; 4, which might be the only one that has it, is not waited for.
-#[test]
-fn who_has_not_logged_a_change_leads_without_its_voters() {
-    let mut stage = LeaderStage::with_next_in_its_file("1 2 3", "1 2 3 4", 7);
-    stage.follow(2);
-    stage.check(
-        "disk accepted 1
-         2 <- LEADERINFO 1
-         disk current 1
-         2 <- DIFF 0:6
-         2 <- NEWLEADER 1:0 [1 2 3] version 0:1
-         disk next [1 2 3] version 0:1
-         commits 0:6
-         serves 1
-         2 <- UPTODATE",
-    );
-}
-
 /// A joiner is told by NEWLEADER who the members are, and holds it when it may serve.
 #[test]
 fn a_joiner_holds_what_newleader_says() {

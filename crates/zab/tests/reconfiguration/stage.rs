@@ -112,12 +112,6 @@ impl LeaderStage {
         Self::start(configuration(members, Zxid(1)), Some(next), zxid(0, last))
     }
 
-    /// The same, and the server ended before that was in its log.
-    pub fn with_next_in_its_file(members: &str, next: &str, proposed: u32) -> Self {
-        let next = configuration(next, zxid(0, proposed));
-        Self::start(configuration(members, Zxid(1)), Some(next), zxid(0, proposed - 1))
-    }
-
     /// An established leader with these followers, of whom not all need be members.
     pub fn led(members: &str, followers: &[i64]) -> Self {
         let mut stage = Self::new(members, 0);
