@@ -252,7 +252,7 @@ mod tests {
             (
                 RecoveryError::Directory { action: "create", path: data.into(), source: denied() },
                 "zoo.cfg:1: dataDir=/data cannot be used: cannot create /data/version-2: permission denied",
-                "who may write to it",
+                "who may read and write it",
             ),
             (
                 RecoveryError::Missing { path: log.into() },
