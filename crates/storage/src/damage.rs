@@ -17,8 +17,9 @@
 //! much.
 //!
 //! Where the logs do not last, each start loses them, see [`crate::apart`], and sets whole snapshots aside. Such a set is marked as
-//! it is made, and of those, the few that reach furthest are kept when a leader's state has come in their place
-//! ([`remove_old_sets`]). What holds a damaged file, a log or an epoch is nobody's to remove but an operator's.
+//! it is made, and of those, a few are kept when a leader's state has come in their place ([`remove_old_sets`]): the ones that
+//! reach furthest, for that is what the others lost as well; and the oldest and the largest, because an ensemble that lost everything at once and
+//! was begun anew by removing the markers goes on in higher epochs, so that what it sets aside reaches further than what it lost. What holds a damaged file, a log or an epoch is nobody's to remove but an operator's.
 //!
 //! Java's server ends at such a file and leaves the rest to whoever runs it.
 
@@ -48,7 +49,7 @@ const SET_ASIDE_MAX: u32 = 100;
 /// In a directory of files set aside: there are whole snapshots only, and there would be none if the logs were not gone.
 const LOGS_GONE: &str = "logs-gone";
 
-/// How many of these are kept, once what was lost is there again.
+/// How many of these are kept beside the oldest and the largest, once what was lost is there again: those that reach furthest.
 const LOGS_GONE_KEPT: usize = 3;
 
 fn marker(directories: &Directories) -> PathBuf {
@@ -81,14 +82,37 @@ pub fn set_aside<D: Disk>(
     } else {
         let are_gone =
             found_logs.is_empty() && apart::are_logs_gone(disk, directories, false).unwrap_or(false);
-        used.extend(move_into_new(disk, snapshots, &found_snapshots, are_gone.then_some(why))?);
+        let mark = are_gone.then(|| format!("{}\n{why}", next_ordinal(disk, snapshots)));
+        used.extend(move_into_new(disk, snapshots, &found_snapshots, mark)?);
         used.extend(move_into_new(disk, logs, &found_logs, None)?);
     }
     Ok(used)
 }
 
+/// Which of the marked sets of a directory came before which: directories are used again. Those of an unnumbered mark came first.
+fn ordinal<D: Disk>(disk: &D, place: &Path) -> Option<u64> {
+    let mark = disk.read(&place.join(LOGS_GONE)).ok()?;
+    let text = String::from_utf8_lossy(&mark);
+    Some(text.lines().next().and_then(|line| line.parse().ok()).unwrap_or(0))
+}
+
+fn next_ordinal<D: Disk>(disk: &D, dir: &Path) -> u64 {
+    places(dir).filter_map(|place| ordinal(disk, &place)).max().unwrap_or(0).saturating_add(1)
+}
+
+/// Snapshots whose logs were gone.
+struct MarkedSet {
+    place: PathBuf,
+    files: Vec<NamedFile>,
+    /// Where the newest ends; `None` if a crash left the mark alone.
+    reaches: Option<Zxid>,
+    /// Of two with one number, the first directory.
+    came: (u64, usize),
+    size: u64,
+}
+
 /// Removes what was set aside again and again for no other reason than that the logs do not last, but for the sets that reach
-/// furthest. Only for a server that has a leader's state in their place. Gives where they were.
+/// furthest, the oldest and the largest. Only for a server that has a leader's state in their place. Gives where they were.
 pub fn remove_old_sets<D: Disk>(disk: &D, directories: &Directories) -> Result<Vec<PathBuf>, RecoveryError> {
     let dir = &directories.snapshots;
     let mut sets = Vec::new();
@@ -96,13 +120,22 @@ pub fn remove_old_sets<D: Disk>(disk: &D, directories: &Directories) -> Result<V
         if disk.length(&place.join(LOGS_GONE)).is_err() {
             continue;
         }
+        let mark = place.join(LOGS_GONE);
+        let ordinal = ordinal(disk, &place)
+            .ok_or_else(|| io::Error::other("it is there and cannot be read"))
+            .map_err(directory_error("read", &mark))?;
         let files = layout::snapshots(disk, &place).map_err(directory_error("list", &place))?;
         let reaches = files.iter().map(|file| file.zxid).max();
-        sets.push((reaches, place, files));
+        let size = files.iter().filter_map(|file| disk.length(&file.path).ok()).sum();
+        sets.push(MarkedSet { place, files, reaches, came: (ordinal, sets.len()), size });
     }
-    sets.sort_by_key(|(reaches, ..)| std::cmp::Reverse(*reaches));
-    let old = sets.split_off(sets.len().min(LOGS_GONE_KEPT));
-    for (.., place, files) in &old {
+    sets.sort_by_key(|set| std::cmp::Reverse((set.reaches, set.came)));
+    let mut old = sets.split_off(sets.len().min(LOGS_GONE_KEPT));
+    let all = || sets.iter().chain(&old).filter(|set| set.reaches.is_some());
+    let oldest = all().min_by_key(|set| set.came).map(|set| set.place.clone());
+    let largest = all().rev().max_by_key(|set| set.size).map(|set| set.place.clone());
+    old.retain(|set| ![&oldest, &largest].contains(&&Some(set.place.clone())));
+    for MarkedSet { place, files, .. } in &old {
         // The mark goes last, and the newest file before it: whatever a crash leaves is found again, and is not kept for another.
         let mark = vec![place.join(LOGS_GONE)];
         for paths in [files.iter().map(|file| file.path.clone()).collect(), mark] {
@@ -112,7 +145,7 @@ pub fn remove_old_sets<D: Disk>(disk: &D, directories: &Directories) -> Result<V
             disk.sync_dir(place).map_err(directory_error("write to", place))?;
         }
     }
-    Ok(old.into_iter().map(|(.., place, _)| place).collect())
+    Ok(old.into_iter().map(|set| set.place).collect())
 }
 
 /// What the two files of a member's epochs are worth.
@@ -293,15 +326,15 @@ fn move_into_new<D: Disk>(
     disk: &D,
     dir: &Path,
     files: &[NamedFile],
-    logs_gone: Option<&str>,
+    logs_gone: Option<String>,
 ) -> Result<Option<PathBuf>, RecoveryError> {
     if files.is_empty() {
         return Ok(None);
     }
     let target = new_place(disk, dir)?;
-    if let Some(why) = logs_gone {
+    if let Some(text) = logs_gone {
         let mark = target.join(LOGS_GONE);
-        write_durably(disk, &mark, why).map_err(directory_error("write", &mark))?;
+        write_durably(disk, &mark, text).map_err(directory_error("write", &mark))?;
     }
     for file in files {
         let name = file.path.file_name().expect("a log or a snapshot has a name");
@@ -395,6 +428,8 @@ mod tests {
             remove_old_sets(&disk, &directories()).unwrap();
         }
         let newest = 0x20 + 3 * SET_ASIDE_MAX - 1;
+        let oldest = [LOGS_GONE, "snapshot.0", "snapshot.20", "snapshot.5"];
+        assert_eq!(names(&disk, "/data/damaged-1"), oldest.map(str::to_owned));
         let kept: Vec<_> =
             places(Path::new("/data")).flat_map(|place| disk.list(&place).unwrap_or_default()).collect();
         for zxid in [newest, newest - 1, newest - 2, 0x30] {
@@ -403,9 +438,54 @@ mod tests {
         assert_eq!(names(&disk, "/log/damaged-1"), ["log.30"]);
         assert_eq!(
             kept.len(),
-            4 + 3,
-            "three with their marks, and the one beside which there were logs: {kept:?}"
+            4 + 3 + 4,
+            "three with their marks, the one beside which there were logs, and the oldest: {kept:?}"
         );
+    }
+
+    fn lose_logs_with(disk: &MemoryDisk, snapshot: &str, contents: &str) {
+        write_durably(disk, &Path::new("/data").join(snapshot), contents).unwrap();
+        apart::mark(disk, &directories()).unwrap();
+        disk.remove(Path::new("/log").join(apart::HERE).as_path()).unwrap();
+        set_aside(disk, &directories(), "the logs are gone").unwrap();
+        forget_loss(disk, &directories()).unwrap();
+        remove_old_sets(disk, &directories()).unwrap();
+    }
+
+    /// All members lost their logs, and somebody began anew by removing `lost-data`: the epochs survive that, so whatever is set aside
+    /// from then on is of a higher one, and the tree that was lost is in the first set, or in the one that is larger than all of them.
+    #[test]
+    fn what_was_lost_before_an_ensemble_began_anew_is_kept() {
+        for sets_before in [0, 1, 5] {
+            let disk = MemoryDisk::default();
+            for number in 0..sets_before {
+                lose_logs_with(&disk, &format!("snapshot.10000000{number}"), "a small tree");
+            }
+            lose_logs_with(&disk, "snapshot.5000186a0", "all that there was, and there is much of it");
+            for epoch in 6..20 {
+                lose_logs_with(&disk, &format!("snapshot.{epoch:x}00000003"), "nearly nothing");
+            }
+            let kept: Vec<_> = places(Path::new("/data"))
+                .flat_map(|place| disk.list(&place).unwrap_or_default())
+                .filter(|name| name != LOGS_GONE)
+                .collect();
+            assert!(kept.contains(&"snapshot.5000186a0".to_owned()), "{sets_before}: {kept:?}");
+            assert!(kept.len() <= LOGS_GONE_KEPT + 2, "{sets_before}: {kept:?}");
+        }
+    }
+
+    /// The oldest set is the one that came first, though a directory before it has become free.
+    #[test]
+    fn the_oldest_set_is_known_wherever_it_stands() {
+        let disk = MemoryDisk::default();
+        let damaged = Path::new("/data/damaged-1").join("snapshot.1");
+        write_durably(&disk, &damaged, "").unwrap();
+        lose_logs_with(&disk, "snapshot.5000186a0", "");
+        disk.remove(&damaged).unwrap();
+        for epoch in 6..12 {
+            lose_logs_with(&disk, &format!("snapshot.{epoch:x}00000003"), "as long");
+        }
+        assert!(names(&disk, "/data/damaged-2").contains(&"snapshot.5000186a0".to_owned()));
     }
 
     /// Wherever the power fails: the sets that are kept are whole, and the others go the next time.

@@ -132,7 +132,7 @@ pub fn forget_when_repaired(driver: Arc<Driver>, directories: Directories) -> st
             Ok(places) => {
                 for place in places {
                     tracing::info!(
-                        "Removed snapshots that reach less far than others set aside since, from {}",
+                        "Removed snapshots that reach less far than others that were set aside, from {}",
                         place.display()
                     );
                 }
