@@ -257,6 +257,11 @@ async fn targets(wanted: &Address) -> Vec<SocketAddr> {
     tokio::net::lookup_host((host.as_str(), *port)).await.map(Iterator::collect).unwrap_or_default()
 }
 
+/// How much the kernel takes of what it cannot send yet. It says that it takes more when half of that is sent: a client that takes its
+/// reply slowly is seen to take it. By itself it says so when a third of its buffer is free, of megabytes.
+#[cfg(target_os = "linux")]
+const UNSENT_IN_KERNEL_BYTES_MAX: u32 = 128 << 10;
+
 fn open(options: &ListenOptions) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
     if options.address.is_ipv6() {
@@ -264,6 +269,9 @@ fn open(options: &ListenOptions) -> std::io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
+    // Connections inherit it.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL_BYTES_MAX)?;
     socket.set_keepalive(options.keepalive)?;
     socket.bind(&options.address.into())?;
     socket.listen(options.backlog)?;
