@@ -342,6 +342,59 @@ def test_whoever_does_not_read_goes_when_others_wait_for_long_replies(watched):
     silent.until_closed(ANSWER_SECONDS_MAX)
 
 
+class SlowReader(threading.Thread):
+    """Takes 80 KiB a second from a small window, until it is told to take the rest."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.peer, self.taken, self.is_hasty = Peer(port), 0, threading.Event()
+        self.peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+        self.peer.hello()
+
+    def run(self):
+        while piece := self.peer.socket.recv(MIB if self.is_hasty.wait(0.1) else 8 << 10):
+            self.taken += len(piece)
+
+
+@with_config({"zabd.unsentMaxBytes": 24 * MIB})
+def test_whoever_waits_behind_a_slow_reader_is_alive(watched):
+    """18 MB that are taken in small pieces hold up only long replies, and nobody is closed, expires or is forgotten for that."""
+    port = watched.port
+    observer = wire.Session(port, LONG_MS)
+    assert observer.create("/short", b"x" * 200_000).err == 0
+    slow = SlowReader(port)
+    slow.peer.say(ask_for_many(port))
+    slow.start()
+    eventually(lambda: slow.taken > 0)
+
+    def create(xid, path, flags=1):
+        return framed(xid, wire.CREATE, wire.create_body(path, flags=flags))
+
+    def there(path):
+        return observer.call(wire.EXISTS, Writer().ustring(path).boolean(False).bytes).err == 0
+
+    gone = Peer(port).hello().say(create(1, "/gone"))
+    assert gone.answer()[-1][:3] == ("reply", 1, 0)
+    gone.say(read("/large-0", 2) + create(3, "/left", 0) + framed(4, wire.CLOSE_SESSION)).close()
+    # Its pings stand behind more than is read of whoever waits.
+    waiting = Peer(port).hello(SHORT_MS).say(create(1, "/waiting"))
+    assert waiting.answer()[-1][:3] == ("reply", 1, 0)
+    waiting.say(read("/large-0", 2) + exists("/") * 4000)
+    begin = time.monotonic()
+    while time.monotonic() < begin + 7:  # Longer than it may be silent, and than the slow one may take nothing.
+        waiting.say(framed(wire.PING_XID, wire.PING))
+        assert Peer(port).hello().say(read("/short", 3)).answer()[-1][:3] == ("reply", 3, 0), "a short one passes"
+        assert there("/waiting")
+        time.sleep(0.1)
+    assert waiting.is_quiet() and slow.is_alive() and slow.taken < MIB
+    slow.is_hasty.set()
+    assert waiting.answer()[-1][:3] == ("reply", 2, 0)
+    eventually(lambda: not there("/gone"))
+    assert there("/left") and there("/waiting")
+    assert "Closing the connection" not in watched.server.log_text()
+    observer.end()
+
+
 INCOMPLETE_TOGETHER_MAX = 32 * MIB
 
 

@@ -7,6 +7,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -82,6 +83,11 @@ impl Secure {
     /// A socket, and its handshake, which is done.
     pub fn new(socket: TcpStream, tls: Connection) -> Self {
         Self { socket, tls, unsent: 0, half: HalfRecord::default() }
+    }
+
+    /// The socket, to be asked about.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// How much was encrypted, and the socket has not taken.

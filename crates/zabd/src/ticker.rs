@@ -63,7 +63,7 @@ impl Ticker {
                 self.driver.memory().iter().for_each(|memory| memory.look_after(&self.driver));
                 sweep_due_ms = now_ms + 1000;
             }
-            self.driver.registry.close_stalled(now_ms);
+            self.driver.registry.look_after_line(now_ms);
             if reap_due_ms <= now_ms && candidates.is_empty() {
                 candidates = self.reap_candidates();
                 reap_due_ms = now_ms + self.options.reap_interval_ms;

@@ -78,6 +78,11 @@ impl Backlog {
         self.line.let_in(&self.budget);
     }
 
+    /// Those who wait for places and were not heard for a while: their tasks look whether they are there.
+    pub fn silent(&self, now_ms: i64) -> Vec<Arc<Client>> {
+        self.line.silent(now_ms)
+    }
+
     /// Whether clients must be closed: to be asked after something was added, without any client's lock.
     pub fn is_too_much(&self) -> bool {
         self.budget.is_too_much()
@@ -108,6 +113,7 @@ impl Backlog {
     #[must_use = "whom it yields must be woken"]
     pub fn close_stalled(&self, clients: &Clients<'_>, now_ms: i64) -> Vec<Arc<Client>> {
         let mut to_wake = Vec::new();
+        self.line.let_in(&self.budget);
         let mut missing = self.line.missing_bytes(&self.budget);
         if missing == 0 {
             return to_wake;

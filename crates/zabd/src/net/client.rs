@@ -185,6 +185,12 @@ impl Client {
         now_ms.saturating_sub(self.taken_ms.load(Ordering::Relaxed)) >= STALLED_MS
     }
 
+    /// Whether nothing was heard of it for a quarter of the time for which it may be silent.
+    pub fn is_silent(&self, now_ms: i64) -> bool {
+        let heard_ms = self.counters.heard_ms.load(Ordering::Relaxed);
+        now_ms - heard_ms >= self.counters.timeout_ms.load(Ordering::Relaxed) / 4
+    }
+
     /// Its long reply has a place, of so many bytes.
     pub fn give_place(&self, bytes: usize) {
         self.place.store(bytes, Ordering::Release);
@@ -364,9 +370,11 @@ impl Registry {
         to_wake.into_iter().for_each(Client::wake);
     }
 
-    /// Makes room for those who wait for places for their long replies, as far as others take nothing.
-    pub fn close_stalled(&self, now_ms: i64) {
-        let to_wake = self.backlog.close_stalled(&self.lock(), now_ms);
+    /// Makes room for those who wait for places for their long replies, as far as others take nothing, and sees to it that they
+    /// do not count as silent meanwhile.
+    pub fn look_after_line(&self, now_ms: i64) {
+        let mut to_wake = self.backlog.close_stalled(&self.lock(), now_ms);
+        to_wake.extend(self.backlog.silent(now_ms));
         to_wake.into_iter().for_each(Client::wake);
     }
 

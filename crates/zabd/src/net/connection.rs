@@ -556,14 +556,6 @@ impl Connection {
         }
     }
 
-    /// A client that takes its answers is alive; whatever it says meanwhile is not read.
-    fn note_sign_of_life(&mut self) {
-        let service = self.service.clone();
-        let now_ms = service.driver.clock.monotonic_ms();
-        self.client.counters.heard_ms.store(now_ms, Relaxed);
-        self.submit(&service, now_ms, true);
-    }
-
     /// Adds what this turn did to the figures.
     fn publish_tally(&mut self) {
         let tally = std::mem::take(&mut self.tally);
@@ -655,7 +647,7 @@ impl Connection {
         let was_unsent_much = self.is_unsent_much();
         let unsent_before = self.unsent();
         let flushed = self.flush(context);
-        if was_unsent_much && self.unsent() != unsent_before {
+        if (was_unsent_much && self.unsent() != unsent_before) || self.is_kept_waiting() {
             self.note_sign_of_life();
         }
         self.settle(had_unsent, unsent_before.saturating_sub(self.unsent()));

@@ -12,10 +12,14 @@
 //!
 //! Places go round in the order in which clients asked, and whoever takes some of what is kept for it lets in who stands in front.
 //! A reply longer than a quarter of `bytes_max` needs a quarter: so each has its turn, however long it is. What is kept because of
-//! long replies is therefore less than half of `bytes_max`, or a quarter and the longest reply.
+//! such replies is therefore less than half of `bytes_max`, or a quarter and the longest reply.
+//!
+//! Those of at most [`PASSING_BYTES_MAX`] pass the others, as long as `bytes_max` is not reached; above that they have a line of
+//! their own. So a list of a few thousand names does not wait for those who take hundreds of thousands.
 //!
 //! Whoever reads is never closed for what it has asked for. Whoever does not, while others stand in line, is: when it has taken
-//! less than [`TAKEN_BYTES_MIN`] in [`STALLED_MS`], and those first for whom most is kept ([`super::backlog`]).
+//! less than [`TAKEN_BYTES_MIN`] in [`STALLED_MS`], and those first for whom most is kept ([`super::backlog`]). Whoever stands in
+//! line is alive as long as its socket is open: what it says is not read for ever, and its pings may stand behind that.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,18 +32,39 @@ use super::client::Client;
 
 /// Shorter replies are made at once.
 pub const LONG_REPLY_BYTES: usize = 64 << 10;
-/// A client for which something is kept takes so much of it in [`STALLED_MS`], or all of it, if it reads.
-pub const TAKEN_BYTES_MIN: usize = 256 << 10;
+/// These pass the longer ones; fewer where the bound is low.
+pub const PASSING_BYTES_MAX: usize = 256 << 10;
+/// So many of them fit below the bound.
+const PASSING_AT_ONCE_MIN: usize = 64;
+/// A client for which something is kept takes so much of it in [`STALLED_MS`], or all of it, if it reads. The kernel says that it
+/// takes more in steps of that size.
+pub const TAKEN_BYTES_MIN: usize = 64 << 10;
 /// See [`TAKEN_BYTES_MIN`]; milliseconds.
 pub const STALLED_MS: i64 = 5000;
 
 /// See the module's description.
 #[derive(Debug, Default)]
 pub struct ReplyLine {
-    /// In the order in which they asked.
-    line: Mutex<VecDeque<Waiting>>,
-    /// How many they are.
+    lines: Mutex<Lines>,
+    /// How many stand in them.
     length: AtomicUsize,
+}
+
+/// Each in the order in which they asked.
+#[derive(Debug, Default)]
+struct Lines {
+    long: VecDeque<Waiting>,
+    passing: VecDeque<Waiting>,
+}
+
+impl Lines {
+    fn length(&self) -> usize {
+        self.long.len() + self.passing.len()
+    }
+
+    fn of(&mut self, bytes: usize, budget: &Budget) -> &mut VecDeque<Waiting> {
+        if may_pass(budget, bytes) { &mut self.passing } else { &mut self.long }
+    }
 }
 
 #[derive(Debug)]
@@ -61,7 +86,8 @@ pub enum Stand {
 impl ReplyLine {
     /// Takes a place of so many bytes for a client; false if it stands in line from now on.
     pub fn enter(&self, client: &Arc<Client>, bytes: usize, stand: Stand, budget: &Budget) -> bool {
-        let mut line = self.line.lock();
+        let mut lines = self.lines.lock();
+        let line = lines.of(bytes, budget);
         if line.is_empty() && has_place(budget, bytes) {
             budget.add(bytes as isize);
             return true;
@@ -71,8 +97,8 @@ impl ReplyLine {
             Stand::Last => line.push_back(waiting),
             Stand::First => line.push_front(waiting),
         }
-        self.length.store(line.len(), SeqCst);
-        drop(line);
+        self.length.store(lines.length(), SeqCst);
+        drop(lines);
         // Whoever made room before it saw somebody in line let nobody in.
         fence(SeqCst);
         self.let_in(budget);
@@ -85,32 +111,46 @@ impl ReplyLine {
         if self.length.load(SeqCst) == 0 {
             return;
         }
-        let mut line = self.line.lock();
-        while let Some(waiting) = line.pop_front_if(|front| has_place(budget, front.bytes)) {
-            budget.add(waiting.bytes as isize);
-            waiting.client.give_place(waiting.bytes);
-            waiting.client.wake();
+        let mut lines = self.lines.lock();
+        let Lines { long, passing } = &mut *lines;
+        for line in [long, passing] {
+            while let Some(waiting) = line.pop_front_if(|front| has_place(budget, front.bytes)) {
+                budget.add(waiting.bytes as isize);
+                waiting.client.give_place(waiting.bytes);
+                waiting.client.wake();
+            }
         }
-        self.length.store(line.len(), SeqCst);
+        self.length.store(lines.length(), SeqCst);
     }
 
     /// A connection has ended; yields the place that it had and did not use, in bytes.
     pub fn leave(&self, client: &Client) -> usize {
-        let mut line = self.line.lock();
-        line.retain(|waiting| waiting.client.id != client.id);
-        self.length.store(line.len(), SeqCst);
+        let mut lines = self.lines.lock();
+        lines.long.retain(|waiting| waiting.client.id != client.id);
+        lines.passing.retain(|waiting| waiting.client.id != client.id);
+        self.length.store(lines.length(), SeqCst);
         // Places are given under the lock.
         client.take_place()
     }
 
-    /// How much too much is kept for whoever stands in front; nothing if nobody stands in line.
+    /// How much too much is kept for those in front; nothing if nobody stands in line.
     pub fn missing_bytes(&self, budget: &Budget) -> usize {
         if self.length.load(Relaxed) == 0 {
             return 0;
         }
-        let line = self.line.lock();
-        line.front()
-            .map_or(0, |front| (budget.bytes() + needed(budget, front.bytes)).saturating_sub(half(budget)))
+        let lines = self.lines.lock();
+        let fronts = [&lines.long, &lines.passing].into_iter().filter_map(VecDeque::front);
+        fronts.map(|front| missing(budget, front.bytes)).max().unwrap_or(0)
+    }
+
+    /// Those who stand in line, and of whom nothing was heard for a part of their time.
+    pub fn silent(&self, now_ms: i64) -> Vec<Arc<Client>> {
+        if self.length.load(Relaxed) == 0 {
+            return Vec::new();
+        }
+        let lines = self.lines.lock();
+        let waiting = lines.long.iter().chain(&lines.passing);
+        waiting.map(|waiting| &waiting.client).filter(|client| client.is_silent(now_ms)).cloned().collect()
     }
 }
 
@@ -118,12 +158,22 @@ fn half(budget: &Budget) -> usize {
     budget.bytes_max() / 2
 }
 
-fn needed(budget: &Budget, bytes: usize) -> usize {
-    bytes.min(half(budget) / 2)
+fn may_pass(budget: &Budget, bytes: usize) -> bool {
+    bytes <= PASSING_BYTES_MAX.min(budget.bytes_max() / PASSING_AT_ONCE_MIN)
+}
+
+/// How much too much is kept for a reply of so many bytes.
+fn missing(budget: &Budget, bytes: usize) -> usize {
+    let (needed, bytes_max) = if may_pass(budget, bytes) {
+        (bytes, budget.bytes_max())
+    } else {
+        (bytes.min(half(budget) / 2), half(budget))
+    };
+    (budget.bytes() + needed).saturating_sub(bytes_max)
 }
 
 fn has_place(budget: &Budget, bytes: usize) -> bool {
-    budget.bytes() + needed(budget, bytes) <= half(budget)
+    missing(budget, bytes) == 0
 }
 
 #[cfg(test)]
@@ -168,7 +218,7 @@ mod tests {
         let [first, second, third, fourth] = clients(&registry);
         assert!(asks(&registry, &first, 200) && asks(&registry, &second, 200));
         assert!(!asks(&registry, &third, 200));
-        assert!(!asks(&registry, &fourth, 10), "nobody overtakes who stands in line");
+        assert!(!asks(&registry, &fourth, 20), "nobody overtakes who stands in line");
         assert_eq!(registry.backlog.bytes(), 400);
         first.set_unsent(150, Some(0), &registry.backlog);
         assert!(!is_let_in(&third) && !is_let_in(&fourth));
@@ -181,6 +231,35 @@ mod tests {
             takes_all(&registry, client);
         }
         assert_eq!(registry.backlog.bytes(), 0);
+    }
+
+    #[test]
+    fn a_short_one_passes_the_long_ones_until_all_is_used() {
+        let registry = registry();
+        let [first, other, long, passing, short] = clients(&registry);
+        assert!(asks(&registry, &first, 500));
+        assert!(!asks(&registry, &long, 100));
+        assert!(asks(&registry, &passing, 15));
+        registry.backlog.add(480);
+        assert!(!asks(&registry, &short, 10) && !asks(&registry, &other, 5));
+        registry.backlog.add(-5);
+        assert!(is_let_in(&short) && !other.has_place() && !long.has_place());
+        registry.backlog.add(-475);
+        assert!(is_let_in(&other) && !long.has_place());
+        takes_all(&registry, &first);
+        assert!(is_let_in(&long));
+    }
+
+    #[test]
+    fn whoever_stands_in_line_and_is_not_heard_is_looked_at() {
+        let registry = registry();
+        let [first, waiting] = clients(&registry);
+        waiting.counters.timeout_ms.store(4000, Relaxed);
+        assert!(asks(&registry, &first, 500) && !asks(&registry, &waiting, 100));
+        assert!(registry.backlog.silent(999).is_empty());
+        assert_eq!(registry.backlog.silent(1000).len(), 1);
+        waiting.counters.heard_ms.store(1000, Relaxed);
+        assert!(registry.backlog.silent(1999).is_empty());
     }
 
     #[test]

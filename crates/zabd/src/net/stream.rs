@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use zabd_tls::rustls::Connection;
@@ -72,6 +74,20 @@ impl Stream {
             Stream::Plain(_) => 0,
             Stream::Secure(secure) => secure.half_record(),
         }
+    }
+
+    /// Whether the client may say more, as far as the kernel has heard, whatever of it is unread.
+    pub fn is_open(&self) -> bool {
+        let socket = match self {
+            Stream::Plain(socket) => socket.as_fd(),
+            Stream::Secure(secure) => secure.as_fd(),
+        };
+        #[cfg(target_os = "linux")]
+        let end = PollFlags::RDHUP;
+        #[cfg(not(target_os = "linux"))]
+        let end = PollFlags::empty();
+        let mut socket = [PollFd::from_borrowed_fd(socket, end)];
+        matches!(rustix::event::poll(&mut socket, Some(&Timespec::default())), Ok(0))
     }
 
     /// Says that nothing more comes. Where bytes of the client's are unread, the kernel resets the connection when it is closed, which

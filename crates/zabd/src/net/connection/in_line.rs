@@ -1,6 +1,7 @@
 //! A connection whose next request has to wait outside the pipeline: for a place in it that is not free (see
 //! [`RequestThrottle`](super::RequestThrottle)), or for one among what is kept for all clients (see [`crate::net::reply_line`]).
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 
 use zabd_jute::client::{ConnectRequest, RequestHeader};
@@ -72,6 +73,19 @@ impl Connection {
 
     fn waits_for_place(&self) -> bool {
         self.stays == Stays::InLine && self.has_to_stay()
+    }
+
+    /// Whether the client waits for a place for a long reply and, as far as anybody knows, is there.
+    pub(super) fn is_kept_waiting(&self) -> bool {
+        self.waits_for_place() && self.phase == Phase::Open && !self.is_at_end && self.socket.is_open()
+    }
+
+    /// A client that takes its answers is alive, and so is one that is kept waiting; whatever it says meanwhile is not read.
+    pub(super) fn note_sign_of_life(&mut self) {
+        let service = self.service.clone();
+        let now_ms = service.driver.clock.monotonic_ms();
+        self.client.counters.heard_ms.store(now_ms, Relaxed);
+        self.submit(&service, now_ms, true);
     }
 
     /// Whether the next request stays where it is for now.
