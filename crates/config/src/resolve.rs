@@ -391,21 +391,28 @@ impl Resolver {
         if let Some(path) = &self.draft.dynamic_config_file {
             membership.text.extend(version_of(path).map(|version| format!("\nversion={version:x}")));
         }
-        membership.next = self.next_members(read);
+        if !lines.is_empty() {
+            membership.next = self.next_members(read);
+        }
         membership
     }
 
     /// What was proposed and not known to hold when the server ended. A joiner may have written it down before zoo.cfg named a
-    /// dynamic file; Java reads it only beside one.
+    /// dynamic file; Java reads it only beside one. What is there and cannot be read is not nothing: the server may have acknowledged
+    /// that change, and would elect without those whom it needs.
     fn next_members(&mut self, read: ReadFile<'_>) -> Option<String> {
         let path = ConfigFiles::new(self.config_file.as_ref()?).next();
         match read(&path) {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                let message = format!("{error}; members that were proposed are known from the log only");
-                let source = Some(Source::WholeFile(path.to_string_lossy().into()));
-                self.warnings.push(Warning { source, message });
+                if self.draft.config.reconfig_enabled {
+                    let message = format!("cannot be read: {error}");
+                    let hint =
+                        "it names members that were proposed and may hold: make it readable for this server";
+                    let source = Some(Source::WholeFile(path.to_string_lossy().into()));
+                    self.errors.push(ConfigError { source, key: None, message, hint: Some(hint.to_owned()) });
+                }
                 None
             }
         }

@@ -504,20 +504,27 @@ fn a_store_of_a_kind_that_is_not_read_ends_the_start() {
     }
 }
 
+/// A change that cannot be read may be logged and committed. Whoever has no use for it does not look.
 #[test]
-fn a_change_that_may_not_be_read_is_told() {
-    let text =
-        format!("dataDir=/data\nclientPort=2181\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\n{MEMBERS}");
-    let read = |path: &Path| match path.to_str() {
-        Some("/data/myid") => Ok(b"2".to_vec()),
-        Some("zoo.cfg.dynamic.next") => Err(io::ErrorKind::PermissionDenied.into()),
-        _ => Err(io::ErrorKind::NotFound.into()),
+fn a_change_that_cannot_be_read_ends_the_start() {
+    let resolved = |reconfig: &str, members: &str, kind: io::ErrorKind| {
+        let text =
+            format!("dataDir=/data\nclientPort=2181\ninitLimit=10\nsyncLimit=5\n{reconfig}\n{members}");
+        let read = |path: &Path| match path.to_str() {
+            Some("/data/myid") => Ok(b"2".to_vec()),
+            Some("zoo.cfg.dynamic.next") => Err(kind.into()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&read)
     };
-    let config = Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&read).unwrap();
-    let told =
-        "zoo.cfg.dynamic.next: permission denied; members that were proposed are known from the log only";
-    assert!(warnings(&config).iter().any(|warning| warning == told), "{:?}", warnings(&config));
-    assert_eq!(config.ensemble.unwrap().next_members, None);
+    let on = "reconfigEnabled=true";
+    for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Other] {
+        let told = resolved(on, MEMBERS, kind).unwrap_err().to_string();
+        assert!(told.starts_with("zoo.cfg.dynamic.next: cannot be read: "), "{told}");
+        resolved("reconfigEnabled=false", MEMBERS, kind).unwrap();
+        resolved(on, "", kind).unwrap();
+    }
+    resolved(on, MEMBERS, io::ErrorKind::NotFound).unwrap();
 }
 
 #[test]

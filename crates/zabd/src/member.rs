@@ -56,7 +56,11 @@ pub enum MemberError {
         myid: i64,
     },
     /// What was proposed cannot be read.
-    #[error("{} names no members: {error}; hint: move it away", path.display())]
+    #[error(
+        "{} names no members: {error}; hint: this server may have acknowledged what was proposed there: restore the file. Move it away \
+         only if no change of members was under way",
+        path.display()
+    )]
     NextMembers {
         /// The file.
         path: PathBuf,
@@ -276,22 +280,13 @@ impl Member {
     }
 }
 
-/// The members that were proposed, if they may come to hold. Java reads the file beside a zoo.cfg that names a dynamic file only, and
-/// does not start on one that it cannot read there. Beside a zoo.cfg that names the members itself, that has the last word.
+/// The members that were proposed, if they may come to hold. What names none ends the start: it may be a change in the log, and be
+/// committed, and beside a zoo.cfg that names the members itself nothing else says so. (Java does not look beside one of those.)
 fn next_members(ensemble: &EnsembleConfig) -> Result<Option<Configuration>, MemberError> {
     let (Some(text), Some(files)) = (&ensemble.next_members, &ensemble.files) else { return Ok(None) };
-    match Configuration::parse(text) {
-        Ok(next) => Ok(Some(next).filter(|next| may_hold(next, ensemble.is_dynamic))),
-        Err(error) if ensemble.is_dynamic => Err(MemberError::NextMembers { path: files.next(), error }),
-        Err(error) => {
-            tracing::warn!(
-                "{} names no members: {error}. It is ignored, and the members are those of {}",
-                files.next().display(),
-                files.zoo_cfg().display()
-            );
-            Ok(None)
-        }
-    }
+    let next =
+        Configuration::parse(text).map_err(|error| MemberError::NextMembers { path: files.next(), error })?;
+    Ok(Some(next).filter(|next| may_hold(next, ensemble.is_dynamic)))
 }
 
 /// Whether members that were proposed may come to hold. Where zoo.cfg names the members itself, those that only got a number
