@@ -260,7 +260,7 @@ async fn targets(wanted: &Address) -> Vec<SocketAddr> {
 /// How much the kernel takes of what it cannot send yet. It says that it takes more when half of that is sent: a client that takes its
 /// reply slowly is seen to take it. By itself it says so when a third of its buffer is free, of megabytes.
 #[cfg(target_os = "linux")]
-const UNSENT_IN_KERNEL_BYTES_MAX: u32 = 128 << 10;
+const UNSENT_IN_KERNEL_BYTES_MAX: u32 = 256 << 10;
 
 fn open(options: &ListenOptions) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;

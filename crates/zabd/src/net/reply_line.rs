@@ -37,7 +37,7 @@ pub const PASSING_BYTES_MAX: usize = 256 << 10;
 /// So many of them fit below the bound.
 const PASSING_AT_ONCE_MIN: usize = 64;
 /// A client for which something is kept takes so much of it in [`STALLED_MS`], or all of it, if it reads. The kernel says that it
-/// takes more in steps of that size.
+/// takes more in steps that are not much larger.
 pub const TAKEN_BYTES_MIN: usize = 64 << 10;
 /// See [`TAKEN_BYTES_MIN`]; milliseconds.
 pub const STALLED_MS: i64 = 5000;
