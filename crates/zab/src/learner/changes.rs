@@ -8,6 +8,12 @@
 //!   must not take the place of what NEWLEADER told, which may be committed and known to nobody else in an election;
 //! - whoever proposes a change has seen the one before it hold. So when one follows another in the log, the earlier one is
 //!   committed, and holds; the place is free;
+//! - a Java leader tells by NEWLEADER what it has only proposed in its epoch, and then not what it holds. If another change is written down
+//!   here, it may be in the initial history, and committed, and hold at others since their UPTODATE; or the leader has never held it.
+//!   To forget it would leave this server to count the old members alone, beside servers that count the new ones; to hold it, the
+//!   other way round. So the server leaves at UPTODATE, before it does anything about it: what it knows and has said is then what a server knows
+//!   and has said that ended right there, which counts both. When the proposal is committed, or another leader has it in its initial
+//!   history, it is told as what holds;
 //! - what the log goes beyond without it, or is cut before, is in nobody's history any more, and is forgotten;
 //! - a snapshot that is taken over brings changes along whose transactions never come: the newest stands in its tree. That of an
 //!   established leader shows what is committed, and so it holds. That of one which is not may show a change that only its log has,
@@ -139,6 +145,13 @@ impl Learner {
     fn is_in_flight(&self, version: ConfigVersion) -> bool {
         let at = Zxid(version.0);
         at.epoch() == self.epoch && at.counter() != 0 && self.committed < at
+    }
+
+    /// Whether what NEWLEADER told would hide a change that is written down, see the module's description.
+    pub(super) fn is_noted_change_in_doubt(&self) -> bool {
+        let told = self.changes.told.as_ref().map(Configuration::version);
+        let Some(told) = told.filter(|told| self.is_in_flight(*told)) else { return false };
+        self.changes.noted.is_some_and(|noted| self.configuration.version() < noted && noted != told)
     }
 
     /// The newest change in the log that is older than this one is committed, for this one followed it.

@@ -353,6 +353,13 @@ impl Learner {
 
     /// The leader is established: the rest of what it proposed is logged and acknowledged from now on.
     fn on_up_to_date(&mut self, out: &mut Effects) {
+        if self.is_noted_change_in_doubt() {
+            self.leave(
+                Reason::LeaderBroken("it tells of members that it has proposed, and not of those that hold"),
+                out,
+            );
+            return;
+        }
         self.phase = Phase::Following;
         self.acknowledge_new_leader(out);
         let before = self.configuration.clone();

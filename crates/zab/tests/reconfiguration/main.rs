@@ -393,3 +393,54 @@ fn what_an_established_leaders_snapshot_shows_holds() {
          commits 2:4",
     );
 }
+
+/// A Java leader names in NEWLEADER what it has only proposed, and so does not say whether it holds the change before, which is in the
+/// initial history and may be committed. Nothing is forgotten, as if this server had ended before UPTODATE.
+#[test]
+fn what_is_told_in_flight_does_not_hide_the_change_before_it() {
+    let mut stage = LearnerStage::numbered(2, "1 2 3", None, zxid(1, 2));
+    stage.is_led(&FromLeader::Snap { zxid: zxid(1, 9) });
+    stage.shows("1 4 5", zxid(1, 7));
+    stage.receive_snapshot();
+    stage.hear_change(zxid(2, 1), "1 2 3");
+    stage.hear_new_leader("1 2 3", zxid(2, 1));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk accepted 2
+         adopts 1:9
+         disk next [1 4 5] version 1:7
+         disk current 2
+         closed
+         leaves LeaderBroken(\"it tells of members that it has proposed, and not of those that hold\")",
+    );
+    stage = LearnerStage::numbered(2, "1 2 3", Some(("1 4 5", 1, 7)), zxid(1, 9));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(1, 9) });
+    stage.hear_change(zxid(2, 1), "1 2 3");
+    stage.hear_new_leader("1 2 3", zxid(2, 1));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk accepted 2
+         disk current 2
+         closed
+         leaves LeaderBroken(\"it tells of members that it has proposed, and not of those that hold\")",
+    );
+}
+
+/// It is in doubt no longer when that is committed: it followed what was before it.
+#[test]
+fn what_is_told_and_committed_by_uptodate_holds() {
+    let mut stage = LearnerStage::numbered(2, "1 2 3", Some(("1 4 5", 1, 7)), zxid(1, 9));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(1, 9) });
+    stage.hear_change(zxid(2, 1), "1 2 3");
+    stage.hear_new_leader("1 2 3", zxid(2, 1));
+    stage.hear_commit(zxid(2, 1));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk accepted 2
+         disk current 2
+         disk holds [1 2 3] version 2:1
+         logs 2:1
+         serves 2
+         commits 2:1",
+    );
+}
