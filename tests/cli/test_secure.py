@@ -210,15 +210,16 @@ IN_VAIN = "KeeperErrorCode = AuthFailed for /\n"
 
 @pytest.mark.parametrize("section, events, said, complaint", [
     (None, ["state:SyncConnected", "state:SaslAuthenticated"], "Auth scheme: User\nip: 127.0.0.1\nsasl: alice\n", ""),
-    ("Wrong", ["state:SyncConnected", "state:AuthFailed"], "Auth scheme: User\n", "SASL: the server refuses user `alice` or the password\n"),
+    ("Wrong", ["state:SyncConnected", "state:AuthFailed"], ("Auth scheme: User\n", "Not connected\n"), "SASL: the server refuses user `alice` or the password\n"),
     ("Other", ["state:AuthFailed", "state:SyncConnected"], "Auth scheme: User\nip: 127.0.0.1\n", "there is no section `Other`\n"),
 ], ids=["right", "wrong", "missing"])
 def test_who_logs_in_by_sasl(with_logins, login, section, events, said, complaint):
-    """Before anything is asked for; a configuration that is none leaves the session without an identity."""
+    """Before anything is asked for; a configuration that is none leaves the session without an identity. Whether the command
+    begins before the server has refused is a race in both shells."""
     words = ["-waitforconnection", "whoami"]
     for shell in SHELLS:
         told = logged_in(shell, with_logins, login(section), *words)
-        assert told[:2] == (events, said) and told[3] == 0, (shell, told)
+        assert told[0] == events and told[1] in ((said,) if isinstance(said, str) else said) and told[3] == 0, (shell, told)
         if shell == "zabd":
             assert told[2].endswith(complaint) and bool(told[2]) == bool(complaint), told
 

@@ -12,6 +12,7 @@ from harness import wire
 from harness.dump import differences, dump_tree, from_golden
 from harness.places import GOLDEN
 from harness.servers import Server, copy_data, four_letter_word
+from harness.waiting import eventually
 
 from . import work
 
@@ -128,7 +129,7 @@ def test_java_names_a_wrong_digest_for_the_root(house, kind, java):
     before = dump_tree(server.port)
     server.kill()
     server = place.open(kind)
-    assert "Digests are not matching" in server.log_text()
+    eventually(lambda: "Digests are not matching" in server.log_text(), what="its line in the log")
     mismatches = re.search(r"zk_digest_mismatches_count\t(\S+)", four_letter_word(server.port, "mntr"))
     assert float(mismatches.group(1)) == 1, "the record behind it is right again"
     assert_same(before, dump_tree(server.port))
