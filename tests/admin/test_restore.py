@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ensemble.members import Ensemble
 from harness import dump, wire
 from harness.faulty_disk import FaultyDisk, library
 from harness.servers import SUPER_AUTH, Server, free_port
@@ -447,23 +448,13 @@ def test_an_ensemble_is_restored_as_the_manual_says(kind, tmp_path):
         for number in range(5):
             assert session.create(f"/{number}").err == 0
         body, _ = snapshot(source)
-    lines = {f"server.{number}": f"127.0.0.1:{free_port()}:{free_port()}" for number in (1, 2, 3)}
-    members = []
-    for number in (1, 2, 3):
-        member = Server("zabd", tmp_path / str(number), config={**lines, "initLimit": 10, "syncLimit": 5})
-        (member.data_dir / "version-2").mkdir(parents=True)
-        (member.data_dir / "myid").write_text(f"{number}\n")
-        (member.data_dir / "version-2" / "snapshot.a00000000").write_bytes(body)
-        members.append(member)
-    try:
+    with Ensemble(("zabd",) * 3, tmp_path, is_started=False) as ensemble:
+        members = list(ensemble.members.values())
         for member in members:
-            member.start(wait=False)
-        for member in members:
-            member.await_serving()
-            assert is_there(member.port, "/4")
+            (member.data_dir / "version-2").mkdir()
+            (member.data_dir / "version-2" / "snapshot.a00000000").write_bytes(body)
+        ensemble.start()
+        assert all(is_there(member.port, "/4") for member in members)
         # Who has seen the last of the ninth epoch is not ahead.
         writer = wire.Session(members[0].port, LONG_MS, last_zxid=0x9_0000_1234)
         assert writer.create("/new").err == 0 and not any(member.complaints() for member in members)
-    finally:
-        for member in members:
-            member.kill()

@@ -30,13 +30,13 @@ class Ensemble:
 
     def __init__(
             self, kinds, directory, observers=(), config=None, properties=None, own_hosts=False, has_network=False,
-            data_dirs=None, is_started=True):
+            data_dirs=None, is_started=True, server=Server):
         """`config` and `properties` are every member's. With `own_hosts` each has a loopback address of its own for the others;
         with `has_network`, members reach each other through proxies. `data_dirs` gives members other directories.
 
-        `with` starts them all, unless that is left to whoever says that they are not started.
+        `with` starts them all, unless that is left to whoever says that they are not started. `server` makes each of them.
         """
-        self.directory, self.is_started = directory, is_started
+        self.directory, self.is_started, self.server = directory, is_started, server
         self.config = {"initLimit": 10, "syncLimit": 5, "tickTime": 500, "maxSessionTimeout": SESSION_MS, **(config or {})}
         self.properties, self.own_hosts = properties or {}, own_hosts
         self.data_dirs = data_dirs or {}
@@ -60,7 +60,7 @@ class Ensemble:
             host = f"127.0.0.{other}" if self.own_hosts else "127.0.0.1"
             config[f"server.{other}"] = f"{host}:{quorum}:{election}{role}"
         directory = self.directory / f"server{number}"
-        server = Server(
+        server = self.server(
             kind, directory, port=self.ports[number][0], config=config, properties=self.properties,
             data_dir=self.data_dirs.get(number))
         server.data_dir.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
+from ensemble.members import Ensemble
 from harness import wire
-from harness.servers import four_letter_word, free_port
+from harness.servers import four_letter_word
 from harness.waiting import eventually
 from harness.wire import Writer
 
@@ -103,37 +104,23 @@ def test_nothing_is_told_where_it_is_off(faulty):
 
 def test_a_members_clients_are_told_where_their_time_went(faulty_disk, only_zabd, tmp_path):
     """Through a follower: its own disk is quick, and the leader's and the other one's are not."""
-    lines = {f"server.{number}": f"127.0.0.1:{free_port()}:{free_port()}" for number in (1, 2, 3)}
-    members = []
-    for number in (1, 2, 3):
-        member = Faulty(
-            "zabd", tmp_path / str(number), config={**lines, "initLimit": 10, "syncLimit": 5},
-            properties={"zabd.slowOperationMs": SYNC_MS // 2, "preAllocSize": 16})
-        member.library = faulty_disk
-        member.data_dir.mkdir(parents=True)
-        (member.data_dir / "myid").write_text(f"{number}\n")
-        members.append(member)
-    try:
-        for member in members:
-            member.start(wait=False)
-        for member in members:
-            member.await_serving()
-        follower = next(member for member in members if "Mode: follower" in four_letter_word(member.port, "srvr"))
+    properties = {"zabd.slowOperationMs": SYNC_MS // 2, "preAllocSize": 16}
+    with Ensemble(("zabd",) * 3, tmp_path, properties=properties, is_started=False, server=Faulty) as ensemble:
+        for member in ensemble.members.values():
+            member.library = faulty_disk
+        ensemble.start()
+        number = next(number for number in ensemble.members if ensemble.mode(number) == "follower")
+        follower, others = ensemble.members[number], [ensemble.members[other] for other in ensemble.others(number)]
         session = wire.Session(follower.port, LONG_MS)
-        for member in members:
-            if member is not follower:
-                member.order("slow /log.")
+        for member in others:
+            member.order("slow /log.")
         assert session.create("/agreed").err == 0
         line, stages = told(follower, "Create of /agreed")
         assert line["session"] == f"0x{session.session_id:x}"
         assert stages["committed"] >= SYNC_MS - 50 > stages["logged"], "its own disk was quick, the others were not"
         follower.order("slow /log.")
-        for member in members:
-            if member is not follower:
-                member.order()
+        for member in others:
+            member.order()
         assert session.create("/logged").err == 0
         _, stages = told(follower, "Create of /logged")
         assert stages["logged"] >= SYNC_MS - 50
-    finally:
-        for member in members:
-            member.kill()

@@ -237,6 +237,11 @@ pub fn lenient(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&repaired).into_owned())
 }
 
+/// `String.hashCode()`: what the order of Java's tables comes from.
+pub fn java_hash(text: &str) -> u32 {
+    text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
+}
+
 /// Appends primitives to a buffer that the caller owns.
 #[derive(Debug)]
 pub struct Writer<'o> {

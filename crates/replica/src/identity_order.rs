@@ -5,7 +5,7 @@
 //! the table grows. All of that can be told from the list in that order, so nothing else is kept. (A bucket of eight
 //! makes Java's table grow early; no client has as many that collide.)
 
-use zabd_jute::Id;
+use zabd_jute::{Id, java_hash};
 
 /// How many buckets an empty table has.
 const BUCKETS_MIN: usize = 16;
@@ -49,10 +49,7 @@ fn bucket_of(id: &Id<'_>, buckets: usize) -> usize {
 
 /// `hashCode()` of a record of two strings, its upper half folded into the lower as the table does.
 fn hash_of(id: &Id<'_>) -> u32 {
-    let hash_of = |text: &str| {
-        text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
-    };
-    let fields = [hash_of(id.scheme()), hash_of(id.id())];
+    let fields = [java_hash(id.scheme()), java_hash(id.id())];
     let hash = fields.into_iter().fold(17, |hash: u32, field| hash.wrapping_mul(37).wrapping_add(field));
     hash ^ hash >> 16
 }

@@ -339,20 +339,18 @@ pub fn snapshots_to_try<D: Disk>(
     trust_empty: bool,
 ) -> Result<Vec<NamedFile>, RecoveryError> {
     let Directories { snapshots: snapshot_dir, logs: log_dir } = directories;
-    refuse_forbidden(disk, directories)?;
     let mut snapshots =
         layout::snapshots(disk, snapshot_dir).map_err(directory_error("list", snapshot_dir))?;
+    let logs = layout::logs(disk, log_dir).map_err(directory_error("list", log_dir))?;
+    refuse_forbidden(disk, snapshots.iter().chain(&logs))?;
     let has_remains = !snapshots.is_empty();
     snapshots.retain(|file| could_hold_something(disk, file));
     if snapshots.is_empty() {
         refuse_without_beginning(disk, log_dir)?;
     }
-    if snapshots.is_empty() && !trust_empty {
-        let logs = layout::logs(disk, log_dir).map_err(directory_error("list", log_dir))?;
-        if logs.iter().any(|file| log::holds_records(disk, &file.path)) {
-            let (log_dir, snapshot_dir) = (log_dir.clone(), snapshot_dir.clone());
-            return Err(RecoveryError::NoSnapshot { log_dir, snapshot_dir, has_remains });
-        }
+    if snapshots.is_empty() && !trust_empty && logs.iter().any(|file| log::holds_records(disk, &file.path)) {
+        let (log_dir, snapshot_dir) = (log_dir.clone(), snapshot_dir.clone());
+        return Err(RecoveryError::NoSnapshot { log_dir, snapshot_dir, has_remains });
     }
     snapshots.reverse();
     snapshots.truncate(SNAPSHOTS_TRIED_MAX);
@@ -361,14 +359,14 @@ pub fn snapshots_to_try<D: Disk>(
 
 /// A file that this user may not read, as after a restore by another one, is neither damaged nor missing: nothing is to be
 /// done without it, and nobody should restore what a change of its owner brings back.
-fn refuse_forbidden<D: Disk>(disk: &D, directories: &Directories) -> Result<(), RecoveryError> {
-    let Directories { snapshots, logs } = directories;
-    let mut files = layout::snapshots(disk, snapshots).map_err(directory_error("list", snapshots))?;
-    files.extend(layout::logs(disk, logs).map_err(directory_error("list", logs))?);
-    let forbidden = files.into_iter().find_map(|file| {
+fn refuse_forbidden<'f, D: Disk>(
+    disk: &D,
+    mut files: impl Iterator<Item = &'f NamedFile>,
+) -> Result<(), RecoveryError> {
+    let forbidden = files.find_map(|file| {
         let denied =
             disk.read(&file.path).err().filter(|error| error.kind() == io::ErrorKind::PermissionDenied)?;
-        Some(RecoveryError::Directory { action: "read", path: file.path, source: denied })
+        Some(RecoveryError::Directory { action: "read", path: file.path.clone(), source: denied })
     });
     forbidden.map_or(Ok(()), Err)
 }

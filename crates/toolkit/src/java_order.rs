@@ -28,7 +28,7 @@ pub(crate) trait Key {
 
 impl Key for &str {
     fn hash(&self) -> u32 {
-        self.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
+        zabd_jute::java_hash(self)
     }
 
     fn compare(&self, other: &Self) -> Ordering {

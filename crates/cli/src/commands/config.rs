@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use zabd_config::properties;
 use zabd_jute::client::ReconfigRequest;
+use zabd_jute::java_hash;
 
 use super::{Command, CommandError, Context};
 use crate::options::{Options, flag, valued};
@@ -53,7 +54,7 @@ fn client_addresses(text: &str) -> String {
 
 /// Where Java's table of properties keeps a key: it prints the members in that order.
 fn bucket(key: &str, count: usize) -> u32 {
-    let hash = key.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    let hash = java_hash(key);
     let mut size = 16;
     while count >= size * 3 / 4 {
         size *= 2;

@@ -9,6 +9,8 @@
 //! (With more than eight colliding keys in a table of 64 or more, Java makes a tree of them. Server ids of 0
 //! to 255 cannot collide so often.)
 
+use crate::java_hash;
+
 /// `java.util.HashMap<Long, V>`.
 #[derive(Clone, Debug)]
 pub(super) struct LongMap<V> {
@@ -98,8 +100,7 @@ impl PropertyMap {
     }
 
     pub fn put(&mut self, key: String, value: String) {
-        let hash =
-            key.encode_utf16().fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+        let hash = java_hash(&key);
         let hash = ((hash ^ hash >> 16) & 0x7fff_ffff) as usize;
         let index = hash & (self.buckets.len() - 1);
         let bucket = &mut self.buckets[index];

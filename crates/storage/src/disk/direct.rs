@@ -13,7 +13,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 /// What offsets, lengths and addresses are multiples of: as much as any disk asks for.
-pub(crate) const BLOCK_BYTES: usize = 4096;
+pub const BLOCK_BYTES: usize = 4096;
 /// How much is written at a time.
 const BUFFER_BYTES: usize = 256 << 10;
 

@@ -15,6 +15,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
+pub use direct::BLOCK_BYTES;
 pub use memory::{Crash, Fault, MemoryDisk, MemoryFile};
 pub use real::{RealDisk, RealFile};
 pub use rehearsal::{Change, Rehearsal, RehearsalFile};

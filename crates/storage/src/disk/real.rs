@@ -177,7 +177,7 @@ impl DiskFile for RealFile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::direct::BLOCK_BYTES;
+    use super::super::BLOCK_BYTES;
     use super::*;
 
     #[test]

@@ -126,7 +126,7 @@ impl<D: Disk> IncomingSnapshot<D> {
     }
 
     fn flush(&mut self) -> Result<(), IncomingError> {
-        let written = self.file.write_at(self.written, &self.waiting).and_then(|()| self.file.sync());
+        let written = self.file.write_through(self.written, &self.waiting);
         written.map_err(io_error("write", &self.path))?;
         self.written += self.waiting.len() as u64;
         self.waiting.clear();

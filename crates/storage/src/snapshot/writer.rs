@@ -17,13 +17,11 @@ use zabd_mutation::{Mutation, is_on};
 use super::{
     Compression, DIGEST_VERSION, HEADER, LoadedSnapshot, SLASH, SnapshotError, SnapshotTrailer, snappy,
 };
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{BLOCK_BYTES, Disk, DiskFile};
 use crate::layout;
 
 /// How much is handed to the disk at a time, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
-/// Pieces are multiples of this, but for the last.
-const BLOCK_BYTES: usize = 4 << 10;
 
 /// A snapshot that is being written. Dropped before it is finished, it leaves nothing.
 pub struct SnapshotWriter<D: Disk> {
@@ -103,10 +101,7 @@ impl<D: Disk> SnapshotWriter<D> {
                 rest.drain(..whole);
             }
         }
-        if self.waiting.len() >= PIECE_BYTES {
-            self.hand_over(self.waiting.len() / BLOCK_BYTES * BLOCK_BYTES)?;
-        }
-        Ok(())
+        if self.waiting.len() >= PIECE_BYTES { self.hand_over_blocks() } else { Ok(()) }
     }
 
     /// Bytes handed to the disk so far, after compression.
@@ -163,8 +158,13 @@ impl<D: Disk> SnapshotWriter<D> {
 
     /// Makes durable what can be of what was appended, so that little is left to do when it is sealed.
     pub fn flush(&mut self) -> Result<(), SnapshotError> {
-        self.hand_over(self.waiting.len() / BLOCK_BYTES * BLOCK_BYTES)?;
+        self.hand_over_blocks()?;
         self.sync()
+    }
+
+    /// Pieces are whole blocks, but for the last.
+    fn hand_over_blocks(&mut self) -> Result<(), SnapshotError> {
+        self.hand_over(self.waiting.len() / BLOCK_BYTES * BLOCK_BYTES)
     }
 
     /// Hands the first bytes of what waits to the disk.

@@ -6,7 +6,7 @@
 //! that: so none outlives this process, even if it is killed.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
@@ -75,7 +75,7 @@ fn start(started_as: &str) -> std::io::Result<Vec<Running>> {
         std::fs::write(place.dir.join("myid"), format!("{}\n", place.number))?;
         std::fs::write(place.dir.join("zoo.cfg"), zoo_cfg(place, &places))?;
     }
-    show(&greeting(started_as, &places));
+    say!("{}", greeting(started_as, &places));
     let program = std::env::current_exe()?;
     places.iter().map(|place| spawn(&program, place)).collect()
 }
@@ -142,16 +142,12 @@ fn spawn(program: &Path, place: &Place) -> std::io::Result<Running> {
     let log = child.stdout.take().expect("its output was asked for");
     let number = place.number;
     std::thread::spawn(move || {
+        // The servers run on when nobody reads any more, as behind `| head`.
         for line in BufReader::new(log).lines().map_while(Result::ok) {
-            show(&format!("[{number}] {line}"));
+            say!("[{number}] {line}");
         }
     });
     Ok(Running { number, child, _lifeline: lifeline })
-}
-
-/// The servers run on when nobody reads any more, as behind `| head`.
-fn show(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn wait(program: &str, children: &[Running]) -> ExitCode {
@@ -181,9 +177,9 @@ fn wait(program: &str, children: &[Running]) -> ExitCode {
         let number =
             children.iter().find(|each| Pid::from_child(&each.child) == pid).map_or(0, |each| each.number);
         is_fine &= status.exit_status() == Some(0);
-        show(&format!("[{number}] ended ({})", in_words(status)));
+        say!("[{number}] ended ({})", in_words(status));
         if !is_ending.load(Relaxed) {
-            show(&advice(program, number, left));
+            say!("{}", advice(program, number, left));
         }
     }
     if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -8,11 +8,6 @@
 //! What one thread allocated and another freed is found only by the first, when it looks itself: a client's thread that has
 //! nothing to do any more would keep the tables of watches that others have cleared. So each thread of a runtime looks, too.
 
-use std::time::Duration;
-
-/// How often a thread looks.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Gives back what was freed more than a second ago.
 #[allow(unsafe_code)]
 pub fn give_back() {
@@ -25,12 +20,4 @@ pub fn give_back() {
         safe fn mi_collect(force: bool);
     }
     mi_collect(false);
-}
-
-/// Looks once a second for as long as the runtime of this thread turns.
-pub async fn give_back_for_runtime() {
-    loop {
-        tokio::time::sleep(INTERVAL).await;
-        give_back();
-    }
 }

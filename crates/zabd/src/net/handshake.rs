@@ -106,7 +106,6 @@ impl Handshakes {
         let shared = Arc::new(self);
         let work = async move {
             tokio::spawn(pulse.beat_for_runtime());
-            tokio::spawn(crate::memory::give_back_for_runtime());
             for (acceptor, takes) in ports {
                 let shared = shared.clone();
                 tokio::spawn(async move {

@@ -117,7 +117,6 @@ impl IoThread {
 
 async fn carry(service: Arc<Service>, mut jobs: mpsc::UnboundedReceiver<Job>, pulse: Pulse) {
     tokio::spawn(pulse.beat_for_runtime());
-    tokio::spawn(crate::memory::give_back_for_runtime());
     let ready = Arc::new(ReadyList::default());
     let waking = ready.clone();
     tokio::spawn(async move { waking.run().await });

@@ -69,7 +69,6 @@ impl Listener {
             "Answering probes on {}: /livez, /readyz, /startupz and grpc.health.v1.Health",
             self.address
         );
-        vitals.watch();
         let work = move || {
             runtime.block_on(async {
                 tokio::spawn(keep_time(vitals.clone()));

@@ -120,14 +120,12 @@ impl Pulse {
         self.beaten_ms.store(self.vitals.now_ms(), Relaxed);
     }
 
-    /// Beats for a runtime for as long as that turns. Without probes nothing is woken for them.
+    /// Beats for a runtime for as long as that turns, and lets the allocator look after its thread as often.
     pub async fn beat_for_runtime(self) {
-        if !self.vitals.is_watched() {
-            return;
-        }
         loop {
             self.beat();
             tokio::time::sleep(BEAT_INTERVAL).await;
+            crate::memory::give_back();
         }
     }
 }
@@ -145,7 +143,6 @@ pub struct Vitals {
     /// The time that the probes' thread has been through. A process that was stopped, or a machine that slept, has not
     /// been through any, so nobody is blamed for not having turned meanwhile.
     now_ms: AtomicU64,
-    is_watched: AtomicBool,
     /// Only added to, while the server starts.
     loops: Mutex<Vec<Loop>>,
     /// A number of [`Part::ALL`].
@@ -159,16 +156,6 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// There are probes.
-    pub fn watch(&self) {
-        self.is_watched.store(true, Relaxed);
-    }
-
-    /// Whether there are probes.
-    pub fn is_watched(&self) -> bool {
-        self.is_watched.load(Relaxed)
-    }
-
     /// Milliseconds that the probes' thread has been through.
     pub fn now_ms(&self) -> u64 {
         self.now_ms.load(Relaxed)

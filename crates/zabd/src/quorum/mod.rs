@@ -366,7 +366,6 @@ async fn serve(
     pulse: Pulse,
 ) {
     tokio::spawn(pulse.beat_for_runtime());
-    tokio::spawn(crate::memory::give_back_for_runtime());
     let mut ports = listener.run(&shared);
     // Whoever dials again has given up the dial before, which may be to an address that answers late.
     let mut dials: BTreeMap<ServerId, AbortHandle> = BTreeMap::new();

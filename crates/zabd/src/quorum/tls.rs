@@ -143,7 +143,6 @@ impl QuorumTls {
         let handshakes = runtime.handle().clone();
         let work = async move {
             tokio::spawn(pulse.beat_for_runtime());
-            tokio::spawn(crate::memory::give_back_for_runtime());
             std::future::pending::<()>().await;
         };
         std::thread::Builder::new().name("QuorumTls".into()).spawn(move || runtime.block_on(work))?;
