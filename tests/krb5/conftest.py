@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness import places
+from harness.pairs import Pairs
 from harness.servers import Server
 
 from .kdc import REALM, SERVICE, Kdc
@@ -46,20 +47,8 @@ def with_kerberos(kind, directory, realm, keytab=None, config=None, krb5_conf=No
 @pytest.fixture(scope="module")
 def beside_java(kind, realm, tmp_path_factory):
     """`beside_java(ask, property=...)`: what Java's server and ours answer, in this order."""
-    pairs = {}
-
-    def ask_both(ask, **properties):
-        name = tuple(sorted(properties.items()))
-        if name not in pairs:
-            pairs[name] = [
-                with_kerberos(each, tmp_path_factory.mktemp(each), realm, **properties).start(wait=False) for each in ("java395", kind)]
-            for server in pairs[name]:
-                server.await_serving()
-        return [ask(server) for server in pairs[name]]
-
-    yield ask_both
-    for server in (server for pair in pairs.values() for server in pair):
-        server.kill()
+    with Pairs(kind, lambda each, **properties: with_kerberos(each, tmp_path_factory.mktemp(each), realm, **properties)) as pairs:
+        yield pairs.ask
 
 
 @pytest.fixture

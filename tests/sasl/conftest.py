@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.pairs import Pairs
 from harness.servers import Server
 from tls.authority import Authority
 
@@ -28,20 +29,8 @@ def with_users(kind, directory, users=USERS, **properties):
 @pytest.fixture(scope="module")
 def beside_java(kind, tmp_path_factory):
     """`beside_java(ask, property=...)`: what Java's server and ours answer, in this order."""
-    pairs = {}
-
-    def ask_both(ask, **properties):
-        name = tuple(sorted(properties.items()))
-        if name not in pairs:
-            pairs[name] = [
-                with_users(each, tmp_path_factory.mktemp(each), **properties).start(wait=False) for each in ("java395", kind)]
-            for server in pairs[name]:
-                server.await_serving()
-        return [ask(server) for server in pairs[name]]
-
-    yield ask_both
-    for server in (server for pair in pairs.values() for server in pair):
-        server.kill()
+    with Pairs(kind, lambda each, **properties: with_users(each, tmp_path_factory.mktemp(each), **properties)) as pairs:
+        yield pairs.ask
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr;
 
-use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext as _, ServerCtx};
+use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext as Established, ServerCtx};
 use libgssapi::credential::Cred;
 use libgssapi::error::{Error, MajorFlags};
 use libgssapi::name::Name;
@@ -79,13 +79,11 @@ impl SecurityContext for Listening {
     }
 
     fn wrap(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
-        let token = self.0.wrap(false, message).map_err(text)?;
-        Ok(token.to_vec())
+        wrapped(&mut self.0, message)
     }
 
     fn unwrap(&mut self, token: &[u8]) -> Result<Vec<u8>, String> {
-        let message = self.0.unwrap(token).map_err(text)?;
-        Ok(message.to_vec())
+        unwrapped(&mut self.0, token)
     }
 }
 
@@ -102,14 +100,21 @@ impl SecurityContext for Dialling {
     }
 
     fn wrap(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
-        let token = self.0.wrap(false, message).map_err(text)?;
-        Ok(token.to_vec())
+        wrapped(&mut self.0, message)
     }
 
     fn unwrap(&mut self, token: &[u8]) -> Result<Vec<u8>, String> {
-        let message = self.0.unwrap(token).map_err(text)?;
-        Ok(message.to_vec())
+        unwrapped(&mut self.0, token)
     }
+}
+
+/// Signed, and readable by everybody: whoever serves ZooKeeper offers nothing else.
+fn wrapped(context: &mut impl Established, message: &[u8]) -> Result<Vec<u8>, String> {
+    context.wrap(false, message).map(|token| token.to_vec()).map_err(text)
+}
+
+fn unwrapped(context: &mut impl Established, token: &[u8]) -> Result<Vec<u8>, String> {
+    context.unwrap(token).map(|message| message.to_vec()).map_err(text)
 }
 
 /// What the library says; behind "unspecified" stands what it is about.
