@@ -13,6 +13,8 @@
 //! A member of an ensemble asks for more than appends: epochs, cuts, another base. They stand in the same queue,
 //! so each happens when everything before it is durable, and nothing behind it has begun.
 
+mod restoring;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -42,7 +44,7 @@ use crate::launch::with_causes;
 use crate::member_files::MemberFiles;
 use crate::memory::at_most;
 use crate::recover::{Reading, recover, replay_behind};
-use crate::restore::{Restored, Restoring};
+use crate::restore::Restoring;
 use crate::server::forget_initialize;
 use crate::snapshotter::{SnapshotPolicy, Snapshotter};
 use zabd_replica::percentiles::Percentiles;
@@ -507,38 +509,6 @@ impl LogWriter {
                 self.tell_rebased();
             }
         }
-        Ok(())
-    }
-
-    /// Nothing waits in this writer's hands. What was decided before is logged, applied and answered first, and nothing is
-    /// decided until the new past holds, or is given up.
-    fn restore(&mut self, mut restoring: Restoring) -> Result<(), WriteError> {
-        self.driver.hold();
-        let mut batch = Vec::new();
-        loop {
-            self.driver.log.take(&mut batch, usize::MAX, Duration::ZERO);
-            let is_last = batch.is_empty();
-            self.write(&mut batch)?;
-            if is_last {
-                break;
-            }
-        }
-        assert!(self.driver.settle_decided(), "everything that was logged can be applied");
-        let (directories, last) = (&self.base.directories, self.log.last());
-        let zxid = match restoring.commit(directories, last) {
-            Ok(zxid) => zxid,
-            Err(error @ RestoreError::Undecided(_)) => return Err(error.into()),
-            Err(error) => {
-                self.driver.release();
-                restoring.end(Err(error));
-                return Ok(());
-            }
-        };
-        let directories = directories.clone();
-        self.log = Log::new(RealDisk, &directories.logs, zxid, self.base.log_options).behind_nothing();
-        self.policy.draw();
-        let before = self.driver.restore(restoring.take_tree(zxid));
-        restoring.end(Ok(Restored { zxid, before, directories }));
         Ok(())
     }
 
