@@ -18,9 +18,8 @@ SHELLS = {"java": JAVA, "zabd": [str(places.ZABD), "zkCli.sh"]}
 
 # What is not compared: (pattern, what stands for it), in this order, on both streams.
 MASKS = [
-    # A line editor that has no terminal says so, in Java's log and when the input ends.
+    # A line editor that has no terminal says so in Java's log.
     (re.compile(r"^\w{3} \d+, \d{4} .* org\.jline\.utils\.Log logr\nWARNING: Unable to create a system terminal.*\n", re.M), ""),
-    (re.compile(r"JLine support is disabled\n\Z"), ""),
     # Which version the shell is.
     (re.compile(r"^((?:\[zk: .*\] )?ZooKeeper CLI version: ).*", re.M), r"\1<version>"),
     # Whether the first server has answered when the prompt is printed.
@@ -32,6 +31,8 @@ MASKS = [
 # Java prints an event from a thread of its own, in two pieces, between any two pieces of output.
 EVENT_HEAD = "\nWATCHER::\n"
 EVENT = re.compile(r"\n(WatchedEvent .*)\n")
+# And once more when its input ends; the last event may come behind that.
+NO_EDITOR = re.compile(r"JLine support is disabled\n\Z")
 
 
 def environment(**more):
@@ -69,7 +70,7 @@ def transcript(output, errors, status):
     """
     text = masked(output)
     events = [event for event in EVENT.findall(text) if "state:Closed" not in event]
-    printed = EVENT.sub("", text.replace(EVENT_HEAD, ""))
+    printed = NO_EDITOR.sub("", EVENT.sub("", text.replace(EVENT_HEAD, "")))
     return [*printed.split("\n"), "--- events", *events, "--- errors", *masked(errors).split("\n"), f"--- exit code {status}"]
 
 
