@@ -262,22 +262,33 @@ def test_requests_of_a_connection_are_answered_in_their_order(client, home):
     assert zxids == sorted(zxids)
 
 
-def test_a_read_waits_for_its_own_connection_only(client, other, home):
-    """With a write on its way, another session's read is served."""
-    for number in range(50):
-        client.submit(wire.CREATE, wire.create_body(f"{home}/{number}"))
-        assert other.exists(home).err == OK
-    assert all(client.reply().err == OK for _ in range(50))
+def test_a_read_waits_for_its_own_connection_only(house_of, only_zabd):
+    """With a write on its way, another session's read is served; that of the same session is not."""
+    house = house_of(properties={"flushDelay": 1500, "maxWriteQueuePollTime": 1500})
+    with ThreadPoolExecutor(2) as together:
+        client, other = together.map(lambda _: house.client(), range(2))
+    client.submit_together([(wire.CREATE, wire.create_body("/written")), (wire.EXISTS, path_watch("/written"))])
+    eventually(lambda: house.figure("outstanding_requests") == 2)
+    assert other.exists("/").err == OK
+    assert house.figure("outstanding_requests") == 2, "the write was not on its way any more"
+    assert [client.reply().err for _ in range(2)] == [OK, OK]
 
 
 def test_above_the_limit_of_requests_in_flight_nothing_is_refused(house_of):
-    house = house_of(properties={"globalOutstandingLimit": 5})
-    clients = [house.client() for _ in range(4)]
-    for client in clients:
-        for number in range(500):
-            client.submit(wire.SET_DATA, Writer().ustring("/zookeeper/quota").buffer(b"%d" % number).int(-1).bytes)
-    for client in clients:
-        assert [client.reply().err for _ in range(500)] == [OK] * 500
+    """Nothing is read either, but for one request of a connection that has none on its way."""
+    house = house_of(properties={"globalOutstandingLimit": 5, "flushDelay": 200, "maxWriteQueuePollTime": 200})
+    with ThreadPoolExecutor(4) as together:
+        clients = list(together.map(lambda _: house.client(), range(4)))
+        body = Writer().ustring("/zookeeper/quota").buffer(b"").int(-1).bytes
+        for client in clients:
+            client.submit_together([(wire.SET_DATA, body)] * 30)
+        replies = [together.submit(lambda client=client: [client.reply().err for _ in range(30)]) for client in clients]
+        most = 0
+        while not all(reply.done() for reply in replies):
+            most = max(most, house.figure("outstanding_requests"))
+        assert [reply.result() for reply in replies] == [[OK] * 30] * 4
+    assert 5 <= most < 30, f"{most} of 120 on their way"  # The check and the reading of several connections overlap.
+    assert all(client.set("/zookeeper/quota", b"").err == OK for client in clients)
 
 
 def test_requests_are_in_flight_although_their_client_is_gone(house_of):

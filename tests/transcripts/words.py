@@ -13,7 +13,7 @@ from .programs import indented_sorted
 WORDS = (
     "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "ruok", "srvr", "stat", "wchc", "wchp", "wchs", "isro", "hash",
     "srst")
-LATENCIES = re.compile(r"(est|to|lresp|llat|minlat|avglat|maxlat)=\d+(\.\d+)?")
+LATENCIES = re.compile(r"(est|lresp|llat|minlat|avglat|maxlat)=\d+(\.\d+)?")
 
 
 def transcript(server, normaliser):
