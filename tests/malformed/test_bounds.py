@@ -358,7 +358,7 @@ class SlowReader(threading.Thread):
 
 @with_config({"zabd.unsentMaxBytes": 24 * MIB})
 def test_whoever_waits_behind_a_slow_reader_is_alive(watched):
-    """18 MB that are taken in small pieces hold up only long replies, and nobody is closed, expires or is forgotten for that."""
+    """18 MB that are taken in small pieces hold up only long replies, and nobody who is heard is closed, expires or is forgotten."""
     port = watched.port
     observer = wire.Session(port, LONG_MS)
     assert observer.create("/short", b"x" * 200_000).err == 0
@@ -380,6 +380,9 @@ def test_whoever_waits_behind_a_slow_reader_is_alive(watched):
     waiting = Peer(port).hello(SHORT_MS).say(create(1, "/waiting"))
     assert waiting.answer()[-1][:3] == ("reply", 1, 0)
     waiting.say(read("/large-0", 2) + exists("/") * 4000)
+    mute = Peer(port).hello(SHORT_MS).say(create(1, "/mute"))
+    assert mute.answer()[-1][:3] == ("reply", 1, 0)
+    mute.say(read("/large-0", 2))
     begin = time.monotonic()
     while time.monotonic() < begin + 7:  # Longer than it may be silent, and than the slow one may take nothing.
         waiting.say(framed(wire.PING_XID, wire.PING))
@@ -387,6 +390,7 @@ def test_whoever_waits_behind_a_slow_reader_is_alive(watched):
         assert there("/waiting")
         time.sleep(0.1)
     assert waiting.is_quiet() and slow.is_alive() and slow.taken < MIB
+    eventually(lambda: not there("/mute"))
     slow.is_hasty.set()
     assert waiting.answer()[-1][:3] == ("reply", 2, 0)
     eventually(lambda: not there("/gone"))

@@ -185,6 +185,8 @@ pub struct Connection {
     reads_max: usize,
     /// Whether the next request stays in `input`, and what for.
     stays: Stays,
+    /// How much had come when the client that waits for a place was last heard.
+    heard_in_line_bytes: usize,
     /// The client says no more, and what it said before has to be worked off yet.
     is_at_end: bool,
     /// What the client has taken since that was much.
@@ -292,6 +294,7 @@ impl Connection {
             reads_waiting_max: reads_max,
             reads_max,
             stays: Stays::Nothing,
+            heard_in_line_bytes: 0,
             is_at_end: false,
             taken: 0,
             batch: Vec::new(),
@@ -647,7 +650,7 @@ impl Connection {
         let was_unsent_much = self.is_unsent_much();
         let unsent_before = self.unsent();
         let flushed = self.flush(context);
-        if (was_unsent_much && self.unsent() != unsent_before) || self.is_kept_waiting() {
+        if (was_unsent_much && self.unsent() != unsent_before) || self.is_heard_in_line() {
             self.note_sign_of_life();
         }
         self.settle(had_unsent, unsent_before.saturating_sub(self.unsent()));

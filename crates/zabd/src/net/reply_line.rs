@@ -19,7 +19,8 @@
 //!
 //! Whoever reads is never closed for what it has asked for. Whoever does not, while others stand in line, is: when it has taken
 //! less than [`TAKEN_BYTES_MIN`] in [`STALLED_MS`], and those first for whom most is kept ([`super::backlog`]). Whoever stands in
-//! line is alive as long as its socket is open: what it says is not read for ever, and its pings may stand behind that.
+//! line is alive as long as its pings come, which stand behind the request that waits; and if so much has come that no more is read, as
+//! long as its socket is open.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -75,12 +75,17 @@ impl Connection {
         self.stays == Stays::InLine && self.has_to_stay()
     }
 
-    /// Whether the client waits for a place for a long reply and, as far as anybody knows, is there.
-    pub(super) fn is_kept_waiting(&self) -> bool {
-        self.waits_for_place() && self.phase == Phase::Open && !self.is_at_end && self.socket.is_open()
+    /// Whether a client that waits for a place for a long reply has been heard since this was last asked. Its pings stand behind
+    /// the request that waits. Of one that has sent as much as is read ahead nobody can say more than that its socket is open.
+    pub(super) fn is_heard_in_line(&mut self) -> bool {
+        if !self.waits_for_place() || self.phase != Phase::Open || self.is_at_end || !self.socket.is_open() {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.heard_in_line_bytes, self.input.len());
+        before != self.input.len() || self.input.len() >= CHUNK_BYTES
     }
 
-    /// A client that takes its answers is alive, and so is one that is kept waiting; whatever it says meanwhile is not read.
+    /// A client that takes its answers is alive, and so is one that says something while it is kept waiting.
     pub(super) fn note_sign_of_life(&mut self) {
         let service = self.service.clone();
         let now_ms = service.driver.clock.monotonic_ms();
