@@ -17,6 +17,9 @@ const NAP_MAX_MS: i64 = 500;
 /// The same while memory may run out.
 const WARY_NAP_MS: i64 = 100;
 
+/// How long a start is at work, as far as the program's pages are concerned.
+const START_MS: i64 = 5000;
+
 /// What the operator configured about time.
 #[derive(Clone, Copy, Debug)]
 pub struct TickerOptions {
@@ -47,6 +50,7 @@ impl Ticker {
     /// Ticks for as long as the process lives.
     pub fn run(&self) {
         let mut sweep_due_ms = 0;
+        let mut start_over_ms = Some(self.driver.clock.monotonic_ms() + START_MS);
         let mut reap_due_ms = self.driver.clock.monotonic_ms() + self.options.reap_interval_ms;
         let mut candidates = std::collections::VecDeque::new();
         let mut next_candidate_ms = 0;
@@ -62,6 +66,9 @@ impl Ticker {
                 crate::memory::give_back();
                 self.driver.memory().iter().for_each(|memory| memory.look_after(&self.driver));
                 sweep_due_ms = now_ms + 1000;
+            }
+            if start_over_ms.take_if(|start_over_ms| *start_over_ms <= now_ms).is_some() {
+                crate::memory::give_back_program();
             }
             self.driver.registry.look_after_line(now_ms);
             if reap_due_ms <= now_ms && candidates.is_empty() {
