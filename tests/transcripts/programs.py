@@ -1,4 +1,4 @@
-"""Runs the clients whose output is the transcript: zkCli.sh, Curator, the C library and its shell."""
+"""Runs the clients whose output is the transcript: zkCli.sh, Curator, the C library and its shell, Node's client."""
 
 import itertools
 import os
@@ -16,9 +16,11 @@ SECONDS_MAX = 240
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=off"
 
 
-def run(command, script="", **more):
+def run(command, script="", more_environment=None, **more):
     """Runs a client to its end; gives stdout and stderr."""
-    environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", "CLIENT_JVMFLAGS": " ".join([*JAVA_OPTIONS, "-Dfile.encoding=UTF-8"])}
+    environment = {
+        **os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", "CLIENT_JVMFLAGS": " ".join([*JAVA_OPTIONS, "-Dfile.encoding=UTF-8"]),
+        **(more_environment or {})}
     done = subprocess.run(
         [str(word) for word in command], input=script, text=True, capture_output=True, timeout=SECONDS_MAX, env=environment,
         check=False, **more)
@@ -73,6 +75,11 @@ def c_program(server):
         compiled = run(["gcc", "-Wall", "-O1", "-DTHREADED", "-o", target, source, "-lzookeeper_mt", "-lpthread"])
         assert compiled[2] == 0, compiled[1]
     return run([target, server.hosts])
+
+
+def node_program(server):
+    """The program for Node of this folder."""
+    return run(["node", HERE / "node_script.js", server.hosts], more_environment={"NODE_PATH": str(places.NODE_MODULES)})
 
 
 C_SHELL_COMMANDS = """\

@@ -98,6 +98,11 @@ def test_c_library(compare):
     compare("java38", program_transcript(programs.c_program))
 
 
+@pytest.mark.parametrize("reference", ["java38", "java395"])
+def test_node(compare, reference):
+    compare(reference, program_transcript(programs.node_program))
+
+
 def test_c_shell(compare):
     def record(server, normaliser):
         lines, status = programs.c_shell(server)
