@@ -2,11 +2,19 @@
 
 from .servers import four_letter_word
 
+# What Java counts from its release 3.10 on.
+OF_THE_NEXT_RELEASE = ("op_count", "ttl_node_")
+
 
 def figures(port):
     """`mntr` as a dictionary of texts, without `zk_`."""
     lines = four_letter_word(port, "mntr").splitlines()
     return dict(line.removeprefix("zk_").split("\t", 1) for line in lines)
+
+
+def is_javas(name):
+    """Whether Java 3.9 shows a figure of this name, without `zk_`."""
+    return not name.startswith(("zabd_", *OF_THE_NEXT_RELEASE))
 
 
 def status_bytes(pid, key):

@@ -46,8 +46,14 @@ def refused(server, normaliser):
     return [f"{word}: {re.sub('(Received|Sent): [0-9]+', 'X', str(mask(word, text)))}" for word, text in answers]
 
 
-# What zabd adds to Java's figures.
-FIGURES_OF_ZABD = ["zk_zabd_log_disk_free_bytes", "zk_zabd_slow_operations", "zk_zabd_writes_refused"]
+# What zabd adds to Java's figures; Java's next release has the first ones, too.
+OPERATIONS = [
+    "add_watch", "check_watches", "close_session", "create", "create_session", "delete", "exists", "get_acl", "get_all_children_number",
+    "get_children", "get_data", "get_ephemerals", "multi", "multi_read", "ping", "reconfig", "remove_watches", "set_acl", "set_data",
+    "set_watches", "sync", "total", "who_am_i"]
+FIGURES_OF_ZABD = [
+    *(f"zk_op_count_{name}" for name in OPERATIONS), "zk_ttl_node_created_count", "zk_ttl_node_deleted_count",
+    "zk_zabd_log_disk_free_bytes", "zk_zabd_slow_operations", "zk_zabd_writes_refused"]
 
 
 def mntr_keys(server):

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use zabd_jute::client::MultiHeader;
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{ErrorCode, Limits, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
-use zabd_tree::{Change, Effects, OpResult, Tree};
+use zabd_tree::{Change, Effects, OpResult, Tree, TtlChange};
 
 use crate::audit::{self, AuditEvent};
 use crate::ensemble::Serving;
@@ -16,7 +16,7 @@ use crate::input::{ConnId, Fact, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
 use crate::read::{self, Read, Served};
 use crate::reply;
-use crate::traffic::Traffic;
+use crate::traffic::{Traffic, TtlNodes};
 use crate::watches::Watches;
 
 /// A bite ends with the reply that reaches this many bytes: what comes out of one stays small.
@@ -94,7 +94,8 @@ impl Replica {
         let audited_end =
             (self.options.audit && is_part_of_end(&entry, &origin)).then_some(entry.header.session);
         let ended = matches!(entry.txn, Txn::CloseSession { .. }).then_some(&mut self.writes);
-        let mut observer = Observer { zxid, watches, out, results, audited_end, ended };
+        let ttl_nodes = &mut self.ttl_nodes;
+        let mut observer = Observer { zxid, watches, out, results, audited_end, ended, ttl_nodes };
         let mismatch = if self.ensemble.is_none() {
             tree.apply(&entry, &mut observer);
             None
@@ -245,6 +246,7 @@ struct Observer<'w> {
     audited_end: Option<SessionId>,
     /// Counts the ephemerals that go with their session: the record of its end need not name them.
     ended: Option<&'w mut Traffic>,
+    ttl_nodes: &'w mut TtlNodes,
 }
 
 impl Effects for Observer<'_> {
@@ -259,6 +261,12 @@ impl Effects for Observer<'_> {
     }
     fn result(&mut self, result: OpResult) {
         self.results.push_back(result);
+    }
+    fn ttl_node(&mut self, change: TtlChange) {
+        match change {
+            TtlChange::Created => self.ttl_nodes.created += 1,
+            TtlChange::Deleted => self.ttl_nodes.deleted += 1,
+        }
     }
 }
 

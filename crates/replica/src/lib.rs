@@ -48,3 +48,4 @@ pub use pipeline::{Positions, Replica, ReplicaOptions};
 pub use reconfig::ReconfigOptions;
 pub use room::{NO_ROOM, Room};
 pub use session::{SessionBucket, SessionTimeouts};
+pub use traffic::TtlNodes;

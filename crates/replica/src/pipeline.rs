@@ -22,7 +22,7 @@ use crate::read::{self, ReadOptions};
 use crate::reconfig::ReconfigOptions;
 use crate::room::{self, NO_ROOM, Room};
 use crate::session::{SessionBucket, SessionTimeouts, Sessions};
-use crate::traffic::Traffic;
+use crate::traffic::{Traffic, TtlNodes};
 
 /// What the operator configured about requests.
 #[derive(Clone, Debug)]
@@ -133,6 +133,8 @@ pub struct Replica {
     pub(crate) writes: Traffic,
     /// What was read through the pipeline, by namespace.
     pub(crate) reads: Traffic,
+    /// Znodes with a time to live that came and went.
+    pub(crate) ttl_nodes: TtlNodes,
     /// Scratch: one encoded record.
     pub(crate) encoded: Vec<u8>,
     /// Scratch: memory that log records share.
@@ -160,6 +162,7 @@ impl Replica {
             room: Room::Enough,
             writes: Traffic::default(),
             reads: Traffic::default(),
+            ttl_nodes: TtlNodes::default(),
             encoded: Vec::new(),
             scratch: bytes::BytesMut::new(),
             results: VecDeque::new(),
@@ -202,6 +205,11 @@ impl Replica {
         &self.reads
     }
 
+    /// Znodes with a time to live that came and went.
+    pub fn ttl_nodes(&self) -> TtlNodes {
+        self.ttl_nodes
+    }
+
     /// Changes that were planned, and those of them that are applied.
     pub fn changes(&self) -> Changes {
         self.pending.changes()
@@ -216,6 +224,7 @@ impl Replica {
     pub fn reset_figures(&mut self) {
         self.writes.reset();
         self.reads.reset();
+        self.ttl_nodes = TtlNodes::default();
         self.pending.reset_figures();
         self.reset_quorum_figures();
     }

@@ -39,6 +39,16 @@ impl Samples {
     }
 }
 
+/// Znodes with a time to live that transactions made and removed, since the last `srst`. What a start replays does not count
+/// again, as it does in Java.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TtlNodes {
+    /// Made.
+    pub created: u64,
+    /// Removed, because their time was over or by a client.
+    pub deleted: u64,
+}
+
 /// See the module's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {

@@ -73,12 +73,23 @@ pub enum OpResult {
     },
 }
 
+/// What became of a znode with a time to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtlChange {
+    /// It was made.
+    Created,
+    /// It was removed, by whomever.
+    Deleted,
+}
+
 /// Who wants to know what a transaction does.
 pub trait Effects {
     /// A watch may wait for this.
     fn change(&mut self, change: Change<'_>);
     /// An operation is done; a multi has many.
     fn result(&mut self, result: OpResult);
+    /// A znode with a time to live came or went.
+    fn ttl_node(&mut self, _: TtlChange) {}
 }
 
 /// Nobody wants to know.
@@ -280,6 +291,9 @@ impl Tree {
         let id = self.attach(parent, &create.path, create.data, &create.acl, stat);
         // As it was asked for: what follows may write the text of a quota's usage over it.
         let stat = self.stat_of(id);
+        if matches!(owner, Owner::Ttl { .. }) {
+            effects.ttl_node(TtlChange::Created);
+        }
         self.count_usage(&create.path, 1, create.data.map_or(0, <[u8]>::len) as i64);
         effects.change(Change::Created {
             path: &create.path,
@@ -322,6 +336,9 @@ impl Tree {
         }
         let bytes = self.nodes.get(id).data().map_or(0, <[u8]>::len) as i64;
         let acl: Cow<'_, [Acl<'static>]> = self.acls.list(self.nodes.get(id).acl).to_vec().into();
+        if matches!(self.owner(&self.nodes.get(id).stat), Owner::Ttl { .. }) {
+            effects.ttl_node(TtlChange::Deleted);
+        }
         self.detach(id, path);
         self.count_usage(path, -1, -bytes);
         let parent_acl = self.acls.list(self.nodes.get(parent).acl);

@@ -24,7 +24,7 @@ mod snapshot;
 mod tree;
 
 pub use acl::{AuthSchemes, Caller, allows, masked};
-pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed};
+pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed, TtlChange};
 pub use ops::WriteRequest;
 pub use owner::{Owner, TTL_MS_MAX};
 pub use pending::{Changes, CheckOptions, Pending};

@@ -18,7 +18,7 @@ use zabd_jute::quorum::PeerState;
 use zabd_replica::percentiles::Percentiles;
 use zabd_replica::traffic::{Samples, Traffic};
 use zabd_replica::watches::Fired;
-use zabd_replica::{EnsembleStatus, LeaderGauges, QuorumFigures, Replica, Serving};
+use zabd_replica::{EnsembleStatus, LeaderGauges, QuorumFigures, Replica, Serving, TtlNodes};
 use zabd_tree::Changes;
 
 use super::VERSION;
@@ -110,6 +110,7 @@ pub struct Seen<'s> {
     reads: Traffic,
     writes: Traffic,
     refusals: Vec<(String, u64)>,
+    ttl_nodes: TtlNodes,
 }
 
 impl<'s> Seen<'s> {
@@ -129,6 +130,7 @@ impl<'s> Seen<'s> {
             voters: replica.configuration().map_or(0, |configuration| configuration.voters().count()),
             local_sessions: replica.local_session_count(),
             is_suspended: replica.is_suspended(),
+            ttl_nodes: replica.ttl_nodes(),
             reads: replica.reads().clone(),
             writes: replica.writes().clone(),
             refusals: replica.quota_refusals().map(|(name, count)| (name.to_owned(), count)).collect(),
@@ -184,6 +186,7 @@ impl<'s> Seen<'s> {
             families.push(Family::new(name, value));
         }
         self.by_namespace(&mut families);
+        self.of_the_next_release(&mut families);
         // Of queues that zabd does not have, so that no learner is listed.
         for name in ["learner_handler_qp_size", "learner_handler_qp_time_ms", "ack_latency"] {
             families.push(Family::new(name, Value::Sums(Vec::new())));
@@ -276,6 +279,14 @@ impl<'s> Seen<'s> {
         ];
         families
             .extend(names.into_iter().zip(quotas).map(|(name, list)| Family::new(name, Value::Gauges(list))));
+    }
+
+    /// What Java counts from its release 3.10 on, under the names that it has in `mntr` there.
+    fn of_the_next_release(&self, families: &mut Vec<Family>) {
+        let operations = self.server.counters.operations.figures();
+        families.extend(operations.map(|(name, count)| Family::new(name, Value::Counter(count))));
+        families.push(Family::new("ttl_node_created_count", Value::Counter(self.ttl_nodes.created)));
+        families.push(Family::new("ttl_node_deleted_count", Value::Counter(self.ttl_nodes.deleted)));
     }
 
     /// What Java does not have: its server ends when the disk is full, or its memory, and only its log knows of SASL, of

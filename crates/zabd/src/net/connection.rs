@@ -40,13 +40,14 @@ use zabd_replica::watches::Identities;
 use zabd_replica::{Input, SessionTimeouts};
 
 use self::buffers::{CHUNK, CHUNK_BYTES, forget_sent};
-use self::telling::{Ending, Trace};
+use self::telling::{Ending, Trace, answers_in};
 use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
 use super::figures::{Responses, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::java_address;
 use super::large_requests::{Held, LargeRequests};
+use super::operations::OperationTally;
 use super::reply_line::TAKEN_BYTES_MIN;
 use super::request_throttle::{Line, Place, RequestThrottle};
 use super::stream::Stream;
@@ -214,7 +215,11 @@ struct Asked {
 #[derive(Debug)]
 struct Unanswered {
     came_ms: i64,
+    op: i32,
+    /// Whether it changes something if it is done.
     is_update: bool,
+    /// Whether it is answered untried.
+    is_refused: bool,
     /// How many replies as long as the largest znode its own may be worth; nothing for what changes a znode.
     weight: usize,
     /// Of its body, in bytes.
@@ -237,6 +242,7 @@ struct Tally {
     sent: u64,
     reads: u64,
     pipeline: Summary,
+    operations: OperationTally,
     responses: Responses,
     last: Option<(i32, i32)>,
     /// Whether an update was refused behind that: Java forgets what it was.
@@ -383,6 +389,7 @@ impl Connection {
             let took_ms = (now_ms - asked.came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
             self.service.counters.latency.lock().add(took_ms, true);
+            self.tally.operations.add(OpCode::CreateSession.code(), &self.service.counters.operations);
         }
         self.tally.last = Some((OpCode::CreateSession.code(), 0));
         self.tally.zxid = self.service.driver.tree().last_zxid().0;
@@ -398,6 +405,7 @@ impl Connection {
         let was_update = self.unanswered[answered - 1].is_update;
         let now_ms = self.service.driver.clock.monotonic_ms();
         self.tell_slow(answered, begin, now_ms);
+        self.count_operations(answered, begin);
         let mut latency = self.service.counters.latency.lock();
         let mut bytes = 0;
         for Unanswered { came_ms, is_update, weight, length, .. } in self.unanswered.drain(..answered) {
@@ -414,6 +422,18 @@ impl Connection {
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
         self.service.counters.in_flight_bytes.fetch_sub(bytes, Relaxed);
         was_update
+    }
+
+    /// Counts what was asked for, by the answers that stand in the output from `begin` on. Of a multi it is the results that say
+    /// whether it was done, as in Java.
+    fn count_operations(&mut self, answered: usize, begin: usize) {
+        let Self { tally, unanswered, service, out, .. } = self;
+        let asked = unanswered.iter().take(answered);
+        for (request, (_, _, error)) in asked.zip(answers_in(&out[begin..])) {
+            if !request.is_refused && (error == 0 || !request.is_update) {
+                tally.operations.add(request.op, &service.counters.operations);
+            }
+        }
     }
 
     /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
@@ -561,7 +581,7 @@ impl Connection {
 
     /// Adds what this turn did to the figures.
     fn publish_tally(&mut self) {
-        let tally = std::mem::take(&mut self.tally);
+        let mut tally = std::mem::take(&mut self.tally);
         if tally.received == 0 && tally.sent == 0 {
             return;
         }
@@ -569,6 +589,7 @@ impl Connection {
         counters.received.fetch_add(tally.received, Relaxed);
         counters.received_bytes.fetch_add(tally.received_bytes, Relaxed);
         counters.sent.fetch_add(tally.sent, Relaxed);
+        tally.operations.publish(&counters.operations);
         let mut latency = tally.pipeline;
         let reads = Summary { min: 0, max: 0, sum: 0, count: tally.reads };
         latency.merge(&reads);

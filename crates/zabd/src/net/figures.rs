@@ -10,6 +10,7 @@ use zabd_replica::traffic::Traffic;
 
 use zabd_replica::percentiles::Percentiles;
 
+use super::operations::OperationCounts;
 use crate::sasl::MemberSaslCounts;
 
 /// What one connection did.
@@ -112,6 +113,8 @@ pub struct ServerCounters {
     pub member_sasl: Arc<MemberSaslCounts>,
     /// What became of ensemble names that clients sent.
     pub ensemble_names: EnsembleNames,
+    /// What clients were answered, by operation.
+    pub operations: OperationCounts,
     /// How long requests took, milliseconds.
     pub latency: Mutex<Latencies>,
     /// What connections served by themselves, by namespace.
@@ -278,6 +281,7 @@ impl ServerCounters {
         ] {
             counter.store(0, Relaxed);
         }
+        self.operations.reset();
         *self.token_deficit.lock() = Percentiles::default();
         *self.latency.lock() = Latencies::default();
         self.reads_by_namespace.lock().reset();

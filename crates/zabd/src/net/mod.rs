@@ -16,6 +16,7 @@ pub(crate) mod handshake;
 mod io_thread;
 pub mod java_address;
 mod large_requests;
+mod operations;
 mod reply_line;
 mod request_throttle;
 mod stream;

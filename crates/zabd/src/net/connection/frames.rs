@@ -232,9 +232,19 @@ impl Connection {
         let place = admitted.and_then(|admitted| admitted.place);
         let came_ms = turn.now_ms;
         let about = turn.service.driver.slow.about(header.op, &turn.bytes[start..start + length]);
-        let xid = header.xid;
-        let request =
-            Unanswered { came_ms, is_update, weight, length, _held: held, _place: place, xid, about };
+        let (xid, op) = (header.xid, header.op);
+        let request = Unanswered {
+            came_ms,
+            op,
+            is_update,
+            is_refused,
+            weight,
+            length,
+            _held: held,
+            _place: place,
+            xid,
+            about,
+        };
         self.unanswered.push_back(request);
         self.batch_bytes += length;
         self.reads_waiting += weight;
@@ -288,6 +298,7 @@ impl Connection {
             assert!(!matches!(served, Served::TooLong { .. }), "the tree has not changed since");
         }
         self.tally.reads += 1;
+        self.tally.operations.add(header.op, &turn.service.counters.operations);
         self.tally.sent += 1;
         let sent = if header.op == OpCode::Ping.code() { Sent::Pong } else { Sent::Answer };
         self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, sent);
