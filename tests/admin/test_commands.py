@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from harness import wire
+from harness.observing import is_javas
 from harness.servers import SUPER_AUTH, Server, free_port
 from harness.waiting import eventually
 from harness.wire import Writer
@@ -81,14 +82,14 @@ COMMANDS = [
     "is_read_only", "last_snapshot", "leader", "observer_connection_stat_reset", "observers", "ruok", "server_stats", "stats",
     "voting_view", "watch_summary", "watches_by_path", "zabstate", "set_trace_mask", "set_trace_mask?traceMask=x", "nothing", "ruok/",
     "RUOK", "environment", "conf", "cons", "envi", "gtmk", "icfg", "isro", "lsnp", "lead", "obsr", "orst", "srvr", "stat", "stmk", "wchs",
-    "wchp", "stat_reset", "srst", "crst", "config", "env", "watches", "wchc", "snapshot", "snap", "restore", "rest", "shed_connections",
-    "shed"]
+    "wchp", "stat_reset", "srst", "crst", "config", "env", "watches", "wchc", "snapshot", "snap", "restore", "rest"]
 # Their answers are the same in everything.
 EQUAL = [
     "connection_stat_reset", "get_trace_mask", "is_read_only", "leader", "observer_connection_stat_reset", "observers", "ruok",
     "voting_view", "watch_summary", "zabstate", "set_trace_mask", "set_trace_mask?traceMask=x", "set_trace_mask?traceMask=7", "nothing",
-    "ruok/", "RUOK", "gtmk", "isro", "wchs", "stat_reset", "srst", "crst", "snapshot", "snap", "restore", "rest", "shed_connections",
-    "shed"]
+    "ruok/", "RUOK", "gtmk", "isro", "wchs", "stat_reset", "srst", "crst", "snapshot", "snap", "restore", "rest"]
+# Of release 3.10, which is not out.
+NEW = [b'<a href="/commands/shed_connections">shed_connections</a>', b"<br/>"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -106,7 +107,13 @@ def test_an_answer_is_the_same(servers, kind, name):
 def test_the_list_is_the_same(servers, kind):
     for path in ("/commands", "/commands/"):
         texts = {each: ask(server.admin_port, path) for each, server in servers.items()}
-        assert (texts[kind][0], texts[kind][2]) == (texts["java395"][0], texts["java395"][2])
+        (status, _, expected), (our_status, _, ours) = texts["java395"], texts[kind]
+        lines = ours.splitlines()
+        if kind == "zabd":
+            at = lines.index(NEW[0])
+            assert lines[at:at + 2] == NEW
+            del lines[at:at + 2]
+        assert (our_status, lines) == (status, expected.splitlines())
 
 
 def test_every_name_of_javas_list_is_asked_for(servers):
@@ -179,7 +186,7 @@ def test_connections_and_sessions_have_the_same_values(servers, kind):
 
 def test_monitor_has_every_figure(servers, kind):
     def monitor(server):
-        return {name: type(value) for name, value in command(server, "monitor")[1].items() if not name.startswith("zabd_")}
+        return {name: type(value) for name, value in command(server, "monitor")[1].items() if is_javas(name)}
 
     assert monitor(servers[kind]) == monitor(servers["java395"])
 

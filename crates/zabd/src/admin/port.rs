@@ -13,9 +13,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use zabd_config::Config;
 use zabd_jute::Id;
 use zabd_jute::client::AuthPacket;
@@ -41,6 +42,9 @@ const JSON: &str = "application/json";
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 /// Every permission there is, each of which is asked for.
 const ALL_PERMISSIONS: [i32; 5] = [1, 2, 4, 8, 16];
+/// How long a text may be that comes with a command, in bytes, and how long it may take.
+const JSON_BYTES_MAX: usize = 64 << 10;
+const JSON_FOR_MAX: Duration = Duration::from_secs(5);
 /// How much of a file is read at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -136,6 +140,7 @@ impl Answers for Admin {
                     };
                     self.jobs.make(work).await
                 }
+                Work::Does(run) => self.act(run, request.into_body()).await,
                 Work::Restores => self.restore(request, peer).await,
             };
             made.map_or_else(
@@ -150,6 +155,26 @@ impl Answers for Admin {
 }
 
 impl Admin {
+    /// Takes in what is to be done, and does it.
+    async fn act(
+        self: &Arc<Self>,
+        run: fn(&Call<'_>, &[u8]) -> Reply,
+        body: Incoming,
+    ) -> Result<Reply, NoAnswer> {
+        let taking = Limited::new(body, JSON_BYTES_MAX).collect();
+        let body = match timeout(JSON_FOR_MAX, taking).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) => return Ok(commands::unreadable(&error.to_string())),
+            Err(_) => return Ok(commands::unreadable("it has not come in time")),
+        };
+        let admin = self.clone();
+        let work = move || {
+            let Admin { server, snapshots, .. } = &*admin;
+            run(&Call { server, words: &[], snapshots }, &body)
+        };
+        self.jobs.make(work).await
+    }
+
     /// Takes a snapshot in, and restores it.
     async fn restore(
         self: &Arc<Self>,
@@ -222,7 +247,7 @@ impl Admin {
         if command.needs_rights {
             self.judge_rights(request, peer).map_err(|(status, error)| (status, error.to_owned()))?;
         }
-        let is_posted = matches!(command.work, Work::Restores);
+        let is_posted = !matches!(command.work, Work::Answers(_));
         if is_posted != (request.method() == Method::POST) {
             let method = if is_posted { "POST" } else { "GET" };
             return Err((StatusCode::METHOD_NOT_ALLOWED, format!("The command takes {method}")));

@@ -7,12 +7,13 @@
 //! What a command cannot do is told in `error`, with status 200, as in Java; only those that take a snapshot out or in have
 //! other statuses, and leave `error` empty. One function per command makes its fields; in reading order: this file,
 //! `statistics` (connections, figures, watches), `membership` (the ensemble), `surroundings` (configuration, environment),
-//! `snapshot`, `restore` (what comes with it, the port takes in), `pace` (how often these two), `json` (how it is written).
+//! `snapshot`, `restore` (what comes with it, the port takes in), `shed` (who is sent away), `pace` (how often these two), `json` (how it is written).
 
 mod json;
 mod membership;
 mod pace;
 mod restore;
+mod shed;
 mod snapshot;
 mod statistics;
 mod surroundings;
@@ -23,6 +24,7 @@ use http::StatusCode;
 
 pub use json::{Fields, Json, field};
 pub use restore::{Restores, throw_away};
+pub use shed::unreadable;
 pub use snapshot::Snapshots;
 
 use crate::admin::watches::TooMuchToList;
@@ -84,6 +86,8 @@ pub struct Command {
 pub enum Work {
     /// It is asked for by GET, and answered from what there is.
     Answers(fn(&Call<'_>) -> Reply),
+    /// What it is to do comes with it by POST, in JSON.
+    Does(fn(&Call<'_>, &[u8]) -> Reply),
     /// A snapshot comes with it by POST, and takes the place of everything.
     Restores,
 }
@@ -128,6 +132,12 @@ pub const COMMANDS: &[Command] = &[
     plain(&["ruok"], |_| Reply::of(Vec::new())),
     plain(&["server_stats", "srvr"], |call| Reply::of(statistics::server(call.server))),
     always(&["set_trace_mask", "stmk"], set_trace_mask),
+    Command {
+        names: &["shed_connections", "shed"],
+        needs_server: true,
+        needs_rights: true,
+        work: Work::Does(shed::shed),
+    },
     Command { needs_rights: true, ..plain(&["snapshot", "snap"], snapshot::take) },
     plain(&["stat_reset", "srst"], |call| {
         call.server.reset_server();
