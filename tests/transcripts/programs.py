@@ -67,6 +67,16 @@ def curator(server):
     return run([*java, "CuratorScript", server.hosts])
 
 
+def secured(hosts, scheme, people, stranger, *defines):
+    """The program of those who have proved who they are; `people` are three of (name, configuration of a client)."""
+    compile_java(HERE / "CuratorScript.java", places.CURATOR_CLASSPATH, BUILD)
+    classpath = f"{places.CURATOR_CLASSPATH}:{BUILD}"
+    compile_java(HERE / "SecuredScript.java", classpath, BUILD)
+    java = ["java", *JAVA_OPTIONS, "-Dfile.encoding=UTF-8", QUIET, *defines, "-cp", classpath]
+    words = [word for person in people for word in person]
+    return run([*java, "SecuredScript", hosts, scheme, *words, stranger])
+
+
 def c_program(server):
     """The C program of this folder."""
     source, target = HERE / "c_script.c", BUILD / "c_script"
