@@ -124,6 +124,11 @@ pub enum Input {
     Room(Room),
     /// Time has passed: sessions may have expired.
     Tick,
+    /// An operator wants a session to end.
+    EndSession {
+        /// Which one.
+        session: SessionId,
+    },
     /// A container or TTL znode looks outdated.
     Reap {
         /// The znode.

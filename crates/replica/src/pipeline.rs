@@ -264,6 +264,7 @@ impl Replica {
             Input::DiskStaysFull => self.on_disk_stays_full(out),
             Input::DiskHasRoom => self.on_disk_has_room(out),
             Input::Tick => self.on_tick(now, tree, out),
+            Input::EndSession { session } => self.on_end_session(now, tree, session, out),
             Input::Reap { path } => self.propose_reap(now, tree, path, out),
             Input::Peer(_) | Input::Applied | Input::Gone { .. } => self.feed_peer(now, tree, input, out),
         }
@@ -470,6 +471,21 @@ impl Replica {
         if self.suspended {
             self.suspended = false;
             out.list.push(Output::Fact(Fact::WritesResumed));
+        }
+    }
+
+    /// Whether sessions that all servers know end here, when they are silent or an operator wants it.
+    pub fn ends_sessions(&self) -> bool {
+        !self.suspended && (self.ensemble.is_none() || self.is_leading())
+    }
+
+    fn on_end_session(&mut self, now: Now, tree: &Tree, session: SessionId, out: &mut Outputs) {
+        if self.end_local_session_unasked(session, out) || !self.ends_sessions() {
+            return;
+        }
+        // One that is closing has an end on its way already.
+        if self.sessions.touch(now.monotonic_ms, session) {
+            self.propose_expiry(now, tree, session, out);
         }
     }
 

@@ -519,6 +519,24 @@ fn a_silent_session_expires_like_a_closed_one() {
 }
 
 #[test]
+fn an_operator_ends_a_session_like_a_silent_one() {
+    let mut alone = Alone::new();
+    let session = alone.connect(1);
+    alone.ask(1, session, 1, OpCode::Create, create("/e", 1));
+    alone.sync();
+    alone.feed(Input::EndSession { session: zabd_jute::SessionId(7) });
+    alone.feed(Input::EndSession { session });
+    // On its way already.
+    alone.feed(Input::EndSession { session });
+    assert_eq!(alone.sync(), ["1 closed"]);
+    assert!(alone.facts.is_empty() && alone.tree.node("/e").is_none());
+    let last = alone.tree.last_zxid();
+    alone.feed(Input::EndSession { session });
+    alone.sync();
+    assert_eq!(alone.tree.last_zxid(), last, "it ended once");
+}
+
+#[test]
 fn a_sign_of_life_keeps_a_session() {
     let mut alone = Alone::new();
     let session = alone.connect(1);

@@ -155,6 +155,21 @@ impl Replica {
         out.list.push(Output::Close { conn });
     }
 
+    /// Whether only this server knows a session.
+    pub fn is_local_session(&self, session: SessionId) -> bool {
+        self.local.is_known(session)
+    }
+
+    /// An operator ends a session; false if other servers know it.
+    pub(crate) fn end_local_session_unasked(&mut self, session: SessionId, out: &mut Outputs) -> bool {
+        let is_local = self.local.is_known(session);
+        if is_local {
+            let conn = self.local.remove(session);
+            out.list.extend(conn.map(|conn| Output::Close { conn }));
+        }
+        is_local
+    }
+
     /// Nobody else has to agree that a local session was silent for too long.
     pub(crate) fn expire_local_sessions(&mut self, now: Now, out: &mut Outputs) {
         for (session, timeout_ms) in self.local.overdue(now.monotonic_ms) {

@@ -7,24 +7,27 @@
 //! What a command cannot do is told in `error`, with status 200, as in Java; only those that take a snapshot out or in have
 //! other statuses, and leave `error` empty. One function per command makes its fields; in reading order: this file,
 //! `statistics` (connections, figures, watches), `membership` (the ensemble), `surroundings` (configuration, environment),
-//! `snapshot`, `restore` (what comes with it, the port takes in), `shed` (who is sent away), `pace` (how often these two), `json` (how it is written).
+//! `snapshot`, `restore` (what comes with it, the port takes in), `shed` (who is sent away), `terminate` (whose
+//! session ends), `posted` (how these two are told), `pace` (how often these two), `json` (how it is written).
 
 mod json;
 mod membership;
 mod pace;
+mod posted;
 mod restore;
 mod shed;
 mod snapshot;
 mod statistics;
 mod surroundings;
+mod terminate;
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::StatusCode;
 
 pub use json::{Fields, Json, field};
+pub use posted::unreadable;
 pub use restore::{Restores, throw_away};
-pub use shed::unreadable;
 pub use snapshot::Snapshots;
 
 use crate::admin::watches::TooMuchToList;
@@ -149,6 +152,12 @@ pub const COMMANDS: &[Command] = &[
         Reply::of(fields)
     }),
     always(&["system_properties", "sysp"], |call| Reply::of(surroundings::system_properties(call.server))),
+    Command {
+        names: &["terminate_session"],
+        needs_server: true,
+        needs_rights: true,
+        work: Work::Does(terminate::terminate),
+    },
     plain(&["voting_view"], |call| Reply::of(membership::voting_view(call.server))),
     plain(&["watch_summary", "wchs"], |call| Reply::of(statistics::watch_summary(call.server))),
     plain(&["watches", "wchc"], |call| listed(statistics::watches(call.server))),

@@ -14,16 +14,15 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::posted::{refused, required};
 use super::{Call, Fields, Reply, field};
 use crate::net::Client;
 
-const UNREADABLE: &str = "Invalid JSON or failed to read request body";
-
 /// Sends as many away as `body` asks for.
-pub fn shed(call: &Call<'_>, body: &[u8]) -> Reply {
+pub(super) fn shed(call: &Call<'_>, body: &[u8]) -> Reply {
     let percentage = match percentage(body) {
         Ok(percentage) => percentage,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
     let registry = &call.server.driver.registry;
     let mut clients: Vec<Arc<Client>> = registry.lock().iter().cloned().collect();
@@ -41,30 +40,15 @@ pub fn shed(call: &Call<'_>, body: &[u8]) -> Reply {
     Reply { fields, ..Reply::status(StatusCode::OK) }
 }
 
-/// What is answered if what was to be done cannot be read.
-pub fn unreadable(why: &str) -> Reply {
-    refused(&format!("{UNREADABLE}: {why}"))
-}
-
-fn refused(error: &str) -> Reply {
-    Reply { fields: vec![field("error", error)], ..Reply::status(StatusCode::BAD_REQUEST) }
-}
-
 /// Java's words; numbers may also stand in a string there, and fractions do not count.
 fn percentage(body: &[u8]) -> Result<u8, String> {
-    const MISSING: &str = "Missing required field: percentage";
-    const OUT_OF_RANGE: &str = "Percentage must be between 0 and 100";
-    if body.is_empty() {
-        return Err(MISSING.to_owned());
-    }
-    let said: Value = serde_json::from_slice(body).map_err(|error| format!("{UNREADABLE}: {error}"))?;
-    let number = match said.get("percentage").ok_or(MISSING)? {
+    let number = match required(body, "percentage")? {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
     let number = number.map(f64::trunc).filter(|number| (0.0..=100.0).contains(number));
-    number.map(|number| number as u8).ok_or_else(|| OUT_OF_RANGE.to_owned())
+    number.map(|number| number as u8).ok_or_else(|| "Percentage must be between 0 and 100".to_owned())
 }
 
 /// Leaves so many hundredths, chosen by chance.
