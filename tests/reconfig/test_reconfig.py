@@ -214,6 +214,8 @@ def test_errors(tmp_path, kind):
                 (somebody, None, "1,2,3", None, -1, -8),
                 (somebody, "server.9", None, None, -1, -8),
                 (somebody, "server.x=127.0.0.1:1:2;3", None, None, -1, -5),
+                # A port with TLS, as in release 3.10, of which a member of 3.9 must not hear.
+                (somebody, "server.9=127.0.0.1:1:2;3;4", None, None, -1, -8),
                 (somebody, "server.9=127.0.0.1:1:70000;3", None, None, -1, -5),
                 (somebody, joiner, "1,2", None, -1, -13),
                 (somebody, None, None, joiner, -1, -13),

@@ -132,6 +132,12 @@ fn member(id: i64, text: &str, multi_address: bool) -> Result<Member, String> {
     let (servers, client) = match java_split(text, ';').as_slice() {
         [servers] => (*servers, None),
         [servers, client] => (*servers, Some(client_address(client).ok_or_else(form)??)),
+        [_, _, secure] if client_address(secure).is_some_and(|address| address.is_ok()) => {
+            return Err(format!(
+                "{text} {FORM}. A port for clients with TLS is named here from Java's release 3.10 on, and a member of 3.9 that hears of \
+                 such a line ends: write `secureClientPort` into that server's own zoo.cfg instead"
+            ));
+        }
         _ => return Err(form()),
     };
     if !multi_address && servers.contains('|') {
@@ -245,7 +251,8 @@ mod tests {
             ("zk1", "does not have the form"),
             ("zk1:2888", "does not have the form"),
             ("zk1:2888:3888:observer:x", "does not have the form"),
-            ("zk1:2888:3888;1;2", "does not have the form"),
+            ("zk1:2888:3888;1;2", "A port for clients with TLS is named here"),
+            ("zk1:2888:3888;1;2;3", "does not have the form"),
             ("zk1:2888:3888;a:b:c", "does not have the form"),
             ("zk1:x:3888", "Address unresolved: zk1:x"),
             ("zk1:2888:70000", "port out of range:70000"),

@@ -448,7 +448,7 @@ impl Resolver {
             }
             Some(_) => (),
         }
-        self.refuse_what_members_cannot_do();
+        self.refuse_oracle();
         self.warnings.extend(membership.oddities());
         let sasl = self.quorum_sasl();
         self.size_warning = membership.size_warning();
@@ -500,12 +500,15 @@ impl Resolver {
         })
     }
 
-    /// Asking for it and not getting it would be found out when it matters.
-    fn refuse_what_members_cannot_do(&mut self) {
-        let asked = [("oraclePath", self.last.contains_key("oraclePath"))];
-        for (key, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
-            let problem = format!("`{key}` asks for what this build's ensembles cannot do yet");
-            self.error(key, &problem, "leave it out");
+    /// Asking for it and not getting it would be found out when one of the two is gone. An oracle is not offered: a file is no
+    /// quorum, and nothing here could tell that the file of the other says the same.
+    fn refuse_oracle(&mut self) {
+        if self.last.contains_key("oraclePath") {
+            let problem = "`oraclePath` is not served: a lone survivor of two does not go on by a file's word: where both are told to, both lead, and what one of \
+                           them acknowledges the other loses";
+            let hint = "add a third voter, which may be a small machine; or leave `oraclePath` out, and when one of two is lost for \
+                        good, take its line away and start the other as a standalone server";
+            self.error("oraclePath", problem, hint);
         }
     }
 

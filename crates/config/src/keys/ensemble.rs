@@ -94,7 +94,7 @@ pub(super) const SECTION: Section = Section {
             .strict_bool(ignored_bool),
         Key::file("oraclePath", "none", "/run/zk/oracle")
             .doc("File that decides for a lone survivor of two.")
-            .no_effect("there is no oracle in this build: a standalone server has no peers, and a member that names one is refused"),
+            .no_effect("a standalone server has no peers, and a member that names one is refused: a file is no quorum"),
         Key::file("multiAddress.enabled", "false", "true")
             .doc("Members may have several addresses, separated by `|`.")
             .in_ensemble()

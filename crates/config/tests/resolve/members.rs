@@ -107,6 +107,28 @@ fn numbers_of_voters_that_buy_nothing_are_told_in_javas_words() {
 }
 
 #[test]
+fn a_file_is_no_quorum() {
+    let told = member("1\n", &format!("{MEMBERS}{LIMITS}oraclePath=/run/oracle\n")).unwrap_err().to_string();
+    let expected = "`oraclePath` is not served: a lone survivor of two does not go on by a file's word";
+    assert!(told.contains(expected) && told.contains("add a third voter"), "{told}");
+    // Nobody is there whom it could be about.
+    with("oraclePath=/run/oracle");
+}
+
+#[test]
+fn a_line_says_nothing_of_a_port_with_tls() {
+    for client in [";2181;2281", ";;2281", ";127.0.0.1:2181;127.0.0.1:2281"] {
+        let text = format!("server.1=a:2888:3888{client}\nserver.2=b:2888:3888\n{LIMITS}");
+        let told = member("1\n", &text).unwrap_err().to_string();
+        let is_named =
+            told.contains("A port for clients with TLS is named here") && told.contains("`secureClientPort`");
+        assert!(told.contains("server.1") && is_named, "{told}");
+    }
+    let nonsense = format!("server.1=a:2888:3888;2181;x\nserver.2=b:2888:3888\n{LIMITS}");
+    assert!(!member("1\n", &nonsense).unwrap_err().to_string().contains("TLS"));
+}
+
+#[test]
 fn one_port_for_clients_and_servers_is_refused() {
     for (own, extra, purpose, place) in [
         ("a:2181:3888", "", "quorum", "zoo.cfg:2"),
