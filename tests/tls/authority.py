@@ -59,9 +59,9 @@ class Authority:
         done = subprocess.run(list(map(str, words)), cwd=self.directory, capture_output=True, text=True)
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
 
-    def self_signed(self, name):
-        self._run("openssl", "req", "-x509", "-newkey", *EC, "-nodes", "-days", 60, "-subj", f"/CN={name}", "-keyout", f"{name}.key",
-                  "-out", f"{name}.crt")
+    def self_signed(self, name, subject=None):
+        self._run("openssl", "req", "-x509", "-newkey", *EC, "-nodes", "-days", 60, "-subj", subject or f"/CN={name}", "-keyout",
+                  f"{name}.key", "-out", f"{name}.crt")
         self._join(name, name)
 
     def sign(self, name, subject, key=EC, by="ca", hosts=HERE, days=("20240101000000Z", "20400101000000Z")):

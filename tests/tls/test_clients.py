@@ -153,6 +153,20 @@ def test_a_bad_certificate_is_refused(shared, name):
         assert len(line) == 1 and "/127.0.0.1:" in line[0] and BAD[name] in line[0], line
 
 
+def test_authorities_of_one_name_are_all_believed(house_of, authority, kind):
+    """Of zabd, and of Java's next release: an authority with a new key beside its old one. Java 3.9 keeps the last of a name."""
+    if kind != "zabd":
+        return
+    authority.self_signed("ca-new-key", "/CN=ca")
+    authority.sign("renewed", "/CN=renewed", by="ca-new-key")
+    both = authority.path("both.pem")
+    for order in (("ca", "ca-new-key"), ("ca-new-key", "ca")):
+        both.write_text("".join(authority.path(f"{name}.crt").read_text() for name in order))
+        house = house_of(properties={"ssl.trustStore.location": both, "ssl.trustStore.password": ""})
+        for name in ("alice", "renewed"):
+            assert house.client(name).who_am_i()[0][0] == "x509", (order, name)
+
+
 def test_who_shows_no_certificate_is_refused(shared):
     with pytest.raises(CLOSED):
         shared.client(None)
