@@ -341,6 +341,17 @@ pub enum Effect {
     Leave(Reason),
 }
 
+/// Two lists of members that are not numbered, and differ in whether a server votes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncounted {
+    /// Whose list does not have it.
+    pub leader: ServerId,
+    /// The voters of that list.
+    pub counted: Vec<ServerId>,
+    /// The voters of the list of the server itself.
+    pub own: Vec<ServerId>,
+}
+
 /// How far agreement has come, for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -360,6 +371,8 @@ pub enum Note {
     },
     /// The leader has told its epoch, and sends what this server lacks.
     Joins,
+    /// A learner votes by its own list of members, and not by its leader's, which never changes while both run.
+    Uncounted(Uncounted),
     /// A leader has sent a learner what it lacks, or has it on its way.
     BringsIntoStep {
         /// The learner's connection.

@@ -28,7 +28,9 @@ use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, PeerState, Touch};
 use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
 
-use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing};
+use crate::effect::{
+    DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing, Uncounted,
+};
 use crate::election::{self, Answers, Election, Standing, Standstill};
 use crate::history::History;
 use crate::leader::backing::patience_ms;
@@ -212,6 +214,8 @@ pub enum Search {
     Followers(Vec<ServerId>),
     /// This one is elected: to be in step with it.
     Leader(ServerId),
+    /// A leader in whose list it has a vote, as in its own. Clients are served meanwhile.
+    List(Uncounted),
 }
 
 /// See the module's description.
@@ -350,6 +354,14 @@ impl Peer {
                 Some(Search::Followers(leader.introduced()))
             }
             State::Learning { machine, .. } => Some(Search::Leader(machine.leader())),
+            _ => None,
+        }
+    }
+
+    /// Set while this server votes by its own list, and follows a leader that has another.
+    pub fn uncounted(&self) -> Option<&Uncounted> {
+        match &self.state {
+            State::Learning { machine, .. } => machine.uncounted(),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 
 use zabd_jute::quorum::{Configuration, LearnerKind, PeerState};
 use zabd_jute::{Epoch, ServerId};
-use zabd_zab::effect::{Loss, Note, Reason, Remedy};
+use zabd_zab::effect::{Loss, Note, Reason, Remedy, Uncounted};
 use zabd_zab::election::Standing;
 
 /// Clients are served from now on.
@@ -93,8 +93,22 @@ pub fn tell(note: &Note) {
                 }
             }
         }
+        Note::Uncounted(uncounted) => {
+            tracing::warn!("This server is not counted: {}", lists_in_words(uncounted))
+        }
         Note::Joins | Note::InStep { .. } => (),
     }
+}
+
+/// How a leader's list differs from this server's, and what is to be done.
+pub fn lists_in_words(uncounted: &Uncounted) -> String {
+    let Uncounted { leader, counted, own } = uncounted;
+    let [counted, own] =
+        [counted, own].map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    format!(
+        "leader {leader} counts voters {counted}, and this server's own list has {own}; hint: give all members one list and \
+         restart them"
+    )
 }
 
 /// Another configuration takes effect; `me` need not be in it.

@@ -10,6 +10,7 @@ use zabd_zab::election::{Says, Shortfall, Standstill};
 use zabd_zab::peer::Search;
 
 use crate::probes::Vitals;
+use crate::roles::lists_in_words;
 
 /// How often is looked; what takes less is no standstill. The state of an election may change several times a second.
 const LOOK_INTERVAL_MS: i64 = 2000;
@@ -53,7 +54,8 @@ impl SearchLog {
             self.vitals.note_search(&words);
             self.words = words;
         }
-        if search.is_none() {
+        // Who follows a leader has one; that was told when it began.
+        if matches!(search, None | Some(Search::List(_))) {
             self.since_ms = None;
             return None;
         }
@@ -76,6 +78,7 @@ fn in_words(search: &Search) -> String {
         Search::Leader(leader) => {
             format!("server {leader} is elected, and this one is not in step with it yet")
         }
+        Search::List(uncounted) => lists_in_words(uncounted),
         Search::Followers(followers) if followers.is_empty() => {
             "this server is elected, and nobody has connected to its quorum port to follow it".to_owned()
         }

@@ -311,7 +311,7 @@ impl Replica {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         let course = &mut ensemble.course;
         match note {
-            Note::Voiceless { .. } | Note::LearnerLost { .. } => {
+            Note::Voiceless { .. } | Note::LearnerLost { .. } | Note::Uncounted(_) => {
                 out.list.push(Output::Fact(Fact::Agreement(note)));
             }
             Note::Elected { role, .. } => {

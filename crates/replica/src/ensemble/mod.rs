@@ -261,12 +261,19 @@ impl Replica {
         })
     }
 
-    /// What it waits for as long as it serves no writes.
+    /// Whether it votes by its own list, and follows a leader that does not count it.
+    pub fn is_uncounted(&self) -> bool {
+        self.ensemble.as_ref().is_some_and(|ensemble| ensemble.peer.uncounted().is_some())
+    }
+
+    /// What it waits for as long as it serves no writes, or is not counted.
     pub fn search(&self) -> Option<peer::Search> {
         let ensemble = self.ensemble.as_ref()?;
         match ensemble.serving {
             Serving::Nobody | Serving::ReadOnly => ensemble.peer.search(),
-            Serving::Leading | Serving::Learning => None,
+            Serving::Leading | Serving::Learning => {
+                ensemble.peer.uncounted().cloned().map(peer::Search::List)
+            }
         }
     }
 

@@ -5,14 +5,15 @@
 //! NEWLEADER; everything else is not for now and is ignored.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo};
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, Member};
 use zabd_jute::{Epoch, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::{ATTEMPTS_MAX, Learner, Phase};
-use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason, Uncounted};
 use crate::history::History;
 use crate::leader::is_still_voter;
 
@@ -333,12 +334,14 @@ impl Learner {
         }
         self.log_waiting(self.committed, out);
         self.initial_end = self.history.last();
-        if let Some(text) = config.filter(|_| self.reconfig) {
-            let Ok(configuration) = Configuration::parse(&text) else {
+        match config.map(|text| Configuration::parse(&text)) {
+            Some(Ok(told)) if self.reconfig => self.hear_told(told, out),
+            Some(Err(_)) if self.reconfig => {
                 self.leave(Reason::LeaderBroken("NEWLEADER's configuration cannot be read"), out);
                 return;
-            };
-            self.hear_told(configuration, out);
+            }
+            Some(Ok(told)) => self.uncounted = self.compare_lists(&told),
+            Some(Err(_)) | None => (),
         }
         self.phase = Phase::Adopting;
         self.write_current(self.epoch, out);
@@ -349,6 +352,15 @@ impl Learner {
             self.phase = Phase::Adopted;
             self.acknowledge_new_leader(out);
         }
+    }
+
+    /// What an operator has to know if the leader counts others than this server would.
+    fn compare_lists(&self, told: &Configuration) -> Option<Uncounted> {
+        let voters = |list: &Configuration| list.voters().map(Member::id).collect::<BTreeSet<_>>();
+        let (own, counted) = (voters(&self.configuration), voters(told));
+        let is_uncounted = own.contains(&self.me) && !counted.contains(&self.me);
+        let [own, counted] = [own, counted].map(|ids| ids.into_iter().collect());
+        is_uncounted.then_some(Uncounted { leader: self.leader, counted, own })
     }
 
     /// The leader is established: the rest of what it proposed is logged and acknowledged from now on.
@@ -362,6 +374,7 @@ impl Learner {
         }
         self.phase = Phase::Following;
         self.acknowledge_new_leader(out);
+        out.list.extend(self.uncounted.clone().map(|uncounted| Effect::Note(Note::Uncounted(uncounted))));
         let before = self.configuration.clone();
         self.activate_as_told(out);
         if before != self.configuration && !is_still_voter(self.leader, &before, &self.configuration) {

@@ -36,7 +36,7 @@ use zabd_jute::{Epoch, Limits, Reader, Record as _, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use self::changes::Changes;
-use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing};
+use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing, Uncounted};
 use crate::history::History;
 
 /// What a learner starts with.
@@ -206,6 +206,8 @@ pub struct Learner {
     adoptions_due: u32,
     configuration: Configuration,
     changes: Changes,
+    /// Set by NEWLEADER.
+    uncounted: Option<Uncounted>,
     /// Where the epoch's initial history ends, once it has all of that.
     initial_end: Zxid,
     history: History,
@@ -258,6 +260,7 @@ impl Learner {
             adoptions_due: 0,
             configuration: start.configuration,
             changes: Changes::new(start.next, &start.history),
+            uncounted: None,
             initial_end: last,
             history: start.history,
             committed: Zxid::ZERO,
@@ -344,6 +347,11 @@ impl Learner {
     /// The configuration that holds.
     pub(crate) fn configuration(&self) -> &Configuration {
         &self.configuration
+    }
+
+    /// Set if it votes by its own list, and not by its leader's.
+    pub(crate) fn uncounted(&self) -> Option<&Uncounted> {
+        self.uncounted.as_ref()
     }
 
     /// The role is over: what it has logged, for the next role.

@@ -175,6 +175,7 @@ mod tests {
             (Part::Looking, false),
             (Part::ReadOnly, false),
             (Part::CatchingUp, false),
+            (Part::Uncounted, false),
             (Part::Leading, true),
             (Part::Following, true),
             (Part::Observing, true),

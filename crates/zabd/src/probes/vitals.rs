@@ -23,6 +23,8 @@ pub enum Part {
     ReadOnly,
     /// A member that has a leader, and not all that it is to show.
     CatchingUp,
+    /// It follows a leader that has another list of members, without this one.
+    Uncounted,
     /// It leads.
     Leading,
     /// It follows.
@@ -33,11 +35,12 @@ pub enum Part {
 
 impl Part {
     /// In the order of their numbers in [`Vitals`].
-    const ALL: [Part; 7] = [
+    const ALL: [Part; 8] = [
         Part::Standalone,
         Part::Looking,
         Part::ReadOnly,
         Part::CatchingUp,
+        Part::Uncounted,
         Part::Leading,
         Part::Following,
         Part::Observing,
@@ -50,13 +53,15 @@ impl Part {
             (Serving::ReadOnly, _) => Part::ReadOnly,
             (_, PeerState::Looking) => Part::Looking,
             _ if !replica.is_in_step() => Part::CatchingUp,
+            _ if replica.is_uncounted() => Part::Uncounted,
             (_, PeerState::Leading) => Part::Leading,
             (_, PeerState::Following) => Part::Following,
             (_, PeerState::Observing) => Part::Observing,
         }
     }
 
-    /// Whether a server that is this can be written to.
+    /// Whether clients should be sent to a server that is this. An uncounted one serves whoever comes; but an update that goes from
+    /// one ready member to the next would go on, until those with the one list and those with the other are a quorum each.
     pub fn serves(self) -> bool {
         matches!(self, Part::Standalone | Part::Leading | Part::Following | Part::Observing)
     }
@@ -68,6 +73,7 @@ impl Part {
             Part::Looking => "looking for a leader",
             Part::ReadOnly => "serving reads only, without a leader",
             Part::CatchingUp => "fetching what the leader has",
+            Part::Uncounted => "following without a vote",
             Part::Leading => "leading",
             Part::Following => "following",
             Part::Observing => "observing",
