@@ -94,7 +94,7 @@ pub fn tell(note: &Note) {
             }
         }
         Note::Uncounted(uncounted) => {
-            tracing::warn!("This server is not counted: {}", lists_in_words(uncounted))
+            tracing::warn!("This server is not counted: {}", lists_in_words(uncounted));
         }
         Note::Joins | Note::InStep { .. } => (),
     }
