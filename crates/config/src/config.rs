@@ -11,6 +11,7 @@ pub use auth::{AuthConfig, DigestAlg, KerberosConfig, QuorumSaslConfig};
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
 use crate::error::{ConfigError, Warning};
+use crate::setting::Source;
 use crate::tls::{TlsConfig, TlsSide};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -222,6 +223,21 @@ impl Config {
         self.jute_max_buffer_bytes.saturating_add(self.jute_extra_bytes).min(i32::MAX as u32)
     }
 
+    /// What says so, if a key was set.
+    pub fn source(&self, key: &str) -> Option<&Source> {
+        self.effective.iter().find(|set| set.key == key).map(|set| &set.source)
+    }
+
+    /// Whether nobody asked for probes but the image, by its own variable or as what its start script does anyway.
+    pub fn has_images_own_probes(&self) -> bool {
+        let set = self.effective.iter().find(|set| set.key == "zabd.probes.port");
+        set.is_some_and(|set| {
+            let is_images_variable = matches!(&set.source, Source::Environment { variable, .. }
+                if &**variable == "SERVER_JVMFLAGS" && set.value == IMAGES_PROBES_PORT);
+            is_images_variable || !set.source.is_somebodys()
+        })
+    }
+
     /// A mistake that only shows when the value is used, such as a port that is taken, in the shape of
     /// all others: `zoo.cfg:3: clientPort=2181 is taken; hint: ...`.
     pub fn blame(&self, key: &str, problem: &str, hint: &str) -> ConfigError {
@@ -360,6 +376,9 @@ impl FourLetterWords {
         }
     }
 }
+
+/// Where docker/Dockerfile has probes answered.
+const IMAGES_PROBES_PORT: &str = "8086";
 
 /// The listener that answers probes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use zabd_config::{Config, ConfigError, EnsembleConfig, TlsConfig};
+use zabd_config::{Config, ConfigError, EnsembleConfig, Source, TlsConfig};
 use zabd_jute::quorum::{self, Address, Configuration, ConfigurationError};
 use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
@@ -24,7 +24,7 @@ use zabd_zab::{leader, peer};
 
 use crate::certificates;
 use crate::driver::Driver;
-use crate::member_files::{self, MemberFiles};
+use crate::member_files::{self, MemberFiles, Named};
 use crate::probes::{Pulse, Vitals};
 use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, QuorumTls, at_port};
 use crate::repair::forget_when_repaired;
@@ -88,6 +88,8 @@ pub struct Member {
     /// Newer than that, proposed, and perhaps agreed to.
     next: Option<Configuration>,
     is_reconfigurable: bool,
+    /// What names the members, if that is no file.
+    named_by: Option<Source>,
     tick_ms: i64,
     listener: PeerListener,
     client_address: watch::Sender<Option<Address>>,
@@ -134,8 +136,19 @@ impl Member {
         if let Some(files) = ensemble.files.as_ref().filter(|_| is_reconfigurable && !ensemble.is_dynamic) {
             member_files::back_up(files);
         }
+        let named_by = config.source(&key).filter(|source| !matches!(source, Source::File { .. })).cloned();
         let (config, tick_ms) = (ensemble.clone(), i64::from(config.tick_time_ms));
-        Ok(Self { config, configuration, next, is_reconfigurable, tick_ms, listener, client_address, tls })
+        Ok(Self {
+            config,
+            configuration,
+            next,
+            is_reconfigurable,
+            named_by,
+            tick_ms,
+            listener,
+            client_address,
+            tls,
+        })
     }
 
     /// Where clients are to be served, whenever a reconfiguration moves this server.
@@ -147,7 +160,8 @@ impl Member {
     pub fn files(&self) -> MemberFiles {
         let files = self.config.files.clone().filter(|_| self.is_reconfigurable);
         let next = self.next.as_ref().map_or(ConfigVersion::ZERO, Configuration::version);
-        MemberFiles::new(ServerId(self.config.myid), files, self.configuration.version(), next)
+        let named = self.named_by.clone().map(|by| Named { by, members: self.configuration.clone() });
+        MemberFiles::new(ServerId(self.config.myid), files, self.configuration.version(), next).named(named)
     }
 
     /// The number in the high byte of its session ids.

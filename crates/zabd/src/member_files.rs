@@ -6,11 +6,12 @@
 //! be replaced, as one file that is mounted, the members that hold stand in the file of those that were proposed: a start counts them
 //! beside those of zoo.cfg, and not others that were proposed once and came to nothing.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use zabd_config::{ConfigFiles, dynamic_file, without_members};
-use zabd_jute::quorum::Configuration;
+use zabd_config::{ConfigFiles, Source, dynamic_file, without_members};
+use zabd_jute::quorum::{Configuration, Member};
 use zabd_jute::{ConfigVersion, ServerId};
 use zabd_storage::disk::{Disk as _, DiskFile as _, RealDisk};
 
@@ -22,12 +23,55 @@ pub struct MemberFiles {
     held: ConfigVersion,
     /// The newest that was proposed, as far as it is known.
     next: ConfigVersion,
+    named: Option<Named>,
+}
+
+/// Members that a flag or a variable names, which zoo.cfg is made from at every start.
+#[derive(Debug)]
+pub struct Named {
+    /// What names them.
+    pub by: Source,
+    /// Who they are.
+    pub members: Configuration,
+}
+
+impl Named {
+    /// What is to be told if other members hold than those: a change of members outlasts a start, and the flag shows nothing of it.
+    fn outranked(&self, holds: &Configuration) -> Option<String> {
+        let listed = |configuration: &Configuration| {
+            let one = |member: &Member| {
+                let role = if member.is_voter() { "" } else { " (observer)" };
+                let addresses = member.quorum_addresses().map(|address| address.to_string());
+                (format!("{}{role}", member.id()), addresses.collect::<Vec<_>>())
+            };
+            configuration.members().iter().map(one).collect::<BTreeMap<_, _>>()
+        };
+        let (named, holding) = (listed(&self.members), listed(holds));
+        if named == holding {
+            return None;
+        }
+        let ids = |listed: BTreeMap<String, _>| listed.into_keys().collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "{} has no effect on who the members are: with reconfigEnabled=true the last change of members holds, version {}, \
+             also after a start. The members are {}, and {0} names {}: change them by `reconfig`, or let both say the same",
+            self.by,
+            holds.version(),
+            ids(holding),
+            ids(named)
+        ))
+    }
 }
 
 impl MemberFiles {
     /// The files beside a zoo.cfg, if there is one, which names the members of version `held`; those of `next` were proposed.
     pub fn new(me: ServerId, files: Option<ConfigFiles>, held: ConfigVersion, next: ConfigVersion) -> Self {
-        Self { me, files, held, next }
+        Self { me, files, held, next, named: None }
+    }
+
+    /// The same, where not zoo.cfg but a flag or a variable names them.
+    #[must_use]
+    pub fn named(self, named: Option<Named>) -> Self {
+        Self { named, ..self }
     }
 
     /// Members that may come to hold; unless they are newer than those that do, there are none.
@@ -47,6 +91,9 @@ impl MemberFiles {
     pub fn hold(&mut self, configuration: &Configuration) {
         self.held = configuration.version();
         let Some(files) = &self.files else { return };
+        if let Some(said) = self.named.as_ref().and_then(|named| named.outranked(configuration)) {
+            tracing::warn!("{said}");
+        }
         let path = files.dynamic(self.held.0);
         let names_client = configuration.member(self.me).is_some_and(|member| member.client().is_some());
         let pointed = replace(&path, dynamic_file(&configuration.to_string(), false).as_bytes())
@@ -164,6 +211,31 @@ mod tests {
         assert!(next.exists(), "nor does a start forget it");
         started.hold(&third);
         assert!(!next.exists(), "what is older than what holds is void");
+    }
+
+    #[test]
+    fn a_flag_that_a_change_of_members_outranks_is_named() {
+        let [two, same, three] = [
+            "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nversion=100000002",
+            "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant\nversion=100000000",
+            "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2",
+        ]
+        .map(configuration);
+        let named = Named { by: Source::Named("--servers".into()), members: three };
+        assert_eq!(named.outranked(&same), None, "a number changes nothing");
+        let said = named.outranked(&two).unwrap();
+        assert!(
+            said.starts_with("--servers has no effect on who the members are: with reconfigEnabled=true"),
+            "{said}"
+        );
+        assert!(
+            said.contains("version 100000002")
+                && said.contains("members are 1, 2, and --servers names 1, 2, 3:"),
+            "{said}"
+        );
+        let moved =
+            configuration("server.1=a:1:2\nserver.2=b:1:2\nserver.3=d:1:2:participant\nversion=100000003");
+        assert!(named.outranked(&moved).is_some(), "so is another address");
     }
 
     /// As where zoo.cfg is one file that was mounted: the directory can be written to.
