@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from harness.waiting import eventually
 from .conftest import as_pod, namespaces, ports
 
 RECORDED = json.loads((Path(__file__).parent / "start-zookeeper.json").read_text())
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 DOMAIN = "zk-hs.default.svc.cluster.local"
 # In what zabd's files differ from the script's: text of the script, text of zabd, why.
 DIFFERENCES = [
@@ -91,6 +93,29 @@ def test_a_volume_of_another_pod_is_refused_and_stays_as_it_is(call, tmp_path):
     assert refused.returncode == 1
     assert "this is server 1, but" in refused.stderr and "; hint: give server 3 its volume back" in refused.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["myid"]
+
+
+def test_the_volume_of_a_server_of_3_4_that_never_took_a_snapshot(pod, room):
+    """What the tutorial's own image leaves of a server that is not yet old."""
+    (client,) = ports(1)
+    logs = room / "data" / "log" / "version-2"
+    shutil.copytree(GOLDEN / "java-3.4.14" / "standalone" / "version-2", logs)
+    words = [f"--data_dir={room / 'data'}", f"--data_log_dir={room / 'data' / 'log'}", f"--conf_dir={room / 'conf'}",
+             f"--log_dir={room / 'logs'}", f"--client_port={client}"]
+    server = pod("start-zookeeper", *words, port=client, ZABD_HOSTNAME="zk-0").await_serving()
+    zxid = server.answers("srvr").split("Zxid: ")[1].split()[0]
+    assert server.end() == 0
+    assert "logs of Java 3.4 without a snapshot" in server.said()
+    assert list((room / "data" / "version-2").glob("snapshot.*")), "from now on there is one"
+    again = pod("start-zookeeper", *words, port=client, ZABD_HOSTNAME="zk-0").await_serving()
+    assert f"Zxid: {zxid}\n" in again.answers("srvr") and "without a snapshot" not in again.said()
+    assert again.end() == 0
+    # Without the first of them they are not all that there was.
+    for path in (room / "data" / "version-2").glob("snapshot.*"):
+        path.unlink()
+    (logs / "log.1").unlink()
+    refused = pod("start-zookeeper", *words, port=client, ZABD_HOSTNAME="zk-0")
+    assert refused.process.wait(30) == 1 and "neither a snapshot nor another log holds what came before" in refused.said()
 
 
 def test_a_server_that_will_not_serve_leaves_no_number(call, tmp_path):

@@ -130,6 +130,8 @@ pub struct Config {
     pub snapshot_compression: SnapshotCompression,
     /// Whether logs without any snapshot may be loaded.
     pub snapshot_trust_empty: bool,
+    /// `zabd.snapshot.trust.unbroken`.
+    pub snapshot_trust_unbroken: bool,
     /// Whether a snapshot ends with the last zxid it holds.
     pub serialize_last_processed_zxid: bool,
     /// Whether transactions and snapshots carry the digest of the tree.
@@ -584,6 +586,7 @@ impl Config {
             max_batch_size: Some(1000),
             snapshot_compression: SnapshotCompression::None,
             snapshot_trust_empty: false,
+            snapshot_trust_unbroken: false,
             serialize_last_processed_zxid: true,
             digest_enabled: true,
             close_session_txn: true,

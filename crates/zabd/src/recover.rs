@@ -4,6 +4,8 @@
 //! what to do. A snapshot that does not load falls back to the one before it, with more log; whether
 //! that log is complete is checked record by record.
 
+mod young;
+
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use bytes::Bytes;
 use zabd_jute::txn::Entry;
 use zabd_jute::{Limits, Reader, Zxid};
 use zabd_storage::disk::Disk;
+use zabd_storage::layout::NamedFile;
 use zabd_storage::log::{AppendedSinceRoll, Cut, LogError, Records, settle};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::snapshot;
@@ -71,6 +74,8 @@ pub struct Reading<'p> {
     pub is_member: bool,
     /// How many of the newest transactions are kept.
     pub newest_max: usize,
+    /// `zabd.snapshot.trust.unbroken`: logs of Java 3.4 do without a snapshot if they are all that there ever was.
+    pub trusts_unbroken: bool,
     /// Who is told how far it is.
     pub progress: Option<&'p Progress>,
 }
@@ -104,8 +109,20 @@ pub fn recover<D: Disk>(
     let nobody = Progress::default();
     let progress = reading.progress.unwrap_or(&nobody);
     let mut story = Story::default();
-    let loaded =
-        load_snapshot(disk, &directories, options.trust_empty, tree_options, limits, progress, &mut story)?;
+    let candidates = match snapshots_to_try(disk, &directories, options.trust_empty) {
+        Err(RecoveryError::NoSnapshot { has_remains: false, .. })
+            if reading.trusts_unbroken && young::are_whole(disk, &directories, limits)? =>
+        {
+            tracing::warn!(
+                "{} holds logs of Java 3.4 without a snapshot: they begin with the very first transaction, and none is \
+                 missing in them, so they are all that there was",
+                directories.logs.display()
+            );
+            Vec::new()
+        }
+        candidates => candidates?,
+    };
+    let loaded = load_snapshot(disk, &directories, &candidates, tree_options, limits, progress, &mut story)?;
     figures.snapshot_ms.add(begin.elapsed().as_millis() as u64);
     let has_snapshot = loaded.is_some();
     let mut tree = loaded.unwrap_or_else(|| Tree::new(tree_options));
@@ -150,17 +167,16 @@ pub fn recover<D: Disk>(
 fn load_snapshot<D: Disk>(
     disk: &D,
     directories: &Directories,
-    trust_empty: bool,
+    candidates: &[NamedFile],
     tree_options: TreeOptions,
     limits: Limits,
     progress: &Progress,
     story: &mut Story,
 ) -> Result<Option<Tree>, RecoveryError> {
-    let candidates = snapshots_to_try(disk, directories, trust_empty)?;
     if candidates.is_empty() {
         progress.begin(log_bytes_behind(disk, directories, Zxid::ZERO, limits));
     }
-    for candidate in &candidates {
+    for candidate in candidates {
         let begin = Instant::now();
         // What cannot be read is heard of from who reads it.
         let mut out_of_memory = None;

@@ -360,7 +360,8 @@ fn read_directories(
     vitals: &Vitals,
 ) -> Result<MemberStart, StartError> {
     let blamed = |error| StartError::recovery(config, error);
-    let reading = Reading { progress: Some(&vitals.progress), ..Reading::default() };
+    let trusts_unbroken = config.snapshot_trust_unbroken;
+    let reading = Reading { progress: Some(&vitals.progress), trusts_unbroken, ..Reading::default() };
     let Some(member) = member else {
         let recovered = recover(&RealDisk, recovery, tree_options, limits, reading).map_err(blamed)?;
         return Ok(MemberStart { recovered, has_lost: false });

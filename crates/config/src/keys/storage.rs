@@ -80,6 +80,10 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("snapshot.trust.empty", "false", "true")
             .doc("Load logs although there is no snapshot, as an upgrade from 3.4 may leave them.")
             .lenient_bool(|d, v| d.config.snapshot_trust_empty = v),
+        Key::own("zabd.snapshot.trust.unbroken", "false", "true")
+            .doc("Load logs that Java 3.4 wrote although there is no snapshot, if they begin with the very first transaction and \
+                  none is missing in them. `start-zookeeper` sets it.")
+            .lenient_bool(|d, v| d.config.snapshot_trust_unbroken = v),
         Key::prefixed("serializeLastProcessedZxid.enabled", "true", "false")
             .doc("End snapshots with the last zxid they hold.")
             .lenient_bool(|d, v| d.config.serialize_last_processed_zxid = v),

@@ -280,6 +280,7 @@ fn plan(pod: &PodName, values: &Values<'_>) -> Result<Plan, Vec<ConfigError>> {
         properties: vec![
             ("java.env".to_owned(), jvm_flags(values)),
             probes_port(values),
+            ("start-zookeeper".to_owned(), "-Dzabd.snapshot.trust.unbroken=true".to_owned()),
             ("--log_level".to_owned(), format!("-Dzookeeper.console.threshold={}", values.of("log_level"))),
         ],
         warnings: Vec::new(),
