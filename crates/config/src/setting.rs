@@ -42,7 +42,10 @@ pub enum Source {
 impl Source {
     /// Whether somebody wrote it, so that it is worth a word if it has no effect.
     pub(crate) fn is_somebodys(&self) -> bool {
-        !matches!(self, Source::Named(name) if name.starts_with(DEFAULT_OF))
+        !matches!(
+            self,
+            Source::Named(name) | Source::Environment { variable: name, .. } if name.starts_with(DEFAULT_OF)
+        )
     }
 
     /// Whether Java would know the value as a system property rather than as a line of zoo.cfg.

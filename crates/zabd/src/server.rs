@@ -318,8 +318,15 @@ fn memory_limit(config: &Config) -> Option<&'static memory::Limit> {
 /// Before all else: whoever waits for a start wants to know how far it is.
 fn answer_probes(config: &Config) -> Result<Arc<Vitals>, StartError> {
     let vitals = Arc::new(Vitals::default());
-    let listener =
-        probes::Listener::open(&config.probes).map_err(|error| StartError::probes(config, &error))?;
+    let opened = probes::Listener::open(&config.probes).map_err(|error| StartError::probes(config, &error));
+    let listener = match opened {
+        // Two containers may share a network, as on the host's; whoever asks for no probes is not to go without a server.
+        Err(error) if config.has_images_own_probes() => {
+            tracing::warn!("Probes are not answered: {error}");
+            None
+        }
+        opened => opened?,
+    };
     if let Some(listener) = listener {
         listener.run(vitals.clone())?;
     }
@@ -666,5 +673,23 @@ mod tests {
         assert_eq!(options.resumed_session_weight, 2);
         let plain = throttle_options(&config("connection_throttle_tokens=10"));
         assert_eq!((plain.tokens, plain.new_session_weight, plain.resumed_session_weight), (10, 1, 1));
+    }
+
+    /// As that of another container on the host's network.
+    #[test]
+    fn a_port_for_probes_that_is_taken_ends_only_the_start_of_whoever_asked_for_it() {
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let words = format!(
+            "-Dzabd.probes.port={} -Dzabd.probes.address=127.0.0.1",
+            other.local_addr().unwrap().port()
+        );
+        let answered = |variable: &str| {
+            let nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+            let sources = Sources::new().jvm_flags(variable, &words);
+            let pairs = [("dataDir", "/data"), ("clientPort", "2181")];
+            answer_probes(&sources.pairs(pairs).resolve(&nothing).unwrap()).map(drop)
+        };
+        assert!(answered("default of --probes_port").is_ok());
+        assert!(matches!(answered("JVMFLAGS"), Err(StartError::Probes(_))));
     }
 }

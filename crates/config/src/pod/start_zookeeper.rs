@@ -15,6 +15,7 @@ use super::my_id::{self, Told};
 use super::plan::{Lines, Plan, ZooCfg};
 use super::{Surroundings, mistake, refused};
 use crate::error::{ConfigError, ConfigErrors};
+use crate::setting::DEFAULT_OF;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -244,7 +245,8 @@ fn plan(pod: &PodName, values: &Values<'_>) -> Result<Plan, Vec<ConfigError>> {
     // Of a single one too: clients of one service would find two servers that know nothing of each other.
     if i64::from(pod.ordinal) >= servers {
         let hint = format!(
-            "raise --servers to the number of replicas, on all of them, or remove this pod; {} stays on its volume",
+            "raise --servers to the number of replicas, on all of them, or remove this pod ({} stays on its volume); ordinals \
+             count from 0, so the StatefulSet must not set `spec.ordinals.start`",
             data_dir.display()
         );
         let those = match servers {
@@ -360,8 +362,9 @@ fn java_env(values: &Values<'_>) -> String {
 /// Where probes are answered, and who says so. zoo.cfg has the tutorial's content, so java.env tells `zabd check --config`.
 fn probes_port(values: &Values<'_>) -> (String, String) {
     let told = values.own("probes_port", "ZABD_PROBES_PORT");
-    let (by, port) =
-        told.unwrap_or_else(|| ("--probes_port".to_owned(), values.of("probes_port").to_owned()));
+    let given = || values.given("probes_port").map(|port| ("--probes_port".to_owned(), port.to_owned()));
+    let default = || (format!("{DEFAULT_OF}--probes_port"), values.of("probes_port").to_owned());
+    let (by, port) = told.or_else(given).unwrap_or_else(default);
     (by, format!("-Dzabd.probes.port={port}"))
 }
 
@@ -383,6 +386,7 @@ mod tests {
     use super::super::Host;
     use super::*;
     use crate::config::{Config, ListenHost};
+    use crate::sources::{ReadFile, Sources};
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -568,6 +572,25 @@ mod tests {
         assert_eq!(port(told(), "--probes_port=9"), Some(9));
         let flags = World::default().with_variable("JVMFLAGS", "-Dzabd.probes.port=7");
         assert_eq!(port(flags, ""), Some(7));
+    }
+
+    /// A port that nobody asked for does not end a start.
+    #[test]
+    fn who_asks_for_probes_is_known() {
+        let is_own = |world: World, words: &str| world.config("zk-0", words).has_images_own_probes();
+        assert!(is_own(World::default(), ""));
+        let image = || World::default().with_variable("SERVER_JVMFLAGS", "-Dzabd.probes.port=8086");
+        assert!(is_own(image(), ""));
+        assert!(!is_own(image(), "--probes_port=8086"));
+        for (name, value) in [("ZABD_PROBES_PORT", "8086"), ("JVMFLAGS", "-Dzabd.probes.port=8086")] {
+            assert!(!is_own(image().with_variable(name, value), ""), "{name}");
+        }
+        let alone = |flags| {
+            Sources::new().jvm_flags("SERVER_JVMFLAGS", flags).pairs([("dataDir", "/d"), ("clientPort", "1")])
+        };
+        let nothing: ReadFile<'_> = &|_| Err(std::io::ErrorKind::NotFound.into());
+        let is_own = |flags| alone(flags).resolve(nothing).unwrap().has_images_own_probes();
+        assert!(is_own("-Dzabd.probes.port=8086") && !is_own("-Dzabd.probes.port=9000") && !is_own(""));
     }
 
     #[test]
