@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use rustix::process::{getegid, geteuid};
 use zabd_config::pod::{Host, Left, Plan, ZooCfg};
 use zabd_config::{ExitCode as Code, read_file};
 
@@ -55,8 +56,8 @@ pub fn perform(program: &str, plan: &Plan, environment: &dyn Fn(&str) -> Option<
 fn make_directories(program: &str, plan: &Plan) -> Result<(), ExitCode> {
     for path in &plan.needed {
         fs::create_dir_all(path).map_err(|error| {
-            let hint = "the volume must be writable for this user: in a pod set `fsGroup` to its group";
-            no_data(program, &format!("cannot make {}: {error}; hint: {hint}", path.display()))
+            let why = format!("cannot make {}: {error}", path.display());
+            no_data(program, &with_remedy(program, &why, path, &error))
         })?;
     }
     for path in &plan.wanted {
@@ -72,7 +73,31 @@ fn write_myid(program: &str, plan: &Plan) -> Result<(), ExitCode> {
     let Some(id) = plan.myid else { return Ok(()) };
     let path = plan.data_dir.join("myid");
     let written = write_durably(&path, &format!("{id}\n"));
-    written.map_err(|error| no_data(program, &format!("cannot write {}: {error}", path.display())))
+    written.map_err(|error| {
+        let why = format!("cannot write {}: {error}", path.display());
+        no_data(program, &with_remedy(program, &why, &plan.data_dir, &error))
+    })
+}
+
+/// What is wrong, and, if `path` belongs to somebody else, how this user comes to write it. Only an entry point gives away what root
+/// is started on.
+fn with_remedy(program: &str, why: &str, path: &Path, error: &io::Error) -> String {
+    let there = path.ancestors().find_map(|each| Some((each, fs::metadata(each).ok()?)));
+    let Some((place, of)) = there.filter(|_| error.kind() == io::ErrorKind::PermissionDenied) else {
+        return why.to_owned();
+    };
+    let (owner, uid, gid) = (format!("{}:{}", of.uid(), of.gid()), geteuid().as_raw(), getegid().as_raw());
+    let as_root = if program == "docker-entrypoint.sh" {
+        "start it once as root (`user: root`, `docker run --user root`): it then gives its directories to the image's user and \
+         goes on as that one; or "
+    } else {
+        ""
+    };
+    let place = place.display();
+    format!(
+        "{why}; hint: {place} belongs to {owner}, and this is user {uid}:{gid}: {as_root}start it as the owner (`user: \
+         \"{owner}\"`), or give the directory to this user (`chown {uid}:{gid}`; in a pod `fsGroup: {gid}`)"
+    )
 }
 
 fn no_data(program: &str, why: &str) -> ExitCode {
@@ -132,6 +157,24 @@ mod tests {
     use zabd_config::pod::{Asked, Surroundings, start_zookeeper};
 
     use super::*;
+
+    #[test]
+    fn who_may_write_a_directory_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let of = fs::metadata(root.path()).unwrap();
+        let owner = format!("{}:{}", of.uid(), of.gid());
+        let path = root.path().join("data/version-2");
+        let said = |program: &str, kind: io::ErrorKind| {
+            with_remedy(program, "cannot", &path, &io::Error::from(kind))
+        };
+        let denied = said("docker-entrypoint.sh", io::ErrorKind::PermissionDenied);
+        let begin = format!("cannot; hint: {} belongs to {owner}, and this is user", root.path().display());
+        assert!(denied.starts_with(&begin) && denied.contains(&format!("`user: \"{owner}\"`")), "{denied}");
+        assert!(denied.contains("start it once as root (`user: root`"), "{denied}");
+        let other = said("start-zookeeper", io::ErrorKind::PermissionDenied);
+        assert!(other.contains("`fsGroup: ") && !other.contains("root ("), "{other}");
+        assert_eq!(said("docker-entrypoint.sh", io::ErrorKind::StorageFull), "cannot");
+    }
 
     /// The plan of a pod whose directories are below `root`.
     fn plan(root: &Path, conf: &str) -> Plan {
