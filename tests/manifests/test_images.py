@@ -83,6 +83,44 @@ def test_both_images_say_what_they_are():
     assert "ENV ZOOCFGDIR=/conf\n" in stage
 
 
+def test_what_other_images_keep_on_volumes_is_on_volumes(rootfs):
+    """Without them a container that is made anew begins with nothing. What is there belongs to the user, so a volume does."""
+    stage = stages()["image"]
+    volumes = words_of(stage, "VOLUME")
+    assert set(volumes) >= {"/data", "/datalog", "/logs", "/bitnami/zookeeper"}
+    for path in ("/var/lib/zookeeper/data", "/var/lib/zookeeper/log"):
+        assert any(path.startswith(f"{volume}/") for volume in volumes), "Confluent's, and the tutorial's"
+    owners = subprocess.run(
+        [*AS_ROOT, "stat", "-c", "%u", *(f"{rootfs}{path}" for path in volumes)], capture_output=True, text=True, check=True)
+    assert set(owners.stdout.split()) == {"1000"}
+    # What is written below one behind this would not be in the image.
+    assert "COPY" not in stage and "RUN" not in stage
+
+
+def test_the_image_with_a_shell_has_what_probes_use():
+    """Both ways of making it install the same."""
+    packages = re.search(r"--no-install-recommends (procps [\w -]+) >", stages()["compat"]).group(1).split()
+    assert {"procps", "hostname", "netcat-openbsd", "curl", "openssl"} == set(packages)
+    assert re.search(r"^packages=(.*)$", (DOCKER / "build").read_text(), re.M).group(1).split(",") == packages
+
+
+def test_all_that_is_copied_into_an_image_exists():
+    """The stage that builds the program in a container needs an image with Rust, which a machine without a registry lacks."""
+    text = (DOCKER / "Dockerfile").read_text()
+    made = {"rootfs.tar"}
+    names = set(stages())
+    for words in re.findall(r"^(?:COPY|ADD) (.*)$", text, re.M):
+        *sources, _ = (word for word in words.split() if not word.startswith("--"))
+        origin = re.search(r"--from=(\S+)", words)
+        assert origin is None or origin.group(1) in names
+        for source in sources if origin is None else []:
+            assert source in made or (places.ROOT / source).exists(), source
+    run = re.search(r"^RUN (docker/static-binary .*)$", stages()["build"], re.M).group(1)
+    for program in re.findall(r"docker/[\w-]+", run):
+        path = places.ROOT / program
+        assert path.stat().st_mode & 0o111 and subprocess.run(["bash", "-n", path], check=False).returncode == 0
+
+
 def test_an_image_serves_without_a_word(tmp_path):
     """Its own command, as `docker run` has it, on volumes and a read-only root; it answers probes."""
     stage = stages()["image"]
