@@ -79,6 +79,16 @@ class Manifest:
         return {port["name"]: port["containerPort"] for port in self.container["ports"]}
 
 
+class OnceLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, of which YAML's readers take either."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep) for key, _ in node.value]
+        if len(keys) != len(set(keys)):
+            raise ValueError(f"a key stands twice: {keys}")
+        return super().construct_mapping(node, deep)
+
+
 def render(values, *words):
     """What `helm template` makes of some values; its mistakes are raised."""
     done = subprocess.run(
@@ -86,7 +96,7 @@ def render(values, *words):
         input=yaml.safe_dump(values), capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         raise ValueError(done.stderr)
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return [each for each in yaml.load_all(done.stdout, OnceLoader) if each]
 
 
 @functools.cache

@@ -13,7 +13,7 @@ import yaml
 from harness import places
 
 from . import manifests
-from .manifests import NAMES, RELEASES, manifest
+from .manifests import NAMES, RELEASES, Manifest, manifest
 
 # Of the objects of the tutorial's own manifest, as JSON with sorted keys.
 TUTORIALS_SHA256 = "8c4c9f29d0aef2728082b58af05f6846f2ba41ce67f6540ae92435fc8e4a1a1c"
@@ -182,13 +182,91 @@ def test_values_reach_the_objects():
     assert each.ports()["probes"] == 9000 and each.value("id_base") == "0"
     assert each.of("Service", "zabd-zoo")["spec"]["type"] == "LoadBalancer"
     assert each.set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
-    assert each.of("NetworkPolicy")[0]["spec"]["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {"k": "l"}}}]
+    clients = each.of("NetworkPolicy")[0]["spec"]["ingress"][0]["from"]
+    assert clients[0] == {"podSelector": {"matchLabels": {"k": "l"}}}
+    labels = next(pod for pod in each.of("Pod"))["metadata"]["labels"]
+    assert clients[1]["podSelector"]["matchLabels"].items() <= labels.items(), "`helm test` is let in"
     assert each.of("NetworkPolicy")[0]["spec"]["ingress"][2]["from"] == [{"namespaceSelector": {}}]
     alone = manifest("alone")
     assert "env" not in alone.container and "metrics" not in alone.ports() and not alone.of("ServiceMonitor")
     assert not alone.of("PodDisruptionBudget") and not alone.of("NetworkPolicy") and not alone.of("ServiceAccount")
     assert alone.pod["spec"]["volumes"] == [{"name": "data", "emptyDir": {}}]
     assert alone.pod["spec"]["serviceAccountName"] == "other"
+
+
+def test_numbers_are_whole_however_large():
+    """A file's numbers are floating ones for Helm."""
+    each = Manifest("large", manifests.render({
+        "tickTime": 4194304, "maxClientCnxns": 1000000, "terminationGracePeriodSeconds": 2000000, "minReadySeconds": 1000000,
+        "purgeInterval": 1000000, "config": {"jute.maxbuffer": 4194304, "snapshotSizeFactor": 0.33, "skipACL": True}}))
+    assert (each.value("tick_time"), each.value("max_client_cnxns"), each.value("purge_interval")) == ("4194304", "1000000", "1000000")
+    assert each.pod["spec"]["terminationGracePeriodSeconds"] == 2000000 and each.set["spec"]["minReadySeconds"] == 1000000
+    flags = each.container["env"][0]["value"].split()
+    assert {"-Djute.maxbuffer=4194304", "-DsnapshotSizeFactor=0.33", "-DskipACL=true"} <= set(flags)
+    texts = json.dumps(each.objects)
+    assert "e+06" not in texts
+
+
+@pytest.mark.parametrize("values, said", [
+    ({"podManagementPolicy": "OrderedReady"}, "must be Parallel: with OrderedReady the first member is waited for"),
+    ({"extraEnv": [{"name": "ZABD_PROBES_PORT", "value": "1"}]}, "set probes.port"),
+    ({"extraEnv": [{"name": "ZABD_ID_BASE", "value": "1"}]}, "set idBase"),
+    ({"extraEnv": [{"name": "JVMFLAGS", "valueFrom": {}}]}, "JVMFLAGS must have a value")])
+def test_what_cannot_work_is_refused_with_the_reason(values, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        manifests.render(values)
+
+
+def test_variables_of_ones_own_leave_the_charts_words():
+    each = Manifest("flags", manifests.render({"extraEnv": [{"name": "JVMFLAGS", "value": "-Dx=y"}, {"name": "A", "value": "b"}]}))
+    assert [variable["name"] for variable in each.container["env"]] == ["JVMFLAGS", "A"]
+    assert each.container["env"][0]["value"].split()[0] == "-Dx=y" and "metricsProvider" in each.container["env"][0]["value"]
+
+
+def test_a_port_for_tls_is_in_everything_that_names_ports():
+    each = Manifest("tls", manifests.render({"config": {"secureClientPort": 2281}}))
+    assert each.ports()["secure-client"] == 2281
+    assert {"name": "secure-client", "port": 2281, "targetPort": "secure-client"} in each.of("Service", "zabd")["spec"]["ports"]
+    assert {"port": "secure-client"} in each.of("NetworkPolicy")[0]["spec"]["ingress"][0]["ports"]
+    assert "secure-client" not in json.dumps(manifest("default").objects)
+
+
+def test_no_two_members_share_a_node_unless_that_is_wanted():
+    def rules(values):
+        pod = Manifest("nodes", manifests.render(values)).pod
+        return pod["spec"].get("affinity", {}).get("podAntiAffinity", {}), pod["metadata"]["labels"]
+
+    for name in OURS:
+        pod = manifest(name).pod
+        (term,) = pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert term["topologyKey"] == "kubernetes.io/hostname"
+        assert term["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    rule, labels = rules({"podAntiAffinity": "preferred", "affinity": {"nodeAffinity": {}}})
+    (soft,) = rule["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert soft["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= labels.items() and len(rule) == 1
+    assert rules({"podAntiAffinity": "none"})[0] == {}
+    assert rules({"affinity": {"podAntiAffinity": {"a": 1}}})[0] == {"a": 1}
+
+
+@pytest.mark.parametrize("image, name, policy", [
+    ({}, "zabd:hardened", "IfNotPresent"), ({"tag": ""}, "zabd:hardened", "IfNotPresent"), ({"tag": "compat"}, "zabd:compat", "IfNotPresent"),
+    ({"repository": "x.example/zabd"}, "x.example/zabd:hardened", "Always"), ({"registry": "x.example"}, "x.example/zabd:hardened", "Always"),
+    ({"registry": "x.example", "pullPolicy": "Never"}, "x.example/zabd:hardened", "Never"),
+    ({"registry": "x.example", "digest": "sha256:" + "1" * 64}, "x.example/zabd@sha256:" + "1" * 64, "IfNotPresent")])
+def test_the_image_is_one_that_there_is_and_no_old_one(image, name, policy):
+    each = Manifest("image", manifests.render({"image": image}))
+    assert (each.container["image"], each.container["imagePullPolicy"]) == (name, policy)
+    built = (places.ROOT / "docker" / "build").read_text()
+    assert "build -t zabd:hardened\n" in built, "the tag that goes without saying"
+
+
+def test_a_label_of_everybodys_is_there_once():
+    objects = manifests.render({"commonLabels": {"app.kubernetes.io/component": "other", "app.kubernetes.io/instance": "other"}})
+    for each in (each for each in objects if each["kind"] != "Pod"):
+        assert each["metadata"]["labels"]["app.kubernetes.io/component"] == "other"
+        assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "zabd", "what selectors look for stays"
+    made = Manifest("labels", objects)
+    assert made.set["spec"]["selector"]["matchLabels"].items() <= made.pod["metadata"]["labels"].items()
 
 
 def monitors():

@@ -18,15 +18,41 @@ app.kubernetes.io/name: {{ include "zabd.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* What Helm and the selectors find objects by stays as it is; of the other labels, those of the values count. */}}
 {{- define "zabd.labels" -}}
-{{ include "zabd.selector" . }}
-app.kubernetes.io/component: server
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" -}}
+{{- $ours := dict "app.kubernetes.io/component" "server" "app.kubernetes.io/version" .Chart.AppVersion "helm.sh/chart" $chart -}}
+{{- $fixed := mergeOverwrite (include "zabd.selector" . | fromYaml) (dict "app.kubernetes.io/managed-by" .Release.Service) -}}
+{{- toYaml (mergeOverwrite $ours .Values.commonLabels $fixed) -}}
+{{- end -}}
+
+{{/* A number as it was written: a file's numbers are floating ones, which are shown as 4.194304e+06 from a million on. */}}
+{{- define "zabd.value" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}
+{{- int64 . -}}
+{{- else -}}
+{{- . -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "zabd.securePort" -}}
+{{- with (get .Values.config "secureClientPort" | default (get .Values.config "zookeeper.secureClientPort")) -}}
+{{- include "zabd.value" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The members' own affinity, unless the values have one among pods. */}}
+{{- define "zabd.affinity" -}}
+{{- $affinity := deepCopy .Values.affinity -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include "zabd.selector" . | fromYaml)) -}}
+{{- if hasKey $affinity "podAntiAffinity" -}}
+{{- else if eq .Values.podAntiAffinity "required" -}}
+{{- $_ := set $affinity "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
+{{- else if eq .Values.podAntiAffinity "preferred" -}}
+{{- $soft := list (dict "weight" 100 "podAffinityTerm" $term) -}}
+{{- $_ := set $affinity "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $soft) -}}
+{{- end -}}
+{{- with $affinity }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{- define "zabd.serviceAccountName" -}}
@@ -43,6 +69,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag) -}}
+{{- printf "%s:%s" $name (default "hardened" .Values.image.tag) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* A tag of a registry may move, and a node would go on with what it once was. An image without a registry is one that was loaded. */}}
+{{- define "zabd.pullPolicy" -}}
+{{- $isLoaded := and (not .Values.image.registry) (not (contains "/" .Values.image.repository)) -}}
+{{- default (ternary "IfNotPresent" "Always" (or (ne .Values.image.digest "") $isLoaded)) .Values.image.pullPolicy -}}
 {{- end -}}
