@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import signal
+import termios
 import time
 
 import pytest
@@ -20,11 +21,12 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
 class Terminal:
     """A shell on a terminal of its own."""
 
-    def __init__(self, server):
+    def __init__(self, server, shell="zabd"):
         self.pid, self.end = pty.fork()
         if self.pid == 0:
             die_with_parent()
-            os.execvpe(SHELLS["zabd"][0], [*SHELLS["zabd"], "-server", server.hosts], environment(TERM="xterm"))
+            termios.tcsetwinsize(0, (24, 80))
+            os.execvpe(SHELLS[shell][0], [*SHELLS[shell], "-server", server.hosts], environment(TERM="xterm"))
         self.seen = ""
 
     def await_text(self, text):
@@ -112,6 +114,23 @@ def test_lines_are_recalled(terminal):
     terminal.await_text("(CONNECTED) 2] ")
     terminal.type("history\n")
     terminal.await_text("0 - get /app/two\n1 - get /app/two\n2 - history\n")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_line_of_what_is_sent_at_once_is_carried_out(server, shell):
+    """Pasted, sent by a program, or typed ahead of the prompt."""
+    with Terminal(server, shell) as terminal:
+        terminal.type("create /ahead\rcreate /ahead/x 1\rls /ahead\r")
+        terminal.await_text("[x]")
+        terminal.await_text("(CONNECTED) 3] ")
+        terminal.type("create /once\rcreate /once/y 1\rls /once\r")
+        terminal.await_text("[y]")
+        terminal.await_text("(CONNECTED) 6] ")
+        for line in ["create /one", "create /one/z 1", "ls /one"]:
+            terminal.type(f"{line}\r")
+        terminal.await_text("[z]")
+        terminal.type("quit\r")
+        assert terminal.status() == 0
 
 
 def test_an_event_leaves_the_line_that_is_being_written(server, terminal):
