@@ -144,6 +144,8 @@ mutations! {
         PartMarkedLate,
         /// A change of members takes the place of the one before it, which does not hold yet.
         EarlierChangeForgotten,
+        /// One that is written down counts as logged as soon as the log has gone beyond it.
+        LoggedByPosition,
         /// A server whose log disk was replaced votes with its snapshot.
         LostLogsUnnoticed,
     }

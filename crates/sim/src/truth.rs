@@ -36,6 +36,8 @@ pub struct Truth {
     ended: BTreeSet<SessionId>,
     /// The members of each version.
     members: BTreeMap<ConfigVersion, String>,
+    /// Those that some server has decided to hold.
+    decided: BTreeSet<ConfigVersion>,
     /// Every reconfiguration that was shown.
     reconfigured: BTreeSet<Zxid>,
 }
@@ -142,6 +144,22 @@ impl Truth {
             let before = self.members.entry(version).or_insert_with(|| text.clone());
             assert_eq!(*before, text, "two sets of members of one version");
         }
+    }
+
+    /// Whether the leader of this epoch, as others were told, is this server.
+    pub fn has_led(&self, epoch: Epoch, server: usize) -> bool {
+        self.leaders.get(&epoch) == Some(&server)
+    }
+
+    /// A server is about to hold members. Whoever is the first to do so has their change in its history, or completes it as a leader:
+    /// a change that came to nothing makes an ensemble of its own if somebody else holds it.
+    pub fn decide(&mut self, server: usize, configuration: &Configuration, may: bool) {
+        let zxid = Zxid(configuration.version().0);
+        let is_known = !self.proposed.contains_key(&zxid) || self.shown.contains(&zxid);
+        assert!(
+            !self.decided.insert(configuration.version()) || is_known || may,
+            "{server} is the first to hold {configuration}, which is not in its history"
+        );
     }
 
     /// The members in the end are those of the last reconfiguration that was shown, or of a later one that was proposed: a

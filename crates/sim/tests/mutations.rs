@@ -45,6 +45,7 @@ const HUNTED: &[Hunt] = &[
     (PartNotMarked, 100, left_with_nothing),
     (PartMarkedLate, 100, left_with_nothing),
     (EarlierChangeForgotten, 20, changing),
+    (LoggedByPosition, 300, passed),
     (LostLogsUnnoticed, 100, left_with_snapshots),
 ];
 
@@ -124,6 +125,36 @@ fn changing(seed: u64) -> Plan {
     Plan {
         clients: 5,
         trouble_ms: 7000,
+        network_ms_max: 5,
+        disk_ms_max: 30,
+        snapshot_every: 100_000,
+        kept: 500,
+        faults,
+        ..plan
+    }
+}
+
+/// Members change while one server after the other is cut off, and leads at first. What it proposes there comes to nothing. When it comes
+/// back it is given a snapshot, crashes when that has just become its base, and lacks another change when it is started again.
+fn passed(seed: u64) -> Plan {
+    let plan =
+        Plan { voters: 5, observers: 0, strangers: 0, reconfig: true, weights: "", ..Plan::draw(seed) };
+    let mut faults = Vec::new();
+    for turn in 0..5 {
+        let begin_ms = 800 + 1500 * turn;
+        let at = 4 - turn as usize % 2;
+        let others = (0..5).filter(|other| *other != at);
+        faults.extend(others.map(|to| (begin_ms, Fault::Cut { from: at, to, both: true, for_ms: 600 })));
+        let changes = [Change::Observes(0), Change::Votes(0), Change::Observes(0), Change::Votes(0)];
+        faults.extend(changes.map(|change| (begin_ms + 10, Fault::Reconfigure(change))));
+        let crash = Fault::Crash { at, kind: Crash::KeepsUnsynced, down_ms: 300 };
+        faults.push((begin_ms + 620 + (seed as i64 * 37 + turn * 61) % 250, crash));
+        let later = [Change::Observes(1), Change::Votes(1)].map(Fault::Reconfigure);
+        faults.extend((0..).map(|step| begin_ms + 880 + 60 * step).zip(later));
+    }
+    Plan {
+        clients: 5,
+        trouble_ms: 8500,
         network_ms_max: 5,
         disk_ms_max: 30,
         snapshot_every: 100_000,

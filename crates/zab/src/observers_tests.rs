@@ -50,6 +50,7 @@ impl Follower {
             configuration: Configuration::parse("server.1=a:1:2:participant\nserver.4=d:1:2:observer")
                 .unwrap(),
             next: None,
+            is_next_logged: false,
             reconfig: true,
             history,
             vouches: true,

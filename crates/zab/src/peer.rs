@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use zabd_jute::quorum::{Configuration, FromLearner, PeerState, Touch};
-use zabd_jute::{Epoch, Limits, ServerId, SessionId, Zxid};
+use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, SessionId, Zxid};
 
 use crate::effect::{
     DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing, Uncounted,
@@ -229,6 +229,8 @@ pub struct Peer {
     current: Epoch,
     configuration: Configuration,
     next: Option<Configuration>,
+    /// The newest change of members that is in the history for certain, see [`crate::learner`].
+    logged_change: Option<ConfigVersion>,
     standing: Standing,
     is_partial: bool,
     /// Whether it has joined an epoch since it was started.
@@ -263,8 +265,9 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A server that is about to look for a leader; [`Input::Settled`] sets it off.
-    pub fn new(start: Start) -> Self {
+    /// A server that is about to look for a leader; [`Input::Settled`] sets it off. The tree of its history shows this version of
+    /// the members.
+    pub fn new(start: Start, shown: Option<ConfigVersion>) -> Self {
         let directory = Directory::new(start.me, &start.configuration, start.next.as_ref());
         Self {
             me: start.me,
@@ -275,6 +278,7 @@ impl Peer {
             current: start.current,
             configuration: start.configuration,
             next: start.next,
+            logged_change: shown,
             standing: start.standing,
             is_partial: start.is_partial,
             has_joined: false,
@@ -511,29 +515,18 @@ impl Peer {
     }
 
     fn on_rebased(&mut self, now: Instant, last: Zxid, shown: Option<Box<Configuration>>, out: &mut Effects) {
+        self.logged_change = shown.as_deref().map(Configuration::version);
         if let State::Learning { machine, .. } = &mut self.state {
             machine.step(now, learner::Input::Rebased { last, shown }, out);
-        } else {
-            self.history = Some(History::new(last));
-            let held = self.configuration.version();
-            let shown = shown.filter(|shown| self.reconfig && held < shown.version());
-            // A change that was logged here and is not in the history that took the place of that never was one.
-            let is_gone = self.next.as_ref().map(Configuration::version).is_some_and(|next| {
-                let zxid = Zxid(next.0);
-                let is_in_a_log = zxid.counter() != 0 && zxid <= last;
-                is_in_a_log && shown.as_ref().is_none_or(|shown| shown.version() < next)
-            });
-            let known = self.next.as_ref().filter(|_| !is_gone);
-            let newest = known.map_or(held, Configuration::version);
-            match shown.filter(|shown| newest < shown.version()) {
-                Some(shown) => out.push(Effect::Persist(Durable::NextConfiguration(shown))),
-                None if is_gone => {
-                    out.push(Effect::Persist(Durable::NextConfiguration(Box::new(
-                        self.configuration.clone(),
-                    ))));
-                }
-                None => (),
-            }
+            return;
+        }
+        self.history = Some(History::new(last));
+        // What is known beside that is in doubt, and there is one place.
+        let known = self.next.as_ref().map(Configuration::version);
+        let held = self.configuration.version();
+        let is_news = |shown: &ConfigVersion| self.reconfig && held < *shown && known != Some(*shown);
+        if let Some(shown) = shown.filter(|shown| is_news(&shown.version())) {
+            out.push(Effect::Persist(Durable::NextConfiguration(shown)));
         }
     }
 

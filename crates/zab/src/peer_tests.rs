@@ -68,7 +68,7 @@ impl Lone {
             observer_masters: false,
             testing: Testing::default(),
         };
-        let mut lone = Self { peer: Peer::new(start), now: Instant(0), out: Effects::default() };
+        let mut lone = Self { peer: Peer::new(start, None), now: Instant(0), out: Effects::default() };
         lone.step(Input::Settled { last });
         lone.step(Input::Links(links::Input::Dialled { peer: FRIEND, conn: LINK }));
         lone
@@ -596,27 +596,96 @@ fn a_role_begins_with_little_in_memory_whether_it_was_committed_or_not() {
     assert_eq!((history.before(), history.last()), (at(105 - 8), at(105)));
 }
 
+/// The same members, and one that observes.
+fn change(version: i64) -> Configuration {
+    let lines = format!("{CONFIG}\nserver.4=zk4:2888:3888:observer").replace("version=0\n", "");
+    Configuration::parse(&lines).unwrap().with_version(ConfigVersion(version))
+}
+
 /// It had logged a change that nobody committed; its role is over when the disk has taken over a history without that change.
 #[test]
 fn a_change_goes_with_the_history_that_it_stood_in() {
-    let change = |version: i64| {
-        let lines = format!("{CONFIG}\nserver.4=zk4:2888:3888").replace("version=0\n", "");
-        Configuration::parse(&lines).unwrap().with_version(ConfigVersion(version))
-    };
     let (logged, later) = (0x5_0000_0007, 0x6_0000_0003);
     let (other_base, same_base) = (Zxid(0x6_0000_0009), Zxid(0x5_0000_0006));
     for (last, shown, next) in [
-        (other_base, None, None),
+        // What a tree does not show may be in doubt, and only an established leader ends that.
+        (other_base, None, Some(logged)),
         (other_base, Some(later), Some(later)),
         (other_base, Some(logged), Some(logged)),
-        // It may have been told of it at NEWLEADER: no log says anything.
         (same_base, None, Some(logged)),
     ] {
         let mut lone = Lone::with(Standing::Voter, Zxid(logged), false);
         lone.peer.reconfig = true;
         lone.peer.next = Some(change(logged));
+        lone.peer.logged_change = Some(ConfigVersion(logged));
         lone.step(Input::Rebased { last, shown: shown.map(|version| Box::new(change(version))) });
         let known = lone.peer.next_configuration().map(|known| known.version().0);
         assert_eq!(known, next, "{last:?} {shown:?}");
+        assert_eq!(lone.peer.logged_change, shown.map(ConfigVersion), "{last:?} {shown:?}");
+    }
+}
+
+impl Lone {
+    /// Server 1 leads in this epoch, and sends this change of members as a part of its history.
+    fn is_sent_change(&mut self, dial: u64, epoch: i64, zxid: Zxid) -> LinkId {
+        use zabd_jute::quorum::FromLeader;
+        use zabd_jute::txn::{Entry, Txn, TxnHeader};
+        self.hear_vote(dial as i64, FRIEND, Zxid(0x1_0000_0009));
+        self.now = self.now.after_ms(1000);
+        self.step(Input::Timer);
+        assert_eq!(self.peer.state(), PeerState::Following);
+        let link = self.promises(dial, epoch);
+        let text = change(zxid.0).to_string();
+        let kind = zabd_jute::OpCode::Reconfig.code();
+        let header = TxnHeader { session: SessionId(1), cxid: 0, zxid, time_ms: 0, kind };
+        let txn = Txn::SetData { path: "/zookeeper/config".into(), data: Some(text.as_bytes()), version: -1 };
+        let mut entry = Vec::new();
+        Entry { header, txn, digest: None }.encode(&mut zabd_jute::Writer::new(&mut entry));
+        self.hears_from_leader(link, &FromLeader::Diff { zxid });
+        self.hears_from_leader(link, &FromLeader::Proposal { zxid, txn: &entry });
+        self.hears_from_leader(link, &FromLeader::Commit { zxid });
+        link
+    }
+
+    /// Of members, what went to the disk.
+    fn wrote_of_members(&self) -> Vec<String> {
+        let version = |configuration: &Configuration| format!("{:x}", configuration.version().0);
+        let wrote = self.out.list.iter().filter_map(|effect| match effect {
+            Effect::Persist(Durable::Configuration(held)) => Some(format!("holds {}", version(held))),
+            Effect::Persist(Durable::NextConfiguration(next)) => Some(format!("next {}", version(next))),
+            _ => None,
+        });
+        wrote.collect()
+    }
+}
+
+/// What this process has logged is in its history, whichever role it has then: when the next change comes, the one before it is committed.
+#[test]
+fn what_was_logged_in_one_role_holds_in_the_next_one_when_another_change_follows() {
+    let (first, second) = (Zxid(0x1_0000_0006), Zxid(0x1_0000_0007));
+    let mut lone = Lone::new();
+    lone.peer.reconfig = true;
+    let link = lone.is_sent_change(1, 2, first);
+    assert_eq!(lone.wrote_of_members(), ["next 100000006"]);
+    lone.step(Input::Closed { link });
+    lone.step(Input::Settled { last: first });
+    lone.is_sent_change(2, 3, second);
+    assert_eq!(lone.wrote_of_members(), ["holds 100000006", "next 100000007"]);
+}
+
+/// A start knows of what is in its log by the tree alone.
+#[test]
+fn what_a_start_finds_holds_when_another_change_follows_if_the_tree_shows_it() {
+    for (shown, wrote) in [
+        (Some(0x1_0000_0004), &["holds 100000004", "next 100000006"][..]),
+        (Some(0x1_0000_0002), &["next 100000006"]),
+        (None, &["next 100000006"]),
+    ] {
+        let mut lone = Lone::new();
+        lone.peer.reconfig = true;
+        lone.peer.next = Some(change(0x1_0000_0004));
+        lone.peer.logged_change = shown.map(ConfigVersion);
+        lone.is_sent_change(1, 2, Zxid(0x1_0000_0006));
+        assert_eq!(lone.wrote_of_members(), wrote, "{shown:?}");
     }
 }

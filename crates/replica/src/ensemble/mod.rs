@@ -190,7 +190,7 @@ impl Replica {
         start.next = newest_change(tree, &mut start);
         self.sessions = Sessions::new(self.options.timeouts, self.options.first_session);
         self.ensemble = Some(Box::new(Ensemble {
-            peer: peer::Peer::new(start),
+            peer: peer::Peer::new(start, shown_members(tree).map(|shown| shown.version())),
             effects: Effects::default(),
             spare: Vec::new(),
             serving: Serving::Nobody,

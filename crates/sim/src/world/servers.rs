@@ -371,12 +371,27 @@ impl World {
                     self.close(link.0, end);
                 }
             }
-            Effect::Persist(what) => self.ask_disk(at, Operation::Persist(what)),
+            Effect::Persist(what) => {
+                if let Durable::Configuration(configuration) = &what {
+                    let may = self.may_be_first(at, Zxid(configuration.version().0));
+                    self.truth.decide(at + 1, configuration, may);
+                }
+                self.ask_disk(at, Operation::Persist(what));
+            }
             Effect::Truncate { zxid } => self.ask_disk(at, Operation::Truncate(zxid)),
             Effect::Adopt { zxid, epoch } => self.ask_disk(at, Operation::Adopt(zxid, epoch)),
             Effect::Link(output) => self.carry_out_link(at, life, output),
             other => unreachable!("the replica keeps {other:?} to itself"),
         }
+    }
+
+    /// Whether a server has this in its history, or leads. One that does not lead under what it completes has left already.
+    fn may_be_first(&self, at: usize, zxid: Zxid) -> bool {
+        let server = &self.servers[at];
+        let running = server.running.as_ref().expect("it was just alive");
+        let status = running.replica.ensemble_status().expect("it is a member");
+        let leads = status.state == PeerState::Leading || self.truth.has_led(server.durable.current, at + 1);
+        leads || running.logged.contains(&zxid)
     }
 
     pub(super) fn ask_disk(&mut self, at: usize, operation: Operation) {

@@ -14,13 +14,29 @@
 //!   other way round. So the server leaves at UPTODATE, before it does anything about it: what it knows and has said is then what a server knows
 //!   and has said that ended right there, which counts both. When the proposal is committed, or another leader has it in its initial
 //!   history, it is told as what holds;
-//! - what the log goes beyond without it, or is cut before, is in nobody's history any more, and is forgotten;
+//! - what was logged here and is cut off was never committed, and is forgotten: who cuts has the promises of a quorum, of which nobody had it;
 //! - a snapshot that is taken over brings changes along whose transactions never come: the newest stands in its tree. That of an
 //!   established leader shows what is committed, and so it holds. That of one which is not may show a change that only its log has,
 //!   and is written down like a proposal. Between what is held here and such a change there is no other: a leader is followed on its
 //!   own word, which names what it holds, and it comes to hold another only when it is established;
 //! - behind a crash, the tree of that snapshot says so again, see `zabd_replica`'s ensemble. Where the file of members has no number, that
 //!   has the last word at a start, for it may be newer than the data. There the note comes before the snapshot.
+//!
+//! **Logged, or in doubt.** That a change is noted and older than the end of the log does not say that the log has it. It may have been
+//! proposed by a leader that nobody heard of it, and other histories have gone beyond it: no quorum of the members that hold knows of it
+//! then, and to hold it would make a second ensemble. So a noted change counts as logged only if the tree that was made of this history shows
+//! just that one, or this process has logged it since. Every other one is in doubt:
+//!
+//! - its voters go on being asked. Whoever asks both asks those of the members that hold, whichever those are;
+//! - it does not come to hold because another one follows. If that one had followed it, its proposer would have held it, and everybody who
+//!   has that one in its log, since each holds at least what its leader held: this server would hold it, too;
+//! - it comes to hold by what is said of it: by its commit, or by an established leader that tells it. A leader that knows of it completes
+//!   it, logged or not, as Java's does: quorums of both configurations have written it down by then, as if it were proposed anew;
+//! - so that the log goes on without it does not prove it void: what was completed in this way has no transaction, and a tree that a server of
+//!   Java has made may show what that held instead of the newest change of its history. It is forgotten at UPTODATE: whoever has joined an
+//!   epoch in which it was completed knows of it, and no leader without one of those is established. Before that it only makes room, for
+//!   a change that is in the history for certain or that the leader tells instead, since both come from whoever knew of it if it holds;
+//! - to follow an established leader takes a quorum of the members that hold alone, so what is void keeps nobody outside.
 
 use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::{Entry, Txn};
@@ -52,13 +68,14 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// What an earlier role, or a start, knows. A start forgets what its log went beyond, see the module's description. The first
-    /// position of an epoch is no transaction's, but that of a configuration which a leader has numbered.
-    pub(super) fn new(next: Option<Configuration>, history: &History) -> Self {
+    /// What an earlier role, or a start, knows. The first position of an epoch is no transaction's, but that of a configuration
+    /// which a leader has numbered.
+    pub(super) fn new(next: Option<Configuration>, is_next_logged: bool, history: &History) -> Self {
         let noted = next.as_ref().map(Configuration::version);
         let proposed = next.map(|configuration| {
             let at = Zxid(configuration.version().0);
-            Change { at, is_logged: at.counter() != 0 && at <= history.last(), configuration }
+            let is_in_log = is_next_logged || (is_on(Mutation::LoggedByPosition) && at <= history.last());
+            Change { at, is_logged: is_in_log && at.counter() != 0, configuration }
         });
         Self { proposed: proposed.into_iter().collect(), told: None, noted }
     }
@@ -88,12 +105,6 @@ impl Learner {
 
     /// The transaction at this position is about to be logged.
     pub(super) fn note_logged(&mut self, zxid: Zxid, out: &mut Effects) {
-        let is_passed =
-            |change: &mut Change| !change.is_logged && change.at < zxid && change.at.counter() != 0;
-        let passed: Vec<_> = self.changes.proposed.extract_if(.., is_passed).collect();
-        if passed.iter().any(|change| self.changes.noted == Some(change.configuration.version())) {
-            self.forget_next(out);
-        }
         let Some(change) = self.changes.proposed.iter_mut().find(|change| change.at == zxid) else { return };
         change.is_logged = true;
         let configuration = change.configuration.clone();
@@ -111,9 +122,12 @@ impl Learner {
     }
 
     /// The log has another base, or another end: of changes, it is left with the one that the tree made of it shows. What came
-    /// before that may be in a snapshot, and be committed, and may have been cut off.
+    /// before that may be in a snapshot, and be committed, and may have been cut off. What is noted and not shown is in doubt.
     pub(super) fn note_shown(&mut self, shown: Option<Box<Configuration>>, out: &mut Effects) {
         let is_change = |version: ConfigVersion| Zxid(version.0).counter() != 0;
+        let last = self.history.last();
+        let cut_off =
+            self.changes.newest_logged().map(Configuration::version).filter(|logged| last < Zxid(logged.0));
         self.changes.proposed.clear();
         let held = self.configuration.version();
         match shown.filter(|shown| self.reconfig && held < shown.version()) {
@@ -124,7 +138,7 @@ impl Learner {
                 self.write_next((*configuration).clone(), out);
                 self.changes.proposed.push(Change { at, is_logged, configuration: *configuration });
             }
-            None if self.changes.noted.is_some_and(is_change) => self.forget_next(out),
+            None if cut_off.is_some() && self.changes.noted == cut_off => self.forget_next(out),
             None => (),
         }
     }
@@ -187,6 +201,7 @@ impl Learner {
             return;
         }
         let due = self.changes.proposed.extract_if(.., |change| change.at <= zxid);
+        let due = due.filter(|change| change.is_logged || change.at == zxid);
         if let Some(newest) = due.map(|change| change.configuration).max_by_key(Configuration::version) {
             self.hold(newest, out);
         }

@@ -60,6 +60,8 @@ pub struct Start {
     pub configuration: Configuration,
     /// A newer one that was heard of; its transaction may be in the log.
     pub next: Option<Configuration>,
+    /// Whether it is there for certain: the tree shows it, or this process has logged it.
+    pub is_next_logged: bool,
     /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
     pub reconfig: bool,
     /// Everything that this server has logged, all of it durable.
@@ -259,7 +261,7 @@ impl Learner {
             epoch: Epoch::ZERO,
             adoptions_due: 0,
             configuration: start.configuration,
-            changes: Changes::new(start.next, &start.history),
+            changes: Changes::new(start.next, start.is_next_logged, &start.history),
             uncounted: None,
             initial_end: last,
             history: start.history,

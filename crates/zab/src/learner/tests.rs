@@ -44,6 +44,7 @@ impl Stage {
             current: Epoch(0),
             configuration: Configuration::parse("server.3=a:1:2:participant").unwrap(),
             next: None,
+            is_next_logged: false,
             reconfig: true,
             history: History::new(Zxid::ZERO),
             vouches: true,

@@ -128,6 +128,7 @@ impl Peer {
             current: self.current,
             configuration: self.configuration.clone(),
             next: self.next.clone(),
+            is_next_logged: self.next.as_ref().is_some_and(|next| Some(next.version()) == self.logged_change),
             reconfig: self.reconfig,
             history,
             vouches: has_voice,

@@ -143,6 +143,10 @@ impl Peer {
                 }
             }
             Effect::Persist(Durable::Partial(is_partial)) => self.is_partial = *is_partial,
+            Effect::Append { zxid, .. } => {
+                let next = self.next.as_ref().map(Configuration::version);
+                self.logged_change = next.filter(|next| *next == (*zxid).into()).or(self.logged_change);
+            }
             Effect::Persist(Durable::NextConfiguration(next)) => {
                 let is_newer = self.configuration.version() < next.version();
                 self.next = is_newer.then(|| (**next).clone());

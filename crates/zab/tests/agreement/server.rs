@@ -203,6 +203,7 @@ impl Server {
             current: self.disk.current,
             configuration: self.disk.configuration().clone(),
             next: self.disk.next.clone(),
+            is_next_logged: self.disk.next.is_some() && self.disk.next == self.disk.shown(),
             reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
             vouches: true,

@@ -321,7 +321,7 @@ fn what_is_cut_off_is_forgotten() {
 
 /// The power failed when a change was written down and its transaction was not. The log goes on beyond that without it.
 #[test]
-fn what_a_log_goes_beyond_without_is_forgotten() {
+fn what_a_log_goes_beyond_without_gives_way_to_the_next_change() {
     let mut stage = LearnerStage::with_log(2, "1 2 3", Some(("2 8 9", 1, 6)), zxid(1, 5));
     stage.is_led(&FromLeader::Diff { zxid: zxid(2, 1) });
     stage.hear_change(zxid(2, 1), "1 2 3 4");
@@ -329,10 +329,87 @@ fn what_a_log_goes_beyond_without_is_forgotten() {
     stage.check(
         "disk accepted 2
          disk current 2
-         disk next [1 2 3] version 0:0
          disk next [1 2 3 4] version 2:1
          logs 2:1",
     );
+}
+
+/// The change to 3, 4 and 5 was proposed by a leader of which nobody has heard since; this server was given a snapshot without it, and
+/// the power failed before it had forgotten it. Another change follows: 3, 4 and 5 must not become an ensemble of their own by that.
+#[test]
+fn what_the_log_went_beyond_never_holds() {
+    let mut stage = LearnerStage::in_doubt(3, "1 2 3 6 7", ("3 4 5", 1, 5), zxid(2, 4));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(2, 5) });
+    stage.hear_change(zxid(2, 5), "1 4 5");
+    stage.hear_commit(zxid(2, 5));
+    stage.check(
+        "disk accepted 2
+         disk current 2
+         disk next [1 4 5] version 2:5
+         logs 2:5",
+    );
+}
+
+/// Nor by what a leader says of other transactions, of another change, or of nothing. Until the leader is established, it may be one that
+/// a leader completed by its file alone: then it is asked for both, whatever the log goes on with.
+#[test]
+fn what_is_in_doubt_is_asked_until_a_leader_is_established() {
+    let mut stage = LearnerStage::in_doubt(3, "1 2 3 6 7", ("3 4 5", 1, 5), zxid(2, 4));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(2, 5) });
+    stage.hear_proposal(zxid(2, 5));
+    stage.hear_commit(zxid(2, 5));
+    stage.hear_new_leader("1 2 3 6 7", zxid(1, 0));
+    stage.check(
+        "disk accepted 2
+         disk current 2
+         logs 2:5
+         disk current 2",
+    );
+    stage.hear_up_to_date();
+    stage.check(
+        "disk next [1 2 3 6 7] version 1:0
+         serves 2
+         commits 2:5",
+    );
+    stage = LearnerStage::in_doubt(3, "1 2 3 6 7", ("1 3 4", 1, 5), zxid(1, 8));
+    stage.is_led(&FromLeader::Snap { zxid: zxid(1, 9) });
+    stage.shows("1 2 3 6 7", zxid(1, 0));
+    stage.receive_snapshot();
+    stage.hear_new_leader("1 3 4", zxid(1, 5));
+    stage.check(
+        "disk accepted 2
+         adopts 1:9
+         disk current 2",
+    );
+    stage.hear_up_to_date();
+    stage.check(
+        "disk holds [1 3 4] version 1:5
+         serves 2
+         commits 1:9",
+    );
+}
+
+/// A leader completed the change by its file alone, and this server ended when it had joined that reign. The next leader's snapshot
+/// says nothing of it; NEWLEADER will.
+#[test]
+fn what_is_in_doubt_is_not_cut_off() {
+    let mut stage = LearnerStage::in_doubt(3, "1 2 3", ("1 3 4", 1, 9), zxid(1, 8));
+    stage.is_led(&FromLeader::Snap { zxid: zxid(1, 8) });
+    stage.shows("1 2 3", zxid(1, 0));
+    stage.receive_snapshot();
+    stage.check(
+        "disk accepted 2
+         adopts 1:8",
+    );
+}
+
+/// A commit of what this server came with says nothing of an older change.
+#[test]
+fn what_is_in_doubt_does_not_come_to_hold_with_another_commit() {
+    let mut stage = LearnerStage::in_doubt(3, "1 2 3 6 7", ("3 4 5", 1, 5), zxid(2, 4));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(2, 4) });
+    stage.hear_activation(zxid(2, 4));
+    stage.check("disk accepted 2");
 }
 
 /// The transaction of a change that a snapshot holds never comes. Before NEWLEADER the snapshot is what this server votes with.

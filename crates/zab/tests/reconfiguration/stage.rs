@@ -93,6 +93,11 @@ fn common(effect: &Effect) -> Option<String> {
     })
 }
 
+/// Positions of an epoch have no gaps; of what is behind its end another epoch knows nothing.
+fn is_reached(next: Option<(&str, i64, u32)>, last: Zxid) -> bool {
+    next.is_some_and(|(_, epoch, counter)| Epoch(epoch) == last.epoch() && counter <= last.counter())
+}
+
 /// Server 1 leads; its disk is quick.
 pub struct LeaderStage {
     leader: Leader,
@@ -245,17 +250,28 @@ impl LearnerStage {
         Self::with_log(me, members, next, Zxid::ZERO)
     }
 
-    /// A server whose log ends here; what is `next` is in it, if it reaches that far.
+    /// A server whose log ends here; what is `next` is in it, if it reaches that far in that epoch.
     pub fn with_log(me: i64, members: &str, next: Option<(&str, i64, u32)>, last: Zxid) -> Self {
-        Self::holding(me, configuration(members, Zxid::ZERO), next, last)
+        Self::holding(me, configuration(members, Zxid::ZERO), next, is_reached(next, last), last)
     }
 
     /// The same, and what it holds has a number.
     pub fn numbered(me: i64, members: &str, next: Option<(&str, i64, u32)>, last: Zxid) -> Self {
-        Self::holding(me, configuration(members, zxid(1, 0)), next, last)
+        Self::holding(me, configuration(members, zxid(1, 0)), next, is_reached(next, last), last)
     }
 
-    fn holding(me: i64, held: Configuration, next: Option<(&str, i64, u32)>, last: Zxid) -> Self {
+    /// A server whose tree does not show what is `next`, however far its log reaches.
+    pub fn in_doubt(me: i64, members: &str, next: (&str, i64, u32), last: Zxid) -> Self {
+        Self::holding(me, configuration(members, zxid(1, 0)), Some(next), false, last)
+    }
+
+    fn holding(
+        me: i64,
+        held: Configuration,
+        next: Option<(&str, i64, u32)>,
+        is_next_logged: bool,
+        last: Zxid,
+    ) -> Self {
         let observes = held.member(ServerId(me)).is_some_and(|member| !member.is_voter());
         let mut effects = Effects::default();
         let start = learner::Start {
@@ -268,6 +284,7 @@ impl LearnerStage {
             current: Epoch(1),
             configuration: held,
             next: next.map(|(members, epoch, counter)| configuration(members, zxid(epoch, counter))),
+            is_next_logged,
             reconfig: true,
             history: History::new(last),
             vouches: true,
@@ -354,6 +371,15 @@ impl LearnerStage {
         let mut bytes = Vec::new();
         Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut bytes));
         self.hear(&FromLeader::Proposal { zxid, txn: &bytes });
+    }
+
+    /// One that changes nothing of that.
+    pub fn hear_proposal(&mut self, zxid: Zxid) {
+        self.hear(&FromLeader::Proposal { zxid, txn: b"x" });
+    }
+
+    pub fn hear_activation(&mut self, zxid: Zxid) {
+        self.hear(&FromLeader::CommitAndActivate { zxid, leader: ServerId(1) });
     }
 
     pub fn hear_commit(&mut self, zxid: Zxid) {

@@ -120,6 +120,7 @@ impl Replay {
             current: disk.current,
             configuration: configuration(life, &said),
             next: None,
+            is_next_logged: false,
             reconfig,
             history: History::new(disk.last),
             vouches: true,
