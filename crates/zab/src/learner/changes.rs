@@ -211,21 +211,17 @@ impl Learner {
     }
 
     /// The configuration of NEWLEADER holds, unless a newer one does by now. One that was heard of earlier and is neither
-    /// that nor in flight in this epoch is in nobody's history any more, and is forgotten: a server that went on to ask
-    /// its voters would look for a leader among servers that never were members.
+    /// that nor in the log is in nobody's history any more, and is forgotten: a server that went on to ask its voters would
+    /// look for a leader among servers that never were members. One that is in the log and of an earlier epoch is committed; if an older
+    /// one is told instead, the leader goes on without it, and does not see it hold before the next, but others may complete it.
     pub(super) fn activate_as_told(&mut self, out: &mut Effects) {
         let begin = self.epoch.first_zxid();
+        let logged = self.changes.newest_logged().map(Configuration::version);
         self.changes.proposed.retain(|change| begin < change.at);
         if let Some(told) = self.changes.told.take().filter(|told| !self.is_in_flight(told.version())) {
             self.hold(told, out);
         }
-        let is_logged = |version| {
-            self.changes
-                .proposed
-                .iter()
-                .any(|change| change.is_logged && change.configuration.version() == version)
-        };
-        if self.changes.noted.is_some_and(|noted| !is_logged(noted)) {
+        if self.changes.noted.is_some() && self.changes.noted != logged {
             self.forget_next(out);
         }
     }

@@ -403,6 +403,29 @@ fn what_is_in_doubt_is_not_cut_off() {
     );
 }
 
+/// What a Java leader has seen last may be older than what its log holds, and that is what it tells. The newer change is in the initial
+/// history, and committed with it: whoever has it in its log completes it when it leads, and this server must ask its voters. But this
+/// leader does not hold it when it proposes the next one.
+#[test]
+fn what_is_logged_is_not_forgotten_for_an_older_change_that_is_told() {
+    let mut stage = LearnerStage::numbered(2, "1 2 3", Some(("1 2 4", 1, 7)), zxid(1, 9));
+    stage.is_led(&FromLeader::Diff { zxid: zxid(1, 9) });
+    stage.hear_new_leader("1 2 3 4", zxid(1, 4));
+    stage.hear_up_to_date();
+    stage.check(
+        "disk accepted 2
+         disk holds [1 2 3 4] version 1:4
+         disk current 2
+         serves 2
+         commits 1:9",
+    );
+    stage.hear_change(zxid(2, 1), "1 2 5");
+    stage.check(
+        "disk next [1 2 5] version 2:1
+         logs 2:1",
+    );
+}
+
 /// A commit of what this server came with says nothing of an older change.
 #[test]
 fn what_is_in_doubt_does_not_come_to_hold_with_another_commit() {
