@@ -57,6 +57,7 @@ impl Follower {
             begins_anew: false,
             is_partial: false,
             needs_snapshot: false,
+            elected_with: None,
             masters: Vec::new(),
             dial: DialId(1),
             testing: Testing::default(),

@@ -165,8 +165,13 @@ impl Learner {
         if self.begins_anew && self.came_with == Zxid::ZERO { Epoch::ZERO } else { self.current }
     }
 
+    /// Who cannot be cut says that it has nothing, to be given everything. The leader cannot see then whether this server has more, which it
+    /// must not lead: a promise that may be of such a server does not count. If the leader was elected with as much, or more, it does.
     fn acknowledge_epoch(&mut self, current: Option<Epoch>, out: &mut Effects) {
         self.phase = Phase::Promised;
+        let has = (self.known_epoch(), self.came_with);
+        let is_no_more = self.elected_with.is_some_and(|leader_had| has <= leader_had);
+        let current = current.filter(|_| !self.needs_snapshot || is_no_more);
         out.push(Effect::Note(Note::Joins));
         let last_zxid = match (self.vouches, self.needs_snapshot) {
             (false, _) => Zxid(-1),

@@ -74,6 +74,8 @@ pub struct Start {
     pub is_partial: bool,
     /// Whether it needs the leader's whole state, since it could not be cut to a part of its own.
     pub needs_snapshot: bool,
+    /// What the leader was elected with: the epoch whose history it had, and where its log ended. Nothing, if no election was held.
+    pub elected_with: Option<(Epoch, Zxid)>,
     /// Followers that an observer asks before it asks the leader, in this order.
     pub masters: Vec<ServerId>,
     /// Its first attempt to connect.
@@ -180,6 +182,7 @@ pub struct Learner {
     begins_anew: bool,
     is_partial: bool,
     needs_snapshot: bool,
+    elected_with: Option<(Epoch, Zxid)>,
     masters: Vec<ServerId>,
     testing: Testing,
     phase: Phase,
@@ -245,6 +248,7 @@ impl Learner {
             begins_anew: start.begins_anew,
             is_partial: start.is_partial,
             needs_snapshot: start.needs_snapshot,
+            elected_with: start.elected_with,
             asks_masters: !start.masters.is_empty(),
             masters_until: now.after_ms(start.timing.sync_ms()),
             masters: start.masters,

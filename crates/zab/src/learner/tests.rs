@@ -2,8 +2,8 @@
 //! the end of the role.
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, LearnerKind};
-use zabd_jute::{Epoch, Limits, ServerId, Writer, Zxid};
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerKind, QuorumPacket};
+use zabd_jute::{Epoch, Limits, Reader, Record as _, ServerId, Writer, Zxid};
 
 use super::{Input, Learner, Start};
 use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
@@ -33,8 +33,14 @@ impl Stage {
     }
 
     fn with_timing(kind: LearnerKind, masters: Vec<ServerId>, timing: Timing) -> Self {
+        let start = Self::start(kind, masters, timing);
         let mut out = Effects::default();
-        let start = Start {
+        let learner = Learner::new(Instant(0), start, &mut out);
+        Self { learner, now: Instant(0), out }
+    }
+
+    fn start(kind: LearnerKind, masters: Vec<ServerId>, timing: Timing) -> Start {
+        Start {
             me: ServerId(4),
             leader: LEADER,
             kind,
@@ -51,12 +57,40 @@ impl Stage {
             begins_anew: false,
             is_partial: false,
             needs_snapshot: false,
+            elected_with: None,
             masters,
             dial: DialId(1),
             testing: Testing::default(),
+        }
+    }
+
+    /// A follower that has joined epoch 2 and has this, and could not be cut.
+    fn uncut(last: Zxid, elected_with: Option<(Epoch, Zxid)>) -> Self {
+        let start = Start {
+            accepted: Epoch(2),
+            current: Epoch(2),
+            history: History::new(last),
+            needs_snapshot: true,
+            elected_with,
+            ..Self::start(LearnerKind::Follower, Vec::new(), TIMING)
         };
+        let mut out = Effects::default();
         let learner = Learner::new(Instant(0), start, &mut out);
         Self { learner, now: Instant(0), out }
+    }
+
+    /// What is said to the leader.
+    fn said(&mut self) -> Vec<String> {
+        let bytes = std::mem::take(&mut self.out.bytes);
+        let sent = self.out.list.drain(..).filter_map(|effect| match effect {
+            Effect::Send { bytes: part, .. } => Some(part),
+            _ => None,
+        });
+        let told = sent.map(|part| {
+            let packet = QuorumPacket::decode(&mut Reader::new(&bytes[part])).unwrap();
+            format!("{:?}", FromLearner::decode(packet).unwrap().unwrap())
+        });
+        told.collect()
     }
 
     fn step(&mut self, input: Input) {
@@ -93,6 +127,28 @@ impl Stage {
 
 fn dialled(server: ServerId, dial: u64) -> String {
     format!("{:?}", Effect::Dial { leader: server, dial: DialId(dial) })
+}
+
+/// It says that it has nothing, to be given everything. What it has may be committed, and more than its leader has: its promise would let
+/// that lead without it.
+#[test]
+fn who_cannot_be_cut_promises_nothing_to_a_leader_that_may_have_less() {
+    let last = Zxid::new(Epoch(2), 7);
+    for (elected_with, current) in [
+        (Some((Epoch(2), last)), Some(Epoch(2))),
+        (Some((Epoch(3), Zxid::new(Epoch(1), 9))), Some(Epoch(2))),
+        (Some((Epoch(2), Zxid::new(Epoch(2), 6))), None),
+        (Some((Epoch(1), last)), None),
+        (None, None),
+    ] {
+        let mut stage = Stage::uncut(last, elected_with);
+        stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+        stage.said();
+        stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(4), protocol_version: 0x10000 });
+        stage.step(Input::Persisted(Durable::Accepted(Epoch(4))));
+        let promise = format!("{:?}", FromLearner::AckEpoch { last_zxid: Zxid::ZERO, current });
+        assert_eq!(stage.said(), [promise], "{elected_with:?}");
+    }
 }
 
 /// A proxy without a server behind it does that, and a port that is open before its server is ready.

@@ -135,6 +135,7 @@ impl Peer {
             begins_anew: self.standing != Standing::Voter,
             is_partial: self.is_partial,
             needs_snapshot: self.needs_snapshot,
+            elected_with: (!electing.is_empty()).then_some((elected.vote.epoch, elected.vote.zxid)),
             dial: self.next_dial,
             testing: self.testing,
             masters: if kind == LearnerKind::Observer {

@@ -123,6 +123,8 @@ pub struct Server {
     pub is_serving: bool,
     /// Its log could not be cut.
     pub needs_snapshot: bool,
+    /// What it had when it was last told that it leads.
+    pub elected_with: (Epoch, Zxid),
     /// A snapshot that has come and has no name yet.
     pub received: Option<Image>,
     pub effects: Effects,
@@ -139,6 +141,7 @@ impl Server {
             committed: Zxid::ZERO,
             is_serving: false,
             needs_snapshot: false,
+            elected_with: (Epoch::ZERO, Zxid::ZERO),
             received: None,
             effects: Effects::default(),
         }
@@ -172,6 +175,7 @@ impl Server {
     }
 
     pub fn lead(&mut self, now: Instant) {
+        self.elected_with = (self.disk.current, self.disk.last());
         let start = leader::Start {
             testing: Testing::default(),
             me: self.id,
@@ -189,7 +193,7 @@ impl Server {
         self.role = Role::Leading(Box::new(leader::Leader::new(now, start, &mut self.effects)));
     }
 
-    pub fn learn(&mut self, now: Instant, leader: ServerId) {
+    pub fn learn(&mut self, now: Instant, leader: ServerId, elected_with: (Epoch, Zxid)) {
         let start = learner::Start {
             masters: Vec::new(),
             dial: DialId(1),
@@ -210,6 +214,7 @@ impl Server {
             begins_anew: false,
             is_partial: false,
             needs_snapshot: self.needs_snapshot,
+            elected_with: Some(elected_with),
         };
         self.committed = Zxid::ZERO;
         let machine = Box::new(learner::Learner::new(now, start, &mut self.effects));

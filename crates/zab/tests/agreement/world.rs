@@ -365,7 +365,8 @@ impl World {
         }
         let leader = leaders[self.dice.throw(leaders.len())];
         tell!("{} follows {}", self.servers[at].id, self.servers[leader].id);
-        self.servers[at].learn(self.now, ServerId(leader as i64 + 1));
+        let elected_with = self.servers[leader].elected_with;
+        self.servers[at].learn(self.now, ServerId(leader as i64 + 1), elected_with);
         self.carry_out(at);
     }
 

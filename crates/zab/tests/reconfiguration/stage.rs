@@ -291,6 +291,7 @@ impl LearnerStage {
             begins_anew: false,
             is_partial: false,
             needs_snapshot: false,
+            elected_with: None,
             masters: Vec::new(),
             dial: DialId(1),
             testing: Testing::default(),

@@ -127,6 +127,7 @@ impl Replay {
             begins_anew: false,
             is_partial: false,
             needs_snapshot: false,
+            elected_with: None,
             masters: Vec::new(),
             dial: DialId(1),
             testing: Testing { allows_gaps: true, ..Testing::default() },
