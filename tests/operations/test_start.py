@@ -367,6 +367,27 @@ def test_a_young_server_that_is_alone_misses_its_logs(start, tmp_path, only_zabd
     assert wire.Session(server.port).create("/acknowledged").err == 0
 
 
+def test_logs_are_missed_when_nobody_says_any_more_where_they_are(start, tmp_path, only_zabd):
+    """The line dataLogDir is gone from the configuration: the newest snapshot alone is not what was acknowledged."""
+    server = start("zabd", data_log_dir=tmp_path / "log", data_dir=tmp_path / "data")
+    assert wire.Session(server.port).create("/acknowledged").err == 0
+    server.stop()
+    snapshots = tmp_path / "data" / "version-2"
+    del server.config["dataLogDir"]
+    with pytest.raises(ServerFailed, match="ended with 1"):
+        server.start()
+    said = server.log_text()
+    assert f"belong to the snapshots in {snapshots} are in another directory" in said and "dataLogDir does not say which" in said
+    doctor = subprocess.run([places.ZABD, "doctor", "--alone", tmp_path / "data"], capture_output=True, text=True, check=False)
+    assert doctor.returncode != 0 and "are in another directory" in doctor.stdout, doctor.stdout
+    # Whoever wants one directory moves the logs.
+    for log in (tmp_path / "log" / "version-2").glob("log.*"):
+        log.rename(snapshots / log.name)
+    server.start()
+    assert wire.Session(server.port).create("/acknowledged").err == NODE_EXISTS
+    assert not (snapshots / "transactions-apart").exists()
+
+
 @BOTH
 @pytest.mark.parametrize("is_dynamic", [False, True])
 def test_proposed_members_that_cannot_be_read(start, tmp_path, of_kind, only_voter, each, is_dynamic):

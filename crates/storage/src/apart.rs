@@ -57,8 +57,10 @@ fn number<D: Disk>(disk: &D, path: &Path) -> io::Result<Option<u64>> {
 }
 
 /// Whether the logs that belong to the snapshots are gone. `is_alone` is a server beside which nobody has what it acknowledged.
+///
+/// Where logs are looked for beside the snapshots, they are gone if they are marked to stand apart, and there are none.
 pub fn are_logs_gone<D: Disk>(disk: &D, directories: &Directories, is_alone: bool) -> io::Result<bool> {
-    if directories.logs == directories.snapshots || is_on(Mutation::LostLogsUnnoticed) {
+    if is_on(Mutation::LostLogsUnnoticed) {
         return Ok(false);
     }
     let Some(known) = number(disk, &mark_of_snapshots(directories))? else { return Ok(false) };
@@ -73,11 +75,16 @@ pub fn are_logs_gone<D: Disk>(disk: &D, directories: &Directories, is_alone: boo
     }
 }
 
-/// Marks the logs that are there as the ones that belong to the snapshots. A full disk is left alone: without the second mark the
-/// first one says nothing.
+/// Marks the logs that are there as the ones that belong to the snapshots; those beside the snapshots need no mark, and none is
+/// left. A full disk is left alone: without the second mark the first one says nothing.
 pub fn mark<D: Disk>(disk: &D, directories: &Directories) -> io::Result<()> {
     if directories.logs == directories.snapshots {
-        return Ok(());
+        let mark = mark_of_snapshots(directories);
+        return match disk.remove(&mark) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => disk.sync_dir(&directories.snapshots),
+        };
     }
     let (here, there) = (here(directories), mark_of_snapshots(directories));
     let (found, known) = (number(disk, &here)?.filter(|found| *found != 0), number(disk, &there)?);
@@ -175,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_missed_below_an_empty_beginning_or_in_one_directory() {
+    fn nothing_is_missed_below_an_empty_beginning_or_where_nothing_stood_apart() {
         let disk = lived();
         mark(&disk, &directories()).unwrap();
         remove(&disk, "/data/snapshot.100000005");
@@ -187,9 +194,14 @@ mod tests {
         remove(&disk, "/data/snapshot.0");
         assert!(!are_logs_gone(&disk, &directories(), true).unwrap(), "it never served");
         let one = Directories { snapshots: "/data".into(), logs: "/data".into() };
-        remove(&disk, "/data/transactions-apart");
+        put(&disk, "/data/snapshot.100000005");
+        assert!(are_logs_gone(&disk, &one, false).unwrap(), "nobody says any more where they are");
+        put(&disk, "/data/log.100000001");
+        assert!(!are_logs_gone(&disk, &one, false).unwrap(), "they were moved, or Java has begun new ones");
         mark(&disk, &one).unwrap();
         assert!(disk.length(Path::new("/data/transactions-apart")).is_err());
+        remove(&disk, "/data/log.100000001");
+        assert!(!are_logs_gone(&disk, &one, true).unwrap());
     }
 
     /// Wherever the power fails while they are marked, for the first time or anew, nothing is missed that is there.

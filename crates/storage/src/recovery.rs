@@ -148,11 +148,7 @@ pub enum RecoveryError {
         limit: String,
     },
     /// The logs stood on a disk of their own, and are not there any more.
-    #[error(
-        "{} does not hold the logs that belong to the snapshots in {}, as {} remembers: the disk of dataLogDir was replaced, or is \
-         not mounted. Mount it, or restore its files; only if nobody has them any more, remove {}, to go on from the newest \
-         snapshot without what was written since", log_dir.display(), snapshot_dir.display(), mark.display(), mark.display()
-    )]
+    #[error("{}", logs_gone(log_dir, snapshot_dir, mark))]
     LogsGone {
         /// Where they should be.
         log_dir: PathBuf,
@@ -289,6 +285,23 @@ fn find_logs<D: Disk>(disk: &D, directories: &Directories, is_alone: bool) -> Re
         return Err(RecoveryError::LogsGone { log_dir: logs.clone(), snapshot_dir: snapshots.clone(), mark });
     }
     apart::mark(disk, directories).map_err(directory_error("mark the logs in", logs))
+}
+
+/// Where the logs should be, and what is to be done.
+fn logs_gone(log_dir: &Path, snapshot_dir: &Path, mark: &Path) -> String {
+    let (log_dir, snapshot_dir, mark) = (log_dir.display(), snapshot_dir.display(), mark.display());
+    if log_dir.to_string() == snapshot_dir.to_string() {
+        return format!(
+            "the logs that belong to the snapshots in {snapshot_dir} are in another directory, as {mark} remembers, and dataLogDir does \
+             not say which. Name it there, or move its log.* files here; only if nobody has them any more, remove {mark}, to go on \
+             from the newest snapshot without what was written since"
+        );
+    }
+    format!(
+        "{log_dir} does not hold the logs that belong to the snapshots in {snapshot_dir}, as {mark} remembers: the disk of dataLogDir \
+         was replaced, or is not mounted. Mount it, or restore its files; only if nobody has them any more, remove {mark}, to go on \
+         from the newest snapshot without what was written since"
+    )
 }
 
 /// For `map_err`: what was tried with which directory or file.
