@@ -54,6 +54,13 @@ def test_every_name_is_a_link_to_the_one_program(rootfs):
     assert (rootfs / "opt" / "zookeeper" / "bin" / "zkCli.sh").resolve() == binaries / "zabd"
 
 
+@pytest.mark.skipif("debug" in places.ZABD.parts, reason="what a build for debugging takes says nothing")
+def test_the_program_alone_is_an_image_of_twenty_megabytes(tmp_path):
+    """The image has it without symbols and with a C library in it, which is a megabyte."""
+    subprocess.run(["strip", "-o", tmp_path / "zabd", places.ZABD], check=True)
+    assert (tmp_path / "zabd").stat().st_size < 19_000_000
+
+
 def test_only_what_must_be_written_belongs_to_the_user(rootfs):
     found = subprocess.run(
         [*AS_ROOT, "find", rootfs, "-uid", "1000", "-printf", "%P %G %m\n"], capture_output=True, text=True, check=True)

@@ -2,8 +2,8 @@
 
 Nothing acknowledged is lost, each client keeps its session all along, and no write fails for good. What a step costs is the
 longest time that a client waited between two acknowledged writes: it is told, and has a bound that a machine with much else to
-do keeps too, below all of ZooKeeper's own timeouts (`syncLimit` is 10 s here): a step that waits for one of those fails.
-`figures.py` measures it on a quiet machine.
+do keeps too (up to 0.5 s were seen), below all of ZooKeeper's own timeouts (`syncLimit` is 10 s here): a step that waits for one of those
+fails. `figures.py` measures it on a quiet machine.
 """
 
 import signal
@@ -16,7 +16,7 @@ from .clients import hello, sanity_test
 from .cluster import READY_SECONDS_MAX
 from .wishes import RECOMMENDED, TUTORIAL
 
-GAP_SECONDS_MAX = 6
+GAP_SECONDS_MAX = 3
 
 
 def await_restart(cluster, ordinal, why):
@@ -57,14 +57,17 @@ def test_a_life_under_load(run, load, wishes, record_property):
         cluster.await_ready()
 
     # Nodes are drained one after the other; the budget lets one pod be away.
-    with writing.step("two nodes drained"):
+    with writing.step("three nodes drained"):
         assert cluster.evict(0)
         cluster.create_pod(0)
         cluster.await_ready()
         assert cluster.evict(1)
-        assert not cluster.evict(2), "the disruption budget keeps two"
         assert hello(cluster, 0) == shown
         cluster.create_pod(1)
+        # The budget lets the next one go at the word of the member that has just come back: two that are ready must be a quorum.
+        eventually(lambda: cluster.evict(2), READY_SECONDS_MAX, "the third node is drained")
+        assert hello(cluster, 1) == shown
+        cluster.create_pod(2)
         cluster.await_ready()
 
     assert cluster.restarts == []
