@@ -227,3 +227,10 @@ def test_every_link_is_made_and_does_what_it_says(call, bin, tmp_path):
     assert "Usage: " in call("zookeeper-metrics").stderr
     refused = call("zookeeper-metrics", "1")
     assert refused.returncode == 1 and "port 1: " in refused.stderr
+
+
+def test_confluents_shell_is_told_the_server_first(call, home):
+    assert call("zookeeper-shell").returncode == 1
+    call("zkServer.sh", "start", **home.variables)
+    shown = call("zookeeper-shell", f"localhost:{home.port}", "ls", "/")
+    assert shown.returncode == 0 and shown.stdout.endswith("\n[zookeeper]\n"), shown

@@ -11,6 +11,7 @@ pub use auth::{AuthConfig, DigestAlg, KerberosConfig, QuorumSaslConfig};
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
 use crate::error::{ConfigError, Warning};
+use crate::load::IMAGE_FLAGS;
 use crate::setting::Source;
 use crate::tls::{TlsConfig, TlsSide};
 use std::collections::BTreeMap;
@@ -234,9 +235,9 @@ impl Config {
     pub fn has_images_own_probes(&self) -> bool {
         let set = self.effective.iter().find(|set| set.key == "zabd.probes.port");
         set.is_some_and(|set| {
-            let is_images_variable = matches!(&set.source, Source::Environment { variable, .. }
-                if &**variable == "SERVER_JVMFLAGS" && set.value == IMAGES_PROBES_PORT);
-            is_images_variable || !set.source.is_somebodys()
+            let is_images =
+                matches!(&set.source, Source::Environment { variable, .. } if &**variable == IMAGE_FLAGS);
+            is_images || !set.source.is_somebodys()
         })
     }
 
@@ -378,9 +379,6 @@ impl FourLetterWords {
         }
     }
 }
-
-/// Where docker/Dockerfile has probes answered.
-const IMAGES_PROBES_PORT: &str = "8086";
 
 /// The listener that answers probes.
 #[derive(Clone, Debug, PartialEq, Eq)]

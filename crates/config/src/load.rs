@@ -102,11 +102,15 @@ pub fn load(
     sources(command, environment).resolve(&read_file)
 }
 
+/// What the images of docker/ say, weaker than everything that is said of a container made of them. `SERVER_JVMFLAGS` will not do: whoever
+/// sets it for another reason would take it away.
+pub(crate) const IMAGE_FLAGS: &str = "ZABD_IMAGE_FLAGS";
+
 /// The same, not resolved yet, for a caller that has more to add.
 pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<String>) -> Sources {
     let mut sources = Sources::new();
     // `zkServer.sh` puts the first before the second, and the last `-D` wins.
-    for variable in ["SERVER_JVMFLAGS", "JVMFLAGS"] {
+    for variable in [IMAGE_FLAGS, "SERVER_JVMFLAGS", "JVMFLAGS"] {
         if let Some(text) = environment(variable) {
             sources = sources.jvm_flags(variable, &text);
         }

@@ -35,7 +35,7 @@ $ zabd                                          # port 2181, ./data
 
 ## How values are found
 
-From the weakest to the strongest: the defaults, the `-D` words in `SERVER_JVMFLAGS`, those in `JVMFLAGS`, those of the
+From the weakest to the strongest: the defaults, the `-D` words in `ZABD_IMAGE_FLAGS`, which is the images' own, those in `SERVER_JVMFLAGS`, those in `JVMFLAGS`, those of the
 command line, the file, the flags. Within one of them the last word wins.
 
 - The file has Java's properties format: `key=value`, `key: value` or `key value`; `#` and `!` start a comment; a backslash at

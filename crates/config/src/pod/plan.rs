@@ -3,6 +3,7 @@
 use super::named;
 use crate::config::Config;
 use crate::error::{ConfigErrors, Warning};
+use crate::load::IMAGE_FLAGS;
 use crate::properties;
 use crate::setting::Setting;
 use crate::sources::{ReadFile, Sources};
@@ -172,7 +173,7 @@ impl Plan {
             Some(text) => sources.jvm_flags(variable, &text),
             None => sources,
         };
-        let mut sources = flags(Sources::new(), "SERVER_JVMFLAGS");
+        let mut sources = flags(flags(Sources::new(), IMAGE_FLAGS), "SERVER_JVMFLAGS");
         for (by, text) in &self.properties {
             sources = sources.jvm_flags(by, text);
         }

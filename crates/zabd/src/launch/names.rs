@@ -85,6 +85,7 @@ pub const PROGRAMS: &[Program] = &[
         places: &["/opt/bitnami/zookeeper/bin/zkCli.sh"],
         run: shell::run,
     },
+    Program { names: &["zookeeper-shell"], words: &[], places: &[], run: shell::confluents },
     Program { names: &["zkTxnLogToolkit.sh"], words: &[], places: &[], run: toolkit::txn_log },
     Program { names: &["zkSnapShotToolkit.sh"], words: &[], places: &[], run: toolkit::snapshot_formatter },
     Program { names: &["zkSnapshotComparer.sh"], words: &[], places: &[], run: toolkit::snapshot_comparer },
