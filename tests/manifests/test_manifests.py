@@ -12,7 +12,7 @@ import yaml
 
 from harness import places
 
-from . import manifests
+from . import keys, manifests
 from .manifests import NAMES, RELEASES, Manifest, manifest
 
 # Of the objects of the tutorial's own manifest, as JSON with sorted keys.
@@ -163,10 +163,9 @@ def test_helm_finds_nothing_to_mend():
 
 @pytest.mark.parametrize("values", [
     {"replicaCount": 2}, {"replicaCount": "3"}, {"nosuch": 1}, {"image": {"tag": 1}}, {"image": {"digest": "sha256:1"}},
-    {"config": {"dataDir": "/x"}}, {"config": {"zookeeper.tickTime": 1}}, {"config": {"autopurge.purgeInterval": 1}},
-    {"config": {"a key": 1}}, {"config": {"snapCount": "1 -Dx=y"}}, {"probes": {"port": 0}}, {"persistence": {"size": "much"}},
+    {"config": {"snapCount": []}}, {"probes": {"port": 0}}, {"persistence": {"size": "much"}},
     {"terminationGracePeriodSeconds": 0}, {"logLevel": "LOUD"}, {"metrics": {"port": 0}},
-    {"metrics": {"serviceMonitor": {"interval": "often"}}}, {"config": {"metricsProvider.httpPort": 1}}])
+    {"metrics": {"serviceMonitor": {"interval": "often"}}}])
 def test_wrong_values_are_refused(values):
     with pytest.raises(ValueError, match="don't meet the specifications of the schema"):
         manifests.render(values)
@@ -208,6 +207,11 @@ def test_numbers_are_whole_however_large():
 
 
 @pytest.mark.parametrize("values, said", [
+    *(({"config": {key: 1}}, f"config.{key}: the chart sets this key by a value of its own") for key in (
+        "dataDir", "zookeeper.tickTime", "autopurge.purgeInterval", "metricsProvider.httpPort", "server.9", "zabd.probes.port")),
+    *(({"config": {key: 1}}, f"config.{key}: the server has no such key") for key in ("bogusKey", "a key", "snapcount", "authProvider")),
+    ({"config": {"4lw.commands.whitelist": "mntr, ruok"}}, 'config.4lw.commands.whitelist: "mntr, ruok" has a blank in it'),
+    ({"config": {"snapCount": "1 -Dx=y"}}, "has a blank in it"),
     ({"podManagementPolicy": "OrderedReady"}, "must be Parallel: with OrderedReady the first member is waited for"),
     ({"extraEnv": [{"name": "ZABD_PROBES_PORT", "value": "1"}]}, "set probes.port"),
     ({"extraEnv": [{"name": "ZABD_ID_BASE", "value": "1"}]}, "set idBase"),
@@ -215,6 +219,14 @@ def test_numbers_are_whole_however_large():
 def test_what_cannot_work_is_refused_with_the_reason(values, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         manifests.render(values)
+
+
+def test_the_chart_knows_every_key():
+    assert keys.FILE.read_text() == keys.text(), "run `PYTHONPATH=tests .deps/venv/bin/python -m manifests.keys`"
+    some = {"4lw.commands.whitelist": "mntr,ruok", "zookeeper.snapCount": 5, "authProvider.1": "x", "fips-mode": True,
+            "connection_throttle_tokens": 1, "connectionMaxTokens": 1, "zabd.log.format": "json"}
+    flags = Manifest("keys", manifests.render({"config": some})).container["env"][0]["value"]
+    assert all(f"-D{key}=" in flags for key in some)
 
 
 def test_variables_of_ones_own_leave_the_charts_words():

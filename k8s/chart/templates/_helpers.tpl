@@ -35,6 +35,26 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
+{{/* Says what is wrong with a key of `config`, which the schema could only say by a pattern. keys.txt has those that there are. */}}
+{{- define "zabd.checkConfig" -}}
+{{- $known := .Files.Lines "keys.txt" -}}
+{{- $others := "^(clientPort|dataDir|dataLogDir|tickTime|initLimit|syncLimit|maxClientCnxns|zabd\\.probes\\.port|metricsProvider\\.(className|httpPort)|server\\..*|autopurge\\..*)$" -}}
+{{- range $key, $value := .Values.config -}}
+{{- $name := trimPrefix "zookeeper." $key -}}
+{{- $isKnown := has $name $known -}}
+{{- range $known -}}
+{{- if and (regexMatch "\\.[NX]$" .) (hasPrefix (regexReplaceAll "[NX]$" . "") $name) -}}{{- $isKnown = true -}}{{- end -}}
+{{- end -}}
+{{- if regexMatch $others $name -}}
+{{- fail (printf "config.%s: the chart sets this key by a value of its own, see values.yaml" $key) -}}
+{{- else if not $isKnown -}}
+{{- fail (printf "config.%s: the server has no such key, see docs/configuration.md" $key) -}}
+{{- else if regexMatch "\\s" (toString $value) -}}
+{{- fail (printf "config.%s: %q has a blank in it, where a word would end: leave it out, as in mntr,ruok" $key $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "zabd.securePort" -}}
 {{- with (get .Values.config "secureClientPort" | default (get .Values.config "zookeeper.secureClientPort")) -}}
 {{- include "zabd.value" . -}}
