@@ -25,14 +25,14 @@ mount --make-rprivate /
 hostname "$name"
 mount --bind "$folder/hosts" /etc/hosts
 ip link set lo up
-for place in $(cat "$folder/places"); do
+while read -r place options; do
   mkdir -p "$place"
-done
+done <"$folder/places"
 mount -o remount,bind,ro /
 mount -o remount,bind,ro /tmp 2>/dev/null || true
-for place in $(cat "$folder/places"); do
-  mount -t tmpfs -o uid=1000,gid=1000,mode=770 volume "$place"
-done
+while read -r place options; do
+  mount -t tmpfs -o "$options" volume "$place"
+done <"$folder/places"
 echo "$$" >"$folder/ready.fifo"
 exec setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs --bounding-set -all "$@"
 """
@@ -56,7 +56,12 @@ class Pod:
         # A service is where its one pod is.
         services = " ".join(each["metadata"]["name"] for each in self.manifest.of("Service"))
         (self.folder / "hosts").write_text(f"127.0.0.1 localhost {services}\n127.0.0.5 {self.name}.{self.domain} {self.name}\n")
-        (self.folder / "places").write_text("\n".join(self.places))
+        # A volume is root's and the group's if the pod has an fsGroup, and else as in the image, as its directories are.
+        group = self.manifest.pod["spec"].get("securityContext", {}).get("fsGroup")
+        options = dict.fromkeys(self.places, "uid=1000,gid=1000,mode=750")
+        if group is not None:
+            options |= {mount["mountPath"]: f"uid=0,gid={group},mode=2775" for mount in self.manifest.container["volumeMounts"]}
+        (self.folder / "places").write_text("".join(f"{place} {option}\n" for place, option in options.items()))
         os.mkfifo(self.folder / "ready.fifo")
         variables = {each["name"]: each["value"] for each in self.manifest.container.get("env", [])}
         words = [*self.manifest.container["command"], *self.manifest.container.get("args", [])]
@@ -129,6 +134,8 @@ def test_a_pod_without_its_peers_lives_and_listens(name, tmp_path):
         assert pod.probe("livenessProbe")
         # The tutorial's probe says yes without a quorum; ours does not.
         assert pod.probe("readinessProbe") == (name == "zookeeper.yaml")
+        volume = pod.manifest.container["volumeMounts"][0]["mountPath"]
+        assert pod.run("stat", "-c", "%u:%g %a", volume)[1] == "0:1000 2775\n", "as fsGroup leaves it"
         written = [pod.manifest.value(flag) for flag in ("data_dir", "data_log_dir", "conf_dir")]
         for path in written:
             assert pod.run("ls", path)[0] == 0, path
