@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from harness import places, wire
+from harness.observing import figures
 from harness.servers import die_with_parent, four_letter_word, free_port
 
 # `%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n`, as logback prints it.
@@ -145,3 +146,60 @@ def test_a_closed_standard_output_stops_nobody(tmp_path, only_zabd):
         assert four_letter_word(port, "ruok") == "imok"
         server.terminate()
         assert server.wait(20) == 0
+
+
+AUTH = 100
+
+
+def auth_packet(scheme, auth):
+    return wire.Writer().int(-4).int(AUTH).int(0).ustring(scheme).buffer(auth).bytes
+
+
+@pytest.fixture
+def unread(tmp_path, only_zabd):
+    """A server whose standard output nobody reads before `rest` is asked: its port, and that."""
+    port = free_port()
+    words = [places.ZABD, "-Dzookeeper.4lw.commands.whitelist=*", str(port), str(tmp_path / "data")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent) as server:
+        for line in server.stdout:
+            if b"Serving clients" in line:
+                break
+
+        def rest(last):
+            """The lines up to one in which that word stands."""
+            lines = []
+            for line in server.stdout:
+                lines.append(line.decode())
+                if last in lines[-1]:
+                    return lines
+            raise AssertionError("the server has ended")
+
+        yield port, rest
+        server.kill()
+
+
+def test_what_a_client_says_is_told_by_its_beginning(unread):
+    port, rest = unread
+    for number in range(10):
+        client = wire.Session(port)
+        client.send_frame(auth_packet("\x01" * 900_000 + str(number), b""))
+        assert client.reply().err == -115
+    lines = [line for line in rest("900001 bytes") if "No authentication provider" in line]
+    assert lines and all(len(line) < 2_000 for line in lines), [len(line) for line in lines]
+
+
+def test_lines_that_nobody_read_are_counted(unread):
+    """More lines than may wait: those that are dropped are told of when somebody reads, and are a figure."""
+    port, rest = unread
+    client = wire.Session(port)
+    packet, count = auth_packet("digest", b"a:b"), 30_000
+    block = (len(packet).to_bytes(4, "big") + packet) * 1000
+    for _ in range(count // 1000):
+        client.socket.sendall(block)
+        for _ in range(1000):
+            assert client.reply().err == 0
+    lost = int(figures(port)["zabd_log_lines_lost"])
+    assert lost > 0
+    lines = rest("lines of the log were lost")
+    assert f" {lost} lines of the log were lost" in lines[-1]
+    assert lost < count - sum("auth success" in line for line in lines) + 1

@@ -6,6 +6,7 @@ mod admin;
 mod alarm;
 mod audit;
 mod certificates;
+mod cut;
 mod doctor;
 mod driver;
 mod free_space;

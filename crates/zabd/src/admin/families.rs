@@ -29,6 +29,7 @@ use crate::certificates;
 use crate::free_space;
 use crate::introspect::Introspection;
 use crate::log_writer::LogFigures;
+use crate::logging;
 use crate::net::{Latencies, Responses};
 use crate::recover::StartFigures;
 
@@ -318,6 +319,10 @@ impl<'s> Seen<'s> {
         if config.admin_tls().is_some() || config.metrics.side().is_some() {
             let refused = self.server.counters.http_handshakes_refused.load(Relaxed);
             families.push(Family::new("zabd_http_handshakes_refused", Value::Counter(refused)));
+        }
+        let lost = logging::lost_lines();
+        for (name, count) in ["zabd_log_lines_lost", "zabd_audit_lines_lost"].into_iter().zip(lost) {
+            families.push(Family::new(name, Value::Counter(count)));
         }
         families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {

@@ -91,6 +91,8 @@ fn words_of(arguments: impl Iterator<Item = OsString>) -> Result<Vec<String>, St
 fn serve(config: Config, program: Option<&str>, ends_with_input: bool) -> ExitCode {
     #[cfg(feature = "kerberos")]
     crate::sasl::kerberos::adopt_configuration(&config);
+    // How much may wait for whoever reads the log depends on it.
+    crate::memory::find_limit(config.memory_bytes_max);
     let _lines = logging::begin(config.log, config.myid);
     log_panics();
     raise_open_files_limit();

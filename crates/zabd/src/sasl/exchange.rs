@@ -10,6 +10,7 @@ use zabd_sasl::kerberos::Names;
 use zabd_sasl::{SaslError, server};
 
 use super::kerberos::{Context, Library};
+use crate::cut::Cut;
 
 /// What has come of a client's tokens so far.
 pub enum ClientExchange {
@@ -108,7 +109,7 @@ pub(super) fn identity(names: &Names, library: &dyn Library, principal: &str) ->
     names.default_realm = library.default_realm().unwrap_or_default();
     let identity = names.identity(principal)?;
     if let Some(why) = identity.unmatched {
-        let principal = principal.escape_debug();
+        let principal = Cut(principal);
         tracing::warn!("The principal {principal} is called so in access lists, too: {why}");
     }
     Ok(identity.id)

@@ -11,6 +11,7 @@ use zabd_sasl::SaslError;
 
 use super::telling::Ending;
 use super::{Connection, Phase};
+use crate::cut::Cut;
 use crate::net::java_address::{self, shown};
 use crate::sasl::{Answer, ClientSasl, Progress};
 
@@ -31,7 +32,7 @@ impl Connection {
         let address = java_address::host(self.client.address);
         match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
             Ok(identities) if is_too_much(&identities) => {
-                let scheme = packet.scheme.as_deref().unwrap_or_default().escape_debug();
+                let scheme = Cut(packet.scheme.as_deref().unwrap_or_default());
                 tracing::warn!("Authentication failed for scheme: {scheme}: too many identities");
                 self.refuse(header, ErrorCode::AuthFailed);
             }
@@ -42,7 +43,7 @@ impl Connection {
                 tracing::info!(
                     "Session {}: auth success for scheme {} and address {}",
                     self.session,
-                    packet.scheme.as_deref().unwrap_or_default().escape_debug(),
+                    Cut(packet.scheme.as_deref().unwrap_or_default()),
                     shown(self.client.address)
                 );
                 self.become_known_as(identities);
@@ -53,7 +54,7 @@ impl Connection {
                 self.close(Ending::Unauthenticated);
             }
             Err(refused) => {
-                let scheme = packet.scheme.as_deref().unwrap_or("null").escape_debug();
+                let scheme = Cut(packet.scheme.as_deref().unwrap_or("null"));
                 if refused == AuthRefused::UnknownScheme {
                     tracing::warn!("No authentication provider for scheme: {scheme}");
                 } else {
@@ -123,7 +124,7 @@ impl Connection {
     }
 
     fn on_proved(&mut self, sasl: &ClientSasl, user: &str) {
-        let (session, name) = (self.session, user.escape_debug());
+        let (session, name) = (self.session, Cut(user));
         tracing::info!("Session {session}: adding SASL authorization for authorizationID: {name}");
         let mut added = vec![Id::new("sasl", user.to_owned())];
         if sasl.is_super_user(user) {
