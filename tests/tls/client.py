@@ -4,12 +4,14 @@ from harness.wire import Connection, Reader, Session, WHO_AM_I, EXISTS, GET_DATA
 
 
 class TlsConnection(Connection):
-    """A connection over TLS, by the context of whoever is made of it."""
+    """A connection over TLS, by the context of whoever is made of it, and what it has kept of an earlier one."""
+
+    kept = None
 
     def __init__(self, port, timeout=20, host="127.0.0.1"):
         super().__init__(port, timeout, host)
         try:
-            self.socket = self.context.wrap_socket(self.socket, server_hostname="localhost")
+            self.socket = self.context.wrap_socket(self.socket, server_hostname="localhost", session=self.kept)
         except BaseException:
             self.socket.close()
             raise
@@ -18,8 +20,8 @@ class TlsConnection(Connection):
 class TlsSession(Session, TlsConnection):
     """A session over TLS."""
 
-    def __init__(self, port, context, **arguments):
-        self.context = context
+    def __init__(self, port, context, kept=None, **arguments):
+        self.context, self.kept = context, kept
         super().__init__(port, **arguments)
 
     def who_am_i(self):

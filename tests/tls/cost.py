@@ -1,4 +1,5 @@
-"""What TLS costs a server: its CPU for each request of one client that has 16 outstanding, by TLS and without.
+"""What TLS costs a server: its CPU for each request of one client that has 16 outstanding, by TLS and without, and for each session
+that begins, with what the client has kept of the one before if the server takes that.
 
     PYTHONPATH=tests .deps/venv/bin/python -m tls.cost [zabd|java395] [TURNS]
 
@@ -50,12 +51,41 @@ def microseconds(house, session, operation, turns):
     return (cpu_seconds(house.server.process.pid) - before) / (turns // share * OUTSTANDING) * 1e6
 
 
+def microseconds_of_a_beginning(house, begin, count=500):
+    """CPU of the server for each session, which ends at once."""
+    before = cpu_seconds(house.server.process.pid)
+    for _ in range(count):
+        begin().end()
+    return (cpu_seconds(house.server.process.pid) - before) / count * 1e6
+
+
+def beginnings(house):
+    """CPU for a session in plain text, by TLS, and by TLS with what was kept."""
+    context = house.context()
+    kept = None
+    resumed = 0
+
+    def again():
+        nonlocal kept, resumed
+        session = TlsSession(house.secure_port, context, kept)
+        resumed += session.socket.session_reused
+        kept = session.socket.session
+        return session
+    ways = [lambda: wire.Session(house.server.port), lambda: TlsSession(house.secure_port, context), again]
+    for begin in ways:
+        microseconds_of_a_beginning(house, begin, 100)
+    return [*(microseconds_of_a_beginning(house, begin) for begin in ways), resumed]
+
+
 def main(kind="zabd", turns="2000"):
     with tempfile.TemporaryDirectory() as directory:
         directory = Path(directory)
         (directory / "authority").mkdir()
         house = House(kind, directory / "server", Authority(directory / "authority")).start()
         with house.server:
+            for _ in range(3):
+                plain, whole, again, resumed = beginnings(house)
+                print(f"{kind} session: {plain:.0f} µs, by TLS {whole:.0f} µs, again {again:.0f} µs ({resumed} resumed)", flush=True)
             plain = wire.Session(house.server.port, timeout_ms=40_000)
             secure = TlsSession(house.secure_port, house.context(), timeout_ms=40_000)
             assert plain.create("/m", bytes(100)).err == 0

@@ -3,6 +3,7 @@
 Every test holds for Java with Netty too, but those that say that they are of zabd.
 """
 
+import datetime
 import hashlib
 import os
 import shutil
@@ -19,6 +20,7 @@ from harness.servers import ServerFailed, four_letter_bytes
 from harness.waiting import eventually
 from harness.wire import Closed, Session
 
+from .client import TlsSession
 
 # How many handshakes there may be in so little memory, and more of those who begin none.
 MEMORY, HANDSHAKES_MAX, CROWD = 96 << 20, 256, 300
@@ -151,6 +153,29 @@ def test_a_bad_certificate_is_refused(shared, name):
     if shared.server.kind == "zabd":
         line = eventually(lambda: [line for line in shared.log().splitlines() if f"certificate of CN={name} was refused" in line])
         assert len(line) == 1 and "/127.0.0.1:" in line[0] and BAD[name] in line[0], line
+
+
+def test_who_has_expired_since_does_not_come_back(shared, authority):
+    """Neither by a whole handshake nor by one that takes up what is left of an earlier one, in which no certificate is shown."""
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5)
+    authority.sign("short", "/CN=admin", days=("20240101000000Z", end.strftime("%Y%m%d%H%M%SZ")))
+    versions = [ssl.TLSVersion.TLSv1_3] if shared.server.kind != "zabd" else [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+    contexts = [shared.context("short", version) for version in versions]
+    kept = []
+    for context in contexts:
+        session = TlsSession(shared.secure_port, context)
+        assert ("super", "") in session.who_am_i()
+        kept.append(session.socket.session)
+        session.close()
+
+    def comes_in(context, kept=None):
+        try:
+            TlsSession(shared.secure_port, context, kept).close()
+        except CLOSED:
+            return False
+        return True
+    eventually(lambda: not comes_in(contexts[0]), what="the certificate has expired")
+    assert not any(map(comes_in, contexts, kept))
 
 
 def test_authorities_of_one_name_are_all_believed(house_of, authority, kind):

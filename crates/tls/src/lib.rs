@@ -13,6 +13,10 @@
 //! [`ec_key`] (keys of the JDK), [`old_version`] (certificates without extensions), [`certificate`] (whose it is, and for which hosts),
 //! [`distinguished_name`] (names as Java prints them), [`refused`] (why a handshake fails).
 //!
+//! Nobody resumes: a handshake that is taken up again shows no certificate, so the other side would be who it was, however long its
+//! certificate has been expired or revoked. Each connection is a whole handshake, on either side. Connections live long, and
+//! clients of ZooKeeper begin each with nothing kept from the one before.
+//!
 //! What rustls does not do, and Java does: TLS 1.0 and 1.1, suites of CBC or without forward secrecy, DSA, RSA keys below 2048
 //! bits, EC on P-521, revocation by OCSP or by lists that are fetched. Each is refused in words at the start, or at the handshake
 //! if it is the other side's.
@@ -32,11 +36,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
-use rustls::client::ResolvesClientCert;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier as _;
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 use zabd_config::{ClientAuth, StoreConfig, StoreKind, TlsSide};
@@ -50,9 +54,6 @@ pub use trust::take_refused;
 use old_version::OldCertificate;
 use store::{KeyEntry, Store, Wanted};
 use trust::Trust;
-
-/// So many clients come back without a whole handshake.
-const RESUMED_MAX: usize = 2048;
 
 /// Why a side cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
@@ -204,7 +205,9 @@ fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> 
         _ => builder.with_no_client_auth(),
     };
     let mut server = builder.with_cert_resolver(keys.clone());
-    server.session_storage = ServerSessionMemoryCache::new(RESUMED_MAX);
+    // What is kept of a handshake for the next one would be believed without a look at time and lists.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
     // Whoever cannot be read by one connection must not read ahead in another.
     server.max_early_data_size = 0;
 
@@ -212,8 +215,14 @@ fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> 
     let builder = builder.expect("a suite is of a protocol that is offered").dangerous();
     let nobody = || Arc::new(Trust::new(provider, Vec::new(), None, true));
     let builder = builder.with_custom_certificate_verifier(trust.clone().unwrap_or_else(nobody));
-    let client = builder.with_client_cert_resolver(keys);
+    let client = whole_handshakes(builder.with_client_cert_resolver(keys));
     Ok(Loaded { server: Arc::new(server), client: Arc::new(client), trust, certificates })
+}
+
+/// For the side that connects: whoever answers shows each time who he is.
+fn whole_handshakes(mut config: ClientConfig) -> ClientConfig {
+    config.resumption = Resumption::disabled();
+    config
 }
 
 fn own_keys(
@@ -308,9 +317,8 @@ pub fn client_of_itself(side: &TlsSide) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.expect("there are suites of each protocol").dangerous();
     let itself = Arc::new(Trust::new(provider, own, None, true));
-    Ok(Arc::new(
-        builder.with_custom_certificate_verifier(itself).with_client_cert_resolver(Arc::new(Keys(keys))),
-    ))
+    let builder = builder.with_custom_certificate_verifier(itself);
+    Ok(Arc::new(whole_handshakes(builder.with_client_cert_resolver(Arc::new(Keys(keys))))))
 }
 
 /// For whoever only ever connects: it need not show who it is, and where it is told of no trust store it believes those whom this
@@ -334,7 +342,7 @@ pub fn client(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Arc<ClientCo
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions);
     let builder = builder.expect("a suite is of a protocol that is offered").dangerous();
     let builder = builder.with_custom_certificate_verifier(trust);
-    Ok(Arc::new(builder.with_client_cert_resolver(Arc::new(Keys(keys)))))
+    Ok(Arc::new(whole_handshakes(builder.with_client_cert_resolver(Arc::new(Keys(keys))))))
 }
 
 /// A store, whose certificates are noted.

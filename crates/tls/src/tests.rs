@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{ClientConnection, ServerConnection};
+use rustls::{ClientConnection, HandshakeKind, ServerConnection};
 use zabd_config::{ClientAuth, Config, Secret, Sources, TlsSide};
 
 use super::*;
@@ -127,9 +127,16 @@ fn open(side: &TlsSide) -> Result<Arc<Tls>, String> {
 
 /// What the server learns of the client, and which of them complains.
 fn shake(server: &Tls, client: &Tls) -> Result<Option<String>, String> {
-    let mut server = ServerConnection::new(server.server()).unwrap();
+    let server = shaken(server.server(), client.client())?;
+    let shown = server.peer_certificates().and_then(|chain| chain.first());
+    Ok(shown.and_then(Certificate::parse).map(|certificate| certificate.subject))
+}
+
+/// The server's end behind the handshake.
+fn shaken(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Result<ServerConnection, String> {
+    let mut server = ServerConnection::new(server).unwrap();
     let name = ServerName::try_from("zoo.example").unwrap();
-    let mut client = ClientConnection::new(client.client(), name).unwrap();
+    let mut client = ClientConnection::new(client, name).unwrap();
     while server.is_handshaking() || client.is_handshaking() {
         let mut wire = Vec::new();
         client.write_tls(&mut wire).unwrap();
@@ -140,8 +147,7 @@ fn shake(server: &Tls, client: &Tls) -> Result<Option<String>, String> {
         client.read_tls(&mut wire.as_slice()).unwrap();
         client.process_new_packets().map_err(|error| format!("client: {error}"))?;
     }
-    let shown = server.peer_certificates().and_then(|chain| chain.first());
-    Ok(shown.and_then(Certificate::parse).map(|certificate| certificate.subject))
+    Ok(server)
 }
 
 #[test]
@@ -453,6 +459,42 @@ fn a_certificate_that_cannot_be_read_is_refused() {
         }
     }
     assert!(shake(&server, &server).is_ok());
+}
+
+/// What a resumed handshake would let in: whoever was believed once, with a certificate that has expired or was revoked since. So
+/// there is none, whoever offers one, and whoever would take it.
+#[test]
+fn no_handshake_is_taken_up_again() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("zoo", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    shop.write("ca.pem", &["ca.crt"]);
+    for protocol in ["TLSv1.2", "TLSv1.3"] {
+        for client_auth in [ClientAuth::Need, ClientAuth::Want, ClientAuth::None] {
+            let mut side = shop.side("zoo.pem", "ca.pem");
+            side.client_auth = client_auth;
+            side.enabled_protocols = Some(vec![protocol.to_owned()]);
+            let tls = open(&side).unwrap();
+            let mut keeping_server = (*tls.server()).clone();
+            keeping_server.session_storage = rustls::server::ServerSessionMemoryCache::new(100);
+            keeping_server.send_tls13_tickets = 2;
+            let keeping_server = Arc::new(keeping_server);
+            let mut keeping_client = (*tls.client()).clone();
+            keeping_client.resumption = Resumption::default();
+            let keeping_client = Arc::new(keeping_client);
+            let sides = [
+                ("both keep", &keeping_server, &keeping_client, HandshakeKind::Resumed),
+                ("we are connected to", &tls.server(), &keeping_client, HandshakeKind::Full),
+                ("we connect", &keeping_server, &tls.client(), HandshakeKind::Full),
+            ];
+            for (what, server, client, expected) in sides {
+                for kind in [HandshakeKind::Full, expected] {
+                    let shaken = shaken(server.clone(), client.clone()).unwrap();
+                    assert_eq!(shaken.handshake_kind(), Some(kind), "{what}, {protocol}, {client_auth:?}");
+                }
+            }
+        }
+    }
 }
 
 /// Kubernetes mounts a secret behind a link, and replaces the link.
