@@ -1,5 +1,7 @@
 """The figures of a member say what was proposed and committed, to a leader and to its learners, and how they found each other."""
 
+import re
+
 import pytest
 
 from harness import wire
@@ -29,6 +31,11 @@ def numbers(server, *names):
 def await_numbers(server, expected, *names):
     """A learner hears of a write some time after whoever has asked for it."""
     eventually(lambda: numbers(server, *names) == expected, what=f"{names} {expected} of {server.port}")
+
+
+def number(found, name):
+    """A figure of a set, which is not there before there is a sample."""
+    return int(found.get(name, 0))
 
 
 def shows_its_role(server):
@@ -143,3 +150,38 @@ def test_a_leader_counts_who_is_brought_into_step_and_how(tmp_path, kind, each):
         assert four_letter_word(leader.port, "srst") == "Server stats reset.\n"
         late.start()
         eventually(lambda: brought(leader) == [1, 0, *ONE_LEARNER, *NO_LEARNER], what="one that comes back")
+
+
+@pytest.mark.parametrize("each", ["java395", "X"])
+def test_a_leader_measures_each_of_the_others(tmp_path, kind, each):
+    """How long each voter takes to acknowledge, its own disk included, and what waits for each learner."""
+    every = {"leader.ackLoggingFrequency": 1}
+    with Ensemble([kind if each == "X" else each] * 3, tmp_path, observers={3}, properties=every) as ensemble:
+        ensemble.await_level()
+        leader = ensemble.leader()
+        server = ensemble.members[leader]
+        session = wire.Session(server.port)
+        assert session.create("/node").err == 0
+        ensemble.await_level()
+        assert four_letter_word(server.port, "srst") == "Server stats reset.\n"
+        set_data(session)
+        # Of two voters both are needed.
+        counts = [f"cnt_{voter}_ack_latency" for voter in (1, 2)]
+
+        def acknowledged():
+            """How many each has; the end of a session may be among them."""
+            found = figures(server.port)
+            return [number(found, name) for name in counts]
+
+        eventually(lambda: min(acknowledged()) >= WRITES, what=acknowledged)
+        assert max(acknowledged()) <= WRITES + 1
+        # Java samples with each packet, zabd with each batch.
+        learners = (3 - leader, 3)
+        sizes = [f"{'sum' if kind == 'zabd' and each == 'X' else 'cnt'}_{learner}_learner_handler_qp_size" for learner in learners]
+        eventually(lambda: all(number(figures(server.port), name) >= WRITES for name in sizes), what="packets for each learner")
+        found = figures(server.port)
+        assert int(found["p99_1_ack_latency"]) <= int(found["max_1_ack_latency"]) and "cnt_3_ack_latency" not in found
+        assert f"cnt_{leader}_learner_handler_qp_size" not in found
+        follower = figures(ensemble.members[3 - leader].port)
+        assert not any(re.fullmatch(r"cnt_\d+_(ack_latency|learner_handler_qp_.*)", name) for name in follower)
+        assert int(found["request_commit_queued"]) == int(found["commit_count"]) >= WRITES

@@ -469,6 +469,7 @@ impl Resolver {
             listen_on_all_ips: self.draft.listen_on_all_ips,
             multi_address: self.draft.multi_address_enabled,
             leader_serves: self.draft.leader_serves,
+            acknowledgements_one_in: self.draft.acknowledgements_one_in,
             local_sessions: self.draft.local_sessions,
             local_sessions_upgrade: self.draft.local_sessions_upgrade,
             observer_master_port: self.draft.observer_master_port,

@@ -37,7 +37,7 @@ use crate::memory::Watchman;
 use crate::net::java_address::shown;
 use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::probes::{Part, Vitals};
-use crate::quorum::Quorum;
+use crate::quorum::{QueueFigures, Quorum};
 use crate::quota_log::QuotaLog;
 use crate::roles;
 use crate::slow::SlowOperations;
@@ -235,6 +235,11 @@ impl Driver {
         self.quorum.get().map_or(0, |quorum| quorum.uncommitted_bytes())
     }
 
+    /// What waited on each connection to another server.
+    pub fn queue_figures(&self) -> Vec<(LinkId, QueueFigures)> {
+        self.quorum.get().map_or_else(Vec::new, |quorum| quorum.queue_figures())
+    }
+
     /// Begins a snapshot of the tree as it is now.
     pub fn begin_snapshot(&self) -> Begun {
         let mut tree = self.tree_exclusively();
@@ -301,6 +306,7 @@ impl Driver {
     /// Counts from zero, for operators.
     pub fn reset_figures(&self) {
         self.core.lock().replica.reset_figures();
+        self.quorum.get().into_iter().for_each(|quorum| quorum.reset_queue_figures());
         self.work_off(ROUNDS_MAX);
         self.watches.lock().reset_fired();
     }

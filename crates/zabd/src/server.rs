@@ -488,6 +488,7 @@ fn member_options(config: &Config) -> MemberOptions {
     let Some(ensemble) = &config.ensemble else { return MemberOptions::default() };
     MemberOptions {
         leader_serves: ensemble.leader_serves,
+        acknowledgements_one_in: ensemble.acknowledgements_one_in,
         read_only: config.read_only_mode,
         local_sessions: match (ensemble.local_sessions, ensemble.local_sessions_upgrade) {
             (false, _) => LocalSessions::Off,

@@ -170,8 +170,9 @@ pub(super) const SECTION: Section = Section {
             .no_effect(NO_PEERS),
         Key::prefixed("leader.ackLoggingFrequency", "1000", "100")
             .class(Class::C)
-            .doc("One in this many acknowledgements is measured.")
-            .no_effect(NO_PEERS),
+            .doc("Of one transaction in so many `ack_latency` measures how long each voter takes; 0 or less measures none.")
+            .in_ensemble()
+            .int(i32::MIN as i64, |d, v| d.acknowledgements_one_in = v.max(0) as u32),
         Key::either("learner.asyncSending", "false", "true")
             .class(Class::C)
             .doc("A learner sends from a thread of its own.")

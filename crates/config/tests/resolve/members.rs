@@ -162,16 +162,19 @@ fn several_servers_are_an_ensemble() {
     let ensemble = config.ensemble.unwrap();
     assert_eq!((ensemble.myid, ensemble.init_limit_ticks, ensemble.sync_limit_ticks), (2, 10, 5));
     assert_eq!(ensemble.members, MEMBERS.trim());
+    let one_in_a_thousand = ensemble.acknowledgements_one_in;
     assert!(!ensemble.listen_on_all_ips);
     let one = member("1\n", &format!("server.1=a:2888:3888\nstandaloneEnabled=false\n{limits}")).unwrap();
     assert_eq!(one.ensemble.unwrap().myid, 1);
     let tuned = "quorumListenOnAllIPs=true\ncnxTimeout=7\nelectionPortBindRetry=5\nleaderConnectDelayDuringRetryMs=8\n\
-                 fastleader.minNotificationInterval=9\nfastleader.maxNotificationInterval=99\n";
+                 fastleader.minNotificationInterval=9\nfastleader.maxNotificationInterval=99\n\
+                 leader.ackLoggingFrequency=-1\n";
     let tuned = member("3\n", &format!("{MEMBERS}{limits}{tuned}")).unwrap().ensemble.unwrap();
     assert!(tuned.listen_on_all_ips);
     assert_eq!((tuned.connect_timeout_ms, tuned.leader_connect_delay_ms), (7, 8));
     assert_eq!(tuned.bind_attempts_max, Some(5));
     assert_eq!(tuned.notification_interval_ms, (9, 99));
+    assert_eq!((tuned.acknowledgements_one_in, one_in_a_thousand), (0, 1000));
     let roles = "readonlymode.enabled=true\nleaderServes=no\nlocalSessionsEnabled=true\n\
                  localSessionsUpgradingEnabled=true\nobserverMasterPort=2191\n";
     let roles = member("3\n", &format!("{MEMBERS}{limits}{roles}")).unwrap();

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use zabd_jute::quorum::PeerState;
-use zabd_jute::{OpCode, Zxid};
+use zabd_jute::{OpCode, ServerId, Zxid};
 use zabd_zab::effect::{Effect, LinkId, Note, Remedy};
 use zabd_zab::leader::Census;
 
 use super::Serving;
+use super::acknowledgements::Acknowledgements;
 use crate::input::{Fact, Now, Output, Outputs, Request};
 use crate::percentiles::Percentiles;
 use crate::pipeline::{Queued, Replica};
@@ -78,7 +79,7 @@ enum How {
 }
 
 /// What the figures are made of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Course {
     figures: QuorumFigures,
     looking_since_ms: Option<i64>,
@@ -93,15 +94,34 @@ pub(super) struct Course {
     unsynced: VecDeque<(Zxid, i64)>,
     last_proposal_bytes: u64,
     proposal_bytes: Samples,
+    pub acknowledgements: Acknowledgements,
 }
 
 impl Course {
+    /// Nothing has happened.
+    pub fn new(acknowledgements: Acknowledgements) -> Self {
+        Self {
+            figures: QuorumFigures::default(),
+            looking_since_ms: None,
+            joining_since_ms: None,
+            unavailable_since_ms: None,
+            serving_since_ms: None,
+            underway: BTreeMap::new(),
+            uncommitted: VecDeque::new(),
+            unsynced: VecDeque::new(),
+            last_proposal_bytes: 0,
+            proposal_bytes: Samples::default(),
+            acknowledgements,
+        }
+    }
+
     pub fn figures(&self) -> &QuorumFigures {
         &self.figures
     }
 
     pub fn reset(&mut self) {
         self.figures = QuorumFigures::default();
+        self.acknowledgements.reset();
         self.forget_sizes();
     }
 
@@ -145,6 +165,7 @@ impl Course {
     fn forget_transactions(&mut self) {
         self.uncommitted.clear();
         self.unsynced.clear();
+        self.acknowledgements.forget();
         self.forget_sizes();
     }
 
@@ -154,6 +175,7 @@ impl Course {
 
     /// Everything up to here is durable here.
     pub fn synced(&mut self, now: Now, upto: Zxid) {
+        self.acknowledgements.synced(now, upto);
         while let Some((_, time_ms)) = self.unsynced.pop_front_if(|(zxid, _)| *zxid <= upto) {
             add_latency(&mut self.figures.acknowledged_ms, now, time_ms);
         }
@@ -166,6 +188,7 @@ impl Course {
                 self.figures.proposals += 1;
                 self.last_proposal_bytes = entry.len() as u64;
                 self.proposal_bytes.add(entry.len() as u64);
+                self.acknowledgements.proposed(zxid, time_ms);
             }
             PeerState::Following => {
                 self.figures.proposals_received += 1;
@@ -236,6 +259,19 @@ impl Replica {
     /// What was proposed and committed, and how a leader was found; nothing, if this server is alone.
     pub fn quorum_figures(&self) -> QuorumFigures {
         self.ensemble.as_ref().map(|ensemble| ensemble.course.figures().clone()).unwrap_or_default()
+    }
+
+    /// How long each voter took to acknowledge, in milliseconds, of the transactions of which that is measured.
+    pub fn acknowledgement_figures(&self) -> Vec<(ServerId, Percentiles)> {
+        let course = self.ensemble.as_ref().map(|ensemble| &ensemble.course);
+        let figures = course.into_iter().flat_map(|course| course.acknowledgements.figures());
+        figures.map(|(server, took_ms)| (server, took_ms.clone())).collect()
+    }
+
+    /// Over which connections this server's learners are reached; none, unless it leads.
+    pub fn learner_links(&self) -> Vec<(LinkId, ServerId)> {
+        let leader = self.ensemble.as_ref().and_then(|ensemble| ensemble.peer.as_leader());
+        leader.map_or_else(Vec::new, |leader| leader.links().collect())
     }
 
     /// Counts it from zero.

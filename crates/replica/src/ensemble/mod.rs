@@ -15,6 +15,7 @@
 //! (a server that finds no leader), [`relaying`] (what a follower passes on for its observers), [`holding`] (clients that
 //! come between two roles), [`figures`] (what operators ask).
 
+mod acknowledgements;
 mod figures;
 mod holding;
 mod leading;
@@ -35,6 +36,7 @@ use zabd_tree::{Pending, Tree};
 use zabd_zab::effect::{Effect, Effects, Instant, Reason};
 use zabd_zab::{leader, peer};
 
+use self::acknowledgements::Acknowledgements;
 use self::figures::Course;
 use self::holding::Held;
 use self::learning::Learning;
@@ -67,11 +69,14 @@ pub struct MemberOptions {
     pub read_only: bool,
     /// `localSessionsEnabled` and `localSessionsUpgradingEnabled`.
     pub local_sessions: LocalSessions,
+    /// `leader.ackLoggingFrequency`: of one transaction in so many it is measured how long voters take; of none, if it is 0.
+    pub acknowledgements_one_in: u32,
 }
 
 impl Default for MemberOptions {
     fn default() -> Self {
-        Self { leader_serves: true, read_only: false, local_sessions: LocalSessions::Off }
+        let local_sessions = LocalSessions::Off;
+        Self { leader_serves: true, read_only: false, local_sessions, acknowledgements_one_in: 1000 }
     }
 }
 
@@ -188,6 +193,7 @@ impl Replica {
     #[must_use]
     pub fn in_ensemble(mut self, tree: &Tree, mut start: peer::Start) -> Self {
         start.next = newest_change(tree, &mut start);
+        let (me, one_in) = (start.me, self.options.member.acknowledgements_one_in);
         self.sessions = Sessions::new(self.options.timeouts, self.options.first_session);
         self.ensemble = Some(Box::new(Ensemble {
             peer: peer::Peer::new(start, shown_members(tree).map(|shown| shown.version())),
@@ -207,7 +213,7 @@ impl Replica {
             held: Held::default(),
             owners: BTreeMap::new(),
             learning: Learning::default(),
-            course: Course::default(),
+            course: Course::new(Acknowledgements::of(me, one_in)),
         }));
         self
     }
@@ -327,7 +333,7 @@ impl Replica {
 
     /// Something for the agreement among servers.
     pub(crate) fn on_peer(&mut self, now: Now, tree: &Tree, input: peer::Input, out: &mut Outputs) {
-        self.before_peer(&input);
+        self.before_peer(now, &input);
         self.tell_peer(now, input);
         self.carry_out(now, tree, out);
         // What the disk has just reported may have been the last thing that a server between two roles waits for.
@@ -343,11 +349,18 @@ impl Replica {
     }
 
     /// What the disk reports is this server's own business first.
-    fn before_peer(&mut self, input: &peer::Input) {
+    fn before_peer(&mut self, now: Now, input: &peer::Input) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         match input {
             peer::Input::Leader(leader::Input::HandOver) => ensemble.is_retiring = true,
             peer::Input::Persisted(_) => ensemble.disk_operations -= 1,
+            peer::Input::Packet { link, packet } => {
+                let acknowledged = acknowledgements::acknowledged_by(packet);
+                let server = || ensemble.peer.as_leader()?.server_of(*link);
+                if let Some((zxid, server)) = acknowledged.and_then(|zxid| Some((zxid, server()?))) {
+                    ensemble.course.acknowledgements.acknowledged(now, server, zxid);
+                }
+            }
             peer::Input::Rebased { last, .. } => {
                 ensemble.disk_operations -= 1;
                 ensemble.fuzzy_until = *last;

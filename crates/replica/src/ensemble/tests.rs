@@ -289,8 +289,12 @@ fn multi(parts: &[(&str, i32)]) -> Vec<u8> {
     MultiRequest { ops: parts.iter().map(part).collect() }.to_bytes()
 }
 
-const READ_ONLY: MemberOptions =
-    MemberOptions { leader_serves: true, read_only: true, local_sessions: LocalSessions::Off };
+const READ_ONLY: MemberOptions = MemberOptions {
+    leader_serves: true,
+    read_only: true,
+    local_sessions: LocalSessions::Off,
+    acknowledgements_one_in: 0,
+};
 const EPHEMERAL: i32 = 1;
 
 /// As in Java, two seconds without a leader are not yet a partition.

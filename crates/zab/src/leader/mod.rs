@@ -339,6 +339,16 @@ impl Leader {
         }
     }
 
+    /// Who is reached over a connection, once it has said so.
+    pub fn server_of(&self, link: LinkId) -> Option<ServerId> {
+        self.learners.get(&link)?.server
+    }
+
+    /// Every learner that has said who it is, and its connection.
+    pub fn links(&self) -> impl Iterator<Item = (LinkId, ServerId)> {
+        self.learners.iter().filter_map(|(link, learner)| Some((*link, learner.server?)))
+    }
+
     /// The followers that have said who they are.
     pub fn introduced(&self) -> Vec<ServerId> {
         let followers = self.learners.values().filter(|learner| learner.is_follower());

@@ -16,6 +16,8 @@
 
 use std::fmt::Write as _;
 
+use zabd_replica::percentiles::Percentiles;
+
 use super::families::{Family, Number, Seen, Value};
 use super::java_number::double;
 use super::process;
@@ -106,7 +108,12 @@ fn kind(value: &Value) -> &'static str {
     match value {
         Value::Gauge(_) | Value::Gauges(_) | Value::Labelled(..) => "gauge",
         Value::Counter(_) | Value::Counters(_) | Value::Amount(_) => "counter",
-        Value::Basic(_) | Value::Advanced(_) | Value::Sums(_) | Value::Plain(..) => "summary",
+        Value::Basic(_)
+        | Value::Advanced(_)
+        | Value::Basics(_)
+        | Value::Advanceds(_)
+        | Value::Sums(_)
+        | Value::Plain(..) => "summary",
     }
 }
 
@@ -125,15 +132,21 @@ pub fn samples<'f>(family: &'f Family, windows: &Windows) -> Vec<Sample<'f>> {
     let name = family.name;
     let plain = |value| Sample { name, suffix: "", label: None, quantile: None, value };
     let labelled = |label, value| Sample { label: Some(label), ..plain(value) };
-    let spread = |quantiles: &[(&'static str, u64)], spread| {
-        let quantile = |(quantile, permille): &(&'static str, u64)| Sample {
-            quantile: Some(quantile),
-            ..plain(windows.permille(name, spread, *permille).map_or(f64::NAN, |value| value as f64))
+    let spread_of = |quantiles: &[(&'static str, u64)], key: Option<&'f str>, spread: &Percentiles| {
+        let label = key.map(|key| (KEY, key));
+        let value_of = |permille| windows.permille(name, key.unwrap_or_default(), spread, permille);
+        let quantile = |(quantile, permille): &(&'static str, u64)| {
+            let value = value_of(*permille).map_or(f64::NAN, |value| value as f64);
+            Sample { label, quantile: Some(quantile), ..plain(value) }
         };
         let mut samples: Vec<_> = quantiles.iter().map(quantile).collect();
-        samples.push(Sample { suffix: "_count", ..plain(spread.summary().count as f64) });
-        samples.push(Sample { suffix: "_sum", ..plain(spread.summary().sum as f64) });
+        samples.push(Sample { label, suffix: "_count", ..plain(spread.summary().count as f64) });
+        samples.push(Sample { label, suffix: "_sum", ..plain(spread.summary().sum as f64) });
         samples
+    };
+    let spread = |quantiles, all| spread_of(quantiles, None, all);
+    let spreads = |quantiles, list: &'f [(String, Percentiles)]| {
+        list.iter().flat_map(|(key, spread)| spread_of(quantiles, Some(key), spread)).collect()
     };
     match &family.value {
         Value::Gauge(number) => vec![plain(real(*number))],
@@ -141,6 +154,8 @@ pub fn samples<'f>(family: &'f Family, windows: &Windows) -> Vec<Sample<'f>> {
         Value::Amount(amount) => vec![plain(*amount)],
         Value::Basic(all) => spread(BASIC, all),
         Value::Advanced(all) => spread(ADVANCED, all),
+        Value::Basics(list) => spreads(BASIC, list),
+        Value::Advanceds(list) => spreads(ADVANCED, list),
         Value::Gauges(list) => {
             list.iter().map(|(key, number)| labelled((KEY, &**key), real(*number))).collect()
         }
@@ -203,6 +218,21 @@ mod tests {
             lines(Value::Advanced(spread)),
             "f{quantile=\"0.5\",} 50.0\nf{quantile=\"0.9\",} 90.0\nf{quantile=\"0.99\",} 99.0\nf_count 100.0\nf_sum 5050.0\n"
         );
+    }
+
+    #[test]
+    fn a_set_has_a_summary_for_each_key() {
+        let mut spread = Percentiles::default();
+        spread.add(7);
+        assert_eq!(
+            lines(Value::Basics(vec![
+                ("2".to_owned(), spread.clone()),
+                ("3".to_owned(), Percentiles::default())
+            ])),
+            "f{key=\"2\",quantile=\"0.5\",} 7.0\nf_count{key=\"2\",} 1.0\nf_sum{key=\"2\",} 7.0\n\
+             f{key=\"3\",quantile=\"0.5\",} NaN\nf_count{key=\"3\",} 0.0\nf_sum{key=\"3\",} 0.0\n"
+        );
+        assert_eq!(lines(Value::Advanceds(vec![("2".to_owned(), spread)])).lines().count(), 5);
     }
 
     #[test]

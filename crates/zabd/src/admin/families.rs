@@ -12,14 +12,17 @@
 //!
 //! A *family* is what Java registers under one name; a *set* has a value for each key, such as the namespaces.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use zabd_jute::ServerId;
 use zabd_jute::quorum::PeerState;
 use zabd_replica::percentiles::Percentiles;
 use zabd_replica::traffic::{Samples, Traffic};
 use zabd_replica::watches::Fired;
 use zabd_replica::{EnsembleStatus, LeaderGauges, QuorumFigures, Replica, Serving, TtlNodes};
 use zabd_tree::Changes;
+use zabd_zab::effect::LinkId;
 
 use super::VERSION;
 use super::clients::{shown_average, shown_node_count, shown_proposal_bytes};
@@ -31,6 +34,7 @@ use crate::introspect::Introspection;
 use crate::log_writer::LogFigures;
 use crate::logging;
 use crate::net::{Latencies, Responses};
+use crate::quorum::QueueFigures;
 use crate::recover::StartFigures;
 
 /// A value as Java has it.
@@ -57,6 +61,10 @@ pub enum Value {
     Gauges(Vec<(String, Number)>),
     /// Counters by key.
     Counters(Vec<(String, u64)>),
+    /// How samples spread, by key, of which Java shows little.
+    Basics(Vec<(String, Percentiles)>),
+    /// The same, with the upper percentiles.
+    Advanceds(Vec<(String, Percentiles)>),
     /// Samples by key, of which nobody keeps how they spread.
     Sums(Vec<(String, Samples)>),
     /// Count and sum by the value of a label that is not `key`, of which there are no percentiles at all.
@@ -112,6 +120,9 @@ pub struct Seen<'s> {
     writes: Traffic,
     refusals: Vec<(String, u64)>,
     ttl_nodes: TtlNodes,
+    acknowledged: Vec<(ServerId, Percentiles)>,
+    links: Vec<(LinkId, ServerId)>,
+    queues: BTreeMap<ServerId, QueueFigures>,
 }
 
 impl<'s> Seen<'s> {
@@ -132,6 +143,9 @@ impl<'s> Seen<'s> {
             local_sessions: replica.local_session_count(),
             is_suspended: replica.is_suspended(),
             ttl_nodes: replica.ttl_nodes(),
+            acknowledged: replica.acknowledgement_figures(),
+            links: replica.learner_links(),
+            queues: BTreeMap::new(),
             reads: replica.reads().clone(),
             writes: replica.writes().clone(),
             refusals: replica.quota_refusals().map(|(name, count)| (name.to_owned(), count)).collect(),
@@ -142,6 +156,10 @@ impl<'s> Seen<'s> {
         seen.start = server.start.lock().clone();
         seen.latency = server.counters.latency.lock().clone();
         seen.responses = *server.counters.responses.lock();
+        // Of two connections of one server the later is the one that is used.
+        let mut queues: BTreeMap<_, _> = server.driver.queue_figures().into_iter().collect();
+        let by_server = seen.links.iter().filter_map(|(link, server)| Some((*server, queues.remove(link)?)));
+        seen.queues = by_server.collect();
         let mut reads = server.counters.reads_by_namespace.lock().clone();
         reads.absorb(&mut seen.reads);
         seen.reads = reads;
@@ -188,10 +206,7 @@ impl<'s> Seen<'s> {
         }
         self.by_namespace(&mut families);
         self.of_the_next_release(&mut families);
-        // Of queues that zabd does not have, so that no learner is listed.
-        for name in ["learner_handler_qp_size", "learner_handler_qp_time_ms", "ack_latency"] {
-            families.push(Family::new(name, Value::Sums(Vec::new())));
-        }
+        self.by_server(&mut families);
         self.of_zabd(&mut families);
         families
     }
@@ -280,6 +295,19 @@ impl<'s> Seen<'s> {
         ];
         families
             .extend(names.into_iter().zip(quotas).map(|(name, list)| Family::new(name, Value::Gauges(list))));
+    }
+
+    /// What a leader sees of each of the others, and of its own disk.
+    fn by_server(&self, families: &mut Vec<Family>) {
+        let by_id = |(server, spread): &(ServerId, Percentiles)| (server.0.to_string(), spread.clone());
+        let acknowledged = self.acknowledged.iter().map(by_id).collect();
+        families.push(Family::new("ack_latency", Value::Advanceds(acknowledged)));
+        let queue = |of: fn(&QueueFigures) -> &Percentiles| {
+            self.queues.iter().map(|(server, figures)| (server.0.to_string(), of(figures).clone())).collect()
+        };
+        families.push(Family::new("learner_handler_qp_size", Value::Basics(queue(|figures| &figures.sizes))));
+        let waited = queue(|figures| &figures.waited_ms);
+        families.push(Family::new("learner_handler_qp_time_ms", Value::Advanceds(waited)));
     }
 
     /// What Java counts from its release 3.10 on, under the names that it has in `mntr` there.

@@ -1,6 +1,6 @@
 //! The counters and summaries that Java's metrics providers have, by name and kind, and where the value of each stands.
 //!
-//! Dashboards and alerts name them, so all are there. Those of a stage that zabd does not have, and of TLS, stay at 0
+//! Dashboards and alerts name them, so all are there. Those of a stage that zabd does not have stay at 0
 //! (`NO_COUNTER`, `NO_BASIC`, `NO_ADVANCED`). Gauges, and sets with a value for each namespace, are in `families`.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -95,7 +95,7 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("read_commit_proc_req_queued", NO_BASIC),
     ("write_commit_proc_req_queued", NO_BASIC),
     ("commit_commit_proc_req_queued", NO_BASIC),
-    ("request_commit_queued", NO_COUNTER),
+    ("request_commit_queued", Counter(|s| s.quorum.commits + s.quorum.commits_received)),
     ("read_commit_proc_issued", NO_BASIC),
     ("write_commit_proc_issued", NO_BASIC),
     ("throttled_ops", Counter(|s| throttled(s, |f| f.refused.load(Relaxed)))),

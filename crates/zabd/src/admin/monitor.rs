@@ -75,6 +75,16 @@ impl List {
                     self.push(format!("{key}_{name}"), Number::Whole(count as i64));
                 }
             }
+            Value::Basics(list) => {
+                for (key, spread) in list {
+                    self.add_summary(&format!("{key}_{name}"), spread.summary());
+                }
+            }
+            Value::Advanceds(list) => {
+                for (key, spread) in list {
+                    self.add_percentiles(&format!("{key}_{name}"), &spread);
+                }
+            }
             Value::Sums(list) => {
                 for (key, samples) in list {
                     self.add_summary(&format!("{key}_{name}"), &samples);

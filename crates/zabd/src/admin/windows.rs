@@ -17,19 +17,26 @@ const NOTES: usize = 5;
 /// How often tables are noted.
 pub const INTERVAL: Duration = Duration::from_secs(600 / NOTES as u64);
 
+/// Of a family, and the key of a set; empty, if it is none.
+type Name = (&'static str, String);
+
 /// See the module's description.
 #[derive(Debug, Default)]
 pub struct Windows {
     /// The oldest first.
-    notes: Mutex<VecDeque<HashMap<&'static str, Percentiles>>>,
+    notes: Mutex<VecDeque<HashMap<Name, Percentiles>>>,
 }
 
 impl Windows {
     /// Notes the tables as they are; due every [`INTERVAL`].
     pub fn note(&self, families: Vec<Family>) {
-        let tables = families.into_iter().filter_map(|family| match family.value {
-            Value::Basic(spread) | Value::Advanced(spread) => Some((family.name, spread)),
-            _ => None,
+        let tables = families.into_iter().flat_map(|Family { name, value, .. }| {
+            let list = match value {
+                Value::Basic(spread) | Value::Advanced(spread) => vec![(String::new(), spread)],
+                Value::Basics(list) | Value::Advanceds(list) => list,
+                _ => Vec::new(),
+            };
+            list.into_iter().map(move |(key, spread)| ((name, key), spread))
         });
         let note = tables.collect();
         let mut notes = self.notes.lock();
@@ -40,9 +47,10 @@ impl Windows {
     }
 
     /// The value that so many thousandths of the samples of the window do not exceed; `None` if there are none.
-    pub fn permille(&self, name: &'static str, now: &Percentiles, share: u64) -> Option<u64> {
+    pub fn permille(&self, name: &'static str, key: &str, now: &Percentiles, share: u64) -> Option<u64> {
         let notes = self.notes.lock();
-        let before = notes.front().filter(|_| notes.len() == NOTES).and_then(|note| note.get(name));
+        let before =
+            notes.front().filter(|_| notes.len() == NOTES).and_then(|note| note.get(&(name, key.to_owned())));
         now.permille_since(before.unwrap_or(&Percentiles::default()), share)
     }
 }
@@ -55,7 +63,7 @@ mod tests {
     fn what_is_older_than_ten_minutes_does_not_count() {
         let windows = Windows::default();
         let mut spread = Percentiles::default();
-        let median = |spread: &Percentiles| windows.permille("f", spread, 500);
+        let median = |spread: &Percentiles| windows.permille("f", "", spread, 500);
         let note = |spread: &Percentiles| windows.note(vec![Family::new("f", Value::Basic(spread.clone()))]);
         assert_eq!(median(&spread), None);
         spread.add_many(1000, 100);

@@ -61,7 +61,7 @@ use authentication::Checked;
 use complaints::Complaints;
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
-pub(crate) use queue::{Item, Queue};
+pub(crate) use queue::{Item, Queue, QueueFigures};
 use queue::{Unsent, close_largest};
 pub use tls::QuorumTls;
 
@@ -340,6 +340,16 @@ impl Quorum {
                 close_largest(queues.values());
             }
         }
+    }
+
+    /// What waited on each connection.
+    pub fn queue_figures(&self) -> Vec<(LinkId, QueueFigures)> {
+        self.queues.lock().iter().map(|(link, queue)| (*link, queue.figures())).collect()
+    }
+
+    /// Counts it from zero.
+    pub fn reset_queue_figures(&self) {
+        self.queues.lock().values().for_each(|queue| queue.reset_figures());
     }
 
     /// So much of what this server has proposed is not committed.

@@ -15,10 +15,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use zabd_jute::Zxid;
+use zabd_replica::percentiles::Percentiles;
 
 use crate::memory::at_most;
 use crate::snapshotter::Image;
@@ -73,11 +75,31 @@ pub(crate) enum Item {
     Close,
 }
 
+/// What the writer has not taken yet, and what it found whenever it took something.
+#[derive(Debug, Default)]
+struct Waiting {
+    items: Vec<Item>,
+    /// How many packets, records and snapshots they are.
+    count: u64,
+    /// When the first of them came.
+    since: Option<Instant>,
+    figures: QueueFigures,
+}
+
+/// What waited for one connection whenever its writer took all of it: Java's `learner_handler_qp_size` and `learner_handler_qp_time_ms`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QueueFigures {
+    /// How much it was, in packets.
+    pub(crate) sizes: Percentiles,
+    /// How long the first of it had waited, in milliseconds.
+    pub(crate) waited_ms: Percentiles,
+}
+
 /// What one connection's writer has before it. Packets one behind the other are one item, so that a batch costs
 /// one wake-up and one write.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    items: Mutex<Vec<Item>>,
+    waiting: Mutex<Waiting>,
     arrived: Notify,
     /// Bytes of packets that are not written yet.
     unsent: AtomicUsize,
@@ -151,11 +173,15 @@ impl Queue {
     }
 
     fn add(&self, add: impl FnOnce(&mut Vec<Item>)) {
-        let mut items = self.items.lock();
+        let mut waiting = self.waiting.lock();
         // If there is something in it, the writer has been told.
-        let is_first = items.is_empty();
-        add(&mut items);
-        drop(items);
+        let is_first = waiting.items.is_empty();
+        add(&mut waiting.items);
+        waiting.count += 1;
+        if is_first {
+            waiting.since = Some(Instant::now());
+        }
+        drop(waiting);
         if is_first {
             self.arrived.notify_one();
         }
@@ -165,9 +191,10 @@ impl Queue {
     pub(crate) async fn take(&self, taken: &mut Vec<Item>) {
         loop {
             {
-                let mut items = self.items.lock();
-                std::mem::swap(&mut *items, taken);
+                let mut waiting = self.waiting.lock();
+                std::mem::swap(&mut waiting.items, taken);
                 if !taken.is_empty() {
+                    waiting.count_taken();
                     return;
                 }
                 self.is_catching_up.store(false, Relaxed);
@@ -176,10 +203,28 @@ impl Queue {
         }
     }
 
+    /// What waited, since the last `srst`.
+    pub(super) fn figures(&self) -> QueueFigures {
+        self.waiting.lock().figures.clone()
+    }
+
+    pub(super) fn reset_figures(&self) {
+        self.waiting.lock().figures = QueueFigures::default();
+    }
+
     /// So much is written.
     pub(crate) fn note_sent(&self, bytes: usize) {
         self.unsent.fetch_sub(bytes, Relaxed);
         self.all.bytes.fetch_sub(bytes, Relaxed);
+    }
+}
+
+impl Waiting {
+    fn count_taken(&mut self) {
+        self.figures.sizes.add(std::mem::take(&mut self.count));
+        if let Some(since) = self.since.take() {
+            self.figures.waited_ms.add(since.elapsed().as_millis() as u64);
+        }
     }
 }
 
@@ -221,6 +266,8 @@ mod tests {
         queue.push(Item::Log(Zxid(1), Zxid(2)));
         queue.push_bytes(b"d");
         let items = taken(&queue);
+        let figures = queue.figures();
+        assert_eq!((figures.sizes.summary().sum, figures.waited_ms.summary().count), (4, 1));
         let [Item::Bytes(first), Item::Log(..), Item::Bytes(last)] = &items[..] else { panic!("{items:?}") };
         assert_eq!((&first[..], &last[..]), (&b"abc"[..], &b"d"[..]));
         queue.note_sent(4);
