@@ -3,6 +3,7 @@
 import http.client
 import json
 import shutil
+import socket
 import ssl
 
 import pytest
@@ -161,6 +162,32 @@ def test_a_certificate_that_is_replaced(own, authority, tmp_path):
     shutil.copy(authority.path("second.pem"), tmp_path / "next.pem")
     (tmp_path / "next.pem").rename(store)
     eventually(lambda: subject() == "second", what="the new certificate")
+
+
+def test_protocols_and_suites_are_those_of_members(own, authority):
+    """Of zabd, and of Java from release 3.10 on: before, the AdminServer offers what its library has."""
+    if not own:
+        return
+    suite = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
+    for key, value, maximum in (
+            ("enabledProtocols", "TLSv1.3", ssl.TLSVersion.TLSv1_2), ("enabledProtocols", "TLSv1.2", None), ("ciphersuites", suite, None)):
+        server = own(
+            provider=DEFAULT, admin={"forceHttps": "true"}, properties={**stores(authority, "ssl.quorum"), f"ssl.quorum.{key}": value})
+        asking = context(authority)
+        if maximum:
+            asking.maximum_version = maximum
+            with pytest.raises(CLOSED):
+                ask_by_tls(server.admin_port, "/commands/ruok", asking)
+            asking = context(authority)
+        with socket.create_connection(("127.0.0.1", server.admin_port), 20) as plain:
+            with asking.wrap_socket(plain, server_hostname="localhost") as secure:
+                name, protocol, _ = secure.cipher()
+        assert value in (protocol, secure_name(name)), (name, protocol)
+
+
+def secure_name(name):
+    """OpenSSL's name of a suite as Java has it."""
+    return f"TLS_{name.replace('ECDHE-RSA-AES256-GCM', 'ECDHE_RSA_WITH_AES_256_GCM').replace('-', '_')}"
 
 
 METRICS = "metricsProvider"

@@ -231,6 +231,9 @@ impl Config {
         has_tls.then(|| TlsSide {
             key_store: members.key_store.clone(),
             trust_store: members.trust_store.clone(),
+            // What Java's release 3.10 adds: those of 3.9 offer what Jetty has.
+            enabled_protocols: members.enabled_protocols.clone(),
+            cipher_suites: members.cipher_suites.clone(),
             reloads: members.reloads,
             client_auth,
             ..TlsSide::new(members.prefix)
