@@ -171,6 +171,10 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
             "Authentication scheme digest is not available.",
         ),
         (
+            "authProvider.1=org.apache.zookeeper.server.auth.KeyAuthenticationProvider",
+            "authProvider.1=org.apache.zookeeper.server.auth.KeyAuthenticationProvider is a class that zabd cannot load",
+        ),
+        (
             "authProvider.1=org.example.Mine",
             "authProvider.1=org.example.Mine is a class that zabd cannot load",
         ),
@@ -196,7 +200,14 @@ fn what_would_be_unsafe_to_ignore_ends_the_start() {
 /// Somebody who writes a default down means it, so that it is told that there is nothing to it.
 #[test]
 fn what_has_no_effect_is_told_whatever_its_value() {
-    for line in ["admin.httpVersion=11", "ssl.sslProvider=JDK", "metricsProvider.numWorkerThreads=1"] {
+    for line in [
+        "admin.httpVersion=11",
+        "ssl.sslProvider=JDK",
+        "metricsProvider.numWorkerThreads=1",
+        "maxResponseCacheSize=400",
+        "maxGetChildrenResponseCacheSize=0",
+        "pathStats.enabled=true",
+    ] {
         let told = warnings(&with(line));
         assert!(
             matches!(&told[..], [one] if one.contains(line.split('=').next().unwrap())),
