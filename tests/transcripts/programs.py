@@ -1,5 +1,6 @@
 """Runs the clients whose output is the transcript: zkCli.sh, Curator, the C library and its shell, Node's client."""
 
+import fcntl
 import itertools
 import os
 import re
@@ -46,14 +47,16 @@ def zkcli34(server, script):
 
 
 def compile_java(source, classpath, target):
-    """Compiles one source, unless that was done since it changed."""
+    """Compiles one source, unless that was done since it changed; once, however many tests run beside each other."""
     stamp = target / f"{source.stem}.compiled"
-    if newer(stamp, source):
-        return
     target.mkdir(parents=True, exist_ok=True)
-    compiled = run(["javac", "-nowarn", "-cp", classpath, "-d", target, source])
-    assert compiled[2] == 0, compiled[1]
-    stamp.touch()
+    with open(target / "compiling", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if newer(stamp, source):
+            return
+        compiled = run(["javac", "-nowarn", "-cp", classpath, "-d", target, source])
+        assert compiled[2] == 0, compiled[1]
+        stamp.touch()
 
 
 def newer(target, source):
