@@ -95,7 +95,7 @@ fn tell_lost(lane: Lane, lost: u64) {
     match lane {
         Lane::Ordinary => tracing::warn!("{lost} lines of the log were lost: they were not read in time"),
         Lane::Audit => {
-            tracing::warn!("{lost} lines of the audit log were lost: nobody has read them for too long")
+            tracing::warn!("{lost} lines of the audit log were lost: nobody has read them for too long");
         }
     }
 }
@@ -155,9 +155,8 @@ fn shortened(line: &str) -> String {
         match value {
             Value::String(text) if text.len() > TEXT_BYTES_MAX => {
                 let all = text.len();
-                text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-                let more = all - text.len();
-                *text += &format!("... ({more} bytes more)");
+                let begin = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+                *text = format!("{begin}... ({} bytes more)", all - begin.len());
             }
             Value::Object(fields) => fields.values_mut().for_each(cut),
             Value::Array(items) => items.iter_mut().for_each(cut),
