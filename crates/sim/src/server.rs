@@ -275,8 +275,9 @@ impl Server {
     /// elect, or be elected, without those whom it needs. Of several that it does not hold, only the newest may be in doubt.
     fn assert_names(&self, tree: &Tree, changes: &[Zxid], next: Option<&Configuration>) {
         let held = self.configuration.version();
-        // A file that nobody has numbered has the last word.
-        let shown = shown_members(tree).filter(|_| held != ConfigVersion::ZERO).map(|shown| shown.version());
+        // A file that nobody has numbered has the last word, unless something is noted beside it.
+        let may_show = held != ConfigVersion::ZERO || self.next.is_some();
+        let shown = shown_members(tree).filter(|_| may_show).map(|shown| shown.version());
         let next = next.map(Configuration::version);
         for change in changes.iter().map(|zxid| ConfigVersion(zxid.0)).chain(shown) {
             assert!(

@@ -177,22 +177,26 @@ fn is_same_ensemble(ours: &Configuration, shown: &Configuration) -> bool {
 
 /// The change of members that a start may be in the middle of. If the power failed when a leader's snapshot had just been taken
 /// over, or the files beside zoo.cfg cannot be written to, only the tree names it. Where zoo.cfg names the members itself, it
-/// has the last word: an operator may have written it anew, for data that knew others.
-fn newest_change(tree: &Tree, start: &mut peer::Start) -> Option<Configuration> {
-    let held = start.configuration.version();
-    let is_numbered = start.reconfig && held != ConfigVersion::ZERO;
-    let shown = shown_members(tree)
-        .map(|shown| *shown)
-        .filter(|shown| is_numbered && is_same_ensemble(&start.configuration, shown));
-    let known = [start.next.take(), shown].into_iter().flatten();
-    known.filter(|known| held < known.version()).max_by_key(Configuration::version)
+/// has the last word: an operator may have written it anew, for data that knew others. But if a change is noted beside it, which he
+/// removes to begin anew, a newer one may have taken its place in the data, and not there yet.
+fn newest_change(
+    tree: &Tree,
+    held: &Configuration,
+    noted: Option<Configuration>,
+    reconfig: bool,
+) -> Option<Configuration> {
+    let may_show = reconfig && (held.version() != ConfigVersion::ZERO || noted.is_some());
+    let shown =
+        shown_members(tree).map(|shown| *shown).filter(|shown| may_show && is_same_ensemble(held, shown));
+    let known = [noted, shown].into_iter().flatten();
+    known.filter(|known| held.version() < known.version()).max_by_key(Configuration::version)
 }
 
 impl Replica {
     /// The same replica as a member of an ensemble: nobody is served before a leader is found.
     #[must_use]
     pub fn in_ensemble(mut self, tree: &Tree, mut start: peer::Start) -> Self {
-        start.next = newest_change(tree, &mut start);
+        start.next = newest_change(tree, &start.configuration, start.next.take(), start.reconfig);
         let (me, one_in) = (start.me, self.options.member.acknowledgements_one_in);
         self.sessions = Sessions::new(self.options.timeouts, self.options.first_session);
         self.ensemble = Some(Box::new(Ensemble {

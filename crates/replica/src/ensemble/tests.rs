@@ -6,12 +6,14 @@ use bytes::Bytes;
 use zabd_jute::client::{CreateMode, MultiOp, MultiRequest};
 use zabd_jute::quorum::{Configuration, FromLearner, Request as Forwarded};
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
-use zabd_jute::{Acl, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
+use zabd_jute::{
+    Acl, ConfigVersion, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid,
+};
 use zabd_tree::{AuthSchemes, CheckOptions, Tree, TreeOptions};
 use zabd_zab::effect::{Effect, LinkId, Reason, Testing, Timing};
 use zabd_zab::history::History;
 
-use super::is_same_ensemble;
+use super::{is_same_ensemble, newest_change};
 use zabd_zab::{election, leader, peer};
 
 use super::{LocalSessions, MemberOptions};
@@ -635,5 +637,26 @@ fn data_that_were_restored_on_other_machines_name_another_ensemble() {
         (&["d"], false),
     ] {
         assert_eq!(is_same_ensemble(&ours, &on(shown)), is_same, "{shown:?}");
+    }
+}
+
+/// A change that a leader's snapshot brings along takes the place of one that is noted, and the power may fail in between.
+#[test]
+fn a_start_looks_into_the_tree_unless_a_file_without_a_number_stands_alone() {
+    let of = |hosts: &[&str], version| on(hosts).with_version(ConfigVersion(version));
+    let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
+    tree.set_configuration(&of(&["a", "b", "d"], 7).to_string(), ConfigVersion(7), 0);
+    for (held, noted, reconfig, next) in [
+        (0, None, true, None),
+        (0, Some(3), true, Some(7)),
+        (0, Some(9), true, Some(9)),
+        (0, Some(3), false, Some(3)),
+        (3, None, true, Some(7)),
+        (5, Some(6), true, Some(7)),
+        (7, None, true, None),
+    ] {
+        let noted_there = noted.map(|version| of(&["a", "b", "e"], version));
+        let found = newest_change(&tree, &of(&["a", "b", "c"], held), noted_there, reconfig);
+        assert_eq!(found.map(|found| found.version().0), next, "{held} {noted:?} {reconfig}");
     }
 }

@@ -20,7 +20,8 @@
 //!   and is written down like a proposal. Between what is held here and such a change there is no other: a leader is followed on its
 //!   own word, which names what it holds, and it comes to hold another only when it is established;
 //! - behind a crash, the tree of that snapshot says so again, see `zabd_replica`'s ensemble. Where the file of members has no number, that
-//!   has the last word at a start, for it may be newer than the data. There the note comes before the snapshot.
+//!   has the last word at a start, for it may be newer than the data, unless something is noted. So if the place is free, the note
+//!   comes before the snapshot there. If it is not, what is noted may be in the log, and stays until the snapshot has replaced that.
 //!
 //! **Logged, or in doubt.** That a change is noted and older than the end of the log does not say that the log has it. It may have been
 //! proposed by a leader that nobody heard of it, and other histories have gone beyond it: no quorum of the members that hold knows of it
@@ -114,9 +115,8 @@ impl Learner {
 
     /// A snapshot is about to take the place of what is there.
     pub(super) fn note_before_adoption(&mut self, shown: Option<Box<Configuration>>, out: &mut Effects) {
-        let newest = self.changes.noted.unwrap_or(self.configuration.version());
         let is_unnumbered = self.reconfig && self.configuration.version() == ConfigVersion::ZERO;
-        if let Some(shown) = shown.filter(|shown| is_unnumbered && newest < shown.version()) {
+        if let Some(shown) = shown.filter(|_| is_unnumbered && self.changes.noted.is_none()) {
             self.write_next(*shown, out);
         }
     }

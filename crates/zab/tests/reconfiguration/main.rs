@@ -472,6 +472,21 @@ fn what_a_snapshot_holds_is_written_down_first_where_members_have_no_number() {
     );
 }
 
+/// There is one place. What stands there may be in the log until the snapshot has taken that log's place, and is a sign for a start to look
+/// into the tree.
+#[test]
+fn what_is_logged_stays_written_down_until_a_snapshot_has_replaced_the_log() {
+    let mut stage = LearnerStage::with_log(4, "1 2 3 4", Some(("1 2 9", 1, 3)), zxid(1, 3));
+    stage.is_led(&FromLeader::Snap { zxid: zxid(1, 9) });
+    stage.shows("1 4 5", zxid(1, 7));
+    stage.receive_snapshot();
+    stage.check(
+        "disk accepted 2
+         adopts 1:9
+         disk next [1 4 5] version 1:7",
+    );
+}
+
 /// A leader that has proposed something in its epoch shows what is committed. This server was away for two changes: the one
 /// that it had logged is no more between the old members and these, and a quorum of neither is needed.
 #[test]
