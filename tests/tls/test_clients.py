@@ -155,6 +155,19 @@ def test_a_bad_certificate_is_refused(shared, name):
         assert len(line) == 1 and "/127.0.0.1:" in line[0] and BAD[name] in line[0], line
 
 
+def test_a_certificate_of_nobody_is_refused(shared, authority, kind):
+    """An identity without a name would be whoever else has none. Names beside it must be critical to count."""
+    for name, hosts, is_taken in [("nobody", "DNS:localhost", False), ("unnamed", "critical,DNS:localhost", True)]:
+        authority.sign_anybody(name, hosts)
+        if is_taken:
+            assert shared.client(name).who_am_i() == [("x509", "")]
+            continue
+        with pytest.raises(ssl.SSLError if kind == "zabd" else CLOSED, match="BAD_CERTIFICATE"):
+            shared.client(name)
+    if kind == "zabd":
+        eventually(lambda: "its subject is empty, with no critical names beside it" in shared.log())
+
+
 def test_who_has_expired_since_does_not_come_back(shared, authority):
     """Neither by a whole handshake nor by one that takes up what is left of an earlier one, in which no certificate is shown."""
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5)

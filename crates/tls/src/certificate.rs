@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustls::pki_types::CertificateDer;
-use x509_parser::extensions::GeneralName;
+use x509_parser::certificate::BasicExtension;
+use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::distinguished_name;
@@ -22,7 +23,8 @@ pub struct Certificate {
 
 impl Certificate {
     /// Reads it; `None` if it is not a certificate, or one of whose names or hosts a part cannot be read: who cannot tell which
-    /// hosts it is for must not believe it.
+    /// hosts it is for must not believe it. Neither is one that says of nobody that it is his: as in Java alternative names must be
+    /// critical where they stand for an empty subject.
     pub fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
         let name = parsed.subject().as_raw();
@@ -34,6 +36,12 @@ impl Certificate {
             addresses: Vec::new(),
         };
         let alternatives = parsed.subject_alternative_name().ok()?;
+        let is_critical = |names: &BasicExtension<&SubjectAlternativeName<'_>>| {
+            names.critical && !names.value.general_names.is_empty()
+        };
+        if certificate.subject.is_empty() && !alternatives.as_ref().is_some_and(is_critical) {
+            return None;
+        }
         for alternative in alternatives.iter().flat_map(|names| &names.value.general_names) {
             match alternative {
                 GeneralName::DNSName(name) => certificate.dns_names.push(name.to_ascii_lowercase()),

@@ -380,6 +380,9 @@ fn revocation_lists(side: &TlsSide) -> Result<Vec<trust::RevocationList>, TlsErr
 pub fn in_words(error: &rustls::Error) -> String {
     use rustls::{AlertDescription as Alert, CertificateError as Reason, Error};
     match error {
+        Error::InvalidCertificate(Reason::BadEncoding) => {
+            "its certificate cannot be read, or is nobody's: its subject is empty, with no critical names beside it (BadEncoding)".into()
+        }
         Error::InvalidCertificate(Reason::UnknownIssuer) => {
             "nobody in the trust store has signed it (UnknownIssuer)".into()
         }

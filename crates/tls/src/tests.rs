@@ -461,6 +461,45 @@ fn a_certificate_that_cannot_be_read_is_refused() {
     assert!(shake(&server, &server).is_ok());
 }
 
+/// Java reads no certificate with an empty subject, unless names stand beside it that must be looked at. Nobody may be an identity.
+#[test]
+fn a_certificate_that_is_nobodys_is_refused() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.write("ca.pem", &["ca.crt"]);
+    shop.certificate("zoo", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    let good = open(&shop.side("zoo.pem", "ca.pem")).unwrap();
+    shop.run(&format!("openssl req -new -newkey {EC} -nodes -subj / -keyout nobody.key -out nobody.csr"));
+    for (extensions, is_somebodys) in [
+        (None, false),
+        (Some("basicConstraints=CA:FALSE"), false),
+        (Some("subjectAltName=DNS:zoo.example"), false),
+        (Some("subjectAltName=critical,DNS:zoo.example"), true),
+    ] {
+        std::fs::write(shop.path("extensions"), extensions.unwrap_or_default()).unwrap();
+        // Without a file of extensions it is of version 1.
+        let file = if extensions.is_some() { "-extfile extensions" } else { "" };
+        shop.run(&format!(
+            "openssl x509 -req -in nobody.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 {file} -out nobody.crt"
+        ));
+        shop.write("nobody.pem", &["nobody.key", "nobody.crt"]);
+        shop.write("known.pem", &["ca.crt", "nobody.crt"]);
+        let nobody = open(&shop.side("nobody.pem", "ca.pem")).unwrap();
+        for trust in ["ca.pem", "known.pem"] {
+            let tls = open(&shop.side("zoo.pem", trust)).unwrap();
+            for (side, result) in [("server: ", shake(&tls, &nobody)), ("client: ", shake(&nobody, &tls))] {
+                assert_eq!(result.is_ok(), is_somebodys, "{extensions:?}, {trust}: {result:?}");
+                let problem = result.err().unwrap_or_default();
+                assert!(
+                    is_somebodys || problem.starts_with(side) && problem.contains("BadEncoding"),
+                    "{problem}"
+                );
+            }
+        }
+    }
+    assert_eq!(shake(&good, &good), Ok(Some("CN=zoo".into())));
+}
+
 /// What a resumed handshake would let in: whoever was believed once, with a certificate that has expired or was revoked since. So
 /// there is none, whoever offers one, and whoever would take it.
 #[test]
