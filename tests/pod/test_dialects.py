@@ -173,6 +173,27 @@ def test_tls_and_users_by_each_images_variables(pod, bin, room, stores, image):
     assert started.end() == 0
 
 
+def test_the_shell_of_bitnamis_image_logs_in(pod, bin, room):
+    """By the java.env that the image's script leaves beside zoo.cfg."""
+    [port] = ports(1)
+    variables = {"ZOO_ENABLE_AUTH": "yes", "ZOO_SERVER_USERS": "bob,alice", "ZOO_SERVER_PASSWORDS": "builder;wonderland",
+                 "ZOO_CLIENT_USER": "alice", "ZOO_CLIENT_PASSWORD": "wonderland", "ZOO_PORT_NUMBER": str(port)}
+    started = pod("docker-entrypoint.sh", *SERVE, port=port, ZABD_ROOT=str(room), **variables, **AS_WE_ARE).await_serving()
+    subprocess.run([bin / "zabd", "links", "--places", room], check=True)
+
+    def shell(*words, **more):
+        done = subprocess.run([room / "opt/bitnami/zookeeper/bin/zkCli.sh", *words], capture_output=True, text=True, timeout=60,
+                              env={**more})
+        return done.returncode, done.stdout, done.stderr
+
+    server = ["-server", f"localhost:{port}"]
+    made = shell(*server, "create", "/hers", "mine", "sasl:alice:cdrwa", JVMFLAGS="-Da=b")
+    assert made[0] == 0 and "Created /hers" in made[1] + made[2], made
+    (room / "other").mkdir()
+    assert shell("--config", str(room / "other"), *server, "create", "/theirs")[0] == 1, "nobody is logged in"
+    assert started.end() == 0
+
+
 def answers_tls(port):
     try:
         socket.create_connection(("localhost", port), timeout=5).close()

@@ -29,7 +29,7 @@ impl Invocation {
             is_connection_waited_for: false,
             command: None,
         };
-        let mut words = without_config_folder(words).iter();
+        let mut words = words.iter();
         while let Some(word) = words.next() {
             if !word.starts_with('-') {
                 invocation.command = Some(std::iter::once(word).chain(words).cloned().collect());
@@ -59,14 +59,6 @@ impl Invocation {
     }
 }
 
-/// `--config DIR`, first of all, is for the scripts around Java's shell: where they find its settings.
-fn without_config_folder(words: &[String]) -> &[String] {
-    match words {
-        [first, _, others @ ..] if first == "--config" => others,
-        _ => words,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +81,6 @@ mod tests {
         let (invocation, _) = parse("");
         assert_eq!(invocation.server, "localhost:2181");
         assert_eq!((invocation.command, invocation.client_configuration), (None, None));
-        assert_eq!(parse("--config /etc/zookeeper -server a").0.server, "a");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::load::IMAGE_FLAGS;
 use crate::properties;
 use crate::setting::Setting;
 use crate::sources::{ReadFile, Sources};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What a start script does; whoever performs it need not understand it.
@@ -39,18 +40,29 @@ pub struct Login {
     pub(crate) by: String,
     /// What it holds; passwords are among it.
     pub(crate) text: String,
+    /// Whether Java's FIPS mode is asked for, in which a client does not log in.
+    pub(crate) is_fips: bool,
 }
 
 /// The name of [`Login`]'s file.
 const LOGIN_FILE: &str = "zoo_jaas.conf";
+/// What `zkCli.sh` and the other scripts read first.
+const SHELL_FILE: &str = "java.env";
+
+impl Login {
+    /// The word that names the file in this directory.
+    fn flag(dir: &Path) -> String {
+        format!("-Djava.security.auth.login.config={}", dir.join(LOGIN_FILE).display())
+    }
+}
 
 /// A file that is left for whoever looks for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Left<'a> {
     /// Its name.
     pub name: &'a Path,
     /// What it holds.
-    pub text: &'a str,
+    pub text: Cow<'a, str>,
     /// Whether nobody but its owner may read it.
     pub is_secret: bool,
 }
@@ -132,19 +144,23 @@ impl Lines {
 }
 
 impl Plan {
-    /// The files of the configuration, all for one directory; none if a zoo.cfg is there.
-    pub fn left<'a>(&'a self, zoo_cfg: &'a str) -> Vec<Left<'a>> {
+    /// The files of the configuration, all for this directory; none if a zoo.cfg is there.
+    pub fn left<'a>(&'a self, dir: &Path, zoo_cfg: &'a str) -> Vec<Left<'a>> {
         let ZooCfg::Made { path, lines } = &self.zoo_cfg else { return Vec::new() };
         let name = Path::new(path.file_name().unwrap_or_default());
-        let mut files = vec![Left { name, text: zoo_cfg, is_secret: lines.have_secrets() }];
-        let beside = self.beside.iter();
-        files.extend(beside.map(|(name, text)| Left { name: Path::new(name), text, is_secret: false }));
-        let login = self.login.iter();
-        files.extend(login.map(|login| Left {
-            name: Path::new(LOGIN_FILE),
-            text: &login.text,
-            is_secret: true,
-        }));
+        let file = |name: &'a str, text, is_secret| Left { name: Path::new(name), text, is_secret };
+        let mut files = vec![Left { name, text: zoo_cfg.into(), is_secret: lines.have_secrets() }];
+        files.extend(self.beside.iter().map(|(name, text)| file(name, text.into(), false)));
+        if let Some(login) = &self.login {
+            files.push(file(LOGIN_FILE, (&login.text).into(), true));
+            // Whoever types `zkCli.sh` in the container logs in by it, as in the image.
+            let mut flags = format!("export JVMFLAGS=\"$JVMFLAGS {}\"\n", Login::flag(dir));
+            if !login.is_fips {
+                // Of the client alone: a server would compare certificates of others with their hosts.
+                flags += "export CLIENT_JVMFLAGS=\"$CLIENT_JVMFLAGS -Dzookeeper.fips-mode=false\"\n";
+            }
+            files.push(file(SHELL_FILE, flags.into(), false));
+        }
         files
     }
 
@@ -182,8 +198,8 @@ impl Plan {
         // An earlier start left it beside the zoo.cfg, which may have been rewritten since, as by a change of members.
         let counts = matches!(self.zoo_cfg, ZooCfg::Made { .. }) || read(&file).is_ok();
         if let Some(login) = self.login.as_ref().filter(|_| counts) {
-            sources = sources
-                .jvm_flags(&login.by, &format!("-Djava.security.auth.login.config={}", file.display()));
+            let dir = path.parent().unwrap_or(Path::new("/"));
+            sources = sources.jvm_flags(&login.by, &Login::flag(dir));
         }
         let path = path.to_string_lossy();
         match &self.zoo_cfg {

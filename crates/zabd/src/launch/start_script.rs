@@ -111,10 +111,9 @@ fn write_configuration(program: &str, plan: &Plan) -> PathBuf {
     let place = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default();
     let text = lines.text();
-    let files = plan.left(&text);
     let write_into = |dir: &Path| -> io::Result<()> {
         fs::create_dir_all(dir)?;
-        files.iter().try_for_each(|file| replace(&dir.join(file.name), file))
+        plan.left(dir, &text).iter().try_for_each(|file| replace(&dir.join(file.name), file))
     };
     let Err(error) = write_into(place) else { return path.to_owned() };
     let instead = plan.data_dir.join("conf");

@@ -144,7 +144,8 @@ fn login(reader: &mut Reader<'_>) -> Option<Login> {
         logins::users(reader, "QuorumServer", users, &mut text);
     }
     let by = reader.by(if switches[0] { AUTH } else { AUTH_QUORUM });
-    (!text.is_empty()).then_some(Login { by, text })
+    let is_fips = reader.is_given("ZOO_FIPS_MODE") && reader.is_yes("ZOO_FIPS_MODE");
+    (!text.is_empty()).then_some(Login { by, text, is_fips })
 }
 
 fn own(reader: &mut Reader<'_>, name: &'static str, lines: &mut Lines) {

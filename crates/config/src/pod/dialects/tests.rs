@@ -389,10 +389,17 @@ fn bitnami_wants_to_be_told_that_there_is_no_authentication() {
 fn login(text: &str) -> Result<String, String> {
     let text = format!("ALLOW_EMPTY_PASSWORD=yes\n{text}");
     let plan = given(&text).plan(&BITNAMI).map_err(|errors| errors.to_string())?;
-    let files = plan.left("");
+    let files = plan.left(Path::new("/conf"), "");
     let file = files.iter().find(|file| file.name == Path::new("zoo_jaas.conf"));
     assert!(file.is_none_or(|file| file.is_secret), "passwords are for nobody to read");
-    Ok(file.map(|file| file.text.to_owned()).unwrap_or_default())
+    let shell = files.iter().find(|file| file.name == Path::new("java.env")).map(|file| &*file.text);
+    let mut flags =
+        "export JVMFLAGS=\"$JVMFLAGS -Djava.security.auth.login.config=/conf/zoo_jaas.conf\"\n".to_owned();
+    if !text.contains("ZOO_FIPS_MODE=yes") {
+        flags += "export CLIENT_JVMFLAGS=\"$CLIENT_JVMFLAGS -Dzookeeper.fips-mode=false\"\n";
+    }
+    assert_eq!(shell, file.map(|_| &*flags), "whoever types zkCli.sh logs in by it");
+    Ok(file.map(|file| file.text.to_string()).unwrap_or_default())
 }
 
 #[test]
@@ -408,6 +415,7 @@ fn bitnamis_users_are_in_a_jaas_file() {
         )
     );
     assert_eq!(login(SERVER_USERS).unwrap(), "", "nobody asks for them");
+    assert!(login(&format!("{CLIENT_BESIDE}\nZOO_FIPS_MODE=yes")).unwrap().starts_with("Client "));
     let hard = format!("ZOO_ENABLE_AUTH=yes\nZOO_SERVER_USERS=a\nZOO_SERVER_PASSWORDS={}", r#"x"\}"#);
     assert!(login(&hard).unwrap().contains(r#""user_a"="x\"\\}";"#));
     let config = given(&format!("ZOO_ENABLE_AUTH=yes\n{SERVER_USERS}")).config(&BITNAMI);
@@ -464,8 +472,11 @@ fn bitnamis_tls_for_clients_closes_the_plain_port() {
     assert_eq!(tls.clients.key_store.password.unwrap().expose(), "sesame");
     assert_eq!(tls.clients.trust_store.location.as_deref(), Some(Path::new("/t.jks")));
     let zoo_cfg = world.text(&BITNAMI);
-    assert!(world.plan(&BITNAMI).unwrap().left(&zoo_cfg)[0].is_secret, "a password is in zoo.cfg");
-    assert!(!given("ALLOW_EMPTY_PASSWORD=yes").plan(&BITNAMI).unwrap().left("")[0].is_secret);
+    assert!(
+        world.plan(&BITNAMI).unwrap().left(Path::new("/"), &zoo_cfg)[0].is_secret,
+        "a password is in zoo.cfg"
+    );
+    assert!(!given("ALLOW_EMPTY_PASSWORD=yes").plan(&BITNAMI).unwrap().left(Path::new("/"), "")[0].is_secret);
     let three =
         given(&format!("{BITNAMI_THREE}\n{stores}")).with_file("/s/k", "x").with_file("/s/t", "/t.jks");
     assert_eq!(three.config(&BITNAMI).client_port, Some(2181), "as each server's own line says");
