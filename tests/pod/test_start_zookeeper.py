@@ -144,6 +144,20 @@ def pod_hosts(room, number, known):
     return path
 
 
+def test_nothing_waits_for_a_nameserver_that_does_not_answer(pod, room):
+    """Each name costs at least five seconds there; probes and the pod's own records wait for a server that listens."""
+    (room / "resolv.conf").write_text("nameserver 192.0.2.1\n")
+    [port] = ports(1)
+    inside = namespaces(["--net", "--mount"], "ip link set lo up", "ip route add 192.0.2.0/24 dev lo",
+                        f"mount --bind {shlex.quote(str(room / 'resolv.conf'))} /etc/resolv.conf")
+    started = pod("start-zookeeper", *pod_words(room, "zk-0", port, 2888, 3888), port=port, inside=inside, ZABD_HOSTNAME="zk-0",
+                  ZABD_DOMAIN="zk.example")
+    eventually(lambda: "Listening for clients on" in started.said(), 30, started.said)
+    took = int(re.search(r"Listening for clients on .* after (\d+)ms", started.said()).group(1))
+    assert took < 4000, started.said()
+    assert "this server's own name, does not resolve within 250ms" in started.said()
+
+
 def test_three_pods_are_an_ensemble_as_soon_as_their_names_resolve(pod, call, room):
     server, election, *clients = ports(5)
     started = []

@@ -5,7 +5,8 @@
 //! connections that stand are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,6 +23,11 @@ use crate::alarm::Alarms;
 const BACKLOG: i32 = 128;
 /// How long until a port in use is tried again: a server that is replaced may just be ending.
 const BIND_RETRY: Duration = Duration::from_secs(1);
+/// How long a start waits for a name of its own, for each port. A nameserver that does not answer costs many seconds, and in a pod its
+/// name comes to resolve only when it listens.
+const OWN_NAME_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a server does that runs already, and waits alone for it.
+const LATER_NAME_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long until a connection is accepted again when that has failed; descriptors are used up, mostly.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -47,7 +53,7 @@ pub struct PeerListener {
 
 impl PeerListener {
     /// Opens the ports of this server's own line: at its addresses, or at all that this machine has. A name of
-    /// its own that does not resolve is no reason not to listen: in a pod, it may come to resolve later. A port that is taken is
+    /// its own that does not resolve, or not soon, is no reason not to listen: in a pod, it may come to resolve later. A port that is taken is
     /// tried so often (`electionPortBindRetry`), or for ever.
     pub fn bind(
         election: &[Address],
@@ -116,7 +122,8 @@ impl OpenPorts {
 async fn open_at(address: Address, on_all_ips: bool) -> StdListener {
     loop {
         let (host, target) = (address.clone(), address.clone());
-        match tokio::task::spawn_blocking(move || try_bind(&target, on_all_ips)).await {
+        let bound = move || try_bind(&target, on_all_ips, LATER_NAME_PATIENCE);
+        match tokio::task::spawn_blocking(bound).await {
             Ok(Ok(listener)) => {
                 tracing::info!("Listening on {address}, as this server's own line says");
                 return listener;
@@ -178,7 +185,7 @@ fn bind(
 ) -> Result<StdListener, PeerListenError> {
     let mut attempt = 1;
     loop {
-        match try_bind(address, on_all_ips) {
+        match try_bind(address, on_all_ips, OWN_NAME_PATIENCE) {
             Ok(listener) => return Ok(listener),
             Err(source) if attempts_max.is_some_and(|most| attempt >= most) => {
                 return Err(PeerListenError { address: address.clone(), source });
@@ -190,14 +197,36 @@ fn bind(
     }
 }
 
-fn try_bind(address: &Address, on_all_ips: bool) -> std::io::Result<StdListener> {
-    let resolved =
-        (address.host.as_str(), address.port).to_socket_addrs().ok().and_then(|mut found| found.next());
-    match resolved.filter(|_| !on_all_ips) {
+fn try_bind(address: &Address, on_all_ips: bool, patience: Duration) -> std::io::Result<StdListener> {
+    let resolved = if on_all_ips { None } else { resolved(address, patience) };
+    match resolved {
         Some(target) => open(target),
         None => open((Ipv6Addr::UNSPECIFIED, address.port).into())
             .or_else(|_| open((Ipv4Addr::UNSPECIFIED, address.port).into())),
     }
+}
+
+/// Where an address is, if that is known in time. The system's resolver cannot be told to stop: its thread ends when it does.
+fn resolved(address: &Address, patience: Duration) -> Option<SocketAddr> {
+    if let Ok(ip) = address.host.parse::<IpAddr>() {
+        return Some(SocketAddr::new(ip, address.port));
+    }
+    let (tell, told) = mpsc::channel();
+    let asked = address.clone();
+    let ask = move || {
+        let found = (asked.host.as_str(), asked.port).to_socket_addrs();
+        // Whoever asked may have gone on.
+        let _ = tell.send(found.ok().and_then(|mut found| found.next()));
+    };
+    std::thread::Builder::new().name("own-name".to_owned()).spawn(ask).ok()?;
+    told.recv_timeout(patience).unwrap_or_else(|_| {
+        tracing::warn!(
+            "{}, this server's own name, does not resolve within {patience:?}: listening on all addresses of this machine, port {}",
+            address.host,
+            address.port
+        );
+        None
+    })
 }
 
 fn open(address: SocketAddr) -> std::io::Result<StdListener> {
