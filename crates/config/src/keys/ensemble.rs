@@ -247,7 +247,7 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-pub(super) const NO_PEERS: &str = "a lone server has no peers, and this build's members do without it";
+pub(super) const NO_PEERS: &str = "this build's members do without it";
 
 /// As in Java, what is above 1 is a mistake and the default holds.
 fn snapshot_size_factor(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {

@@ -32,7 +32,9 @@ pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>
             open(&shared, socket, peer, Stage::Introducing { host }, |conn| Input::Dialled { peer, conn });
         }
         Err(problem) => {
-            if shared.troubles.is_news(peer, &problem, Instant::now()) {
+            // A name takes its time not to resolve; meanwhile the peer may have come by itself.
+            let is_wanted = !shared.quorum.is_connected(peer);
+            if is_wanted && shared.troubles.is_news(peer, &problem, Instant::now()) {
                 tracing::warn!("Cannot open channel to {peer} at election address {problem}");
             }
             feed(&shared, Input::DialFailed { peer });

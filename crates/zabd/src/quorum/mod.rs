@@ -291,6 +291,10 @@ impl Quorum {
     }
 
     /// Where a server is whose newest connection on the election port is there at the moment.
+    fn is_connected(&self, server: ServerId) -> bool {
+        self.peers.lock().values().any(|peer| peer.server == server)
+    }
+
     fn seen(&self, server: ServerId) -> Option<IpAddr> {
         self.peers.lock().values().rev().find(|peer| peer.server == server)?.seen
     }
