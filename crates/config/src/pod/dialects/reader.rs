@@ -2,7 +2,7 @@
 
 use super::super::plan::{Lines, Plan, ZooCfg};
 use super::super::{Surroundings, mistake, my_id, named};
-use super::{Becomes, Dialect, Variable, is_service_link, scripts};
+use super::{Becomes, DIALECTS, Dialect, Variable, is_service_link, scripts};
 use crate::error::{ConfigError, Warning};
 use crate::setting::DEFAULT_OF;
 use std::collections::BTreeMap;
@@ -61,7 +61,10 @@ impl<'a> Reader<'a> {
     fn warn_of_strangers(&mut self) {
         for (name, value) in self.around.variables {
             let is_known = self.dialect.reads(name) || scripts::read(name);
-            if !is_known && self.dialect.has_prefix(name) && !is_service_link(name, value) {
+            // Another image's is meant for somebody, too.
+            let is_anothers = DIALECTS.iter().any(|other| other.has_prefix(name) && other.reads(name));
+            let is_told = self.dialect.has_prefix(name) || is_anothers;
+            if !is_known && is_told && !is_service_link(name, value) {
                 let message = format!(
                     "{} does not read this variable, and neither does zabd in its place",
                     self.dialect.image

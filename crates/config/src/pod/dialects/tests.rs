@@ -677,6 +677,20 @@ fn spoken(text: &str, place: Option<&'static Dialect>) -> Result<&'static str, S
 }
 
 #[test]
+fn what_only_other_images_read_is_named() {
+    let said =
+        given("ZOOKEEPER_CLIENT_PORT=2181\nZOO_TICK_TIME=1234\nZOOKEEPER_FOO_BAR=1").warnings(&CONFLUENT);
+    for name in ["ZOO_TICK_TIME", "ZOOKEEPER_FOO_BAR"] {
+        let expected = format!("{name}: Confluent's image does not read this variable");
+        assert!(said.contains(&expected), "{said}");
+    }
+    let said =
+        given("ZOOKEEPER_CLIENT_PORT=2181\nKAFKA_OPTS=-Da=b\nALLOW_THAT=1\nJVMFLAGS=-Da=b").warnings(&DOCKER);
+    assert!(said.contains("ZOOKEEPER_CLIENT_PORT: "), "{said}");
+    assert!(!said.contains("ALLOW_THAT") && !said.contains("JVMFLAGS: "), "whatever that is: {said}");
+}
+
+#[test]
 fn an_image_is_known_by_its_variables() {
     for (text, name) in [
         ("", "docker"),
