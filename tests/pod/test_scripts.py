@@ -88,8 +88,24 @@ def test_a_server_that_does_not_start(call, home):
     home.write(f"dataDir={home.data}", "clientPort=x")
     started = call("zkServer.sh", "start", **home.variables)
     assert (started.returncode, started.stdout) == (1, "Starting zookeeper ... FAILED TO START\n")
+    assert not (home.data / "zookeeper_server.pid").exists(), "that process is gone"
     foreground = call("zkServer.sh", "start-foreground", **home.variables)
     assert foreground.returncode == 2 and foreground.stderr.startswith(home.told())
+
+
+def test_a_configuration_that_is_not_there(call, home):
+    """It is named, as Java's `grep` does, and nothing is left behind."""
+    nope = home.conf / "nope.cfg"
+    missing = f"{nope}: No such file or directory\n"
+    zk = lambda word: call("zkServer.sh", word, "nope.cfg", cwd=home.root, **home.variables)  # noqa: E731
+    status = zk("status")
+    assert status.returncode == 1 and status.stderr.endswith(missing)
+    before = sorted(home.root.rglob("*"))
+    started = zk("start")
+    assert (started.returncode, started.stdout) == (1, "Starting zookeeper ... FAILED TO START\n")
+    assert started.stderr.endswith(missing) and sorted(home.root.rglob("*")) == before
+    foreground = zk("start-foreground")
+    assert foreground.returncode == 2 and f"Error processing {nope}: file is missing; hint: name a zoo.cfg" in foreground.stderr
 
 
 def test_foreground_is_the_server(pod, home):

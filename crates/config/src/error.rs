@@ -6,6 +6,7 @@
 
 use crate::config::{Config, LogConfig};
 use crate::exit_code::ExitCode;
+use crate::load::USAGE;
 use crate::setting::Source;
 use std::fmt;
 
@@ -69,6 +70,15 @@ impl ConfigErrors {
     /// What the process ends with: Java's code for an invalid invocation.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::InvalidInvocation
+    }
+
+    /// The same, told by another program than zabd itself, whose words are others: this stands where zabd's usage would.
+    #[must_use]
+    pub fn with_hint_of_usage(mut self, hint: &str) -> Self {
+        let usages =
+            self.errors.iter_mut().filter_map(|error| error.hint.as_mut()).filter(|hint| *hint == USAGE);
+        usages.for_each(|usage| hint.clone_into(usage));
+        self
     }
 
     /// A mistake in the words of the command line itself.

@@ -93,14 +93,19 @@ fn foreground(env: &ZkEnv) -> ExitCode {
     let loaded = CommandLine::parse(words(env)).and_then(|command| load(&command, &environment));
     match loaded {
         Ok(config) => super::serve(config, None, false),
-        Err(errors) => mistakes::refuse(&errors),
+        Err(errors) => {
+            let hint =
+                "name a zoo.cfg that is there behind the word, or its directory by `--config` in front";
+            mistakes::refuse(&errors.with_hint_of_usage(hint))
+        }
     }
 }
 
 /// Where the number of a server that `start` has started is kept.
 fn pid_file(env: &ZkEnv) -> PathBuf {
+    // As in Java's script, at the top if there is no such line.
     let below_data =
-        || Path::new(env.view().value("dataDir").unwrap_or_default()).join("zookeeper_server.pid");
+        || PathBuf::from(format!("{}/zookeeper_server.pid", env.view().value("dataDir").unwrap_or_default()));
     env.variable("ZOOPIDFILE").map_or_else(below_data, PathBuf::from)
 }
 
@@ -127,8 +132,27 @@ fn say(text: &str) {
     let _ = io::stdout().flush();
 }
 
+/// Says what is wrong if the zoo.cfg cannot be read, as `grep` does for Java's script.
+fn warn_if_unreadable(env: &ZkEnv) -> bool {
+    let unreadable = fs::read(&env.zoo_cfg).err();
+    if let Some(error) = &unreadable {
+        let path = env.zoo_cfg.display();
+        match error.kind() {
+            io::ErrorKind::NotFound => eprintln!("zkServer.sh: {path}: No such file or directory"),
+            _ => eprintln!("zkServer.sh: {path}: {error}"),
+        }
+    }
+    unreadable.is_some()
+}
+
 fn start(env: &ZkEnv) -> ExitCode {
+    let is_unreadable = warn_if_unreadable(env);
     say("Starting zookeeper ... ");
+    if is_unreadable {
+        // It would end at once, and nobody knows where its number should go.
+        say!("FAILED TO START");
+        return ExitCode::FAILURE;
+    }
     let pid_file = pid_file(env);
     if let Some(pid) = kept_pid(&pid_file).filter(|pid| is_alive(*pid)) {
         say!("already running as process {}.", pid.as_raw_nonzero());
@@ -150,6 +174,7 @@ fn start(env: &ZkEnv) -> ExitCode {
     let end = Instant::now() + WATCH;
     while Instant::now() < end {
         if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            let _ = fs::remove_file(&pid_file);
             say!("FAILED TO START");
             return ExitCode::FAILURE;
         }
@@ -199,6 +224,7 @@ fn stop(env: &ZkEnv) -> ExitCode {
 }
 
 fn status(env: &ZkEnv) -> ExitCode {
+    warn_if_unreadable(env);
     let (said, place) = client_place(&env.view(), &|path| fs::read(path).ok());
     for line in said {
         say!("{line}");
