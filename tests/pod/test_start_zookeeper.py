@@ -250,7 +250,9 @@ def test_scripts_in_the_container_find_the_zoo_cfg_of_process_1(pod, bin, room):
         done = subprocess.run(
             [*AS_ROOT, "nsenter", "-t", str(first), "-p", "-m", "env", *(f"{key}={value}" for key, value in variables.items()),
              str(bin / "zkServer.sh"), *words, "status"], capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode, done.stderr.splitlines()[-1].removeprefix("Using config: "), done.stdout.splitlines()[-1]
+        # Behind it stands what is missing.
+        config = re.search(r"^Using config: (.*)$", done.stderr, re.MULTILINE).group(1)
+        return done.returncode, config, done.stdout.splitlines()[-1]
 
     serving = (0, str(room / "zk-0/conf/zoo.cfg"), "Mode: standalone")
     assert status() == serving
