@@ -3,6 +3,7 @@
 Everything lies in one directory, which is made once for a run. Stores have the password `secret1`.
 """
 
+import datetime
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +24,8 @@ default_md = sha256
 policy = policy
 unique_subject = no
 copy_extensions = none
+[list]
+authorityKeyIdentifier = keyid:always
 [policy]
 commonName = supplied
 organizationName = optional
@@ -80,6 +83,20 @@ class Authority:
         self._run("openssl", "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile",
                   "extensions", "-out", f"{name}.crt")
         self._join(name, "ca")
+
+    def revocation_list(self, target, revoked=(), hours=(-1, 24), version=2):
+        """A list of the authority's at `target`, from and to these hours from now; of version 1 it is what openssl writes by itself."""
+        config = self.path("list.conf")
+        config.write_text(CA_CONFIG.replace("database = index", "database = list-index"))
+        self.path("list-index").write_text("")
+        words = ("openssl", "ca", "-config", config, "-cert", "ca.crt", "-keyfile", "ca.key")
+        for name in revoked:
+            self._run(*words, "-revoke", f"{name}.crt")
+        now = datetime.datetime.now(datetime.UTC)
+        begin, end = ((now + datetime.timedelta(hours=each)).strftime("%Y%m%d%H%M%SZ") for each in hours)
+        self._run(*words, "-gencrl", "-crl_lastupdate", begin, "-crl_nextupdate", end, *(("-crlexts", "list") if version == 2 else ()),
+                  "-out", "list.crl")
+        self.path("list.crl").replace(target)
 
     def _join(self, name, by):
         # Java takes a key only in PKCS#8, which is what openssl writes here.

@@ -191,6 +191,42 @@ def test_who_has_expired_since_does_not_come_back(shared, authority):
     assert not any(map(comes_in, contexts, kept))
 
 
+def test_revocation_lists(house_of, authority, kind, tmp_path):
+    """Of zabd, whose lists are files: they hold until they are replaced, and no longer than they say; who is there stays."""
+    if kind != "zabd":
+        return
+    revoked = tmp_path / "ca.crl"
+    authority.revocation_list(revoked, ["admin"])
+    house = house_of(properties={"ssl.crl": "true", "zabd.ssl.crlFile": revoked})
+
+    def comes_in(name):
+        try:
+            house.client(name)
+        except CLOSED:
+            return False
+        return True
+    assert comes_in("alice") and not comes_in("admin")
+    eventually(lambda: "certificate of CN=admin was refused: Revoked" in house.log(), what=house.log)
+    witness = house.client("alice")
+    assert house.figures()["zabd_certificate_looks_unusable"] == "0"
+
+    authority.revocation_list(revoked, ["admin", "alice"])
+    eventually(lambda: not comes_in("alice"), what="the new list counts")
+    assert witness.exists("/") and comes_in("second")
+
+    authority.revocation_list(revoked, version=1)
+    eventually(lambda: int(house.figures()["zabd_certificate_looks_unusable"]) > 1, what="each look is counted")
+    assert house.log().count("and who was revoked since is still let in: ") == 1, "and told once"
+    assert "it is a revocation list of version 1" in house.log() and "`crlnumber`" in house.log()
+    assert comes_in("second") and not comes_in("alice"), "the list from before stays"
+
+    authority.revocation_list(revoked, hours=(-48, -1))
+    eventually(lambda: not comes_in("second"), what="a list that has lapsed says nothing of anybody")
+    eventually(lambda: "was refused: no revocation list that holds at the moment tells" in house.log())
+    authority.revocation_list(revoked)
+    eventually(lambda: comes_in("second") and comes_in("alice"), what="the list is renewed")
+
+
 def test_authorities_of_one_name_are_all_believed(house_of, authority, kind):
     """Of zabd, and of Java's next release: an authority with a new key beside its old one. Java 3.9 keeps the last of a name."""
     if kind != "zabd":

@@ -112,6 +112,8 @@ pub enum Refreshed {
     Read,
     /// They cannot be used; what was read before still holds.
     Failed(String),
+    /// They still cannot be used, as it was told.
+    StillFailed,
 }
 
 impl Tls {
@@ -165,9 +167,9 @@ impl Tls {
                 Refreshed::Read
             }
             Err(error) => {
-                let problem = error.to_string();
+                let problem = format!("{error}; hint: {}", error.hint);
                 if read.problem.replace(problem.clone()).as_ref() == Some(&problem) {
-                    return Refreshed::Unchanged;
+                    return Refreshed::StillFailed;
                 }
                 Refreshed::Failed(problem)
             }
@@ -363,15 +365,16 @@ fn open(
 fn revocation_lists(side: &TlsSide) -> Result<Vec<trust::RevocationList>, TlsError> {
     let mut lists = Vec::new();
     for path in &side.crl_files {
-        let read = store::read(path).map_err(|error| with_causes(&error)).and_then(|bytes| {
-            let lists = store::revocation_lists(&bytes)?;
-            lists.iter().map(trust::revocation_list).collect::<Result<Vec<_>, _>>()
-        });
-        lists.extend(read.map_err(|problem| TlsError {
+        let blamed = |(problem, hint)| TlsError {
             key: format!("zabd.{}crlFile", side.prefix),
             problem: format!("{}: {problem}", path.display()),
-            hint: "a file holds lists in PEM, or one in DER",
-        })?);
+            hint,
+        };
+        let bytes = store::read(path).map_err(|error| with_causes(&error));
+        let found = bytes.and_then(|bytes| store::revocation_lists(&bytes));
+        for list in found.map_err(|problem| blamed((problem, trust::LIST_HINT)))? {
+            lists.push(trust::revocation_list(&list).map_err(blamed)?);
+        }
     }
     Ok(lists)
 }

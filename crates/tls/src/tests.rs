@@ -426,6 +426,18 @@ fn who_is_on_a_revocation_list_is_refused() {
     }
     side.crl_files = vec![shop.path("ca.pem")];
     assert!(open(&side).unwrap_err().starts_with("zabd.ssl.crlFile: "));
+
+    // What openssl writes when nobody tells it to number its lists, which Java takes.
+    side.crl_files = vec![shop.path("ca.crl")];
+    let config = std::fs::read_to_string(shop.path("ca.conf")).unwrap();
+    let config = config.replace("crlnumber=number\n", "") + "[list]\nauthorityKeyIdentifier=keyid:always\n";
+    std::fs::write(shop.path("ca.conf"), config).unwrap();
+    shop.run("openssl ca -config ca.conf -gencrl -out ca.crl");
+    let problem = Tls::open(&side, &mut |_| ()).unwrap_err();
+    assert!(problem.problem.ends_with("it is a revocation list of version 1, and no such list can be used"));
+    assert!(problem.hint.contains("`crlnumber`") && problem.hint.contains("`-crlexts`"));
+    shop.run("openssl ca -config ca.conf -gencrl -crlexts list -out ca.crl");
+    assert!(shake(&open(&side).unwrap(), &client("bad.pem")).unwrap_err().contains("Revoked"));
 }
 
 /// A certificate may be well signed, and hold a name that nobody can print, or hosts that nobody can compare.
@@ -561,7 +573,7 @@ fn files_that_change_are_read_again() {
     assert!(matches!(tls.refresh(), Refreshed::Failed(_)));
     assert_eq!(
         (tls.refresh(), subject()),
-        (Refreshed::Unchanged, "CN=new".into()),
+        (Refreshed::StillFailed, "CN=new".into()),
         "told once, and the old one stays"
     );
     link("old.d");

@@ -219,15 +219,37 @@ fn may_sign(der: &CertificateDer<'_>) -> bool {
         .is_ok_and(|(_, certificate)| certificate.version() != X509Version::V3 || certificate.is_ca())
 }
 
-/// The list in `der`.
-pub(crate) fn revocation_list(der: &CertificateRevocationListDer<'_>) -> Result<RevocationList, String> {
+/// The list in `der`; if it cannot be used, what is wrong with it, and what to do.
+pub(crate) fn revocation_list(
+    der: &CertificateRevocationListDer<'_>,
+) -> Result<RevocationList, (String, &'static str)> {
+    let (_, parsed) = X509CertificateList::from_der(der)
+        .map_err(|error| (format!("it is no revocation list: {error}"), LIST_HINT))?;
     let list = BorrowedCertRevocationList::from_der(der).and_then(|list| list.to_owned());
-    let list = list.map_err(|error| format!("it is no revocation list that can be used: {error}"))?;
-    let (_, parsed) =
-        X509CertificateList::from_der(der).map_err(|error| format!("it is no revocation list: {error}"))?;
+    let list = list.map_err(|error| match lacking(&parsed) {
+        Some(what) => {
+            (format!("it is a revocation list {what}, and no such list can be used"), OLD_LIST_HINT)
+        }
+        None => (format!("it is no revocation list that can be used: {error}"), LIST_HINT),
+    })?;
     let end_s = parsed.next_update().map(|end| end.timestamp());
     Ok(RevocationList { list: list.into(), begin_s: parsed.last_update().timestamp(), end_s })
 }
+
+/// What RFC 5280 asks of a list and webpki takes none without, where Java does.
+fn lacking(list: &X509CertificateList<'_>) -> Option<&'static str> {
+    if list.version() != Some(X509Version::V2) {
+        return Some("of version 1");
+    }
+    if list.next_update().is_none() {
+        return Some("without an end (nextUpdate)");
+    }
+    list.extensions().is_empty().then_some("without extensions")
+}
+
+pub(crate) const LIST_HINT: &str = "a file holds lists in PEM, or one in DER";
+const OLD_LIST_HINT: &str = "`openssl ca -gencrl` writes one that can be used where its configuration names a `crlnumber` file, or with \
+                             `-crlexts`";
 
 /// The reasons that have an alert of their own; the others as they are.
 fn in_words(error: webpki::Error) -> Error {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +22,14 @@ const SOON_S: i64 = 30 * 24 * 3600;
 
 /// The sides that were opened, for whoever asks how old their certificates are.
 static OPENED: Mutex<Vec<Weak<Tls>>> = Mutex::new(Vec::new());
+
+/// How often files could not be used that were looked at: it grows for as long as they cannot.
+static UNUSABLE: AtomicU64 = AtomicU64::new(0);
+
+/// See [`UNUSABLE`]; nothing without TLS.
+pub fn unusable_looks() -> Option<u64> {
+    OPENED.lock().iter().any(|tls| tls.strong_count() > 0).then(|| UNUSABLE.load(Relaxed))
+}
 
 /// In how many seconds the first certificate ends that this server runs with; less than none if one has ended.
 pub fn first_ends_in_s() -> Option<i64> {
@@ -41,17 +50,17 @@ pub fn open(side: &TlsSide) -> Result<Arc<Tls>, TlsError> {
         );
     }
     OPENED.lock().push(Arc::downgrade(&tls));
-    let (watched, reloads, prefix) = (tls.clone(), side.reloads, side.prefix);
-    let name = format!("CertWatch-{}", prefix.trim_end_matches('.'));
+    let (watched, side) = (tls.clone(), side.clone());
+    let name = format!("CertWatch-{}", side.prefix.trim_end_matches('.'));
     // A server whose certificates nobody watches works all the same.
-    if let Err(error) = std::thread::Builder::new().name(name).spawn(move || watch(&watched, reloads, prefix))
-    {
+    if let Err(error) = std::thread::Builder::new().name(name).spawn(move || watch(&watched, &side)) {
         tracing::error!("Certificates are not watched: cannot start a thread: {error}");
     }
     Ok(tls)
 }
 
-fn watch(tls: &Tls, reloads: bool, prefix: &str) {
+fn watch(tls: &Tls, side: &TlsSide) {
+    let TlsSide { prefix, reloads, checks_revocation, .. } = *side;
     let mut aged: Option<Instant> = None;
     loop {
         if reloads {
@@ -63,9 +72,17 @@ fn watch(tls: &Tls, reloads: bool, prefix: &str) {
                     );
                     aged = None;
                 }
-                Refreshed::Failed(problem) => tracing::error!(
-                    "The stores of {prefix}* have changed and cannot be used, so those from before stay: {problem}"
-                ),
+                Refreshed::Failed(problem) => {
+                    UNUSABLE.fetch_add(1, Relaxed);
+                    let lists =
+                        if checks_revocation { ", and who was revoked since is still let in" } else { "" };
+                    tracing::error!(
+                        "The stores of {prefix}* have changed and cannot be used, so those from before stay{lists}: {problem}"
+                    );
+                }
+                Refreshed::StillFailed => {
+                    UNUSABLE.fetch_add(1, Relaxed);
+                }
             }
         }
         if aged.is_none_or(|aged| aged.elapsed() >= AGE_LOOK) {

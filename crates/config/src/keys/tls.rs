@@ -163,7 +163,8 @@ const SSL_QUORUM: Key = Key::file("sslQuorum", "false", "true")
     .strict_bool(|d, v| d.config.tls.is_quorum_secure = v);
 
 const CRL: &str = "rustls fetches no lists: they are the files of `crlFile`, without which `true` ends the start; a certificate whose \
-                   issuer has no list is refused";
+                   issuer has no list is refused. A list has version 2, a `nextUpdate` and an extension, where Java takes one without: \
+                   `openssl ca -gencrl` writes such lists where its configuration names a `crlnumber` file, or with `-crlexts`";
 const BCFKS: &str =
     "`BCFKS` ends the start; under `JKS` and `PKCS12` the file is what its first bytes say, as in Java";
 const TRUST: &str = "without one nobody is trusted, where Java trusts the authorities of its own `cacerts`; servers among each other need one";

@@ -359,6 +359,9 @@ impl<'s> Seen<'s> {
         if let Some(seconds) = certificates::first_ends_in_s() {
             families.push(gauge("zabd_certificate_ends_in_seconds", seconds));
         }
+        if let Some(looks) = certificates::unusable_looks() {
+            families.push(Family::new("zabd_certificate_looks_unusable", Value::Counter(looks)));
+        }
         if let Some(memory) = self.server.driver.memory() {
             families.push(gauge("zabd_memory_limit_bytes", memory.limit().bytes as i64));
             families.push(gauge("zabd_memory_used_bytes", memory.used_bytes() as i64));
