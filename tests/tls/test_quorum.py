@@ -1,5 +1,6 @@
 """TLS between members: ensembles of zabd and Java, and their change from plain text to TLS, one member after the other."""
 
+import shutil
 import socket
 import ssl
 
@@ -76,6 +77,45 @@ def test_members_change_to_tls_one_after_the_other(tmp_path, authority):
             for number, server in list(ensemble.members.items()):
                 ensemble.replace(number, server.kind)
                 write(ensemble, number, f"/step{at}by{number}")
+        ensemble.assert_equal_trees()
+
+
+def test_a_member_whose_certificate_is_replaced(tmp_path, authority):
+    """Links that are there stay, and the next ones are by the new certificate; but where it is not to be read again."""
+    own = tmp_path / "own.pem"
+    shutil.copy(authority.path("server.pem"), own)
+    ensemble = Ensemble(
+        ("zabd", "zabd", "zabd"), tmp_path, config={"sslQuorum": "true"}, properties=stores(authority), is_started=False)
+    for server in ensemble.members.values():
+        server.properties["ssl.quorum.keyStore.location"] = own
+    ensemble.members[3].config["sslQuorumReloadCertFiles"] = "false"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(authority.path("ca.crt"))
+    context.load_cert_chain(authority.path("server.crt"), authority.path("server.key"))
+
+    def subject(number):
+        """Whose certificate a member shows at its election port."""
+        with socket.create_connection(("127.0.0.1", ensemble.ports[number][2]), 20) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as secure:
+                return dict(pair[0] for pair in secure.getpeercert()["subject"])["commonName"]
+
+    with ensemble:
+        ensemble.start()
+        leader = ensemble.leader()
+        session = Session(ensemble.members[leader].port)
+        assert [subject(number) for number in ensemble.members] == ["server"] * 3
+        newer = tmp_path / "next.pem"
+        shutil.copy(authority.path("second.pem"), newer)
+        newer.replace(own)
+        eventually(lambda: [subject(number) for number in (1, 2)] == ["second"] * 2, what="the new certificate")
+        assert subject(3) == "server", "it is told to keep its own"
+        assert session.create("/meanwhile").err == 0 and ensemble.leader() == leader, "no link is cut"
+        session.end()
+        # Both certificates are shown and believed, whoever dials.
+        again = next(number for number in (1, 2) if number != leader)
+        ensemble.members[again].kill()
+        ensemble.members[again].start()
+        write(ensemble, again, "/again")
         ensemble.assert_equal_trees()
 
 
