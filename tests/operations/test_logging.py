@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -159,10 +161,11 @@ def auth_packet(scheme, auth):
 def unread(tmp_path, only_zabd):
     """A server whose standard output nobody reads before `rest` is asked: its port, and that."""
     port = free_port()
-    words = [places.ZABD, "-Dzookeeper.4lw.commands.whitelist=*", str(port), str(tmp_path / "data")]
+    settings = ["-Dzookeeper.4lw.commands.whitelist=*", "-Dzookeeper.audit.enable=true"]
+    words = [places.ZABD, *settings, str(port), str(tmp_path / "data")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent) as server:
         for line in server.stdout:
-            if b"Serving clients" in line:
+            if b"operation=serverStart" in line:
                 break
 
         def rest(last):
@@ -203,3 +206,32 @@ def test_lines_that_nobody_read_are_counted(unread):
     lines = rest("lines of the log were lost")
     assert f" {lost} lines of the log were lost" in lines[-1]
     assert lost < count - sum("auth success" in line for line in lines) + 1
+
+
+def test_no_line_of_the_audit_log_is_lost(unread):
+    """A client that causes more of them than may wait is held, for some seconds, and others are not; all lines are there."""
+    port, rest = unread
+    count = 30_000
+    client, other = wire.Session(port), wire.Session(port)
+    frames = bytearray()
+    for number in range(count):
+        body = wire.Writer().int(number + 1).int(wire.DELETE).ustring("/none").int(-1).bytes
+        frames += len(body).to_bytes(4, "big") + body
+    sender = threading.Thread(target=client.socket.sendall, args=(frames,))
+    sender.start()
+    client.socket.settimeout(30)
+    answered, held_at, began = 0, None, time.monotonic()
+    while answered < count:
+        before = time.monotonic()
+        assert client.reply().err == -101
+        answered += 1
+        if time.monotonic() - before > 1:
+            held_at = answered
+    sender.join()
+    assert held_at and held_at < count, "it is held"
+    assert time.monotonic() - began < 20, "and let on although nobody reads"
+    assert other.call(wire.EXISTS, wire.Writer().ustring("/none").boolean(False).bytes).err == -101
+    assert int(figures(port)["zabd_audit_lines_lost"]) == 0
+    assert other.call(wire.DELETE, wire.Writer().ustring("/last").int(-1).bytes).err == -101
+    lines = rest("znode=/last")
+    assert sum("znode=/none" in line for line in lines) == count

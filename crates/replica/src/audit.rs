@@ -1,11 +1,12 @@
 //! The audit log: who asked for which change, and how it ended.
 //!
 //! An event is made where the reply is made, by the server that answers the client, and for the ephemerals
-//! that go with a session where they go. The lines are Java's (`AuditHelper`), with two differences: in a
-//! multi every created znode's kind is told, and control characters in what clients choose are escaped,
-//! so that a line stays a line.
+//! that go with a session where they go. The lines are Java's (`AuditHelper`), with three differences: in a
+//! multi every created znode's kind is told, control characters in what clients choose are escaped,
+//! so that a line stays a line, and what they choose has an end.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use zabd_jute::client::{
     CreateMode, CreateRequest, DeleteRequest, MultiOp, MultiRequest, SetAclRequest, SetDataRequest,
@@ -14,6 +15,13 @@ use zabd_jute::txn::Txn;
 use zabd_jute::{Acl, Id, Limits, OpCode, Reader, Record, SessionId, perms};
 
 use crate::input::Request;
+
+/// How much of a path or an access list is told.
+const TEXT_CHARS_MAX: usize = 4096;
+/// How much of all names of whoever asked is told. Each line has them, and a client may have given itself a thousand.
+pub const USERS_CHARS_MAX: usize = 1024;
+/// How much of one of them.
+const USER_CHARS_MAX: usize = 200;
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +40,7 @@ pub struct AuditEvent {
     /// On whose behalf, if on a session's.
     pub session: Option<SessionId>,
     /// Who asked, as its identities name it; `None` is the server itself.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// From where.
     pub address: Option<String>,
     /// What was asked for.
@@ -66,14 +74,14 @@ impl AuditEvent {
     pub(crate) fn of_session_end(session: SessionId, path: &str) -> Self {
         let operation = "ephemeralZNodeDeletionOnSessionCloseOrExpire";
         let event = Self::of_server(operation, Outcome::Success);
-        Self { session: Some(session), znode: Some(path.to_owned()), ..event }
+        Self { session: Some(session), znode: Some(cut(path, TEXT_CHARS_MAX)), ..event }
     }
 
     fn of_request(request: &Request, operation: &'static str, outcome: Outcome) -> Self {
         let address = request.identities.iter().find(|id| id.scheme() == "ip");
         Self {
             session: Some(request.session),
-            user: Some(users(&request.identities)).filter(|users| !users.is_empty()),
+            user: Some(users(&request.identities)).filter(|users| !users.is_empty()).map(Into::into),
             address: address.map(|id| id.id().to_owned()),
             ..Self::of_server(operation, outcome)
         }
@@ -127,29 +135,32 @@ pub(crate) fn events(request: &Request, txn: &Txn<'_>, limits: Limits) -> Vec<Au
             // The time to live stands behind what all creates have in common.
             let asked = CreateRequest::decode(&mut reader()).ok();
             let znode_type = asked.as_ref().and_then(|asked| kind(asked.flags));
-            let znode = asked.map(|asked| asked.path.into_owned());
+            let znode = asked.map(|asked| cut(&asked.path, TEXT_CHARS_MAX));
             AuditEvent { znode, znode_type, ..event("create") }
         }
         OpCode::Delete => {
             let asked = DeleteRequest::decode(&mut reader()).ok();
-            AuditEvent { znode: asked.map(|asked| asked.path.into_owned()), ..event("delete") }
+            AuditEvent { znode: asked.map(|asked| cut(&asked.path, TEXT_CHARS_MAX)), ..event("delete") }
         }
         OpCode::SetData => {
             let asked = SetDataRequest::decode(&mut reader()).ok();
-            AuditEvent { znode: asked.map(|asked| asked.path.into_owned()), ..event("setData") }
+            AuditEvent { znode: asked.map(|asked| cut(&asked.path, TEXT_CHARS_MAX)), ..event("setData") }
         }
         OpCode::SetAcl => {
             let asked = SetAclRequest::decode(&mut reader()).ok();
-            let acl = asked.as_ref().and_then(|asked| asked.acl.as_deref()).map(acl_text);
-            AuditEvent { znode: asked.map(|asked| asked.path.into_owned()), acl, ..event("setAcl") }
+            let acl = asked
+                .as_ref()
+                .and_then(|asked| asked.acl.as_deref())
+                .map(|acl| cut(&acl_text(acl), TEXT_CHARS_MAX));
+            AuditEvent { znode: asked.map(|asked| cut(&asked.path, TEXT_CHARS_MAX)), acl, ..event("setAcl") }
         }
         OpCode::Multi => return multi_events(request, txn, limits),
         OpCode::Reconfig => event("reconfig"),
         _ => return Vec::new(),
     };
     match txn {
-        Txn::Create(create) => event.znode = Some(create.path.clone().into_owned()),
-        Txn::SetData { path, .. } if op == OpCode::Reconfig => event.znode = Some(path.clone().into_owned()),
+        Txn::Create(create) => event.znode = Some(cut(&create.path, TEXT_CHARS_MAX)),
+        Txn::SetData { path, .. } if op == OpCode::Reconfig => event.znode = Some(cut(path, TEXT_CHARS_MAX)),
         _ => (),
     }
     vec![event]
@@ -164,6 +175,7 @@ fn multi_events(request: &Request, txn: &Txn<'_>, limits: Limits) -> Vec<AuditEv
     let asked = MultiRequest::decode(&mut Reader::with_limits(&request.body, limits));
     let asked = asked.map_or_else(|_| Vec::new(), |asked| asked.ops);
     let mut events = Vec::with_capacity(parts.len());
+    let of_all = AuditEvent::of_request(request, "multiOperation", Outcome::Success);
     for (part, asked) in parts.iter().zip(asked) {
         let (operation, path, znode_type) = match (&part.txn, asked) {
             (Txn::Create(create), MultiOp::Create { request, .. }) => {
@@ -173,8 +185,8 @@ fn multi_events(request: &Request, txn: &Txn<'_>, limits: Limits) -> Vec<AuditEv
             (Txn::SetData { path, .. }, _) => ("setData", path, None),
             _ => continue,
         };
-        let event = AuditEvent::of_request(request, operation, Outcome::Success);
-        events.push(AuditEvent { znode: Some(path.clone().into_owned()), znode_type, ..event });
+        let znode = Some(cut(path, TEXT_CHARS_MAX));
+        events.push(AuditEvent { operation, znode, znode_type, ..of_all.clone() });
     }
     events
 }
@@ -192,15 +204,42 @@ fn kind(flags: i32) -> Option<&'static str> {
     })
 }
 
-/// Of a digest identity the user, of others all; the super user's second identity has no name.
+/// Of a digest identity the user, of others all; the super user's second identity has no name. Where there are too many, those of
+/// digests are left out first: anybody may give himself as many as he likes, and the others have been proved.
 fn users(identities: &[Id<'static>]) -> String {
-    let name = |id: &Id<'static>| match id.scheme() {
-        "digest" => id.id().split(':').next().unwrap_or("").to_owned(),
-        _ => id.id().to_owned(),
+    let name = |id: &Id<'static>| {
+        let name = match id.scheme() {
+            "digest" => id.id().split(':').next().unwrap_or(""),
+            _ => id.id(),
+        };
+        (!name.trim_matches(|c| c <= ' ').is_empty()).then(|| cut(name, USER_CHARS_MAX))
     };
-    let names: Vec<String> =
-        identities.iter().map(name).filter(|name| !name.trim_matches(|c| c <= ' ').is_empty()).collect();
-    names.join(",")
+    let all: Vec<String> = identities.iter().filter_map(name).collect();
+    let text = all.join(",");
+    if text.len() <= USERS_CHARS_MAX {
+        return text;
+    }
+    let (claimed, proved): (Vec<_>, Vec<_>) = identities.iter().partition(|id| id.scheme() == "digest");
+    let mut text = String::new();
+    let mut told = 0;
+    for name in proved.into_iter().chain(claimed).filter_map(name) {
+        if text.len() + name.len() > USERS_CHARS_MAX {
+            break;
+        }
+        text += &name;
+        text.push(',');
+        told += 1;
+    }
+    let _ = write!(text, "... ({} more names)", all.len() - told);
+    text
+}
+
+/// The text, or the beginning of one that is too long, and how long it is.
+fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+    }
 }
 
 /// Java's `ZKUtil.aclToString`: nothing stands between the entries.
@@ -282,6 +321,24 @@ mod tests {
     fn what_does_not_decode_is_told_without_its_znode() {
         let lines = lines(&request(OpCode::Create, vec![0]), &Txn::Error { code: -5 });
         assert!(lines[0].ends_with("operation=create\tresult=failure"), "{lines:?}");
+    }
+
+    /// Each line has the names of whoever asked, and in each line of a multi they are the same.
+    #[test]
+    fn what_a_client_says_of_itself_has_an_end_and_hides_nobody() {
+        let many = (0..1000).map(|number| Id::new("digest", format!("{number}:hash")));
+        let long = Id::new("digest", format!("{}:hash", "u".repeat(60_000)));
+        let others = [Id::new("ip", "10.0.0.1"), Id::new("sasl", "eve")];
+        let identities: Vec<_> = many.chain([long]).chain(others).collect();
+        let text = users(&identities);
+        assert!(text.starts_with("10.0.0.1,eve,0,1,2,") && text.len() <= USERS_CHARS_MAX + 40, "{text}");
+        assert!(text.ends_with(" more names)"), "{text}");
+        let few = users(&identities[1000..]);
+        assert_eq!(few, format!("{}... (60000 bytes),10.0.0.1,eve", "u".repeat(USER_CHARS_MAX)));
+        let body =
+            DeleteRequest { path: format!("/{}", "\u{1}".repeat(900_000)).into(), version: -1 }.to_bytes();
+        let lines = lines(&request(OpCode::Delete, body), &Txn::Error { code: -101 });
+        assert!(lines[0].len() < 6 * TEXT_CHARS_MAX + 300 && lines[0].contains("... (900001 bytes)"));
     }
 
     #[test]

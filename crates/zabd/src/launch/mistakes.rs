@@ -19,7 +19,7 @@ pub fn refuse(errors: &ConfigErrors) -> ExitCode {
     if errors.log().format == LogFormat::Json {
         // Nothing else will be said, so it is, however quiet the server was to be.
         let level = errors.log().level.max(LogLevel::Error);
-        let _lines = logging::begin(LogConfig { level, ..errors.log() }, None);
+        let _lines = logging::begin(LogConfig { level, ..errors.log() }, None, false);
         errors.iter().for_each(|error| tell(error, &error.message));
         errors.warnings().for_each(|warning| warn(warning, LogFormat::Json));
         tracing::error!("{closing}");

@@ -93,7 +93,7 @@ fn serve(config: Config, program: Option<&str>, ends_with_input: bool) -> ExitCo
     crate::sasl::kerberos::adopt_configuration(&config);
     // How much may wait for whoever reads the log depends on it.
     crate::memory::find_limit(config.memory_bytes_max);
-    let _lines = logging::begin(config.log, config.myid);
+    let _lines = logging::begin(config.log, config.myid, config.audit_enabled);
     log_panics();
     raise_open_files_limit();
     for warning in &config.warnings {

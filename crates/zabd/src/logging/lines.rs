@@ -3,7 +3,7 @@
 //! ```text
 //! whoever logs ── a line ──► waits ── batches ──► one thread ──► standard output
 //!                 (no wait)   │ ordinary: beyond its bound a line is dropped and counted
-//!                             └ audit: the same, with a bound of its own
+//!                             └ audit: beyond its mark those who cause more are held, see `hold`
 //! ```
 //!
 //! Nobody who logs waits: it may be the thread that applies what all clients asked for.
@@ -43,7 +43,7 @@ pub enum Lane {
 pub struct Bounds {
     /// Of ordinary lines.
     pub ordinary: usize,
-    /// Of the audit log.
+    /// Of the audit log, when nobody is held any more.
     pub audit: usize,
 }
 
@@ -62,6 +62,8 @@ struct State {
     waiting: VecDeque<(Lane, Vec<u8>)>,
     /// What waits and what is being written, by lane.
     bytes: [usize; 2],
+    /// Since when something is being written.
+    writing_since: Option<Instant>,
     batches: u64,
 }
 
@@ -88,10 +90,10 @@ impl Lines {
         self.lost[lane as usize].load(Relaxed)
     }
 
-    /// How many bytes of a lane wait.
-    #[cfg(test)]
-    fn waiting(&self, lane: Lane) -> usize {
-        self.state.lock().bytes[lane as usize]
+    /// How many bytes of a lane wait, and since when the thread writes without getting rid of anything.
+    pub fn waiting(&self, lane: Lane) -> (usize, Option<Instant>) {
+        let state = self.state.lock();
+        (state.bytes[lane as usize], state.writing_since)
     }
 
     /// Takes a line, or counts it as lost.
@@ -116,8 +118,8 @@ impl Lines {
         }
     }
 
-    /// Writes what comes, for as long as the process lives.
-    pub fn write_to(&self, mut out: impl Write, tell_lost: impl Fn(Lane, u64)) {
+    /// Writes what comes, for as long as the process lives; `on_batch` hears when something was written.
+    pub fn write_to(&self, mut out: impl Write, tell_lost: impl Fn(Lane, u64), on_batch: impl Fn()) {
         let mut batch = Vec::with_capacity(BATCH_BYTES);
         let mut told = [0; 2];
         let mut told_at: Option<Instant> = None;
@@ -126,6 +128,7 @@ impl Lines {
             let is_written = batch.is_empty() || write_all(&mut out, &batch);
             {
                 let mut state = self.state.lock();
+                state.writing_since = None;
                 state.batches += 1;
                 for lane in [0, 1] {
                     state.bytes[lane] -= bytes[lane];
@@ -137,6 +140,7 @@ impl Lines {
                 told[lane] += lines[lane];
             }
             self.written.notify_all();
+            on_batch();
             if told_at.is_some_and(|at| at.elapsed() < LOSSES_TOLD_EVERY) {
                 continue;
             }
@@ -175,6 +179,7 @@ impl Lines {
         if state.waiting.is_empty() {
             state.waiting.shrink_to(BATCH_BYTES / LINE_BYTES);
         }
+        state.writing_since = Some(Instant::now());
         (bytes, lines)
     }
 
@@ -255,7 +260,7 @@ mod tests {
         let own = lines.clone();
         std::thread::spawn(move || {
             let tell = |lane: Lane, lost: u64| own.push(lane, format!("{lost} lost\n").as_bytes());
-            own.write_to(Held { go: gone, seen: saw }, tell);
+            own.write_to(Held { go: gone, seen: saw }, tell, || ());
         });
         (lines, go, seen)
     }
@@ -267,7 +272,7 @@ mod tests {
         for _ in 0..20 {
             lines.push(Lane::Ordinary, &long);
         }
-        let bytes = lines.waiting(Lane::Ordinary);
+        let (bytes, _) = lines.waiting(Lane::Ordinary);
         assert!(bytes <= 1 << 20, "{bytes}");
         assert_eq!(lines.lost(Lane::Ordinary), 15);
         lines.push(Lane::Audit, b"an audit line\n");

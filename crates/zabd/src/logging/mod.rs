@@ -11,8 +11,9 @@
 //!
 //! They go to standard output. Whoever closes it or does not read it must not stop the server, and neither may
 //! clients who cause many lines: a thread of its own writes them ([`lines`]), and what it does not get rid of is dropped and counted.
-//! Lines of the audit log have room of their own.
+//! Lines of the audit log are not: clients wait for them ([`hold`]).
 
+pub mod hold;
 mod lines;
 
 use std::fmt;
@@ -29,20 +30,29 @@ use zabd_config::{LogConfig, LogFormat};
 use crate::admin::log_date;
 use crate::driver::wall_ms;
 
+use self::hold::AuditLog;
 use self::lines::{Bounds, Lane, Line, Lines};
 use crate::memory::at_most;
 
 /// How many bytes of lines may wait to be written.
 const WAITING_BYTES_MAX: usize = 4 << 20;
-/// The same of the audit log.
+/// The same of the audit log, when its clients are not held any more.
 const AUDIT_BYTES_MAX: usize = 32 << 20;
+/// How many bytes of the audit log wait before clients are held.
+const AUDIT_BYTES_MARK: usize = 2 << 20;
 /// How long a line is at most, in bytes; those of the audit log have bounds where they are made.
 pub const LINE_BYTES_MAX: usize = 16 << 10;
 /// How much stays of a text that is longer than that, where it is known which one.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// The log of this process, since it has one standard output.
-static LOG: OnceLock<Arc<Lines>> = OnceLock::new();
+static LOG: OnceLock<Log> = OnceLock::new();
+
+#[derive(Debug)]
+struct Log {
+    lines: Arc<Lines>,
+    audit: Option<AuditLog>,
+}
 
 /// Lines that wait are written when this goes.
 #[must_use = "lines that wait are lost without it"]
@@ -51,19 +61,24 @@ pub struct LogGuard(());
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        if let Some(lines) = LOG.get() {
-            lines.flush();
+        if let Some(log) = LOG.get() {
+            log.lines.flush();
         }
     }
 }
 
+/// The audit log, if there is one: who asks for a change waits for it.
+pub fn audit_log() -> Option<&'static AuditLog> {
+    LOG.get()?.audit.as_ref()
+}
+
 /// How many lines of the log and of the audit log were lost.
 pub fn lost_lines() -> [u64; 2] {
-    LOG.get().map_or([0; 2], |lines| [Lane::Ordinary, Lane::Audit].map(|lane| lines.lost(lane)))
+    LOG.get().map_or([0; 2], |log| [Lane::Ordinary, Lane::Audit].map(|lane| log.lines.lost(lane)))
 }
 
 /// Begins to log; called once, when it is known how much memory there is.
-pub fn begin(config: LogConfig, myid: Option<i64>) -> LogGuard {
+pub fn begin(config: LogConfig, myid: Option<i64>, is_audited: bool) -> LogGuard {
     // Whoever switched the audit log on wants its lines, however quiet the rest is.
     let directives = format!("{},{}=info", config.level.as_str().to_lowercase(), crate::audit::LOGGER);
     let filter = EnvFilter::new(directives);
@@ -71,9 +86,12 @@ pub fn begin(config: LogConfig, myid: Option<i64>) -> LogGuard {
         ordinary: at_most(WAITING_BYTES_MAX),
         audit: at_most(AUDIT_BYTES_MAX),
     }));
-    LOG.set(lines.clone()).expect("the log begins once");
+    let audit = is_audited.then(|| AuditLog::new(lines.clone(), at_most(AUDIT_BYTES_MARK)));
+    LOG.set(Log { lines: lines.clone(), audit }).expect("the log begins once");
     let writing = lines.clone();
-    let write = move || writing.write_to(std::io::stdout(), tell_lost);
+    let write = move || {
+        writing.write_to(std::io::stdout(), tell_lost, || audit_log().into_iter().for_each(AuditLog::let_on));
+    };
     if let Err(error) = std::thread::Builder::new().name("Log".to_owned()).spawn(write) {
         eprintln!("There is no log, since there is no thread for it: {error}");
     }

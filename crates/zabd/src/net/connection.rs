@@ -31,6 +31,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use tokio::io::ReadBuf;
+use tokio::time::Sleep;
 use zabd_jute::client::{FourLetterWord, ReplyHeader, RequestHeader};
 use zabd_jute::{Id, OpCode, Record, SessionId, Writer, Zxid};
 use zabd_replica::auth::{AuthOptions, initial_identities};
@@ -53,6 +54,7 @@ use super::request_throttle::{Line, Place, RequestThrottle};
 use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, wall_ms};
+use crate::logging::hold::Share;
 use crate::memory::at_most;
 use crate::sasl::{ClientExchange, ClientSasl, Proving};
 use crate::slow::About;
@@ -139,6 +141,8 @@ enum Stays {
     BehindAnswers,
     /// Until there is a place for its reply.
     InLine,
+    /// Until the audit log has room for what would be told of it.
+    ForAudit,
 }
 
 /// The task. See the module's description.
@@ -186,6 +190,8 @@ pub struct Connection {
     reads_max: usize,
     /// Whether the next request stays in `input`, and what for.
     stays: Stays,
+    /// When a client that waits for the audit log is looked at.
+    audit_look: Option<Pin<Box<Sleep>>>,
     /// How much had come when the client that waits for a place was last heard.
     heard_in_line_bytes: usize,
     /// The client says no more, and what it said before has to be worked off yet.
@@ -228,6 +234,8 @@ struct Unanswered {
     _held: Option<Held>,
     /// In the pipeline, if places are limited.
     _place: Option<Place>,
+    /// Of what may wait of the audit log.
+    _audit: Option<Share>,
     /// Its number.
     xid: i32,
     /// For a line about it, if it is slow.
@@ -300,6 +308,7 @@ impl Connection {
             reads_waiting_max: reads_max,
             reads_max,
             stays: Stays::Nothing,
+            audit_look: None,
             heard_in_line_bytes: 0,
             is_at_end: false,
             taken: 0,
@@ -626,6 +635,7 @@ impl Connection {
         let had_unsent = self.unsent() > 0;
         self.set_pace();
         self.look_in_line(context);
+        self.look_for_audit(context);
         for chunk in 0.. {
             self.collect_mail();
             if !self.input.is_empty() && self.may_go_on() {
@@ -656,7 +666,7 @@ impl Connection {
                 Poll::Ready(false) => return true,
             }
         }
-        if self.look_in_line(context) {
+        if self.look_in_line(context) | self.look_for_audit(context) {
             context.waker().wake_by_ref();
         }
         if self.is_abandoned() {

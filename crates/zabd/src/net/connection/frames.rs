@@ -15,6 +15,7 @@ use super::buffers::{BATCH, Shared};
 use super::in_line::MustWait;
 use super::telling::Ending;
 use super::{Asked, Connection, Phase, Service, Stays, Unanswered};
+use crate::logging::hold::Share;
 use crate::net::backlog::Backlog;
 use crate::net::client::Client;
 use crate::net::figures::Sent;
@@ -182,12 +183,13 @@ impl Connection {
         } else if !self.is_authenticated() {
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
         } else if is_refused {
-            self.defer(turn, header, (held, admitted), start + 8, body.len());
+            self.defer(turn, header, (held, admitted, None), start + 8, body.len());
         } else if !self.unanswered.is_empty() && Self::may_be_long(turn, header.op, body) {
             self.stays = Stays::BehindAnswers;
             return Err(MustWait);
         } else if self.needs_pipeline(header.op) {
-            self.defer(turn, header, (held, admitted), start + 8, body.len());
+            let audit = self.enter_audit(header.op, body.len())?;
+            self.defer(turn, header, (held, admitted, audit), start + 8, body.len());
         } else {
             return self.serve(turn, header, body);
         }
@@ -219,7 +221,7 @@ impl Connection {
         &mut self,
         turn: &mut Turn<'_>,
         header: RequestHeader,
-        (held, admitted): (Option<Held>, Option<Admitted>),
+        (held, admitted, audit): (Option<Held>, Option<Admitted>, Option<Share>),
         start: usize,
         length: usize,
     ) {
@@ -242,6 +244,7 @@ impl Connection {
             length,
             _held: held,
             _place: place,
+            _audit: audit,
             xid,
             about,
         };

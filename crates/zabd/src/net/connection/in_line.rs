@@ -1,16 +1,23 @@
 //! A connection whose next request has to wait outside the pipeline: for a place in it that is not free (see
-//! [`RequestThrottle`](super::RequestThrottle)), or for one among what is kept for all clients (see [`crate::net::reply_line`]).
+//! [`RequestThrottle`](super::RequestThrottle)), for one among what is kept for all clients (see [`crate::net::reply_line`]), or for the audit log (see [`crate::logging::hold`]).
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
+use std::time::Duration;
 
 use zabd_jute::client::{ConnectRequest, RequestHeader};
 use zabd_jute::{OpCode, Record as _, SessionId};
+use zabd_replica::read;
 
 use super::super::request_throttle::{Admitted, InLine, Line};
 use super::frames::Turn;
 use super::telling::Ending;
 use super::{CHUNK_BYTES, Connection, Phase, Stays};
+use crate::logging::audit_log;
+use crate::logging::hold::Share;
+
+/// How often a client that waits for the audit log is looked at, should nobody wake it.
+const AUDIT_LOOK: Duration = Duration::from_millis(500);
 
 /// The frame has to wait.
 #[derive(Debug)]
@@ -99,7 +106,39 @@ impl Connection {
             Stays::Nothing => false,
             Stays::BehindAnswers => !self.unanswered.is_empty(),
             Stays::InLine => !self.client.has_place(),
+            Stays::ForAudit => true,
         }
+    }
+
+    /// A share of the audit log for a request that is about to be told there; without one its client waits.
+    pub(super) fn enter_audit(&mut self, op: i32, body_bytes: usize) -> Result<Option<Share>, MustWait> {
+        let Some(log) = audit_log().filter(|_| read::is_write(op)) else { return Ok(None) };
+        let share = log.enter(op, body_bytes, &self.identities);
+        if share.is_none() {
+            self.stays = Stays::ForAudit;
+        }
+        share.map(Some).ok_or(MustWait)
+    }
+
+    /// Looks whether a client that waits for the audit log may go on; true if it may. A client that is not read because of the log
+    /// cannot show that it is alive, so its open socket says so.
+    pub(super) fn look_for_audit(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(log) = audit_log().filter(|_| self.stays == Stays::ForAudit) else { return false };
+        if self.phase == Phase::Closing || log.may_go_on(self.client.id, context.waker()) {
+            self.stays = Stays::Nothing;
+            self.audit_look = None;
+            return true;
+        }
+        let look = self.audit_look.get_or_insert_with(|| Box::pin(tokio::time::sleep(AUDIT_LOOK)));
+        let mut is_due = false;
+        while look.as_mut().poll(context).is_ready() {
+            look.as_mut().reset(tokio::time::Instant::now() + AUDIT_LOOK);
+            is_due = true;
+        }
+        if is_due && self.phase == Phase::Open && self.socket.is_open() {
+            self.note_sign_of_life();
+        }
+        false
     }
 
     /// Gives back the place for a long reply that was not needed for the request that waited for it.
