@@ -160,6 +160,21 @@ def test_watches_and_replies_that_nobody_takes_end_too(server, group):
     assert group.kills() == 0
 
 
+def test_who_somebody_is_ends_too(server, group):
+    """Names as long as a packet may be, more than fit: they are refused, and whoever has a usual name is still let in."""
+    sessions = [wire.Session(server.port, 120_000) for _ in range(1200)]
+    errors = set()
+    for number in range(4):
+        for session in sessions:
+            errors.add(session.auth("digest", f"{number}{'n' * 62_000}:secret").err)
+    assert errors == {0, QUOTA_EXCEEDED}
+    assert "No further identity for" in server.log_text()
+    sessions[0].close()
+    again = wire.Session(server.port, 120_000, sessions[0].session_id, sessions[0].password)
+    assert again.auth("digest", "user:secret").err == 0
+    assert group.kills() == 0
+
+
 LIST_MEGABYTES, LISTENERS = 8, 40
 
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use zabd_jute::client::{AuthPacket, RequestHeader, SaslRequest};
 use zabd_jute::{ErrorCode, Id, Record};
+use zabd_replica::Room;
 use zabd_replica::auth::{AuthRefused, authenticate, with_added};
 use zabd_replica::watches::Identities;
 use zabd_sasl::SaslError;
@@ -19,6 +20,8 @@ use crate::sasl::{Answer, ClientSasl, Progress};
 const IDENTITIES_MAX: usize = 1000;
 /// What their names may add up to, in bytes.
 const IDENTITY_BYTES_MAX: usize = 256 << 10;
+/// The same where memory is scarce: those of thousands of clients fit into what is left.
+const SCARCE_IDENTITY_BYTES_MAX: usize = 1 << 10;
 
 impl Connection {
     /// Authentication is answered at once and overtakes what is in the pipeline, as in Java.
@@ -35,6 +38,11 @@ impl Connection {
                 let scheme = Cut(packet.scheme.as_deref().unwrap_or_default());
                 tracing::warn!("Authentication failed for scheme: {scheme}: too many identities");
                 self.refuse(header, ErrorCode::AuthFailed);
+            }
+            Ok(identities) if self.has_no_room_for(&identities) => {
+                let address = self.client.address;
+                tracing::warn!("No further identity for {address}: memory is short, and it has long ones");
+                self.answer_at_once(header.xid, ErrorCode::QuotaExceeded.code(), |_| ());
             }
             Ok(identities) => {
                 if let Some(is_given) = ensemble_name {
@@ -63,6 +71,11 @@ impl Connection {
                 self.refuse(header, ErrorCode::AuthFailed);
             }
         }
+    }
+
+    /// Near the limit of memory nobody gets long names any more. Who comes back with one of the usual length is still let in.
+    fn has_no_room_for(&self, identities: &Identities) -> bool {
+        length_of(identities) > SCARCE_IDENTITY_BYTES_MAX && self.service.driver.room() == Room::NothingNew
     }
 
     /// A name that was believed was compared, or there was nothing to compare.
@@ -159,6 +172,9 @@ impl Connection {
 
 /// Whether somebody claims to be more people than anybody is, or has a longer name than anybody.
 fn is_too_much(identities: &Identities) -> bool {
-    let length = |id: &zabd_jute::Id<'_>| id.id.as_deref().map_or(0, str::len);
-    identities.len() > IDENTITIES_MAX || identities.iter().map(length).sum::<usize>() > IDENTITY_BYTES_MAX
+    identities.len() > IDENTITIES_MAX || length_of(identities) > IDENTITY_BYTES_MAX
+}
+
+fn length_of(identities: &Identities) -> usize {
+    identities.iter().map(|id| id.id.as_deref().map_or(0, str::len)).sum()
 }
