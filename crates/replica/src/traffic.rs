@@ -1,7 +1,11 @@
 //! How much is read and written below each child of the root: Java's figures *per namespace*.
 //!
-//! A handful of namespaces carry all traffic, so a short list that is searched beats a table. What
-//! comes after the list is full is not told apart.
+//! A client may make a million children of the root, and whoever asks for figures wants those of the namespaces that are in use.
+//! So there is room for some, and one that is new takes the place of the one with the least traffic. Traffic counts the less the
+//! older it is (each that gives way raises what all others are measured by), or namespaces that are long gone would keep
+//! new ones out for ever.
+
+use std::collections::BTreeMap;
 
 /// Smallest, largest, sum and count of some samples, as Java's `AvgMinMaxCounter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,11 +56,26 @@ pub struct TtlNodes {
 /// See the module's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    namespaces: Vec<(Box<str>, Samples)>,
+    namespaces: BTreeMap<Box<str>, Namespace>,
+    /// The weight of the last one that gave way.
+    age: u64,
 }
 
-/// More are not told apart: a client that makes a million children of the root costs no memory here.
-const NAMESPACES_MAX: usize = 128;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Namespace {
+    bytes: Samples,
+    /// How many samples there were, also before a reset.
+    uses: u64,
+    /// Who has the least gives way.
+    weight: u64,
+}
+
+/// Java keeps all there ever were.
+const NAMESPACES_MAX: usize = 1024;
+/// Longer names are not told apart.
+const NAME_BYTES_MAX: usize = 4096;
+/// So many names stay known where figures are only collected, since the next ones are likely to be of the same.
+const KEPT_MAX: usize = 4;
 
 /// What Java adds to every read: the size of a stat.
 const STAT_BYTES: usize = 68;
@@ -82,35 +101,50 @@ impl Traffic {
 
     /// Counts what another has counted, and empties it.
     pub fn absorb(&mut self, other: &mut Traffic) {
-        for (namespace, bytes) in &mut other.namespaces {
+        for (name, namespace) in &mut other.namespaces {
+            let bytes = std::mem::take(&mut namespace.bytes);
             if bytes.count > 0 {
-                self.merge_one(namespace, bytes);
-                *bytes = Samples::default();
+                self.merge_one(name, &bytes);
             }
+        }
+        if other.namespaces.len() > KEPT_MAX {
+            *other = Self::default();
         }
     }
 
     /// Counts from zero; the namespaces stay known.
     pub fn reset(&mut self) {
-        self.namespaces.iter_mut().for_each(|(_, bytes)| *bytes = Samples::default());
+        self.namespaces.values_mut().for_each(|namespace| namespace.bytes = Samples::default());
     }
 
-    fn merge_one(&mut self, namespace: &str, more: &Samples) {
-        let place = self.namespaces.iter().position(|(known, _)| **known == *namespace);
-        let place = match place {
-            Some(place) => place,
-            None if self.namespaces.len() < NAMESPACES_MAX => {
-                self.namespaces.push((namespace.into(), Samples::default()));
-                self.namespaces.len() - 1
-            }
-            None => return,
-        };
-        self.namespaces[place].1.merge(more);
+    fn merge_one(&mut self, name: &str, more: &Samples) {
+        if name.len() > NAME_BYTES_MAX {
+            return;
+        }
+        if !self.namespaces.contains_key(name) {
+            self.make_room();
+            self.namespaces.insert(name.into(), Namespace::default());
+        }
+        let namespace = self.namespaces.get_mut(name).expect("it was just found or put there");
+        namespace.bytes.merge(more);
+        namespace.uses += more.count;
+        namespace.weight = self.age + namespace.uses;
+    }
+
+    fn make_room(&mut self) {
+        if self.namespaces.len() < NAMESPACES_MAX {
+            return;
+        }
+        let least = self.namespaces.iter().min_by_key(|(_, namespace)| namespace.weight);
+        if let Some((name, weight)) = least.map(|(name, namespace)| (name.clone(), namespace.weight)) {
+            self.namespaces.remove(&name);
+            self.age = weight;
+        }
     }
 
     /// What has been counted, by namespace.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Samples)> {
-        self.namespaces.iter().map(|(name, bytes)| (&**name, *bytes))
+        self.namespaces.iter().map(|(name, namespace)| (&**name, namespace.bytes))
     }
 }
 
@@ -156,7 +190,43 @@ mod tests {
     #[test]
     fn namespaces_are_bounded() {
         let mut traffic = Traffic::default();
-        (0..1000).for_each(|n| traffic.add_write(&format!("/{n}"), 1));
+        (0..3000).for_each(|n| traffic.add_write(&format!("/{n}"), 1));
         assert_eq!(traffic.iter().count(), NAMESPACES_MAX);
+        traffic.add_write(&format!("/{}", "n".repeat(NAME_BYTES_MAX + 1)), 1);
+        assert!(traffic.iter().all(|(name, _)| name.len() < 5));
+        let mut sum = Traffic::default();
+        sum.absorb(&mut traffic);
+        assert_eq!((sum.iter().count(), traffic.iter().count()), (NAMESPACES_MAX, 0));
+    }
+
+    fn writes(traffic: &Traffic, name: &str) -> Option<u64> {
+        traffic.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.count)
+    }
+
+    #[test]
+    fn who_makes_many_namespaces_does_not_hide_one_in_use() {
+        let mut traffic = Traffic::default();
+        for n in 0..20_000 {
+            traffic.add_write(&format!("/{n}"), 1);
+            if n % 100 == 0 {
+                traffic.add_write("/used", 1);
+            }
+        }
+        assert_eq!(writes(&traffic, "used"), Some(200));
+    }
+
+    #[test]
+    fn namespaces_that_are_gone_keep_no_new_one_out() {
+        let mut traffic = Traffic::default();
+        for n in 0..NAMESPACES_MAX {
+            (0..50).for_each(|_| traffic.add_write(&format!("/{n}"), 1));
+        }
+        // Each takes the place of the other until both have outweighed what is gone.
+        for _ in 0..200 {
+            traffic.add_write("/new", 1);
+            traffic.add_write("/newer", 1);
+        }
+        let seen = writes(&traffic, "new").zip(writes(&traffic, "newer"));
+        assert!(seen.is_some_and(|(new, newer)| new > 100 && newer > 100), "{seen:?}");
     }
 }
