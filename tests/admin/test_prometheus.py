@@ -6,6 +6,7 @@ stage that only Java has.
 
 import math
 import socket
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -217,3 +218,41 @@ def test_slow_and_oversize_requests_cost_nothing(servers, kind):
     assert ask(port, "/metrics", headers={"X": "x" * 100_000})[0] == 431
     for each in crowd:
         each.close()
+
+
+def fill(session, folder, count):
+    """Makes so many znodes, a thousand at a time."""
+    for begin in range(0, count, 1000):
+        creates = [(wire.CREATE, wire.create_body(f"{folder}/{number}", b"x")) for number in range(begin, begin + 1000)]
+        assert session.call(wire.MULTI, wire.multi_body(creates)).err == 0
+
+
+def cpu_ns(server):
+    """What each thread of a process has computed so far."""
+    tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
+    return {task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks}
+
+
+def cost_ns(server):
+    """What 50 answers cost: computed time, for others want this machine as well."""
+    before = cpu_ns(server)
+    for _ in range(50):
+        assert ask(server.metrics_port, "/metrics")[0] == 200
+    return sum(now - before.get(thread, now) for thread, now in cpu_ns(server).items())
+
+
+def test_an_answer_costs_the_same_however_many_znodes_there_are(kind, tmp_path):
+    """To look at each of 100,000 would cost ten times what an answer costs."""
+    if kind != "zabd":
+        pytest.skip("Java looks at every znode for their size")
+    with HttpServer(kind, tmp_path) as server:
+        session = wire.Session(server.port, 60_000)
+        assert session.create("/few").err == 0
+        fill(session, "/few", 1000)
+        cost_ns(server)
+        few = cost_ns(server)
+        assert session.create("/many").err == 0
+        fill(session, "/many", 100_000)
+        # What the writes left to do is done by then.
+        cost_ns(server)
+        assert cost_ns(server) < 4 * few
