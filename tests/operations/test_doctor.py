@@ -1,7 +1,12 @@
 """`zabd doctor` on directories that servers leave: what it says is what the next start does."""
 
 import json
+import re
+import struct
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from harness import places, wire
 from harness.wire import Writer
@@ -37,7 +42,9 @@ def test_what_is_said_comes_true(start, only_zabd):
     content = log.read_bytes()
     log.write_bytes(content.replace(b"/n9", b"/m9"))
     status, out, _ = doctor(server.data_dir)
-    assert status == 2 and "is given up\n" in out and "DAMAGED: a wrong checksum at offset " in out, out
+    assert status == 2 and "DAMAGED: a wrong checksum at offset " in out, out
+    # Of the 21 transactions, ten stand behind that of /n9.
+    assert " is given up, of which 10 records are whole, up to zxid 0x15; to keep them instead, " in out, out
     assert log.read_bytes() == content.replace(b"/n9", b"/m9"), "looking changes nothing"
     status, out, err = doctor(server.data_dir, "--repair")
     assert status == 0 and err.startswith(f"cut {log} at offset "), (out, err)
@@ -46,6 +53,54 @@ def test_what_is_said_comes_true(start, only_zabd):
     session = wire.Session(server.port, LONG_MS)
     errors = [session.call(wire.EXISTS, Writer().ustring(path).boolean(False).bytes).err for path in ("/n8", "/n9")]
     assert errors == [0, -101]
+
+
+def record(log, number):
+    """Where the record of this number begins."""
+    offset = 16
+    for _ in range(number):
+        offset += 12 + struct.unpack_from(">i", log, offset + 8)[0] + 1
+    return offset
+
+
+@pytest.fixture
+def left(start, only_zabd):
+    """A server that was killed behind 21 transactions, the 20 znodes of a session, and its only log."""
+    server = start("zabd", properties={"preAllocSize": 16})
+    session = wire.Session(server.port, LONG_MS)
+    assert all(session.create(f"/n{number}").err == 0 for number in range(20))
+    server.kill()
+    return server, server.data_dir / "version-2" / "log.1"
+
+
+def nodes(server):
+    """How many znodes it has."""
+    session = wire.Session(server.port, LONG_MS)
+    return sum(session.call(wire.EXISTS, Writer().ustring(f"/n{number}").boolean(False).bytes).err == 0 for number in range(20))
+
+
+def test_whole_records_are_counted_and_can_be_kept(left):
+    """What is said is enough to lose nothing."""
+    server, log = left
+    sound = log.read_bytes()
+    content = bytearray(sound)
+    content[record(content, 5) + 7] ^= 1
+    log.write_bytes(content)
+    status, out, _ = doctor(server.data_dir)
+    assert status == 2 and ", of which 15 records are whole, up to zxid 0x15; " in out, out
+    tool, option, path = re.search(r"take the copy that `(\S+) (\S+) (\S+)` writes", out).groups()
+    done = subprocess.run([str(places.ZABD), tool, option, "-y", path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done
+    Path(f"{path}.fixed").replace(path)
+    assert doctor(server.data_dir)[0] == 0 and log.read_bytes().rstrip(b"\0") == sound.rstrip(b"\0")
+
+    log.write_bytes(b"XXXX" + sound[4:])
+    status, out, _ = doctor("--json", server.data_dir)
+    [step] = json.loads(out)["repair"]["steps"]
+    assert status == 2 and (step["whole_records"], step["last_whole_zxid"]) == (21, 21), out
+    assert step["step"].endswith("to keep them instead, write the first 16 bytes of a whole log over its own")
+    log.write_bytes(sound)
+    assert nodes(server.start()) == 20
 
 
 def test_mistakes_end_with_two(tmp_path, only_zabd):

@@ -26,6 +26,9 @@ const TIME_OFFSET: usize = 20;
 /// Where the kind of transaction stands, behind the time.
 const KIND_OFFSET: usize = 28;
 
+/// What is wrong with a record that is whole but for its checksum or a byte of its entry.
+pub(super) const WRONG_CHECKSUM: &str = "a wrong checksum";
+
 /// Bytes of a whole frame around an entry.
 pub(crate) fn frame_bytes(entry_bytes: usize) -> usize {
     FRAME_BEFORE + entry_bytes + 1
@@ -118,7 +121,7 @@ pub(super) fn frame_at(bytes: &[u8], entry_bytes_max: usize) -> Frame {
         return broken("a record without its end mark");
     }
     if u64::from(adler32(entry)) != checksum {
-        return broken("a wrong checksum");
+        return broken(WRONG_CHECKSUM);
     }
     match zxid_of(entry) {
         Some(zxid) => Frame::Whole { length, zxid },

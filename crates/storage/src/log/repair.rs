@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use zabd_jute::{Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
-use super::frame::frame_bytes;
-use super::torn::{whole_records, without_zeros_behind};
+use super::frame::{Frame, HEADER, WRONG_CHECKSUM, frame_at, frame_bytes};
+use super::torn::{end_of_stumble, whole_records, without_zeros_behind};
 use super::{LogError, Records, Tail, io_error};
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::layout;
@@ -70,6 +70,45 @@ pub fn cut_damage<D: Disk>(disk: &D, damage: &Tail) -> Result<Option<PathBuf>, L
     let copy = keep_copy(disk, damage, &read_tail(disk, damage)?)?;
     cut_tail(disk, damage)?;
     Ok(copy)
+}
+
+/// What stands in a log behind some offset, whatever is damaged there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// How many whole records. What a client stored may look like one, if a record that holds it is damaged.
+    pub whole_records: u64,
+    /// The last of them.
+    pub last: Option<Zxid>,
+    /// Nothing is wrong between them but checksums, so that Java's `zkTxnLogToolkit.sh` keeps them all.
+    pub lacks_only_checksums: bool,
+}
+
+/// Looks at a log from `offset` on, or from its first record.
+pub fn behind<D: Disk>(disk: &D, path: &Path, offset: u64, limits: Limits) -> Result<Behind, LogError> {
+    let contents = disk.read(path).map_err(io_error("read", path))?;
+    let data_end = disk.data_end(path).map_err(io_error("read", path))?;
+    let data_end = contents.len().min(data_end as usize);
+    let from = (offset as usize).max(HEADER.len());
+    let rest = without_zeros_behind(contents.get(from..data_end).unwrap_or_default());
+    let mut behind = Behind { lacks_only_checksums: true, ..Behind::default() };
+    let mut at = 0;
+    let mut are_lengths_right = true;
+    while at < rest.len() {
+        match frame_at(&rest[at..], limits.field_bytes_max) {
+            Frame::Whole { length, zxid } => {
+                behind.whole_records += 1;
+                behind.last = Some(zxid);
+                behind.lacks_only_checksums = are_lengths_right;
+                at += frame_bytes(length);
+            }
+            Frame::Broken { what: WRONG_CHECKSUM, end } if are_lengths_right => at += end,
+            _ => {
+                are_lengths_right = false;
+                at = end_of_stumble(rest, at);
+            }
+        }
+    }
+    Ok(behind)
 }
 
 fn sync<D: Disk>(disk: &D, path: &Path) -> Result<(), LogError> {

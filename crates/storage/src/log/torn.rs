@@ -229,6 +229,11 @@ fn are_of_several_batches(rest: &[u8], mut at: usize, entry_bytes_max: usize) ->
     false
 }
 
+/// Where the next record may begin behind one that is not whole: a record begins with zeros, which tells most offsets.
+pub(super) fn end_of_stumble(rest: &[u8], at: usize) -> usize {
+    rest[at + 1..].iter().position(|byte| *byte == 0).map_or(rest.len(), |zeros| at + zeros + 1)
+}
+
 /// How many whole records stand in what a crash left.
 pub(super) fn whole_records(rest: &[u8], entry_bytes_max: usize) -> usize {
     let (mut at, mut count) = (0, 0);
@@ -238,10 +243,7 @@ pub(super) fn whole_records(rest: &[u8], entry_bytes_max: usize) -> usize {
                 count += 1;
                 at += frame_bytes(length);
             }
-            // A record begins with zeros: most offsets are told by that.
-            _ => {
-                at += rest[at + 1..].iter().position(|byte| *byte == 0).map_or(rest.len(), |zeros| zeros + 1);
-            }
+            _ => at = end_of_stumble(rest, at),
         }
     }
     count

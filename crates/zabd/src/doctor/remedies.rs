@@ -13,7 +13,7 @@ use zabd_jute::Zxid;
 use zabd_storage::damage::{move_aside, next_place};
 use zabd_storage::disk::{Disk, Rehearsal};
 use zabd_storage::layout::{LOG, zxid_in_name};
-use zabd_storage::log::{LogError, Tail, cut_damage};
+use zabd_storage::log::{Behind, LogError, Tail, behind, cut_damage};
 use zabd_storage::recovery::RecoveryError;
 
 use super::Patient;
@@ -22,6 +22,29 @@ use crate::recover::{Reading, recover};
 
 /// Where the first record of a log begins.
 const FIRST_RECORD: u64 = 16;
+
+/// What a step gives up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// What was written behind this one, as far as only that file holds it.
+    pub after: Zxid,
+    /// What the file has behind that.
+    pub behind: Behind,
+    /// How that could be kept instead.
+    pub otherwise: Option<String>,
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { after, behind: Behind { whole_records, last, .. }, otherwise } = self;
+        write!(f, "what was written behind zxid {after} is given up")?;
+        match last {
+            None => write!(f, ", of which no record is whole")?,
+            Some(last) => write!(f, ", of which {whole_records} records are whole, up to zxid {last}")?,
+        }
+        otherwise.as_ref().map_or(Ok(()), |way| write!(f, "; {way}"))
+    }
+}
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,15 +55,15 @@ pub enum Step {
         from: PathBuf,
         /// Where it goes.
         to: PathBuf,
-        /// Transactions behind this one that only it holds are given up.
-        gives_up_behind: Option<Zxid>,
+        /// What only it holds.
+        gives_up: Option<GivenUp>,
     },
     /// Cuts a log, and keeps what is cut beside it.
     Cut {
         /// Which one, and where.
         tail: Tail,
-        /// Transactions behind this one are given up.
-        gives_up_behind: Option<Zxid>,
+        /// What stands there.
+        gives_up: Option<GivenUp>,
     },
 }
 
@@ -53,10 +76,10 @@ impl Step {
         }
     }
 
-    /// From which transaction on something is given up.
-    pub fn gives_up_behind(&self) -> Option<Zxid> {
+    /// What is given up.
+    pub fn gives_up(&self) -> Option<&GivenUp> {
         match self {
-            Step::SetAside { gives_up_behind, .. } | Step::Cut { gives_up_behind, .. } => *gives_up_behind,
+            Step::SetAside { gives_up, .. } | Step::Cut { gives_up, .. } => gives_up.as_ref(),
         }
     }
 }
@@ -69,10 +92,7 @@ impl fmt::Display for Step {
                 write!(f, "cut {} at offset {offset}, and keep the rest beside it", path.display())?;
             }
         }
-        match self.gives_up_behind() {
-            None => Ok(()),
-            Some(zxid) => write!(f, "; what was written behind zxid {zxid} is given up"),
-        }
+        self.gives_up().map_or(Ok(()), |given_up| write!(f, "; {given_up}"))
     }
 }
 
@@ -116,7 +136,7 @@ impl Plan {
                 Ok(recovered) => {
                     // The start has cut it on the trial's disk.
                     if let Some(cut) = recovered.story.cut {
-                        planner.steps.push(Step::Cut { tail: cut.tail, gives_up_behind: None });
+                        planner.steps.push(Step::Cut { tail: cut.tail, gives_up: None });
                     }
                     break;
                 }
@@ -140,37 +160,57 @@ impl<D: Disk> Planner<D> {
     /// Tries what helps against an error; false if nothing does.
     fn remedy(&mut self, error: &LogError) -> Result<bool, RecoveryError> {
         match error {
-            LogError::Corrupt { path, offset, upto, .. } => self.cut(path, *offset, *upto)?,
+            LogError::Corrupt { path, offset, upto, .. } => {
+                let behind = self.behind(path, *offset)?;
+                let otherwise = (behind.lacks_only_checksums && behind.whole_records > 0).then(|| {
+                    format!(
+                        "to keep them instead, take the copy that `zkTxnLogToolkit.sh --recover {}` writes",
+                        path.display()
+                    )
+                });
+                self.cut(path, *offset, GivenUp { after: *upto, behind, otherwise })?;
+            }
             LogError::Gap { path, offset, expected, .. } => {
-                let behind = Zxid(expected.0 - 1);
+                let after = Zxid(expected.0 - 1);
+                let behind = self.behind(path, *offset)?;
+                let given_up = GivenUp { after, behind, otherwise: None };
                 if *offset <= FIRST_RECORD {
-                    self.set_aside(path, Some(behind))?;
+                    self.set_aside(path, Some(given_up))?;
                 } else {
-                    self.cut(path, *offset, behind)?;
+                    self.cut(path, *offset, given_up)?;
                 }
             }
             LogError::NotALog { path } => {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let first = zxid_in_name(name, LOG).unwrap_or(Zxid::ZERO);
-                self.set_aside(path, Some(Zxid((first.0 - 1).max(0))))?;
+                let after = Zxid((first.0 - 1).max(0));
+                let behind = self.behind(path, FIRST_RECORD)?;
+                let otherwise = (behind.whole_records > 0).then(|| {
+                    format!("to keep them instead, write the first {FIRST_RECORD} bytes of a whole log over its own")
+                });
+                self.set_aside(path, Some(GivenUp { after, behind, otherwise }))?;
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn cut(&mut self, path: &Path, offset: u64, behind: Zxid) -> Result<(), RecoveryError> {
-        let tail = Tail { path: path.to_owned(), offset };
-        self.take(Step::Cut { tail, gives_up_behind: Some(behind) })
+    fn behind(&self, path: &Path, offset: u64) -> Result<Behind, RecoveryError> {
+        Ok(behind(&self.trial, path, offset, Patient::limits())?)
     }
 
-    fn set_aside(&mut self, path: &Path, gives_up_behind: Option<Zxid>) -> Result<(), RecoveryError> {
+    fn cut(&mut self, path: &Path, offset: u64, given_up: GivenUp) -> Result<(), RecoveryError> {
+        let tail = Tail { path: path.to_owned(), offset };
+        self.take(Step::Cut { tail, gives_up: Some(given_up) })
+    }
+
+    fn set_aside(&mut self, path: &Path, gives_up: Option<GivenUp>) -> Result<(), RecoveryError> {
         let dir = path.parent().expect("a file stands in a directory");
         let known = self.places.iter().find(|(of, _)| of == dir).map(|(_, place)| place.clone());
         let place = if let Some(place) = known { place } else { next_place(&self.trial, dir)? };
         self.places.push((dir.to_owned(), place.clone()));
         let to = place.join(path.file_name().expect("a file has a name"));
-        self.take(Step::SetAside { from: path.to_owned(), to, gives_up_behind })
+        self.take(Step::SetAside { from: path.to_owned(), to, gives_up })
     }
 
     fn take(&mut self, step: Step) -> Result<(), RecoveryError> {

@@ -69,7 +69,15 @@ impl Examination {
             .plan
             .steps
             .iter()
-            .map(|step| json!({"step": step.to_string(), "gives_up_behind": step.gives_up_behind().map(|zxid| zxid.0)}))
+            .map(|step| {
+                let given_up = step.gives_up();
+                json!({
+                    "step": step.to_string(),
+                    "gives_up_behind": given_up.map(|it| it.after.0),
+                    "whole_records": given_up.map(|it| it.behind.whole_records),
+                    "last_whole_zxid": given_up.and_then(|it| it.behind.last).map(|zxid| zxid.0),
+                })
+            })
             .collect();
         json!({
             "verdict": self.verdict().text(),

@@ -113,11 +113,20 @@ const TABLE: &[Damage] = &[
     ("log that no start needs damaged", |d| edit(d, "log.1", |f| f[40] ^= 1), Verdict::NeedsAttention,
         &["move log.1 to damaged-1/log.1"], Verdict::Sound),
     ("a record in the middle damaged", |d| edit(d, "log.16", |f| { let at = record(f, 1); f[at + 30] ^= 1; }), Verdict::Unusable,
-        &["cut log.16 at offset 90, and keep the rest beside it; what was written behind zxid 0x16 is given up"], Verdict::Sound),
+        &["cut log.16 at offset 90, and keep the rest beside it; what was written behind zxid 0x16 is given up, of which 3 records \
+            are whole, up to zxid 0x1a; to keep them instead, take the copy that `zkTxnLogToolkit.sh --recover log.16` writes"], Verdict::Sound),
+    ("a checksum damaged", |d| edit(d, "log.16", |f| { let at = record(f, 1); f[at + 7] ^= 1; }), Verdict::Unusable,
+        &["cut log.16 at offset 90, and keep the rest beside it; what was written behind zxid 0x16 is given up, of which 3 records \
+            are whole, up to zxid 0x1a; to keep them instead, take the copy that `zkTxnLogToolkit.sh --recover log.16` writes"], Verdict::Sound),
+    ("a length damaged", |d| edit(d, "log.16", |f| { let at = record(f, 1); f[at + 8] = 0x7f; }), Verdict::Unusable,
+        &["cut log.16 at offset 90, and keep the rest beside it; what was written behind zxid 0x16 is given up, of which 3 records \
+            are whole, up to zxid 0x1a"], Verdict::Sound),
     ("newest log is none", |d| edit(d, "log.16", |f| f[0] = b'X'), Verdict::Unusable,
-        &["move log.16 to damaged-1/log.16; what was written behind zxid 0x15 is given up"], Verdict::Sound),
+        &["move log.16 to damaged-1/log.16; what was written behind zxid 0x15 is given up, of which 5 records \
+            are whole, up to zxid 0x1a; to keep them instead, write the first 16 bytes of a whole log over its own"], Verdict::Sound),
     ("a log is missing", |d| { d.remove(&Path::new(DIR).join("snapshot.15")).unwrap(); d.remove(&Path::new(DIR).join("log.1")).unwrap(); }, Verdict::Unusable,
-        &["move log.16 to damaged-1/log.16; what was written behind zxid 0x0 is given up"], Verdict::Sound),
+        &["move log.16 to damaged-1/log.16; what was written behind zxid 0x0 is given up, of which 5 records \
+            are whole, up to zxid 0x1a"], Verdict::Sound),
     ("empty newest log", |d| put(d, "log.30", b""), Verdict::NeedsAttention, &["move log.30 to damaged-1/log.30"], Verdict::Sound),
     ("leftover", |d| put(d, "new-snapshot.30", b"half"), Verdict::NeedsAttention, &["move new-snapshot.30 to damaged-1/new-snapshot.30"], Verdict::Sound),
     ("no whole snapshot", |d| { edit(d, "snapshot.0", |f| f[100] ^= 1); edit(d, "snapshot.15", |f| f[100] ^= 1); }, Verdict::Unusable, &[], Verdict::Unusable),
@@ -207,5 +216,5 @@ fn a_member_is_left_to_its_peers() {
     assert!(found.text().contains("moves /data/version-2/log.16 to /data/version-2/damaged-1/log.16"));
     patient.is_alone = true;
     let alone = Examination::of(&disk, &patient).unwrap();
-    assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up_behind().is_some());
+    assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up().is_some());
 }
