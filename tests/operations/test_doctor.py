@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import places, wire
+from harness.servers import Server
 from harness.wire import Writer
 
 LONG_MS = 300_000
@@ -100,6 +102,22 @@ def test_whole_records_are_counted_and_can_be_kept(left):
     assert status == 2 and (step["whole_records"], step["last_whole_zxid"]) == (21, 21), out
     assert step["step"].endswith("to keep them instead, write the first 16 bytes of a whole log over its own")
     log.write_bytes(sound)
+    assert nodes(server.start()) == 20
+
+
+def test_whole_logs_do_without_snapshots(left):
+    server, log = left
+    [snapshot] = log.parent.glob("snapshot.*")
+    newer = log.parent / "snapshot.9"
+    newer.write_bytes(snapshot.read_bytes()[:-7])
+    snapshot.write_bytes(snapshot.read_bytes()[:-7])
+    status, out, _ = doctor(server.data_dir)
+    assert status == 2 and "none of the snapshots in " in out, out
+    status, out, err = doctor(server.data_dir, "--repair")
+    assert status == 0 and err.endswith("snapshot.0, which holds nothing: the logs hold everything since\n"), (out, err)
+    assert sorted(file.name for file in (log.parent / "damaged-1").iterdir()) == ["snapshot.0", "snapshot.9"]
+    with Server("java395", server.directory / "java", data_dir=shutil.copytree(server.data_dir, server.directory / "copy")) as java:
+        assert nodes(java) == 20
     assert nodes(server.start()) == 20
 
 

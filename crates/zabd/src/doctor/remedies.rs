@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use zabd_jute::Zxid;
 use zabd_storage::damage::{move_aside, next_place};
 use zabd_storage::disk::{Disk, Rehearsal};
-use zabd_storage::layout::{LOG, zxid_in_name};
-use zabd_storage::log::{Behind, LogError, Tail, behind, cut_damage};
-use zabd_storage::recovery::RecoveryError;
+use zabd_storage::layout::{LOG, snapshot_name, zxid_in_name};
+use zabd_storage::log::{Behind, LogError, Tail, behind, cut_damage, first_record};
+use zabd_storage::recovery::{Directories, RecoveryError};
+use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
+use zabd_tree::Tree;
 
 use super::Patient;
 use super::files::{Condition, File};
@@ -65,6 +67,11 @@ pub enum Step {
         /// What stands there.
         gives_up: Option<GivenUp>,
     },
+    /// Writes the snapshot of an empty beginning before logs that hold everything since.
+    Begin {
+        /// Where snapshots are.
+        dir: PathBuf,
+    },
 }
 
 impl Step {
@@ -73,6 +80,7 @@ impl Step {
         match self {
             Step::SetAside { from, to, .. } => move_aside(disk, from, to),
             Step::Cut { tail, .. } => Ok(cut_damage(disk, tail).map(drop)?),
+            Step::Begin { dir } => write_empty(disk, dir),
         }
     }
 
@@ -80,6 +88,7 @@ impl Step {
     pub fn gives_up(&self) -> Option<&GivenUp> {
         match self {
             Step::SetAside { gives_up, .. } | Step::Cut { gives_up, .. } => gives_up.as_ref(),
+            Step::Begin { .. } => None,
         }
     }
 }
@@ -90,6 +99,10 @@ impl fmt::Display for Step {
             Step::SetAside { from, to, .. } => write!(f, "move {} to {}", from.display(), to.display())?,
             Step::Cut { tail: Tail { path, offset }, .. } => {
                 write!(f, "cut {} at offset {offset}, and keep the rest beside it", path.display())?;
+            }
+            Step::Begin { dir } => {
+                let path = dir.join(snapshot_name(Zxid::ZERO, ""));
+                write!(f, "write {}, which holds nothing: the logs hold everything since", path.display())?;
             }
         }
         self.gives_up().map_or(Ok(()), |given_up| write!(f, "; {given_up}"))
@@ -123,7 +136,9 @@ impl Plan {
             }
         }
         let (tree_options, limits) = (Patient::tree_options(), Patient::limits());
-        // Each step takes a file out of the way or makes one shorter, so there is an end.
+        // Why another beginning was looked for.
+        let mut unread = None;
+        // Each step takes a file out of the way or makes one shorter, or is the only beginning, so there is an end.
         loop {
             let started = recover(
                 &planner.trial,
@@ -134,14 +149,26 @@ impl Plan {
             );
             match started {
                 Ok(recovered) => {
+                    let is_all = recovered.figures.digest_mismatches == 0
+                        && recovered.tree.last_zxid() >= newest_damaged(files);
+                    if let Some(error) = unread.filter(|_| !is_all) {
+                        return Ok(Self { steps: Vec::new(), in_vain: Some(error) });
+                    }
                     // The start has cut it on the trial's disk.
                     if let Some(cut) = recovered.story.cut {
                         planner.steps.push(Step::Cut { tail: cut.tail, gives_up: None });
                     }
                     break;
                 }
-                Err(RecoveryError::Log(error)) if planner.remedy(&error)? => (),
-                Err(error) => return Ok(Self { steps: Vec::new(), in_vain: Some(error) }),
+                Err(RecoveryError::Log(error)) if unread.is_none() && planner.remedy(&error)? => (),
+                Err(error @ RecoveryError::NoWholeSnapshot { .. })
+                    if unread.is_none() && planner.begin_before(patient, files)? =>
+                {
+                    unread = Some(error);
+                }
+                Err(error) => {
+                    return Ok(Self { steps: Vec::new(), in_vain: Some(unread.unwrap_or(error)) });
+                }
             }
         }
         planner.set_damaged_aside(files)?;
@@ -195,6 +222,26 @@ impl<D: Disk> Planner<D> {
         Ok(true)
     }
 
+    /// Begins before damaged snapshots, with an older one or, if the logs begin with the very first transaction, with nothing.
+    /// Whether the logs are whole, the next start shows.
+    fn begin_before(&mut self, patient: &Patient, files: &[File]) -> Result<bool, RecoveryError> {
+        let Directories { snapshots, logs } = Directories::of(&patient.recovery(false));
+        let first = first_record(&self.trial, &logs, Patient::limits()).ok().flatten();
+        // A start tries some of the newest.
+        let has_whole =
+            files.iter().any(|file| file.kind == "snapshot" && file.condition == Condition::Sound);
+        if !has_whole && first.is_none_or(|(_, zxid)| zxid != Zxid(1)) {
+            return Ok(false);
+        }
+        for file in damaged_snapshots(files) {
+            self.set_aside(&file.path, None)?;
+        }
+        if !has_whole {
+            self.take(Step::Begin { dir: snapshots })?;
+        }
+        Ok(true)
+    }
+
     fn behind(&self, path: &Path, offset: u64) -> Result<Behind, RecoveryError> {
         Ok(behind(&self.trial, path, offset, Patient::limits())?)
     }
@@ -226,6 +273,7 @@ impl<D: Disk> Planner<D> {
             let is_touched = self.steps.iter().any(|step| match step {
                 Step::SetAside { from, .. } => from == path,
                 Step::Cut { tail, .. } => tail.path == *path,
+                Step::Begin { .. } => false,
             });
             if is_data && !is_touched {
                 self.set_aside(path, None)?;
@@ -233,4 +281,26 @@ impl<D: Disk> Planner<D> {
         }
         Ok(())
     }
+}
+
+fn damaged_snapshots(files: &[File]) -> impl Iterator<Item = &File> {
+    let is_damaged = |file: &&File| matches!(file.condition, Condition::Damaged(_));
+    files.iter().filter(|file| file.kind == "snapshot").filter(is_damaged)
+}
+
+/// Logs that end before it are not all that there was.
+fn newest_damaged(files: &[File]) -> Zxid {
+    damaged_snapshots(files).filter_map(|file| file.zxids).map(|(zxid, _)| zxid).max().unwrap_or(Zxid::ZERO)
+}
+
+/// Without a trailer, which every version of Java's server reads.
+fn write_empty<D: Disk>(disk: &D, dir: &Path) -> Result<(), RecoveryError> {
+    let mut tree = Tree::new(Patient::tree_options());
+    let mut body = Vec::new();
+    tree.begin_snapshot();
+    while tree.snapshot_chunk(&mut body, 100) {}
+    let mut writer = SnapshotWriter::begin(disk.clone(), dir, Zxid::ZERO, Compression::None)?;
+    writer.write(&body)?;
+    writer.finish(SnapshotTrailer::default())?;
+    Ok(())
 }

@@ -98,6 +98,12 @@ fn record(log: &[u8], number: usize) -> usize {
     std::iter::successors(Some(16), next).nth(number).unwrap()
 }
 
+fn damage_snapshots(disk: &MemoryDisk) {
+    for name in ["snapshot.0", "snapshot.15"] {
+        edit(disk, name, |content| content[100] ^= 1);
+    }
+}
+
 type Damage = (&'static str, fn(&MemoryDisk), Verdict, &'static [&'static str], Verdict);
 
 /// What was done to the directory, how it stands, what is to be done, and how it stands then.
@@ -129,7 +135,15 @@ const TABLE: &[Damage] = &[
             are whole, up to zxid 0x1a"], Verdict::Sound),
     ("empty newest log", |d| put(d, "log.30", b""), Verdict::NeedsAttention, &["move log.30 to damaged-1/log.30"], Verdict::Sound),
     ("leftover", |d| put(d, "new-snapshot.30", b"half"), Verdict::NeedsAttention, &["move new-snapshot.30 to damaged-1/new-snapshot.30"], Verdict::Sound),
-    ("no whole snapshot", |d| { edit(d, "snapshot.0", |f| f[100] ^= 1); edit(d, "snapshot.15", |f| f[100] ^= 1); }, Verdict::Unusable, &[], Verdict::Unusable),
+    ("no whole snapshot", damage_snapshots, Verdict::Unusable,
+        &["move snapshot.0 to damaged-1/snapshot.0", "move snapshot.15 to damaged-1/snapshot.15",
+            "write snapshot.0, which holds nothing: the logs hold everything since"], Verdict::Sound),
+    ("no whole snapshot, and not all logs", |d| { damage_snapshots(d); d.remove(&Path::new(DIR).join("log.1")).unwrap(); }, Verdict::Unusable,
+        &[], Verdict::Unusable),
+    ("no whole snapshot, and logs that end before the last", |d| { damage_snapshots(d); put(d, "snapshot.99", b"damaged"); }, Verdict::Unusable,
+        &[], Verdict::Unusable),
+    ("no whole snapshot, and a damaged log", |d| { damage_snapshots(d); edit(d, "log.1", |f| f[40] ^= 1); }, Verdict::Unusable,
+        &[], Verdict::Unusable),
     ("no snapshot", |d| { for name in ["snapshot.0", "snapshot.15"] { d.remove(&Path::new(DIR).join(name)).unwrap(); } }, Verdict::Unusable, &[], Verdict::Unusable),
     ("something else", |d| put(d, "notes.txt", b"hello"), Verdict::Sound, &[], Verdict::Sound),
 ];
