@@ -436,6 +436,26 @@ def test_what_a_connection_did_last_is_shown_until_it_is_reset(house, client, ho
     assert shown() == ("PING", None, hex(zxid))
 
 
+def test_who_says_who_he_is_has_done_nothing_yet(house, client, home):
+    """The last answer's moment is on the clock that counts from the machine's start, and stays where it is."""
+    def shown():
+        pattern = rf"sid=0x{client.session_id:x},lop=(\w+),.*,lcxid=(\w+),.*,lresp=(\d+),"
+        operation, xid, moment = re.search(pattern, four_letter_word(house.port, "cons")).groups()
+        return operation, xid, int(moment)
+
+    for ask, word in ((lambda: client.create(f"{home}/a"), "CREA"), (lambda: client.exists(home), "EXIS")):
+        before_ms = int(time.monotonic() * 1000)
+        ask()
+        last = shown()
+        assert last[:2] == (word, hex(client.xid)) and before_ms <= last[2] <= time.monotonic() * 1000
+        # Past that millisecond.
+        eventually(lambda before=last[2]: time.monotonic() * 1000 > before + 2)
+        client.auth("digest", "a:b")
+        # Without a configuration of SASL the answer is a null token.
+        assert client.call(wire.SASL, Writer().buffer(b"").bytes).err == OK
+        assert shown() == last
+
+
 def test_four_letter_words_need_no_session(house):
     assert "Mode: standalone" in four_letter_word(house.port, "srvr")
     assert four_letter_bytes(house.port, b"RUOK") == b""

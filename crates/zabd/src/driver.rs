@@ -88,6 +88,12 @@ pub fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
+/// Milliseconds since the machine was started: what Java shows where it shows a moment of its own clock.
+pub fn elapsed_ms() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+}
+
 /// The replica and what its steps leave to do.
 #[derive(Debug)]
 struct Core {

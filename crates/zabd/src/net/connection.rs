@@ -53,7 +53,7 @@ use super::reply_line::TAKEN_BYTES_MIN;
 use super::request_throttle::{Line, Place, RequestThrottle};
 use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
-use crate::driver::{Driver, wall_ms};
+use crate::driver::{Driver, elapsed_ms};
 use crate::logging::hold::Share;
 use crate::memory::at_most;
 use crate::sasl::{ClientExchange, ClientSasl, Proving};
@@ -457,15 +457,14 @@ impl Connection {
         self.ending = ending;
     }
 
-    fn answer_at_once(&mut self, xid: i32, err: i32, body: impl FnOnce(&mut Writer<'_>)) {
+    fn answer_at_once(&mut self, header: RequestHeader, err: i32, body: impl FnOnce(&mut Writer<'_>)) {
         let begin = self.out.len();
         let mut w = Writer::new(&mut self.out);
         let length = w.reserve_int();
-        ReplyHeader { xid, zxid: Zxid::ZERO, err }.encode(&mut w);
+        ReplyHeader { xid: header.xid, zxid: Zxid::ZERO, err }.encode(&mut w);
         body(&mut w);
         w.fill_length(length);
-        let (op, _) = self.tally.last.unwrap_or_default();
-        self.trace_served(op, &[], begin);
+        self.trace_served(header.op, &[], begin);
         self.tally.sent += 1;
     }
 
@@ -621,7 +620,9 @@ impl Connection {
             if xid >= 0 {
                 figures.last_cxid = i64::from(xid);
             }
-            figures.last_response_ms = wall_ms();
+        }
+        if latency.count > 0 {
+            figures.last_response_ms = elapsed_ms();
             figures.last_latency_ms = tally.pipeline.max;
         }
         if tally.is_refused {

@@ -28,9 +28,9 @@ pub struct ConnectionFigures {
     pub last_cxid: i64,
     /// The zxid of the last answer.
     pub last_zxid: i64,
-    /// When it was answered, wall-clock milliseconds.
+    /// When a request was answered last, milliseconds of [`elapsed_ms`](crate::driver::elapsed_ms).
     pub last_response_ms: i64,
-    /// How long it took, milliseconds.
+    /// How long that took, milliseconds.
     pub last_latency_ms: u64,
     /// How long requests took, milliseconds.
     pub latency: Summary,

@@ -55,7 +55,7 @@ impl Connection {
                     shown(self.client.address)
                 );
                 self.become_known_as(identities);
-                self.answer_at_once(header.xid, 0, |_| ());
+                self.answer_at_once(header, 0, |_| ());
             }
             Err(AuthRefused::WrongEnsemble) => {
                 self.service.counters.ensemble_names.unknown.fetch_add(1, Relaxed);
@@ -99,7 +99,7 @@ impl Connection {
             return;
         };
         let Some(sasl) = self.service.sasl.clone() else {
-            self.answer_at_once(header.xid, 0, |w| w.buffer(None));
+            self.answer_at_once(header, 0, |w| w.buffer(None));
             return;
         };
         let exchange = self.sasl.get_or_insert_with(|| Box::new(sasl.exchange()));
@@ -118,7 +118,6 @@ impl Connection {
         self.proving = None;
         let sasl = self.service.sasl.clone();
         if let Some(sasl) = sasl.filter(|_| self.phase == Phase::Open) {
-            self.tally.last = Some((header.op, header.xid));
             self.on_looked(header, &sasl, answer);
         }
         true
@@ -126,11 +125,11 @@ impl Connection {
 
     fn on_looked(&mut self, header: RequestHeader, sasl: &ClientSasl, answer: Result<Answer, SaslError>) {
         match answer {
-            Ok(Answer::Challenge(token)) => self.answer_at_once(header.xid, 0, |w| w.buffer(Some(&token))),
+            Ok(Answer::Challenge(token)) => self.answer_at_once(header, 0, |w| w.buffer(Some(&token))),
             Ok(Answer::Proved { token, user }) => {
                 self.service.counters.sasl_authenticated.fetch_add(1, Relaxed);
                 self.on_proved(sasl, &user);
-                self.answer_at_once(header.xid, 0, |w| w.buffer(token.as_deref()));
+                self.answer_at_once(header, 0, |w| w.buffer(token.as_deref()));
             }
             Err(error) => self.on_unproved(header, sasl, &error),
         }
@@ -160,12 +159,12 @@ impl Connection {
         let is_required = self.service.options.enforced_schemes.iter().any(|scheme| scheme == "sasl");
         if sasl.keeps_failed && !is_required {
             tracing::warn!("Maintaining the connection of {address} despite SASL authentication failure");
-            self.answer_at_once(header.xid, 0, |w| w.buffer(None));
+            self.answer_at_once(header, 0, |w| w.buffer(None));
             return;
         }
         tracing::warn!("Closing the connection of {address} due to SASL authentication failure");
         let error = if is_required { ErrorCode::SessionClosedRequireAuth } else { ErrorCode::AuthFailed };
-        self.answer_at_once(header.xid, error.code(), |w| w.buffer(None));
+        self.answer_at_once(header, error.code(), |w| w.buffer(None));
         self.close(Ending::Unauthenticated);
     }
 }

@@ -174,8 +174,11 @@ impl Connection {
         };
         let is_refused = admitted.as_ref().is_some_and(|admitted| admitted.is_refused);
         let body = &frame[8..];
-        self.tally.last = Some((header.op, header.xid));
-        self.tally.is_refused = false;
+        // Who proves who he is has asked for nothing yet: to operators, as in Java, neither is an operation.
+        if ![OpCode::Auth.code(), OpCode::Sasl.code()].contains(&header.op) {
+            self.tally.last = Some((header.op, header.xid));
+            self.tally.is_refused = false;
+        }
         if header.op == OpCode::Auth.code() {
             self.on_auth(header, body);
         } else if header.op == OpCode::Sasl.code() {
@@ -323,7 +326,7 @@ impl Connection {
     }
 
     pub(super) fn refuse(&mut self, header: RequestHeader, error: ErrorCode) {
-        self.answer_at_once(header.xid, error.code(), |_| ());
+        self.answer_at_once(header, error.code(), |_| ());
         self.close(Ending::Unauthenticated);
     }
 }
