@@ -42,7 +42,7 @@ impl Connection {
             Ok(identities) if self.has_no_room_for(&identities) => {
                 let address = self.client.address;
                 tracing::warn!("No further identity for {address}: memory is short, and it has long ones");
-                self.answer_at_once(header.xid, ErrorCode::QuotaExceeded.code(), |_| ());
+                self.answer_at_once(header, ErrorCode::QuotaExceeded.code(), |_| ());
             }
             Ok(identities) => {
                 if let Some(is_given) = ensemble_name {
