@@ -32,7 +32,8 @@ WRITERS = 6
 JAVA_EVERY = 20
 ACKNOWLEDGED_MAX = 1500  # Before a kill.
 DELAY_SECONDS_MAX = 0.02
-THREAD_SECONDS_MAX = 60
+# Longer than a writer waits for an answer.
+THREAD_SECONDS_MAX = 2 * wire.ANSWER_SECONDS
 FIXED = {"/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota", SHARED_PARENT, SHARED_VALUE}
 CONFIG = {"tickTime": 2000, "maxSessionTimeout": 600_000}
 

@@ -123,10 +123,14 @@ class Closed(AssertionError):
     """The server closed the connection where something was expected of it."""
 
 
+# How long an answer may take: the disk of a machine that builds as well has been seen to take 40 s for one sync.
+ANSWER_SECONDS = 120
+
+
 class Connection:
     """One TCP connection that carries frames."""
 
-    def __init__(self, port, timeout=20, host="127.0.0.1"):
+    def __init__(self, port, timeout=ANSWER_SECONDS, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
@@ -139,7 +143,7 @@ class Connection:
         """Sends one frame: its length, then the payload."""
         self.send(struct.pack(">i", len(payload)) + bytes(payload))
 
-    def frame(self, timeout=20):
+    def frame(self, timeout=ANSWER_SECONDS):
         """The next frame with its length, or None when the server has closed. Raises TimeoutError when nothing comes."""
         while not self._whole():
             self.socket.settimeout(timeout)
@@ -160,7 +164,7 @@ class Connection:
     def _whole(self):
         return len(self.received) >= 4 and len(self.received) >= 4 + struct.unpack_from(">i", self.received)[0]
 
-    def until_closed(self, timeout=20):
+    def until_closed(self, timeout=ANSWER_SECONDS):
         """All bytes up to the server's close."""
         self.socket.settimeout(timeout)
         data = bytes(self.received)
@@ -269,7 +273,7 @@ class PingingSession(Session):
     Java 3.8.0 may leave a request lie until the next one comes, when it has no other client (ZOOKEEPER-4537).
     """
 
-    def frame(self, timeout=20):
+    def frame(self, timeout=ANSWER_SECONDS):
         deadline = time.monotonic() + timeout
         while True:
             # Before there is a session, only the server may speak.
