@@ -16,6 +16,7 @@
 
 mod authentication;
 mod buffers;
+mod counting;
 mod four_letter;
 mod frames;
 mod in_line;
@@ -41,7 +42,7 @@ use zabd_replica::watches::Identities;
 use zabd_replica::{Input, SessionTimeouts};
 
 use self::buffers::{CHUNK, CHUNK_BYTES, forget_sent};
-use self::telling::{Ending, Trace, answers_in};
+use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
 use super::client::{Client, UNSENT_BYTES_MAX};
 use super::figures::{Responses, ServerCounters, Summary};
@@ -403,46 +404,6 @@ impl Connection {
         self.tally.last = Some((OpCode::CreateSession.code(), 0));
         self.tally.zxid = self.service.driver.tree().last_zxid().0;
         self.phase = Phase::Open;
-    }
-
-    /// Whether the last of the answers is that of an update.
-    fn count_answers(&mut self, answers: usize, begin: usize) -> bool {
-        let answered = answers.min(self.unanswered.len());
-        if answered == 0 {
-            return false;
-        }
-        let was_update = self.unanswered[answered - 1].is_update;
-        let now_ms = self.service.driver.clock.monotonic_ms();
-        self.tell_slow(answered, begin, now_ms);
-        self.count_operations(answered, begin);
-        let mut latency = self.service.counters.latency.lock();
-        let mut bytes = 0;
-        for Unanswered { came_ms, is_update, weight, length, .. } in self.unanswered.drain(..answered) {
-            self.reads_waiting -= weight;
-            bytes += length;
-            let took_ms = (now_ms - came_ms).max(0) as u64;
-            self.tally.pipeline.add(took_ms);
-            latency.add(took_ms, is_update);
-        }
-        drop(latency);
-        if self.unanswered.is_empty() {
-            self.unanswered.shrink_to(KEPT_UNANSWERED_MAX);
-        }
-        self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
-        self.service.counters.in_flight_bytes.fetch_sub(bytes, Relaxed);
-        was_update
-    }
-
-    /// Counts what was asked for, by the answers that stand in the output from `begin` on. Of a multi it is the results that say
-    /// whether it was done, as in Java.
-    fn count_operations(&mut self, answered: usize, begin: usize) {
-        let Self { tally, unanswered, service, out, .. } = self;
-        let asked = unanswered.iter().take(answered);
-        for (request, (_, _, error)) in asked.zip(answers_in(&out[begin..])) {
-            if !request.is_refused && (error == 0 || !request.is_update) {
-                tally.operations.add(request.op, &service.counters.operations);
-            }
-        }
     }
 
     /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
