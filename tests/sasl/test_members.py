@@ -1,5 +1,6 @@
 """Members of an ensemble that authenticate each other by SASL: zabd and Java 3.9.5, each as dialler and as listener."""
 
+import itertools
 import socket
 import struct
 
@@ -93,8 +94,8 @@ def test_behind_tls(tmp_path, authority):
 class Stranger:
     """A socket on one of a member's ports."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), 20)
+    def __init__(self, port, address):
+        self.socket = socket.create_connection(("127.0.0.1", port), 20, (address, 0))
 
     def send(self, data):
         self.socket.sendall(data)
@@ -142,11 +143,17 @@ def server_fixture(tmp_path_factory):
 INTRODUCTION = struct.pack(">qqi", -65536, 9, 15) + b"127.0.0.1:40000"
 
 
+MACHINES = itertools.count(1)
+
+
 @pytest.fixture(params=["quorum", "election"], name="stranger")
 def stranger_fixture(server, request):
-    """On either port, where authentication is due."""
+    """On either port, where authentication is due. From an address of each test's own: of one machine, a log tells only so
+    many reasons in a minute."""
+    address = f"127.0.77.{next(MACHINES)}"
+
     def dial():
-        stranger = Stranger(server.quorum_port if request.param == "quorum" else server.election_port)
+        stranger = Stranger(server.quorum_port if request.param == "quorum" else server.election_port, address)
         if request.param == "election":
             stranger.send(INTRODUCTION)
         return stranger
