@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 use zabd_jute::quorum::{
     AuthPacket, AuthStatus, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Request,
-    SnapshotStream, Touch,
+    Sections, SnapshotStream, Touch,
 };
 use zabd_jute::{ConfigVersion, Epoch, Id, Limits, Record, ServerId, SessionId, Writer, Zxid};
 
@@ -80,6 +80,12 @@ fn learner_info() -> impl Strategy<Value = LearnerInfo> {
     })
 }
 
+fn sections() -> impl Strategy<Value = Sections<'static>> {
+    vec(("[a-z]{0,6}", bytes()), 0..4).prop_map(|sections| {
+        sections.into_iter().fold(Sections::default(), |all, (name, content)| all.with(name.leak(), content))
+    })
+}
+
 fn touch() -> impl Strategy<Value = Touch> {
     (session(), any::<i32>()).prop_map(|(session, timeout_ms)| Touch { session, timeout_ms })
 }
@@ -98,10 +104,10 @@ fn from_learner() -> impl Strategy<Value = FromLearner<'static>> {
     // An epoch of −1 is how its absence is sent.
     let current = option::of((0..=i32::MAX).prop_map(|epoch| Epoch(epoch.into())));
     prop_oneof![
-        (kind, epoch(), option::of(learner_info())).prop_map(|(kind, accepted, info)| FromLearner::Info {
-            kind,
-            accepted,
-            info
+        (kind, epoch(), option::of(learner_info()), sections()).prop_map(|(kind, accepted, info, behind)| {
+            let says_all = info.is_some_and(|info| info.config_version.is_some());
+            let behind = if says_all { behind } else { Sections::default() };
+            FromLearner::Info { kind, accepted, info, behind }
         }),
         (zxid(), current).prop_map(|(last_zxid, current)| FromLearner::AckEpoch { last_zxid, current }),
         zxid().prop_map(|zxid| FromLearner::Ack { zxid }),

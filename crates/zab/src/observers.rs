@@ -222,9 +222,12 @@ impl ObserverMaster {
         let stage = observer.stage;
         let mut reader = Reader::with_limits(packet, self.limits);
         match QuorumPacket::decode(&mut reader).ok().map(FromLearner::decode) {
-            Some(Ok(Some(FromLearner::Info { kind: LearnerKind::Observer, accepted, info: Some(info) })))
-                if stage == Stage::Unknown =>
-            {
+            Some(Ok(Some(FromLearner::Info {
+                kind: LearnerKind::Observer,
+                accepted,
+                info: Some(info),
+                ..
+            }))) if stage == Stage::Unknown => {
                 self.on_info(link, accepted, info, follower, out);
             }
             Some(Ok(Some(FromLearner::AckEpoch { last_zxid, .. }))) if stage == Stage::Told => {

@@ -1,7 +1,9 @@
 //! An observer master as its observers meet it: each test is the packets of one or two of them.
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
+use zabd_jute::quorum::{
+    Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Sections,
+};
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{
     ConfigVersion, Epoch, Limits, OpCode, Reader, Record as _, ServerId, SessionId, Writer, Zxid,
@@ -105,7 +107,10 @@ impl Follower {
         let config_version = Some(ConfigVersion::ZERO);
         let info = LearnerInfo { server: ServerId(server), protocol_version: Some(0x10000), config_version };
         let kind = LearnerKind::Observer;
-        self.say(link, &FromLearner::Info { kind, accepted: Epoch(1), info: Some(info) });
+        self.say(
+            link,
+            &FromLearner::Info { kind, accepted: Epoch(1), info: Some(info), behind: Sections::default() },
+        );
     }
 
     fn come_with(&mut self, link: LinkId, server: i64, last_zxid: Zxid) -> Vec<String> {
@@ -304,7 +309,10 @@ fn only_observers_are_served_each_once_and_while_they_are_heard() {
     follower.master.accept(NOW, LinkId(7));
     let info = LearnerInfo { server: ServerId(2), protocol_version: Some(0x10000), config_version: None };
     let kind = LearnerKind::Follower;
-    follower.say(LinkId(7), &FromLearner::Info { kind, accepted: Epoch(1), info: Some(info) });
+    follower.say(
+        LinkId(7),
+        &FromLearner::Info { kind, accepted: Epoch(1), info: Some(info), behind: Sections::default() },
+    );
     let refused = ["Refuse { link: LinkId(7), why: NoLearner }", "Close { link: LinkId(7) }"];
     assert_eq!(follower.told(), refused);
     follower.come_with(OBSERVER, 4, at(1, 10));

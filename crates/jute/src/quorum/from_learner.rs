@@ -1,7 +1,7 @@
 //! What a learner says to its leader, packet by packet, in the order of a learner's life.
 
 use super::packet::encode_with;
-use super::{PacketError, PacketKind, QuorumPacket};
+use super::{PacketError, PacketKind, QuorumPacket, Sections};
 use crate::{ConfigVersion, DecodeError, Epoch, Id, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
 /// What a learner introduces itself as.
@@ -28,6 +28,9 @@ pub struct LearnerInfo {
 impl LearnerInfo {
     /// What every server since 3.4 says, and what a leader says of itself.
     pub const PROTOCOL_VERSION: i32 = 0x10000;
+
+    /// How long it is since 3.5.
+    const LENGTH: usize = 8 + 4 + 8;
 }
 
 impl Record<'_> for LearnerInfo {
@@ -93,6 +96,8 @@ pub enum FromLearner<'a> {
         accepted: Epoch,
         /// Null only in what came before 3.4.
         info: Option<LearnerInfo>,
+        /// What a server of zabd says besides; nobody does who has not said all of `info`.
+        behind: Sections<'a>,
     },
     /// ACKEPOCH: the promise to follow no older epoch.
     AckEpoch {
@@ -147,14 +152,15 @@ impl<'a> FromLearner<'a> {
         let zxid = packet.zxid;
         let data = || packet.data_of(kind);
         let broken = |source| PacketError::Data { kind, source };
-        let info = || packet.data.map(LearnerInfo::from_bytes).transpose().map_err(broken);
+        let introduction = |learner| -> Result<Self, PacketError> {
+            let info = packet.data.map(LearnerInfo::from_bytes).transpose().map_err(broken)?;
+            let behind = packet.data.and_then(|data| data.get(LearnerInfo::LENGTH..)).unwrap_or_default();
+            let behind = Sections::from_bytes(behind).map_err(broken)?;
+            Ok(Self::Info { kind: learner, accepted: zxid.epoch(), info, behind })
+        };
         Ok(Some(match kind {
-            PacketKind::FollowerInfo => {
-                Self::Info { kind: LearnerKind::Follower, accepted: zxid.epoch(), info: info()? }
-            }
-            PacketKind::ObserverInfo => {
-                Self::Info { kind: LearnerKind::Observer, accepted: zxid.epoch(), info: info()? }
-            }
+            PacketKind::FollowerInfo => introduction(LearnerKind::Follower)?,
+            PacketKind::ObserverInfo => introduction(LearnerKind::Observer)?,
             PacketKind::AckEpoch => {
                 let epoch = Reader::new(data()?).int().map_err(broken)?;
                 let current = (epoch != -1).then_some(Epoch(epoch.into()));
@@ -186,14 +192,19 @@ impl<'a> FromLearner<'a> {
     pub fn encode(&self, w: &mut Writer<'_>) {
         let no_zxid = QuorumPacket::NO_ZXID;
         match self {
-            Self::Info { kind, accepted, info } => {
+            Self::Info { kind, accepted, info, behind } => {
                 let kind = match kind {
                     LearnerKind::Follower => PacketKind::FollowerInfo,
                     LearnerKind::Observer => PacketKind::ObserverInfo,
                 };
                 let zxid = accepted.first_zxid();
                 match info {
-                    Some(info) => encode_with(w, kind, zxid, None, |w| info.encode(w)),
+                    Some(info) => encode_with(w, kind, zxid, None, |w| {
+                        info.encode(w);
+                        if info.protocol_version.and(info.config_version).is_some() {
+                            behind.encode(w);
+                        }
+                    }),
                     None => QuorumPacket::new(kind, zxid, None).encode(w),
                 }
             }
@@ -288,8 +299,17 @@ mod tests {
         assert_eq!(LearnerInfo::from_bytes(whole), Ok(info));
         assert_eq!(info.to_bytes(), whole);
         assert!(LearnerInfo::from_bytes(&whole[..7]).is_err());
-        let ancient = FromLearner::Info { kind: LearnerKind::Follower, accepted: Epoch(0), info: None };
-        assert_eq!(decode(PacketKind::FollowerInfo, None), Ok(Some(ancient)));
+        let introduction = |info, behind| {
+            Ok(Some(FromLearner::Info { kind: LearnerKind::Follower, accepted: Epoch(0), info, behind }))
+        };
+        let ancient = introduction(None, Sections::default());
+        assert_eq!(decode(PacketKind::FollowerInfo, None), ancient);
+        let more = [&whole[..], b"zabd\0\0\0\x01\0\0\0\x01a\0\0\0\x01b"].concat();
+        let said = introduction(Some(info), Sections::default().with("a", b"b"));
+        assert_eq!(decode(PacketKind::FollowerInfo, Some(&more)), said);
+        assert_eq!(LearnerInfo::from_bytes(&more), Ok(info), "as Java reads it");
+        let broken = decode(PacketKind::FollowerInfo, Some(&more[..more.len() - 1]));
+        assert!(matches!(broken, Err(PacketError::Data { .. })), "{broken:?}");
     }
 
     #[test]

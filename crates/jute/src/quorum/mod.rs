@@ -20,6 +20,7 @@ mod java_order;
 mod member;
 mod packet;
 mod properties;
+mod sections;
 mod snapshot_stream;
 
 pub use address::Address;
@@ -33,6 +34,7 @@ pub use from_leader::FromLeader;
 pub use from_learner::{FromLearner, LearnerInfo, LearnerKind, Request, Touch};
 pub use member::{Member, MemberAddress, Role};
 pub use packet::{PacketError, PacketKind, QuorumPacket};
+pub use sections::Sections;
 pub use snapshot_stream::{SNAPSHOT_SIGNATURE, SnapshotStream, SnapshotStreamError, Taken};
 
 use crate::DecodeError;

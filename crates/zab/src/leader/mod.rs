@@ -449,7 +449,7 @@ impl Leader {
             return;
         };
         match decoded {
-            Some(FromLearner::Info { kind, accepted, info }) => {
+            Some(FromLearner::Info { kind, accepted, info, .. }) => {
                 self.on_info(now, link, kind, accepted, info, out);
             }
             Some(FromLearner::AckEpoch { last_zxid, current }) => {

@@ -1,7 +1,9 @@
 //! A leader whose learners take long to get what they lack, or come with what is not committed.
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket};
+use zabd_jute::quorum::{
+    Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Sections,
+};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
 use super::backing::Backing;
@@ -84,7 +86,7 @@ impl Stage {
             protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
             config_version: Some(ConfigVersion::ZERO),
         };
-        self.say(id, &FromLearner::Info { kind, accepted, info: Some(info) });
+        self.say(id, &FromLearner::Info { kind, accepted, info: Some(info), behind: Sections::default() });
     }
 
     /// A server without anything is to get a snapshot.

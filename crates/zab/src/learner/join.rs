@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, Member};
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, Member, Sections};
 use zabd_jute::{Epoch, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
@@ -32,7 +32,12 @@ impl Learner {
             protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
             config_version: Some(self.configuration.version()),
         };
-        let packet = FromLearner::Info { kind: self.kind, accepted: self.accepted, info: Some(info) };
+        let packet = FromLearner::Info {
+            kind: self.kind,
+            accepted: self.accepted,
+            info: Some(info),
+            behind: Sections::default(),
+        };
         out.tell_leader(link, &packet);
     }
 

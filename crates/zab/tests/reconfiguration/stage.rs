@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use zabd_jute::quorum::{
-    Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Role,
+    Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Role, Sections,
 };
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{
@@ -194,7 +194,12 @@ impl LeaderStage {
         };
         self.say(
             id as u64,
-            &FromLearner::Info { kind: LearnerKind::Follower, accepted: Epoch(0), info: Some(info) },
+            &FromLearner::Info {
+                kind: LearnerKind::Follower,
+                accepted: Epoch(0),
+                info: Some(info),
+                behind: Sections::default(),
+            },
         );
         self.step(leader::Input::Closed { link: LinkId(u64::MAX) });
     }

@@ -209,7 +209,7 @@ pub fn introduction(records: &[Record]) -> Introduction {
     let said = || records.iter().filter_map(Record::of_learner);
     let (kind, accepted, info) = said()
         .find_map(|said| match said {
-            FromLearner::Info { kind, accepted, info } => Some((kind, accepted, info)),
+            FromLearner::Info { kind, accepted, info, .. } => Some((kind, accepted, info)),
             _ => None,
         })
         .expect("a learner says who it is");

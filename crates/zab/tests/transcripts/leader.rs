@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind};
+use zabd_jute::quorum::{Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, Sections};
 use zabd_jute::txn::{Entry, Txn};
 use zabd_jute::{ConfigVersion, Epoch, Limits, OpCode, Reader, ServerId, Writer, Zxid};
 use zabd_zab::effect::{Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
@@ -177,7 +177,12 @@ impl<'a> Replay<'a> {
         };
         let accepted = Epoch(self.reign.epoch.0 - 1);
         self.step(Input::Accepted { link: UNRECORDED });
-        self.stand_in(&FromLearner::Info { kind: LearnerKind::Follower, accepted, info: Some(info) });
+        self.stand_in(&FromLearner::Info {
+            kind: LearnerKind::Follower,
+            accepted,
+            info: Some(info),
+            behind: Sections::default(),
+        });
         self.stand_in(&FromLearner::AckEpoch { last_zxid: Zxid::ZERO, current: Some(accepted) });
         self.stand_in(&FromLearner::Ack { zxid: self.reign.epoch.first_zxid() });
         assert!(self.leader.is_established(), "two of three are a quorum");
