@@ -19,7 +19,8 @@ impl AclNumber {
     pub(crate) const OPEN: AclNumber = AclNumber(0);
 }
 
-type List = Arc<[Acl<'static>]>;
+/// Shared with snapshots that are being written.
+pub(crate) type List = Arc<[Acl<'static>]>;
 
 #[derive(Clone, Debug)]
 struct Entry {

@@ -18,12 +18,15 @@ use std::ops::ControlFlow;
 use zabd_jute::{Acl, DecodeError, Reader, Record, SessionId, StatPersisted, Writer, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
-use crate::acl_cache::AclCache;
+use crate::acl_cache::{AclCache, List};
 use crate::nodes::NodeId;
 use crate::tree::{Tree, TreeOptions};
 
 /// When a bite is large enough, whatever it has of znodes: nobody can use the tree meanwhile, and it is in memory twice.
 const BITE_BYTES_ENOUGH: usize = 1 << 20;
+
+/// So many access lists are as much work as a znode.
+const LISTS_PER_NODE: usize = 4;
 
 /// What a znode that is kept takes besides its data, in bytes, about.
 const KEPT_BYTES: usize = 200;
@@ -42,8 +45,11 @@ pub struct SnapshotHead {
 pub(crate) struct Progress {
     done: Vec<u64>,
     next: u32,
-    /// Sessions and access lists, encoded when the snapshot began; taken with the first bite.
+    /// Sessions and the number of access lists, encoded when the snapshot began; taken with the first bite.
     opening: Vec<u8>,
+    /// The access lists that are not written yet. There may be one for each znode, so to encode them at once would take the memory
+    /// of a tree.
+    lists: std::vec::IntoIter<(i64, List)>,
     /// Changed znodes as they were.
     kept: BTreeMap<NodeId, Kept>,
     /// Deleted znodes as they were, by path.
@@ -105,15 +111,12 @@ impl Tree {
         }
         let table = self.acls.table();
         w.count(table.len());
-        for (number, list) in table {
-            w.long(number);
-            w.vector(&list, |w, acl| acl.encode(w));
-        }
         let slots = self.nodes.slots();
         self.snapshot = Some(Progress {
             done: vec![0; slots.div_ceil(64)],
             next: 0,
             opening,
+            lists: table.into_iter(),
             kept: BTreeMap::new(),
             gone: BTreeMap::new(),
             slots: slots as u32,
@@ -128,6 +131,20 @@ impl Tree {
         let mut progress = self.snapshot.take().expect("a snapshot was begun");
         let begin = out.len();
         out.append(&mut progress.opening);
+        let mut lists_left = LISTS_PER_NODE * nodes_max;
+        while lists_left > 0
+            && out.len() - begin < BITE_BYTES_ENOUGH
+            && let Some((number, list)) = progress.lists.next()
+        {
+            let mut w = Writer::new(out);
+            w.long(number);
+            w.vector(&list, |w, acl| acl.encode(w));
+            lists_left -= 1;
+        }
+        if progress.lists.len() > 0 {
+            self.snapshot = Some(progress);
+            return true;
+        }
         let end = progress.slots.min(progress.next.saturating_add(nodes_max as u32));
         while progress.next < end && out.len() - begin < BITE_BYTES_ENOUGH {
             let slot = NodeId(progress.next);
@@ -261,8 +278,13 @@ impl Tree {
         tell: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Tree, LoadError> {
         let mut tree = Tree::bare(options);
-        let mut loader =
-            Loader { tree: &mut tree, lists: BTreeMap::new(), parent: (String::new(), NodeId::ROOT) };
+        let mut loader = Loader {
+            tree: &mut tree,
+            body,
+            lists: BTreeMap::new(),
+            list: (NO_LIST, Vec::new()),
+            parent: (String::new(), NodeId::ROOT),
+        };
         let mut r = Reader::with_limits(body, zabd_jute::Limits { field_bytes_max: body.len() });
         loader.load(&mut r, tell)?;
         tree.finish_load(zxid, digest);
@@ -285,21 +307,28 @@ impl Tree {
     }
 }
 
+/// The number of no list, for znodes that are open to everybody.
+const NO_LIST: i64 = -1;
+
 /// How many znodes are loaded between two words about it: about a millisecond's work.
 const NODES_PER_WORD: usize = 4096;
 
-struct Loader<'t> {
+struct Loader<'t, 'b> {
     tree: &'t mut Tree,
-    /// The file's numbers.
-    lists: BTreeMap<i64, Vec<Acl<'static>>>,
+    body: &'b [u8],
+    /// Where the lists stand that the file's numbers mean. The tree keeps its own, and to keep all of them here as well would take
+    /// more memory than a server that has them.
+    lists: BTreeMap<i64, usize>,
+    /// The list of the znode before, which is often that of the next one.
+    list: (i64, Vec<Acl<'b>>),
     /// Znodes come in order, so most share their parent with the one before.
     parent: (String, NodeId),
 }
 
-impl Loader<'_> {
+impl<'b> Loader<'_, 'b> {
     fn load(
         &mut self,
-        r: &mut Reader<'_>,
+        r: &mut Reader<'b>,
         tell: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<(), LoadError> {
         self.load_tables(r).map_err(|source| LoadError::Undecodable { offset: r.offset(), source })?;
@@ -314,7 +343,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn load_tables(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn load_tables(&mut self, r: &mut Reader<'b>) -> Result<(), DecodeError> {
         for _ in 0..r.int()? {
             let session: SessionId = r.session()?;
             let timeout_ms = r.int()?;
@@ -322,14 +351,15 @@ impl Loader<'_> {
         }
         for _ in 0..r.int()? {
             let number = r.long()?;
-            let list = r.vector_or_null(Acl::decode)?.unwrap_or_default();
-            self.lists.insert(number, list.into_iter().map(Acl::into_owned).collect());
+            let offset = r.offset();
+            r.vector_or_null(Acl::decode)?;
+            self.lists.insert(number, offset);
         }
         Ok(())
     }
 
     /// One znode; false at the closing `/`.
-    fn load_node(&mut self, r: &mut Reader<'_>) -> Result<bool, LoadError> {
+    fn load_node(&mut self, r: &mut Reader<'b>) -> Result<bool, LoadError> {
         let offset = r.offset();
         let decoded = (|| {
             let path = r.ustring()?;
@@ -343,11 +373,16 @@ impl Loader<'_> {
         let parent = if path.is_empty() { NodeId::ROOT } else { self.parent_of(&path)? };
         // A list that the table lacks is a known defect of older fuzzy snapshots; until a replayed
         // transaction repairs it, only a super user is let in.
-        let missing = [Acl::new(0, "world", "anyone")];
-        let acl: &[Acl<'_>] = match list {
-            -1 => &[],
-            number => self.lists.get(&number).map_or(&missing, Vec::as_slice),
-        };
+        if list != self.list.0 {
+            let known = self.lists.get(&list).filter(|_| list != NO_LIST);
+            let acl = match known {
+                Some(&offset) => self.list_at(offset).expect("it has been decoded before"),
+                None if list == NO_LIST => Vec::new(),
+                None => vec![Acl::new(0, "world", "anyone")],
+            };
+            self.list = (list, acl);
+        }
+        let acl: &[Acl<'_>] = &self.list.1;
         if path.is_empty() {
             self.tree.change_data(NodeId::ROOT, "", data, |root| *root = stat);
             self.tree.change_acl(NodeId::ROOT, acl);
@@ -362,6 +397,12 @@ impl Loader<'_> {
             self.tree.quotas.register(of);
         }
         Ok(true)
+    }
+
+    fn list_at(&self, offset: usize) -> Result<Vec<Acl<'b>>, DecodeError> {
+        let limits = zabd_jute::Limits { field_bytes_max: self.body.len() };
+        let mut r = Reader::with_limits(&self.body[offset..], limits);
+        Ok(r.vector_or_null(Acl::decode)?.unwrap_or_default())
     }
 
     fn parent_of(&mut self, path: &str) -> Result<NodeId, LoadError> {

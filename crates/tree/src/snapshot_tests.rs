@@ -229,6 +229,41 @@ fn a_bite_of_large_znodes_is_a_short_one() {
     assert_eq!(describe(&Tree::load(&body, head.zxid, None, OPTIONS).unwrap()), expected);
 }
 
+/// All lists at once, where each znode has its own, would be as much as the tree.
+#[test]
+fn access_lists_are_written_in_bites_too() {
+    const LISTS: usize = 5000;
+    let mut world = World::new(3);
+    for number in 0..LISTS {
+        let acl = Acl::new(31, "digest", format!("{number}:{}", "x".repeat(500)));
+        let create =
+            CreateRequest { path: format!("/{number}").into(), data: None, acl: Some(vec![acl]), flags: 0 };
+        let request = CreateTtlRequest { create, ttl_ms: -1 };
+        world.apply(SessionId(1), WriteRequest::Create { op: OpCode::Create, request });
+    }
+    let expected = describe(&world.tree);
+    let head = world.tree.begin_snapshot();
+    assert!(world.tree.snapshot.as_ref().unwrap().opening.len() < 100);
+    // A list that nobody has any more is written all the same, since the snapshot is of the moment when it began.
+    let request = DeleteRequest { path: format!("/{}", LISTS - 1).into(), version: -1 };
+    world.apply(SessionId(1), WriteRequest::Delete(request));
+    let (mut body, mut longest) = (Vec::new(), 0);
+    loop {
+        let begin = body.len();
+        let has_more = world.tree.snapshot_chunk(&mut body, 100_000);
+        longest = longest.max(body.len() - begin);
+        if !has_more {
+            break;
+        }
+    }
+    assert!(
+        body.len() > 2 * longest && longest < BITE_BYTES_ENOUGH + 1000,
+        "{longest} bytes of {}",
+        body.len()
+    );
+    assert_eq!(describe(&Tree::load(&body, head.zxid, None, OPTIONS).unwrap()), expected);
+}
+
 #[test]
 fn a_body_cut_anywhere_is_refused() {
     let mut world = World::new(9);
