@@ -21,6 +21,8 @@ ATTEMPTS = 5
 # All of them together, while snapshots are taken: less than one of them. And less than half of one when what that took is given
 # back, which the allocator does a second later.
 PEAK_BYTES_MAX, GROWTH_BYTES_MAX = 60_000_000, 30_000_000
+# For all of them together.
+BEGUN_BYTES_MAX = 16_000_000
 SECONDS_MAX = 20
 
 
@@ -98,6 +100,24 @@ def test_learners_that_do_not_read_cost_a_leader_no_memory(tmp_path):
         other.kill()
         other.start()
         ensemble.assert_equal_trees()
+
+
+def test_packets_that_strangers_begin_cost_a_leader_no_memory(tmp_path):
+    """150 connections that send most of a megabyte of a first packet, and nothing more."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble, contextlib.ExitStack() as strangers:
+        leader = ensemble.leader()
+        server = ensemble.members[leader]
+        begun = packet(OBSERVER_INFO, 0, bytes(1_000_000))[:890_000]
+        before = resident_bytes(server)
+        for _ in range(150):
+            stranger = strangers.enter_context(connect(ensemble.ports[leader][1]))
+            with contextlib.suppress(ConnectionError):
+                stranger.sendall(begun)
+                assert stranger.recv(1) == b""
+        grown = status_bytes(server.process.pid, "VmHWM") - before
+        assert grown < BEGUN_BYTES_MAX, f"{grown} bytes more"
+        assert "its first packet has more than 16384 bytes" in server.log_text()
+        assert wire.Session(server.port, members.SESSION_MS).create("/goes-on", b"").err == 0
 
 
 def test_whoever_is_refused_is_named_once(tmp_path):

@@ -435,9 +435,8 @@ async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom
         Ok(mut socket) => {
             match authentication::prove(&mut socket, shared.options.sasl.as_deref(), &host).await {
                 Ok(bytes) => {
-                    return open_link(&shared, socket, bytes, Side::Learner, |link| peer::Input::Connected {
-                        dial,
-                        link,
+                    return open_link(&shared, socket, bytes, Side::Learner, None, |link| {
+                        peer::Input::Connected { dial, link }
                     });
                 }
                 Err(problem) => complaints.tell("quorum", &socket.address(), &problem),
@@ -466,25 +465,27 @@ fn accept_link(
     side: Side,
     says: impl FnOnce(LinkId) -> peer::Input + Send + 'static,
 ) {
+    let mut place = shared.quorum.lobby.enter(socket.peer().map(|peer| peer.ip()));
     if shared.options.sasl.is_none() {
-        return open_link(shared, socket, BytesMut::new(), side, says);
+        return open_link(shared, socket, BytesMut::new(), side, Some(place), says);
     }
     let shared = shared.clone();
     tokio::spawn(async move {
         let mut bytes = BytesMut::new();
-        let mut place = shared.quorum.lobby.enter(socket.peer().map(|peer| peer.ip()));
         if shared.let_in(&mut place, &mut socket, &mut bytes, "quorum").await {
-            open_link(&shared, socket, bytes, side, says);
+            open_link(&shared, socket, bytes, side, Some(place), says);
         }
     });
 }
 
-/// A quorum connection stands, and `bytes` have come over it: its queue is there before the replica hears of it.
+/// A quorum connection stands, and `bytes` have come over it: its queue is there before the replica hears of it. Whoever has dialled
+/// keeps its `place` among strangers until its first packet is there.
 pub(crate) fn open_link(
     shared: &Shared,
     socket: tls::PeerSocket,
     bytes: BytesMut,
     side: Side,
+    place: Option<Place>,
     says: impl FnOnce(LinkId) -> peer::Input,
 ) {
     let link = LinkId(shared.quorum.new_id());
@@ -495,7 +496,7 @@ pub(crate) fn open_link(
     shared.quorum.queues.lock().insert(link, Arc::clone(&queue));
     tokio::spawn(writer::run(shared.clone(), link, write_half, side, queue, closed.clone()));
     shared.feed(says(link));
-    tokio::spawn(reader::run(shared.clone(), link, (read_half, bytes), side, closed));
+    tokio::spawn(reader::run(shared.clone(), link, (read_half, bytes), (side, place), closed));
 }
 
 /// The connection is gone, whichever direction found out.

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use zabd_jute::quorum::{Configuration, FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
@@ -24,6 +24,7 @@ use super::alive::Alive;
 use super::tls::ReadEnd;
 use super::{FAREWELL_MAX, Shared, Side, close_link};
 use crate::driver::Driver;
+use crate::lobby::Place;
 use crate::log_writer::Received;
 use crate::memory;
 
@@ -31,19 +32,32 @@ use crate::memory;
 const READ_BYTES: usize = 64 << 10;
 /// How much one read takes at least.
 const READ_BYTES_MIN: usize = 8 << 10;
+/// How long the first packet of whoever has dialled may be. It has some dozens of bytes, and anybody who reaches the port may send it.
+const FIRST_PACKET_BYTES_MAX: usize = 16 << 10;
+/// How much is taken of it at a time.
+const FIRST_READ_BYTES: usize = 1 << 10;
 
 pub(super) async fn run(
     shared: Shared,
     link: LinkId,
-    (mut socket, bytes): (ReadEnd, BytesMut),
-    side: Side,
+    (mut socket, mut bytes): (ReadEnd, BytesMut),
+    (side, place): (Side, Option<Place>),
     mut closed: watch::Receiver<bool>,
 ) {
     let closing = async { drop(closed.wait_for(|is_closed| *is_closed).await) };
+    let reading = async {
+        if let Some(mut place) = place {
+            let limits = shared.options.limits;
+            if !place.during(first_packet(&mut socket, &mut bytes, limits)).await? {
+                return Ok(());
+            }
+        }
+        read(&shared, link, (&mut socket, bytes), side).await
+    };
     let result = tokio::select! {
         biased;
         () = closing => None,
-        result = read(&shared, link, (&mut socket, bytes), side) => Some(result),
+        result = reading => Some(result),
     };
     match result {
         // What is left unread would make the kernel throw away what is on its way to the other side.
@@ -52,6 +66,26 @@ pub(super) async fn run(
         Some(Ok(())) => (),
     }
     close_link(&shared, link);
+}
+
+/// Waits until the first packet is there as a whole; false if the connection ends before that.
+async fn first_packet(
+    socket: &mut (impl AsyncRead + Unpin),
+    bytes: &mut BytesMut,
+    limits: Limits,
+) -> Result<bool, String> {
+    while QuorumPacket::length(bytes, limits).map_err(|error| undecodable(error, limits))?.is_none() {
+        if bytes.len() >= FIRST_PACKET_BYTES_MAX {
+            return Err(format!("its first packet has more than {FIRST_PACKET_BYTES_MAX} bytes"));
+        }
+        bytes.reserve(FIRST_READ_BYTES);
+        match socket.read_buf(bytes).await {
+            Ok(0) => return Ok(false),
+            Ok(_) => (),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(true)
 }
 
 /// Reads packets, of which some bytes may have come already.
@@ -257,6 +291,30 @@ mod tests {
         let mut bytes = Vec::new();
         Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut bytes));
         bytes
+    }
+
+    /// Anybody who reaches the port may begin a packet, and a megabyte of each would be more than a container has.
+    #[tokio::test]
+    async fn a_first_packet_is_short() {
+        let limits = Limits { field_bytes_max: 1 << 20 };
+        let packet = |length: i32| {
+            let mut head = vec![0; 12];
+            head.extend(length.to_be_bytes());
+            head.resize(16 + length as usize, 0);
+            head.extend((-1_i32).to_be_bytes());
+            head
+        };
+        let (whole, mut bytes) = ([packet(100), packet(500_000)].concat(), BytesMut::new());
+        assert_eq!(
+            first_packet(&mut &whole[..], &mut bytes, limits).await,
+            Ok(true),
+            "what follows it is longer"
+        );
+        assert_eq!(first_packet(&mut &whole[..50], &mut BytesMut::new(), limits).await, Ok(false));
+        let (long, mut bytes) = (packet(500_000), BytesMut::new());
+        let problem = first_packet(&mut &long[..], &mut bytes, limits).await.unwrap_err();
+        assert_eq!(problem, "its first packet has more than 16384 bytes");
+        assert!(bytes.capacity() <= 2 * FIRST_PACKET_BYTES_MAX, "{} bytes", bytes.capacity());
     }
 
     #[test]
