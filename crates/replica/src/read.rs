@@ -106,6 +106,11 @@ pub fn touches_watches(op: i32, body: &[u8]) -> bool {
     }
 }
 
+/// Whether a client asks for watches that it had before.
+pub fn sets_watches(op: i32) -> bool {
+    [OpCode::SetWatches.code(), OpCode::SetWatches2.code()].contains(&op)
+}
+
 /// Whether a request asks for many things, so that a reply may be longer than the largest znode.
 pub fn is_list(op: i32) -> bool {
     use OpCode as Op;
@@ -186,6 +191,11 @@ pub fn serve_within(
             code
         }
         Err(Refusal::Undecodable) => ErrorCode::MarshallingError,
+        Err(Refusal::ForTheLastTime(code)) => {
+            server.out.truncate(begin);
+            reply::failure(out, read.xid, tree.last_zxid(), code);
+            return Served::AnsweredForTheLastTime;
+        }
     };
     reply::failure(out, read.xid, tree.last_zxid(), code);
     Served::Answered
@@ -198,6 +208,8 @@ enum Refusal {
     Undecodable,
     /// It would have so many bytes.
     TooLong(usize),
+    /// The connection cannot go on either.
+    ForTheLastTime(ErrorCode),
 }
 
 impl From<ErrorCode> for Refusal {
@@ -268,14 +280,14 @@ impl<'s, 'a> Server<'s, 'a> {
         if !self.watches().takes(conn, path) {
             return Err(NO_ROOM);
         }
-        self.rearm(path, kind);
+        self.watches().set(conn, path, kind);
         Ok(())
     }
 
-    /// Sets a watch of which the client believes that it has it: without it, it would wait for ever.
-    fn rearm(&mut self, path: &str, kind: WatchKind) {
-        let conn = self.read.conn;
-        self.watches().set(conn, path, kind);
+    /// Sets a watch of which the client believes that it has it. Without it, it would wait for ever, and clients do not look at the
+    /// answer: where there is no room the connection ends, and they look for another server, or come again.
+    fn rearm(&mut self, path: &str, kind: WatchKind) -> Result<(), Refusal> {
+        self.watch(true, path, kind).map_err(Refusal::ForTheLastTime)
     }
 
     fn get_data(&mut self) -> Result<(), Refusal> {
@@ -416,27 +428,27 @@ impl<'s, 'a> Server<'s, 'a> {
             match self.tree.node(path) {
                 None => self.missed(EventKind::Deleted, path),
                 Some(node) if node.persisted().mzxid > since => self.missed(EventKind::DataChanged, path),
-                Some(_) => self.rearm(path, WatchKind::Data),
+                Some(_) => self.rearm(path, WatchKind::Data)?,
             }
         }
         for path in &request.exist {
             match self.tree.node(path) {
                 Some(_) => self.missed(EventKind::Created, path),
-                None => self.rearm(path, WatchKind::Data),
+                None => self.rearm(path, WatchKind::Data)?,
             }
         }
         for path in &request.child {
             match self.tree.node(path) {
                 None => self.missed(EventKind::Deleted, path),
                 Some(node) if node.persisted().pzxid > since => self.missed(EventKind::ChildrenChanged, path),
-                Some(_) => self.rearm(path, WatchKind::Child),
+                Some(_) => self.rearm(path, WatchKind::Child)?,
             }
         }
         for path in &request.persistent {
-            self.rearm(path, WatchKind::Persistent);
+            self.rearm(path, WatchKind::Persistent)?;
         }
         for path in &request.persistent_recursive {
-            self.rearm(path, WatchKind::PersistentRecursive);
+            self.rearm(path, WatchKind::PersistentRecursive)?;
         }
         self.bare(self.read.xid)
     }

@@ -4,7 +4,7 @@ use zabd_jute::client::AddWatchRequest;
 
 use super::*;
 use crate::Room;
-use crate::read::{Read, serve};
+use crate::read::{Read, Served, serve};
 
 fn delete(path: &str) -> Vec<u8> {
     DeleteRequest { path: path.into(), version: -1 }.to_bytes()
@@ -117,7 +117,7 @@ fn when_there_is_none_sessions_are_resumed_and_none_is_begun() {
 }
 
 #[test]
-fn watches_that_are_there_stay_and_come_back() {
+fn watches_that_are_there_stay_and_no_others_come_back() {
     let mut alone = Alone::new();
     let session = alone.connect(1);
     let ask = |op: OpCode, body: Vec<u8>, alone: &mut Alone| {
@@ -126,8 +126,10 @@ fn watches_that_are_there_stay_and_come_back() {
         let mut out = Vec::new();
         let options = alone.replica.read_options();
         let watches = Some(&mut alone.watches);
-        serve(&alone.tree, watches, &read, &options, &mut crate::traffic::Traffic::default(), &mut out);
-        say(&out)
+        let served =
+            serve(&alone.tree, watches, &read, &options, &mut crate::traffic::Traffic::default(), &mut out);
+        let end = if served == Served::AnsweredForTheLastTime { ", and the end" } else { "" };
+        say(&out) + end
     };
     assert_eq!(ask(OpCode::GetData, read("/", true), &mut alone), "1 zxid=1 err=0 +72");
     alone.watches.take_new(false);
@@ -136,14 +138,26 @@ fn watches_that_are_there_stay_and_come_back() {
     assert_eq!(ask(OpCode::GetData, read("/zookeeper", false), &mut alone), "1 zxid=1 err=0 +72");
     let wide = AddWatchRequest { path: "/zookeeper".into(), mode: 1 }.to_bytes();
     assert_eq!(ask(OpCode::AddWatch, wide.clone(), &mut alone), "1 zxid=1 err=-125 +0");
-    // A client that comes from another server believes that it has them.
-    let mut body = 1_i64.to_be_bytes().to_vec();
-    let mut w = zabd_jute::Writer::new(&mut body);
-    w.vector(&["/zookeeper"], |w, path| w.ustring(path));
-    w.vector(&[""; 0], |w, path| w.ustring(path));
-    w.vector(&[""; 0], |w, path| w.ustring(path));
-    assert_eq!(ask(OpCode::SetWatches, body, &mut alone), "1 zxid=1 err=0 +0");
-    assert_eq!(alone.watches.total(), 2);
+    // A client that comes from another server believes that it has them: it has to hear that it has not.
+    let lists = |data: &str, exist: &str, persistent: &str| {
+        let mut body = 1_i64.to_be_bytes().to_vec();
+        let mut w = zabd_jute::Writer::new(&mut body);
+        for path in [data, exist, "", persistent, ""] {
+            let paths: Vec<_> = [path].into_iter().filter(|path| !path.is_empty()).collect();
+            w.vector(&paths, |w, path| w.ustring(path));
+        }
+        body
+    };
+    assert_eq!(
+        ask(OpCode::SetWatches2, lists("/", "", ""), &mut alone),
+        "1 zxid=1 err=0 +0",
+        "it has that one"
+    );
+    for body in [lists("/zookeeper", "", ""), lists("", "/none", ""), lists("/", "", "/zookeeper")] {
+        assert_eq!(ask(OpCode::SetWatches2, body, &mut alone), "1 zxid=1 err=-125 +0, and the end");
+    }
+    assert_eq!(alone.watches.total(), 1);
     alone.watches.take_new(true);
+    assert_eq!(ask(OpCode::SetWatches2, lists("/zookeeper", "", ""), &mut alone), "1 zxid=1 err=0 +0");
     assert_eq!(ask(OpCode::AddWatch, wide, &mut alone), "1 zxid=1 err=0 +4");
 }

@@ -311,6 +311,12 @@ impl Connection {
         self.tally.zxid = tree.last_zxid().0;
         self.trace_served(header.op, body, begin);
         if served == Served::AnsweredForTheLastTime {
+            if read::sets_watches(header.op) {
+                tracing::warn!(
+                    "Closing the connection from {}: there is no memory for the watches that it had elsewhere",
+                    shown(self.client.address),
+                );
+            }
             self.close(Ending::Replica);
         }
         Ok(())
