@@ -2,7 +2,7 @@
 
 Nothing is simply cut out. A session id is replaced by its *label* in the order of first sight, so an ephemeral must name the
 right session; a password must be the function of its session id; a time is replaced by the zxid it belongs to, after checking
-that one zxid has one time. Names, whose order Java leaves open, are sorted. Everything else stays as it is.
+that one zxid has one time. Everything else stays as it is, the order of names too: it is that of Java's tables.
 """
 
 import struct
@@ -72,8 +72,12 @@ class Canonical:
     def _names(self, reader, writer):
         names = reader.vector(reader.ustring)
         writer.int(len(names))
-        for name in sorted(names):
+        for name in self.in_order(names):
             writer.ustring(name)
+
+    def in_order(self, names):
+        """The names as they are compared."""
+        return names
 
     def _body(self, opcode, reader, writer):
         if opcode in (wire.EXISTS, wire.SET_DATA, wire.SET_ACL):

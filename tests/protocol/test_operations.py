@@ -130,6 +130,12 @@ def test_a_containers_flags_make_a_parent_however_they_are_sent(house_of, opcode
     assert [again.stat(f"/p{rest}") for rest in ("", "/c0", "/c4", "/c4/child")] == before
 
 
+@pytest.mark.parametrize("opcode", [wire.CREATE, wire.CREATE2])
+def test_flags_that_are_no_mode_come_before_a_path_that_is_null(client, opcode):
+    assert client.call(opcode, wire.create_body(None, flags=255)).err == BAD_ARGUMENTS
+    assert client.call(opcode, wire.create_body(None)).err == MARSHALLING
+
+
 def test_null_data_is_not_empty_data(client, home):
     for number, data in enumerate((None, b"", b"x")):
         client.create(f"{home}/{number}", data)
@@ -243,6 +249,34 @@ def test_every_read_has_the_form_of_its_operation(client, home):
     reader = client.get_acl(home).reader()
     assert (reader.vector(reader.acl), reader.stat()) == (list(OPEN), stat)
     reader.done()
+
+
+def test_children_are_listed_in_the_order_of_javas_tables(client, home):
+    """Clients have come to rely on it. As Java 3.9.5 lists them: few, many, and without those that have gone."""
+    def names(path):
+        reader = client.call(wire.GET_CHILDREN, path_watch(path)).reader()
+        return reader.vector(reader.ustring)
+
+    for name in ("c1", "c2", "c3", "c4", "c5"):
+        client.create(f"{home}/{name}")
+    assert names(home) == ["c3", "c4", "c5", "c1", "c2"]
+    client.create(f"{home}/c5/locks")
+    for _ in range(12):
+        client.create(f"{home}/c5/locks/lock-", flags=SEQUENTIAL)
+    assert names(f"{home}/c5/locks") == [f"lock-{number:010}" for number in (9, 8, 7, 6, 1, 0, 11, 10, 5, 4, 3, 2)]
+    for number in (9, 0):
+        client.delete(f"{home}/c5/locks/lock-{number:010}")
+    assert names(f"{home}/c5/locks") == [f"lock-{number:010}" for number in (8, 7, 6, 1, 11, 10, 5, 4, 3, 2)]
+
+
+def test_ephemerals_are_listed_in_the_order_of_javas_tables(client):
+    client.create("/listed")
+    for number in range(12):
+        client.create(f"/listed/e{number}", flags=EPHEMERAL)
+        if number in (4, 11):
+            reader = client.call(wire.GET_EPHEMERALS, path_body("/listed/")).reader()
+            names = [path.removeprefix("/listed/e") for path in reader.vector(reader.ustring)]
+            assert " ".join(names) == {4: "4 2 3 0 1", 11: "4 5 2 3 8 9 6 7 10 11 0 1"}[number]
 
 
 @pytest.mark.parametrize("path", ["/", "/missing", "no-slash", "", None])
@@ -382,4 +416,7 @@ def test_a_multi_read_may_be_empty_and_may_not_write(client, home):
     before = client.ping().zxid
     reply = client.call(wire.MULTI_READ, wire.multi_body([create_op(f"{home}/x")]))
     assert (reply.err, reply.body) == (MARSHALLING, wire.multi_body([]))
+    # A create that wants a TTL and has none is no write either.
+    reply = client.call(wire.MULTI_READ, wire.multi_body([create_op(f"{home}/x", flags=TTL)]))
+    assert (reply.err, reply.body) == (MARSHALLING, b"")
     assert client.exists(f"{home}/x").err == NO_NODE and client.ping().zxid == before

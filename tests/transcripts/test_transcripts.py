@@ -45,22 +45,15 @@ def shell_transcript(client, script_name):
 
 
 def sets_sorted(lines):
-    """The lines below each `Auth scheme: User`, and lists of names, sorted: Java keeps both in hash sets."""
+    """The lines below each `Auth scheme: User`, sorted: Java keeps them in a hash set."""
     result = []
     while lines:
-        result.append(names_sorted(lines.pop(0)))
+        result.append(lines.pop(0))
         if result[-1] == "Auth scheme: User":
             count = next((index for index, line in enumerate(lines) if not line.startswith(("ip: ", "digest: "))), len(lines))
             result += sorted(lines[:count])
             del lines[:count]
     return result
-
-
-def names_sorted(line):
-    """A list of children as older shells print it, in the server's order."""
-    if line.startswith("[") and line.endswith("]"):
-        return f"[{', '.join(sorted(line[1:-1].split(', ')))}]"
-    return line
 
 
 def test_zkcli_of_debian(compare):

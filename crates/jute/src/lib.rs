@@ -10,6 +10,7 @@ mod data;
 mod error_code;
 mod ids;
 mod io;
+pub mod java_table;
 mod opcode;
 pub mod path;
 pub mod quorum;

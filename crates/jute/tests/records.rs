@@ -232,7 +232,11 @@ proptest! {
 
     #[test]
     fn lists_of_operations(ops in vec(multi_op(), 0..4), reads in vec((any::<bool>(), path_watch_request()), 0..4)) {
-        let holds_a_write = !ops.is_empty();
+        let lacks_ttl = |part: &MultiOp<'_>| {
+            matches!(part, MultiOp::Create { op, request }
+                if *op != OpCode::CreateTtl && matches!(request.create.flags, 5 | 6))
+        };
+        let holds_a_write = !ops.is_empty() && !ops.iter().any(lacks_ttl);
         let multi = MultiRequest { ops };
         check(&multi);
         prop_assert_eq!(MultiReadRequest::holds_a_write(&multi.to_bytes()), holds_a_write);

@@ -355,13 +355,18 @@ fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
 }
 
 /// What becomes of a request whose path is null: Java decodes it all the same, and stumbles over the path
-/// where it needs one. Only a path that has to be valid first is found to be a bad argument.
+/// where it needs one. Only a path that has to be valid first is found to be a bad argument, and flags that are no mode before it.
 fn without_path(op: OpCode, body: &[u8], limits: Limits) -> Decoded<'static> {
     let mut with_empty_path = body.to_vec();
     with_empty_path[..4].fill(0);
     match decode(op, &mut Reader::with_limits(&with_empty_path, limits)) {
         Err(_) => Decoded::Refused,
         Ok(Decoded::Write(WriteRequest::SetData(_) | WriteRequest::SetAcl(_))) => {
+            Decoded::Fail(ErrorCode::BadArguments)
+        }
+        Ok(Decoded::Write(WriteRequest::Create { request, .. }))
+            if CreateMode::from_flags(request.create.flags).is_none() =>
+        {
             Decoded::Fail(ErrorCode::BadArguments)
         }
         Ok(_) => Decoded::Fail(ErrorCode::MarshallingError),

@@ -11,11 +11,10 @@
 //! file that it was asked for.
 //!
 //! In reading order: [`Tool`] (which tool), [`Console`] (what it talks to, and how it ends), `options` (command lines),
-//! `dates`, `java_order`, `log` (dump, recover, chop), `snapshot` (format, compare, summarise).
+//! `dates`, `log` (dump, recover, chop), `snapshot` (format, compare, summarise).
 
 mod console;
 mod dates;
-mod java_order;
 mod log;
 mod options;
 mod snapshot;

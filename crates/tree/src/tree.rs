@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use zabd_jute::java_table::{self, BUCKETS_OF_CHILDREN};
 use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, perms};
 
 use crate::acl_cache::AclCache;
@@ -11,6 +12,9 @@ use crate::nodes::{self, Node, NodeId, Nodes};
 use crate::owner::Owner;
 use crate::quota::{self, Quotas, Special, Usage};
 use crate::snapshot::Progress;
+
+/// Longer lists of children are in the order in which they are kept.
+const CHILDREN_ORDERED_MAX: usize = 4096;
 
 /// How a tree is kept.
 #[derive(Clone, Copy, Debug)]
@@ -403,6 +407,19 @@ impl<'t> NodeRef<'t> {
     pub fn child_names(&self) -> impl Iterator<Item = &'t str> + use<'t> {
         let nodes = &self.tree.nodes;
         nodes.children(self.id).map(|id| nodes.get(id).name())
+    }
+
+    /// The children's names in the order in which Java lists them, which clients see and have come to rely on: that of its table of
+    /// children, if they came in this order and none has gone. (A table stays as large as it was. Of some thousands, the names of
+    /// the most recent come first: to order them takes longer than all the rest.)
+    pub fn child_names_as_listed(&self) -> Vec<&'t str> {
+        let mut names: Vec<&str> = self.child_names().collect();
+        if names.len() <= CHILDREN_ORDERED_MAX {
+            names.reverse();
+            let order = java_table::order(&names, BUCKETS_OF_CHILDREN);
+            names = order.into_iter().map(|place| names[place as usize]).collect();
+        }
+        names
     }
 
     /// How many children there are.

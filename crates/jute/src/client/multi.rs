@@ -156,9 +156,18 @@ pub struct MultiReadRequest<'a> {
 }
 
 impl MultiReadRequest<'_> {
-    /// Whether the bytes are a list of writes: Java answers such a request with an error *and* a body.
+    /// Whether the bytes are a list of writes: Java answers such a request with an error *and* a body. (It stumbles over a create
+    /// whose flags want a TTL that it cannot have.)
     pub fn holds_a_write(body: &[u8]) -> bool {
-        MultiRequest::from_bytes(body).is_ok_and(|multi| !multi.ops.is_empty())
+        let lacks_ttl = |part: &MultiOp<'_>| match part {
+            MultiOp::Create { op, request } => {
+                *op != OpCode::CreateTtl
+                    && CreateMode::from_flags(request.create.flags).is_some_and(CreateMode::is_ttl)
+            }
+            _ => false,
+        };
+        MultiRequest::from_bytes(body)
+            .is_ok_and(|multi| !multi.ops.is_empty() && !multi.ops.iter().any(lacks_ttl))
     }
 }
 

@@ -6,10 +6,11 @@
 use std::cmp::Ordering;
 use std::time::Instant;
 
+use zabd_jute::java_table::compare_strings;
+
 use super::INVALID_INVOCATION;
 use super::image::{Image, read};
 use crate::console::{Console, End, Thrown, file_name, java_path};
-use crate::java_order::compare_strings;
 use crate::options::{Flag, flag, parse, required};
 use crate::tool::Settings;
 

@@ -1,27 +1,26 @@
 //! A snapshot in memory, as Java's `DataTree` has it when a file is read.
 //!
 //! Znodes stay in the order of the file and borrow from it. That order, in which parents come before their children, is also
-//! that in which Java fills its tables, so it decides in which order Java walks them ([`crate::java_order`]). As when a server
+//! that in which Java fills its tables, so it decides in which order Java walks them ([`zabd_jute::java_table`]). As when a server
 //! starts, the usage of every quota is counted anew.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
+use zabd_jute::java_table::{BUCKETS_OF_CHILDREN, order};
 use zabd_jute::{Acl, DecodeError, Reader, Record as _, StatPersisted};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::{Content, content};
 
 use crate::console::{Thrown, open};
-use crate::java_order::order;
 use crate::tool::Settings;
 
 const MAGIC: i32 = i32::from_be_bytes(*b"ZKSN");
 const QUOTAS: &str = "/zookeeper/quota";
 const LIMITS: &str = "/zookeeper_limits";
 const STATS: &str = "/zookeeper_stats";
-/// How many buckets Java's sets of children have at first, and its table of sessions.
-const BUCKETS_OF_CHILDREN: usize = 8;
+/// How many buckets Java's table of sessions has at first.
 const BUCKETS_OF_SESSIONS: usize = 16;
 
 /// A znode.

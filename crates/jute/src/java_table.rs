@@ -1,13 +1,13 @@
 //! In which order a Java `HashMap` or `HashSet` gives back the keys that were put into it, one after the other.
 //!
-//! Java prints a snapshot by walking the sets of children, so the order of its output is that of a hash table: buckets by
-//! hash, and within a bucket the order in which the keys came, as growing the table leaves it. A bucket with more than eight
+//! Java lists the children of a znode by walking a set, for its clients and where it prints a snapshot, so their order is that of
+//! a hash table: buckets by hash, and within a bucket the order in which the keys came, as growing the table leaves it. A bucket with more than eight
 //! keys becomes a red-black tree, whose keys are still chained; a new key then stands behind its parent in the tree instead of
 //! at the end, and the tree's root is moved to the front. Among a million children some buckets do, so the trees are kept here
 //! too, as `HashMap.treeifyBin`, `putTreeVal` and `split` of Java 8 and later keep them.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// No key, no bucket.
 const NONE: u32 = u32::MAX;
@@ -18,8 +18,16 @@ const UNTREED_KEYS_MAX: usize = 6;
 /// In a smaller table, a crowded bucket is reason enough to grow.
 const TABLE_WITH_TREES_MIN: usize = 64;
 
+/// How many buckets the table of a znode's children begins with (`DataNode`).
+pub const BUCKETS_OF_CHILDREN: usize = 8;
+
+/// How many buckets the copy of a set (`HashSet.clone`) of so many keys has.
+pub fn buckets_of_copy(keys: usize) -> usize {
+    (keys * 4 / 3 + 1).next_power_of_two()
+}
+
 /// What may be put into a table.
-pub(crate) trait Key {
+pub trait Key {
     /// `hashCode()`.
     fn hash(&self) -> u32;
     /// `compareTo()`, never equal for two keys of a table.
@@ -28,7 +36,7 @@ pub(crate) trait Key {
 
 impl Key for &str {
     fn hash(&self) -> u32 {
-        zabd_jute::java_hash(self)
+        crate::java_hash(self)
     }
 
     fn compare(&self, other: &Self) -> Ordering {
@@ -47,12 +55,12 @@ impl Key for i64 {
 }
 
 /// `String.compareTo`: by UTF-16 units, which differs from the order of UTF-8 beyond the basic plane.
-pub(crate) fn compare_strings(one: &str, other: &str) -> Ordering {
+pub fn compare_strings(one: &str, other: &str) -> Ordering {
     one.encode_utf16().cmp(other.encode_utf16())
 }
 
 /// The places of different keys in the order in which a table gives them back that began with so many buckets.
-pub(crate) fn order<K: Key>(keys: &[K], buckets: usize) -> Vec<u32> {
+pub fn order<K: Key>(keys: &[K], buckets: usize) -> Vec<u32> {
     if keys.len() < 2 {
         return (0..keys.len() as u32).collect();
     }
@@ -63,7 +71,7 @@ pub(crate) fn order<K: Key>(keys: &[K], buckets: usize) -> Vec<u32> {
         heads: vec![NONE; buckets],
         tails: vec![NONE; buckets],
         next: vec![NONE; keys.len()],
-        trees: HashMap::new(),
+        trees: BTreeMap::new(),
     };
     for key in 0..keys.len() as u32 {
         table.add(key);
@@ -80,7 +88,7 @@ struct Table<'k, K> {
     /// The key behind each key in its list.
     next: Vec<u32>,
     /// Buckets that are trees.
-    trees: HashMap<usize, TreeBucket>,
+    trees: BTreeMap<usize, TreeBucket>,
 }
 
 impl<K: Key> Table<'_, K> {
