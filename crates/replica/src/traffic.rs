@@ -1,11 +1,6 @@
-//! How much is read and written below each child of the root: Java's figures *per namespace*.
-//!
-//! A client may make a million children of the root, and whoever asks for figures wants those of the namespaces that are in use.
-//! So there is room for some, and one that is new takes the place of the one with the least traffic. Traffic counts the less the
-//! older it is (each that gives way raises what all others are measured by), or namespaces that are long gone would keep
-//! new ones out for ever.
+//! How much is read and written below each child of the root, as far as they are told apart ([`zabd_tree::namespaces`]).
 
-use std::collections::BTreeMap;
+use zabd_tree::namespaces::{Namespaces, namespace};
 
 /// Smallest, largest, sum and count of some samples, as Java's `AvgMinMaxCounter`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,25 +50,8 @@ pub struct TtlNodes {
 
 /// See the module's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    namespaces: BTreeMap<Box<str>, Namespace>,
-    /// The weight of the last one that gave way.
-    age: u64,
-}
+pub struct Traffic(Namespaces<Samples>);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Namespace {
-    bytes: Samples,
-    /// How many samples there were, also before a reset.
-    uses: u64,
-    /// Who has the least gives way.
-    weight: u64,
-}
-
-/// Java keeps all there ever were.
-const NAMESPACES_MAX: usize = 1024;
-/// Longer names are not told apart.
-const NAME_BYTES_MAX: usize = 4096;
 /// So many names stay known where figures are only collected, since the next ones are likely to be of the same.
 const KEPT_MAX: usize = 4;
 
@@ -92,65 +70,35 @@ impl Traffic {
     }
 
     fn add(&mut self, path: &str, bytes: usize) {
-        if let Some(namespace) = namespace(path) {
-            let mut one = Samples::default();
-            one.add(bytes as u64);
-            self.merge_one(namespace, &one);
+        if let Some(samples) = namespace(path).and_then(|name| self.0.used(name, 1)) {
+            samples.add(bytes as u64);
         }
     }
 
     /// Counts what another has counted, and empties it.
     pub fn absorb(&mut self, other: &mut Traffic) {
-        for (name, namespace) in &mut other.namespaces {
-            let bytes = std::mem::take(&mut namespace.bytes);
-            if bytes.count > 0 {
-                self.merge_one(name, &bytes);
+        for (name, samples) in other.0.iter_mut() {
+            let more = std::mem::take(samples);
+            if more.count > 0
+                && let Some(samples) = self.0.used(name, more.count)
+            {
+                samples.merge(&more);
             }
         }
-        if other.namespaces.len() > KEPT_MAX {
+        if other.0.count() > KEPT_MAX {
             *other = Self::default();
         }
     }
 
     /// Counts from zero; the namespaces stay known.
     pub fn reset(&mut self) {
-        self.namespaces.values_mut().for_each(|namespace| namespace.bytes = Samples::default());
-    }
-
-    fn merge_one(&mut self, name: &str, more: &Samples) {
-        if name.len() > NAME_BYTES_MAX {
-            return;
-        }
-        if !self.namespaces.contains_key(name) {
-            self.make_room();
-            self.namespaces.insert(name.into(), Namespace::default());
-        }
-        let namespace = self.namespaces.get_mut(name).expect("it was just found or put there");
-        namespace.bytes.merge(more);
-        namespace.uses += more.count;
-        namespace.weight = self.age + namespace.uses;
-    }
-
-    fn make_room(&mut self) {
-        if self.namespaces.len() < NAMESPACES_MAX {
-            return;
-        }
-        let least = self.namespaces.iter().min_by_key(|(_, namespace)| namespace.weight);
-        if let Some((name, weight)) = least.map(|(name, namespace)| (name.clone(), namespace.weight)) {
-            self.namespaces.remove(&name);
-            self.age = weight;
-        }
+        self.0.iter_mut().for_each(|(_, samples)| *samples = Samples::default());
     }
 
     /// What has been counted, by namespace.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Samples)> {
-        self.namespaces.iter().map(|(name, namespace)| (&**name, namespace.bytes))
+        self.0.iter().map(|(name, samples)| (name, *samples))
     }
-}
-
-fn namespace(path: &str) -> Option<&str> {
-    let name = path.strip_prefix('/')?.split('/').next()?;
-    (!name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]
@@ -188,45 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_are_bounded() {
-        let mut traffic = Traffic::default();
-        (0..3000).for_each(|n| traffic.add_write(&format!("/{n}"), 1));
-        assert_eq!(traffic.iter().count(), NAMESPACES_MAX);
-        traffic.add_write(&format!("/{}", "n".repeat(NAME_BYTES_MAX + 1)), 1);
-        assert!(traffic.iter().all(|(name, _)| name.len() < 5));
-        let mut sum = Traffic::default();
-        sum.absorb(&mut traffic);
-        assert_eq!((sum.iter().count(), traffic.iter().count()), (NAMESPACES_MAX, 0));
-    }
-
-    fn writes(traffic: &Traffic, name: &str) -> Option<u64> {
-        traffic.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.count)
-    }
-
-    #[test]
-    fn who_makes_many_namespaces_does_not_hide_one_in_use() {
-        let mut traffic = Traffic::default();
-        for n in 0..20_000 {
-            traffic.add_write(&format!("/{n}"), 1);
-            if n % 100 == 0 {
-                traffic.add_write("/used", 1);
-            }
+    fn what_is_collected_is_forgotten_if_it_is_much() {
+        let (mut traffic, mut sum) = (Traffic::default(), Traffic::default());
+        for (count, left) in [(KEPT_MAX, KEPT_MAX), (KEPT_MAX + 1, 0)] {
+            (0..count).for_each(|n| traffic.add_write(&format!("/{n}"), 1));
+            sum.absorb(&mut traffic);
+            assert_eq!((sum.iter().count(), traffic.iter().count()), (count, left));
         }
-        assert_eq!(writes(&traffic, "used"), Some(200));
-    }
-
-    #[test]
-    fn namespaces_that_are_gone_keep_no_new_one_out() {
-        let mut traffic = Traffic::default();
-        for n in 0..NAMESPACES_MAX {
-            (0..50).for_each(|_| traffic.add_write(&format!("/{n}"), 1));
-        }
-        // Each takes the place of the other until both have outweighed what is gone.
-        for _ in 0..200 {
-            traffic.add_write("/new", 1);
-            traffic.add_write("/newer", 1);
-        }
-        let seen = writes(&traffic, "new").zip(writes(&traffic, "newer"));
-        assert!(seen.is_some_and(|(new, newer)| new > 100 && newer > 100), "{seen:?}");
     }
 }

@@ -8,13 +8,14 @@
 //!
 //! In reading order: `nodes` (where znodes live), `acl_cache`, `owner` (which kind a znode is), `quota`,
 //! `tree`, `apply`, `acl` (what lists allow), `pending`, `ops` (one file per operation), `snapshot` (the
-//! tree as a stream of records, and back). Follows Java's `DataTree`, `PrepRequestProcessor` and
+//! tree as a stream of records, and back); beside them [`namespaces`] (figures by child of the root). Follows Java's `DataTree`, `PrepRequestProcessor` and
 //! `DigestCalculator`.
 
 mod acl;
 mod acl_cache;
 mod apply;
 mod distinguished_name;
+pub mod namespaces;
 mod nodes;
 mod ops;
 mod owner;

@@ -17,6 +17,7 @@ use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
 
 use crate::acl::AuthSchemes;
 use crate::acl_cache::is_open;
+use crate::namespaces::Namespaces;
 use crate::quota::QuotaExcess;
 use crate::tree::{Tree, node_digest, path_crc, path_is_in_digest};
 
@@ -106,7 +107,7 @@ pub struct Pending {
     /// While a multi is checked: what to put back if it fails.
     undo: Option<Undo>,
     /// Writes that hard quotas refused, by child of the root.
-    pub(crate) quota_refusals: BTreeMap<String, u64>,
+    pub(crate) quota_refusals: Namespaces<u64>,
     /// Writes beyond limits that nobody was told of yet.
     pub(crate) quota_excesses: Vec<QuotaExcess>,
     changes: Changes,
@@ -148,7 +149,7 @@ impl Pending {
             digest: None,
             ephemerals: BTreeMap::new(),
             undo: None,
-            quota_refusals: BTreeMap::new(),
+            quota_refusals: Namespaces::default(),
             quota_excesses: Vec::new(),
             changes: Changes::default(),
             newest: Zxid::ZERO,
@@ -163,7 +164,7 @@ impl Pending {
     /// Counts everything that operators ask for from zero.
     pub fn reset_figures(&mut self) {
         self.changes = Changes::default();
-        self.quota_refusals.values_mut().for_each(|count| *count = 0);
+        self.quota_refusals.iter_mut().for_each(|(_, count)| *count = 0);
     }
 
     /// The digest of the tree behind everything that is proposed.

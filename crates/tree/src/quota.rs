@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::namespaces::namespace;
 use crate::tree::Tree;
 
 const ROOT: &str = "/zookeeper/quota";
@@ -110,11 +111,6 @@ impl Tree {
         }
         by_namespace
     }
-}
-
-/// The child of the root that a path is, or is below.
-pub(crate) fn namespace(path: &str) -> Option<&str> {
-    path.strip_prefix('/')?.split('/').next().filter(|name| !name.is_empty())
 }
 
 /// How much a part of the tree holds, as text for its stats znode.

@@ -3,6 +3,7 @@
 
 use zabd_jute::ErrorCode;
 
+use crate::namespaces::namespace;
 use crate::pending::Pending;
 use crate::quota::{self, QuotaExcess, Track};
 use crate::tree::Tree;
@@ -50,23 +51,17 @@ impl Pending {
         std::mem::take(&mut self.quota_excesses)
     }
 
-    /// A handful of namespaces have quotas; more than this are not told apart.
     fn count_quota_refusal(&mut self, path: &str) {
-        let Some(namespace) = quota::namespace(path) else { return };
-        if let Some(count) = self.quota_refusals.get_mut(namespace) {
+        if let Some(count) = namespace(path).and_then(|name| self.quota_refusals.used(name, 1)) {
             *count += 1;
-        } else if self.quota_refusals.len() < NAMESPACES_MAX {
-            self.quota_refusals.insert(namespace.to_owned(), 1);
         }
     }
 
     /// How many writes hard limits refused, by child of the root: for operators.
     pub fn quota_refusals(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.quota_refusals.iter().map(|(namespace, count)| (namespace.as_str(), *count))
+        self.quota_refusals.iter().map(|(namespace, count)| (namespace, *count))
     }
 }
-
-const NAMESPACES_MAX: usize = 128;
 
 /// A limit that is set: a hard one takes the place of the soft one.
 #[derive(Clone, Copy, Debug)]
