@@ -49,8 +49,11 @@ def test_what_is_said_comes_true(start, only_zabd):
     assert " is given up, of which 10 records are whole, up to zxid 0x15; to keep them instead, " in out, out
     assert log.read_bytes() == content.replace(b"/n9", b"/m9"), "looking changes nothing"
     status, out, err = doctor(server.data_dir, "--repair")
-    assert status == 0 and err.startswith(f"cut {log} at offset "), (out, err)
-    assert len(list(log.parent.glob("cut-log.1-*"))) == 1
+    copy = log.parent / "damaged-1" / "log.1"
+    assert status == 0 and err.startswith(f"copy {log} to {copy}, and cut it at offset "), (out, err)
+    # Beside the log, what is given up would be purged with it.
+    assert not list(log.parent.glob("cut-*"))
+    assert copy.read_bytes() == content.replace(b"/n9", b"/m9").rstrip(b"\0")
     server.start()
     session = wire.Session(server.port, LONG_MS)
     errors = [session.call(wire.EXISTS, Writer().ustring(path).boolean(False).bytes).err for path in ("/n8", "/n9")]

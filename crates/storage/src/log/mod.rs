@@ -25,7 +25,7 @@ use zabd_jute::Zxid;
 
 pub(crate) use reader::holds_records;
 pub use reader::{Position, Records, Tail, first_record, last_record};
-pub use repair::{Behind, Cut, behind, cut_damage, cut_tail, settle, truncate};
+pub use repair::{Behind, Cut, behind, cut_behind_copy, cut_damage, cut_tail, settle, truncate};
 pub use writer::{AppendedSinceRoll, Log, LogOptions};
 
 /// Why the log cannot be written or read.

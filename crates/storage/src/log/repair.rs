@@ -65,11 +65,39 @@ pub fn settle<D: Disk>(disk: &D, records: Records<D>) -> Result<Option<Cut>, Log
     Ok(Some(cut))
 }
 
-/// Cuts a log where it is damaged, on somebody's word that what is behind may go; it is kept beside the log, or nothing is cut.
+/// Cuts a log where a start would; what stands there is kept beside the log, or nothing is cut.
 pub fn cut_damage<D: Disk>(disk: &D, damage: &Tail) -> Result<Option<PathBuf>, LogError> {
     let copy = keep_copy(disk, damage, &read_tail(disk, damage)?)?;
     cut_tail(disk, damage)?;
     Ok(copy)
+}
+
+/// Cuts a log where it is damaged, on somebody's word that what is behind may go. First a copy of it as it was goes to `copy`, in
+/// a directory that is made: beside the log, what is cut would be purged with it, and it may hold what nobody else does.
+pub fn cut_behind_copy<D: Disk>(disk: &D, damage: &Tail, copy: &Path) -> Result<(), LogError> {
+    // Of a log that is cut twice, the first copy is the whole.
+    if disk.length(copy).is_err() {
+        let contents = disk.read(&damage.path).map_err(io_error("read", &damage.path))?;
+        let dirs = [copy.parent(), damage.path.parent()];
+        let written = (|| {
+            dirs[0].map_or(Ok(()), |dir| disk.create_dir(dir))?;
+            let mut file = disk.create(copy)?;
+            file.write_at(0, without_zeros_behind(&contents))?;
+            file.sync()?;
+            dirs.into_iter().flatten().try_for_each(|dir| disk.sync_dir(dir))
+        })();
+        written.map_err(|source| {
+            // Best effort: half a copy is none.
+            let _ = disk.remove(copy);
+            let path = copy.to_owned();
+            if is_full(&source) {
+                LogError::NoSpace { path, source }
+            } else {
+                LogError::Io { action: "copy a log to", path, source }
+            }
+        })?;
+    }
+    cut_tail(disk, damage)
 }
 
 /// What stands in a log behind some offset, whatever is damaged there.

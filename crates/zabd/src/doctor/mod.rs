@@ -11,7 +11,8 @@
 //! - `start`: the rehearsal; `remedies`: the steps;
 //! - `report`: all of it, for people and for programs.
 //!
-//! Nothing is ever removed: what is in the way is moved to `damaged-<n>`, what is cut is kept as `cut-<log>-<offset>`.
+//! Nothing is ever removed: what is in the way is moved to `damaged-<n>`, and so is a copy of a log that holds what is given up.
+//! What any start would cut is kept as `cut-<log>-<offset>`, as by a start.
 
 mod files;
 mod formats;

@@ -13,7 +13,7 @@ use zabd_jute::Zxid;
 use zabd_storage::damage::{move_aside, next_place};
 use zabd_storage::disk::{Disk, Rehearsal};
 use zabd_storage::layout::{LOG, snapshot_name, zxid_in_name};
-use zabd_storage::log::{Behind, LogError, Tail, behind, cut_damage, first_record};
+use zabd_storage::log::{Behind, LogError, Tail, behind, cut_behind_copy, cut_damage, first_record};
 use zabd_storage::recovery::{Directories, RecoveryError};
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
 use zabd_tree::Tree;
@@ -60,12 +60,19 @@ pub enum Step {
         /// What only it holds.
         gives_up: Option<GivenUp>,
     },
-    /// Cuts a log, and keeps what is cut beside it.
+    /// Cuts a log as a start does, and keeps what is cut beside it.
     Cut {
         /// Which one, and where.
         tail: Tail,
-        /// What stands there.
-        gives_up: Option<GivenUp>,
+    },
+    /// Cuts a log behind a copy of it.
+    CutBehindCopy {
+        /// Which one, and where.
+        tail: Tail,
+        /// Where the copy goes.
+        copy: PathBuf,
+        /// What stands behind the cut.
+        gives_up: GivenUp,
     },
     /// Writes the snapshot of an empty beginning before logs that hold everything since.
     Begin {
@@ -79,7 +86,8 @@ impl Step {
     pub fn perform<D: Disk>(&self, disk: &D) -> Result<(), RecoveryError> {
         match self {
             Step::SetAside { from, to, .. } => move_aside(disk, from, to),
-            Step::Cut { tail, .. } => Ok(cut_damage(disk, tail).map(drop)?),
+            Step::Cut { tail } => Ok(cut_damage(disk, tail).map(drop)?),
+            Step::CutBehindCopy { tail, copy, .. } => Ok(cut_behind_copy(disk, tail, copy)?),
             Step::Begin { dir } => write_empty(disk, dir),
         }
     }
@@ -87,8 +95,9 @@ impl Step {
     /// What is given up.
     pub fn gives_up(&self) -> Option<&GivenUp> {
         match self {
-            Step::SetAside { gives_up, .. } | Step::Cut { gives_up, .. } => gives_up.as_ref(),
-            Step::Begin { .. } => None,
+            Step::SetAside { gives_up, .. } => gives_up.as_ref(),
+            Step::CutBehindCopy { gives_up, .. } => Some(gives_up),
+            Step::Cut { .. } | Step::Begin { .. } => None,
         }
     }
 }
@@ -97,8 +106,12 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::SetAside { from, to, .. } => write!(f, "move {} to {}", from.display(), to.display())?,
-            Step::Cut { tail: Tail { path, offset }, .. } => {
+            Step::Cut { tail: Tail { path, offset } } => {
                 write!(f, "cut {} at offset {offset}, and keep the rest beside it", path.display())?;
+            }
+            Step::CutBehindCopy { tail: Tail { path, offset }, copy, .. } => {
+                let (path, copy) = (path.display(), copy.display());
+                write!(f, "copy {path} to {copy}, and cut it at offset {offset}")?;
             }
             Step::Begin { dir } => {
                 let path = dir.join(snapshot_name(Zxid::ZERO, ""));
@@ -156,7 +169,7 @@ impl Plan {
                     }
                     // The start has cut it on the trial's disk.
                     if let Some(cut) = recovered.story.cut {
-                        planner.steps.push(Step::Cut { tail: cut.tail, gives_up: None });
+                        planner.steps.push(Step::Cut { tail: cut.tail });
                     }
                     break;
                 }
@@ -248,16 +261,22 @@ impl<D: Disk> Planner<D> {
 
     fn cut(&mut self, path: &Path, offset: u64, given_up: GivenUp) -> Result<(), RecoveryError> {
         let tail = Tail { path: path.to_owned(), offset };
-        self.take(Step::Cut { tail, gives_up: Some(given_up) })
+        let copy = self.place_for(path)?;
+        self.take(Step::CutBehindCopy { tail, copy, gives_up: given_up })
     }
 
     fn set_aside(&mut self, path: &Path, gives_up: Option<GivenUp>) -> Result<(), RecoveryError> {
+        let to = self.place_for(path)?;
+        self.take(Step::SetAside { from: path.to_owned(), to, gives_up })
+    }
+
+    /// Where a file goes that is set aside, or its copy.
+    fn place_for(&mut self, path: &Path) -> Result<PathBuf, RecoveryError> {
         let dir = path.parent().expect("a file stands in a directory");
         let known = self.places.iter().find(|(of, _)| of == dir).map(|(_, place)| place.clone());
         let place = if let Some(place) = known { place } else { next_place(&self.trial, dir)? };
         self.places.push((dir.to_owned(), place.clone()));
-        let to = place.join(path.file_name().expect("a file has a name"));
-        self.take(Step::SetAside { from: path.to_owned(), to, gives_up })
+        Ok(place.join(path.file_name().expect("a file has a name")))
     }
 
     fn take(&mut self, step: Step) -> Result<(), RecoveryError> {
@@ -272,7 +291,7 @@ impl<D: Disk> Planner<D> {
             let is_data = matches!(*kind, "snapshot" | "log") && matches!(condition, Condition::Damaged(_));
             let is_touched = self.steps.iter().any(|step| match step {
                 Step::SetAside { from, .. } => from == path,
-                Step::Cut { tail, .. } => tail.path == *path,
+                Step::Cut { tail } | Step::CutBehindCopy { tail, .. } => tail.path == *path,
                 Step::Begin { .. } => false,
             });
             if is_data && !is_touched {

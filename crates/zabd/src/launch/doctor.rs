@@ -16,7 +16,7 @@ Usage:
 
 Says what is in a data directory that no server uses, whether each file is whole, which versions of Java's server can read it,
 what a start would do, and what could be done before it. Nothing is changed without --repair, which does what is shown under
-`repair`: it moves and cuts files, keeps what it cuts, and removes nothing.
+`repair`: it moves and cuts files, keeps a copy of what it cuts, and removes nothing.
 
   --log-dir DIR   dataLogDir, if the logs are elsewhere
   --alone         treats a member of an ensemble as if it had no peers any more
