@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from harness import wire
-from harness.observing import is_javas
+from harness.observing import figures, is_javas, status_bytes
 from harness.servers import SUPER_AUTH, Server, free_port
 from harness.waiting import eventually
 from harness.wire import Writer
@@ -332,10 +332,22 @@ def test_a_port_that_is_taken_is_told_and_clients_are_served(kind, tmp_path):
 
 
 def test_slow_and_oversize_requests_cost_nothing(servers, kind):
-    port = servers[kind].admin_port
-    crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
-    for each in crowd:
-        each.sendall(b"POST /commands/restore HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
-    assert command(servers[kind], "ruok")[0] == 200
+    """Whoever announces a gigabyte that he may not send hears so at once, whether the rest ever comes or not. Nothing is kept of what
+    came, and each is counted."""
+    server = servers[kind]
+
+    def seen():
+        return int(figures(server.port)["zabd_http_requests_refused"]), status_bytes(server.process.pid, "VmRSS")
+
+    before = seen() if kind == "zabd" else None
+    crowd = []
+    for _ in range(100):
+        crowd.append(socket.create_connection(("127.0.0.1", server.admin_port), 60))
+        crowd[-1].sendall(b"POST /commands/restore HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 1000)
+        assert crowd[-1].recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 401"
+    assert command(server, "ruok")[0] == 200
+    if before:
+        refused, rss = seen()
+        assert refused == before[0] + 100 and rss - before[1] < 16 << 20
     for each in crowd:
         each.close()

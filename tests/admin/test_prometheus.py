@@ -4,6 +4,7 @@ Dashboards and alerts are written against these names. Left out of the values ar
 stage that only Java has.
 """
 
+import contextlib
 import math
 import socket
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness import wire
-from harness.observing import is_javas
+from harness.observing import is_javas, status_bytes
 from harness.servers import four_letter_word
 from operations import test_figures
 from operations.conftest import figures
@@ -209,13 +210,25 @@ def test_a_port_that_is_taken_ends_the_start(kind, tmp_path):
 
 
 def test_slow_and_oversize_requests_cost_nothing(servers, kind):
-    """A crowd that holds connections open, and heads without an end, keep nobody from being answered."""
-    port = servers[kind].metrics_port
-    crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    """A crowd that holds connections open, and heads without an end, keep nobody from being answered, and take no memory. Those for
+    whom there is no place any more are closed, and all are counted."""
+    server, port = servers[kind], servers[kind].metrics_port
+
+    def refused():
+        return int(samples(families(server))["zabd_http_requests_refused",])
+
+    before = (refused(), status_bytes(server.process.pid, "VmRSS")) if kind == "zabd" else None
+    crowd = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(100)]
     for each in crowd:
         each.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
     assert ask(port, "/metrics")[0] == 200
     assert ask(port, "/metrics", headers={"X": "x" * 100_000})[0] == 431
+    if before:
+        # What it has sent may not have been read.
+        with contextlib.suppress(ConnectionResetError):
+            assert crowd[0].recv(1) == b""
+        assert refused() - before[0] >= 100 - 64 + 1
+        assert status_bytes(server.process.pid, "VmRSS") - before[1] < 16 << 20
     for each in crowd:
         each.close()
 

@@ -18,6 +18,7 @@
 mod restoring;
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
@@ -562,7 +563,11 @@ impl Driver {
                 tracing::info!("Expiring session {session}, timeout of {timeout_ms}ms exceeded");
             }
             Fact::SessionRefused { conn, session, wrong_password: true } => {
-                tracing::warn!("Incorrect password from {} for session {session}", address(*conn));
+                let who =
+                    clients.get(*conn).map_or(Ipv4Addr::UNSPECIFIED.into(), |client| client.address.ip());
+                self.counters.clients.note(who, &format!("password of {session}"), || {
+                    tracing::warn!("Incorrect password from {} for session {session}", address(*conn));
+                });
             }
             Fact::SessionRefused { conn, session, wrong_password: false } => {
                 tracing::info!("Invalid session {session} for client {}, probably expired", address(*conn));

@@ -3,9 +3,13 @@
 //! Each port is a thread with a runtime of its own, which shares nothing with clients. An answer is made on one of two threads
 //! beside it, so that one that asks a disk delays only who asked for it, and a crowd of questions waits in line ([`Jobs`]).
 //! Whoever reaches the port may open connections and say nothing: there is a bound, and the oldest connection that is not being
-//! answered makes room for the newest ([`Place`]).
+//! answered makes room for the newest ([`Place`]). Whoever is refused is told of and counted ([`Refusing`]).
 //!
 //! A connection is greeted ([`crate::http_tls`]), if the port has TLS, then handed to [`serve`], which takes any stream.
+
+mod refusing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -32,6 +36,11 @@ use zabd_config::ListenHost;
 
 use crate::http_tls::{Greeted, HttpTls, Shown};
 use crate::memory::at_most;
+use crate::net::ServerCounters;
+use crate::secure::Refused;
+
+use self::refusing::{Hearing, IsAsking, NOT_WHOLE, Why};
+pub use self::refusing::{Refusing, because};
 
 /// How many connections there are at most.
 const CONNECTIONS_MAX: usize = 64;
@@ -88,17 +97,23 @@ pub struct HttpPort {
     listener: TcpListener,
     /// Where it is.
     pub address: SocketAddr,
+    refusing: Refusing,
     tls: Option<HttpTls>,
 }
 
 impl HttpPort {
-    /// Opens the port.
-    pub fn open(host: &ListenHost, port: u16) -> Result<Self, HttpListenError> {
+    /// Opens the port; `name` is what it is called where somebody is refused.
+    pub fn open(
+        host: &ListenHost,
+        port: u16,
+        name: &'static str,
+        counters: &Arc<ServerCounters>,
+    ) -> Result<Self, HttpListenError> {
         let failed = |source| HttpListenError { address: format!("{host}:{port}"), source };
         let listener = bind(host, port).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, tls: None })
+        Ok(Self { listener, address, refusing: Refusing::at(name, counters.clone()), tls: None })
     }
 
     /// The same, where TLS is taken.
@@ -129,8 +144,9 @@ impl HttpPort {
         let work = move || {
             runtime.block_on(async {
                 tokio::spawn(beside);
+                let terms = Terms { idle_max, tls: self.tls, refusing: self.refusing };
                 match tokio::net::TcpListener::from_std(self.listener) {
-                    Ok(listener) => accept(listener, self.tls.map(Arc::new), idle_max, answers).await,
+                    Ok(listener) => accept(listener, Arc::new(terms), answers).await,
                     Err(error) => tracing::error!("Nobody is answered on {}: {error}", self.address),
                 }
             });
@@ -157,20 +173,24 @@ pub fn bind(host: &ListenHost, port: u16) -> std::io::Result<TcpListener> {
     }
 }
 
-async fn accept(
-    listener: tokio::net::TcpListener,
-    tls: Option<Arc<HttpTls>>,
+/// What holds for every connection of a port.
+struct Terms {
+    /// How long it may be silent.
     idle_max: Duration,
-    answers: Arc<impl Answers>,
-) {
+    tls: Option<HttpTls>,
+    refusing: Refusing,
+}
+
+async fn accept(listener: tokio::net::TcpListener, terms: Arc<Terms>, answers: Arc<impl Answers>) {
     let texts = Arc::new(Semaphore::new(at_most(TEXTS_BYTES_MAX) / TEXT_UNIT_BYTES));
     let mut connections: VecDeque<Connection> = VecDeque::new();
     loop {
         match listener.accept().await {
             Ok((mut socket, peer)) => {
                 connections.retain(|connection| !connection.served.is_finished());
-                if connections.len() == CONNECTIONS_MAX && !make_room(&mut connections, idle_max).await {
-                    if tls.is_none() {
+                if connections.len() == CONNECTIONS_MAX && !make_room(&mut connections, &terms).await {
+                    terms.refusing.connection(peer, "every connection that there may be is being answered");
+                    if terms.tls.is_none() {
                         let farewell = socket.write_all(NO_PLACE.as_bytes());
                         let _ = tokio::time::timeout(FAREWELL_MAX, farewell).await;
                     }
@@ -178,9 +198,9 @@ async fn accept(
                 }
                 let _ = socket.set_nodelay(true);
                 let place = Arc::new(Place::default());
-                let asked = Asked { peer, idle_max, place: place.clone(), texts: texts.clone() };
-                let served = tokio::spawn(greet(socket, tls.clone(), asked, answers.clone()));
-                connections.push_back(Connection { place, served });
+                let asked = Asked { peer, terms: terms.clone(), place: place.clone(), texts: texts.clone() };
+                let served = tokio::spawn(greet(socket, asked, answers.clone()));
+                connections.push_back(Connection { peer, place, served });
             }
             // Out of descriptors, mostly: connections stay in the backlog until some are free.
             Err(error) => {
@@ -193,6 +213,7 @@ async fn accept(
 
 /// A connection, as whoever accepts the next one sees it.
 struct Connection {
+    peer: SocketAddr,
     place: Arc<Place>,
     served: JoinHandle<()>,
 }
@@ -215,13 +236,15 @@ enum Doing {
 #[derive(Debug, Default)]
 struct Place {
     doing: Mutex<Doing>,
+    is_asking: IsAsking,
     /// Somebody else needs the place.
     leave: Notify,
 }
 
 /// Ends a connection that is not being answered, the oldest first, or one that has stopped to take its answer; false if there is
 /// none.
-async fn make_room(connections: &mut VecDeque<Connection>, idle_max: Duration) -> bool {
+async fn make_room(connections: &mut VecDeque<Connection>, terms: &Terms) -> bool {
+    let idle_max = terms.idle_max;
     let is_over = |connection: &Connection| match *connection.place.doing.lock() {
         Doing::Nothing | Doing::Answered => true,
         Doing::Waiting => false,
@@ -230,6 +253,9 @@ async fn make_room(connections: &mut VecDeque<Connection>, idle_max: Duration) -
     let Some(mut leaving) = connections.iter().position(is_over).and_then(|at| connections.remove(at)) else {
         return false;
     };
+    if let Some(why) = leaving.place.why_it_goes(idle_max) {
+        terms.refusing.connection(leaving.peer, &format!("{why}, and others want its place"));
+    }
     // The end of an answer may be on its way yet.
     if matches!(*leaving.place.doing.lock(), Doing::Answered) {
         leaving.place.leave.notify_one();
@@ -239,24 +265,47 @@ async fn make_room(connections: &mut VecDeque<Connection>, idle_max: Duration) -
     true
 }
 
+impl Place {
+    /// What is wrong with a connection that makes room; nothing, if it was answered and asks for nothing more.
+    fn why_it_goes(&self, idle_max: Duration) -> Option<String> {
+        let is_asking = self.is_asking.get();
+        match *self.doing.lock() {
+            Doing::Nothing | Doing::Answered if is_asking => Some(NOT_WHOLE.to_owned()),
+            Doing::Nothing => Some("it has asked for nothing".to_owned()),
+            Doing::Answered => None,
+            Doing::Waiting | Doing::Sending(_) => {
+                Some(format!("it has taken nothing of its answer for {}ms", idle_max.as_millis()))
+            }
+        }
+    }
+}
+
 /// What a connection has from whoever accepted it.
 struct Asked {
     peer: SocketAddr,
-    idle_max: Duration,
+    terms: Arc<Terms>,
     place: Arc<Place>,
     texts: Arc<Semaphore>,
 }
 
-async fn greet(socket: TcpStream, tls: Option<Arc<HttpTls>>, asked: Asked, answers: Arc<impl Answers>) {
+async fn greet(socket: TcpStream, asked: Asked, answers: Arc<impl Answers>) {
+    let Terms { idle_max, tls, refusing } = &*asked.terms;
     let Some(tls) = tls else { return serve(socket, Bearing::default(), asked, answers).await };
     // Whoever says nothing has as long as for a request.
-    let greeted = tokio::time::timeout(asked.idle_max, tls.greet(socket, asked.peer)).await;
+    let begins = tokio::time::timeout(*idle_max, socket.peek(&mut [0])).await;
+    let greeted = match begins {
+        Err(_) => return,
+        Ok(Err(error)) => Err(Refused::Broken(error)),
+        Ok(Ok(_)) => tokio::time::timeout(*idle_max, tls.greet(socket, refusing))
+            .await
+            .unwrap_or(Err(Refused::Slow(*idle_max))),
+    };
     match greeted {
-        Ok(Some(Greeted::Plain(socket))) => serve(socket, Bearing::default(), asked, answers).await,
-        Ok(Some(Greeted::Secure(secure, shown))) => {
+        Ok(Greeted::Plain(socket)) => serve(socket, Bearing::default(), asked, answers).await,
+        Ok(Greeted::Secure(secure, shown)) => {
             serve(*secure, Bearing { is_secure: true, shown }, asked, answers).await;
         }
-        Ok(None) | Err(_) => (),
+        Err(refused) => refusing.handshake(asked.peer, &refused),
     }
 }
 
@@ -271,15 +320,16 @@ async fn serve<S>(stream: S, bearing: Bearing, asked: Asked, answers: Arc<impl A
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Asked { peer, idle_max, place, texts } = asked;
-    let own = place.clone();
+    let Asked { peer, terms, place, texts } = asked;
+    let (own, of_port) = (place.clone(), terms.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         let Bearing { is_secure, shown } = bearing.clone();
         if let Some(shown) = shown {
             request.extensions_mut().insert(shown);
         }
         let answering = answers.clone().answer(request, peer);
-        let (place, texts) = (own.clone(), texts.clone());
+        let (place, texts, terms) = (own.clone(), texts.clone(), of_port.clone());
+        place.is_asking.set(false);
         *place.doing.lock() = Doing::Waiting;
         async move {
             let mut answer = answering.await;
@@ -287,7 +337,11 @@ where
                 answer.extensions().get::<TextBytes>().map_or(0, |text| text.0.div_ceil(TEXT_UNIT_BYTES));
             let room = texts.try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX)).ok();
             if room.is_none() {
-                answer = text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, NO_ROOM);
+                let why = "others have not taken what they asked for".to_owned();
+                answer = because(text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, NO_ROOM), Some(why));
+            }
+            if let Some(Why(why)) = answer.extensions_mut().remove() {
+                terms.refusing.request(peer, &why);
             }
             if is_secure {
                 answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STS);
@@ -297,7 +351,8 @@ where
         }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(idle_max).max_buf_size(HEAD_BYTES_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(terms.idle_max).max_buf_size(HEAD_BYTES_MAX);
+    let stream = Hearing { stream, place: place.clone() };
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = &mut connection => ended,
@@ -307,7 +362,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!("A connection over HTTP ended: {error}");
+        terms.refusing.ended(peer, &error, place.is_asking.get(), terms.idle_max);
     }
 }
 
@@ -363,6 +418,8 @@ impl hyper::body::Body for Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
+        // What came meanwhile was mostly the request's own body.
+        self.place.is_asking.set(false);
         *self.place.doing.lock() = Doing::Answered;
     }
 }
@@ -506,189 +563,4 @@ pub fn decoded(text: &str) -> String {
 
 fn hexadecimal(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpStream;
-
-    use super::*;
-
-    struct Echo;
-
-    impl Answers for Echo {
-        fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answering {
-            Box::pin(async move {
-                let words = query(&request);
-                text(
-                    StatusCode::OK,
-                    "text/plain",
-                    format!("{} {} {words:?}", peer.ip(), request.uri().path()),
-                )
-            })
-        }
-    }
-
-    fn started(idle_max: Duration) -> SocketAddr {
-        let port = HttpPort::open(&ListenHost::Address([127, 0, 0, 1].into()), 0).unwrap();
-        let address = port.address;
-        port.run("Echo", idle_max, Arc::new(Echo), std::future::ready(())).unwrap();
-        address
-    }
-
-    fn say(address: SocketAddr, words: &str) -> String {
-        let mut socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        socket.write_all(words.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        // A connection that is closed with words unread is reset.
-        let _ = socket.read_to_end(&mut answer);
-        String::from_utf8(answer).unwrap()
-    }
-
-    #[test]
-    fn words_of_a_query_are_read() {
-        let address = started(Duration::from_mins(1));
-        let answer =
-            say(address, "GET /a?b=c%5B%5d&d+e&=&%zz=%e4 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        let words = "127.0.0.1 /a [(\"b\", \"c[]\"), (\"d e\", \"\"), (\"\", \"\"), (\"%zz\", \"\u{fffd}\")]";
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(words), "{answer}");
-    }
-
-    #[test]
-    fn silent_connections_make_room_and_go_in_time() {
-        let address = started(Duration::from_millis(200));
-        let mut silent: Vec<_> =
-            (0..CONNECTIONS_MAX + 3).map(|_| TcpStream::connect(address).unwrap()).collect();
-        let answer = say(address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        for socket in &mut silent {
-            socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-            let mut rest = Vec::new();
-            let _ = socket.read_to_end(&mut rest);
-        }
-    }
-
-    /// Answers with as much as nobody's kernel takes at once, and no copy of it for each.
-    struct Flood(Bytes);
-
-    const FLOOD_BYTES: usize = 32 << 20;
-
-    impl Answers for Flood {
-        fn answer(self: Arc<Self>, _: Request<Incoming>, _: SocketAddr) -> Answering {
-            Box::pin(async move { Response::new(whole(self.0.clone())) })
-        }
-    }
-
-    /// An operator's snapshot must not end in the midst because others open connections.
-    #[test]
-    fn who_is_being_answered_keeps_his_place() {
-        let port = HttpPort::open(&ListenHost::Address([127, 0, 0, 1].into()), 0).unwrap();
-        let address = port.address;
-        let flood = Flood(vec![b'x'; FLOOD_BYTES].into());
-        port.run("Flood", Duration::from_mins(1), Arc::new(flood), std::future::ready(())).unwrap();
-        let asked = |_| {
-            let mut socket = TcpStream::connect(address).unwrap();
-            socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-            socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-            let mut first = [0; 8];
-            socket.read_exact(&mut first).unwrap();
-            socket
-        };
-        let mut first = asked(0);
-        let silent: Vec<_> = (0..2 * CONNECTIONS_MAX).map(|_| TcpStream::connect(address).unwrap()).collect();
-        let mut others: Vec<_> = (1..CONNECTIONS_MAX).map(asked).collect();
-        let mut late = TcpStream::connect(address).unwrap();
-        late.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        let mut refused = String::new();
-        late.read_to_string(&mut refused).unwrap();
-        assert!(
-            refused.starts_with("HTTP/1.1 503 ")
-                && refused.ends_with("\r\n\r\nEvery connection is being answered, try again later\n")
-        );
-        drop((silent, others.split_off(1)));
-        for socket in others.iter_mut().chain([&mut first]) {
-            let mut rest = Vec::new();
-            socket.read_to_end(&mut rest).unwrap();
-            assert!(rest.len() >= FLOOD_BYTES, "{}", rest.len());
-        }
-    }
-
-    /// Answers with a text of its own for each.
-    struct Texts;
-
-    impl Answers for Texts {
-        fn answer(self: Arc<Self>, _: Request<Incoming>, _: SocketAddr) -> Answering {
-            Box::pin(async move { text(StatusCode::OK, PLAIN, vec![b'x'; FLOOD_BYTES]) })
-        }
-    }
-
-    /// Whoever asks for long texts and takes none fills no memory.
-    #[test]
-    fn texts_that_nobody_takes_have_a_bound() {
-        let port = HttpPort::open(&ListenHost::Address([127, 0, 0, 1].into()), 0).unwrap();
-        let address = port.address;
-        port.run("Texts", Duration::from_mins(1), Arc::new(Texts), std::future::ready(())).unwrap();
-        let asked = || {
-            let mut socket = TcpStream::connect(address).unwrap();
-            socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-            socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-            let mut head = [0; 12];
-            socket.read_exact(&mut head).unwrap();
-            (socket, head)
-        };
-        let mut taken: Vec<_> = (0..TEXTS_BYTES_MAX / FLOOD_BYTES).map(|_| asked()).collect();
-        assert!(taken.iter().all(|(_, head)| head == b"HTTP/1.1 200"));
-        assert_eq!(&asked().1, b"HTTP/1.1 503");
-        let (mut first, _) = taken.pop().unwrap();
-        let mut rest = Vec::new();
-        first.read_to_end(&mut rest).unwrap();
-        assert!(rest.len() >= FLOOD_BYTES);
-        assert_eq!(&asked().1, b"HTTP/1.1 200");
-    }
-
-    /// Whoever asks and goes leaves nothing behind that is made for nobody, and a job counts until its thread is done with it.
-    #[test]
-    fn jobs_are_counted_until_they_are_done() {
-        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
-        let (go, gone) = std::sync::mpsc::channel::<()>();
-        let (begun, begins) = std::sync::mpsc::channel();
-        let made_for_nobody = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        runtime.block_on(async {
-            let jobs = Arc::new(Jobs::new());
-            let ask = |work: Box<dyn FnOnce() + Send>| {
-                let jobs = jobs.clone();
-                tokio::spawn(async move { jobs.make(work).await })
-            };
-            let mut asked = vec![ask(Box::new(move || {
-                begun.send(()).unwrap();
-                // It ends when the test does, too.
-                let _ = gone.recv();
-            }))];
-            asked.extend((1..JOBS_MAX).map(|_| {
-                let made = made_for_nobody.clone();
-                ask(Box::new(move || _ = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst)))
-            }));
-            tokio::task::yield_now().await;
-            begins.recv().unwrap();
-            for asker in asked {
-                asker.abort();
-                let _ = asker.await;
-            }
-            assert_eq!(jobs.make(|| ()).await, Err(NoAnswer::TooMany));
-            drop(go);
-            drop(jobs.0.acquire_many(JOBS_MAX as u32).await.unwrap());
-            assert_eq!(jobs.make(|| 7).await, Ok(7));
-        });
-        assert_eq!(made_for_nobody.load(std::sync::atomic::Ordering::SeqCst), 0);
-    }
-
-    #[test]
-    fn a_head_without_end_is_refused() {
-        let address = started(Duration::from_mins(1));
-        let answer =
-            say(address, &format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "x".repeat(2 * HEAD_BYTES_MAX)));
-        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-    }
 }

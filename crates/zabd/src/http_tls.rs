@@ -1,23 +1,17 @@
 //! HTTPS: what stands between a connection to a port for operators and its answers.
 //!
-//! A port takes TLS alone, or TLS and plain text by the first byte, as Jetty does for Java. Whoever is refused has a line in the
-//! log, once a minute for each machine and reason, and a figure. What whoever asks has shown of himself goes with each of his
-//! requests ([`Shown`]); his certificate is not compared with where he comes from, as in Java.
+//! A port takes TLS alone, or TLS and plain text by the first byte, as Jetty does for Java. What whoever asks has shown of himself
+//! goes with each of his requests ([`Shown`]); his certificate is not compared with where he comes from, as in Java.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
-use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use zabd_tls::Tls;
 use zabd_tls::rustls::pki_types::CertificateDer;
 use zabd_tls::rustls::{Connection, ServerConnection};
 
-use crate::alarm::OfMachines;
-use crate::net::ServerCounters;
-use crate::net::java_address::shown;
+use crate::http_port::Refusing;
 use crate::secure::{Refused, Secure, negotiate, refused};
 
 /// What a handshake begins with.
@@ -30,10 +24,6 @@ pub struct HttpTls {
     pub tls: Arc<Tls>,
     /// Whether plain text is taken, too.
     pub takes_plain: bool,
-    /// Whose port it is, for log lines.
-    pub name: &'static str,
-    counters: Arc<ServerCounters>,
-    told: Mutex<OfMachines<IpAddr>>,
 }
 
 /// The certificates that somebody has shown, his own first. The port's trust store believes them.
@@ -50,25 +40,13 @@ pub enum Greeted {
 }
 
 impl HttpTls {
-    /// TLS at the port of this name.
-    pub fn new(tls: Arc<Tls>, takes_plain: bool, name: &'static str, counters: Arc<ServerCounters>) -> Self {
-        Self { tls, takes_plain, name, counters, told: Mutex::default() }
-    }
-
-    /// Does what comes before the first request; nothing if somebody is not to have an answer.
-    pub async fn greet(&self, socket: TcpStream, peer: SocketAddr) -> Option<Greeted> {
-        match self.begin(socket).await {
-            Ok(greeted) => {
-                if matches!(greeted, Greeted::Plain(_)) {
-                    self.counters.insecure_admin.fetch_add(1, Relaxed);
-                }
-                Some(greeted)
-            }
-            Err(refused) => {
-                self.refuse(peer, &refused);
-                None
-            }
+    /// Does what comes before the first request.
+    pub async fn greet(&self, socket: TcpStream, at: &Refusing) -> Result<Greeted, Refused> {
+        let greeted = self.begin(socket).await?;
+        if matches!(greeted, Greeted::Plain(_)) {
+            at.counters.insecure_admin.fetch_add(1, Relaxed);
         }
+        Ok(greeted)
     }
 
     async fn begin(&self, socket: TcpStream) -> Result<Greeted, Refused> {
@@ -86,19 +64,5 @@ impl HttpTls {
         let shown =
             chain.map(|chain| Shown(Arc::new(chain.iter().map(|each| each.clone().into_owned()).collect())));
         Ok(Greeted::Secure(Box::new(Secure::new(socket, tls)), shown))
-    }
-
-    fn refuse(&self, peer: SocketAddr, refused: &Refused) {
-        let name = self.name;
-        if matches!(refused, Refused::Gone) {
-            // Whoever looks whether a port is open does no more.
-            tracing::debug!("Closing the connection of {} to {name}: {refused}", shown(peer));
-            return;
-        }
-        self.counters.http_handshakes_refused.fetch_add(1, Relaxed);
-        let why = refused.to_string();
-        self.told.lock().ring(Instant::now(), peer.ip(), &why, || {
-            tracing::warn!("Closing the connection of {} to {name}: {why}", shown(peer));
-        });
     }
 }

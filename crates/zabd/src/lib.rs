@@ -26,6 +26,7 @@ mod probes;
 mod quorum;
 mod quota_log;
 mod recover;
+mod refusals;
 mod repair;
 mod restore;
 mod roles;

@@ -25,6 +25,7 @@ use zabd_zab::{leader, peer};
 use crate::certificates;
 use crate::driver::Driver;
 use crate::member_files::{self, MemberFiles, Named};
+use crate::net::ServerCounters;
 use crate::probes::{Pulse, Vitals};
 use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, QuorumTls, at_port};
 use crate::repair::forget_when_repaired;
@@ -265,10 +266,10 @@ impl Member {
         let voters = self.configuration.voters().count();
         tracing::info!("LOOKING for a leader as server {}, among {voters} voters", self.config.myid);
         let (me, version) = (ServerId(self.config.myid), self.configuration.version());
-        let (quorum, start) = Quorum::new(snapshotter, me, version, self.client_address);
+        let Kept { limits, tree_options, sasl, counters } = kept;
+        let (quorum, start) = Quorum::new(snapshotter, me, version, self.client_address, counters);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
-        let Kept { limits, tree_options, sasl } = kept;
         let observer_master_port = self.config.observer_master_port;
         let tls = self
             .tls
@@ -318,6 +319,8 @@ pub struct Kept {
     pub tree_options: TreeOptions,
     /// How members authenticate each other, if they do.
     pub sasl: Option<Arc<MemberSasl>>,
+    /// Where it is counted that others were refused.
+    pub counters: Arc<ServerCounters>,
 }
 
 /// What a start found, as far as agreement is concerned.

@@ -172,7 +172,7 @@ impl Server {
         };
         spawn_log_writer(writer, stop.clone())?;
         if let Some(member) = member {
-            let kept = Kept { limits, tree_options, sasl: sasl.members };
+            let kept = Kept { limits, tree_options, sasl: sasl.members, counters: counters.clone() };
             member.run(&driver, snapshotter.clone(), directories.clone(), kept, has_lost, &vitals)?;
         }
         spawn_ticker(&config, driver.clone(), counters.clone(), &vitals)?;

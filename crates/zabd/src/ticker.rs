@@ -9,6 +9,7 @@ use zabd_replica::{Input, Replica};
 
 use crate::driver::{Driver, wall_ms};
 use crate::net::ServerCounters;
+use crate::net::java_address::shown;
 use crate::probes::Pulse;
 
 /// The longest sleep: how late a change of plan may be noticed.
@@ -115,10 +116,25 @@ impl Ticker {
             let bucket_ms = self.options.sessionless_timeout_ms;
             let deadline_ms = ((heard_ms + timeout_ms) / bucket_ms + 1) * bucket_ms;
             if deadline_ms <= now_ms {
-                if client.counters.session.load(Relaxed) == 0 {
+                let is_sessionless = client.counters.session.load(Relaxed) == 0;
+                if is_sessionless {
                     self.counters.sessionless_expired.fetch_add(1, Relaxed);
                 }
-                if let Some(client) = client.post_abort() {
+                let to_wake = if is_sessionless && client.has_half_frame() {
+                    let address = client.address;
+                    self.counters.clients.tell(address.ip(), "half a request", || {
+                        tracing::warn!(
+                            "Closing the connection from {}: its request for a session has not come as a whole, and nothing more \
+                             came for {}ms",
+                            shown(address),
+                            now_ms - heard_ms,
+                        );
+                    });
+                    client.post_refusal()
+                } else {
+                    client.post_abort()
+                };
+                if let Some(client) = to_wake {
                     client.wake();
                 }
             }

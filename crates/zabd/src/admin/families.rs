@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use zabd_config::MetricsProvider;
 use zabd_jute::ServerId;
 use zabd_jute::quorum::PeerState;
 use zabd_replica::percentiles::Percentiles;
@@ -318,6 +319,23 @@ impl<'s> Seen<'s> {
         families.push(Family::new("ttl_node_deleted_count", Value::Counter(self.ttl_nodes.deleted)));
     }
 
+    /// Who was turned away for what came or did not come, by port. Those of SASL are among them.
+    fn refusals(&self, families: &mut Vec<Family>) {
+        let (config, counters) = (&self.server.config, &self.server.counters);
+        let asks_over_http = config.admin.enabled || config.metrics.provider == MetricsProvider::Prometheus;
+        let has_tls = config.admin_tls().is_some() || config.metrics.side().is_some();
+        for (name, count, is_there) in [
+            ("zabd_client_connections_refused", &counters.clients.count, true),
+            ("zabd_quorum_connections_refused", &counters.servers_refused, config.ensemble.is_some()),
+            ("zabd_http_handshakes_refused", &counters.http_handshakes.count, has_tls),
+            ("zabd_http_requests_refused", &counters.http_requests.count, asks_over_http),
+        ] {
+            if is_there {
+                families.push(Family::new(name, Value::Counter(count.load(Relaxed))));
+            }
+        }
+    }
+
     /// What Java does not have: its server ends when the disk is full, or its memory, and only its log knows of SASL, of
     /// handshakes over HTTP and of the age of certificates.
     fn of_zabd(&self, families: &mut Vec<Family>) {
@@ -339,14 +357,10 @@ impl<'s> Seen<'s> {
                 families.push(Family::new(name, Value::Counter(count.load(Relaxed))));
             }
         }
+        self.refusals(families);
         let slow = &self.server.driver.slow;
         if slow.is_on() {
             families.push(Family::new("zabd_slow_operations", Value::Counter(slow.counted.load(Relaxed))));
-        }
-        let config = &self.server.config;
-        if config.admin_tls().is_some() || config.metrics.side().is_some() {
-            let refused = self.server.counters.http_handshakes_refused.load(Relaxed);
-            families.push(Family::new("zabd_http_handshakes_refused", Value::Counter(refused)));
         }
         let lost = logging::lost_lines();
         for (name, count) in ["zabd_log_lines_lost", "zabd_audit_lines_lost"].into_iter().zip(lost) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -26,8 +26,9 @@ use zabd_tree::{TreeOptions, allows};
 
 use super::commands::{self, COMMANDS, Call, Command, Reply, Restores, Snapshots, Work, throw_away};
 use crate::certificates;
+use crate::cut::Cut;
 use crate::http_port::{
-    Answering, Answers, Body, HttpPort, Jobs, NoAnswer, not_found, query, refused, text, whole,
+    Answering, Answers, Body, HttpPort, Jobs, NoAnswer, because, not_found, query, refused, text, whole,
 };
 use crate::http_tls::{HttpTls, Shown};
 use crate::introspect::Introspection;
@@ -71,8 +72,8 @@ impl AdminPort {
                 return None;
             }
         };
-        let tls = tls.map(|tls| HttpTls::new(tls, !admin.force_https, "the AdminServer", counters.clone()));
-        match HttpPort::open(&admin.address, admin.port) {
+        let tls = tls.map(|tls| HttpTls { tls, takes_plain: !admin.force_https });
+        match HttpPort::open(&admin.address, admin.port, "the AdminServer", counters) {
             Ok(port) => Some(Self(port.with_tls(tls))),
             Err(error) => {
                 not_started(&with_causes(&error), "set another admin.serverPort");
@@ -114,6 +115,15 @@ struct Admin {
     jobs: Jobs,
 }
 
+/// A command is not carried out.
+struct Denied {
+    status: StatusCode,
+    /// What whoever asked hears.
+    error: String,
+    /// What the log says, if it is no mistake that costs nothing.
+    why: Option<String>,
+}
+
 impl Answers for Admin {
     fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answering {
         Box::pin(async move {
@@ -126,8 +136,8 @@ impl Answers for Admin {
             }
             let command = match self.judge(&name, &request, peer) {
                 Ok(command) => command,
-                Err((status, error)) => {
-                    return text(status, JSON, commands::text(&name, Vec::new(), Some(&error)));
+                Err(Denied { status, error, why }) => {
+                    return because(text(status, JSON, commands::text(&name, Vec::new(), Some(&error))), why);
                 }
             };
             let made = match command.work {
@@ -146,7 +156,7 @@ impl Answers for Admin {
             made.map_or_else(
                 |none| {
                     let told = commands::text(command.name(), Vec::new(), none.words());
-                    text(none.status(), JSON, told)
+                    because(text(none.status(), JSON, told), none.words().map(str::to_owned))
                 },
                 |reply| answer(command, reply),
             )
@@ -164,8 +174,15 @@ impl Admin {
         let taking = Limited::new(body, JSON_BYTES_MAX).collect();
         let body = match timeout(JSON_FOR_MAX, taking).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) => return Ok(commands::unreadable(&error.to_string())),
-            Err(_) => return Ok(commands::unreadable("it has not come in time")),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                let why = format!("it is longer than {JSON_BYTES_MAX} bytes");
+                return Ok(commands::unreadable(StatusCode::PAYLOAD_TOO_LARGE, &why));
+            }
+            Ok(Err(error)) => return Ok(commands::unreadable(StatusCode::BAD_REQUEST, &error.to_string())),
+            Err(_) => {
+                let why = format!("it has not come as a whole within {}s", JSON_FOR_MAX.as_secs());
+                return Ok(commands::unreadable(StatusCode::REQUEST_TIMEOUT, &why));
+            }
         };
         let admin = self.clone();
         let work = move || {
@@ -181,8 +198,7 @@ impl Admin {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Reply, NoAnswer> {
-        let trusts_proxies = self.server.config.auth.ip_use_x_forwarded_for;
-        let from = asked_from(request.headers(), peer, trusts_proxies);
+        let from = asked_from(request.headers(), peer, self.trusts_proxies());
         let asks_before_it_sends = request.headers().contains_key(EXPECT);
         let turn = match self.restores.admit(&self.server) {
             Ok(turn) => turn,
@@ -196,7 +212,10 @@ impl Admin {
         tracing::warn!("A snapshot is being taken in for {from}, to be restored");
         let incoming = match self.restores.take_in(request.into_body()).await {
             Ok(incoming) => incoming,
-            Err(error) => return Ok(Restores::failed(&self.server, &error)),
+            Err(error) => {
+                let why = format!("the snapshot has not come as a whole: {}", with_causes(&error));
+                return Ok(Reply { why: Some(why), ..Restores::failed(&self.server, &error) });
+            }
         };
         let admin = self.clone();
         // Whoever hangs up drops this future, and not the work.
@@ -237,20 +256,30 @@ impl Admin {
         name: &str,
         request: &Request<Incoming>,
         peer: SocketAddr,
-    ) -> Result<&'static Command, (StatusCode, String)> {
+    ) -> Result<&'static Command, Denied> {
+        let mistaken = |status, error: String| Denied { status, error, why: None };
         let Some(command) = commands::find(name) else {
-            return Err((StatusCode::OK, format!("Unknown command: {name}")));
+            return Err(mistaken(StatusCode::OK, format!("Unknown command: {name}")));
         };
         if command.needs_server && !self.server.driver.serves_clients() {
-            return Err((StatusCode::OK, NOT_SERVING.to_owned()));
+            return Err(mistaken(StatusCode::OK, NOT_SERVING.to_owned()));
         }
         if command.needs_rights {
-            self.judge_rights(request, peer).map_err(|(status, error)| (status, error.to_owned()))?;
+            self.judge_rights(request, peer).map_err(|(status, error)| {
+                let from = asked_from(request.headers(), peer, self.trusts_proxies());
+                let behind = if from == java_address::host(peer) {
+                    String::new()
+                } else {
+                    format!(" for {}", Cut(&from))
+                };
+                let why = format!("the command {}{behind}: {error}", command.name());
+                Denied { status, error: error.to_owned(), why: Some(why) }
+            })?;
         }
         let is_posted = !matches!(command.work, Work::Answers(_));
         if is_posted != (request.method() == Method::POST) {
             let method = if is_posted { "POST" } else { "GET" };
-            return Err((StatusCode::METHOD_NOT_ALLOWED, format!("The command takes {method}")));
+            return Err(mistaken(StatusCode::METHOD_NOT_ALLOWED, format!("The command takes {method}")));
         }
         Ok(command)
     }
@@ -265,6 +294,10 @@ impl Admin {
         own.map_or_else(Vec::new, |own| certificate_identities(&own.subject, super_user))
     }
 
+    fn trusts_proxies(&self) -> bool {
+        self.server.config.auth.ip_use_x_forwarded_for
+    }
+
     fn judge_rights(
         &self,
         request: &Request<Incoming>,
@@ -273,8 +306,7 @@ impl Admin {
         let Some(said) = request.headers().get(AUTHORIZATION) else {
             return Err((StatusCode::UNAUTHORIZED, "Auth info is missing for the command"));
         };
-        let trusts_proxies = self.server.config.auth.ip_use_x_forwarded_for;
-        let address = asked_from(request.headers(), peer, trusts_proxies);
+        let address = asked_from(request.headers(), peer, self.trusts_proxies());
         let certificate = self.certificate(request);
         let ids = identities(said.as_bytes(), &address, &certificate, &self.auth);
         if ids.is_empty() {
@@ -338,7 +370,7 @@ fn answer(command: &Command, reply: Reply) -> Response<Body> {
     for (name, value) in reply.headers {
         response.headers_mut().insert(name, value.parse().expect("numbers are fit for a header"));
     }
-    response
+    because(response, reply.why)
 }
 
 /// A file piece by piece, as fast as it is taken. It is read beside the port's thread, for each piece anew, so that a reader who

@@ -15,7 +15,7 @@ use super::exposition;
 use super::families::Seen;
 use super::windows::INTERVAL;
 use crate::certificates;
-use crate::http_port::{Answering, Answers, HttpPort, Jobs, not_found, query, refused, text};
+use crate::http_port::{Answering, Answers, HttpPort, Jobs, because, not_found, query, refused, text};
 use crate::http_tls::HttpTls;
 use crate::introspect::Introspection;
 use crate::net::ServerCounters;
@@ -23,6 +23,9 @@ use crate::start_error::StartError;
 
 /// How long a connection may be silent: Jetty's default.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// What the ports are called where somebody is refused.
+const NAME: &str = "the listener for Prometheus";
 
 /// Where figures are asked for.
 const PATH: &str = "/metrics";
@@ -39,7 +42,8 @@ impl PrometheusPorts {
             return Ok(Self(Vec::new()));
         }
         let open = |port, key| {
-            HttpPort::open(&metrics.http_host, port).map_err(|error| StartError::metrics(config, key, &error))
+            HttpPort::open(&metrics.http_host, port, NAME, counters)
+                .map_err(|error| StartError::metrics(config, key, &error))
         };
         let is_one = metrics.http_port == metrics.https_port;
         let mut ports = Vec::new();
@@ -48,7 +52,7 @@ impl PrometheusPorts {
         }
         if let (Some(port), Some(side)) = (metrics.https_port, metrics.side()) {
             let tls = certificates::open(&side).map_err(|error| StartError::tls(config, &error))?;
-            let tls = HttpTls::new(tls, is_one, "the listener for Prometheus", counters.clone());
+            let tls = HttpTls { tls, takes_plain: is_one };
             ports.push(open(port, "metricsProvider.httpsPort")?.with_tls(Some(tls)));
         }
         Ok(Self(ports))
@@ -102,7 +106,9 @@ impl Answers for Metrics {
             match self.jobs.make(move || exposition::text(&server, &wanted)).await {
                 Ok(figures) => text(StatusCode::OK, exposition::CONTENT_TYPE, figures),
                 Err(none) => {
-                    text(none.status(), "text/plain; charset=utf-8", none.words().unwrap_or_default())
+                    let words = none.words();
+                    let told = text(none.status(), "text/plain; charset=utf-8", words.unwrap_or_default());
+                    because(told, words.map(str::to_owned))
                 }
             }
         })

@@ -45,6 +45,8 @@ pub struct Mail {
     pub close: bool,
     /// The connection ends now, whatever is unsent.
     pub abort: bool,
+    /// That is so for what came over it, or has not come.
+    pub is_refused: bool,
 }
 
 /// See the module's description.
@@ -157,6 +159,13 @@ impl Client {
         self.tell()
     }
 
+    /// The same for what has come over it, or has not come in time.
+    #[must_use = "whom it yields must be woken"]
+    pub fn post_refusal(self: &Arc<Self>) -> Option<Arc<Self>> {
+        self.mail.lock().is_refused = true;
+        self.post_abort()
+    }
+
     /// The connection ends at once, and what has not left the mailbox is freed here and now.
     #[must_use = "whom it yields must be woken"]
     pub fn give_up(self: &Arc<Self>, backlog: &Backlog) -> Option<Arc<Self>> {
@@ -258,6 +267,7 @@ impl Client {
             session: mail.session.take(),
             close: mail.close,
             abort: mail.abort,
+            is_refused: mail.is_refused,
         })
     }
 

@@ -379,7 +379,11 @@ impl Connection {
             self.establish(session, timeout_ms);
         }
         if mail.close || mail.abort {
-            self.close(if mail.abort { Ending::Dropped } else { Ending::Replica });
+            self.close(match (mail.abort, mail.is_refused) {
+                (true, true) => Ending::Refused,
+                (true, false) => Ending::Dropped,
+                (false, _) => Ending::Replica,
+            });
         }
         self.is_aborted |= mail.abort;
     }
@@ -406,14 +410,11 @@ impl Connection {
         self.phase = Phase::Open;
     }
 
-    /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
-    fn close_malformed(&mut self, what: &str) {
-        tracing::warn!("Closing the connection from {}: {what}", self.client.address);
-        self.close(Ending::Refused);
-    }
-
     /// Nothing more is taken from the client; what it is owed is still sent.
     fn close(&mut self, ending: Ending) {
+        if matches!(ending, Ending::Refused | Ending::Unauthenticated) {
+            self.service.counters.clients.count.fetch_add(1, Relaxed);
+        }
         self.phase = Phase::Closing;
         self.ending = ending;
     }

@@ -11,6 +11,7 @@ use zabd_replica::traffic::Traffic;
 use zabd_replica::percentiles::Percentiles;
 
 use super::operations::OperationCounts;
+use crate::refusals::Refusals;
 use crate::sasl::MemberSaslCounts;
 
 /// What one connection did.
@@ -126,7 +127,13 @@ pub struct ServerCounters {
     /// Connections in plain text to ports of operators that take TLS, too.
     pub insecure_admin: AtomicU64,
     /// Connections to ports of operators that were closed before their handshake was done.
-    pub http_handshakes_refused: AtomicU64,
+    pub http_handshakes: Refusals,
+    /// Requests to those ports that came, and were refused or never whole.
+    pub http_requests: Refusals,
+    /// Connections of clients that were closed for what came over them, or never came whole.
+    pub clients: Refusals,
+    /// The same of other servers.
+    pub servers_refused: AtomicU64,
 }
 
 /// TLS of clients, and the lack of it.
@@ -277,7 +284,10 @@ impl ServerCounters {
             &self.tls.plain_remote,
             &self.tls.plain_local,
             &self.insecure_admin,
-            &self.http_handshakes_refused,
+            &self.http_handshakes.count,
+            &self.http_requests.count,
+            &self.clients.count,
+            &self.servers_refused,
         ] {
             counter.store(0, Relaxed);
         }

@@ -61,7 +61,7 @@ impl HalfFrames {
                 now_ms - since_ms,
                 self.budget.bytes_max(),
             );
-            to_wake.extend(client.post_abort());
+            to_wake.extend(client.post_refusal());
         }
         self.budget.note_closed();
         to_wake

@@ -2,22 +2,34 @@
 //! come again at once, for ever.
 
 use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::alarm::OfMachines;
+use crate::net::ServerCounters;
 
 /// What was told: of which machine, and why, but for the numbers in it.
-#[derive(Debug, Default)]
-pub(super) struct Complaints(Mutex<OfMachines<String>>);
+#[derive(Debug)]
+pub(super) struct Complaints {
+    told: Mutex<OfMachines<String>>,
+    counters: Arc<ServerCounters>,
+}
 
 impl Complaints {
-    /// Tells why the connection of this address to this port is closed, of each machine once a minute.
+    /// None yet; they are counted there.
+    pub(super) fn new(counters: Arc<ServerCounters>) -> Self {
+        Self { told: Mutex::default(), counters }
+    }
+
+    /// Counts a connection that is closed, and tells why that of this address to this port is, of each machine once a minute.
     pub(super) fn tell(&self, port: &str, address: &str, why: &(impl Display + ?Sized)) {
+        self.counters.servers_refused.fetch_add(1, Relaxed);
         let machine = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
         let why = why.to_string();
-        self.0.lock().ring(Instant::now(), machine, &why, || {
+        self.told.lock().ring(Instant::now(), machine, &why, || {
             tracing::warn!("Closing the connection of {address} to the {port} port: {why}");
         });
     }
@@ -25,7 +37,7 @@ impl Complaints {
     /// Tells that this connection stays although its other side has not shown who it is, of each machine once a minute.
     pub(super) fn tell_overlooked(&self, port: &str, address: &str, why: &str) {
         let machine = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
-        self.0.lock().ring(Instant::now(), machine, &format!("overlooked: {why}"), || {
+        self.told.lock().ring(Instant::now(), machine, &format!("overlooked: {why}"), || {
             tracing::warn!(
                 "Maintaining the connection of {address} to the {port} port, as quorum.auth.serverRequireSasl=false: {why}"
             );
@@ -34,7 +46,7 @@ impl Complaints {
 
     /// Tells once a minute at which address a leader, or who stands for it, was looked for, and what came of it.
     pub(super) fn tell_unreached(&self, whom: &str, problem: &str) {
-        self.0.lock().ring(Instant::now(), problem.to_owned(), "", || {
+        self.told.lock().ring(Instant::now(), problem.to_owned(), "", || {
             tracing::warn!(
                 "Cannot connect to the {whom} at {problem}; hint: if that server runs, it listens at another port than this one is told"
             );

@@ -51,6 +51,7 @@ use zabd_zab::effect::{DialId, Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
 use crate::driver::Driver;
+use crate::net::ServerCounters;
 use crate::probes::Pulse;
 use crate::roles;
 use crate::sasl::MemberSasl;
@@ -197,6 +198,7 @@ impl Quorum {
         me: ServerId,
         version: ConfigVersion,
         client_address: watch::Sender<Option<Address>>,
+        counters: Arc<ServerCounters>,
     ) -> (Arc<Self>, Start) {
         let (sender, commands) = mpsc::unbounded_channel();
         let quorum = Self {
@@ -205,7 +207,7 @@ impl Quorum {
             queues: Mutex::default(),
             unsent: Arc::default(),
             images: Mutex::default(),
-            complaints: Complaints::default(),
+            complaints: Complaints::new(counters),
             lobby: Lobby::of(STRANGERS_MAX),
             next_id: AtomicU64::new(1),
             snapshotter,

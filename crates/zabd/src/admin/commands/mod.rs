@@ -60,11 +60,13 @@ pub struct Reply {
     pub fields: Fields,
     /// A file in place of all that.
     pub file: Option<std::fs::File>,
+    /// Why it is a refusal, for the log, if that is not told elsewhere.
+    pub why: Option<String>,
 }
 
 impl Reply {
     fn of(fields: Fields) -> Self {
-        Self { status: StatusCode::OK, headers: Vec::new(), fields, file: None }
+        Self { status: StatusCode::OK, headers: Vec::new(), fields, file: None, why: None }
     }
 
     fn status(status: StatusCode) -> Self {

@@ -18,8 +18,9 @@ pub(super) fn required(body: &[u8], name: &str) -> Result<Value, String> {
 }
 
 /// What is answered if it has not come.
-pub fn unreadable(why: &str) -> Reply {
-    refused(StatusCode::BAD_REQUEST, &format!("{UNREADABLE}: {why}"))
+pub fn unreadable(status: StatusCode, why: &str) -> Reply {
+    let told = format!("what is to be done cannot be read: {why}");
+    Reply { why: Some(told), ..refused(status, &format!("{UNREADABLE}: {why}")) }
 }
 
 /// What is answered if it is not done.

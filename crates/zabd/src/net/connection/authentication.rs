@@ -36,7 +36,9 @@ impl Connection {
         match authenticate(&packet, &self.identities, &address, &self.service.options.auth) {
             Ok(identities) if is_too_much(&identities) => {
                 let scheme = Cut(packet.scheme.as_deref().unwrap_or_default());
-                tracing::warn!("Authentication failed for scheme: {scheme}: too many identities");
+                self.tell_refused(&format!(
+                    "Authentication failed for scheme: {scheme}: too many identities"
+                ));
                 self.refuse(header, ErrorCode::AuthFailed);
             }
             Ok(identities) if self.has_no_room_for(&identities) => {
@@ -57,17 +59,18 @@ impl Connection {
                 self.become_known_as(identities);
                 self.answer_at_once(header, 0, |_| ());
             }
-            Err(AuthRefused::WrongEnsemble) => {
+            Err(refused @ AuthRefused::WrongEnsemble) => {
+                self.tell_refused(&refused.to_string());
                 self.service.counters.ensemble_names.unknown.fetch_add(1, Relaxed);
                 self.close(Ending::Unauthenticated);
             }
             Err(refused) => {
                 let scheme = Cut(packet.scheme.as_deref().unwrap_or("null"));
-                if refused == AuthRefused::UnknownScheme {
-                    tracing::warn!("No authentication provider for scheme: {scheme}");
+                self.tell_refused(&if refused == AuthRefused::UnknownScheme {
+                    format!("No authentication provider for scheme: {scheme}")
                 } else {
-                    tracing::warn!("Authentication failed for scheme: {scheme}: {refused}");
-                }
+                    format!("Authentication failed for scheme: {scheme}: {refused}")
+                });
                 self.refuse(header, ErrorCode::AuthFailed);
             }
         }

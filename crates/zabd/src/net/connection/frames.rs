@@ -98,12 +98,15 @@ impl Connection {
             _ => configured_max,
         };
         let Some(length) = usize::try_from(length).ok().filter(|l| *l <= length_max) else {
-            tracing::warn!(
-                "Len error. A message from {} with advertised length of {length} is either a malformed message or \
-                 too large to process (length is greater than jute.maxbuffer={configured_max}, or, of a request for a \
-                 session, than {CONNECT_BYTES_MAX})",
-                shown(self.client.address),
-            );
+            let address = self.client.address;
+            self.service.counters.clients.tell(address.ip(), "Len error", || {
+                tracing::warn!(
+                    "Len error. A message from {} with advertised length of {length} is either a malformed message or \
+                     too large to process (length is greater than jute.maxbuffer={configured_max}, or, of a request for a \
+                     session, than {CONNECT_BYTES_MAX})",
+                    shown(address),
+                );
+            });
             self.close(Ending::Refused);
             return false;
         };
@@ -184,6 +187,7 @@ impl Connection {
         } else if header.op == OpCode::Sasl.code() {
             self.on_sasl(header, body);
         } else if !self.is_authenticated() {
+            self.tell_refused("it asks before it has authenticated, as enforce.auth.schemes demands");
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
         } else if is_refused {
             self.defer(turn, header, (held, admitted, None), start + 8, body.len());

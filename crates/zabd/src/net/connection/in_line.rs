@@ -178,10 +178,7 @@ impl Connection {
             InLine::Waits => false,
             InLine::GoesOn => true,
             InLine::IsDropped => {
-                let address = self.client.address;
-                tracing::warn!(
-                    "Closing the connection from {address}: a request waited longer than its session may"
-                );
+                self.tell_refused("a request waited longer than its session may");
                 self.close(Ending::Refused);
                 false
             }

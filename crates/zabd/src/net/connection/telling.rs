@@ -129,6 +129,20 @@ impl Connection {
         );
     }
 
+    /// What cannot be understood where it decides about the connection ends it without a word, as in Java.
+    pub(super) fn close_malformed(&mut self, what: &str) {
+        self.tell_refused(what);
+        self.close(Ending::Refused);
+    }
+
+    /// The connection is closed for what came over it, which [`Self::close`] counts.
+    pub(super) fn tell_refused(&self, why: &str) {
+        let address = self.client.address;
+        self.service.counters.clients.tell(address.ip(), why, || {
+            tracing::warn!("Closing the connection from {}: {why}", shown(address));
+        });
+    }
+
     /// The connection has ended.
     pub(super) fn tell_closed(&self) {
         if !tracing::enabled!(tracing::Level::DEBUG) {
