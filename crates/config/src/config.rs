@@ -54,6 +54,8 @@ pub struct EnsembleConfig {
     pub leader_serves: bool,
     /// Of one transaction in so many it is measured how long voters take to acknowledge it; of none, if it is 0.
     pub acknowledgements_one_in: u32,
+    /// Whether a member refuses a write that access lists forbid before it is forwarded or proposed.
+    pub checks_access_early: bool,
     /// Whether new sessions are known only to the server on which they begin.
     pub local_sessions: bool,
     /// Whether such a session becomes one that all know when it creates an ephemeral.

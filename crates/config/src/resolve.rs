@@ -470,6 +470,7 @@ impl Resolver {
             multi_address: self.draft.multi_address_enabled,
             leader_serves: self.draft.leader_serves,
             acknowledgements_one_in: self.draft.acknowledgements_one_in,
+            checks_access_early: self.draft.checks_access_early,
             local_sessions: self.draft.local_sessions,
             local_sessions_upgrade: self.draft.local_sessions_upgrade,
             observer_master_port: self.draft.observer_master_port,

@@ -312,6 +312,10 @@ impl Replica {
     }
 
     fn on_request(&mut self, now: Now, tree: &Tree, request: Request, out: &mut Outputs) {
+        if let Some(error) = self.refusal_before_all(tree, &request) {
+            self.on_refuse(now, request.conn, request.session, request.xid, error, out);
+            return;
+        }
         if self.is_learning() {
             self.on_request_as_learner(now, request, out);
             let Some(ensemble) = &self.ensemble else { return };

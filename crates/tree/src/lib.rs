@@ -24,7 +24,7 @@ mod quota;
 mod snapshot;
 mod tree;
 
-pub use acl::{AuthSchemes, Caller, allows, masked};
+pub use acl::{AuthSchemes, Caller, allows, fix_up, masked};
 pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed, TtlChange};
 pub use ops::WriteRequest;
 pub use owner::{Owner, TTL_MS_MAX};

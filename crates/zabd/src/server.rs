@@ -489,6 +489,7 @@ fn member_options(config: &Config) -> MemberOptions {
     MemberOptions {
         leader_serves: ensemble.leader_serves,
         acknowledgements_one_in: ensemble.acknowledgements_one_in,
+        checks_access_early: ensemble.checks_access_early,
         read_only: config.read_only_mode,
         local_sessions: match (ensemble.local_sessions, ensemble.local_sessions_upgrade) {
             (false, _) => LocalSessions::Off,

@@ -2,7 +2,7 @@
 
 use super::Section;
 use super::storage::positive;
-use crate::key::{Class, Key, ignored_bool, ignored_number};
+use crate::key::{Class, Key, ignored_number};
 
 pub(super) const SECTION: Section = Section {
     title: "Requests and nodes",
@@ -104,8 +104,8 @@ pub(super) const SECTION: Section = Section {
             .int(i32::MIN as i64, ignored_number),
         Key::prefixed("enableEagerACLCheck", "false", "true")
             .doc("Refuse a write that its ACL forbids before it takes a zxid.")
-            .no_effect(NO_EAGER_CHECK)
-            .lenient_bool(ignored_bool),
+            .in_ensemble()
+            .lenient_bool(|d, v| d.checks_access_early = v),
         Key::prefixed("enforceQuota", "false", "true")
             .doc("Refuse writes beyond a quota's hard limit rather than only log them.")
             .lenient_bool(|d, v| d.config.enforce_quota = v),
@@ -138,5 +138,3 @@ const READS_DO_NOT_WAIT: &str =
     "reads with nothing of their connection before them do not wait; the rest takes turns by connection";
 
 const NO_CACHE: &str = "a reply is encoded straight from the tree, which needs no cache";
-const NO_EAGER_CHECK: &str =
-    "Java's standalone server does not read it either, and members of an ensemble do not yet";

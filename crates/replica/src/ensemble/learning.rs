@@ -85,6 +85,11 @@ pub(crate) struct Learning {
 }
 
 impl Learning {
+    /// Whether a request of this connection waits for the leader.
+    pub(super) fn is_awaited_by(&self, conn: ConnId) -> bool {
+        self.waiting.contains_key(&conn)
+    }
+
     /// Which connection carries the session; it is over.
     pub(crate) fn end(&mut self, session: SessionId) -> Option<ConnId> {
         self.touched.remove(&session);

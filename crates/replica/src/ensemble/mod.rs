@@ -13,9 +13,10 @@
 //! In reading order: this file (the role and what agreement asks for), [`leading`] (requests of learners, owners of
 //! sessions), [`learning`] (what waits for the leader), [`local`] (sessions that no other server knows), [`read_only`]
 //! (a server that finds no leader), [`relaying`] (what a follower passes on for its observers), [`holding`] (clients that
-//! come between two roles), [`figures`] (what operators ask).
+//! come between two roles), [`early`] (what is refused before the leader hears of it), [`figures`] (what operators ask).
 
 mod acknowledgements;
+mod early;
 mod figures;
 mod holding;
 mod leading;
@@ -71,12 +72,20 @@ pub struct MemberOptions {
     pub local_sessions: LocalSessions,
     /// `leader.ackLoggingFrequency`: of one transaction in so many it is measured how long voters take; of none, if it is 0.
     pub acknowledgements_one_in: u32,
+    /// `enableEagerACLCheck`: whether a write that access lists forbid is refused before it is forwarded or proposed.
+    pub checks_access_early: bool,
 }
 
 impl Default for MemberOptions {
     fn default() -> Self {
         let local_sessions = LocalSessions::Off;
-        Self { leader_serves: true, read_only: false, local_sessions, acknowledgements_one_in: 1000 }
+        Self {
+            leader_serves: true,
+            read_only: false,
+            local_sessions,
+            acknowledgements_one_in: 1000,
+            checks_access_early: false,
+        }
     }
 }
 

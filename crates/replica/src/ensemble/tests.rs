@@ -296,6 +296,7 @@ const READ_ONLY: MemberOptions = MemberOptions {
     read_only: true,
     local_sessions: LocalSessions::Off,
     acknowledgements_one_in: 0,
+    checks_access_early: false,
 };
 const EPHEMERAL: i32 = 1;
 
