@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 
 import pytest
@@ -18,7 +19,7 @@ from kazoo.security import make_acl
 from harness import places
 from harness.servers import ServerFailed, four_letter_bytes
 from harness.waiting import eventually
-from harness.wire import Closed, Session
+from harness.wire import EXISTS, SET_DATA, Closed, Session
 
 from .client import TlsSession
 
@@ -69,6 +70,32 @@ def test_both_protocols_carry_long_replies(shared, version):
         client.submit(4, len(path).to_bytes(4, "big") + path.encode() + b"\0")
     for _ in range(20):
         assert hashlib.sha256(client.reply().reader().buffer()).digest() == hashlib.sha256(data).digest()
+
+
+def test_each_answer_has_a_record_of_its_own(shared):
+    """ZooKeeper's C library takes one answer when its socket has something, and OpenSSL takes one record from the socket: another
+    answer in that record stays unheard until the server says something else."""
+    COUNT = 50
+    client, path = shared.client("second"), b"/one-by-one"
+    assert client.create(path.decode(), b"x").err == 0
+    name = struct.pack(">i", len(path)) + path
+    assert client.call(EXISTS, name + b"\1").err == 0
+    # One change, with its event, and many reads behind it, all at once.
+    bodies = [(SET_DATA, name + struct.pack(">ici", 1, b"y", -1)), *[(EXISTS, name + b"\0")] * COUNT]
+    client.send(b"".join(
+        struct.pack(">iii", 8 + len(body), xid, op) + body for xid, (op, body) in enumerate(bodies, 100)))
+    for number in range(1 + len(bodies)):
+        exactly(client.socket, struct.unpack(">i", exactly(client.socket, 4))[0])
+        assert client.socket.pending() == 0, f"behind {number} others"
+
+
+def exactly(connection, length):
+    data = b""
+    while len(data) < length:
+        chunk = connection.recv(length - len(data))
+        assert chunk, "closed"
+        data += chunk
+    return data
 
 
 def test_a_watch_ends_with_its_connection(shared):

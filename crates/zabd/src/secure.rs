@@ -41,7 +41,32 @@ pub struct Secure {
     tls: Connection,
     /// Bytes that were encrypted and not sent.
     unsent: usize,
+    frames: FrameEnds,
     half: HalfRecord,
+}
+
+/// Where in a stream of frames, each behind its length, the present one ends.
+#[derive(Debug, Default)]
+struct FrameEnds {
+    /// Bytes of the frame that are still to come; none between two frames.
+    left: usize,
+}
+
+impl FrameEnds {
+    /// How many of these bytes, which go on where the last ones ended, belong to one frame. What cannot be a length is text, and all
+    /// that is to come.
+    fn first_part(&mut self, bytes: &[u8]) -> usize {
+        if self.left == 0 {
+            self.left =
+                bytes.first_chunk().map_or(bytes.len(), |length| 4 + u32::from_be_bytes(*length) as usize);
+        }
+        self.left.min(bytes.len())
+    }
+
+    /// So much of the present frame is taken.
+    fn take(&mut self, length: usize) {
+        self.left -= length;
+    }
 }
 
 /// How much has come of a record of TLS that is not there as a whole.
@@ -82,7 +107,7 @@ impl HalfRecord {
 impl Secure {
     /// A socket, and its handshake, which is done.
     pub fn new(socket: TcpStream, tls: Connection) -> Self {
-        Self { socket, tls, unsent: 0, half: HalfRecord::default() }
+        Self { socket, tls, unsent: 0, frames: FrameEnds::default(), half: HalfRecord::default() }
     }
 
     /// The socket, to be asked about.
@@ -124,6 +149,26 @@ impl Secure {
             }
         }
         Ok(())
+    }
+
+    /// Takes some of the bytes, of which each frame that begins has at least its length here, and sends as much as the socket takes. No
+    /// record has parts of two frames; see the module's description.
+    pub fn poll_write_frames(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_send(context))?;
+        let mut taken = 0;
+        while taken < bytes.len().min(SLICE_BYTES) {
+            let rest = &bytes[taken..];
+            let part = self.frames.first_part(rest).min(SLICE_BYTES - taken);
+            let written = self.tls.writer().write(&rest[..part])?;
+            self.frames.take(written);
+            taken += written;
+            if written < part {
+                break;
+            }
+        }
+        self.unsent += taken;
+        let _ = self.poll_send(context)?;
+        Poll::Ready(Ok(taken))
     }
 
     /// Sends as much as the socket takes; ready when that is everything.
@@ -293,6 +338,24 @@ pub async fn comes_from(certificate: &Certificate, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_ends_where_its_frame_ends() {
+        let stream = [&[0, 0, 0, 2, 7, 7][..], &[0, 0, 0, 0], &[0, 0, 1, 0], &[9; 256], b"imok"].concat();
+        for slice in 4..=stream.len() {
+            let (mut ends, mut frames, mut at) = (vec![], FrameEnds::default(), 0);
+            while at < stream.len() {
+                let part = frames.first_part(&stream[at..]).min(slice);
+                frames.take(part);
+                at += part;
+                ends.push(at);
+            }
+            for end in [6, 10, 270, 274] {
+                assert!(ends.contains(&end), "in slices of {slice}: {ends:?}");
+            }
+        }
+        assert_eq!(FrameEnds::default().first_part(b"ok"), 2);
+    }
 
     #[test]
     fn a_record_is_half_until_its_last_byte() {

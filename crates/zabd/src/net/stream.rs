@@ -44,11 +44,11 @@ impl Stream {
         }
     }
 
-    /// Takes some of the bytes, and sends as much as the socket takes.
+    /// Takes some of the bytes, which are whole frames or the rest of one and whole frames, and sends as much as the socket takes.
     pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Stream::Secure(secure) => Pin::new(&mut **secure).poll_write(context, bytes),
+            Stream::Secure(secure) => secure.poll_write_frames(context, bytes),
         }
     }
 
