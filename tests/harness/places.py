@@ -24,4 +24,6 @@ JAVA395_SHELL_CLASSPATH = f"{JAVA395_CLASSPATH}:{DEPS}/jline/*"
 JAVA34_CLASSPATH = ":".join(f"{DEPS}/zookeeper-3.4.14/{name}.jar" for name in (
     "zookeeper-3.4.14", "slf4j-api-1.7.25", "log4j-1.2.17", "netty-3.10.6.Final"))
 CURATOR_CLASSPATH = f"{DEPS}/curator/*"
+# With TLS and SASL, as Debian's is not.
+C_LIBRARY = DEPS / "c-library"
 NODE_MODULES = DEPS / "node" / "node_modules"

@@ -15,6 +15,8 @@ from harness.wire import Session
 from sasl import digest
 from sasl.conftest import MODULE as DIGEST_MODULE
 from sasl.test_exchange import identities
+from transcripts import programs
+from transcripts.normalise import assert_same
 
 from .conftest import MODULE, jaas, with_kerberos
 from .gssapi import Client, log_in
@@ -86,6 +88,21 @@ def test_kazoo(server, as_principal):
             refused.get("/kazoo")
     for each in (alice, worker, other):
         each.stop()
+
+
+def test_the_c_library(kind, realm, as_principal, tmp_path):
+    """Cyrus SASL's GSSAPI; at a server that serves nobody without it, everything that anybody may do."""
+    as_principal("alice")
+    transcripts = []
+    for directory, each in (("reference", "java395"), ("server", kind)):
+        properties = {"sessionRequireClientSASLAuth": "true", **programs.PROPERTIES}
+        with with_kerberos(each, tmp_path / directory, realm, **properties) as server:
+            alice = (f"alice@{REALM}", "GSSAPI,localhost,alice,-")
+            output, errors, status = programs.c_secured(server.hosts, "sasl", [alice])
+        assert status == 0, errors
+        transcripts.append([*output.splitlines(), "--- errors", *errors.splitlines()])
+    assert f"  31 sasl alice@{REALM}" in transcripts[0], transcripts[0]
+    assert_same(*transcripts, "java395", kind)
 
 
 def test_kazoo_with_a_password_is_refused(server):

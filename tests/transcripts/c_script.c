@@ -1,10 +1,16 @@
 /* A session of the C library from first to last call, one line per step; run against two servers the lines are equal.
  *
+ * Arguments: where the server is. Built with TLS and SASL also: `x509` or `sasl`; then for each of three, the owner of everything,
+ * a stranger and the super user, his name and how he logs in; then for any number of guests, who may be believed or not, the same.
+ * By a certificate one logs in with `authority,certificate,key,password`, files in PEM; by SASL with `mechanism,server,user,file`,
+ * the file with the password; a guest with `-` does not log in. The owner then does all that is done without a name, too.
+ *
  * Every call is synchronous, or awaited before the next one, and events are gathered by the watcher and printed at fixed
  * points, sorted as they came: the order of lines never depends on a thread.
  */
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +22,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int connected, expired, completions;
+static int connected, expired, completions, complaints;
 static char events[100][300];
 static int event_count, event_taken;
 
@@ -79,10 +85,11 @@ static void show_children(struct String_vector *names) {
     deallocate_String_vector(names);
 }
 
-static void create(zhandle_t *zh, const char *path, const char *data, const struct ACL_vector *acl, int mode) {
+static int create(zhandle_t *zh, const char *path, const char *data, const struct ACL_vector *acl, int mode) {
     char name[300] = "";
     int rc = zoo_create(zh, path, data, data ? (int)strlen(data) : -1, acl, mode, name, sizeof name);
     printf("create %s mode %d: %d %s\n", path, mode, rc, rc == ZOK ? name : "");
+    return rc;
 }
 
 static void create2(zhandle_t *zh, const char *path, int mode, int64_t ttl) {
@@ -198,7 +205,9 @@ static void rights(zhandle_t *zh) {
     create(zh, "/own", "x", &own_acl, 0);
     completions = 0;
     zoo_add_auth(zh, "digest", "carol:secret", 12, authenticated, "digest");
-    wait_until(&completions, 1);
+    /* It is queued, and stays there until the library's thread has something else to do. */
+    zoo_async(zh, "/", synced, "/");
+    wait_until(&completions, 2);
     create(zh, "/own", "x", &own_acl, 0);
     create(zh, "/read", "x", &reader_acl, 0);
     create(zh, "/host", "x", &host_acl, 0);
@@ -271,10 +280,39 @@ static void watches(zhandle_t *zh) {
     wait_until(&completions, 1);
 }
 
+/* Somebody with a name by a scheme; without a scheme, anybody. */
+struct person {
+    const char *scheme, *name, *login;
+};
+
+static zhandle_t *begin(const char *hosts, const struct person *who, const clientid_t *id) {
+    if (!who->scheme) return zookeeper_init(hosts, global_watcher, 20000, id, NULL, 0);
+#ifdef HAVE_CYRUS_SASL_H
+    if (strcmp(who->scheme, "x509") == 0)
+        return zookeeper_init_ssl(hosts, who->login, global_watcher, 20000, id, NULL, 0);
+    /* The library keeps what it is given. */
+    char *words = strdup(who->login);
+    zoo_sasl_params_t params = {.service = "zookeeper", .mechlist = strtok(words, ",")};
+    params.host = strtok(NULL, ",");
+    const char *user = strtok(NULL, ","), *password_file = strtok(NULL, ",");
+    params.callbacks = zoo_sasl_make_basic_callbacks(user, NULL, password_file);
+    return zookeeper_init_sasl(hosts, global_watcher, 20000, id, NULL, 0, NULL, &params);
+#else
+    printf("built without TLS and SASL\n");
+    exit(2);
+#endif
+}
+
+static zhandle_t *begin_and_wait(const char *hosts, const struct person *who, const clientid_t *id) {
+    int before = connected;
+    zhandle_t *zh = begin(hosts, who, id);
+    wait_until(&connected, before + 1);
+    return zh;
+}
+
 /* Everything up to the moment at which the client dies without closing its session. */
-static void first_life(const char *hosts, int id_pipe) {
-    zhandle_t *zh = zookeeper_init(hosts, global_watcher, 20000, NULL, NULL, 0);
-    wait_until(&connected, 1);
+static void first_life(const char *hosts, const struct person *who, int id_pipe) {
+    zhandle_t *zh = begin_and_wait(hosts, who, NULL);
     printf("connected, timeout %d\n", zoo_recv_timeout(zh));
     nodes(zh);
     rights(zh);
@@ -285,36 +323,183 @@ static void first_life(const char *hosts, int id_pipe) {
     _exit(0);
 }
 
+static void nobody_minds(zhandle_t *zh, int type, int state, const char *path, void *context) {
+    (void)zh, (void)type, (void)state, (void)path, (void)context;
+}
+
+/* The packet stays in its queue until the library's thread has something to do, which is an event here: with a request behind it,
+ * a server that closes would be heard or not. */
+static void refused_packet(const char *hosts, const struct person *who, zhandle_t *zh) {
+    struct Stat stat;
+    zhandle_t *other = begin_and_wait(hosts, who, NULL);
+    printf("watch exists: %d\n", zoo_wexists(zh, "/wakes", nobody_minds, NULL, &stat));
+    completions = 0;
+    zoo_add_auth(zh, "nonsense", "x", 1, authenticated, "nonsense");
+    zoo_create(other, "/wakes", "x", 1, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0);
+    wait_until(&completions, 1);
+    printf("close: %d\n", zookeeper_close(other));
+}
+
 /* The session goes on in another process with its id and password; with unknown ones there is none. */
-static void second_life(const char *hosts, const clientid_t *id) {
-    zhandle_t *zh = zookeeper_init(hosts, global_watcher, 20000, id, NULL, 0);
-    wait_until(&connected, 1);
+static void second_life(const char *hosts, const struct person *who, const clientid_t *id) {
+    zhandle_t *zh = begin_and_wait(hosts, who, id);
     printf("resumed: %s\n", zoo_client_id(zh)->client_id == id->client_id ? "the same session" : "another session");
     exists(zh, "/c/e");
     clientid_t unknown = {0x123456789, "no such session"};
-    zhandle_t *refused = zookeeper_init(hosts, global_watcher, 20000, &unknown, NULL, 0);
+    zhandle_t *refused = begin(hosts, who, &unknown);
     wait_until(&expired, 1);
     printf("unknown session: state %d\n", zoo_state(refused));
     zookeeper_close(refused);
     printf("close: %d\n", zookeeper_close(zh));
-    zh = zookeeper_init(hosts, global_watcher, 20000, NULL, NULL, 0);
-    wait_until(&connected, 2);
+    zh = begin_and_wait(hosts, who, NULL);
     exists(zh, "/c/e");
-    completions = 0;
-    zoo_add_auth(zh, "nonsense", "x", 1, authenticated, "nonsense");
-    wait_until(&completions, 1);
+    refused_packet(hosts, who, zh);
     printf("close: %d\n", zookeeper_close(zh));
 }
 
-int main(int count, char **arguments) {
-    int id_pipe[2], status;
-    clientid_t id;
-    if (count != 2 || pipe(id_pipe) != 0) return 2;
+static struct ACL_vector only(struct ACL *entry, int rights, const struct person *who) {
+    *entry = (struct ACL){rights, {(char *)who->scheme, (char *)who->name}};
+    return (struct ACL_vector){1, entry};
+}
+
+/* What is somebody's, nobody else sees, changes or deletes, but the super user. */
+static void rights_among(zhandle_t *const zh[3], const struct person *people) {
+    struct ACL entry, both[2];
+    struct ACL_vector mine = only(&entry, ZOO_PERM_ALL, &people[0]), shared = {2, both};
+    create(zh[0], "/mine", "mine", &mine, 0);
+    create(zh[0], "/creator", "mine", &ZOO_CREATOR_ALL_ACL, 0);
+    for (int i = 0; i < 3; i++) {
+        get(zh[i], "/mine");
+        get(zh[i], "/creator");
+        show_acl(zh[i], "/mine");
+        show_acl(zh[i], "/creator");
+    }
+    set(zh[1], "/mine", "his", -1);
+    create(zh[1], "/mine/child", "x", &mine, 0);
+    create(zh[0], "/mine/below", "x", &mine, 0);
+    delete(zh[1], "/mine/below", -1);
+    zoo_op_t ops[2];
+    zoo_op_result_t results[2] = {{0}};
+    struct Stat stat;
+    zoo_create_op_init(&ops[0], "/several", "x", 1, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0);
+    zoo_set_op_init(&ops[1], "/mine", "his", 3, -1, &stat);
+    printf("multi: %d", zoo_multi(zh[1], 2, ops, results));
+    printf(" results %d %d\n", results[0].err, results[1].err);
+    only(&both[0], ZOO_PERM_ALL, &people[0]);
+    only(&both[1], ZOO_PERM_READ, &people[1]);
+    printf("share: %d\n", zoo_set_acl(zh[0], "/mine", 0, &shared));
+    get(zh[1], "/mine");
+    show_acl(zh[1], "/mine");
+    set(zh[1], "/mine", "his", -1);
+    set(zh[2], "/mine", "the super user's", -1);
+    const char *names[] = {"", "nobody", "a@b@c", "a/b/c@d", "CN=a,O=b", "/"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct person named = {people[0].scheme, names[i], NULL};
+        struct ACL_vector list = only(&entry, ZOO_PERM_ALL, &named);
+        printf("a list for '%s': ", names[i]);
+        create(zh[0], "/list-", "x", &list, ZOO_PERSISTENT_SEQUENTIAL);
+    }
+}
+
+static void gathered(int rc, const struct Stat *stat, const void *data) {
+    (void)stat, (void)data;
+    if (rc != ZOK) printf("in flight: %d\n", rc);
+    pthread_mutex_lock(&lock);
+    completions++;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Many answers on their way at once, together with events; a long request and a long answer. */
+static void in_flight(zhandle_t *zh, zhandle_t *other) {
+    enum { COUNT = 500, LONG = 1000000 };
+    struct Stat stat;
+    create(zh, "/flight", "x", &ZOO_OPEN_ACL_UNSAFE, 0);
+    printf("watch exists: %d\n", zoo_wexists(zh, "/flight", node_watcher, "of others", &stat));
+    set(other, "/flight", "by another", -1);
+    show_events(1);
+    printf("watch exists: %d\n", zoo_wexists(zh, "/flight", node_watcher, "of its own", &stat));
+    completions = 0;
+    for (int i = 0; i < COUNT; i++) zoo_aset(zh, "/flight", "y", 1, -1, gathered, NULL);
+    for (int i = 0; i < COUNT; i++) zoo_aexists(zh, "/flight", 0, gathered, NULL);
+    wait_until(&completions, 2 * COUNT);
+    show_events(1);
+    exists(zh, "/flight");
+    char *value = malloc(LONG), *answer = malloc(LONG);
+    int length = LONG;
+    for (int i = 0; i < LONG; i++) value[i] = (char)(i * 31 >> 3);
+    printf("long: %d\n", zoo_create(zh, "/long", value, LONG, &ZOO_CREATOR_ALL_ACL, 0, NULL, 0));
+    int rc = zoo_get(zh, "/long", 0, answer, &length, &stat);
+    printf("long: %d length %d %s\n", rc, length, length == LONG && memcmp(value, answer, LONG) == 0 ? "same" : "other");
+    free(value);
+    free(answer);
+}
+
+static void complained(const char *message) {
+    (void)message;
+    pthread_mutex_lock(&lock);
+    complaints++;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static int now(const int *value) {
+    pthread_mutex_lock(&lock);
+    int is = *value;
+    pthread_mutex_unlock(&lock);
+    return is;
+}
+
+/* Somebody who may be believed or not: by SASL one hears so, by TLS only that it was in vain, again and again. */
+static void guest(const char *hosts, const struct person *who) {
+    struct person anybody = {NULL, NULL, NULL};
+    int before = connected;
+    complaints = 0;
+    zhandle_t *zh = begin(hosts, strcmp(who->login, "-") == 0 ? &anybody : who, NULL);
+    zoo_set_log_callback(zh, complained);
+    zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
+    for (int tries = 0; now(&connected) == before && now(&complaints) == 0 && zoo_state(zh) != ZOO_AUTH_FAILED_STATE; tries++) {
+        if (tries > WAIT_SECONDS_MAX * 100) exit(1);
+        usleep(10000);
+    }
     zoo_set_debug_level(0);
+    int is_in = now(&connected) > before, is_told = zoo_state(zh) == ZOO_AUTH_FAILED_STATE;
+    printf("guest %s: %s\n", who->name, is_in ? "is in" : is_told ? "is told no" : "is not in");
+    if ((is_in || is_told) && create(zh, "/guest", "x", &ZOO_CREATOR_ALL_ACL, 0) == ZOK) {
+        show_acl(zh, "/guest");
+        delete(zh, "/guest", -1);
+    }
+    zookeeper_close(zh);
+}
+
+static void people(const char *hosts, const struct person *people, int count) {
+    zhandle_t *zh[3];
+    for (int i = 0; i < 3; i++) zh[i] = begin_and_wait(hosts, &people[i], NULL);
+    rights_among(zh, people);
+    in_flight(zh[0], zh[1]);
+    for (int i = 3; i < count; i++) guest(hosts, &people[i]);
+    for (int i = 0; i < 3; i++) printf("close: %d\n", zookeeper_close(zh[i]));
+}
+
+int main(int count, char **arguments) {
+    enum { PEOPLE_MAX = 20 };
+    struct person known[PEOPLE_MAX] = {{NULL, NULL, NULL}};
+    int id_pipe[2], status, named = 0;
+    clientid_t id;
+    if (count < 2 || pipe(id_pipe) != 0) return 2;
+    for (int i = 3; i + 1 < count && named < PEOPLE_MAX; i += 2)
+        known[named++] = (struct person){arguments[2], arguments[i], arguments[i + 1]};
+    zoo_set_debug_level(0);
+    /* With TLS the library writes to sockets that are closed. */
+    signal(SIGPIPE, SIG_IGN);
+#ifdef HAVE_CYRUS_SASL_H
+    if (sasl_client_init(NULL) != SASL_OK) return 2;
+#endif
     pid_t child = fork();
-    if (child == 0) first_life(arguments[1], id_pipe[1]);
+    if (child == 0) first_life(arguments[1], &known[0], id_pipe[1]);
     if (waitpid(child, &status, 0) != child || status != 0) return 1;
     if (read(id_pipe[0], &id, sizeof id) != sizeof id) return 1;
-    second_life(arguments[1], &id);
+    second_life(arguments[1], &known[0], &id);
+    if (named >= 3) people(arguments[1], known, named);
     return 0;
 }

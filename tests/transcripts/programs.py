@@ -14,6 +14,8 @@ from harness.servers import JAVA_OPTIONS
 HERE = Path(__file__).resolve().parent
 BUILD = places.DEPS / "transcripts"
 SECONDS_MAX = 240
+# What the scripts ask of a server.
+PROPERTIES = {"extendedTypesEnabled": "true", "znode.container.checkIntervalMs": 3_600_000}
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=off"
 
 
@@ -47,20 +49,20 @@ def zkcli34(server, script):
 
 
 def compile_java(source, classpath, target):
-    """Compiles one source, unless that was done since it changed; once, however many tests run beside each other."""
-    stamp = target / f"{source.stem}.compiled"
-    target.mkdir(parents=True, exist_ok=True)
-    with open(target / "compiling", "w") as lock:
+    """Compiles one source."""
+    compile_once(source, target / f"{source.stem}.compiled", ["javac", "-nowarn", "-cp", classpath, "-d", target, source])
+
+
+def compile_once(source, stamp, command):
+    """Compiles a source, unless that was done since it changed; once, however many tests run beside each other."""
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    with open(stamp.parent / "compiling", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if newer(stamp, source):
+        if stamp.exists() and stamp.stat().st_mtime > source.stat().st_mtime:
             return
-        compiled = run(["javac", "-nowarn", "-cp", classpath, "-d", target, source])
+        compiled = run(command)
         assert compiled[2] == 0, compiled[1]
         stamp.touch()
-
-
-def newer(target, source):
-    return target.exists() and target.stat().st_mtime > source.stat().st_mtime
 
 
 def curator(server):
@@ -81,13 +83,19 @@ def secured(hosts, scheme, people, stranger, *defines):
 
 
 def c_program(server):
-    """The C program of this folder."""
+    """The C program of this folder, with Debian's library."""
     source, target = HERE / "c_script.c", BUILD / "c_script"
-    if not newer(target, source):
-        BUILD.mkdir(parents=True, exist_ok=True)
-        compiled = run(["gcc", "-Wall", "-O1", "-DTHREADED", "-o", target, source, "-lzookeeper_mt", "-lpthread"])
-        assert compiled[2] == 0, compiled[1]
+    compile_once(source, target, ["gcc", "-Wall", "-O1", "-DTHREADED", "-o", target, source, "-lzookeeper_mt", "-lpthread"])
     return run([target, server.hosts])
+
+
+def c_secured(hosts, scheme, people, **more):
+    """The same with the library of 3.9.5; `people` are (name, how he logs in), three who are believed and then guests."""
+    source, target = HERE / "c_script.c", BUILD / "c_secured"
+    compile_once(source, target, [
+        "gcc", "-Wall", "-O1", "-DTHREADED", "-DHAVE_OPENSSL_H", "-DHAVE_CYRUS_SASL_H", "-I", places.C_LIBRARY / "include", "-o", target,
+        source, places.C_LIBRARY / "libzookeeper_mt.a", "-lssl", "-lcrypto", "-lsasl2", "-lm", "-lpthread"])
+    return run([target, hosts, scheme, *(word for person in people for word in person)], **more)
 
 
 def node_program(server):

@@ -8,8 +8,6 @@ import pytest
 from . import programs, words
 from .normalise import Normaliser, assert_same, without_events
 
-PROPERTIES = {"extendedTypesEnabled": "true", "znode.container.checkIntervalMs": 3_600_000}
-
 
 @pytest.fixture
 def compare(start, kind):
@@ -20,7 +18,7 @@ def compare(start, kind):
             pytest.skip("Java is compared with itself only")
         transcripts = []
         for each in (reference, kind):
-            server = start(each, config=config, properties=PROPERTIES)
+            server = start(each, config=config, properties=programs.PROPERTIES)
             transcripts.append(record(server, Normaliser(server)))
             server.kill()
         assert len(transcripts[0]) > 10, "the script did nothing"
@@ -118,8 +116,8 @@ def test_four_letter_words_that_are_not_allowed(compare, reference):
 def test_mntr_has_every_figure(start, kind, reference):
     if kind != "zabd" and kind != reference:
         pytest.skip("Java is compared with itself only")
-    expected = words.mntr_keys(start(reference, properties=PROPERTIES))
-    actual = words.mntr_keys(start(kind, properties=PROPERTIES))
+    expected = words.mntr_keys(start(reference, properties=programs.PROPERTIES))
+    actual = words.mntr_keys(start(kind, properties=programs.PROPERTIES))
     assert sorted(expected - actual) == []
     if reference == "java395":
         assert sorted(actual - expected) == ([] if kind != "zabd" else words.FIGURES_OF_ZABD)
