@@ -51,11 +51,11 @@ pub(super) const SECTION: Section = Section {
         Key::file("connectToLearnerMasterLimit", "0", "5")
             .unit("ticks")
             .doc("How long a learner may take to connect; 0 means `initLimit`.")
-            .no_effect(NO_PEERS)
+            .no_effect("`initLimit` bounds it, as it does in Java unless this is set")
             .int(i32::MIN as i64, ignored_number),
         Key::file("electionAlg", "3", "3")
             .doc("Election algorithm; there is only 3.")
-            .no_effect(NO_PEERS)
+            .no_effect("there is one algorithm, 3")
             .custom(|_, raw| {
                 if raw.key.number(raw.value, i64::MIN, i64::MAX)? == 3 {
                     return Ok(None);
@@ -65,7 +65,7 @@ pub(super) const SECTION: Section = Section {
             }),
         Key::file("peerType", "participant", "observer")
             .doc("`participant` or `observer`; the server list has the last word.")
-            .no_effect(NO_PEERS)
+            .no_effect("the list of servers says it")
             .custom(peer_type),
         Key::file("quorumListenOnAllIPs", "false", "true")
             .doc("Bind quorum and election ports on every interface.")
@@ -90,7 +90,7 @@ pub(super) const SECTION: Section = Section {
         Key::file("syncEnabled", "true", "false")
             .aliases(&["observer.syncEnabled"])
             .doc("Observers write logs and snapshots.")
-            .no_effect(NO_PEERS)
+            .no_effect("an observer writes what it applies as every member does, so that it asks for little when it starts again")
             .strict_bool(ignored_bool),
         Key::file("oraclePath", "none", "/run/zk/oracle")
             .doc("File that decides for a lone survivor of two.")
@@ -102,18 +102,18 @@ pub(super) const SECTION: Section = Section {
         Key::file("multiAddress.reachabilityCheckEnabled", "true", "false")
             .class(Class::B)
             .doc("Probe a peer's addresses before choosing one.")
-            .no_effect(NO_PEERS)
+            .no_effect(REACHED)
             .strict_bool(ignored_bool),
         Key::file("multiAddress.reachabilityCheckTimeoutMs", "1000", "500")
             .unit("milliseconds")
             .class(Class::B)
             .doc("How long such a probe may take.")
-            .no_effect(NO_PEERS)
+            .no_effect(REACHED)
             .int(i32::MIN as i64, ignored_number),
         Key::file("quorum.cnxn.threads.size", "20", "40")
             .class(Class::C)
             .doc("Threads for election connections.")
-            .no_effect(NO_PEERS)
+            .no_effect(NO_THREADS)
             .int(i32::MIN as i64, ignored_number),
         Key::prefixed("leaderServes", "yes", "no")
             .doc("`no` keeps clients off the leader, when there are other members.")
@@ -130,7 +130,7 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("quorumCnxnTimeoutMs", "-1", "5000")
             .unit("milliseconds")
             .doc("Read timeout of election sockets; -1 means `syncLimit` ticks.")
-            .no_effect(NO_PEERS),
+            .no_effect("a silent connection on the election port is kept; who has gone is told by the pings on the quorum port"),
         Key::prefixed("electionPortBindRetry", "3", "0")
             .unit("attempts")
             .doc("Attempts to bind a port for other servers, a second apart; 0 never gives up.")
@@ -158,16 +158,16 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("leader.maxConcurrentSnapSyncs", "10", "5")
             .aliases(&["maxConcurrentSnapSyncs"])
             .doc("Snapshots that a leader sends at once.")
-            .no_effect(NO_PEERS),
+            .no_effect(AS_TAKEN),
         Key::prefixed("leader.maxConcurrentDiffSyncs", "100", "50")
             .aliases(&["maxConcurrentDiffSyncs"])
             .doc("Differences that a leader sends at once.")
-            .no_effect(NO_PEERS),
+            .no_effect(AS_TAKEN),
         Key::prefixed("leader.maxTimeToWaitForEpoch", "-1", "10000")
             .aliases(&["maxTimeToWaitForEpoch"])
             .unit("milliseconds")
             .doc("A leader to be gives up when its voters do not come within this; -1 waits.")
-            .no_effect(NO_PEERS),
+            .no_effect("`initLimit` bounds it, as it does in Java unless this is set"),
         Key::prefixed("leader.ackLoggingFrequency", "1000", "100")
             .class(Class::C)
             .doc("Of one transaction in so many `ack_latency` measures how long each voter takes; 0 or less measures none.")
@@ -176,49 +176,49 @@ pub(super) const SECTION: Section = Section {
         Key::either("learner.asyncSending", "false", "true")
             .class(Class::C)
             .doc("A learner sends from a thread of its own.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_THREADS),
         Key::either("learner.closeSocketAsync", "false", "true")
             .class(Class::C)
             .doc("A learner closes sockets in the background.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_THREADS),
         Key::either("leader.closeSocketAsync", "false", "true")
             .class(Class::C)
             .doc("A leader closes sockets in the background.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_THREADS),
         Key::bare("leader.nodelay", "true", "false")
             .class(Class::C)
             .doc("`TCP_NODELAY` at the leader.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_DELAY),
         Key::bare("follower.nodelay", "true", "false")
             .class(Class::C)
             .doc("`TCP_NODELAY` at the learner.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_DELAY),
         Key::prefixed("observer.reconnectDelayMs", "0", "1000")
             .unit("milliseconds")
             .doc("An observer's pause before it connects again.")
-            .no_effect(NO_PEERS),
+            .no_effect(PAUSES),
         Key::prefixed("observer.election.DelayMs", "200", "500")
             .unit("milliseconds")
             .doc("An observer's pause before it joins an election.")
-            .no_effect(NO_PEERS),
+            .no_effect(PAUSES),
         Key::prefixed("observerMaster.sizeLimit", "33554432", "16777216")
             .unit("bytes")
             .doc("Proposals buffered for observers.")
-            .no_effect(NO_PEERS),
+            .no_effect("an observer has the bounds that a learner of the leader has, in bytes for each and for all together"),
         Key::prefixed("follower.skipLearnerRequestToNextProcessor", "false", "true")
             .class(Class::C)
             .doc("Observers' writes go straight to the leader.")
-            .no_effect(NO_PEERS),
+            .no_effect(NO_PROCESSORS),
         Key::prefixed("forward_learner_requests_to_commit_processor_disabled", "false", "true")
             .class(Class::C)
             .doc("A short cut inside the leader.")
-            .no_effect(NO_PEERS),
-        Key::prefixed("tcpKeepAlive", "false", "true").doc("`SO_KEEPALIVE` on election sockets.").no_effect(NO_PEERS),
+            .no_effect(NO_PROCESSORS),
+        Key::prefixed("tcpKeepAlive", "false", "true").doc("`SO_KEEPALIVE` on election sockets.").no_effect("who has gone is told by the pings on the quorum port"),
         Key::prefixed("commitLogCount", "500", "1000")
             .unit("transactions")
             .class(Class::B)
             .doc("Committed transactions kept in memory for learners.")
-            .no_effect(NO_PEERS),
+            .no_effect("a learner is sent what it lacks from memory and from the log on disk, by `snapshotSizeFactor`"),
         Key::prefixed("snapshotSizeFactor", "0.33", "0.5")
             .class(Class::B)
             .doc("Share of the newest snapshot's size up to which a learner is sent the log and not the tree. 0 is no limit; below 0 the \
@@ -228,7 +228,7 @@ pub(super) const SECTION: Section = Section {
         Key::prefixed("forceSnapshotSync", "false", "true")
             .class(Class::B)
             .doc("Learners always get a snapshot.")
-            .no_effect(NO_PEERS),
+            .no_effect("a learner comes to the same state by the log as by the tree"),
         Key::prefixed("test.allowDiscontinuousProposals", "false", "true")
             .class(Class::C)
             .doc("Let learners accept a leader that does not begin with 1. For tests.")
@@ -247,7 +247,14 @@ pub(super) const SECTION: Section = Section {
     ],
 };
 
-pub(super) const NO_PEERS: &str = "this build's members do without it";
+const NO_THREADS: &str = "no thread waits for a socket";
+const REACHED: &str =
+    "all addresses are dialled, one shortly after the other, and the first that answers is taken";
+const NO_DELAY: &str = "it is always on";
+const AS_TAKEN: &str =
+    "what a learner lacks is read as fast as it takes it, within bounds for each and for all together";
+const PAUSES: &str = "an observer has pauses of its own, of a second at most";
+const NO_PROCESSORS: &str = "there are no such queues between a request and the leader";
 
 /// As in Java, what is above 1 is a mistake and the default holds.
 fn snapshot_size_factor(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
