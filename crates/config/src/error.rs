@@ -10,6 +10,11 @@ use crate::load::USAGE;
 use crate::setting::Source;
 use std::fmt;
 
+/// What a hint calls the user whom this process runs as.
+pub(crate) const THIS_USER: &str = "the user of this process";
+/// What stands for that user's name in what a hint says to type.
+pub(crate) const ITS_NAME: &str = "<user>";
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -70,6 +75,18 @@ impl ConfigErrors {
     /// What the process ends with: Java's code for an invalid invocation.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::InvalidInvocation
+    }
+
+    /// The same, for whoever knows as whom this process runs: hints that speak of that user name it.
+    #[must_use]
+    pub fn naming_user(mut self, user: &str) -> Self {
+        let hints = self.errors.iter_mut().filter_map(|error| error.hint.as_mut());
+        hints.for_each(|hint| {
+            if hint.contains(THIS_USER) {
+                *hint = hint.replace(THIS_USER, &format!("user {user}")).replace(ITS_NAME, user);
+            }
+        });
+        self
     }
 
     /// The same, told by another program than zabd itself, whose words are others: this stands where zabd's usage would.

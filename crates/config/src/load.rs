@@ -3,7 +3,7 @@
 //! This is the only module that reads files, and it does nothing else with them.
 
 use crate::config::{Config, ListenHost};
-use crate::error::ConfigErrors;
+use crate::error::{ConfigErrors, THIS_USER};
 use crate::sources::{Sources, warn_relative_file, words_are_missing};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -140,9 +140,7 @@ fn file(mut sources: Sources, path: &Path) -> Sources {
                 io::ErrorKind::NotFound => ("file is missing".to_owned(), USAGE.to_owned()),
                 io::ErrorKind::PermissionDenied => (
                     error.to_string(),
-                    format!(
-                        "let the user of this process read it (`namei -l {name}` shows who may), or start as another"
-                    ),
+                    format!("let {THIS_USER} read it (`namei -l {name}` shows who may), or start as another"),
                 ),
                 io::ErrorKind::IsADirectory => (error.to_string(), USAGE.to_owned()),
                 _ => (error.to_string(), "check the file and its disk".to_owned()),

@@ -12,7 +12,7 @@ use crate::config::{
 use crate::draft::Draft;
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
-use crate::error::{ConfigError, ConfigErrors, Warning};
+use crate::error::{ConfigError, ConfigErrors, ITS_NAME, THIS_USER, Warning};
 use crate::key::{Honour, Key, Problem};
 use crate::keys;
 use crate::membership::Membership;
@@ -264,6 +264,8 @@ impl Resolver {
             return;
         }
         let path = self.draft.config.data_dir.join("myid");
+        let mut hint =
+            "its first line must be one decimal number; a standalone server needs no such file".to_owned();
         let message = match read(&path) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
@@ -281,13 +283,19 @@ impl Resolver {
                     self.warnings.push(Warning { source, message });
                     None
                 }
+                ErrorKind::PermissionDenied => {
+                    hint = format!(
+                        "let {THIS_USER} read it: `chown {ITS_NAME} {}`, as root (a start as root leaves files that are root's)",
+                        path.display()
+                    );
+                    Some(error.to_string())
+                }
                 _ => Some(error.to_string()),
             },
         };
         if let Some(message) = message {
-            let hint = "its first line must be one decimal number; a standalone server needs no such file";
             let source = Some(Source::WholeFile(path.to_string_lossy().into()));
-            self.errors.push(ConfigError { source, key: None, message, hint: Some(hint.to_owned()) });
+            self.errors.push(ConfigError { source, key: None, message, hint: Some(hint) });
             self.has_unusable_myid = true;
         }
     }

@@ -239,8 +239,14 @@ fn a_standalone_server_does_without_a_myid_that_it_may_not_read() {
     let config = Sources::new().file("zoo.cfg", start.as_bytes()).resolve(&denied).unwrap();
     assert_eq!(warnings(&config), ["/data/myid: permission denied; a standalone server does without it"]);
     let member = format!("{start}server.1=a:1:2\nserver.2=b:1:2\ninitLimit=5\nsyncLimit=5\n");
-    let errors = Sources::new().file("zoo.cfg", member.as_bytes()).resolve(&denied).unwrap_err().to_string();
-    assert!(errors.contains("/data/myid: permission denied"), "{errors}");
+    let errors = Sources::new().file("zoo.cfg", member.as_bytes()).resolve(&denied).unwrap_err();
+    let text = errors.to_string();
+    assert!(
+        text.contains("/data/myid: permission denied; hint: let the user of this process read it"),
+        "{text}"
+    );
+    let text = errors.naming_user("zk").to_string();
+    assert!(text.contains("hint: let user zk read it: `chown zk /data/myid`, as root"), "{text}");
 }
 
 #[test]
