@@ -74,6 +74,25 @@ pub enum RecoveryError {
         /// Which one.
         path: PathBuf,
     },
+    /// A Java server, which takes no directory for itself, writes there.
+    #[error("process {pid}, a Java server, has {} open for writing; stop that one first", path.display())]
+    WrittenByJava {
+        /// Its number.
+        pid: u32,
+        /// A log.
+        path: PathBuf,
+    },
+    /// The directory is one level too deep.
+    #[error(
+        "{} holds {name} itself, which belongs into its {VERSION_DIR}; name the directory that has {VERSION_DIR} in it",
+        path.display()
+    )]
+    TooDeep {
+        /// What is configured.
+        path: PathBuf,
+        /// A snapshot or a log in it.
+        name: String,
+    },
     /// Nothing is there, and the operator wants to be asked before a server begins with nothing.
     #[error(
         "{} holds no data, and db.autocreate is false; mount or restore the data, or make an empty file {} to begin \
@@ -177,7 +196,13 @@ impl RecoveryError {
             | RecoveryError::OtherTree { .. }
             | RecoveryError::Snapshot(SnapshotError::Damaged { .. }) => true,
             RecoveryError::Log(error) => {
-                matches!(error, LogError::Corrupt { .. } | LogError::Gap { .. } | LogError::NotALog { .. })
+                matches!(
+                    error,
+                    LogError::Corrupt { .. }
+                        | LogError::Gap { .. }
+                        | LogError::NotALog { .. }
+                        | LogError::Conflict(_)
+                )
             }
             _ => false,
         }
@@ -211,6 +236,7 @@ pub struct Held {
 /// would overwrite each other's log. Java takes no such care, and does not notice it. Where the file system
 /// knows no locks, the operator must.
 pub fn hold(options: &RecoveryOptions) -> Result<Held, RecoveryError> {
+    refuse_too_deep(&RealDisk, options)?;
     let Directories { snapshots, logs } = Directories::of(options);
     let mut held = Vec::new();
     let mut seen = Vec::new();
@@ -257,6 +283,7 @@ fn make_directory<D: Disk>(disk: &D, path: &Path, autocreate: bool) -> Result<()
 
 /// Makes and checks the directories, and removes what was never finished in them.
 pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directories, RecoveryError> {
+    refuse_too_deep(disk, options)?;
     let Directories { snapshots, logs } = Directories::of(options);
     for path in [&logs, &snapshots] {
         make_directory(disk, path, options.autocreate)?;
@@ -273,6 +300,27 @@ pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directori
     restore::set_aside(disk, &directories)?;
     find_logs(disk, &directories, options.is_alone)?;
     Ok(directories)
+}
+
+/// Whoever names `version-2` itself would begin with nothing beside all that there is. Files that somebody left beside a
+/// `version-2` that holds data are no business of a server.
+fn refuse_too_deep<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<(), RecoveryError> {
+    for dir in [&options.data_dir, &options.log_dir] {
+        let data = |dir: &Path| {
+            let names = disk.list(dir).unwrap_or_default();
+            names.into_iter().find(|name| {
+                layout::zxid_in_name(name, SNAPSHOT).is_some()
+                    || layout::zxid_in_name(name, LOG).is_some()
+                        && disk.read(&dir.join(name)).is_ok_and(|content| content.starts_with(b"ZKLG"))
+            })
+        };
+        if let Some(name) = data(dir)
+            && data(&dir.join(VERSION_DIR)).is_none()
+        {
+            return Err(RecoveryError::TooDeep { path: dir.clone(), name });
+        }
+    }
+    Ok(())
 }
 
 /// Logs that stand apart are the right ones from now on, or it is remembered that they are gone.
@@ -507,6 +555,28 @@ mod tests {
         let error = prepare(&disk, &options("/data", "/log")).unwrap_err();
         assert!(matches!(error, RecoveryError::Misplaced { name, .. } if name == "log.foo"));
         prepare(&disk, &options("/data", "/data")).unwrap();
+    }
+
+    #[test]
+    fn a_server_does_not_begin_inside_of_its_data() {
+        let disk = MemoryDisk::default();
+        prepare(&disk, &options("/data", "/log")).unwrap();
+        put(&disk, "/data/version-2/snapshot.0", b"ZKSN");
+        put(&disk, "/log/version-2/log.1", b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0");
+        for (data_dir, log_dir, found) in
+            [("/data/version-2", "/log", "snapshot.0"), ("/data", "/log/version-2", "log.1")]
+        {
+            let error = prepare(&disk, &options(data_dir, log_dir)).unwrap_err();
+            assert!(matches!(&error, RecoveryError::TooDeep { name, .. } if name == found), "{error}");
+        }
+        assert_eq!(
+            disk.list(Path::new("/data/version-2/version-2")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        put(&disk, "/data/snapshot.9", b"ZKSN");
+        prepare(&disk, &options("/data", "/log")).expect("somebody left a copy there");
+        put(&disk, "/elsewhere/log.1", b"of something else");
+        prepare(&disk, &options("/elsewhere", "/elsewhere")).expect("that is no log of a server");
     }
 
     #[test]

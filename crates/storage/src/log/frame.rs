@@ -40,6 +40,11 @@ pub(crate) fn zxid_of(entry: &[u8]) -> Option<Zxid> {
     Some(Zxid(i64::from_be_bytes(*bytes)))
 }
 
+/// The transaction header of an entry: session, cxid, zxid, time, kind.
+pub(super) fn header_of(entry: &[u8]) -> &[u8] {
+    &entry[..entry.len().min(KIND_OFFSET + 4)]
+}
+
 /// The session of an entry, which it begins with.
 pub(super) fn session_of(entry: &[u8]) -> Option<i64> {
     entry.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))

@@ -7,8 +7,10 @@
 //!
 //! A file is named after its first record. What an entry means is not known here, except whose it is,
 //! and when. In reading order: [`Log`] appends; [`Records`] reads back, with the rules of `torn` for telling
-//! a crash from damage; [`settle`] sets right what a crash left; [`truncate`] forgets.
+//! a crash from damage; [`find_conflict`] tells two pasts from one that is told twice; [`settle`] sets right what a crash left;
+//! [`truncate`] forgets.
 
+mod conflict;
 pub(crate) mod frame;
 mod reader;
 mod repair;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use zabd_jute::Zxid;
 
+pub use conflict::{Conflict, find_conflict, reach_behind};
 pub(crate) use reader::holds_records;
 pub use reader::{Position, Records, Tail, first_record, last_record};
 pub use repair::{Behind, Cut, behind, cut_behind_copy, cut_damage, cut_tail, settle, truncate};
@@ -119,6 +122,11 @@ pub enum LogError {
         /// The zxid that is.
         found: Zxid,
     },
+    /// Two records of one zxid are not one transaction.
+    #[error(
+        "{0}; `zabd doctor` tells what can be done (docs/operating.md, \"Two servers in one directory\")"
+    )]
+    Conflict(Box<Conflict>),
     /// The log cannot be cut behind a record that it does not hold.
     #[error("the log in {} does not hold {zxid}, behind which it should be cut", dir.display())]
     NotInLog {

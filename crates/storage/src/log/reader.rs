@@ -5,7 +5,8 @@
 //! went on after the crash began a new file. Whether anything is missing then shows in the order:
 //!
 //! - the first record must follow the snapshot, and each record the one before it, or begin an epoch;
-//! - a record that was read already is skipped: files may overlap, and Java repeats records.
+//! - a record that was read already is skipped: files may overlap, and Java repeats records. Whether it is the same, `conflict`
+//!   says.
 //!
 //! Java reads one file too many, from its beginning, and stumbles over damage in it; here the newest
 //! file that can hold a needed record is the first. Follows Java's `FileTxnIterator`.
@@ -76,6 +77,9 @@ pub struct Records<D: Disk> {
     open: Option<OpenFile>,
     /// The record that the next one must follow; `None` while any may come.
     last: Option<Zxid>,
+    /// The one before all that was asked for.
+    begin: Option<Zxid>,
+    has_repeated: bool,
     entry_bytes_max: usize,
     tail: Option<Tail>,
 }
@@ -95,7 +99,8 @@ impl<D: Disk> Records<D> {
     fn of_files(disk: D, files: VecDeque<NamedFile>, last: Option<Zxid>, limits: Limits) -> Self {
         let newest = files.back().map(|file| file.path.clone());
         let entry_bytes_max = limits.field_bytes_max;
-        Self { disk, files, newest, open: None, last, entry_bytes_max, tail: None }
+        let (begin, has_repeated) = (last, false);
+        Self { disk, files, newest, open: None, last, begin, has_repeated, entry_bytes_max, tail: None }
     }
 
     /// Every record of one file, as if it were the newest.
@@ -117,6 +122,7 @@ impl<D: Disk> Records<D> {
             };
             file.offset += frame_bytes(length);
             if self.last.is_some_and(|last| zxid <= last) {
+                self.has_repeated |= self.begin.is_none_or(|begin| zxid > begin);
                 continue;
             }
             check_order(&file.path, offset, self.last, zxid)?;
@@ -130,6 +136,11 @@ impl<D: Disk> Records<D> {
     /// What a crash left, once [`Records::next_record`] has said that there are no more.
     pub fn tail(&self) -> Option<&Tail> {
         self.tail.as_ref()
+    }
+
+    /// Whether a record was passed over because one of its zxid, or a later one, had been read before.
+    pub fn has_repeated(&self) -> bool {
+        self.has_repeated
     }
 
     /// The last record that was read, or the one to read from.
