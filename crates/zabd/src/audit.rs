@@ -18,7 +18,7 @@ pub fn tell(event: &AuditEvent) {
 }
 
 /// Whom the process runs as, by name or else by number.
-fn user_name() -> String {
+pub fn user_name() -> String {
     let id = rustix::process::getuid().as_raw().to_string();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = users.lines().find_map(|line| {

@@ -13,6 +13,7 @@ mod free_space;
 mod http_port;
 mod http_tls;
 mod introspect;
+mod java_beside;
 mod launch;
 mod lobby;
 mod log_writer;

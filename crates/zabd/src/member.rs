@@ -102,12 +102,8 @@ impl Member {
     /// Reads the members, and opens the ports that they name.
     pub fn prepare(config: &Config, ensemble: &EnsembleConfig) -> Result<Self, MemberError> {
         let key = format!("server.{}", ensemble.myid);
-        let blame = |problem: &str| {
-            MemberError::Members(config.blame(&key, problem, "check the server, group and weight lines"))
-        };
-        let configuration =
-            Configuration::parse(&ensemble.members).map_err(|error| blame(&error.to_string()))?;
-        let me = configuration.member(ServerId(ensemble.myid)).ok_or_else(|| blame("is not a member"))?;
+        let configuration = Self::known(config, ensemble)?;
+        let me = configuration.member(ServerId(ensemble.myid)).expect("it is one of them");
         let tls = if config.tls.serves_members() {
             let tls = certificates::open(&config.tls.quorum);
             let blamed = |error: TlsError| config.blame(&error.key, &error.problem, error.hint);
@@ -150,6 +146,20 @@ impl Member {
             client_address,
             tls,
         })
+    }
+
+    /// The members, of which this server is one.
+    pub fn known(config: &Config, ensemble: &EnsembleConfig) -> Result<Configuration, MemberError> {
+        let key = format!("server.{}", ensemble.myid);
+        let blame = |problem: &str| {
+            MemberError::Members(config.blame(&key, problem, "check the server, group and weight lines"))
+        };
+        let configuration =
+            Configuration::parse(&ensemble.members).map_err(|error| blame(&error.to_string()))?;
+        match configuration.member(ServerId(ensemble.myid)) {
+            None => Err(blame("is not a member")),
+            Some(_) => Ok(configuration),
+        }
     }
 
     /// Where clients are to be served, whenever a reconfiguration moves this server.

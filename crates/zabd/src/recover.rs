@@ -15,9 +15,10 @@ use bytes::Bytes;
 use zabd_jute::txn::Entry;
 use zabd_jute::{Limits, Reader, Zxid};
 use zabd_storage::disk::Disk;
-use zabd_storage::layout::NamedFile;
-use zabd_storage::log::{AppendedSinceRoll, Cut, LogError, Records, settle};
+use zabd_storage::layout::{self, NamedFile, SNAPSHOT};
+use zabd_storage::log::{AppendedSinceRoll, Cut, LogError, Records, find_conflict, reach_behind, settle};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
+use zabd_storage::restore::REPLACED;
 use zabd_storage::snapshot;
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::history::History;
@@ -62,6 +63,8 @@ pub struct Story {
     pub cut: Option<Cut>,
     /// Ephemerals of sessions that were gone.
     pub dead: Vec<String>,
+    /// A snapshot with transactions, and no log beside it or where logs should be.
+    pub lacks_logs: bool,
 }
 
 /// After so many bytes of the log a replay looks whether there is memory for more.
@@ -159,7 +162,16 @@ pub fn recover<D: Disk>(
     let needs_snapshot = !has_snapshot || !dead.is_empty();
     let unsaved = if needs_snapshot { AppendedSinceRoll::default() } else { unsaved };
     let newest = newest.into_history();
-    story = Story { replayed, cut, dead, ..story };
+    let lacks_logs = has_snapshot && lacks_logs(disk, &directories, &story)?;
+    if lacks_logs {
+        tracing::warn!(
+            "{} holds a snapshot with transactions, and {} no log: if the logs are elsewhere, dataLogDir does not say so, and what \
+             was written behind the snapshot is not served",
+            directories.snapshots.display(),
+            directories.logs.display()
+        );
+    }
+    story = Story { replayed, cut, dead, lacks_logs, ..story };
     Ok(Recovered { tree, directories, needs_snapshot, unsaved, is_empty, figures, newest, story })
 }
 
@@ -223,6 +235,22 @@ fn load_snapshot<D: Disk>(
     }
 }
 
+/// As where the line for dataLogDir is missing. A restore leaves a snapshot alone, and says so.
+fn lacks_logs<D: Disk>(disk: &D, directories: &Directories, story: &Story) -> Result<bool, RecoveryError> {
+    let Directories { snapshots, logs } = directories;
+    let listed = |action| {
+        let path = logs.clone();
+        move |source| RecoveryError::Directory { action, path, source }
+    };
+    let name = story.snapshot.as_deref().and_then(|path| path.file_name()?.to_str());
+    let is_beginning =
+        name.and_then(|name| layout::zxid_in_name(name, SNAPSHOT)).is_none_or(|zxid| zxid == Zxid::ZERO);
+    if is_beginning || !layout::logs(disk, logs).map_err(listed("list"))?.is_empty() {
+        return Ok(false);
+    }
+    Ok(disk.list(&snapshots.join(REPLACED)).is_err())
+}
+
 fn too_large(directories: &Directories, limit: &memory::Limit) -> RecoveryError {
     RecoveryError::TooLarge { snapshot_dir: directories.snapshots.clone(), limit: limit.to_string() }
 }
@@ -269,7 +297,8 @@ fn replay<D: Disk>(
     newest: &mut Newest,
     progress: &Progress,
 ) -> Result<Replay, RecoveryError> {
-    let mut records = Records::after(disk.clone(), &directories.logs, tree.last_zxid(), limits)?;
+    let after = tree.last_zxid();
+    let mut records = Records::after(disk.clone(), &directories.logs, after, limits)?;
     let mut replayed = 0;
     let mut unsaved = AppendedSinceRoll::default();
     let mut digest_mismatches = 0;
@@ -307,11 +336,43 @@ fn replay<D: Disk>(
         digest_mismatches += 1;
         tracing::warn!("Digests are not matching behind the snapshot: {mismatch:?}");
     }
+    if records.has_repeated()
+        || digest_mismatches > 0
+        || reach_behind(disk, &directories.logs, after, limits)?
+    {
+        let above = if digest_mismatches > 0 { first_read(disk, directories, after)? } else { after };
+        refuse_two_pasts(disk, directories, above, limits)?;
+    }
     let cut = settle(disk, records)?;
     if let Some(cut) = &cut {
         tell_cut(cut);
     }
     Ok(Replay { replayed, unsaved, digest_mismatches, cut })
+}
+
+/// Where the logs that were read contradict each other, acknowledged transactions are passed over.
+fn refuse_two_pasts<D: Disk>(
+    disk: &D,
+    directories: &Directories,
+    above: Zxid,
+    limits: Limits,
+) -> Result<(), RecoveryError> {
+    match find_conflict(disk, &directories.logs, above, limits)? {
+        None => Ok(()),
+        Some(conflict) => Err(LogError::Conflict(Box::new(conflict)).into()),
+    }
+}
+
+/// What comes before the oldest log that was read: where digests do not match, the snapshot may be of another past than that.
+fn first_read<D: Disk>(disk: &D, directories: &Directories, after: Zxid) -> Result<Zxid, RecoveryError> {
+    let dir = &directories.logs;
+    let logs = layout::logs(disk, dir).map_err(|source| RecoveryError::Directory {
+        action: "list",
+        path: dir.clone(),
+        source,
+    })?;
+    let first = logs.iter().rev().map(|file| file.zxid).find(|zxid| *zxid <= after.next());
+    Ok(first.map_or(after, |first| Zxid((first.0 - 1).max(0))))
 }
 
 fn tell_cut(cut: &Cut) {

@@ -33,6 +33,7 @@ use crate::admin::{AdminPort, PrometheusPorts, Windows};
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::free_space;
 use crate::introspect::Introspection;
+use crate::java_beside;
 use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::memory::{self, Watchman, at_most};
@@ -117,6 +118,7 @@ impl Server {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let began = Instant::now();
         let vitals = answer_probes(&config)?;
+        let java = java_beside::look(&config.data_dir, &config.data_log_dir);
         let memory = memory_limit(&config).map(|limit| Watchman::new(limit, config.ensemble.is_some()));
         let counters = Arc::new(ServerCounters::default());
         let sasl = Sasl::start(&config, &counters)?;
@@ -127,6 +129,9 @@ impl Server {
         let recovery = recovery_options(&config, member.as_ref());
         let blamed = |error| StartError::recovery(&config, error);
         let held = hold(&recovery).map_err(blamed)?;
+        if let Some(java) = java.and_then(|look| look.join().ok().flatten()) {
+            return Err(blamed(java.into()));
+        }
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
         let MemberStart { recovered, has_lost } =
             read_directories(&config, member.as_ref(), &recovery, tree_options, limits, &vitals)?;

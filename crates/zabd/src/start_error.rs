@@ -4,10 +4,12 @@
 //! What shows only in use (a port that is taken, a directory that cannot be written) is blamed on its key
 //! like a wrong value is. What is wrong with a file of data is said by the crate that reads it.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use zabd_config::{Config, ConfigError, ExitCode};
+use zabd_storage::layout::VERSION_DIR;
 use zabd_storage::recovery::RecoveryError;
 use zabd_storage::snapshot::SnapshotError;
 
@@ -155,7 +157,32 @@ impl StartError {
             RecoveryError::Directory { action, path, source } => (
                 key(path),
                 format!("cannot be used: cannot {action} {}: {source}", path.display()),
-                "check that it is there, who may read and write it, and its disk".to_owned(),
+                match source.kind() {
+                    ErrorKind::PermissionDenied => hint_of_owner(
+                        if key(path) == "dataLogDir" { &config.data_log_dir } else { &config.data_dir },
+                        true,
+                    ),
+                    _ => "check that it is there, who may read and write it, and its disk".to_owned(),
+                },
+            ),
+            RecoveryError::WrittenByJava { pid, path } => (
+                key(path),
+                format!(
+                    "is in use by a Java server, process {pid}, which has {} open for writing",
+                    path.display()
+                ),
+                "stop that server first: two servers in one directory lose what clients were told is durable"
+                    .to_owned(),
+            ),
+            RecoveryError::TooDeep { path, name } => (
+                key(path),
+                format!("holds {name} itself, which belongs into its {VERSION_DIR}"),
+                match path.parent().filter(|_| path.ends_with(VERSION_DIR)) {
+                    Some(parent) => format!("name the directory above: `{}={}`", key(path), parent.display()),
+                    None => format!(
+                        "name the directory that has {VERSION_DIR} in it, or make that and move the files there"
+                    ),
+                },
             ),
             RecoveryError::Missing { path } => (
                 key(path),
@@ -205,6 +232,16 @@ impl StartError {
     }
 }
 
+/// What to do about a file or directory of another user, as one start as root leaves them.
+pub fn hint_of_owner(path: &Path, is_whole_directory: bool) -> String {
+    let (user, path) = (crate::audit::user_name(), path.display());
+    let (flag, what) = if is_whole_directory { ("-R ", "all of it") } else { ("", "it") };
+    format!(
+        "this server runs as user {user}, who has to be given {what}: `chown {flag}{user} {path}`, as root (a start as root leaves \
+         files that are root's)"
+    )
+}
+
 /// All interfaces read as Java's `0.0.0.0`, whichever family the socket is of.
 fn address_text(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("0.0.0.0:{}", address.port()) } else { address.to_string() }
@@ -252,7 +289,17 @@ mod tests {
             (
                 RecoveryError::Directory { action: "create", path: data.into(), source: denied() },
                 "zoo.cfg:1: dataDir=/data cannot be used: cannot create /data/version-2: permission denied",
-                "who may read and write it",
+                "`chown -R ",
+            ),
+            (
+                RecoveryError::WrittenByJava { pid: 77, path: log.join("log.1") },
+                "zoo.cfg:2: dataLogDir=/log is in use by a Java server, process 77, which has /log/version-2/log.1",
+                "stop that server",
+            ),
+            (
+                RecoveryError::TooDeep { path: "/data".into(), name: "snapshot.0".into() },
+                "zoo.cfg:1: dataDir=/data holds snapshot.0 itself",
+                "name the directory that has version-2 in it",
             ),
             (
                 RecoveryError::Missing { path: log.into() },

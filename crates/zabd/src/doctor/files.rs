@@ -8,7 +8,7 @@ use zabd_storage::damage::{LOST, PARTIAL};
 use zabd_storage::disk::Disk;
 use zabd_storage::epochs::{self, EpochFile};
 use zabd_storage::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
-use zabd_storage::log::Records;
+use zabd_storage::log::{Conflict, Records, find_conflict};
 use zabd_storage::recovery::{INITIALIZE, RecoveryError};
 use zabd_storage::restore::{REPLACED, RESTORING};
 use zabd_storage::snapshot;
@@ -92,8 +92,26 @@ pub(super) fn all<D: Disk>(
         for name in names(disk, &dir)? {
             files.push(in_version(disk, &dir, &name, &logs, formats));
         }
+        note_conflict(disk, &dir, &mut files);
     }
     Ok(files)
+}
+
+/// Also one that no start would come across, for a snapshot is above it: what was acknowledged in one of the logs is in no tree.
+fn note_conflict<D: Disk>(disk: &D, dir: &Path, files: &mut [File]) {
+    // What cannot be read is told of its file.
+    let Ok(Some(conflict)) = find_conflict(disk, dir, Zxid::ZERO, Patient::limits()) else { return };
+    let Conflict { earlier, path, first, last, .. } = &conflict;
+    let whose = if earlier == path {
+        "earlier in the file".to_owned()
+    } else {
+        format!("in {}", earlier.file_name().unwrap_or_default().to_string_lossy())
+    };
+    for file in files.iter_mut().filter(|file| file.path == *path) {
+        file.needs_attention = true;
+        file.about =
+            format!("{}; others of zxids {first} to {last} are {whose}: two servers wrote here", file.about);
+    }
 }
 
 /// The names in a directory that may not be there.

@@ -44,12 +44,20 @@ pub struct Patient {
     pub log_dir: PathBuf,
     /// A member's peers are not counted on.
     pub is_alone: bool,
+    /// `snapshot.trust.empty`.
+    pub trust_empty: bool,
 }
 
 impl Patient {
     fn recovery(&self, is_member: bool) -> RecoveryOptions {
         let (data_dir, log_dir) = (self.data_dir.clone(), self.log_dir.clone());
-        RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false, is_alone: !is_member }
+        RecoveryOptions {
+            data_dir,
+            log_dir,
+            autocreate: true,
+            trust_empty: self.trust_empty,
+            is_alone: !is_member,
+        }
     }
 
     /// Whoever can look into the directories can choose names in them, and waits for nobody but himself.

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use zabd_jute::Zxid;
 use zabd_storage::damage::{move_aside, next_place};
 use zabd_storage::disk::{Disk, Rehearsal};
-use zabd_storage::layout::{LOG, snapshot_name, zxid_in_name};
-use zabd_storage::log::{Behind, LogError, Tail, behind, cut_behind_copy, cut_damage, first_record};
+use zabd_storage::layout::{LOG, NamedFile, snapshot_name, zxid_in_name};
+use zabd_storage::log::{
+    Behind, Conflict, LogError, Records, Tail, behind, cut_behind_copy, cut_damage, first_record,
+};
 use zabd_storage::recovery::{Directories, RecoveryError};
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
 use zabd_tree::Tree;
@@ -132,15 +134,30 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Finds the steps.
+    /// Finds the steps. Where logs contradict each other, the snapshot may fit to one of them alone, as its digests show.
     pub(super) fn for_patient<D: Disk>(
         disk: &D,
         patient: &Patient,
         files: &[File],
         is_member: bool,
     ) -> Result<Self, RecoveryError> {
-        let mut planner =
-            Planner { trial: Rehearsal::on(disk.clone()), places: Vec::new(), steps: Vec::new() };
+        let plan = Self::keeping(Kept::Earlier, disk, patient, files, is_member)?;
+        if !matches!(plan.in_vain, Some(RecoveryError::Log(LogError::Conflict(_)))) {
+            return Ok(plan);
+        }
+        let other = Self::keeping(Kept::Later, disk, patient, files, is_member)?;
+        Ok(if other.in_vain.is_none() { other } else { plan })
+    }
+
+    fn keeping<D: Disk>(
+        kept: Kept,
+        disk: &D,
+        patient: &Patient,
+        files: &[File],
+        is_member: bool,
+    ) -> Result<Self, RecoveryError> {
+        let trial = Rehearsal::on(disk.clone());
+        let mut planner = Planner { trial, kept, conflict: None, places: Vec::new(), steps: Vec::new() };
         for file in files {
             // A start removes both, for neither ever held anything.
             let is_empty_log = file.condition == Condition::Torn(0) && file.needs_attention;
@@ -162,6 +179,12 @@ impl Plan {
             );
             match started {
                 Ok(recovered) => {
+                    if let Some(conflict) =
+                        planner.conflict.take().filter(|_| recovered.figures.digest_mismatches > 0)
+                    {
+                        let error = RecoveryError::Log(LogError::Conflict(conflict));
+                        return Ok(Self { steps: Vec::new(), in_vain: Some(error) });
+                    }
                     let is_all = recovered.figures.digest_mismatches == 0
                         && recovered.tree.last_zxid() >= newest_damaged(files);
                     if let Some(error) = unread.filter(|_| !is_all) {
@@ -189,8 +212,18 @@ impl Plan {
     }
 }
 
+/// Which of two logs that contradict each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Earlier,
+    Later,
+}
+
 struct Planner<D> {
     trial: Rehearsal<D>,
+    kept: Kept,
+    /// The first one that was met.
+    conflict: Option<Box<Conflict>>,
     /// Where the files of each directory go.
     places: Vec<(PathBuf, PathBuf)>,
     steps: Vec<Step>,
@@ -230,9 +263,57 @@ impl<D: Disk> Planner<D> {
                 });
                 self.set_aside(path, Some(GivenUp { after, behind, otherwise }))?;
             }
+            LogError::Conflict(conflict) => return self.end_conflict(conflict),
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Only one of two pasts can be kept; which one, somebody has to decide who knows what was written by whom.
+    fn end_conflict(&mut self, conflict: &Conflict) -> Result<bool, RecoveryError> {
+        self.conflict.get_or_insert_with(|| Box::new(conflict.clone()));
+        let Conflict { earlier, before, path, offset, .. } = conflict;
+        let after = before.unwrap_or(Zxid::ZERO);
+        if earlier == path {
+            let given_up = GivenUp { after, behind: self.behind(path, *offset)?, otherwise: None };
+            self.cut(path, *offset, given_up)?;
+            return Ok(true);
+        }
+        match (self.kept, before) {
+            (Kept::Earlier, _) => {
+                let otherwise = before.map(|before| {
+                    let (earlier, path) = (earlier.display(), path.display());
+                    format!(
+                        "to keep those of {path} instead, and give up those of {earlier}, take, in the place of {earlier}, the copy \
+                         that `zkTxnLogToolkit.sh --chop --zxid {before} {earlier}` writes"
+                    )
+                });
+                let behind = self.behind(path, *offset)?;
+                self.set_aside(path, Some(GivenUp { after, behind, otherwise }))?;
+            }
+            (Kept::Later, None) => {
+                let behind = self.behind(earlier, FIRST_RECORD)?;
+                self.set_aside(earlier, Some(GivenUp { after, behind, otherwise: None }))?;
+            }
+            (Kept::Later, Some(before)) => {
+                let Some(end) = self.end_of(earlier, *before)? else { return Ok(false) };
+                let behind = self.behind(earlier, end)?;
+                self.cut(earlier, end, GivenUp { after, behind, otherwise: None })?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Where the record behind this one begins.
+    fn end_of(&self, path: &Path, zxid: Zxid) -> Result<Option<u64>, RecoveryError> {
+        let file = NamedFile { zxid: Zxid::ZERO, path: path.to_owned() };
+        let mut records = Records::of_file(self.trial.clone(), file, Patient::limits());
+        while let Some(record) = records.next_record()? {
+            if record.zxid == zxid {
+                return Ok(Some(record.offset + record.frame_bytes()));
+            }
+        }
+        Ok(None)
     }
 
     /// Begins before damaged snapshots, with an older one or, if the logs begin with the very first transaction, with nothing.

@@ -147,6 +147,11 @@ fn put_start(who: &str, start: &Result<Start, RecoveryError>, out: &mut String) 
         Some(path) => put(out, format_args!("  reads {}\n", path.display())),
         None => out.push_str("  begins with nothing\n"),
     }
+    if start.lacks_logs {
+        out.push_str(
+            "  finds snapshots and no log: is there a dataLogDir? `--log-dir DIR` names it, and so does a zoo.cfg instead of the directory\n",
+        );
+    }
     let Start { replayed, last_zxid, znodes, sessions, .. } = start;
     put(out, format_args!("  replays {replayed} transactions, up to zxid {last_zxid}\n"));
     put(out, format_args!("  has {znodes} znodes and {sessions} sessions\n"));
@@ -222,6 +227,6 @@ fn start_json(start: &Result<Start, RecoveryError>) -> Value {
         "last_zxid": start.last_zxid.0, "znodes": start.znodes, "sessions": start.sessions, "ephemerals": ephemerals,
         "removed_ephemerals": start.dead, "digest_mismatches": start.digest_mismatches,
         "changes": start.changes.iter().map(change_text).collect::<Vec<_>>(),
-        "writes_snapshot": start.writes_snapshot, "has_no_vote": start.has_no_vote,
+        "lacks_logs": start.lacks_logs, "writes_snapshot": start.writes_snapshot, "has_no_vote": start.has_no_vote,
     })
 }

@@ -40,6 +40,8 @@ pub struct Start {
     pub writes_snapshot: bool,
     /// The server has no vote until a leader has given it its state.
     pub has_no_vote: bool,
+    /// There is a snapshot with transactions, and no log at all.
+    pub lacks_logs: bool,
     /// What it changes in the directories before it serves, but for that snapshot.
     pub changes: Vec<Change>,
 }
@@ -57,6 +59,7 @@ impl Start {
             && self.passed_over.is_empty()
             && self.dead.is_empty()
             && self.digest_mismatches == 0
+            && !self.lacks_logs
             && !self.has_no_vote
     }
 }
@@ -83,7 +86,7 @@ pub(super) fn rehearse<D: Disk>(
     let mut ephemerals: Vec<_> = owners.map(|owner| (owner, tree.ephemerals(owner).len())).collect();
     ephemerals.sort_unstable();
     let (znodes, sessions) = (shown_node_count(tree.node_count()), tree.session_count());
-    let Story { snapshot, passed_over, replayed, cut, dead } = recovered.story;
+    let Story { snapshot, passed_over, replayed, cut, dead, lacks_logs } = recovered.story;
     Ok(Start {
         snapshot,
         passed_over,
@@ -97,6 +100,7 @@ pub(super) fn rehearse<D: Disk>(
         digest_mismatches: recovered.figures.digest_mismatches,
         writes_snapshot: recovered.needs_snapshot,
         has_no_vote: has_lost,
+        lacks_logs,
         changes: trial.changes(),
     })
 }

@@ -12,7 +12,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn patient(data_dir: impl Into<PathBuf>, log_dir: impl Into<PathBuf>) -> Patient {
-    Patient { data_dir: data_dir.into(), log_dir: log_dir.into(), is_alone: false }
+    Patient { data_dir: data_dir.into(), log_dir: log_dir.into(), is_alone: false, trust_empty: false }
 }
 
 /// What Java's servers left behind is sound, but for what is known of it.
@@ -104,6 +104,35 @@ fn damage_snapshots(disk: &MemoryDisk) {
     }
 }
 
+/// The records of a log from this number on, with other cxids if another server wrote them: that changes no tree.
+fn records_from(log: &[u8], first: usize, is_other: bool) -> Vec<u8> {
+    let mut content = log[..16].to_vec();
+    let mut at = record(log, first);
+    while let Some(length) =
+        log.get(at + 8..at + 12).map(|length| u32::from_be_bytes(*length.first_chunk().unwrap()))
+        && length > 0
+    {
+        let end = at + 12 + length as usize;
+        let mut entry = log[at + 12..end].to_vec();
+        entry[9] = u8::from(is_other);
+        let checksum = entry.iter().fold((1_u64, 0_u64), |(low, high), byte| {
+            let low = (low + u64::from(*byte)) % 65521;
+            (low, (high + low) % 65521)
+        });
+        content.extend_from_slice(&(checksum.1 << 16 | checksum.0).to_be_bytes());
+        content.extend_from_slice(&length.to_be_bytes());
+        content.extend_from_slice(&entry);
+        content.push(b'B');
+        at = end + 1;
+    }
+    content
+}
+
+fn put_beside(disk: &MemoryDisk, of: &str, first: usize, is_other: bool, name: &str) {
+    let log = disk.read(&Path::new(DIR).join(of)).unwrap();
+    put(disk, name, &records_from(&log, first, is_other));
+}
+
 type Damage = (&'static str, fn(&MemoryDisk), Verdict, &'static [&'static str], Verdict);
 
 /// What was done to the directory, how it stands, what is to be done, and how it stands then.
@@ -145,6 +174,17 @@ const TABLE: &[Damage] = &[
     ("no whole snapshot, and a damaged log", |d| { damage_snapshots(d); edit(d, "log.1", |f| f[40] ^= 1); }, Verdict::Unusable,
         &[], Verdict::Unusable),
     ("no snapshot", |d| { for name in ["snapshot.0", "snapshot.15"] { d.remove(&Path::new(DIR).join(name)).unwrap(); } }, Verdict::Unusable, &[], Verdict::Unusable),
+    ("two servers wrote", |d| put_beside(d, "log.16", 2, true, "log.18"), Verdict::Unusable,
+        &["move log.18 to damaged-1/log.18; what was written behind zxid 0x17 is given up, of which 3 records are whole, up to zxid \
+            0x1a; to keep those of log.18 instead, and give up those of log.16, take, in the place of log.16, the copy that \
+            `zkTxnLogToolkit.sh --chop --zxid 0x17 log.16` writes"], Verdict::Sound),
+    ("two servers wrote, below a snapshot", |d| put_beside(d, "log.1", 9, true, "log.a"), Verdict::NeedsAttention, &[], Verdict::NeedsAttention),
+    ("two servers wrote, and all of one was of two", |d| put_beside(d, "log.16", 0, true, "log.16.bak"), Verdict::Unusable,
+        &["move log.16.bak to damaged-1/log.16.bak; what was written behind zxid 0x0 is given up, of which 5 records are whole, up to \
+            zxid 0x1a"], Verdict::Sound),
+    ("no log", |d| for name in ["log.1", "log.16"] { d.remove(&Path::new(DIR).join(name)).unwrap(); }, Verdict::NeedsAttention, &[],
+        Verdict::NeedsAttention),
+    ("a copy of records", |d| put_beside(d, "log.16", 2, false, "log.18"), Verdict::Sound, &[], Verdict::Sound),
     ("something else", |d| put(d, "notes.txt", b"hello"), Verdict::Sound, &[], Verdict::Sound),
 ];
 
@@ -214,6 +254,19 @@ fn assert_nothing_is_lost(what: &str, before: &BTreeMap<String, Vec<u8>>, after:
         });
         assert!(is_there || is_cut, "{what}: {path} is gone");
     }
+}
+
+/// A member whose logs tell two pasts fetches its state, like any other damaged one.
+#[test]
+fn peers_decide_between_two_pasts() {
+    let disk = disk();
+    put_beside(&disk, "log.16", 2, true, "log.18");
+    put(&disk, "currentEpoch", b"0");
+    put(&disk, "acceptedEpoch", b"0");
+    let found = Examination::of(&disk, &patient("/data", "/data")).unwrap();
+    assert!(found.is_member && found.plan.steps.is_empty(), "{}", found.text());
+    let with_peers = found.with_peers.as_ref().expect("it has peers").as_ref().expect("which repair it");
+    assert!(with_peers.has_no_vote && with_peers.last_zxid.0 == 0, "{with_peers:?}");
 }
 
 /// What a member lost its peers may have been promised: nothing is done behind their backs.

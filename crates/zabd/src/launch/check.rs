@@ -14,15 +14,19 @@ use std::time::{Duration, Instant};
 use zabd_config::{CommandLine, ListenHost, load};
 
 use super::names::Call;
-use super::{start_script, zk_env};
+use super::{check_config, start_script, zk_env};
 use crate::probes::{DEFAULT_PORT, Question};
 
 const USAGE: &str = "\
 Usage:
   zabd check [--live | --ready | --startup] [--port PORT | --config FILE]
+  zabd check [-Dkey=value ...] zoo.cfg
 
 Asks the server on this machine whether it lives, is ready (if nothing is said), or has started. Exit code 0 is yes, 1
-is no, 2 is a mistake in these words. The port is what `zabd.probes.port` is in FILE or in the java.env beside it, or PORT, or 8086.";
+is no, 2 is a mistake in these words. The port is what `zabd.probes.port` is in FILE or in the java.env beside it, or PORT, or 8086.
+
+With a zoo.cfg alone, nobody is asked: the second form tells whether a start with it would go through. It reads the configuration, the
+members, the stores of TLS, the files of SASL and the data, as a start does, opens no port, and writes nothing.";
 
 /// How long a server may take. A probe has its own, shorter limit.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,6 +41,7 @@ pub fn run(call: &Call) -> ExitCode {
             say!("{USAGE}");
             return ExitCode::SUCCESS;
         }
+        Ok(Wanted::Configuration) => return check_config::run(&call.words),
         Ok(Wanted::Answer(asked)) => asked,
         Err(mistake) => {
             eprintln!("{}: {mistake}", call.program);
@@ -52,6 +57,8 @@ pub fn run(call: &Call) -> ExitCode {
 enum Wanted {
     Help,
     Answer(Asked),
+    /// Whether a start with these words would go through.
+    Configuration,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +69,13 @@ struct Asked {
 }
 
 fn parse(words: &[String], variables: &BTreeMap<String, String>) -> Result<Wanted, String> {
+    let (properties, rest): (Vec<_>, Vec<_>) = words.iter().partition(|word| word.starts_with("-D"));
+    if let [file] = rest[..]
+        && !file.starts_with('-')
+        && (!properties.is_empty() || file.contains(['/', '.']) || Path::new(file).is_file())
+    {
+        return Ok(Wanted::Configuration);
+    }
     let mut asked = Asked { question: Question::Ready, port: DEFAULT_PORT, host: ListenHost::Any };
     let mut said = None;
     let mut words = words.iter().map(String::as_str);
@@ -209,6 +223,9 @@ mod tests {
         assert_eq!(parsed(&["--live", "--port", "1"]), asked(Question::Live, 1));
         assert_eq!(parsed(&["--port=2", "--startup"]), asked(Question::Started, 2));
         assert_eq!(parsed(&["--help"]), Ok(Wanted::Help));
+        for words in [&["zoo.cfg"][..], &["/etc/zookeeper"], &["-DtickTime=5", "conf/zoo.cfg"]] {
+            assert_eq!(parsed(words), Ok(Wanted::Configuration), "{words:?}");
+        }
         for (words, said) in [
             (&["--port"][..], "--port needs a value"),
             (&["--port", "x"], "x is not a port"),

@@ -35,9 +35,10 @@ Usage:
   zabd <port> <datadir> [ticktime] [maxcnxns]
   zabd server [--config zoo.cfg] [--key value ...]
   zabd check [--live|--ready|--startup]  whether the server on this machine lives, is ready, has started
+  zabd check <zoo.cfg>                   whether a start with it would go through; opens no port, writes nothing
   zabd ensemble                          three servers on this machine, data in ./data/ensemble
   zabd zkCli.sh [-server host:port] [command]   ZooKeeper's shell
-  zabd doctor DIR                        what is in a data directory, whether it is sound, what a start would do with it
+  zabd doctor DIR|<zoo.cfg>              what is in a data directory, whether it is sound, what a start would do with it
   zabd links DIR                         links in DIR for the names that it also goes by, which do what they say,
                                          such as start-zookeeper and zkServer.sh
 
@@ -92,7 +93,9 @@ fn start(words: &[String], environment: &dyn Fn(&str) -> Option<String>, ends_wi
         Err(errors) => Request::Refuse(errors.to_string()),
         Ok(command) => Request::Start {
             is_development: command.start == Start::Development,
-            config: Box::new(load(&command, environment)),
+            config: Box::new(
+                load(&command, environment).map_err(|errors| errors.naming_user(&crate::audit::user_name())),
+            ),
             ends_with_input,
         },
     }

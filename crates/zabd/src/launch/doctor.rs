@@ -1,4 +1,4 @@
-//! `zabd doctor DIR`: what is in a data directory, what a start would do with it, and setting it right.
+//! `zabd doctor DIR`, or `zabd doctor zoo.cfg`: what is in a data directory, what a start would do with it, and setting it right.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,19 +6,22 @@ use std::process::ExitCode;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::recovery::{Held, RecoveryError, RecoveryOptions, hold};
 
+use super::check_config;
 use super::names::Call;
 use super::with_causes;
 use crate::doctor::{Examination, Patient, Verdict};
+use crate::java_beside;
 
 const USAGE: &str = "\
 Usage:
   zabd doctor DIR [--log-dir DIR] [--alone] [--json] [--repair]
+  zabd doctor zoo.cfg [--alone] [--json] [--repair]
 
 Says what is in a data directory that no server uses, whether each file is whole, which versions of Java's server can read it,
 what a start would do, and what could be done before it. Nothing is changed without --repair, which does what is shown under
 `repair`: it moves and cuts files, keeps a copy of what it cuts, and removes nothing.
 
-  --log-dir DIR   dataLogDir, if the logs are elsewhere
+  --log-dir DIR   dataLogDir, if the logs are elsewhere; a zoo.cfg names both
   --alone         treats a member of an ensemble as if it had no peers any more
   --json          for programs
   --repair        does what was shown, and looks again
@@ -74,19 +77,28 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
             },
         }
     }
-    let data_dir = dir.ok_or("which directory?")?;
-    let log_dir = log_dir.unwrap_or_else(|| data_dir.clone());
+    let dir = dir.ok_or("which directory?")?;
+    let (data_dir, configured, trust_empty) = if dir.is_file() {
+        let config = check_config::configured(&[dir.to_string_lossy().into_owned()])?;
+        (config.data_dir, Some(config.data_log_dir), config.snapshot_trust_empty)
+    } else {
+        (dir, None, false)
+    };
+    let log_dir = log_dir.or(configured).unwrap_or_else(|| data_dir.clone());
     for dir in [&data_dir, &log_dir] {
         if !dir.is_dir() {
             return Err(format!("{} is no directory", dir.display()));
         }
     }
-    Ok(Some(Asked { patient: Patient { data_dir, log_dir, is_alone }, json, repair }))
+    Ok(Some(Asked { patient: Patient { data_dir, log_dir, is_alone, trust_empty }, json, repair }))
 }
 
 impl Asked {
     fn answer(&self) -> Result<Verdict, RecoveryError> {
         let _held = self.hold()?;
+        if let Some(java) = java_beside::find(&self.patient.data_dir, &self.patient.log_dir) {
+            return Err(java.into());
+        }
         let found = Examination::of(&RealDisk, &self.patient)?;
         if !self.repair {
             self.print(&found);

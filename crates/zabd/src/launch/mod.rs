@@ -10,6 +10,7 @@ macro_rules! say {
 }
 
 mod check;
+mod check_config;
 mod command_line;
 mod doctor;
 mod entrypoint;

@@ -54,7 +54,7 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct FileProblem {
     pub origin: Origin,
-    path: PathBuf,
+    pub path: PathBuf,
     text: String,
 }
 

@@ -9,6 +9,7 @@ pub mod kerberos;
 mod members;
 mod watched;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use zabd_config::Config;
@@ -22,7 +23,7 @@ use self::files::{Origin, UserFiles, Whoever};
 use self::kerberos::{Library, Thread};
 use self::watched::Watched;
 use crate::net::ServerCounters;
-use crate::start_error::StartError;
+use crate::start_error::{StartError, hint_of_owner};
 
 pub use self::exchange::{Answer, ClientExchange, Progress, Proving};
 pub use self::members::{Dialling, MemberSasl, MemberSaslCounts, Said};
@@ -209,7 +210,14 @@ impl StartError {
             Origin::Jaas | Origin::Kerberos => "java.security.auth.login.config",
             Origin::Users => "zabd.sasl.users",
         };
+        let unread = std::fs::File::open(&problem.path).err().map(|error| error.kind());
+        let missing = format!(
+            "there is no such file: make it, or correct the path (a relative one begins where the server is started), or remove {key}"
+        );
+        let forbidden = hint_of_owner(&problem.path, false);
         let hint = match problem.origin {
+            _ if unread == Some(ErrorKind::NotFound) => &missing[..],
+            _ if unread == Some(ErrorKind::PermissionDenied) => &forbidden[..],
             Origin::Jaas => {
                 "a section looks like `Server { org.apache.zookeeper.server.auth.DigestLoginModule required \
                  user_alice=\"password\"; };`"

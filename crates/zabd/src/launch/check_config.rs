@@ -1,0 +1,159 @@
+//! `zabd check zoo.cfg`: what a start with this configuration would find, found out without starting.
+//!
+//! Nothing listens or dials, and nothing is written: a copy of a live member's zoo.cfg can be checked on any machine, and a
+//! server's own while that still runs. What is read is read by what a start reads it with: the configuration, the stores of
+//! TLS, the files that say who may log in, the list of members; the data are what [`crate::doctor`] finds.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use rustix::fs::{Access, access};
+use zabd_config::{CommandLine, Config, Start, load};
+use zabd_storage::disk::RealDisk;
+use zabd_storage::recovery::{RecoveryError, RecoveryOptions, hold};
+
+use super::{start_script, with_causes, zk_env};
+use crate::certificates;
+use crate::doctor::{Examination, Patient, Verdict};
+use crate::java_beside;
+use crate::member::Member;
+use crate::net::ServerCounters;
+use crate::sasl::Sasl;
+use crate::start_error::{StartError, hint_of_owner};
+
+/// The configuration of these words, as a start would have it, with the shell files beside its zoo.cfg.
+pub fn configured(words: &[String]) -> Result<Config, String> {
+    let command = CommandLine::parse(words.iter().cloned()).map_err(|errors| errors.to_string())?;
+    let Start::File(file) = &command.start else { return Err("which zoo.cfg?".to_owned()) };
+    let beside = file.parent().unwrap_or(Path::new("."));
+    let variables = zk_env::with_shell_files(start_script::variables(), beside);
+    load(&command, &|name| variables.get(name).cloned())
+        .map_err(|errors| errors.naming_user(&crate::audit::user_name()).to_string())
+}
+
+/// Checks all of it; the exit code is 0 if a start would go through, else 1.
+pub fn run(words: &[String]) -> ExitCode {
+    let config = match configured(words) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            say!("{mistakes}\n\na start ends");
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &config.warnings {
+        say!("warning: {warning}");
+    }
+    let mut findings = Findings { are_good: true };
+    findings.note("members", members(&config));
+    findings.note("TLS", tls(&config));
+    findings.note("logins", logins(&config));
+    findings.note("data", data(&config));
+    say!(
+        "{}",
+        if findings.are_good { "a start goes through, if its ports are free" } else { "a start ends" }
+    );
+    if findings.are_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+struct Findings {
+    are_good: bool,
+}
+
+impl Findings {
+    fn note(&mut self, what: &str, found: Result<String, String>) {
+        self.are_good &= found.is_ok();
+        match found {
+            Ok(text) => say!("{what}: {text}"),
+            Err(text) => say!("{what}: MISTAKE: {text}"),
+        }
+    }
+}
+
+fn said<T>(result: Result<T, StartError>) -> Result<T, String> {
+    result.map_err(|error| error.text())
+}
+
+fn members(config: &Config) -> Result<String, String> {
+    let Some(ensemble) = &config.ensemble else { return Ok("none, a server of its own".to_owned()) };
+    let configuration = Member::known(config, ensemble).map_err(|error| with_causes(&error))?;
+    let voters = configuration.voters().count();
+    Ok(format!(
+        "this is server {} of {} ({voters} voters); a start joins them as that one",
+        ensemble.myid,
+        configuration.members().len()
+    ))
+}
+
+fn tls(config: &Config) -> Result<String, String> {
+    let sides = [
+        ("clients", config.tls.serves_clients().then(|| config.tls.clients.clone())),
+        ("members", config.tls.serves_members().then(|| config.tls.quorum.clone())),
+        ("the AdminServer", config.admin_tls()),
+        ("Prometheus", config.metrics.https_port.and_then(|_| config.metrics.side())),
+    ];
+    let mut open = Vec::new();
+    for (whose, side) in sides {
+        let Some(side) = side else { continue };
+        certificates::open(&side).map_err(|error| StartError::tls(config, &error).text())?;
+        open.push(whose);
+    }
+    Ok(if open.is_empty() {
+        "not used".to_owned()
+    } else {
+        format!("the stores for {} are good", open.join(", "))
+    })
+}
+
+fn logins(config: &Config) -> Result<String, String> {
+    let sasl = said(Sasl::start(config, &Arc::new(ServerCounters::default())))?;
+    let of = |is_there: bool| if is_there { "by SASL" } else { "without SASL" };
+    Ok(format!("clients {}, members {}", of(sasl.clients.is_some()), of(sasl.members.is_some())))
+}
+
+/// What the doctor finds, where nobody works in the directories.
+fn data(config: &Config) -> Result<String, String> {
+    let (data_dir, log_dir) = (&config.data_dir, &config.data_log_dir);
+    let blamed = |error| StartError::recovery(config, error).text();
+    if let Some(java) = java_beside::find(data_dir, log_dir) {
+        let (pid, path) = (java.pid, java.path.display());
+        return Ok(format!(
+            "process {pid}, a Java server, has {path} open for writing; stop it before the start, and ask again or ask `zabd doctor`"
+        ));
+    }
+    for dir in [data_dir, log_dir].into_iter().filter(|dir| dir.is_dir()) {
+        if access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
+            return Err(format!("{} cannot be written to; {}", dir.display(), hint_of_owner(dir, true)));
+        }
+    }
+    let options = RecoveryOptions {
+        data_dir: data_dir.clone(),
+        log_dir: log_dir.clone(),
+        autocreate: false,
+        trust_empty: config.snapshot_trust_empty,
+        is_alone: config.ensemble.is_none(),
+    };
+    let _held = match hold(&options) {
+        Ok(held) => held,
+        Err(RecoveryError::InUse { path }) => {
+            return Ok(format!("a zabd server works in {}; stop it before the start", path.display()));
+        }
+        Err(RecoveryError::Missing { path }) if config.datadir_autocreate => {
+            return Ok(format!(
+                "{} is not there, and a start makes it: it begins with nothing",
+                path.display()
+            ));
+        }
+        Err(error) => return Err(blamed(error)),
+    };
+    let patient = Patient {
+        data_dir: data_dir.clone(),
+        log_dir: log_dir.clone(),
+        is_alone: config.ensemble.is_none(),
+        trust_empty: config.snapshot_trust_empty,
+    };
+    let found = Examination::of(&RealDisk, &patient).map_err(blamed)?;
+    let is_repaired = found.with_peers.as_ref().is_some_and(Result::is_ok);
+    let text = format!("as `zabd doctor` sees it:\n\n{}", found.text());
+    if found.verdict() == Verdict::Unusable && !is_repaired { Err(text) } else { Ok(text) }
+}

@@ -1,0 +1,102 @@
+"""`zabd check zoo.cfg` and `zabd doctor zoo.cfg`: what a start would find, without one; and starts that begin in the wrong place."""
+
+import shutil
+import socket
+
+import pytest
+
+from harness import wire
+from harness.servers import Server, free_port
+
+LONG_MS = 300_000
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """`configured(*lines, name=...)`: a zoo.cfg."""
+
+    def make(*lines, name="zoo.cfg"):
+        path = tmp_path / name
+        path.write_text("".join(f"{line}\n" for line in ("admin.enableServer=false", *lines)))
+        return path
+
+    return make
+
+
+def files(directory):
+    """Every path below it."""
+    return sorted(path for path in directory.rglob("*"))
+
+
+def test_a_members_copy_is_checked_without_joining(configured, ends, only_zabd, tmp_path):
+    """Its ports are another's, who would answer: nobody is called, and nothing is made."""
+    (tmp_path / "data").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        lines = [f"server.{number}=127.0.0.1:{port}:{free_port()};{free_port()}" for number in (1, 2, 3)]
+        config = configured(f"dataDir={tmp_path}/data", "initLimit=5", "syncLimit=2", "autopurge.purgeIntervall=1", *lines)
+        checked = ends("zabd", "check", config)
+        assert checked.status == 1 and "myid file is missing" in checked.out, checked
+        (tmp_path / "data" / "myid").write_text("2\n")
+        before = files(tmp_path)
+        checked = ends("zabd", "check", config)
+        assert checked.status == 0, checked
+        assert "members: this is server 2 of 3 (3 voters); a start joins them as that one" in checked.out, checked
+        assert "warning: " in checked.out and "autopurge.purgeIntervall" in checked.out, checked
+        assert files(tmp_path) == before
+        taken.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            taken.accept()
+
+
+def test_what_would_end_a_start_is_told(configured, ends, only_zabd, tmp_path):
+    data = f"dataDir={tmp_path}/data"
+    for lines, said in [
+        ((data, "clientPort=x"), "clientPort=x"),
+        ((data, "clientPort=1", f"java.security.auth.login.config={tmp_path}/none"), "there is no such file: make it, or correct the path"),
+        ((data, "secureClientPort=1", f"ssl.keyStore.location={tmp_path}/none"), "TLS: MISTAKE: "),
+        ((data, "clientPort=1", "datadir.autocreate=false"), "create it: `mkdir -p "),
+    ]:
+        properties = [f"-D{line}" for line in lines if line.startswith("java.security")]
+        config = configured(*(line for line in lines if not line.startswith("java.security")))
+        checked = ends("zabd", "check", *properties, config)
+        assert checked.status == 1 and said in checked.out and checked.out.endswith("a start ends\n"), (lines, checked)
+    checked = ends("zabd", "check", configured(data, "clientPort=1"))
+    assert checked.status == 0 and "is not there, and a start makes it" in checked.out, checked
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture
+def apart(start, only_zabd, tmp_path):
+    """A directory of Java's whose logs are elsewhere, and that has a snapshot with transactions."""
+    java = start("java395", data_log_dir=tmp_path / "logs")
+    session = wire.Session(java.port, LONG_MS)
+    assert session.create("/a").err == 0
+    java.stop()
+    java.start()
+    session = wire.Session(java.port, LONG_MS)
+    assert session.create("/b").err == 0
+    java.stop()
+    assert list((java.data_dir / "version-2").glob("snapshot.[1-9a-f]*"))
+    return java
+
+
+def test_logs_that_are_elsewhere_are_asked_for(apart, configured, ends, tmp_path):
+    logs = f"dataLogDir={tmp_path}/logs"
+    lines = [f"dataDir={apart.data_dir}", f"clientPort={free_port()}"]
+    asked = ends("zabd", "doctor", apart.data_dir)
+    assert asked.status == 1 and "finds snapshots and no log: is there a dataLogDir? " in asked.out, asked
+    asked = ends("zabd", "doctor", configured(*lines, logs))
+    assert asked.status == 0 and "replays 2 transactions" in asked.out, asked
+    # A start goes through, and says it.
+    with Server("zabd", tmp_path / "zabd", data_dir=shutil.copytree(apart.data_dir, tmp_path / "copy")) as server:
+        assert "holds a snapshot with transactions, and " in server.log_text()
+
+
+def test_a_data_directory_is_not_its_version(apart, configured, ends):
+    config = configured(f"dataDir={apart.data_dir}/version-2", f"clientPort={free_port()}")
+    ended = ends("zabd", config)
+    assert ended.status == 3 and f"hint: name the directory above: `dataDir={apart.data_dir}`" in ended.err, ended
+    assert not (apart.data_dir / "version-2" / "version-2").exists()
+    checked = ends("zabd", "check", config)
+    assert checked.status == 1 and f"name the directory above: `dataDir={apart.data_dir}`" in checked.out, checked
