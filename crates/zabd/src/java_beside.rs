@@ -40,6 +40,12 @@ pub fn look(data_dir: &Path, log_dir: &Path) -> Option<JoinHandle<Option<JavaSer
     std::thread::Builder::new().name("JavaBeside".into()).spawn(find).ok()
 }
 
+/// Ends a start at what was found; before that, nothing in the directories may be changed.
+pub fn refuse(look: Option<JoinHandle<Option<JavaServer>>>) -> Result<(), RecoveryError> {
+    let found = look.and_then(|look| look.join().ok().flatten());
+    found.map_or(Ok(()), |java| Err(java.into()))
+}
+
 /// Looks for one now. `dataDir` and `dataLogDir` may be one.
 pub fn find(data_dir: &Path, log_dir: &Path) -> Option<JavaServer> {
     let mut files = None;

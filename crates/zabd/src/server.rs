@@ -129,9 +129,7 @@ impl Server {
         let recovery = recovery_options(&config, member.as_ref());
         let blamed = |error| StartError::recovery(&config, error);
         let held = hold(&recovery).map_err(blamed)?;
-        if let Some(java) = java.and_then(|look| look.join().ok().flatten()) {
-            return Err(blamed(java.into()));
-        }
+        java_beside::refuse(java).map_err(blamed)?;
         let limits = Limits { field_bytes_max: config.jute_record_max_bytes() as usize };
         let MemberStart { recovered, has_lost } =
             read_directories(&config, member.as_ref(), &recovery, tree_options, limits, &vitals)?;
