@@ -119,6 +119,10 @@ impl FourLetterAnswers for Introspection {
         self.config.four_letter_words.allows(word.name())
     }
 
+    fn may_be_long(&self, word: FourLetterWord) -> bool {
+        admin::may_be_long(word)
+    }
+
     fn takes_time(&self, word: FourLetterWord) -> bool {
         admin::takes_time(word)
     }

@@ -38,8 +38,8 @@ use crate::log_writer::{Base, BatchOptions, LogFigures, LogWriter, OwedSnapshot}
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::memory::{self, Watchman, at_most};
 use crate::net::{
-    ConnectionOptions, ConnectionThrottle, LargeRequests, Registry, RequestThrottle, RequestThrottleOptions,
-    ServerCounters, Service, ThrottleOptions,
+    ConnectionOptions, ConnectionThrottle, IN_FLIGHT_COPIES, LargeRequests, Registry, RequestThrottle,
+    RequestThrottleOptions, ServerCounters, Service, ThrottleOptions,
 };
 use crate::ports::{ClientAddresses, ClientPorts};
 use crate::probes::{self, Vitals};
@@ -257,6 +257,11 @@ impl Server {
     }
 }
 
+/// While the requests in flight are so long together, or so much of what a leader has proposed is not committed, nothing more is read
+/// from a client that has something in flight: as many long requests as `globalOutstandingLimit` allows would be a gigabyte, in
+/// the server's memory and on their way to other servers.
+const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
+
 fn driver_of(
     config: &Config,
     replica: Replica,
@@ -268,7 +273,12 @@ fn driver_of(
     memory: Option<Watchman>,
 ) -> Arc<Driver> {
     let watches = Watches::new(HashSeed::with_seed(secret), config.auth.skip_acl);
-    let registry = Registry::new(at_most(config.unsent_bytes_max), at_most(config.incomplete_bytes_max));
+    let registry = Registry::new(
+        at_most(config.unsent_bytes_max),
+        at_most(config.incomplete_bytes_max),
+        memory.as_ref().map_or(usize::MAX, |_| at_most(config.incomplete_bytes_max) / 2),
+        at_most(IN_FLIGHT_BYTES_MAX * IN_FLIGHT_COPIES) / IN_FLIGHT_COPIES,
+    );
     let (counters, slow_ms) = (counters.clone(), config.slow_operation_ms);
     Driver::new(replica, tree, watches, clock, counters, registry, vitals, memory, slow_ms)
 }

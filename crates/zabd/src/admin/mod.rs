@@ -110,6 +110,11 @@ pub fn takes_time(word: Word) -> bool {
     )
 }
 
+/// Whether the text may be a megabyte: lists of clients, watches and sessions, and figures of each namespace.
+pub fn may_be_long(word: Word) -> bool {
+    matches!(word, Word::Cons | Word::Dump | Word::Mntr | Word::Wchc | Word::Wchp)
+}
+
 /// Whether the word has an answer only while clients are served.
 fn asks_about_clients(word: Word) -> bool {
     !matches!(word, Word::Ruok | Word::Isro | Word::Gtmk | Word::Stmk | Word::Envi | Word::TelnetClose)

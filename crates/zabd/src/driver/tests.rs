@@ -53,7 +53,7 @@ fn driver_of(made: impl FnOnce(Replica, &Tree) -> Replica) -> Arc<Driver> {
     };
     let replica = made(Replica::new(clock.now(), &tree, options), &tree);
     let watches = Watches::new(HashSeed::with_seed(1), false);
-    let registry = Registry::new(usize::MAX, usize::MAX);
+    let registry = Registry::new(usize::MAX, usize::MAX, usize::MAX, usize::MAX);
     Driver::new(replica, tree, watches, clock, Arc::default(), registry, &Arc::default(), None, None)
 }
 

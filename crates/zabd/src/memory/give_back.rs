@@ -11,11 +11,18 @@
 //! Of the program itself, some megabytes are only used while it starts: relocations, the reading of configuration and data. They are
 //! given back once, too; what is needed after all comes back from the page cache.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_long, c_void};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::mm::Advice;
+
+/// `mi_option_purge_delay`, in milliseconds: the same number in every version of the allocator.
+const PURGE_DELAY: c_int = 15;
+
+/// What that is as a rule.
+static USUAL_DELAY_MS: OnceLock<c_long> = OnceLock::new();
 
 /// Gives back what was freed more than a second ago.
 #[allow(unsafe_code)]
@@ -29,6 +36,22 @@ pub fn give_back() {
         safe fn mi_collect(force: bool);
     }
     mi_collect(false);
+}
+
+/// From now on what is freed goes back to the system at once, or when it has not been needed for a while. At once costs more calls of the
+/// system; not at once, a server that overwrites large znodes holds on to twice what it uses.
+#[allow(unsafe_code)]
+pub fn give_back_at_once(is_at_once: bool) {
+    use mimalloc as _;
+    unsafe extern "C" {
+        /// `long mi_option_get(mi_option_t option)` and `void mi_option_set(mi_option_t option, long value)`.
+        ///
+        /// Safe: they take no pointer; the option is an aligned word that the allocator reads whenever it frees.
+        safe fn mi_option_get(option: c_int) -> c_long;
+        safe fn mi_option_set(option: c_int, value: c_long);
+    }
+    let usual = *USUAL_DELAY_MS.get_or_init(|| mi_option_get(PURGE_DELAY));
+    mi_option_set(PURGE_DELAY, if is_at_once { 0 } else { usual });
 }
 
 /// Unmaps the pages of the program's file, all of which can be mapped again.

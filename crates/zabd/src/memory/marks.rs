@@ -51,9 +51,9 @@ impl Marks {
         self.reserve / 8
     }
 
-    /// What queues may hold when nothing new is taken.
-    pub fn queued_max(&self) -> usize {
-        (self.reserve / 8) as usize
+    /// Where what is kept for a moment is made to fit into what is left.
+    pub fn narrow(&self) -> u64 {
+        self.no_growth.saturating_sub(self.reserve)
     }
 
     /// Where growth ends.

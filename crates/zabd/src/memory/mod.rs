@@ -31,7 +31,7 @@ mod watchman;
 
 use std::sync::OnceLock;
 
-pub use give_back::{give_back, give_back_program};
+pub use give_back::{give_back, give_back_at_once, give_back_program};
 pub use limit::Limit;
 pub use watchman::Watchman;
 

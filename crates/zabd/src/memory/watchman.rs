@@ -4,13 +4,13 @@
 //! what everybody goes by. Whoever finds another one looking goes on with his own work; nobody waits.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 
 use parking_lot::Mutex;
 use zabd_replica::{Input, Room};
 
 use super::marks::Marks;
-use super::{Limit, used};
+use super::{Limit, give_back_at_once, used};
 use crate::driver::Driver;
 
 /// What a znode and a watch cost besides what they hold, in bytes, about.
@@ -24,7 +24,7 @@ pub struct Watchman {
     /// Held from the look until everybody knows what came of it, and never waited for.
     marks: Mutex<Marks>,
     no_growth: u64,
-    queued_max: usize,
+    narrow: u64,
     /// After so many bytes from the network he looks.
     step: u64,
     /// Bytes from the network since he looked.
@@ -32,15 +32,18 @@ pub struct Watchman {
     /// What he saw last.
     used: AtomicU64,
     room: AtomicU8,
+    /// Whether what is kept for a moment has to fit into what is left.
+    is_narrow: AtomicBool,
 }
 
 impl Watchman {
     /// Nobody has looked yet.
     pub fn new(limit: &'static Limit, is_member: bool) -> Self {
         let marks = Marks::below(limit.bytes, is_member);
-        let (step, no_growth, queued_max) = (marks.step(), marks.no_growth(), marks.queued_max());
+        let (step, no_growth, narrow) = (marks.step(), marks.no_growth(), marks.narrow());
         let (come, used, room) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU8::new(Room::Enough as u8));
-        Self { limit, marks: Mutex::new(marks), no_growth, queued_max, step, come, used, room }
+        let is_narrow = AtomicBool::new(false);
+        Self { limit, marks: Mutex::new(marks), no_growth, narrow, step, come, used, room, is_narrow }
     }
 
     /// What he looks after.
@@ -77,20 +80,32 @@ impl Watchman {
             drop(tree);
             (used::bytes(self.limit), kept.bytes())
         };
-        self.look(see, |room| {
+        let allot = |left: Option<u64>| {
+            give_back_at_once(left.is_some());
+            driver.registry.fit(left.map(|left| left as usize), driver.clock.monotonic_ms());
+        };
+        self.look(see, allot, |room| {
             driver.watches().take_new(room != Room::NothingNew);
-            let queued_max = (room == Room::NothingNew).then_some(self.queued_max);
-            driver.registry.narrow(queued_max, driver.clock.monotonic_ms());
             driver.feed([Input::Room(room)]);
         });
     }
 
-    /// Sees how much is used and kept, and follows the new answer to what is taken, if it is another one than before.
-    fn look(&self, see: impl FnOnce() -> (u64, u64), follow: impl FnOnce(Room)) {
+    /// Sees how much is used and kept, allots what is left if that is little, and follows the new answer to what is taken, if it is
+    /// another one than before.
+    fn look(
+        &self,
+        see: impl FnOnce() -> (u64, u64),
+        allot: impl FnOnce(Option<u64>),
+        follow: impl FnOnce(Room),
+    ) {
         let Some(mut marks) = self.marks.try_lock() else { return };
         self.come.store(0, Relaxed);
         let (used, kept) = see();
         self.used.store(used, Relaxed);
+        let left = (used >= self.narrow).then(|| self.limit.bytes.saturating_sub(used));
+        if self.is_narrow.swap(left.is_some(), Relaxed) || left.is_some() {
+            allot(left);
+        }
         let room = marks.room(used, kept);
         let before = self.room();
         if room != before {
@@ -150,19 +165,21 @@ mod tests {
         let note = |room| followed.lock().push(room);
         watchman.look(
             || (1300 * MIB, 0),
+            |left| assert_eq!(left, Some(236 * MIB)),
             |room| {
                 // While he tells, others are sent to look.
                 std::thread::scope(|scope| {
-                    let other = scope.spawn(|| watchman.look(|| unreachable!("one looks at a time"), note));
+                    let other =
+                        scope.spawn(|| watchman.look(|| unreachable!("one looks at a time"), |_| (), note));
                     other.join().unwrap();
                 });
-                watchman.look(|| unreachable!("not even from within"), note);
+                watchman.look(|| unreachable!("not even from within"), |_| (), note);
                 assert!(watchman.is_wary());
                 note(room);
             },
         );
-        watchman.look(|| (100 * MIB, 0), note);
-        watchman.look(|| (100 * MIB, 0), note);
+        watchman.look(|| (100 * MIB, 0), |left| assert_eq!(left, None), note);
+        watchman.look(|| (100 * MIB, 0), |_| unreachable!("nothing is narrow"), note);
         assert_eq!(*followed.lock(), [Room::NoGrowth, Room::Enough]);
         assert_eq!((watchman.room(), watchman.used_bytes()), (Room::Enough, 100 * MIB));
     }

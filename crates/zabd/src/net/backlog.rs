@@ -23,6 +23,7 @@
 //! replies that need no place), and memory may be twice the sum, since buffers grow by doubling, and shrink by halves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::budget::Budget;
 use super::client::{Client, Clients};
@@ -33,18 +34,31 @@ use super::reply_line::{ReplyLine, Stand};
 pub struct Backlog {
     budget: Budget,
     line: ReplyLine,
+    /// How long one reply may be, by what is left of memory.
+    reply_bytes_max: AtomicUsize,
 }
 
 impl Backlog {
     /// All clients may keep so much.
     pub fn new(bytes_max: usize) -> Self {
-        Self { budget: Budget::new(bytes_max), line: ReplyLine::default() }
+        let reply_bytes_max = AtomicUsize::new(usize::MAX);
+        Self { budget: Budget::new(bytes_max), line: ReplyLine::default(), reply_bytes_max }
     }
 
     /// They may keep only so much for now, or as much as ever.
     pub fn narrow(&self, bytes_max: Option<usize>) {
         self.budget.narrow(bytes_max);
         self.line.let_in(&self.budget);
+    }
+
+    /// No reply may be longer than this for now, or each as long as it likes.
+    pub fn bound_replies(&self, bytes_max: Option<usize>) {
+        self.reply_bytes_max.store(bytes_max.unwrap_or(usize::MAX), Relaxed);
+    }
+
+    /// Whether a reply is so long that there will be no place for it, whoever else goes.
+    pub fn never_fits(&self, bytes: usize) -> bool {
+        bytes > self.reply_bytes_max.load(Relaxed)
     }
 
     /// How much there is.
@@ -157,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_largest_are_closed_until_three_quarters_are_left() {
-        let registry = Registry::new(1000, usize::MAX);
+        let registry = Registry::new(1000, usize::MAX, usize::MAX, usize::MAX);
         let [small, large, larger] = [(); 3].map(|()| client(&registry));
         post(&registry, &small, 200);
         post(&registry, &large, 300);
@@ -179,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_a_client_keeps_is_counted_until_it_has_taken_it_or_is_gone() {
-        let registry = Registry::new(1000, usize::MAX);
+        let registry = Registry::new(1000, usize::MAX, usize::MAX, usize::MAX);
         let [reading, gone] = [(); 2].map(|()| client(&registry));
         post(&registry, &reading, 100);
         post(&registry, &gone, 50);
@@ -200,7 +214,7 @@ mod tests {
     /// Nobody is closed for what those keep that are closed already.
     #[test]
     fn what_is_on_its_way_back_closes_nobody_else() {
-        let registry = Registry::new(1000, usize::MAX);
+        let registry = Registry::new(1000, usize::MAX, usize::MAX, usize::MAX);
         let [slow, other] = [(); 2].map(|()| client(&registry));
         post(&registry, &slow, 900);
         slow.take_mail(&mut Vec::new()).unwrap();

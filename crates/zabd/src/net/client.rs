@@ -14,13 +14,17 @@ use zabd_replica::ConnId;
 
 use super::backlog::Backlog;
 use super::figures::ConnectionCounters;
-use super::half_frames::HalfFrames;
+use super::half_frames::{HalfFrames, close_slow};
+use super::intake::{COPIES, Intake, Way};
 use super::io_thread::ReadyList;
 use super::reply_line::STALLED_MS;
 
 /// A client that does not read gets this much kept for it before its connection is closed. Java keeps
 /// everything; a server that must not run out of memory cannot.
 pub const UNSENT_BYTES_MAX: usize = 64 << 20;
+/// What all clients may leave untaken, and have begun, however little memory is left.
+const UNSENT_BYTES_MIN: usize = 256 << 10;
+const INCOMPLETE_BYTES_MIN: usize = 4 << 20;
 /// A time that does not come.
 const NEVER_MS: i64 = i64::MAX;
 /// A larger mailbox is freed, not kept for the next mail: an idle connection is a small one.
@@ -67,6 +71,8 @@ pub struct Client {
     taken_ms: AtomicI64,
     /// The place that it was given for a long reply, and has not used.
     place: AtomicUsize,
+    /// How long its request is that was let in on its way, by the way, and has not entered.
+    entries: [AtomicUsize; 2],
     /// Bytes that a request takes which has come only in part.
     half_frame: AtomicUsize,
     /// When that request began, monotonic milliseconds; means nothing if there is none.
@@ -91,6 +97,7 @@ impl Client {
             placed: AtomicUsize::new(0),
             taken_ms: AtomicI64::new(NEVER_MS),
             place: AtomicUsize::new(0),
+            entries: Default::default(),
             half_frame: AtomicUsize::new(0),
             half_frame_since_ms: AtomicI64::new(now_ms),
             has_asked: AtomicBool::new(false),
@@ -215,6 +222,21 @@ impl Client {
         self.place.swap(0, Ordering::AcqRel)
     }
 
+    /// Its request of so many bytes may enter.
+    pub fn give_entry(&self, way: Way, bytes: usize) {
+        self.entries[way as usize].store(bytes, Ordering::Release);
+    }
+
+    /// Whether its request may enter, and has not.
+    pub fn has_entry(&self, way: Way) -> bool {
+        self.entries[way as usize].load(Ordering::Acquire) > 0
+    }
+
+    /// How long the request is that may enter, if one may. That is the caller's business from now on.
+    pub fn take_entry(&self, way: Way) -> usize {
+        self.entries[way as usize].swap(0, Ordering::AcqRel)
+    }
+
     /// The task makes a long reply; there is a place for it, so the backlog counts it already.
     pub fn use_place(&self, bytes: usize) {
         self.unsent.fetch_add(bytes, Ordering::Relaxed);
@@ -326,6 +348,12 @@ pub struct Registry {
     pub backlog: Backlog,
     /// What has come of them only in part.
     pub half_frames: HalfFrames,
+    /// How long those requests are that come, and are large.
+    pub coming: Intake,
+    /// What of them is in the pipeline.
+    pub intake: Intake,
+    /// Whether what is left of memory is shared out.
+    is_scarce: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -355,21 +383,37 @@ impl Clients<'_> {
 }
 
 impl Registry {
-    /// No connection yet; all of them together may leave `unsent_bytes_max` untaken, and have begun requests of
-    /// `incomplete_bytes_max`.
-    pub fn new(unsent_bytes_max: usize, incomplete_bytes_max: usize) -> Self {
+    /// No connection yet; all of them together may leave `unsent_bytes_max` untaken, have begun requests of
+    /// `incomplete_bytes_max`, be about to send large ones of `coming_bytes_max`, and have `in_flight_bytes_max` in the pipeline.
+    pub fn new(
+        unsent_bytes_max: usize,
+        incomplete_bytes_max: usize,
+        coming_bytes_max: usize,
+        in_flight_bytes_max: usize,
+    ) -> Self {
         Self {
             slots: RwLock::default(),
             backlog: Backlog::new(unsent_bytes_max),
             half_frames: HalfFrames::new(incomplete_bytes_max),
+            coming: Intake::new(Way::Coming, coming_bytes_max),
+            intake: Intake::new(Way::InFlight, in_flight_bytes_max),
+            is_scarce: AtomicBool::new(false),
         }
     }
 
-    /// What clients do not take, or have sent in part, may be only so much for now, or as much as ever.
-    pub fn narrow(&self, bytes_max: Option<usize>, now_ms: i64) {
-        self.backlog.narrow(bytes_max);
-        // A writer that is in the midst of a request is only to be told that there is no room.
-        self.half_frames.narrow(bytes_max.map(|bytes_max| bytes_max * 3));
+    /// So many bytes of memory are left for whatever comes, or more than anybody looks at: everything that is kept for a moment
+    /// has a share of it, and of what it has already.
+    pub fn fit(&self, left: Option<usize>, now_ms: i64) {
+        self.is_scarce.store(left.is_some(), Ordering::Relaxed);
+        let own = self.backlog.bytes() + self.half_frames.bytes() + self.intake.bytes() * COPIES;
+        let room = left.map(|left| left + own);
+        let share = |part: usize, bytes_min: usize| room.map(|room| (room / part).max(bytes_min));
+        self.backlog.narrow(share(6, UNSENT_BYTES_MIN));
+        self.backlog.bound_replies(room.map(|room| room / 2));
+        // Large ones wait for each other; what is beyond them is closed.
+        self.coming.narrow(share(4, 0));
+        self.half_frames.narrow(share(2, INCOMPLETE_BYTES_MIN));
+        self.intake.narrow(share(6 * COPIES, 0));
         let mut to_wake = Vec::new();
         if self.backlog.is_too_much() {
             to_wake.extend(self.backlog.close_largest(&self.lock(), now_ms));
@@ -380,11 +424,19 @@ impl Registry {
         to_wake.into_iter().for_each(Client::wake);
     }
 
+    /// Whether little memory is left, so that it is shared out.
+    pub fn is_scarce(&self) -> bool {
+        self.is_scarce.load(Ordering::Relaxed)
+    }
+
     /// Makes room for those who wait for places for their long replies, as far as others take nothing, and sees to it that they
     /// do not count as silent meanwhile.
     pub fn look_after_line(&self, now_ms: i64) {
         let mut to_wake = self.backlog.close_stalled(&self.lock(), now_ms);
         to_wake.extend(self.backlog.silent(now_ms));
+        if self.coming.has_waiting() {
+            to_wake.extend(close_slow(&self.lock(), now_ms));
+        }
         to_wake.into_iter().for_each(Client::wake);
     }
 
@@ -417,6 +469,8 @@ impl Registry {
         slots.free.push(at as u32);
         drop(slots);
         self.backlog.leave(&client);
+        self.coming.leave(&client);
+        self.intake.leave(&client);
         // Whoever posts holds the lock, and does not find this client any more.
         let mut mail = client.mail.lock();
         let unsent = client.unsent.swap(0, Ordering::Relaxed);
@@ -437,7 +491,7 @@ mod tests {
     use super::*;
 
     fn registry() -> Registry {
-        Registry::new(usize::MAX, usize::MAX)
+        Registry::new(usize::MAX, usize::MAX, usize::MAX, usize::MAX)
     }
 
     fn client(registry: &Registry) -> Arc<Client> {
@@ -447,7 +501,7 @@ mod tests {
 
     #[test]
     fn numbers_are_not_reused() {
-        let registry = Registry::new(usize::MAX, usize::MAX);
+        let registry = Registry::new(usize::MAX, usize::MAX, usize::MAX, usize::MAX);
         let first = client(&registry);
         registry.remove(first.id);
         let second = client(&registry);

@@ -56,18 +56,11 @@ use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
 use crate::driver::{Driver, elapsed_ms};
 use crate::logging::hold::Share;
-use crate::memory::at_most;
 use crate::sasl::{ClientExchange, ClientSasl, Proving};
 use crate::slow::About;
 
 /// While more than this is unsent, nothing further is read from the client.
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
-/// While the requests in flight are so long together, or so much of what a leader has proposed is not committed, nothing more is read
-/// from a client that has something in flight: as many long requests as `globalOutstandingLimit` allows would be a gigabyte, in
-/// the server's memory and on their way to other servers.
-const IN_FLIGHT_BYTES_PAUSE: usize = 32 << 20;
-/// A request in flight is in memory several times: as it came, as a record, and in the tree.
-const IN_FLIGHT_COPIES: usize = 4;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// What operators are shown in the place of a refused update.
@@ -98,6 +91,8 @@ pub trait FourLetterAnswers: Send + Sync {
     fn allows(&self, word: FourLetterWord) -> bool;
     /// Whether the text may take so long that other clients must not wait for it.
     fn takes_time(&self, word: FourLetterWord) -> bool;
+    /// Whether the text may be so long that it needs a place among what is kept for all clients.
+    fn may_be_long(&self, word: FourLetterWord) -> bool;
     /// The text behind `word`; `argument` is what follows `stmk`.
     fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8>;
 }
@@ -142,6 +137,10 @@ enum Stays {
     BehindAnswers,
     /// Until there is a place for its reply.
     InLine,
+    /// Until there is room for the rest of it, which has not come.
+    Coming,
+    /// Until there is room for it in the pipeline.
+    InFlight,
     /// Until the audit log has room for what would be told of it.
     ForAudit,
 }
@@ -178,11 +177,11 @@ pub struct Connection {
     reads_waiting: usize,
     /// While so much is unsent, nothing further is read from the client.
     pause_bytes: usize,
-    /// How long all requests in flight may be together before this client waits.
-    in_flight_bytes_max: usize,
     /// How long those are that wait for the end of the turn.
     batch_bytes: usize,
-    /// What was taken from the socket in this turn.
+    /// How long a large request is that comes, if all that do have a bound.
+    coming_bytes: usize,
+    /// What was taken from the socket in this turn, and long replies.
     turn_bytes: u64,
     /// What the replies to reads in the pipeline may be worth; less than `reads_max` while little may be asked for.
     reads_waiting_max: usize,
@@ -303,8 +302,8 @@ impl Connection {
             line: service.request_throttle.clone().map(|throttle| Box::new(Line::new(throttle))),
             asking: None,
             pause_bytes: UNSENT_BYTES_PAUSE,
-            in_flight_bytes_max: at_most(IN_FLIGHT_BYTES_PAUSE * IN_FLIGHT_COPIES) / IN_FLIGHT_COPIES,
             batch_bytes: 0,
+            coming_bytes: 0,
             turn_bytes: 0,
             reads_waiting_max: reads_max,
             reads_max,
@@ -358,10 +357,10 @@ impl Connection {
             return false;
         }
         let driver = &self.service.driver;
+        let intake = &driver.registry.intake;
         driver.in_flight() + self.batch.len() as i64 > self.service.options.in_flight_max
-            || self.batch_bytes + self.service.counters.in_flight_bytes.load(Relaxed)
-                > self.in_flight_bytes_max
-            || driver.uncommitted_bytes() > self.in_flight_bytes_max
+            || self.batch_bytes + intake.bytes() > intake.bytes_max()
+            || driver.uncommitted_bytes() > intake.bytes_max()
     }
 
     /// Takes what others left for this connection.
@@ -433,7 +432,7 @@ impl Connection {
     /// Reads one chunk and works it off. `Ready(false)` is the end of the stream.
     fn read_chunk(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         CHUNK.with_borrow_mut(|chunk| {
-            let mut buffer = ReadBuf::new(chunk);
+            let mut buffer = ReadBuf::new(&mut chunk[..self.chunk_bytes()]);
             match self.socket.poll_read(context, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => {
@@ -454,6 +453,7 @@ impl Connection {
                 self.input.extend_from_slice(&filled[done..]);
                 self.note_received(filled.len() - done);
             } else {
+                self.reserve_input(filled.len());
                 self.input.extend_from_slice(filled);
                 self.note_received(filled.len());
                 self.work_off_input();
@@ -492,8 +492,10 @@ impl Connection {
                 registry.backlog.leave(&self.client);
             }
         }
+        self.settle_intake();
         let half_record = self.socket.half_record();
-        let half_frame = if self.may_go_on() { self.input.capacity() + half_record } else { 0 };
+        let is_begun = self.may_go_on() || self.stays == Stays::Coming;
+        let half_frame = if is_begun { self.input.capacity() + half_record } else { 0 };
         if half_record > 0 && self.input.is_empty() && !self.client.has_half_frame() {
             // No frame has begun where frames are looked for.
             self.frame_since_ms = service.driver.clock.monotonic_ms();
@@ -689,9 +691,10 @@ impl Drop for Connection {
         if self.service.driver.is_member() {
             self.service.driver.feed([Input::Gone { conn: self.client.id, session: self.session }]);
         }
+        self.service.driver.registry.coming.remove(self.coming_bytes);
         self.service.driver.registry.remove(self.client.id);
         self.service.counters.in_flight.fetch_sub(self.unanswered.len() as i64, Relaxed);
         let bytes = self.unanswered.iter().map(|request| request.length).sum();
-        self.service.counters.in_flight_bytes.fetch_sub(bytes, Relaxed);
+        self.service.driver.registry.intake.remove(bytes);
     }
 }

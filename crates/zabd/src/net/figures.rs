@@ -86,8 +86,6 @@ pub struct ServerCounters {
     pub sent: AtomicU64,
     /// Requests in the pipeline whose connections are there.
     pub in_flight: AtomicI64,
-    /// How long the bodies of those are together.
-    pub in_flight_bytes: AtomicUsize,
     /// Connections refused because there were too many.
     pub connections_rejected: AtomicU64,
     /// Connections that asked for a session and were let in.

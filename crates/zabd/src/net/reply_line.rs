@@ -185,7 +185,7 @@ mod tests {
 
     /// Half of what they may keep is 500 bytes, a quarter 250.
     fn registry() -> Registry {
-        Registry::new(1000, usize::MAX)
+        Registry::new(1000, usize::MAX, usize::MAX, usize::MAX)
     }
 
     fn clients<const N: usize>(registry: &Registry) -> [Arc<Client>; N] {
@@ -351,10 +351,10 @@ mod tests {
     fn when_more_may_be_kept_again_somebody_is_let_in() {
         let registry = registry();
         let [first, waiting] = clients(&registry);
-        registry.narrow(Some(400), 0);
+        registry.backlog.narrow(Some(400));
         assert!(asks(&registry, &first, 150));
         assert!(!asks(&registry, &waiting, 99));
-        registry.narrow(None, 0);
+        registry.backlog.narrow(None);
         assert!(is_let_in(&waiting));
     }
 }

@@ -12,6 +12,8 @@ use super::Connection;
 
 /// How much one read takes from a socket.
 pub(super) const CHUNK_BYTES: usize = 64 << 10;
+/// The same while memory is nearly used up: so much stays of each large request that waits.
+const SCARCE_CHUNK_BYTES: usize = 8 << 10;
 /// How much small requests in a row share.
 const SHARED_BYTES: usize = 4 << 10;
 /// Buffers above this size are freed, not kept for reuse.
@@ -32,6 +34,23 @@ impl Connection {
         if self.out.capacity() == 0 {
             self.out = OUT.take();
         }
+    }
+
+    /// How much is read at once.
+    pub(super) fn chunk_bytes(&self) -> usize {
+        let is_scarce = self.coming_bytes == 0 && self.service.driver.registry.is_scarce();
+        if is_scarce { SCARCE_CHUNK_BYTES } else { CHUNK_BYTES }
+    }
+
+    /// Makes room for more of a request: at most twice as much as before, and no more than it needs.
+    pub(super) fn reserve_input(&mut self, more: usize) {
+        let needed = self.input.len() + more;
+        if needed <= self.input.capacity() {
+            return;
+        }
+        let head = self.input.first_chunk::<4>().map_or(0, |head| u32::from_be_bytes(*head) as usize);
+        let wanted = (2 * self.input.capacity()).min(head.saturating_add(4)).max(needed);
+        self.input.reserve_exact(wanted - self.input.len());
     }
 
     pub(super) fn return_buffer(&mut self) {

@@ -30,7 +30,7 @@ impl Connection {
             self.unanswered.shrink_to(KEPT_UNANSWERED_MAX);
         }
         self.service.counters.in_flight.fetch_sub(answered as i64, Relaxed);
-        self.service.counters.in_flight_bytes.fetch_sub(bytes, Relaxed);
+        self.service.driver.registry.intake.remove(bytes);
         was_update
     }
 

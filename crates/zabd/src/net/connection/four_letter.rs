@@ -8,9 +8,12 @@ use std::task::{Context, Poll};
 
 use zabd_jute::client::FourLetterWord;
 
-use super::frames::Turn;
+use super::frames::{Turn, has_place};
 use super::telling::Ending;
-use super::{Connection, Phase};
+use super::{Connection, Phase, Stays};
+
+/// How long a long answer may be, about: with a thousand namespaces, `mntr` says as much.
+const LONG_ANSWER_BYTES: usize = 1 << 20;
 
 impl Connection {
     pub(super) fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {
@@ -26,6 +29,17 @@ impl Connection {
             (true, Some(mask)) => Some(u64::from_be_bytes(*mask)),
             (false, _) => None,
         };
+        let registry = &turn.service.driver.registry;
+        // Who asks how it stands while nobody reads is not to wait for those who do not.
+        if registry.is_scarce() && self.service.four_letter.may_be_long(word) {
+            if !has_place(&registry.backlog, &self.client, LONG_ANSWER_BYTES) {
+                self.stays = Stays::InLine;
+                return false;
+            }
+            // It is used when the answer is there.
+            self.client.give_place(LONG_ANSWER_BYTES);
+            self.stays = Stays::Nothing;
+        }
         turn.at = turn.bytes.len();
         self.tally.received += 1;
         self.tally.received_bytes += 4;
@@ -52,6 +66,12 @@ impl Connection {
     }
 
     fn say(&mut self, answer: &[u8]) {
+        let place = self.client.take_place();
+        if place > 0 {
+            let backlog = &self.service.driver.registry.backlog;
+            backlog.add(answer.len() as isize - place as isize);
+            self.client.use_place(answer.len());
+        }
         self.tally.sent += u64::from(!answer.is_empty());
         self.out.extend_from_slice(answer);
         self.close(Ending::Answered);
@@ -81,6 +101,10 @@ mod tests {
     }
 
     impl FourLetterAnswers for Stuck {
+        fn may_be_long(&self, _: FourLetterWord) -> bool {
+            false
+        }
+
         fn allows(&self, _: FourLetterWord) -> bool {
             true
         }

@@ -8,7 +8,7 @@ use parking_lot::RwLockReadGuard;
 use zabd_jute::client::{ConnectRequest, FourLetterWord, RequestHeader};
 use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId};
 use zabd_replica::read::{self, Read, Served};
-use zabd_replica::{Input, Request, SessionRequest};
+use zabd_replica::{Input, NO_ROOM, Request, SessionRequest};
 use zabd_tree::Tree;
 
 use super::buffers::{BATCH, Shared};
@@ -19,6 +19,7 @@ use crate::logging::hold::Share;
 use crate::net::backlog::Backlog;
 use crate::net::client::Client;
 use crate::net::figures::Sent;
+use crate::net::half_frames::LARGE_BYTES;
 use crate::net::java_address::shown;
 use crate::net::large_requests::Held;
 use crate::net::reply_line::{LONG_REPLY_BYTES, Stand};
@@ -74,7 +75,7 @@ impl Connection {
         if !self.batch.is_empty() {
             service.counters.in_flight.fetch_add(self.batch.len() as i64, Relaxed);
             let bytes = std::mem::take(&mut self.batch_bytes);
-            service.counters.in_flight_bytes.fetch_add(bytes, Relaxed);
+            service.driver.registry.intake.add(bytes);
             service.driver.feed(self.batch.drain(..));
         } else if is_news {
             service.driver.touch(self.session);
@@ -110,7 +111,10 @@ impl Connection {
             self.close(Ending::Refused);
             return false;
         };
-        let Some(frame) = rest.get(4..4 + length) else { return false };
+        let Some(frame) = rest.get(4..4 + length) else {
+            self.enter_coming(turn, length);
+            return false;
+        };
         let start = turn.at + 4;
         let Ok(admitted) = self.admit(turn, start + length, frame) else { return false };
         if self.phase == Phase::Handshake {
@@ -119,10 +123,31 @@ impl Connection {
             return false;
         }
         self.release_place();
+        if self.coming_bytes > 0 {
+            turn.service.driver.registry.coming.remove(std::mem::take(&mut self.coming_bytes));
+        }
         turn.at = start + length;
         self.tally.received += 1;
         self.tally.received_bytes += 4 + length as u64;
         true
+    }
+
+    /// A large request has not come as a whole: the rest of it is taken when there is room.
+    fn enter_coming(&mut self, turn: &Turn<'_>, length: usize) {
+        let coming = &turn.service.driver.registry.coming;
+        if length <= LARGE_BYTES || self.coming_bytes > 0 || !coming.is_bounded() {
+            return;
+        }
+        let was_let_in = self.stays == Stays::Coming && coming.use_entry(&self.client);
+        if was_let_in || coming.enter(&self.client, 0, length) {
+            self.stays = Stays::Nothing;
+            self.coming_bytes = length;
+            // What it waited for is not its doing.
+            self.frame_since_ms = turn.now_ms;
+            coming.add(length);
+        } else {
+            self.stays = Stays::Coming;
+        }
     }
 
     fn on_connect(&mut self, turn: &mut Turn<'_>, frame: &[u8], admitted: Option<Admitted>) {
@@ -166,6 +191,8 @@ impl Connection {
         frame: &[u8],
         admitted: Option<Admitted>,
     ) -> Result<(), MustWait> {
+        let was_let_in =
+            self.stays == Stays::InFlight && turn.service.driver.registry.intake.use_entry(&self.client);
         self.stays = Stays::Nothing;
         let Ok(header) = RequestHeader::from_bytes(frame) else {
             self.close_malformed("a request has no header");
@@ -195,6 +222,11 @@ impl Connection {
             self.stays = Stays::BehindAnswers;
             return Err(MustWait);
         } else if self.needs_pipeline(header.op) {
+            let intake = &turn.service.driver.registry.intake;
+            if !was_let_in && !intake.enter(&self.client, self.batch_bytes, body.len()) {
+                self.stays = Stays::InFlight;
+                return Err(MustWait);
+            }
             let audit = self.enter_audit(header.op, body.len())?;
             self.defer(turn, header, (held, admitted, audit), start + 8, body.len());
         } else {
@@ -297,11 +329,20 @@ impl Connection {
         let mut served = read::serve_within(room, tree, watches.as_deref_mut(), &read, options, traffic, out);
         if let Served::TooLong { bytes } = served {
             let backlog = &turn.service.driver.registry.backlog;
+            if backlog.never_fits(bytes) {
+                tracing::warn!(
+                    "Refusing a request of {}: the answer has {bytes} bytes, for which there is no memory",
+                    shown(self.client.address),
+                );
+                self.answer_at_once(header, NO_ROOM.code(), |_| ());
+                return Ok(());
+            }
             if !has_place(backlog, &self.client, bytes) {
                 self.stays = Stays::InLine;
                 return Err(MustWait);
             }
             self.client.use_place(bytes);
+            self.turn_bytes += bytes as u64;
             // Exactly, since to grow by doubling would take the memory of two.
             out.reserve_exact(bytes + HEAD_BYTES);
             served = read::serve_within(bytes, tree, watches.as_deref_mut(), &read, options, traffic, out);
@@ -342,7 +383,7 @@ impl Connection {
 }
 
 /// Whether a long reply has a place; if not, its client stands in line from now on.
-fn has_place(backlog: &Backlog, client: &Arc<Client>, bytes: usize) -> bool {
+pub(super) fn has_place(backlog: &Backlog, client: &Arc<Client>, bytes: usize) -> bool {
     let given = client.take_place();
     if given == 0 {
         return backlog.take_place(client, bytes, Stand::Last);

@@ -1,5 +1,6 @@
 //! A connection whose next request has to wait outside the pipeline: for a place in it that is not free (see
-//! [`RequestThrottle`](super::RequestThrottle)), for one among what is kept for all clients (see [`crate::net::reply_line`]), or for the audit log (see [`crate::logging::hold`]).
+//! [`RequestThrottle`](super::RequestThrottle)), for room, if it is large (see [`crate::net::intake`]), for a place among what is kept
+//! for all clients (see [`crate::net::reply_line`]), or for the audit log (see [`crate::logging::hold`]).
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
@@ -9,6 +10,7 @@ use zabd_jute::client::{ConnectRequest, RequestHeader};
 use zabd_jute::{OpCode, Record as _, SessionId};
 use zabd_replica::read;
 
+use super::super::intake::Way;
 use super::super::request_throttle::{Admitted, InLine, Line};
 use super::frames::Turn;
 use super::telling::Ending;
@@ -73,13 +75,15 @@ impl Connection {
     /// come soon.
     pub(super) fn may_read_ahead(&self) -> bool {
         (self.is_in_line() || self.waits_for_place())
+            && self.stays != Stays::Coming
             && !self.is_at_end
             && self.input.len() < CHUNK_BYTES
-            && self.phase != Phase::Closing
+            // Whoever asks with a word may have said all already, and wants the answer all the same.
+            && !matches!(self.phase, Phase::First | Phase::Closing)
     }
 
     fn waits_for_place(&self) -> bool {
-        self.stays == Stays::InLine && self.has_to_stay()
+        matches!(self.stays, Stays::InLine | Stays::Coming | Stays::InFlight) && self.has_to_stay()
     }
 
     /// Whether a client that waits for a place for a long reply has been heard since this was last asked. Its pings stand behind
@@ -89,7 +93,7 @@ impl Connection {
             return false;
         }
         let before = std::mem::replace(&mut self.heard_in_line_bytes, self.input.len());
-        before != self.input.len() || self.input.len() >= CHUNK_BYTES
+        before != self.input.len() || self.input.len() >= CHUNK_BYTES || self.stays == Stays::Coming
     }
 
     /// A client that takes its answers is alive, and so is one that says something while it is kept waiting.
@@ -106,6 +110,8 @@ impl Connection {
             Stays::Nothing => false,
             Stays::BehindAnswers => !self.unanswered.is_empty(),
             Stays::InLine => !self.client.has_place(),
+            Stays::Coming => !self.client.has_entry(Way::Coming),
+            Stays::InFlight => !self.client.has_entry(Way::InFlight),
             Stays::ForAudit => true,
         }
     }
@@ -149,6 +155,24 @@ impl Connection {
         }
     }
 
+    /// Leaves to others what this client does not need, or cannot use now.
+    pub(super) fn settle_intake(&mut self) {
+        let registry = &self.service.driver.registry;
+        let is_closing = self.phase == Phase::Closing;
+        if is_closing && self.coming_bytes > 0 {
+            registry.coming.remove(std::mem::take(&mut self.coming_bytes));
+        }
+        let (way, intake) = match self.stays {
+            Stays::Coming => (Way::Coming, &registry.coming),
+            Stays::InFlight => (Way::InFlight, &registry.intake),
+            _ => return,
+        };
+        if is_closing || (self.client.has_entry(way) && !self.may_go_on()) {
+            intake.leave(&self.client);
+            self.stays = Stays::Nothing;
+        }
+    }
+
     pub(super) fn note_received(&mut self, bytes: usize) {
         if let Some(line) = &mut self.line {
             line.note_received(bytes, self.service.driver.clock.monotonic_ms());
@@ -188,7 +212,8 @@ impl Connection {
     /// The client is gone: whether what it sent is done all the same. Nobody wants the answers.
     pub(super) fn outlives_its_client(&mut self) -> bool {
         // Behind a read that waits there may be writes, or the end of the session.
-        self.is_at_end = self.waits_for_place() && self.has_more_than_one_request();
+        self.is_at_end =
+            self.waits_for_place() && (self.stays == Stays::InFlight || self.has_more_than_one_request());
         self.is_at_end || self.line.as_mut().is_some_and(|line| line.abandon() == InLine::Waits)
     }
 
