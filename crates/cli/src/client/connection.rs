@@ -3,6 +3,7 @@
 //! Times are Java's: silence of two thirds of the session's timeout ends a connection, four thirds the session; a ping goes
 //! out at half of the former; behind a round of all servers it waits for a second. Only here is anything waited for.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub fn keep(shared: &Shared, settings: &Settings) {
         writer: None,
         seek_interval: SEEK_WRITER_MIN,
         problem: None,
+        unreached: BTreeSet::new(),
     };
     while keeper.is_on() {
         keeper.one_server();
@@ -65,6 +67,8 @@ struct Keeper<'a> {
     seek_interval: Duration,
     /// What was told last, and is still so.
     problem: Option<String>,
+    /// Servers that were not reached before any was, and why, as far as that was told.
+    unreached: BTreeSet<String>,
 }
 
 /// Why a server does not serve the session.
@@ -72,6 +76,8 @@ struct Keeper<'a> {
 enum Lost {
     /// Servers come and go: why is a line of Java's log, which scripts do not read.
     Connection,
+    /// There is no connection, and why.
+    Unreached(String),
     /// TLS or SASL with this server will be no better the next time.
     Hopeless(String),
 }
@@ -116,7 +122,15 @@ impl Keeper<'_> {
         }
         match self.connect(&host).and_then(|stream| self.serve(&Arc::new(stream))) {
             Err(Lost::Hopeless(problem)) => self.complain(format!("{}:{}: {problem}", host.0, host.1)),
-            Err(Lost::Connection) | Ok(()) => (),
+            // Whoever has been served knows that there is a server, and scripts read what is said here. Before, the
+            // name or the port may be wrong.
+            Err(Lost::Unreached(problem)) if !self.has_connected => {
+                let problem = format!("{}:{}: {problem}", host.0, host.1);
+                if self.unreached.insert(problem.clone()) {
+                    self.shared.complain(&problem);
+                }
+            }
+            Err(Lost::Unreached(_) | Lost::Connection) | Ok(()) => (),
         }
         let happened = {
             let mut session = self.shared.lock();
@@ -145,14 +159,14 @@ impl Keeper<'_> {
 
     /// The first address of a server that answers.
     fn connect(&self, host: &(String, u16)) -> Result<Stream, Lost> {
-        let mut failure: io::Error = io::ErrorKind::AddrNotAvailable.into();
+        let mut problem = "unknown host".to_owned();
         for address in resolve(host) {
             match TcpStream::connect_timeout(&address, self.patience()) {
                 Ok(socket) => return self.prepare(socket, &host.0),
-                Err(error) => failure = error,
+                Err(error) => problem = error.to_string(),
             }
         }
-        Err(failure.into())
+        Err(Lost::Unreached(problem))
     }
 
     fn prepare(&self, socket: TcpStream, host: &str) -> Result<Stream, Lost> {
