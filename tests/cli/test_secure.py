@@ -93,7 +93,7 @@ def test_stores_of_each_kind_and_a_file_of_properties(houses, authority, kind, t
     ({"ssl.keyStore.location": None}, ("the other side wants to be shown a certificate", "does not believe the certificate")),
     ({"ssl.keyStore.location": "stranger.pem"}, "does not believe the certificate that it was shown"),
     ({"ssl.keyStore.location": "server.p12", "ssl.keyStore.password": "wrong"}, "server.p12: the password is wrong"),
-    ({"ssl.trustStore.location": "none.pem"}, "cannot read "),
+    ({"ssl.trustStore.location": "none.pem"}, "none.pem: cannot be read"),
 ], ids=["foreign", "nobody", "anonymous", "stranger", "password", "missing"])
 def test_who_is_not_believed_and_why(houses, authority, changed, reason):
     """One line, then the command fails as without a server, and as in Java's."""

@@ -461,7 +461,7 @@ def test_a_server_without_a_plain_port(house_of):
 
 @pytest.mark.parametrize("properties, words", [
     ({"ssl.keyStore.password": "wrong"}, ["ssl.keyStore.location", "the password is wrong", "server.p12"]),
-    ({"ssl.keyStore.location": "/nowhere.p12"}, ["ssl.keyStore.location", "cannot read /nowhere.p12"]),
+    ({"ssl.keyStore.location": "/nowhere.p12"}, ["ssl.keyStore.location", "=/nowhere.p12 cannot be read"]),
     ({"ssl.keyStore.location": ""}, ["secureClientPort=", "needs `ssl.keyStore.location`", "hint: "]),
     ({"ssl.enabledProtocols": "TLSv1.1"}, ["ssl.enabledProtocols", "neither `TLSv1.3` nor `TLSv1.2`"]),
     ({"ssl.ciphersuites": "TLS_RSA_WITH_AES_128_CBC_SHA"}, ["ssl.ciphersuites", "TLS_AES_256_GCM_SHA384"]),

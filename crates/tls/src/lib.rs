@@ -43,6 +43,7 @@ use rustls::server::danger::ClientCertVerifier as _;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, InconsistentKeys, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+use x509_parser::time::ASN1Time;
 use zabd_config::{ClientAuth, StoreConfig, StoreKind, TlsSide};
 
 pub use certificate::Certificate;
@@ -57,14 +58,20 @@ use trust::Trust;
 
 /// Why a side cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
-#[error("{problem}")]
+#[error("{}{problem}", path_before(.path.as_deref()))]
 pub struct TlsError {
     /// The key that must be mended.
     pub key: String,
+    /// The file that the key names, if it is that which is wrong.
+    pub path: Option<PathBuf>,
     /// What is wrong.
     pub problem: String,
     /// What to do about it.
-    pub hint: &'static str,
+    pub hint: String,
+}
+
+fn path_before(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!("{}: ", path.display()))
 }
 
 /// A certificate of one of the stores.
@@ -185,8 +192,9 @@ fn offered(
     let provider = ring::default_provider();
     let offer = offer::offer(side, &provider).map_err(|(key, problem)| TlsError {
         key: format!("{}{key}", side.prefix),
+        path: None,
         problem,
-        hint: "remove the line",
+        hint: "remove the line".to_owned(),
     })?;
     offer.left_out.iter().for_each(|words| warn(words));
     Ok((Arc::new(CryptoProvider { cipher_suites: offer.suites, ..provider }), offer.versions))
@@ -195,8 +203,12 @@ fn offered(
 fn load(side: &TlsSide, warn: &mut dyn FnMut(&str)) -> Result<Loaded, TlsError> {
     let (provider, versions) = offered(side, warn)?;
     let mut certificates = Vec::new();
-    let keys = Arc::new(Keys(own_keys(side, &provider, &mut certificates, warn)?));
-    let trust = trust(side, &provider, &mut certificates, warn)?;
+    let keys = own_keys(side, &provider, &mut certificates, warn);
+    let trust = trust(side, &provider, &mut certificates, warn);
+    if let (Err(_), Err(other)) = (&keys, &trust) {
+        warn(&format!("{}: {other}; hint: {}", other.key, other.hint));
+    }
+    let (keys, trust) = (Arc::new(Keys(keys?)), trust?);
 
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions);
     let builder = builder.expect("a suite is of a protocol that is offered");
@@ -233,28 +245,27 @@ fn own_keys(
     certificates: &mut Vec<Stored>,
     warn: &mut dyn FnMut(&str),
 ) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
-    let blamed =
-        |problem: String, hint| TlsError { key: format!("{}keyStore.location", side.prefix), problem, hint };
+    let key = format!("{}keyStore.location", side.prefix);
     let Some(path) = &side.key_store.location else {
-        return Err(blamed(
-            "is not set, so nobody could be told who this server is".into(),
-            "name the key store",
-        ));
+        let problem = "is not set, so nobody could be told who this server is".to_owned();
+        return Err(TlsError { key, path: None, problem, hint: "name the key store".to_owned() });
     };
     let store = open(path, &side.key_store, Wanted::Keys, certificates)
-        .map_err(|problem| blamed(problem, STORE_HINT))?;
+        .map_err(|error| unusable(key.clone(), path, &side.key_store, &error))?;
     let mut keys = Vec::new();
     let mut problems = Vec::new();
     for KeyEntry { key, chain } in store.keys {
         match certified(chain, key, provider) {
             Ok(key) => keys.push(Arc::new(key)),
-            Err(error) => problems.push(format!("{}: the key cannot be used: {error}", path.display())),
+            Err(error) => problems.push(format!("the key cannot be used: {error}")),
         }
     }
     // Java takes the first one that fits what the other side can do, so that one too many does no harm.
     match problems.pop() {
-        Some(problem) if keys.is_empty() => return Err(blamed(problem, KEY_HINT)),
-        Some(problem) => warn(&format!("{problem}; another one of the store is used")),
+        Some(problem) if keys.is_empty() => {
+            return Err(TlsError { key, path: Some(path.clone()), problem, hint: KEY_HINT.to_owned() });
+        }
+        Some(problem) => warn(&format!("{}: {problem}; another one of the store is used", path.display())),
         None => (),
     }
     Ok(keys)
@@ -277,7 +288,33 @@ fn certified(
     Ok(CertifiedKey::new(chain, key))
 }
 
-const STORE_HINT: &str = "check the file, its type and its password";
+/// What is wrong with the store that this key names, and what to do about it.
+fn unusable(key: String, path: &Path, store: &StoreConfig, error: &StoreError) -> TlsError {
+    let is_without_password = store.password.is_none() && store.password_path.is_none();
+    let sibling = |name: &str| key.replace("location", name);
+    let hint = match error {
+        StoreError::WrongPassword { .. } if is_without_password => {
+            format!("`{}` is not set", sibling("password"))
+        }
+        StoreError::WrongPassword { .. } => match &store.password_path {
+            Some(file) => format!("check what is in {}", file.display()),
+            None => format!("check `{}`", sibling("password")),
+        },
+        StoreError::Unnamed { is_pem: true, .. } => format!("set `{}=PEM`", sibling("type")),
+        StoreError::Unnamed { .. } => format!("set `{}` to `JKS`, `PKCS12` or `PEM`", sibling("type")),
+        StoreError::Read { .. } => "check that the file is there, and who may read it".to_owned(),
+        StoreError::Unusable { .. } => "check the file, its type and its password".to_owned(),
+    };
+    let (path, problem) = match error {
+        StoreError::Read { path: other, source } if other == path => {
+            (Some(path), format!("cannot be read: {source}"))
+        }
+        StoreError::Read { .. } => (None, format!("cannot be opened: {}", with_causes(error))),
+        other => (Some(path), other.to_string()),
+    };
+    TlsError { key, path: path.map(Path::to_owned), problem, hint }
+}
+
 const KEY_HINT: &str = "RSA from 2048 to 4096 bits, EC on P-256 or P-384, and Ed25519 can be used, with the certificate of that very key";
 
 fn trust(
@@ -294,7 +331,7 @@ fn trust(
         }
         if !side.may_believe_nobody {
             let problem = "is not set, so no certificate could be believed".to_owned();
-            return Err(TlsError { key, problem, hint: "name the trust store" });
+            return Err(TlsError { key, path: None, problem, hint: "name the trust store".to_owned() });
         }
         warn(&format!(
             "{key} is not set, so no certificate is believed; hint: name the trust store, or set `{}clientAuth` to `none`",
@@ -302,11 +339,8 @@ fn trust(
         ));
         return Ok(Some(Arc::new(Trust::new(provider.clone(), Vec::new(), None, is_mandatory))));
     };
-    let store = open(path, &side.trust_store, Wanted::Trust, certificates).map_err(|problem| TlsError {
-        key,
-        problem,
-        hint: STORE_HINT,
-    })?;
+    let store = open(path, &side.trust_store, Wanted::Trust, certificates)
+        .map_err(|error| unusable(key, path, &side.trust_store, &error))?;
     let lists = if side.checks_revocation { Some(revocation_lists(side)?) } else { None };
     Ok(Some(Arc::new(Trust::new(provider.clone(), store.trusted, lists, is_mandatory))))
 }
@@ -353,8 +387,8 @@ fn open(
     config: &StoreConfig,
     wanted: Wanted,
     certificates: &mut Vec<Stored>,
-) -> Result<Store, String> {
-    let store = store::load(path, config, wanted).map_err(|error| with_causes(&error))?;
+) -> Result<Store, StoreError> {
+    let store = store::load(path, config, wanted)?;
     let own = store.keys.iter().filter_map(|entry| entry.chain.first());
     let shown = if wanted == Wanted::Keys { own.collect::<Vec<_>>() } else { store.trusted.iter().collect() };
     let parsed = shown.into_iter().filter_map(Certificate::parse);
@@ -365,10 +399,11 @@ fn open(
 fn revocation_lists(side: &TlsSide) -> Result<Vec<trust::RevocationList>, TlsError> {
     let mut lists = Vec::new();
     for path in &side.crl_files {
-        let blamed = |(problem, hint)| TlsError {
+        let blamed = |(problem, hint): (String, &str)| TlsError {
             key: format!("zabd.{}crlFile", side.prefix),
+            path: None,
             problem: format!("{}: {problem}", path.display()),
-            hint,
+            hint: hint.to_owned(),
         };
         let bytes = store::read(path).map_err(|error| with_causes(&error));
         let found = bytes.and_then(|bytes| store::revocation_lists(&bytes));
@@ -398,6 +433,12 @@ pub fn in_words(error: &rustls::Error) -> String {
         Error::InvalidCertificate(Reason::UnknownRevocationStatus) => {
             "no revocation list that holds at the moment tells whether it is revoked (UnknownRevocationStatus)".into()
         }
+        Error::InvalidCertificate(Reason::ExpiredContext { time, not_after }) => {
+            format!("it has expired at {}, and now it is {}", date(*not_after), date(*time))
+        }
+        Error::InvalidCertificate(Reason::NotValidYetContext { time, not_before }) => {
+            format!("it is valid from {} on, and now it is {}", date(*not_before), date(*time))
+        }
         Error::InvalidCertificate(reason) => reason.to_string(),
         Error::AlertReceived(
             Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::CertificateExpired,
@@ -410,6 +451,11 @@ pub fn in_words(error: &rustls::Error) -> String {
         Error::NoCertificatesPresented => "the other side shows no certificate".into(),
         other => other.to_string(),
     }
+}
+
+fn date(time: UnixTime) -> String {
+    let date = i64::try_from(time.as_secs()).ok().and_then(|seconds| ASN1Time::from_timestamp(seconds).ok());
+    date.map_or_else(|| "a time that no calendar has".to_owned(), |date| date.to_string())
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -222,6 +222,38 @@ fn passwords_come_from_files_and_have_any_letters() {
     assert!(open(&side).unwrap_err().contains("nowhere"));
 }
 
+/// What is wrong with a store is said once, of each store, and the hint names what is to be set.
+#[test]
+fn a_store_that_cannot_be_used_is_told_with_its_remedy() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("ec", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    shop.run(&format!("openssl pkcs12 -export -inkey ec.key -in ec.crt -name zoo -out keys.p12 -passout pass:{PLAIN_PASSWORD}"));
+    shop.write("ca.pem", &["ca.crt"]);
+    let told = |side: &TlsSide| {
+        let mut also = Vec::new();
+        let error = Tls::open(side, &mut |words| also.push(words.to_owned())).unwrap_err();
+        (format!("{}: {}; hint: {}", error.key, error.problem, error.hint), also)
+    };
+    let mut side = shop.side("keys.p12", "ca.pem");
+    let wrong = "ssl.keyStore.location: the password is wrong, or the file is damaged; hint: ";
+    side.key_store.password = None;
+    assert_eq!(told(&side).0, format!("{wrong}`ssl.keyStore.password` is not set"));
+    side.key_store.password = Some(Secret::new("guess"));
+    assert_eq!(told(&side).0, format!("{wrong}check `ssl.keyStore.password`"));
+    side.trust_store = side.key_store.clone();
+    let path = shop.path("keys.p12");
+    let other = format!(
+        "ssl.trustStore.location: {}: the password is wrong, or the file is damaged; hint: check `ssl.trustStore.password`",
+        path.display()
+    );
+    assert_eq!(told(&side), (format!("{wrong}check `ssl.keyStore.password`"), vec![other]));
+    let unnamed = "ssl.keyStore.location: the name does not tell what the file is (`.jks`, `.pem` or `.p12`), and no type is set; hint: ";
+    assert_eq!(told(&shop.side("ec.crt", "ca.pem")).0, format!("{unnamed}set `ssl.keyStore.type=PEM`"));
+    let missing = told(&shop.side("none.pem", "ca.pem")).0;
+    assert!(missing.starts_with("ssl.keyStore.location: cannot be read: No such file"), "{missing}");
+}
+
 #[test]
 fn who_is_believed() {
     let shop = Workshop::new();

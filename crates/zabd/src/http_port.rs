@@ -87,6 +87,8 @@ pub trait Answers: Send + Sync + 'static {
 pub struct HttpListenError {
     /// Where.
     pub address: String,
+    /// The port in that.
+    pub port: u16,
     /// Why.
     pub source: std::io::Error,
 }
@@ -109,7 +111,7 @@ impl HttpPort {
         name: &'static str,
         counters: &Arc<ServerCounters>,
     ) -> Result<Self, HttpListenError> {
-        let failed = |source| HttpListenError { address: format!("{host}:{port}"), source };
+        let failed = |source| HttpListenError { address: format!("{host}:{port}"), port, source };
         let listener = bind(host, port).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

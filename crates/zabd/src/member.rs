@@ -106,7 +106,7 @@ impl Member {
         let me = configuration.member(ServerId(ensemble.myid)).expect("it is one of them");
         let tls = if config.tls.serves_members() {
             let tls = certificates::open(&config.tls.quorum);
-            let blamed = |error: TlsError| config.blame(&error.key, &error.problem, error.hint);
+            let blamed = |error: TlsError| config.blame(&error.key, &error.problem, &error.hint);
             Some((config.tls.clone(), tls.map_err(|error| MemberError::Members(blamed(error)))?))
         } else {
             None

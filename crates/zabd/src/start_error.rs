@@ -4,7 +4,7 @@
 //! What shows only in use (a port that is taken, a directory that cannot be written) is blamed on its key
 //! like a wrong value is. What is wrong with a file of data is said by the crate that reads it.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -90,7 +90,7 @@ impl StartError {
 
     /// A store, or what is to be offered, cannot be used.
     pub fn tls(config: &Config, error: &zabd_tls::TlsError) -> Self {
-        StartError::Tls(config.blame(&error.key, &error.problem, error.hint))
+        StartError::Tls(config.blame(&error.key, &error.problem, &error.hint))
     }
 
     /// The host name in this key has no address.
@@ -102,25 +102,8 @@ impl StartError {
 
     /// The port cannot be opened.
     pub fn listen(config: &Config, [port_key, address_key]: [&str; 2], error: &ListenError) -> Self {
-        use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
-        let port = error.address.port();
-        let (key, hint) = match error.source.kind() {
-            AddrInUse => (
-                port_key,
-                format!(
-                    "another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it, or set \
-                     another {port_key}"
-                ),
-            ),
-            PermissionDenied => {
-                (port_key, format!("ports below 1024 need a privilege; set another {port_key}"))
-            }
-            AddrNotAvailable => (
-                address_key,
-                "no interface of this machine has the address; remove the key to listen on all".to_owned(),
-            ),
-            _ => (port_key, format!("check {port_key} and {address_key}")),
-        };
+        let keys = [port_key, address_key];
+        let (key, hint) = remedy(keys, error.address.port(), error.source.kind());
         let problem = format!("cannot be opened on {}: {}", address_text(error.address), error.source);
         StartError::Listen(config.blame(key, &problem, &hint))
     }
@@ -138,13 +121,10 @@ impl StartError {
 
     /// The port for Prometheus cannot be opened.
     pub fn metrics(config: &Config, port_key: &str, error: &HttpListenError) -> Self {
-        let key = match error.source.kind() {
-            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => port_key,
-            _ => "metricsProvider.httpHost",
-        };
+        let keys = [port_key, "metricsProvider.httpHost"];
+        let (key, hint) = remedy(keys, error.port, error.source.kind());
         let problem = format!("cannot be opened on {}: {}", error.address, error.source);
-        let hint = "set another port, and an address of this machine, or none";
-        StartError::Metrics(config.blame(key, &problem, hint))
+        StartError::Metrics(config.blame(key, &problem, &hint))
     }
 
     /// Recovery failed; what is wrong with a directory is blamed on the key that names it.
@@ -242,6 +222,26 @@ pub fn hint_of_owner(path: &Path, is_whole_directory: bool) -> String {
     )
 }
 
+/// Which key is to blame for a port that cannot be opened, and what to do.
+fn remedy<'k>([port_key, address_key]: [&'k str; 2], port: u16, kind: io::ErrorKind) -> (&'k str, String) {
+    match kind {
+        io::ErrorKind::AddrInUse => (
+            port_key,
+            format!(
+                "another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it, or set another {port_key}"
+            ),
+        ),
+        io::ErrorKind::PermissionDenied => {
+            (port_key, format!("ports below 1024 need a privilege; set another {port_key}"))
+        }
+        io::ErrorKind::AddrNotAvailable => (
+            address_key,
+            "no interface of this machine has the address; remove the key to listen on all".to_owned(),
+        ),
+        _ => (port_key, format!("check {port_key} and {address_key}")),
+    }
+}
+
 /// All interfaces read as Java's `0.0.0.0`, whichever family the socket is of.
 fn address_text(address: SocketAddr) -> String {
     if address.ip().is_unspecified() { format!("0.0.0.0:{}", address.port()) } else { address.to_string() }
@@ -249,8 +249,6 @@ fn address_text(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
     use zabd_config::Sources;
 

@@ -24,7 +24,7 @@ pub struct Stream {
 #[derive(Debug, thiserror::Error)]
 pub enum NoTls {
     /// A store cannot be used.
-    #[error("{key}: {problem}; hint: {hint}", key = .0.key, problem = .0.problem, hint = .0.hint)]
+    #[error("{key}: {0}; hint: {hint}", key = .0.key, hint = .0.hint)]
     Store(#[from] TlsError),
     /// The server and this client have something against each other.
     #[error("{0}")]

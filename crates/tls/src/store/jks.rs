@@ -12,7 +12,7 @@
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sha1::{Digest as _, Sha1};
 
-use super::{KeyEntry, Store, Wanted};
+use super::{KeyEntry, Store, StoreError, Wanted};
 use crate::der;
 
 pub(super) const MAGIC: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
@@ -25,24 +25,26 @@ const CERTIFICATE_TAG: u32 = 2;
 /// 1.3.6.1.4.1.42.2.17.1.1, the protection of keys by the stream.
 const KEY_PROTECTOR: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x2a, 0x02, 0x11, 0x01, 0x01];
 
-pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Store, String> {
+pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Store, StoreError> {
     let password: Vec<u8> = password.encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let (signed, hash) = bytes.split_at_checked(bytes.len().wrapping_sub(HASH_BYTES)).ok_or(TRUNCATED)?;
+    let (signed, hash) = bytes
+        .split_at_checked(bytes.len().wrapping_sub(HASH_BYTES))
+        .ok_or_else(|| StoreError::unusable(TRUNCATED))?;
     let found = Sha1::new().chain_update(&password).chain_update(PHRASE).chain_update(signed).finalize();
     if found[..] != *hash {
-        return Err("the password is wrong, or the file is damaged".to_owned());
+        return Err(StoreError::wrong_password("the password is wrong, or the file is damaged"));
     }
-    entries(signed, &password, wanted).ok_or_else(|| TRUNCATED.to_owned())?
+    entries(signed, &password, wanted).ok_or_else(|| StoreError::unusable(TRUNCATED))?
 }
 
 const TRUNCATED: &str = "it is cut off";
 
 /// `None` if the bytes end too early.
-fn entries(bytes: &[u8], password: &[u8], wanted: Wanted) -> Option<Result<Store, String>> {
+fn entries(bytes: &[u8], password: &[u8], wanted: Wanted) -> Option<Result<Store, StoreError>> {
     let mut fields = Fields(bytes.get(MAGIC.len()..)?);
     let version = fields.int()?;
     if !matches!(version, 1 | 2) {
-        return Some(Err(format!("it is a JKS store of version {version}")));
+        return Some(Err(StoreError::unusable(format!("it is a JKS store of version {version}"))));
     }
     let mut store = Store::default();
     for _ in 0..fields.int()? {
@@ -65,12 +67,16 @@ fn entries(bytes: &[u8], password: &[u8], wanted: Wanted) -> Option<Result<Store
                         store.keys.push(KeyEntry { key: PrivatePkcs8KeyDer::from(key).into(), chain });
                     }
                     None => {
-                        return Some(Err(format!("the key `{alias}` does not have the store's password")));
+                        let problem = format!("the key `{alias}` does not have the store's password");
+                        return Some(Err(StoreError::unusable(problem)));
                     }
                 }
             }
             CERTIFICATE_TAG => store.trusted.push(fields.certificate(version)?),
-            _ => return Some(Err(format!("the entry `{alias}` is of an unknown kind"))),
+            _ => {
+                let problem = format!("the entry `{alias}` is of an unknown kind");
+                return Some(Err(StoreError::unusable(problem)));
+            }
         }
     }
     Some(Ok(store))

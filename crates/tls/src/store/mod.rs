@@ -26,19 +26,39 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// What it is cannot be told.
-    #[error("{path}: the name does not tell what the file is (`.jks`, `.pem` or `.p12`), and no type is set")]
+    #[error("the name does not tell what the file is (`.jks`, `.pem` or `.p12`), and no type is set")]
     Unnamed {
-        /// Which.
-        path: PathBuf,
+        /// Whether it looks like PEM.
+        is_pem: bool,
+    },
+    /// The password does not open it.
+    #[error("{problem}")]
+    WrongPassword {
+        /// What is seen of that.
+        problem: String,
     },
     /// It is not what it should be.
-    #[error("{path}: {problem}")]
+    #[error("{problem}")]
     Unusable {
-        /// Which.
-        path: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl StoreError {
+    fn unusable(problem: impl Into<String>) -> Self {
+        StoreError::Unusable { problem: problem.into() }
+    }
+
+    fn wrong_password(problem: impl Into<String>) -> Self {
+        StoreError::WrongPassword { problem: problem.into() }
+    }
+}
+
+impl From<String> for StoreError {
+    fn from(problem: String) -> Self {
+        StoreError::Unusable { problem }
+    }
 }
 
 /// A private key and the certificates for it, the server's own first.
@@ -74,18 +94,18 @@ pub(crate) fn load(path: &Path, config: &StoreConfig, wanted: Wanted) -> Result<
         StoreKind::Pem => pem::parse(&bytes, &password, wanted),
         _ if bytes.starts_with(&jks::MAGIC) => jks::parse(&bytes, &password, wanted),
         _ if bytes.starts_with(&jks::JCEKS_MAGIC) => {
-            Err("it is a JCEKS store, which ZooKeeper does not read either".to_owned())
+            Err(StoreError::unusable("it is a JCEKS store, which ZooKeeper does not read either"))
         }
         _ if bytes.first() == Some(&crate::der::SEQUENCE) => pkcs12::parse(&bytes, &password),
-        _ if bytes.is_empty() => Err("it is empty".to_owned()),
-        _ => Err("it is neither a PKCS#12 nor a JKS store".to_owned()),
+        _ if bytes.is_empty() => Err(StoreError::unusable("it is empty")),
+        _ => Err(StoreError::unusable("it is neither a PKCS#12 nor a JKS store")),
     };
-    let unusable =
-        |problem: &str| StoreError::Unusable { path: path.to_owned(), problem: problem.to_owned() };
-    let store = parsed.map_err(|problem| unusable(&problem))?;
+    let store = parsed?;
     match wanted {
-        Wanted::Keys if store.keys.is_empty() => Err(unusable("there is no private key in it")),
-        Wanted::Trust if store.trusted.is_empty() => Err(unusable("there is no trusted certificate in it")),
+        Wanted::Keys if store.keys.is_empty() => Err(StoreError::unusable("there is no private key in it")),
+        Wanted::Trust if store.trusted.is_empty() => {
+            Err(StoreError::unusable("there is no trusted certificate in it"))
+        }
         _ => Ok(store),
     }
 }
@@ -100,7 +120,11 @@ fn kind_of(path: &Path) -> Result<StoreKind, StoreError> {
         Some("jks") => Ok(StoreKind::Jks),
         Some("pem") => Ok(StoreKind::Pem),
         Some("p12") => Ok(StoreKind::Pkcs12),
-        _ => Err(StoreError::Unnamed { path: path.to_owned() }),
+        _ => {
+            let is_pem = std::fs::read(path)
+                .is_ok_and(|bytes| pem::blocks(&bytes).is_ok_and(|blocks| !blocks.is_empty()));
+            Err(StoreError::Unnamed { is_pem })
+        }
     }
 }
 

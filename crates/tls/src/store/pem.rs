@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 
-use super::{KeyEntry, Store, Wanted};
+use super::{KeyEntry, Store, StoreError, Wanted};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -25,7 +25,7 @@ pub(crate) struct Block {
     pub bytes: Vec<u8>,
 }
 
-pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Store, String> {
+pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Store, StoreError> {
     let blocks = blocks(bytes)?;
     let certificates = blocks.iter().filter(|block| block.label.ends_with("CERTIFICATE"));
     let certificates = certificates.map(|block| block.bytes.clone().into()).collect::<Vec<_>>();
@@ -36,7 +36,7 @@ pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Stor
         return Ok(Store::default());
     };
     if certificates.is_empty() {
-        return Err("there is no certificate in it".to_owned());
+        return Err(StoreError::unusable("there is no certificate in it"));
     }
     Ok(Store {
         keys: vec![KeyEntry { key: private_key(block, password)?, chain: certificates }],
@@ -72,23 +72,23 @@ fn label<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     inner.strip_prefix(word)?.strip_prefix(' ')
 }
 
-fn private_key(block: &Block, password: &str) -> Result<PrivateKeyDer<'static>, String> {
+fn private_key(block: &Block, password: &str) -> Result<PrivateKeyDer<'static>, StoreError> {
     let bytes = block.bytes.clone();
     match block.label.as_str() {
         "ENCRYPTED PRIVATE KEY" => {
             let info = EncryptedPrivateKeyInfoRef::try_from(bytes.as_slice()).map_err(|error| {
-                format!(
+                StoreError::unusable(format!(
                     "the private key is encrypted in a way that zabd does not read (it reads PBES2): {error}"
-                )
+                ))
             })?;
-            let key =
-                info.decrypt(password).map_err(|_| "the password of the private key is wrong".to_owned())?;
+            let wrong = |_| StoreError::wrong_password("the password of the private key is wrong");
+            let key = info.decrypt(password).map_err(wrong)?;
             Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
         }
         "RSA PRIVATE KEY" => Ok(PrivatePkcs1KeyDer::from(bytes).into()),
         "EC PRIVATE KEY" => Ok(PrivateSec1KeyDer::from(bytes).into()),
         "PRIVATE KEY" => Ok(PrivatePkcs8KeyDer::from(bytes).into()),
-        other => Err(format!("`{other}` is no private key that zabd reads")),
+        other => Err(StoreError::unusable(format!("`{other}` is no private key that zabd reads"))),
     }
 }
 

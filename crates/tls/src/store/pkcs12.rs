@@ -5,14 +5,14 @@
 use p12_keystore::{CertificateBag, Pkcs12Archive};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use super::{KeyEntry, Store};
+use super::{KeyEntry, Store, StoreError};
 
-pub(super) fn parse(bytes: &[u8], password: &str) -> Result<Store, String> {
+pub(super) fn parse(bytes: &[u8], password: &str) -> Result<Store, StoreError> {
     let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(|error| {
         if matches!(error, p12_keystore::error::Error::MacError(_)) {
-            "the password is wrong, or the file is damaged".to_owned()
+            StoreError::wrong_password("the password is wrong, or the file is damaged")
         } else {
-            format!("it cannot be read as PKCS#12: {error}")
+            StoreError::unusable(format!("it cannot be read as PKCS#12: {error}"))
         }
     })?;
     let is_trusted = |bag: &&CertificateBag| bag.trusted || archive.keys.is_empty();

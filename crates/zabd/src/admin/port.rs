@@ -68,7 +68,7 @@ impl AdminPort {
         let tls = match config.admin_tls().map(|side| certificates::open(&side)).transpose() {
             Ok(tls) => tls,
             Err(error) => {
-                not_started(&format!("{}: {error}", error.key), error.hint);
+                not_started(&format!("{}: {error}", error.key), &error.hint);
                 return None;
             }
         };
