@@ -146,7 +146,9 @@ impl Resolver {
             }
             let Honour::NoEffect(why) = key.honour else { continue };
             if setting.source.is_somebodys() && !is_done_anyway(key, &setting.value) {
-                idle.entry(why).or_default().push(format!("{name} ({})", setting.source));
+                let meant = suggestion::nearest(name).filter(|_| key.prefix.is_some());
+                let hint = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+                idle.entry(why).or_default().push(format!("{name} ({}{hint})", setting.source));
             }
         }
         for (why, names) in idle {
@@ -678,9 +680,21 @@ fn version_of(path: &str) -> Option<i64> {
     path.rsplit_once('.').and_then(|(_, version)| i64::from_str_radix(version, 16).ok())
 }
 
+/// What somebody may mean by a comment. In Java's files it is a part of the value.
+fn comment(value: &str) -> Option<&str> {
+    let begin = value.find(" #").or_else(|| value.find("\t#"))?;
+    Some(&value[begin + 1..])
+}
+
 /// The words for a problem with one value.
 pub(crate) fn said(key: &Key, name: &str, value: &str, problem: Problem) -> (String, String) {
     let hint = if problem.hint.is_empty() { key.hint() } else { problem.hint };
+    let hint = match comment(&shown(name, value)) {
+        Some(comment) => {
+            format!("a comment cannot stand behind a value: put `{comment}` on a line of its own")
+        }
+        None => hint,
+    };
     let message =
         if problem.whole { problem.text } else { format!("{name}={} {}", shown(name, value), problem.text) };
     (message, hint)

@@ -291,7 +291,9 @@ fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
         "SASLAuthenticationProvider" => draft.config.auth.sasl.is_scheme = true,
         _ => {
             let problem = Problem::value("is a class that zabd cannot load");
-            return Err(problem.hint("remove the line; `digest`, `ip`, `sasl` and `ensemble` are built in"));
+            return Err(problem.hint(format!(
+                "remove the line; the classes of `digest`, `ip`, `sasl`, `ensemble` and `x509` are built in, for example `{SASL_PROVIDER}`"
+            )));
         }
     }
     Ok(None)

@@ -107,7 +107,7 @@ pub(super) const SECTION: Section = Section {
             .in_ensemble()
             .lenient_bool(|d, v| d.checks_access_early = v),
         Key::prefixed("enforceQuota", "false", "true")
-            .doc("Refuse writes beyond a quota's hard limit rather than only log them.")
+            .doc("Refuse writes beyond a quota's hard limit, and log those beyond a soft one. Without it nothing looks at limits.")
             .lenient_bool(|d, v| d.config.enforce_quota = v),
         Key::prefixed("extendedTypesEnabled", "false", "true")
             .doc("Let clients create nodes with a time to live.")

@@ -238,7 +238,12 @@ fn metrics_provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
         NULL_METRICS => MetricsProvider::Null,
         other => {
             let text = format!("metrics provider class was not found: {}={other}", raw.key.name);
-            return Err(Problem::whole(text).hint(format!("remove the line, or use `{DEFAULT_METRICS}`")));
+            let hint = if other.to_ascii_lowercase().contains("prometheus") {
+                format!("use `{PROMETHEUS_METRICS}`")
+            } else {
+                format!("remove the line, or use `{DEFAULT_METRICS}` or `{PROMETHEUS_METRICS}`")
+            };
+            return Err(Problem::whole(text).hint(hint));
         }
     };
     Ok(None)

@@ -157,6 +157,35 @@ fn javas_validation_messages_are_kept() {
 }
 
 #[test]
+fn hints_name_what_somebody_may_have_meant() {
+    let behind = "dataDir=/d\nclientPort=1\n";
+    for (line, hint) in [
+        (
+            "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.prometheus",
+            "use `org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider`",
+        ),
+        (
+            "metricsProvider.className=x.Y",
+            "or `org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider`",
+        ),
+        (
+            "maxClientCnxns = 60 # per host",
+            "a comment cannot stand behind a value: put `# per host` on a line of its own",
+        ),
+        ("syncEnabled=true\t# really", "put `# really` on a line of its own"),
+        ("authProvider.1=org.example.Mine", "`digest`, `ip`, `sasl`, `ensemble` and `x509` are built in"),
+    ] {
+        let errors = file(&format!("{behind}{line}")).expect_err(line).to_string();
+        assert!(errors.contains("; hint: ") && errors.contains(hint), "{errors}");
+    }
+    let warnings = warnings(&with("metricsProvider.classname=x"));
+    assert!(
+        warnings.iter().any(|warning| warning.contains("did you mean `metricsProvider.className`?")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn what_would_be_unsafe_to_ignore_ends_the_start() {
     for (lines, message) in [
         ("secureClientPort=2281", "secureClientPort=2281 asks for TLS, which needs `ssl.keyStore.location`"),
