@@ -1,5 +1,6 @@
 """Exchanges with a server, packet by packet: zabd answers each with Java's bytes, and says why it refuses one."""
 
+import re
 import subprocess
 
 import pytest
@@ -266,6 +267,13 @@ def test_without_a_section_nobody_logs_in(kind, tmp_path):
         session = Session(server.port)
         assert digest.send(session, b"") == (0, None)
         eventually(lambda: "has no section `Elsewhere`: clients cannot authenticate by SASL" in server.log_text())
+
+
+def test_a_section_that_is_missing_where_sasl_is_served_is_a_warning(tmp_path):
+    (tmp_path / "jaas.conf").write_text("Sever { org.apache.zookeeper.server.auth.DigestLoginModule required; };")
+    properties = {"authProvider.sasl": PROVIDER, "java.security.auth.login.config": tmp_path / "jaas.conf"}
+    with Server("zabd", tmp_path / "server", properties=properties) as server:
+        eventually(lambda: re.search(r"WARN .* has no section `Server`: clients cannot authenticate by SASL", server.log_text()))
 
 
 def test_where_nobody_may_log_in_nobody_comes_in(kind, tmp_path):

@@ -81,7 +81,8 @@ impl ClientSasl {
         let Some(found) = files.read().map_err(blamed)? else {
             if let Some(path) = &files.jaas {
                 let (section, path) = (&files.section, path.display());
-                if sasl.server_section.is_some() || !config.auth.enforce_schemes.is_empty() {
+                if sasl.server_section.is_some() || sasl.is_scheme || !config.auth.enforce_schemes.is_empty()
+                {
                     tracing::warn!("{path} has no section `{section}`: clients cannot authenticate by SASL");
                 } else {
                     tracing::info!("{path} has no section `{section}`: clients do not authenticate by SASL");
@@ -221,6 +222,9 @@ impl StartError {
             Origin::Jaas => {
                 "a section looks like `Server { org.apache.zookeeper.server.auth.DigestLoginModule required \
                  user_alice=\"password\"; };`"
+            }
+            Origin::Kerberos if kerberos::library().is_none() => {
+                "`cargo build --release -p zabd --features kerberos` makes such a build"
             }
             Origin::Kerberos => {
                 "a section looks like `Server { com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true \
