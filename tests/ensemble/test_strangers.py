@@ -5,10 +5,12 @@ import os
 import re
 import resource
 import socket
+import ssl
 import struct
 
 from harness import wire
 from harness.observing import status_bytes
+from harness.servers import Server, free_port
 from harness.waiting import eventually
 
 from . import members
@@ -206,3 +208,47 @@ def test_whoever_comes_to_the_election_port_costs_nothing_and_disturbs_nobody(tm
         ensemble.members[leader].kill()
         assert ensemble.leader() != leader
         ensemble.await_serving()
+
+
+def test_two_servers_of_one_id_are_named(tmp_path):
+    """They take each other's place at the leader, over and over; what a leader counts is what the newer connection says."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        ensemble.await_level()
+        assert ensemble.leader() == 3
+        ports = [free_port() for _ in range(3)]
+        lines = {other: tuple(ports[1:]) if other == 2 else ensemble.ports[other][1:] for other in ensemble.ports}
+        config = {f"server.{other}": "127.0.0.1:%d:%d" % line for other, line in lines.items()}
+        twin = Server("zabd", tmp_path / "twin", port=ports[0], config={**ensemble.config, **config})
+        twin.data_dir.mkdir(parents=True)
+        (twin.data_dir / "myid").write_text("2\n")
+        twin.start(wait=False)
+        try:
+            line = re.compile(r"ERROR .*Server 2 connects from 127\.0\.0\.1:\d+ and from 127\.0\.0\.1:\d+, again and again, .*two servers have myid 2")
+            leader = ensemble.members[3]
+            eventually(lambda: line.search(leader.log_text()), 30, what="the two are named")
+            assert wire.Session(leader.port, members.SESSION_MS).create("/goes-on").err == 0
+            assert len(line.findall(leader.log_text())) == 1
+        finally:
+            twin.kill()
+
+
+def test_a_member_that_speaks_tls_is_told_from_a_stranger(tmp_path):
+    """To a member that does not, with what to do about it."""
+    with members.Ensemble(["zabd"] * 2, tmp_path) as ensemble:
+        leader = ensemble.leader()
+        with connect(ensemble.ports[leader][2]) as stranger:
+            stranger.sendall(ssl_hello())
+            with contextlib.suppress(ConnectionResetError):
+                assert stranger.recv(1) == b""
+        line = re.compile(
+            r"WARN .*Closing the connection of \S+ to the election port: it speaks TLS, .*hint: set sslQuorum=true, or portUnification=true")
+        eventually(lambda: line.search(ensemble.members[leader].log_text()), what="it is told")
+
+
+def ssl_hello():
+    """What a client of TLS says first."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="zoo.example")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()

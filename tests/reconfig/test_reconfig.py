@@ -4,6 +4,7 @@ After every change all members must show one text, and keep it in the same files
 end, and a restart of everybody finds the members as they are.
 """
 
+import re
 import subprocess
 import threading
 
@@ -227,6 +228,12 @@ def test_errors(tmp_path, kind):
             assert (reply.err, reply.body) == (expected, b""), (joining, leaving, members, version)
         assert shown(nobody) == before
         somebody.close()
+        if kind == "zabd":
+            log = ensemble.members[ensemble.leader()].log_text
+            for why in [
+                    r"it is asked for from version 7, and version \w+ holds", "`server.9=127.0.0.1:1:2` does not end with `;` and the port",
+                    "`one` is not the number of a server", "0 voters would be left, and 1 must be"]:
+                eventually(lambda why=why: re.search(rf"WARN .*Refusing a reconfig that a client asked for in session 0x\w+: .*{why}", log()), what=why)
 
 
 def test_who_is_away_hears_of_it(tmp_path):

@@ -224,6 +224,25 @@ def test_a_member_with_another_password_stays_outside(tmp_path):
         assert_no_passwords(members)
 
 
+def test_a_member_that_the_leader_refuses_tells_so_once_a_minute(tmp_path):
+    """It elects the leader anew several times a second; the log says why it does not come in, and is not filled with that."""
+    with ensemble(("zabd", "zabd", "zabd"), tmp_path) as members:
+        wrong = members.members[1]
+        wrong.kill()
+        (tmp_path / "wrong.conf").write_text(sections(GUESS))
+        wrong.properties["java.security.auth.login.config"] = tmp_path / "wrong.conf"
+        begin = len(wrong.log_text())
+        wrong.start(wait=False)
+        leader = members.members[members.leader(among=(2, 3))]
+        refused = figure(leader, "refused")
+        # Five attempts are one search.
+        eventually(lambda: figure(leader, "refused") > refused + 15)
+        log = wrong.log_text()[begin:]
+        told = [line for line in log.splitlines() if "LOOKING for a leader, again and again" in line]
+        assert len(told) == 1 and "WARN" in told[0] and "authentication by SASL fails: it refuses user `zkq` or the password" in told[0], told
+        assert log.count(" is elected") <= 2, log
+
+
 def test_a_rolling_change(tmp_path):
     """Java's three steps, one member after the other: a quorum stands at every moment, and each member is in it whatever the
     others do already."""

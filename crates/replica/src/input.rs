@@ -234,6 +234,13 @@ pub enum Fact {
         /// Whose.
         session: SessionId,
     },
+    /// A change of members was asked for, and is none.
+    ReconfigRefused {
+        /// Whose client has asked.
+        session: SessionId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A write went beyond a quota's limit, or would have.
     QuotaExceeded(QuotaExcess),
     /// Writes are refused until the disk has room.

@@ -33,34 +33,62 @@ pub struct ReconfigOptions {
     pub multi_address: bool,
 }
 
+/// Why a change of members is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// What the client hears.
+    pub error: ErrorCode,
+    /// What the log says.
+    pub why: String,
+}
+
+impl Mistake {
+    fn new(error: ErrorCode, why: impl Into<String>) -> Self {
+        Self { error, why: why.into() }
+    }
+
+    fn arguments(why: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadArguments, why)
+    }
+}
+
 impl Replica {
     /// The configuration that a request asks for, if it may be proposed now; its version is that of the next transaction.
     pub(crate) fn requested_configuration(
         &self,
         now: Now,
         request: &ReconfigRequest<'_>,
-    ) -> Result<Configuration, ErrorCode> {
+    ) -> Result<Configuration, Mistake> {
         let options = self.options.reconfig;
         if !options.is_enabled {
-            return Err(ErrorCode::ReconfigDisabled);
+            return Err(Mistake::new(ErrorCode::ReconfigDisabled, "reconfigEnabled is not true"));
         }
-        let peer = &self.ensemble.as_ref().ok_or(ErrorCode::Unimplemented)?.peer;
-        if peer.next_configuration().is_some() {
-            return Err(ErrorCode::ReconfigInProgress);
+        let alone = || Mistake::new(ErrorCode::Unimplemented, "this server is no member of an ensemble");
+        let peer = &self.ensemble.as_ref().ok_or_else(alone)?.peer;
+        if let Some(next) = peer.next_configuration() {
+            let why = format!("the one to version {} is not committed yet", next.version());
+            return Err(Mistake::new(ErrorCode::ReconfigInProgress, why));
         }
         let current = peer.configuration();
         if request.config_id != -1 && request.config_id != current.version().0 {
-            return Err(ErrorCode::BadVersion);
+            let [its, holds] = [ConfigVersion(request.config_id), current.version()];
+            let why = format!("it is asked for from version {its}, and version {holds} holds");
+            return Err(Mistake::new(ErrorCode::BadVersion, why));
         }
         let version = ConfigVersion::from(self.positions.appended.next());
         let requested = requested(request, current, options)?.with_version(version);
         let voters_min = if options.standalone_enabled { 2 } else { 1 };
-        if requested.voters().count() < voters_min {
-            return Err(ErrorCode::BadArguments);
+        let voters = requested.voters().count();
+        if voters < voters_min {
+            return Err(Mistake::arguments(format!(
+                "{voters} voters would be left, and {voters_min} must be"
+            )));
         }
         let leader = peer.as_leader().expect("only a leader proposes");
         if !leader.has_synced_quorum_of(Instant(now.monotonic_ms), &requested) {
-            return Err(ErrorCode::NewConfigNoQuorum);
+            let why = "of its voters no quorum follows this leader in step yet; hint: start the servers that join, and ask again when \
+                       they are in step";
+            return Err(Mistake::new(ErrorCode::NewConfigNoQuorum, why));
         }
         Ok(requested)
     }
@@ -70,7 +98,7 @@ fn requested(
     request: &ReconfigRequest<'_>,
     current: &Configuration,
     options: ReconfigOptions,
-) -> Result<Configuration, ErrorCode> {
+) -> Result<Configuration, Mistake> {
     if let Some(members) = &request.new_members {
         return all_members(&members.replace(',', "\n"), options);
     }
@@ -78,7 +106,7 @@ fn requested(
     changed(joining.unwrap_or(""), leaving.unwrap_or(""), current, options)
 }
 
-fn all_members(text: &str, options: ReconfigOptions) -> Result<Configuration, ErrorCode> {
+fn all_members(text: &str, options: ReconfigOptions) -> Result<Configuration, Mistake> {
     let configuration = Configuration::parse(text).map_err(|error| blame(&error, text))?;
     configuration.members().iter().try_for_each(|member| check_addresses(member, options))?;
     let enough = configuration.check_participants(options.standalone_enabled);
@@ -91,9 +119,11 @@ fn changed(
     leaving: &str,
     current: &Configuration,
     options: ReconfigOptions,
-) -> Result<Configuration, ErrorCode> {
+) -> Result<Configuration, Mistake> {
     if current.hierarchy().is_some() {
-        return Err(ErrorCode::BadArguments);
+        return Err(Mistake::arguments(
+            "members with groups and weights are changed as a whole, by `-members` or `-file`",
+        ));
     }
     let mut members = current.members().to_vec();
     for leaver in parts(leaving, ',') {
@@ -103,8 +133,9 @@ fn changed(
     for joiner in parts(joining, ',') {
         let member = joiner_of(joiner, options)?;
         members.retain(|other| other.id() != member.id());
-        if members.iter().any(|other| has_same_address(&member, other)) {
-            return Err(ErrorCode::BadArguments);
+        if let Some(other) = members.iter().find(|other| has_same_address(&member, other)) {
+            let why = format!("`{joiner}` has an address of server {}", other.id());
+            return Err(Mistake::arguments(why));
         }
         members.push(member);
     }
@@ -112,12 +143,15 @@ fn changed(
 }
 
 /// `server.4=host:2888:3888:role;2181`, where all ports must be named.
-fn joiner_of(text: &str, options: ReconfigOptions) -> Result<Member, ErrorCode> {
-    let [key, value] = parts(text, '=').collect::<Vec<_>>()[..] else { return Err(ErrorCode::BadArguments) };
+fn joiner_of(text: &str, options: ReconfigOptions) -> Result<Member, Mistake> {
+    let [key, value] = parts(text, '=').collect::<Vec<_>>()[..] else {
+        return Err(Mistake::arguments(format!("`{text}` is not `server.N=host:port:port:role;port`")));
+    };
     let id = server_id(key.rsplit('.').next().unwrap_or(key))?;
     let member = Member::parse(id, value).map_err(|error| blame(&error, value))?;
     check_addresses(&member, options)?;
-    member.client().ok_or(ErrorCode::BadArguments)?;
+    let no_client = || Mistake::arguments(format!("`{text}` does not end with `;` and the port for clients"));
+    member.client().ok_or_else(no_client)?;
     Ok(member)
 }
 
@@ -126,17 +160,23 @@ fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {
     text.split(separator).map(|part| part.trim_matches(|c| c <= ' ')).filter(|part| !part.is_empty())
 }
 
-fn server_id(text: &str) -> Result<ServerId, ErrorCode> {
-    text.parse().map(ServerId).map_err(|_| ErrorCode::MarshallingError)
+fn server_id(text: &str) -> Result<ServerId, Mistake> {
+    let no_number =
+        |_| Mistake::new(ErrorCode::MarshallingError, format!("`{text}` is not the number of a server"));
+    text.parse().map(ServerId).map_err(no_number)
 }
 
-fn check_addresses(member: &Member, options: ReconfigOptions) -> Result<(), ErrorCode> {
-    if member.addresses().len() == 1 || options.multi_address { Ok(()) } else { Err(ErrorCode::BadArguments) }
+fn check_addresses(member: &Member, options: ReconfigOptions) -> Result<(), Mistake> {
+    if member.addresses().len() == 1 || options.multi_address {
+        return Ok(());
+    }
+    let why = format!("server {} has several addresses, and multiAddress.enabled is not true", member.id());
+    Err(Mistake::arguments(why))
 }
 
 /// What Java throws as a mistake of the caller, and what escapes it.
-fn blame(error: &ConfigurationError, text: &str) -> ErrorCode {
-    match error {
+fn blame(error: &ConfigurationError, text: &str) -> Mistake {
+    let code = match error {
         ConfigurationError::MalformedEscape
         | ConfigurationError::NotANumber { .. }
         | ConfigurationError::NoWeight { .. }
@@ -144,7 +184,8 @@ fn blame(error: &ConfigurationError, text: &str) -> ErrorCode {
         | ConfigurationError::ObserversAlone => ErrorCode::MarshallingError,
         ConfigurationError::ServerForm { .. } if has_impossible_port(text) => ErrorCode::MarshallingError,
         _ => ErrorCode::BadArguments,
-    }
+    };
+    Mistake::new(code, error.to_string())
 }
 
 /// A number where a port belongs, and not one that a port can be.
@@ -184,7 +225,8 @@ mod tests {
             new_members: members.map(Into::into),
             config_id: -1,
         };
-        requested(&request, &Configuration::parse(CURRENT).unwrap(), OPTIONS).map(|found| found.to_string())
+        let found = requested(&request, &Configuration::parse(CURRENT).unwrap(), OPTIONS);
+        found.map(|found| found.to_string()).map_err(|mistake| mistake.error)
     }
 
     fn check(joining: &str, leaving: &str, expected: &[&str]) {
@@ -258,6 +300,6 @@ mod tests {
     #[test]
     fn groups_are_changed_as_a_whole() {
         let current = Configuration::parse("server.1=a:1:2\nserver.2=b:1:2\ngroup.1=1:2").unwrap();
-        assert_eq!(changed("", "2", &current, OPTIONS).unwrap_err(), ErrorCode::BadArguments);
+        assert_eq!(changed("", "2", &current, OPTIONS).unwrap_err().error, ErrorCode::BadArguments);
     }
 }

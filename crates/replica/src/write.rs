@@ -19,6 +19,7 @@ use zabd_tree::{Caller, Tree, WriteRequest};
 use crate::ensemble::Owner;
 use crate::input::{ConnId, Fact, Now, Output, Outputs, Request};
 use crate::pipeline::{Origin, Queued, Replica};
+use crate::reconfig::Mistake;
 use crate::reply;
 use crate::room::NO_ROOM;
 
@@ -72,7 +73,10 @@ impl Replica {
                         Prepared::Reconfiguration(configuration.to_string(), Box::new(configuration));
                     self.append(now, tree, &caller, xid, prepared, origin, out);
                 }
-                Err(error) => self.propose_failure(now, tree, request, error, out),
+                Err(Mistake { error, why }) => {
+                    out.list.push(Output::Fact(Fact::ReconfigRefused { session, why }));
+                    self.propose_failure(now, tree, request, error, out);
+                }
             },
             Decoded::Write(WriteRequest::CloseSession) => self.close(now, tree, session, xid, origin, out),
             Decoded::Write(write) => {

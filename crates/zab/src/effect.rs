@@ -249,6 +249,16 @@ pub enum Effect {
         /// Why.
         why: Refusal,
     },
+    /// A member has connected to its leader anew while its last connection stands; that one is closed next. Once, that is a network
+    /// which has lost the end of a connection; again and again, two servers have one id.
+    Replaced {
+        /// Which member.
+        server: ServerId,
+        /// Over which connection it came before.
+        old: LinkId,
+        /// Over which it has come now.
+        new: LinkId,
+    },
     /// Close a connection when everything before this has been sent.
     Close {
         /// Which.

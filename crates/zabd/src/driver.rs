@@ -33,6 +33,8 @@ use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, peer};
 
 use self::restoring::hold_back;
+use crate::alarm::OfMachines;
+use crate::cut::Cut;
 use crate::log_writer::{LogQueue, Operation};
 use crate::memory::Watchman;
 use crate::net::java_address::shown;
@@ -40,7 +42,7 @@ use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::probes::{Part, Vitals};
 use crate::quorum::{QueueFigures, Quorum};
 use crate::quota_log::QuotaLog;
-use crate::roles;
+use crate::roles::RolesLog;
 use crate::slow::SlowOperations;
 use crate::snapshotter::Image;
 
@@ -129,6 +131,9 @@ pub struct Driver {
     pub clock: Clock,
     counters: Arc<ServerCounters>,
     quota_log: QuotaLog,
+    roles_log: RolesLog,
+    /// Why changes of members were refused.
+    refused_reconfigs: Mutex<OfMachines<()>>,
     /// The way to other servers, if there are any.
     quorum: OnceLock<Arc<Quorum>>,
     /// Where probes look.
@@ -185,6 +190,8 @@ impl Driver {
             clock,
             counters,
             quota_log: QuotaLog::default(),
+            roles_log: RolesLog::default(),
+            refused_reconfigs: Mutex::default(),
             quorum: OnceLock::new(),
             vitals: vitals.clone(),
             queued: AtomicUsize::new(0),
@@ -574,20 +581,31 @@ impl Driver {
             }
             Fact::Audited(event) => crate::audit::tell(event),
             Fact::QuotaExceeded(excess) => self.quota_log.tell(self.clock.monotonic_ms(), excess),
+            Fact::ReconfigRefused { session, why } => {
+                self.refused_reconfigs.lock().ring(Instant::now(), (), why, || {
+                    tracing::warn!(
+                        "Refusing a reconfig that a client asked for in session {session}: {}",
+                        Cut(why)
+                    );
+                });
+            }
             Fact::WritesSuspended => {
                 tracing::error!("The log has no room: writes are refused until there is some, reads go on");
             }
             Fact::RoleBegun { epoch, leader, role, after_ms } => {
-                roles::tell_begun(*role, *leader, *epoch, *after_ms);
+                self.roles_log.tell_begun(*role, *leader, *epoch, *after_ms);
             }
-            Fact::Agreement(note) => roles::tell(note),
+            Fact::Agreement(note) => self.roles_log.tell(note),
             Fact::ReadOnlyBegun => {
                 tracing::warn!("No leader is found: clients that ask for a read-only server may read here");
             }
             Fact::DeadSession { session } => {
                 tracing::warn!("Removing the ephemerals of session {session}, which is gone");
             }
-            Fact::RoleLeft { reason } => roles::tell_left(*reason),
+            Fact::RoleLeft { reason } => {
+                let unreached = self.quorum.get().and_then(|quorum| quorum.unreached());
+                self.roles_log.tell_left(*reason, unreached);
+            }
             Fact::DigestMismatch(mismatch) => {
                 tracing::error!(
                     "Digests are not matching: {mismatch:?}; this server's tree is not the one that the leader named"

@@ -2,13 +2,69 @@
 //!
 //! An operator who sees no service reads these lines first, so each says what is waited for.
 
+use std::time::Instant;
+
+use parking_lot::Mutex;
 use zabd_jute::quorum::{Configuration, LearnerKind, PeerState};
 use zabd_jute::{Epoch, ServerId};
 use zabd_zab::effect::{Loss, Note, Reason, Remedy, Uncounted};
 use zabd_zab::election::Standing;
 
-/// Clients are served from now on.
-pub fn tell_begun(role: PeerState, leader: ServerId, epoch: Epoch, after_ms: i64) {
+use crate::alarm::Alarm;
+
+/// What has been told of a search that goes on. Who cannot join the one that is elected, as by a wrong password, elects it anew
+/// several times a second.
+#[derive(Debug, Default)]
+pub struct RolesLog(Mutex<InVain>);
+
+#[derive(Debug, Default)]
+struct InVain {
+    elected: Option<ServerId>,
+    /// The one that was elected and not reached last.
+    unreached: Option<ServerId>,
+    alarm: Alarm,
+}
+
+impl RolesLog {
+    /// Clients are served from now on.
+    pub fn tell_begun(&self, role: PeerState, leader: ServerId, epoch: Epoch, after_ms: i64) {
+        *self.0.lock() = InVain::default();
+        tell_begun(role, leader, epoch, after_ms);
+    }
+
+    /// Nobody is served any more, or an attempt to get there has failed; why the one that was elected was not reached, if it was not. The
+    /// latter is told once a minute for as long as it lasts.
+    pub fn tell_left(&self, reason: Reason, unreached: Option<String>) {
+        if reason != Reason::LeaderUnreachable {
+            return tell_left(reason);
+        }
+        let mut vain = self.0.lock();
+        vain.unreached = vain.elected;
+        let why = unreached.map_or_else(
+            || "it takes connections on its quorum port and ends them at once".to_owned(),
+            |problem| format!("no connection to its quorum port stands: {problem}"),
+        );
+        vain.alarm.ring(Instant::now(), || {
+            tracing::warn!(
+                "LOOKING for a leader, again and again: the one that was elected cannot be joined; {why}"
+            );
+        });
+    }
+
+    /// How an election goes.
+    pub fn tell(&self, note: &Note) {
+        if let Note::Elected { leader, .. } = note {
+            let mut vain = self.0.lock();
+            vain.elected = Some(*leader);
+            if vain.unreached == Some(*leader) {
+                return;
+            }
+        }
+        tell(note);
+    }
+}
+
+fn tell_begun(role: PeerState, leader: ServerId, epoch: Epoch, after_ms: i64) {
     let after = format!("after {after_ms}ms without a leader");
     match role {
         PeerState::Leading => tracing::info!("LEADING in epoch {epoch} as server {leader}, {after}"),
@@ -18,8 +74,7 @@ pub fn tell_begun(role: PeerState, leader: ServerId, epoch: Epoch, after_ms: i64
     }
 }
 
-/// Nobody is served any more, or an attempt to get there has failed.
-pub fn tell_left(reason: Reason) {
+fn tell_left(reason: Reason) {
     match reason {
         Reason::HandedOver => tracing::info!("The others have everything, and elect another leader"),
         Reason::Reconfigured { leader } => {
@@ -38,7 +93,6 @@ fn why(reason: Reason) -> String {
             "servers that had voted for this one want another leader, and no quorum is left"
         }
         Reason::QuorumLost => "this one and the followers that are in step are no quorum any more",
-        Reason::LeaderUnreachable => "the one that was elected does not answer on its quorum port",
         Reason::LeaderClosed => "the last one has closed the connection, or has ended",
         Reason::LeaderSilent => "the last one was silent for too long",
         Reason::LeaderBroken(what) => return format!("the last one is not understood: {what}"),
@@ -55,13 +109,13 @@ fn why(reason: Reason) -> String {
         Reason::LeaderReconfigured => "a reconfiguration has taken the lead from the last one",
         Reason::NoRoom => "this one's log has no room",
         Reason::CannotCut => "this one's log cannot be cut where the last one says; a snapshot is needed",
+        Reason::LeaderUnreachable => unreachable!("that is told with what became of the connection"),
         Reason::Reconfigured { .. } | Reason::HandedOver => unreachable!("nobody is looked for"),
     };
     why.to_owned()
 }
 
-/// How an election goes.
-pub fn tell(note: &Note) {
+fn tell(note: &Note) {
     match note {
         Note::Elected { leader, .. } => tracing::info!("Server {leader} is elected"),
         Note::Voiceless { standing: Standing::Lost, .. } => tracing::warn!(

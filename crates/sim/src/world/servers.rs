@@ -366,6 +366,9 @@ impl World {
                 }
             }
             Effect::Refuse { link, why } => tell!(self, "{} refuses connection {}: {why}", at + 1, link.0),
+            Effect::Replaced { server, old, new } => {
+                tell!(self, "{}: server {server} is on connection {} instead of {}", at + 1, new.0, old.0);
+            }
             Effect::Close { link } => {
                 if let Some(end) = self.own_end(link.0, at) {
                     self.close(link.0, end);

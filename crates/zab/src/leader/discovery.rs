@@ -100,6 +100,9 @@ impl Leader {
         };
         let predecessors: Vec<_> = self.learners.iter().filter_map(is_predecessor).collect();
         for each in predecessors {
+            if self.is_member(info.server) {
+                out.push(Effect::Replaced { server: info.server, old: each, new: link });
+            }
             self.drop_learner(each, out);
         }
     }

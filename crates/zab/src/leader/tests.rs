@@ -580,3 +580,28 @@ fn a_learner_that_is_lost_is_named_with_how() {
     stage.wait(2 * TIMING.sync_ms(), None);
     assert!(stage.has(&lost(2, Loss::Silent)), "{:?}", stage.out.list);
 }
+
+/// Two servers of one id take each other's place. One voter is one log: what only the other one of them has acknowledged counts for
+/// nothing, neither later nor because it came before.
+#[test]
+fn the_connection_of_a_member_that_comes_twice_is_named() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2]);
+    stage.propose(1);
+    let zxid = stage.leader.proposed();
+    stage.say(2, &FromLearner::Ack { zxid });
+    let info = LearnerInfo {
+        server: ServerId(2),
+        protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
+        config_version: Some(ConfigVersion::ZERO),
+    };
+    let (kind, accepted, info) = (LearnerKind::Follower, Epoch(2), Some(info));
+    stage.step(Input::Accepted { link: LinkId(12) });
+    stage.say(12, &FromLearner::Info { kind, accepted, info, behind: Sections::default() });
+    let (old, new) = (LinkId(2), LinkId(12));
+    assert!(stage.has(&Effect::Replaced { server: ServerId(2), old, new }), "{:?}", stage.out.list);
+    assert!(stage.has(&Effect::Close { link: old }));
+    stage.sync();
+    stage.say(2, &FromLearner::Ack { zxid });
+    assert!(stage.leader.committed() < zxid, "it was acknowledged by whoever is not voter 2 any more");
+}

@@ -565,7 +565,8 @@ impl World {
             | Effect::Synchronised
             | Effect::Note(_)
             | Effect::Link(_)
-            | Effect::Revalidated { .. } => (),
+            | Effect::Revalidated { .. }
+            | Effect::Replaced { .. } => (),
         }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! Nobody has said who it is yet, so what is read is bounded in length and time, and how many come at once ([`crate::lobby`]).
 
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -15,13 +16,32 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use zabd_jute::quorum::{AuthError, AuthPacket, AuthStatus};
 use zabd_jute::{Limits, Record as _};
+use zabd_tls::in_words;
 
+use super::tls;
 use crate::sasl::{Answer, Dialling, MemberSasl, Said};
 
 /// How long an exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 /// Why a listener may not understand what a proof is.
 const NOT_ENABLED: &str = "hint: on that server, quorum.auth.enableSasl must be true";
+/// How it is told that not the exchange is to blame.
+const TLS_FAILS: &str = "TLS fails: ";
+
+/// What is told of an exchange that fails. With TLS 1.3 whoever dials has shown its certificate and goes on before it hears
+/// what becomes of that: then not the exchange is to blame.
+fn failed(problem: String) -> String {
+    if problem.starts_with(TLS_FAILS) { problem } else { format!("authentication by SASL fails: {problem}") }
+}
+
+/// Why nothing more can be read.
+fn unread(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<zabd_tls::rustls::Error>()) {
+        Some(error) => format!("{TLS_FAILS}{}", in_words(error)),
+        None => error.to_string(),
+    }
+}
+
 /// Proves to a listener on this host who this server is, if it is configured to; gives what came behind that.
 pub(super) async fn prove<S>(
     socket: &mut S,
@@ -34,7 +54,6 @@ where
     let mut bytes = BytesMut::new();
     let Some(sasl) = sasl else { return Ok(bytes) };
     let Some(mut exchange) = sasl.exchange() else { return Ok(bytes) };
-    let failed = |problem: String| format!("authentication by SASL fails: {problem}");
     let first = match timeout(EXCHANGE_MAX, sasl.begin(&mut exchange, host)).await {
         Ok(begun) => begun.map_err(failed)?,
         Err(_) => return Err(failed(format!("no KDC answers this server within {EXCHANGE_MAX:?}"))),
@@ -119,8 +138,9 @@ where
             sasl.counts.authenticated.fetch_add(1, Relaxed);
             return Ok(Checked::Good);
         }
+        Ok(Ok(false)) if tls::is_hello(bytes) => tls::SPEAKS_TLS.to_owned(),
         Ok(Ok(false)) => "it does not authenticate by SASL; hint: on that server, quorum.auth.learnerRequireSasl must be true".to_owned(),
-        Ok(Err(problem)) => format!("authentication by SASL fails: {problem}"),
+        Ok(Err(problem)) => failed(problem),
         Err(_) => format!("authentication by SASL fails: it does not end within {EXCHANGE_MAX:?}"),
     };
     sasl.counts.refused.fetch_add(1, Relaxed);
@@ -134,7 +154,7 @@ where
 {
     let (mut exchange, limits) = (sasl.listen(), Limits { field_bytes_max: sasl.token_bytes_max() });
     // Whoever only asks to be called back says nothing more and closes.
-    if bytes.is_empty() && socket.read_buf(bytes).await.map_err(|error| error.to_string())? == 0 {
+    if bytes.is_empty() && socket.read_buf(bytes).await.map_err(|error| unread(&error))? == 0 {
         return Ok(false);
     }
     let Some(mut packet) = receive(socket, bytes, limits).await? else { return Ok(false) };
@@ -174,7 +194,7 @@ async fn receive<S: AsyncRead + Unpin>(
             Err(AuthError::NoMagic) => return Ok(None),
             Err(error) => return Err(crate::launch::with_causes(&error)),
         }
-        if socket.read_buf(bytes).await.map_err(|error| error.to_string())? == 0 {
+        if socket.read_buf(bytes).await.map_err(|error| unread(&error))? == 0 {
             return Err("the connection ends in the midst of it".to_owned());
         }
     }
@@ -184,7 +204,7 @@ async fn send<S: AsyncWrite + Unpin>(socket: &mut S, status: AuthStatus, token: 
     let packet = AuthPacket { status, token: Some(token) };
     let written = socket.write_all(&packet.to_bytes()).await;
     // TLS may hold some of it back.
-    written.and(socket.flush().await).map_err(|error| error.to_string())
+    written.and(socket.flush().await).map_err(|error| unread(&error))
 }
 
 #[cfg(test)]

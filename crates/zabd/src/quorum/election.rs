@@ -82,6 +82,9 @@ async fn introduced(
     let mut bytes = BytesMut::new();
     loop {
         let read = socket.read_buf(&mut bytes).await.map_err(|error| error.to_string())?;
+        if tls::is_hello(&bytes) {
+            return Err(tls::SPEAKS_TLS.to_owned());
+        }
         match InitialMessage::decode_stream(&bytes).map_err(|error| error.to_string())? {
             Some((message, length)) => {
                 bytes.advance(length);
@@ -118,23 +121,24 @@ enum Stage {
     Open(BytesMut),
 }
 
-/// Writes the introduction and what proves it; gives what has come behind that.
+/// Writes the introduction and what proves it; gives what has come behind that, or nothing if the links have let go of the connection
+/// meanwhile: the other side's may have come first.
 async fn introduce(
     shared: &Shared,
     conn: ConnId,
     socket: &mut PeerSocket,
     waiting: &mut mpsc::UnboundedReceiver<Bytes>,
     host: &str,
-) -> Result<BytesMut, String> {
+) -> Result<Option<BytesMut>, String> {
     let sasl = shared.options.sasl.as_deref();
     if sasl.is_none() {
-        return Ok(BytesMut::new());
+        return Ok(Some(BytesMut::new()));
     }
-    let introduction = waiting.recv().await.ok_or("it is not wanted any more")?;
+    let Some(introduction) = waiting.recv().await else { return Ok(None) };
     let written = socket.write_all(&introduction).await;
     written.and(socket.flush().await).map_err(|error| error.to_string())?;
     feed(shared, Input::Written { conn });
-    authentication::prove(socket, sasl, host).await
+    authentication::prove(socket, sasl, host).await.map(Some)
 }
 
 /// Carries a connection until either side ends it.
@@ -147,11 +151,17 @@ async fn carry(
 ) {
     let begun = match stage {
         Stage::Introducing { host } => introduce(&shared, conn, &mut socket, &mut waiting, &host).await,
-        Stage::Open(bytes) => Ok(bytes),
+        Stage::Open(bytes) => Ok(Some(bytes)),
     };
     match begun {
-        Ok(bytes) => frames(&shared, conn, socket, bytes, waiting).await,
-        Err(problem) => shared.quorum.complaints.tell("election", &socket.address(), &problem),
+        Ok(Some(bytes)) => frames(&shared, conn, socket, bytes, waiting).await,
+        Ok(None) => {
+            tracing::debug!(
+                "Closing the connection that was made to the election port {}: another is used",
+                socket.address()
+            );
+        }
+        Err(problem) => shared.quorum.complaints.tell_refused("election", &socket.address(), &problem),
     }
     if shared.quorum.peers.lock().remove(&conn).is_some() {
         feed(&shared, Input::Closed { conn });

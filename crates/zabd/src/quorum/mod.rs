@@ -36,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -59,7 +59,7 @@ use crate::snapshotter::{Image, Snapshotter};
 
 use crate::lobby::{Lobby, Place};
 use authentication::Checked;
-use complaints::Complaints;
+use complaints::{Complaints, Twins};
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
 pub(crate) use queue::{Item, Queue, QueueFigures};
@@ -118,6 +118,8 @@ pub struct Quorum {
     /// Snapshots that are being taken for learners.
     images: Mutex<BTreeMap<LinkId, Image>>,
     complaints: Complaints,
+    twins: Mutex<Twins>,
+    unreached: Mutex<Option<String>>,
     lobby: Lobby,
     next_id: AtomicU64,
     snapshotter: Snapshotter,
@@ -208,6 +210,8 @@ impl Quorum {
             unsent: Arc::default(),
             images: Mutex::default(),
             complaints: Complaints::new(counters),
+            twins: Mutex::default(),
+            unreached: Mutex::default(),
             lobby: Lobby::of(STRANGERS_MAX),
             next_id: AtomicU64::new(1),
             snapshotter,
@@ -261,6 +265,7 @@ impl Quorum {
                 }
             }
             Effect::Refuse { link, why } => self.complain(link, &why),
+            Effect::Replaced { server, old, new } => self.note_replaced(server, old, new),
             Effect::Close { link } => {
                 self.images.lock().remove(&link);
                 self.queues.lock().get(&link).into_iter().for_each(|queue| queue.close());
@@ -336,6 +341,26 @@ impl Quorum {
         if let Some(queue) = queue {
             self.complaints.tell("quorum", &queue.peer, why);
         }
+    }
+
+    fn note_replaced(&self, server: ServerId, old: LinkId, new: LinkId) {
+        let queues = self.queues.lock();
+        let [old, new] = [old, new].map(|link| queues.get(&link).map(|queue| queue.peer.clone()));
+        drop(queues);
+        // Whoever has ended has not been replaced.
+        if let (Some(old), Some(new)) = (old, new)
+            && self.twins.lock().are_seen(server, Instant::now())
+        {
+            tracing::error!(
+                "Server {server} connects from {old} and from {new}, again and again, while the connection before still stands: two \
+                 servers have myid {server}; hint: stop one of them, and give it a myid and data directories of its own"
+            );
+        }
+    }
+
+    /// Why the last leader that this server has dialled was not reached, if it was not.
+    pub(crate) fn unreached(&self) -> Option<String> {
+        self.unreached.lock().clone()
     }
 
     fn push_bytes(&self, link: LinkId, bytes: &[u8]) {
@@ -437,14 +462,22 @@ async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom
         Ok(mut socket) => {
             match authentication::prove(&mut socket, shared.options.sasl.as_deref(), &host).await {
                 Ok(bytes) => {
+                    *shared.quorum.unreached.lock() = None;
                     return open_link(&shared, socket, bytes, Side::Learner, None, |link| {
                         peer::Input::Connected { dial, link }
                     });
                 }
-                Err(problem) => complaints.tell("quorum", &socket.address(), &problem),
+                Err(problem) => {
+                    let address = socket.address();
+                    complaints.tell_refused("quorum", &address, &problem);
+                    *shared.quorum.unreached.lock() = Some(format!("{address}: {problem}"));
+                }
             }
         }
-        Err(problem) => complaints.tell_unreached(whom, &problem),
+        Err(problem) => {
+            complaints.tell_unreached(whom, &problem);
+            *shared.quorum.unreached.lock() = Some(problem);
+        }
     }
     shared.feed(peer::Input::ConnectFailed { dial });
 }

@@ -21,7 +21,7 @@ use zabd_zab::effect::LinkId;
 use zabd_zab::peer;
 
 use super::alive::Alive;
-use super::tls::ReadEnd;
+use super::tls::{self, ReadEnd};
 use super::{FAREWELL_MAX, Shared, Side, close_link};
 use crate::driver::Driver;
 use crate::lobby::Place;
@@ -99,6 +99,9 @@ async fn read(
     let mut inputs = Vec::new();
     let mut alive = Alive::new(shared, link, side);
     loop {
+        if side != Side::Learner && tls::is_hello(&bytes) {
+            return Err(tls::SPEAKS_TLS.to_owned());
+        }
         let snap = take_packets(shared, link, &mut bytes, side, &mut inputs)?;
         if inputs.is_empty() {
             if side == Side::Learner {

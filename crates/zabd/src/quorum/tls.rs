@@ -30,6 +30,18 @@ use crate::secure::{HANDSHAKE_MAX, Refused, Secure, comes_from, negotiate, refus
 
 /// What a handshake begins with.
 const HANDSHAKE_BYTE: u8 = 0x16;
+/// The first message of a handshake.
+const CLIENT_HELLO: u8 = 1;
+
+/// Of a server that is told to use TLS where this one is not.
+pub(super) const SPEAKS_TLS: &str = "it speaks TLS, and this server does not; hint: set sslQuorum=true, or portUnification=true while members \
+                                     are changed one by one, and this server's ssl.quorum.* stores";
+
+/// Whether these bytes begin as a client's first message of TLS does. No packet of a server begins so, and no server's number
+/// is that large.
+pub(super) fn is_hello(bytes: &[u8]) -> bool {
+    matches!(bytes, [HANDSHAKE_BYTE, 3, 0..=4, _, _, CLIENT_HELLO, ..])
+}
 
 /// How this server talks to others.
 #[derive(Clone, Debug)]
