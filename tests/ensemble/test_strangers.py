@@ -233,16 +233,18 @@ def test_two_servers_of_one_id_are_named(tmp_path):
 
 
 def test_a_member_that_speaks_tls_is_told_from_a_stranger(tmp_path):
-    """To a member that does not, with what to do about it."""
+    """To a member that does not: on both ports, with what to do about it."""
     with members.Ensemble(["zabd"] * 2, tmp_path) as ensemble:
         leader = ensemble.leader()
-        with connect(ensemble.ports[leader][2]) as stranger:
-            stranger.sendall(ssl_hello())
-            with contextlib.suppress(ConnectionResetError):
-                assert stranger.recv(1) == b""
-        line = re.compile(
-            r"WARN .*Closing the connection of \S+ to the election port: it speaks TLS, .*hint: set sslQuorum=true, or portUnification=true")
-        eventually(lambda: line.search(ensemble.members[leader].log_text()), what="it is told")
+        # Of each machine a reason is told once.
+        for machine, (name, port) in enumerate(zip(("quorum", "election"), ensemble.ports[leader][1:]), 2):
+            with socket.create_connection(("127.0.0.1", port), 30, (f"127.0.0.{machine}", 0)) as stranger:
+                stranger.sendall(ssl_hello())
+                with contextlib.suppress(ConnectionResetError):
+                    assert stranger.recv(1) == b""
+            line = re.compile(
+                rf"WARN .*Closing the connection of \S+ to the {name} port: it speaks TLS, .*hint: set sslQuorum=true, or portUnification=true")
+            eventually(lambda line=line: line.search(ensemble.members[leader].log_text()), what=name)
 
 
 def ssl_hello():

@@ -74,7 +74,13 @@ async fn first_packet(
     bytes: &mut BytesMut,
     limits: Limits,
 ) -> Result<bool, String> {
-    while QuorumPacket::length(bytes, limits).map_err(|error| undecodable(error, limits))?.is_none() {
+    loop {
+        if tls::is_hello(bytes) {
+            return Err(tls::SPEAKS_TLS.to_owned());
+        }
+        if QuorumPacket::length(bytes, limits).map_err(|error| undecodable(error, limits))?.is_some() {
+            return Ok(true);
+        }
         if bytes.len() >= FIRST_PACKET_BYTES_MAX {
             return Err(format!("its first packet has more than {FIRST_PACKET_BYTES_MAX} bytes"));
         }
@@ -85,7 +91,6 @@ async fn first_packet(
             Err(error) => return Err(error.to_string()),
         }
     }
-    Ok(true)
 }
 
 /// Reads packets, of which some bytes may have come already.
@@ -99,9 +104,6 @@ async fn read(
     let mut inputs = Vec::new();
     let mut alive = Alive::new(shared, link, side);
     loop {
-        if side != Side::Learner && tls::is_hello(&bytes) {
-            return Err(tls::SPEAKS_TLS.to_owned());
-        }
         let snap = take_packets(shared, link, &mut bytes, side, &mut inputs)?;
         if inputs.is_empty() {
             if side == Side::Learner {
