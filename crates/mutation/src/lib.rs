@@ -81,6 +81,11 @@ mutations! {
         /// UPTODATE is sent to a follower that came with what is not committed yet.
         UpToDateBeforeCommit,
     }
+    /// `crates/zab/tests/reconfiguration/mutations.rs`
+    Reconfiguration: {
+        /// A follower does not tell its leader which change of members it has noted.
+        NotedChangeUnsaid,
+    }
     /// `crates/zab/tests/election/mutations.rs`
     Election: {
         /// A leader is followed without its word, as soon as a quorum claims to follow it (ZOOKEEPER-569, 975).

@@ -86,6 +86,11 @@ impl Voters {
         self.weights.keys().copied()
     }
 
+    /// Whether the same servers decide here, with the same weights.
+    pub fn decide_like(&self, other: &Self) -> bool {
+        self.weights == other.weights && self.groups == other.groups
+    }
+
     /// Which configuration this is of.
     pub fn version(&self) -> ConfigVersion {
         self.version

@@ -16,11 +16,12 @@
 //! disk, so a stranger who names the last one there is does not use up the epochs of an ensemble for good. (In Java
 //! whoever connects raises it.)
 
-use zabd_jute::quorum::{FromLeader, LearnerInfo, LearnerKind};
+use zabd_jute::quorum::{Configuration, FromLeader, LearnerInfo, LearnerKind, Member};
 use zabd_jute::{Epoch, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
+use super::noted::Agreed;
 use super::{Leader, Phase};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Refusal};
 
@@ -110,12 +111,21 @@ impl Leader {
     /// Decides the epoch when a quorum has said what it promised before.
     pub(super) fn consider_promises(&mut self, now: Instant, out: &mut Effects) {
         // A change under way may be committed: who has only the old quorum may lack what the new one has acknowledged.
-        let quorums = self.quorums().clone();
-        if self.is_quorum(&quorums, true, |learner| learner.stage >= Stage::Introduced) {
+        let change = self.agreed_change(|learner| learner.stage >= Stage::Introduced);
+        if let Some(Agreed(change)) = change {
+            self.rise_above_voters_of(change.as_ref());
             self.phase = Phase::PromisingItself;
             self.deadline = now.after_ms(self.timing.init_ms());
             out.push(Effect::Persist(Durable::Accepted(self.epoch)));
         }
+    }
+
+    /// What they have promised could not be told from a stranger's promise before the change was named.
+    fn rise_above_voters_of(&mut self, change: Option<&Configuration>) {
+        let is_voter = |id| change.and_then(|change| change.member(id)).is_some_and(Member::is_voter);
+        let learners = self.learners.values().filter(|learner| learner.server.is_some_and(is_voter));
+        let promised = learners.map(|learner| learner.accepted.next()).filter(|next| *next <= Epoch::LAST);
+        self.epoch = promised.fold(self.epoch, Epoch::max);
     }
 
     /// This server has promised its own epoch: now others may be asked to.
@@ -172,9 +182,9 @@ impl Leader {
     }
 
     fn consider_histories(&mut self, now: Instant, out: &mut Effects) {
-        let quorums = self.quorums().clone();
-        if self.is_quorum(&quorums, true, |learner| learner.has_promised) {
-            self.begin_synchronisation(now, out);
+        let change = self.agreed_change(|learner| learner.has_promised);
+        if let Some(Agreed(change)) = change {
+            self.begin_synchronisation(now, change, out);
         }
     }
 }

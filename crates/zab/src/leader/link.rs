@@ -1,6 +1,6 @@
 //! What a leader knows of one learner.
 
-use zabd_jute::quorum::LearnerKind;
+use zabd_jute::quorum::{Configuration, LearnerKind};
 use zabd_jute::{Epoch, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
@@ -36,6 +36,8 @@ pub(super) struct Learner {
     pub(super) stage: Stage,
     /// When it counts as gone unless it is heard of.
     pub(super) patience: Instant,
+    /// A change of members that it has noted, and that did not hold there when it came.
+    pub(super) noted: Option<Configuration>,
     /// The epoch that it had promised before.
     pub(super) accepted: Epoch,
     /// Where its history ends, as it says.
@@ -64,6 +66,7 @@ impl Learner {
             kind: LearnerKind::Observer,
             stage: Stage::Unknown,
             patience,
+            noted: None,
             accepted: Epoch::ZERO,
             last_zxid: Zxid::ZERO,
             needs_snapshot: false,

@@ -27,6 +27,7 @@ pub(crate) mod backing;
 mod broadcast;
 mod discovery;
 mod link;
+pub(crate) mod noted;
 mod synchronisation;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -38,6 +39,7 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, Ses
 use self::backing::Backing;
 pub(crate) use self::broadcast::is_still_voter;
 use self::link::{Learner, Stage};
+use self::noted::noted_change;
 use crate::effect::{
     Durable, Effect, Effects, Instant, LinkId, Loss, Note, Reason, Refusal, Testing, Timing,
 };
@@ -62,6 +64,8 @@ pub struct Start {
     pub configuration: Configuration,
     /// A newer one that was heard of.
     pub next: Option<Configuration>,
+    /// Whether its transaction is in the log for certain: the tree shows it, or this process has logged it.
+    pub is_next_logged: bool,
     /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
     pub reconfig: bool,
     /// Everything that this server has logged, all of it durable.
@@ -226,6 +230,7 @@ pub struct Leader {
     epoch: Epoch,
     configuration: Configuration,
     next: Option<Configuration>,
+    is_next_logged: bool,
     /// Which quorums commit, from which position on; the first holds for everything before the second.
     rules: VecDeque<(Zxid, Quorums)>,
     learners: BTreeMap<LinkId, Learner>,
@@ -267,6 +272,7 @@ impl Leader {
             epoch: start.accepted.next(),
             configuration: start.configuration,
             next: start.next,
+            is_next_logged: start.is_next_logged && quorums.is_changing(),
             rules: VecDeque::from([(Zxid::ZERO, quorums)]),
             learners: BTreeMap::new(),
             history: start.history,
@@ -449,7 +455,11 @@ impl Leader {
             return;
         };
         match decoded {
-            Some(FromLearner::Info { kind, accepted, info, .. }) => {
+            Some(FromLearner::Info { kind, accepted, info, behind }) => {
+                let Ok(noted) = noted_change(&behind) else {
+                    return self.refuse(link, Refusal::NoLearner, out);
+                };
+                learner.noted = noted.filter(|_| self.reconfig);
                 self.on_info(now, link, kind, accepted, info, out);
             }
             Some(FromLearner::AckEpoch { last_zxid, current }) => {

@@ -26,7 +26,7 @@
 use std::borrow::Cow;
 
 use zabd_jute::Zxid;
-use zabd_jute::quorum::FromLeader;
+use zabd_jute::quorum::{Configuration, FromLeader};
 use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
@@ -35,13 +35,28 @@ use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Note, Remedy};
 use crate::history::Membership;
 
 impl Leader {
-    /// A quorum has promised: this server's history is the one.
-    pub(super) fn begin_synchronisation(&mut self, now: Instant, out: &mut Effects) {
+    /// A quorum has promised: this server's history is the one, and this change is to hold.
+    pub(super) fn begin_synchronisation(
+        &mut self,
+        now: Instant,
+        change: Option<Configuration>,
+        out: &mut Effects,
+    ) {
         self.phase = Phase::Synchronising;
         self.deadline = now.after_ms(self.timing.init_ms());
+        self.take_change(change, out);
         self.number_configuration(out);
         out.push(Effect::Persist(Durable::Current(self.epoch)));
         self.examine_waiting(now, out);
+    }
+
+    /// A change that others have noted is on disk here, too, before the epoch in which it is completed.
+    fn take_change(&mut self, change: Option<Configuration>, out: &mut Effects) {
+        if let Some(change) = change.filter(|change| self.next.as_ref() != Some(change)) {
+            out.push(Effect::Persist(Durable::NextConfiguration(Box::new(change.clone()))));
+            self.rules = [(Zxid::ZERO, self.quorums_with(Some(&change)))].into();
+            self.next = Some(change);
+        }
     }
 
     fn examine_waiting(&mut self, now: Instant, out: &mut Effects) {

@@ -8,8 +8,11 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionI
 
 use super::backing::Backing;
 use super::discovery::REIGN_MS_MIN;
+use super::noted::NOTED_CHANGE;
 use super::{Input, Leader, Start};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Loss, Note, Reason, Testing, Timing};
+use crate::effect::{
+    Durable, Effect, Effects, Instant, LinkId, Loss, Note, Reason, Refusal, Testing, Timing,
+};
 use crate::election::Word;
 use crate::history::History;
 
@@ -49,6 +52,7 @@ impl Stage {
             current,
             configuration: members(roles, 0),
             next: None,
+            is_next_logged: false,
             reconfig: false,
             history: History::new(last),
             electing: [1, 2, 3].map(ServerId).into(),
@@ -80,13 +84,17 @@ impl Stage {
 
     /// Somebody connects and says what it has promised.
     fn introduce(&mut self, id: i64, kind: LearnerKind, accepted: Epoch) {
+        self.introduce_with(id, kind, accepted, Sections::default());
+    }
+
+    fn introduce_with(&mut self, id: i64, kind: LearnerKind, accepted: Epoch, behind: Sections<'_>) {
         self.step(Input::Accepted { link: LinkId(id as u64) });
         let info = LearnerInfo {
             server: ServerId(id),
             protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
             config_version: Some(ConfigVersion::ZERO),
         };
-        self.say(id, &FromLearner::Info { kind, accepted, info: Some(info), behind: Sections::default() });
+        self.say(id, &FromLearner::Info { kind, accepted, info: Some(info), behind });
     }
 
     /// A server without anything is to get a snapshot.
@@ -604,4 +612,16 @@ fn the_connection_of_a_member_that_comes_twice_is_named() {
     stage.sync();
     stage.say(2, &FromLearner::Ack { zxid });
     assert!(stage.leader.committed() < zxid, "it was acknowledged by whoever is not voter 2 any more");
+}
+
+/// It may have named what must not be missed.
+#[test]
+fn who_names_a_change_that_cannot_be_read_is_refused() {
+    for broken in [&b"\xff"[..], b"server.1="] {
+        let mut stage = Stage::new();
+        let behind = Sections::default().with(NOTED_CHANGE, broken);
+        stage.introduce_with(3, LearnerKind::Follower, Epoch(1), behind);
+        let is_refused = stage.has(&Effect::Refuse { link: LinkId(3), why: Refusal::NoLearner });
+        assert!(is_refused, "{broken:?}: {:?}", stage.out.list);
+    }
 }

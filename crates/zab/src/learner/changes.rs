@@ -34,10 +34,34 @@
 //! - it comes to hold by what is said of it: by its commit, or by an established leader that tells it. A leader that knows of it completes
 //!   it, logged or not, as Java's does: quorums of both configurations have written it down by then, as if it were proposed anew;
 //! - so that the log goes on without it does not prove it void: what was completed in this way has no transaction, and a tree that a server of
-//!   Java has made may show what that held instead of the newest change of its history. It is forgotten at UPTODATE: whoever has joined an
-//!   epoch in which it was completed knows of it, and no leader without one of those is established. Before that it only makes room, for
-//!   a change that is in the history for certain or that the leader tells instead, since both come from whoever knew of it if it holds;
+//!   Java has made may show what that held instead of the newest change of its history. It is forgotten at UPTODATE, and makes room
+//!   before that for a change that is in the history for certain or that the leader tells instead, as the next paragraphs say;
 //! - to follow an established leader takes a quorum of the members that hold alone, so what is void keeps nobody outside.
+//!
+//! **Nobody leads past a change.** A follower names the change that it has noted when it introduces itself. A leader begins with the promises
+//! of a quorum of the members that it holds, and completes the change that these know of, with quorums of its voters, too
+//! ([`crate::leader::noted`]). Let A have completed the change from C to N, and let X begin later and hold C.
+//! Quorums of C and N have acknowledged A's NEWLEADER, or the proposal, and N was on disk there before. One of C has promised X; so some
+//! server has done both, first the one and then the other. When it introduced itself to X, it
+//!
+//! - held N or what followed. Then X must not lead it;
+//! - or had N noted. Then X knows of N;
+//! - or had another change M in that one place, from a leader Z between A and X. By this argument Z knew of N or held it, and it
+//!   has not completed M instead, for it never counts two changes in doubt together. So Z held N, or had M in its log, behind A's
+//!   history: who proposed M has seen N hold. A change is proposed only when followers that are in step are a quorum of it with the leader
+//!   (`Leader::has_synced_quorum_of`), and in step is who has N on disk. X needs a quorum of M's voters, and one of those is there, which
+//!   X must not lead, or count for M;
+//! - or had forgotten it: at UPTODATE, when Z had told what it held by then, N or what followed; or because N was cut off its log, so that what it had
+//!   acknowledged of A's was never completed.
+//!
+//! So X has a quorum of N with it, and all that was committed by N alone is in its history, as ever. Who is a witness here has
+//! acknowledged. That `currentEpoch` says that an epoch was joined is not enough: it rises with the first record of a reign, and
+//! a link that breaks in the midst of DIFF leaves a server with the epoch and without NEWLEADER. For the same reason it does not matter
+//! which of the two a crash leaves out, the change that NEWLEADER tells or the epoch behind it: all of the initial history is on
+//! disk before, and nothing was acknowledged.
+//!
+//! Servers of Java write changes down in the same way, and neither name them nor ask for them. With one of them for a witness, or for
+//! a leader, there may be two leaders in this case, as in Java.
 
 use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::{Entry, Txn};
@@ -79,6 +103,13 @@ impl Changes {
             Change { at, is_logged: is_in_log && at.counter() != 0, configuration }
         });
         Self { proposed: proposed.into_iter().collect(), told: None, noted }
+    }
+
+    /// The one on disk; asked before anything has come from the leader. Whether it is logged makes no difference: a tree may show
+    /// what was completed without a transaction, and is not made of the log alone if it was a leader's.
+    pub(super) fn noted(&self) -> Option<&Configuration> {
+        let mut known = self.proposed.iter().map(|change| &change.configuration);
+        known.find(|known| Some(known.version()) == self.noted)
     }
 
     fn newest_logged(&self) -> Option<&Configuration> {

@@ -16,6 +16,7 @@ use super::{ATTEMPTS_MAX, Learner, Phase};
 use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Note, Reason, Uncounted};
 use crate::history::History;
 use crate::leader::is_still_voter;
+use crate::leader::noted::NOTED_CHANGE;
 
 impl Learner {
     pub(super) fn on_connected(&mut self, now: Instant, dial: DialId, link: LinkId, out: &mut Effects) {
@@ -32,12 +33,13 @@ impl Learner {
             protocol_version: Some(LearnerInfo::PROTOCOL_VERSION),
             config_version: Some(self.configuration.version()),
         };
-        let packet = FromLearner::Info {
-            kind: self.kind,
-            accepted: self.accepted,
-            info: Some(info),
-            behind: Sections::default(),
-        };
+        let noted = self.changes.noted().filter(|_| self.reconfig && !is_on(Mutation::NotedChangeUnsaid));
+        let noted = noted.map(Configuration::to_string);
+        let behind = noted
+            .iter()
+            .fold(Sections::default(), |behind, noted| behind.with(NOTED_CHANGE, noted.as_bytes()));
+        let (kind, accepted) = (self.kind, self.accepted);
+        let packet = FromLearner::Info { kind, accepted, info: Some(info), behind };
         out.tell_leader(link, &packet);
     }
 

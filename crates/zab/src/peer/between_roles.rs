@@ -84,6 +84,7 @@ impl Peer {
     pub(super) fn take_role(&mut self, now: Instant, decision: Decision, out: &mut Effects) {
         let Decision { elected, role, electing, has_voice } = decision;
         let (committed, next) = (&self.configuration, self.next.as_ref());
+        let is_next_logged = next.is_some_and(|next| Some(next.version()) == self.logged_change);
         self.answers = Some(Answers::new(self.me, role, elected, committed, next));
         let mut history = self.history.take().expect("no role has the history");
         // All of it is on disk, committed or not. What a quorum was too slow for may be more than any link takes at once: left in
@@ -101,6 +102,7 @@ impl Peer {
                 current: self.current,
                 configuration: self.configuration.clone(),
                 next: self.next.clone(),
+                is_next_logged,
                 reconfig: self.reconfig,
                 history,
                 electing,
@@ -128,7 +130,7 @@ impl Peer {
             current: self.current,
             configuration: self.configuration.clone(),
             next: self.next.clone(),
-            is_next_logged: self.next.as_ref().is_some_and(|next| Some(next.version()) == self.logged_change),
+            is_next_logged,
             reconfig: self.reconfig,
             history,
             vouches: has_voice,

@@ -174,6 +174,10 @@ impl Server {
         }
     }
 
+    fn is_next_logged(&self) -> bool {
+        self.disk.next.is_some() && self.disk.next == self.disk.shown()
+    }
+
     pub fn lead(&mut self, now: Instant) {
         self.elected_with = (self.disk.current, self.disk.last());
         let start = leader::Start {
@@ -185,6 +189,7 @@ impl Server {
             current: self.disk.current,
             configuration: self.disk.configuration().clone(),
             next: self.disk.next.clone(),
+            is_next_logged: self.is_next_logged(),
             reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
             electing: BTreeSet::new(),
@@ -207,7 +212,7 @@ impl Server {
             current: self.disk.current,
             configuration: self.disk.configuration().clone(),
             next: self.disk.next.clone(),
-            is_next_logged: self.disk.next.is_some() && self.disk.next == self.disk.shown(),
+            is_next_logged: self.is_next_logged(),
             reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
             vouches: true,

@@ -3,6 +3,10 @@
 //! The rule behind all of them: from the proposal on, quorums of both configurations are needed; a configuration is on
 //! disk wherever its proposal is; who leads when it holds is said together with the commit.
 
+#[cfg(feature = "mutations")]
+mod mutations;
+mod noted;
+mod reigns;
 mod stage;
 
 use stage::{LeaderStage, LearnerStage, zxid};

@@ -15,15 +15,15 @@ use zabd_zab::history::History;
 use zabd_zab::leader::{self, Leader};
 use zabd_zab::learner::{self, Learner};
 
-const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 10 };
-const NOW: Instant = Instant(0);
+pub const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 10 };
+pub const NOW: Instant = Instant(0);
 
 pub fn zxid(epoch: i64, counter: u32) -> Zxid {
     Zxid::new(Epoch(epoch), counter)
 }
 
 /// `1 2 o3`: two voters and an observer.
-fn configuration(members: &str, version: Zxid) -> Configuration {
+pub fn configuration(members: &str, version: Zxid) -> Configuration {
     let line = |word: &str| match word.strip_prefix('o') {
         Some(id) => format!("server.{id}=h{id}:1:2:observer"),
         None => format!("server.{word}=h{word}:1:2:participant"),
@@ -136,6 +136,7 @@ impl LeaderStage {
             accepted: Epoch(0),
             current: Epoch(0),
             configuration,
+            is_next_logged: next.is_some(),
             next,
             reconfig: true,
             history: History::new(last),

@@ -137,6 +137,7 @@ impl<'a> Replay<'a> {
             current: before,
             configuration: reign.configuration(first.info.config_version),
             next: None,
+            is_next_logged: false,
             reconfig,
             history: History::new(if has_stand_in { Zxid::ZERO } else { base }),
             electing: BTreeSet::new(),
