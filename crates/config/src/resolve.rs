@@ -689,7 +689,7 @@ fn comment(value: &str) -> Option<&str> {
 /// The words for a problem with one value.
 pub(crate) fn said(key: &Key, name: &str, value: &str, problem: Problem) -> (String, String) {
     let hint = if problem.hint.is_empty() { key.hint() } else { problem.hint };
-    let hint = match comment(&shown(name, value)) {
+    let hint = match comment(shown(name, value)) {
         Some(comment) => {
             format!("a comment cannot stand behind a value: put `{comment}` on a line of its own")
         }

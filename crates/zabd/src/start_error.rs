@@ -223,7 +223,7 @@ pub fn hint_of_owner(path: &Path, is_whole_directory: bool) -> String {
 }
 
 /// Which key is to blame for a port that cannot be opened, and what to do.
-fn remedy<'k>([port_key, address_key]: [&'k str; 2], port: u16, kind: io::ErrorKind) -> (&'k str, String) {
+fn remedy([port_key, address_key]: [&str; 2], port: u16, kind: io::ErrorKind) -> (&str, String) {
     match kind {
         io::ErrorKind::AddrInUse => (
             port_key,

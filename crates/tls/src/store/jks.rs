@@ -62,15 +62,11 @@ fn entries(bytes: &[u8], password: &[u8], wanted: Wanted) -> Option<Result<Store
                 if wanted == Wanted::Trust {
                     continue;
                 }
-                match unprotect(protected, password) {
-                    Some(key) => {
-                        store.keys.push(KeyEntry { key: PrivatePkcs8KeyDer::from(key).into(), chain });
-                    }
-                    None => {
-                        let problem = format!("the key `{alias}` does not have the store's password");
-                        return Some(Err(StoreError::unusable(problem)));
-                    }
-                }
+                let Some(key) = unprotect(protected, password) else {
+                    let problem = format!("the key `{alias}` does not have the store's password");
+                    return Some(Err(StoreError::unusable(problem)));
+                };
+                store.keys.push(KeyEntry { key: PrivatePkcs8KeyDer::from(key).into(), chain });
             }
             CERTIFICATE_TAG => store.trusted.push(fields.certificate(version)?),
             _ => {
