@@ -434,10 +434,10 @@ pub fn in_words(error: &rustls::Error) -> String {
             "no revocation list that holds at the moment tells whether it is revoked (UnknownRevocationStatus)".into()
         }
         Error::InvalidCertificate(Reason::ExpiredContext { time, not_after }) => {
-            format!("it has expired at {}, and now it is {}", date(*not_after), date(*time))
+            format!("certificate expired: it was valid until {}, and now it is {}", date(*not_after), date(*time))
         }
         Error::InvalidCertificate(Reason::NotValidYetContext { time, not_before }) => {
-            format!("it is valid from {} on, and now it is {}", date(*not_before), date(*time))
+            format!("certificate not valid yet: it is valid from {} on, and now it is {}", date(*not_before), date(*time))
         }
         Error::InvalidCertificate(reason) => reason.to_string(),
         Error::AlertReceived(
