@@ -33,21 +33,11 @@ def packet(kind, zxid, data):
     return bytes(wire.Writer().int(kind).long(zxid).buffer(data).int(-1).bytes)
 
 
-def take(stranger, count):
-    """So many bytes, and no more."""
-    taken = b""
-    while len(taken) < count:
-        more = stranger.recv(count - len(taken))
-        assert more, "the connection was closed"
-        taken += more
-    return taken
-
-
 def take_packet(stranger):
     """Kind, zxid and data of a packet without identities."""
-    kind, zxid, length = struct.unpack(">iqi", take(stranger, 16))
-    data = take(stranger, max(length, 0))
-    assert take(stranger, 4) == b"\xff" * 4
+    kind, zxid, length = struct.unpack(">iqi", wire.exactly(stranger, 16))
+    data = wire.exactly(stranger, max(length, 0))
+    assert wire.exactly(stranger, 4) == b"\xff" * 4
     return kind, zxid, data
 
 
@@ -91,7 +81,7 @@ def test_learners_that_do_not_read_cost_a_leader_no_memory(tmp_path):
             for stranger in asking:
                 assert take_packet(stranger)[0] == SNAP
                 # It has begun to leave.
-                take(stranger, 100_000)
+                wire.exactly(stranger, 100_000)
         grown = resident_bytes(server) - before
         assert grown < PEAK_BYTES_MAX, f"{grown} bytes more"
         eventually(lambda: resident_bytes(server) - before < GROWTH_BYTES_MAX, SECONDS_MAX, what="what snapshots took is given back")

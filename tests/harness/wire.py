@@ -123,6 +123,16 @@ class Closed(AssertionError):
     """The server closed the connection where something was expected of it."""
 
 
+def exactly(connection, count):
+    """So many bytes of a socket, and no more."""
+    taken = b""
+    while len(taken) < count:
+        more = connection.recv(count - len(taken))
+        assert more, "the connection was closed"
+        taken += more
+    return taken
+
+
 # How long an answer may take: the disk of a machine that builds as well has been seen to take 40 s for one sync.
 ANSWER_SECONDS = 120
 

@@ -10,13 +10,10 @@ import threading
 import pytest
 
 from harness import wire
-from harness.control_group import ControlGroup
 from harness.observing import figures
 from harness.servers import Server, four_letter_word
 from harness.waiting import eventually
 
-MIB = 1 << 20
-LIMIT = 128 * MIB
 QUOTA_EXCEEDED = -125
 SESSION_MS = 120_000
 SECONDS_MAX = 60
@@ -25,12 +22,6 @@ CLIENTS, ROUNDS = 10, 4
 WORDS = 40
 # A part of a request of a megabyte, and nothing behind it.
 PART = struct.pack(">i", 1_000_000) + bytes(900_000)
-
-
-@pytest.fixture
-def group():
-    with ControlGroup(LIMIT) as group:
-        yield group
 
 
 @pytest.fixture

@@ -12,18 +12,12 @@ from harness.observing import figures, status_bytes
 from harness.servers import Server, ServerFailed, four_letter_word
 from harness.waiting import eventually
 
-MIB = 1 << 20
-LIMIT = 128 * MIB
+from .conftest import LIMIT, MIB
+
 QUOTA_EXCEEDED = -125
 SECONDS_MAX = 30
 # Java's limit of a frame is a megabyte.
 LARGE = bytes(900_000)
-
-
-@pytest.fixture
-def group():
-    with ControlGroup(LIMIT) as group:
-        yield group
 
 
 @pytest.fixture

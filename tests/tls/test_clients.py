@@ -19,7 +19,7 @@ from kazoo.security import make_acl
 from harness import places
 from harness.servers import ServerFailed, four_letter_bytes
 from harness.waiting import eventually
-from harness.wire import EXISTS, SET_DATA, Closed, Session
+from harness.wire import EXISTS, SET_DATA, Closed, Session, exactly
 
 from .client import TlsSession
 
@@ -87,15 +87,6 @@ def test_each_answer_has_a_record_of_its_own(shared):
     for number in range(1 + len(bodies)):
         exactly(client.socket, struct.unpack(">i", exactly(client.socket, 4))[0])
         assert client.socket.pending() == 0, f"behind {number} others"
-
-
-def exactly(connection, length):
-    data = b""
-    while len(data) < length:
-        chunk = connection.recv(length - len(data))
-        assert chunk, "closed"
-        data += chunk
-    return data
 
 
 def test_a_watch_ends_with_its_connection(shared):

@@ -45,9 +45,7 @@ fn a_leader_completes_what_its_followers_have_noted() {
     assert_eq!(reigns.disk(1), "epoch 5, holds 1 2 3, noted nothing, logged 5:8", "3 and 5 may have more");
     reigns.follow(5, 1);
     // It is no voter any more, and was there until everybody knew.
-    for id in [1, 2, 4, 5] {
-        assert_eq!(reigns.disk(id), "epoch 6, holds 3 4 5, noted nothing, logged 5:8", "{id}");
-    }
+    reigns.assert_disks(&[1, 2, 4, 5], "epoch 6, holds 3 4 5, noted nothing, logged 5:8");
 }
 
 /// The change of which 3 alone knows was never completed, for a quorum without 3 knows nothing of it. Its voters may not even be there.
@@ -60,9 +58,7 @@ fn a_change_of_which_a_quorum_knows_nothing_is_not_waited_for() {
     assert!(!reigns.reigns(1), "2 may know of it");
     reigns.follow(2, 1);
     assert!(reigns.reigns(1), "2 does not");
-    for id in [1, 2, 3] {
-        assert_eq!(reigns.disk(id), "epoch 6, holds 1 2 3, noted nothing, logged 5:8", "{id}");
-    }
+    reigns.assert_disks(&[1, 2, 3], "epoch 6, holds 1 2 3, noted nothing, logged 5:8");
 }
 
 /// Were the newer one completed, and the leader ended then, nobody might know of both any more.
@@ -77,9 +73,7 @@ fn two_noted_changes_are_not_counted_together() {
     assert!(!reigns.reigns(1), "quorums of all three have promised");
     reigns.follow(4, 1);
     assert!(reigns.reigns(1), "1, 3 and 4 know of one, and of no other");
-    for id in [1, 2, 3, 4] {
-        assert_eq!(reigns.disk(id), "epoch 6, holds 1 2 3 4 7, noted nothing, logged 5:8", "{id}");
-    }
+    reigns.assert_disks(&[1, 2, 3, 4], "epoch 6, holds 1 2 3 4 7, noted nothing, logged 5:8");
 }
 
 /// Leaders of a fresh ensemble ended before they reigned, and each of them had numbered its members.
@@ -91,13 +85,8 @@ fn what_leaves_the_voters_as_they_are_keeps_nobody_out() {
     reigns.lead(1);
     reigns.follow(2, 1);
     assert!(reigns.reigns(1));
-    for id in [1, 2] {
-        assert_eq!(
-            reigns.disk(id),
-            "epoch 6, holds 1 2 3 4, noted nothing, logged 5:8",
-            "the newest of them"
-        );
-    }
+    // The newest of them.
+    reigns.assert_disks(&[1, 2], "epoch 6, holds 1 2 3 4, noted nothing, logged 5:8");
 }
 
 /// 2 was away when the change that it has noted was taken back. Who leads has the newer one in its log, and the voters are as they were.
@@ -109,9 +98,7 @@ fn what_is_logged_is_not_given_up_for_an_older_change() {
     reigns.lead(1);
     reigns.follow(2, 1);
     assert!(reigns.reigns(1));
-    for id in [1, 2] {
-        assert_eq!(reigns.disk(id), "epoch 6, holds 1 2 3 4, noted nothing, logged 5:8", "{id}");
-    }
+    reigns.assert_disks(&[1, 2], "epoch 6, holds 1 2 3 4, noted nothing, logged 5:8");
 }
 
 /// Nor is anybody who has it noted only made to forget it.
@@ -126,7 +113,5 @@ fn a_newer_change_is_not_forgotten_for_an_older_one() {
     assert!(!reigns.reigns(1), "3 of five are there, and would have to forget one of the two");
     reigns.follow(4, 1);
     assert!(reigns.reigns(1), "1, 3 and 4 know of none that needs other voters");
-    for id in [1, 2, 3, 4] {
-        assert_eq!(reigns.disk(id), "epoch 6, holds 1 2 3 4 5 6, noted nothing, logged 5:8", "{id}");
-    }
+    reigns.assert_disks(&[1, 2, 3, 4], "epoch 6, holds 1 2 3 4 5 6, noted nothing, logged 5:8");
 }

@@ -172,6 +172,13 @@ impl Reigns {
         format!("epoch {current}, holds {}, noted {noted}, logged {epoch}:{counter}", ids(holds))
     }
 
+    /// All of these have the same on their disks.
+    pub fn assert_disks(&self, ids: &[i64], expected: &str) {
+        for id in ids {
+            assert_eq!(self.disk(*id), expected, "{id}");
+        }
+    }
+
     fn lead_step(&mut self, id: i64, input: leader::Input) {
         let mut effects = Effects::default();
         if let Role::Leading(leader) = &mut self.server(id).role {
