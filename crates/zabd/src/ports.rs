@@ -21,6 +21,7 @@ use crate::net::{
     Acceptor, HandshakeOptions, Handshakes, IoThread, ListenOptions, ServerCounters, Service, Takes, lobby,
 };
 use crate::probes::Vitals;
+use crate::refusals::Refusals;
 use crate::start_error::StartError;
 
 /// See the module's description.
@@ -115,7 +116,7 @@ impl ClientPorts {
             counters: service.counters.clone(),
             threads,
             next: 0.into(),
-            told: Mutex::default(),
+            refusals: Refusals::default(),
             lobby: lobby(),
         };
         handshakes.start(shaking, vitals.pulse("ClientTls"))

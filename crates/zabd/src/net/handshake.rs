@@ -12,13 +12,12 @@
 //! ```
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zabd_jute::Id;
@@ -30,10 +29,10 @@ use super::acceptor::{Acceptor, Admission};
 use super::figures::ServerCounters;
 use super::io_thread::{IoThread, NewConnection};
 use super::java_address::shown;
-use crate::alarm::OfMachines;
 use crate::driver::Driver;
 use crate::lobby::{Displaced, Lobby, Place};
 use crate::probes::Pulse;
+use crate::refusals::Refusals;
 use crate::secure::{HANDSHAKE_MAX, Refused, comes_from, handshakes_at_once, negotiate, refused};
 
 /// So many handshakes at once if nothing is configured: each may hold some ten kilobytes.
@@ -88,8 +87,8 @@ pub struct Handshakes {
     pub threads: Vec<IoThread>,
     /// Whose turn it is.
     pub next: AtomicUsize,
-    /// What was told about whom.
-    pub told: Mutex<OfMachines<IpAddr>>,
+    /// What was told about whom; they are counted as handshakes.
+    pub refusals: Refusals,
     /// Who has not shown yet who he is, where the operator has set no limit.
     pub lobby: Lobby,
 }
@@ -236,9 +235,8 @@ impl Handshakes {
         }
     }
 
-    /// Of each machine, and each reason, once a minute.
     fn tell(&self, address: SocketAddr, why: &str) {
-        self.told.lock().ring(Instant::now(), address.ip(), why, || {
+        self.refusals.tell(address.ip(), why, || {
             tracing::warn!("Closing the connection of {} to the secure client port: {why}", shown(address));
         });
     }
