@@ -174,8 +174,16 @@ def sessions_and_quotas():
     yield b"".join([action(0, connect(0)), bytes([SYNC]), *creates, *below, bytes([SYNC, SNAPSHOT, SNAPSHOT, RESTART])])
 
 
+def many_watchers():
+    """An event that several connections hear, one of them in the answer's own batch."""
+    exists = struct.pack(">ii", 8, 3) + ustring("/w") + b"\1"
+    watchers = [action(client, connect(0)) + bytes([SYNC]) + action(client, exists) for client in range(CLIENTS)]
+    yield b"".join([*watchers, action(0, create("/w", "")), bytes([SYNC, RESTART])])
+
+
 def replica():
     yield from sessions_and_quotas()
+    yield from many_watchers()
     for exchange in exchanges():
         steps, first = [], None
         for one in exchange:

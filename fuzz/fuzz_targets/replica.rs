@@ -244,17 +244,15 @@ impl Server {
     }
 
     fn carry_out(&mut self, out: &mut Outputs) {
-        let mut begin = 0;
+        let mut last = 0..0;
         for output in out.list.drain(..) {
             match output {
                 Output::Append { zxid, entry } => self.append(zxid, entry),
                 Output::Send { conn, answers, end } => {
-                    if let Some(client) = self.clients.iter_mut().flatten().find(|client| client.conn == conn)
-                    {
-                        client.hear(&out.bytes[begin..end], answers, self.tree.last_zxid());
-                    }
-                    begin = end;
+                    last = last.end..end;
+                    self.deliver(conn, &out.bytes[last.clone()], answers);
                 }
+                Output::Again { conn } => self.deliver(conn, &out.bytes[last.clone()], false),
                 Output::Established { conn, session, .. } => self.establish(conn, session),
                 Output::Close { conn } => {
                     if let Some(slot) = self.slot(conn) {
@@ -262,11 +260,17 @@ impl Server {
                     }
                 }
                 Output::Fact(_) => (),
-                #[allow(unreachable_patterns)]
-                other => unreachable!("a standalone server has no peers: {other:?}"),
+                Output::CloseAll { .. } | Output::Ensemble(_) => unreachable!("this server is alone"),
             }
         }
         out.bytes.clear();
+    }
+
+    fn deliver(&mut self, conn: ConnId, bytes: &[u8], answers: bool) {
+        if let Some(slot) = self.slot(conn) {
+            let client = self.clients[slot].as_mut().expect("the slot was just found");
+            client.hear(bytes, answers, self.tree.last_zxid());
+        }
     }
 
     fn slot(&self, conn: ConnId) -> Option<usize> {
