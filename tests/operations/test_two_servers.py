@@ -116,6 +116,35 @@ def test_a_copy_of_a_log_harms_nothing(start, only_zabd, tmp_path):
         assert names(server)["both"] == 4
 
 
+@pytest.mark.parametrize("name", ["log.1.bak", "log.4", "log.d"])
+def test_a_copy_under_another_name_hides_and_ends_nothing(name, start, only_zabd):
+    """Made while the server writes, so that it holds less than the log; the last name is that of the log to come."""
+    server = start("zabd")
+    write(server, "both", 4)
+    version = server.data_dir / "version-2"
+    copy = version / name
+    # Zeros that take no room in the log would take much in a copy.
+    held = (version / "log.1").read_bytes().rstrip(b"\0")
+    copy.write_bytes(held)
+    write(server, "zabd", 4)
+    server.kill()
+    status, out, _ = doctor(server.data_dir)
+    is_misnamed = name != "log.1.bak"
+    assert status == int(is_misnamed), out
+    assert (f"moves {copy} to {version}/damaged-1/{name}" in out) == is_misnamed, out
+    assert ("the log that has another's name to be moved away" in out) == is_misnamed, out
+    for written in (4, 8):
+        server.start()
+        assert names(server)["zabd"] == written
+        write(server, f"zabd{written}", 4)
+        server.kill()
+    if is_misnamed:
+        assert (version / "damaged-1" / name).read_bytes() == held
+        assert f"Moved {copy} to {version}/damaged-1/{name}: all of its records stand in " in server.log_text()
+    server.start()
+    assert (names(server)["both"], names(server)["zabd"]) == (4, 12)
+
+
 def test_a_java_server_that_runs_is_noticed(start, ends, only_zabd, tmp_path):
     """Once it has written anything: it opens its log then."""
     java = start("java395", data_log_dir=tmp_path / "logs")

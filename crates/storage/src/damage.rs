@@ -316,8 +316,9 @@ fn new_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
 
 /// Moves one file into a directory beside it, which is made if it is not there.
 pub fn move_aside<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<(), RecoveryError> {
-    let dirs = [from, to].map(|path| path.parent().expect("a file stands in a directory"));
-    disk.create_dir(dirs[1]).map_err(directory_error("create", dirs[1]))?;
+    // Its new name is durable before its old one is durably gone.
+    let dirs = [to, from].map(|path| path.parent().expect("a file stands in a directory"));
+    disk.create_dir(dirs[0]).map_err(directory_error("create", dirs[0]))?;
     disk.rename(from, to).map_err(directory_error("move", from))?;
     dirs.iter().try_for_each(|dir| disk.sync_dir(dir).map_err(directory_error("write to", dir)))
 }

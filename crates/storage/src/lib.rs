@@ -5,7 +5,7 @@
 //! writes, fails and fills.
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
-//! [`recovery`] (what a start finds), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
+//! [`recovery`] (what a start finds), [`misnamed`] (logs under names of others), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
 //! promised), [`testimony`] and [`apart`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its peers must give back),
 //! [`restore`] (what an operator puts in the place of everything). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
@@ -15,6 +15,7 @@ pub mod disk;
 pub mod epochs;
 pub mod layout;
 pub mod log;
+pub mod misnamed;
 pub mod rebase;
 pub mod recovery;
 pub mod restore;

@@ -28,7 +28,7 @@ use zabd_replica::{Input, shown_members};
 use zabd_storage::damage;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::epochs::{self, EpochError, EpochFile};
-use zabd_storage::log::{Log, LogError, LogOptions};
+use zabd_storage::log::{Log, LogError, LogOptions, SetAside};
 use zabd_storage::rebase::{self, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
 use zabd_storage::restore::RestoreError;
@@ -609,6 +609,13 @@ impl LogWriter {
                 }
                 Ok(upto) => {
                     self.count_sync(begin.elapsed());
+                    for SetAside { from, to } in self.log.take_set_aside() {
+                        tracing::warn!(
+                            "Somebody put a copy of an older log at {}, which the next log needs; it is {} now",
+                            from.display(),
+                            to.display()
+                        );
+                    }
                     if failed != 0 {
                         self.driver.feed([Input::DiskHasRoom]);
                     }

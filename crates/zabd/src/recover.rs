@@ -17,6 +17,7 @@ use zabd_jute::{Limits, Reader, Zxid};
 use zabd_storage::disk::Disk;
 use zabd_storage::layout::{self, NamedFile, SNAPSHOT};
 use zabd_storage::log::{AppendedSinceRoll, Cut, LogError, Records, find_conflict, reach_behind, settle};
+use zabd_storage::misnamed::{Moved, refuse_names_ahead, set_names_right};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::restore::REPLACED;
 use zabd_storage::snapshot;
@@ -109,6 +110,9 @@ pub fn recover<D: Disk>(
     let begin = Instant::now();
     let mut figures = StartFigures::default();
     let directories = prepare(disk, options)?;
+    for moved in set_names_right(disk, &directories.logs)? {
+        tell_moved(&moved);
+    }
     let nobody = Progress::default();
     let progress = reading.progress.unwrap_or(&nobody);
     let mut story = Story::default();
@@ -343,6 +347,7 @@ fn replay<D: Disk>(
         let above = if digest_mismatches > 0 { first_read(disk, directories, after)? } else { after };
         refuse_two_pasts(disk, directories, above, limits)?;
     }
+    refuse_names_ahead(disk, &directories.logs, tree.last_zxid())?;
     let cut = settle(disk, records)?;
     if let Some(cut) = &cut {
         tell_cut(cut);
@@ -373,6 +378,17 @@ fn first_read<D: Disk>(disk: &D, directories: &Directories, after: Zxid) -> Resu
     })?;
     let first = logs.iter().rev().map(|file| file.zxid).find(|zxid| *zxid <= after.next());
     Ok(first.map_or(after, |first| Zxid((first.0 - 1).max(0))))
+}
+
+fn tell_moved(moved: &Moved) {
+    let (from, to) = (moved.from.display(), moved.to.display());
+    match &moved.repeats {
+        None => tracing::warn!("{from} holds older records than its name promises: it is {to} now"),
+        Some(repeats) => tracing::warn!(
+            "Moved {from} to {to}: all of its records stand in {} as well, and one of the two has a name that promises later ones",
+            repeats.display()
+        ),
+    }
 }
 
 fn tell_cut(cut: &Cut) {

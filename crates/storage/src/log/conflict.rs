@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use zabd_jute::{Limits, Zxid};
 
 use super::frame::{FRAME_BEFORE, Frame, HEADER, frame_at, frame_bytes, header_of};
-use super::torn::without_zeros_behind;
+use super::torn::{Ending, ending, without_zeros_behind};
 use super::{LogError, io_error};
 use crate::disk::{Contents, Disk};
 use crate::layout::{self, NamedFile};
@@ -108,13 +108,65 @@ pub fn find_conflict<D: Disk>(
 /// Whether logs that begin before `after` reach behind it, although another one that begins there or before it follows them.
 pub fn reach_behind<D: Disk>(disk: &D, dir: &Path, after: Zxid, limits: Limits) -> Result<bool, LogError> {
     let files = layout::logs(disk, dir).map_err(io_error("list", dir))?;
-    let first_read = files.iter().rposition(|file| file.zxid <= after.next()).unwrap_or(0);
-    for file in files[..first_read].iter().rev().take(OLDER_FILES_MAX) {
+    Ok(first_reaching(disk, &files, after, limits)? < first_by_name(&files, after))
+}
+
+/// The newest file that can hold a record behind `after`, by the files' names.
+fn first_by_name(files: &[NamedFile], after: Zxid) -> usize {
+    files.iter().rposition(|file| file.zxid <= after.next()).unwrap_or(0)
+}
+
+/// The oldest file that holds a record behind `after`, or that one.
+pub(super) fn first_reaching<D: Disk>(
+    disk: &D,
+    files: &[NamedFile],
+    after: Zxid,
+    limits: Limits,
+) -> Result<usize, LogError> {
+    let by_name = first_by_name(files, after);
+    let mut first = by_name;
+    for (at, file) in files[..by_name].iter().enumerate().rev().take(OLDER_FILES_MAX) {
         if last_in_file(disk, &file.path, limits)?.is_some_and(|last| last > after) {
-            return Ok(true);
+            first = at;
         }
     }
-    Ok(false)
+    Ok(first)
+}
+
+/// The zxid of a file's first record.
+pub(crate) fn first_in_file<D: Disk>(
+    disk: &D,
+    path: &Path,
+    limits: Limits,
+) -> Result<Option<Zxid>, LogError> {
+    let (contents, data_end) = records_of(disk, path)?;
+    Ok(records(&contents[..data_end], limits).next().map(|(_, zxid, _)| zxid))
+}
+
+/// Whether a file ends as logs do, be it by a crash: then its records are all that it ever held.
+pub(crate) fn is_undamaged<D: Disk>(disk: &D, path: &Path, limits: Limits) -> Result<bool, LogError> {
+    let (contents, data_end) = records_of(disk, path)?;
+    let last = records(&contents[..data_end], limits).last();
+    let end = last.map_or(HEADER.len(), |(offset, _, entry)| offset as usize + frame_bytes(entry.len()));
+    let rest = contents.get(end..data_end).unwrap_or_default();
+    Ok(!matches!(ending(rest, end as u64, limits.field_bytes_max), Ending::Damaged(_)))
+}
+
+/// Whether `other` holds every record of a file. Of files that are not in order it is never said.
+pub(crate) fn holds_all_of<D: Disk>(
+    disk: &D,
+    other: &Path,
+    path: &Path,
+    limits: Limits,
+) -> Result<bool, LogError> {
+    let (others, others_end) = records_of(disk, other)?;
+    let (contents, data_end) = records_of(disk, path)?;
+    let mut others = records(&others[..others_end], limits);
+    let mut is_held = |zxid, entry| {
+        let found = others.find(|(_, other, _)| *other >= zxid);
+        found.is_some_and(|(_, other, others)| other == zxid && header_of(others) == header_of(entry))
+    };
+    Ok(records(&contents[..data_end], limits).all(|(_, zxid, entry)| is_held(zxid, entry)))
 }
 
 /// Which zxids are in a file.
@@ -229,7 +281,7 @@ fn records(contents: &[u8], limits: Limits) -> impl Iterator<Item = (u64, Zxid, 
     })
 }
 
-fn last_in_file<D: Disk>(disk: &D, path: &Path, limits: Limits) -> Result<Option<Zxid>, LogError> {
+pub(super) fn last_in_file<D: Disk>(disk: &D, path: &Path, limits: Limits) -> Result<Option<Zxid>, LogError> {
     let (contents, data_end) = records_of(disk, path)?;
     Ok(last_zxid(&contents[..data_end], limits))
 }

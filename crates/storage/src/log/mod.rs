@@ -26,10 +26,11 @@ use std::path::{Path, PathBuf};
 use zabd_jute::Zxid;
 
 pub use conflict::{Conflict, find_conflict, reach_behind};
+pub(crate) use conflict::{first_in_file, holds_all_of, is_undamaged};
 pub(crate) use reader::holds_records;
 pub use reader::{Position, Records, Tail, first_record, last_record};
 pub use repair::{Behind, Cut, behind, cut_behind_copy, cut_damage, cut_tail, settle, truncate};
-pub use writer::{AppendedSinceRoll, Log, LogOptions};
+pub use writer::{AppendedSinceRoll, Log, LogOptions, SetAside};
 
 /// Why the log cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +80,11 @@ pub enum LogError {
         /// What is allowed.
         length_max: usize,
     },
-    /// The file that the next record would begin exists and holds records.
-    #[error("{} exists and holds records that its name does not promise; move it away", path.display())]
+    /// The file that a later record would begin exists and holds records.
+    #[error(
+        "{} holds other records than its name promises, and no other log holds all of them; move it away if it is a copy that \
+         nobody needs, for the next log may need its name", path.display()
+    )]
     Occupied {
         /// Which file.
         path: PathBuf,

@@ -8,8 +8,9 @@
 //! - a record that was read already is skipped: files may overlap, and Java repeats records. Whether it is the same, `conflict`
 //!   says.
 //!
-//! Java reads one file too many, from its beginning, and stumbles over damage in it; here the newest
-//! file that can hold a needed record is the first. Follows Java's `FileTxnIterator`.
+//! Java reads one file too many, from its beginning, and stumbles over damage in it; here the newest file that can hold a needed
+//! record is the first. Names alone do not tell which one that is: a copy of an older log may stand under a name behind it, and
+//! hides for Java what the log between them holds. So older files are asked for their ends. Follows Java's `FileTxnIterator`.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use zabd_jute::{Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
+use super::conflict::first_reaching;
 use super::frame::{FRAME_BEFORE, Frame, HEADER, frame_at, frame_bytes};
 use super::torn::{Ending, ending};
 use super::{LogError, io_error};
@@ -87,12 +89,9 @@ pub struct Records<D: Disk> {
 impl<D: Disk> Records<D> {
     /// Records behind `after`; the first must be the next one, unless a new epoch begins with it.
     pub fn after(disk: D, dir: &Path, after: Zxid, limits: Limits) -> Result<Self, LogError> {
-        let mut files: VecDeque<_> = layout::logs(&disk, dir).map_err(io_error("list", dir))?.into();
-        // A record behind `after` may stand in the newest file that begins at or before it.
-        while files.len() > 1 && files[1].zxid <= after.next() {
-            files.pop_front();
-        }
-        Ok(Self::of_files(disk, files, Some(after), limits))
+        let mut files = layout::logs(&disk, dir).map_err(io_error("list", dir))?;
+        let first_read = first_reaching(&disk, &files, after, limits)?;
+        Ok(Self::of_files(disk, files.split_off(first_read).into(), Some(after), limits))
     }
 
     /// Every record of some files, oldest first; the last one must be the newest of its directory.

@@ -448,6 +448,42 @@ fn a_file_with_records_is_not_replaced() {
     assert_eq!(read(&disk, 4).unwrap().0, [5, 6]);
 }
 
+fn copy(disk: &MemoryDisk, from: &str, to: &str) {
+    let contents = disk.read(&Path::new(DIR).join(from)).unwrap().to_vec();
+    disk.create(&Path::new(DIR).join(to)).unwrap().write_at(0, &contents).unwrap();
+}
+
+/// An operator copied a log while it was written, or to a name of his own: what only the log holds is read.
+#[test]
+fn a_copy_hides_nothing_of_what_stands_before_its_name() {
+    for name in ["log.1.bak", "log.4"] {
+        let disk = empty_disk();
+        let mut written = log(&disk, 0);
+        append(&mut written, 1..=3).unwrap();
+        copy(&disk, "log.1", name);
+        append(&mut written, 4..=9).unwrap();
+        for after in 0..9 {
+            assert_eq!(read(&disk, after).unwrap().0, (after + 1..=9).collect::<Vec<_>>(), "{name} {after}");
+        }
+    }
+}
+
+/// A server that runs has read all that it goes on from; what somebody then puts under the next name is moved, and nothing ends.
+#[test]
+fn a_copy_under_the_next_name_is_moved_away() {
+    let disk = empty_disk();
+    let mut written = log(&disk, 0);
+    append(&mut written, 1..=3).unwrap();
+    written.roll();
+    copy(&disk, "log.1", "log.4");
+    append(&mut written, 4..=5).unwrap();
+    let (from, to) = (Path::new(DIR).join("log.4"), Path::new(DIR).join("damaged-1/log.4"));
+    assert_eq!(disk.read(&to).unwrap()[..], disk.read(&Path::new(DIR).join("log.1")).unwrap()[..]);
+    assert_eq!(written.take_set_aside(), [SetAside { from, to }]);
+    assert!(written.take_set_aside().is_empty());
+    assert_eq!(recover(&disk.after(Crash::LosesUnsynced)), [1, 2, 3, 4, 5]);
+}
+
 #[test]
 #[should_panic(expected = "no zxid is left out")]
 fn a_gap_is_never_written() {

@@ -12,18 +12,21 @@
 //! A new file gets its header under a name that is no log's, and its own name when that is durable: a file
 //! shorter than its header keeps a Java server from starting. Java's `FileTxnLog` and `FilePadding`.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{io, mem};
 
 use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
+use super::conflict::last_in_file;
 use super::frame::{Frame, HEADER, first_frame_bytes, frame_at, frame_bytes, put_record, zxid_of};
 use super::repair::keep_copy;
 use super::torn::{UNSYNCED_BYTES_MAX, without_zeros_behind};
 use super::{LogError, Tail, io_error};
+use crate::damage::{move_aside, next_place};
 use crate::disk::{Disk, DiskFile, is_full, is_out_of_descriptors};
 use crate::layout;
+use crate::recovery::RecoveryError;
 
 /// Java takes more room when less than this is left, in bytes.
 const ROOM_LEFT_MIN: u64 = 4096;
@@ -72,6 +75,21 @@ impl AppendedSinceRoll {
     }
 }
 
+/// Somebody put a copy of an older log under the name that a new one needed; it went into a directory beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The name.
+    pub from: PathBuf,
+    /// Where it is now.
+    pub to: PathBuf,
+}
+
+#[derive(Debug)]
+struct Begun<F> {
+    open: Open<F>,
+    set_aside: Option<SetAside>,
+}
+
 #[derive(Debug)]
 struct Open<F> {
     file: F,
@@ -100,6 +118,8 @@ pub struct Log<D: Disk> {
     last: Zxid,
     since_roll: AppendedSinceRoll,
     is_poisoned: bool,
+    /// Copies of older logs that had a new one's name.
+    set_aside: Vec<SetAside>,
 }
 
 impl<D: Disk> Log<D> {
@@ -117,6 +137,7 @@ impl<D: Disk> Log<D> {
             last,
             since_roll: AppendedSinceRoll::default(),
             is_poisoned: false,
+            set_aside: Vec::new(),
         }
     }
 
@@ -205,6 +226,11 @@ impl<D: Disk> Log<D> {
         self.since_roll
     }
 
+    /// What had a new log's name since this was asked last.
+    pub fn take_set_aside(&mut self) -> Vec<SetAside> {
+        mem::take(&mut self.set_aside)
+    }
+
     /// Whether nothing waits to be made durable.
     pub fn is_synced(&self) -> bool {
         self.first.is_none()
@@ -226,7 +252,8 @@ impl<D: Disk> Log<D> {
         if self.open.is_none() {
             let begun = begin_file(&self.disk, &self.dir, first, self.options, self.is_settled);
             let begun = begun.map_err(|error| without_descriptor(error, &self.dir))?;
-            self.open = Some(begun);
+            self.set_aside.extend(begun.set_aside);
+            self.open = Some(begun.open);
             self.is_settled = true;
         }
         let open = self.open.as_mut().expect("there is a file to write to");
@@ -305,12 +332,12 @@ fn begin_file<D: Disk>(
     first: Zxid,
     options: LogOptions,
     is_settled: bool,
-) -> Result<Open<D::File>, LogError> {
+) -> Result<Begun<D::File>, LogError> {
     let path = dir.join(layout::log_name(first));
     if options.force_sync && !is_settled {
         settle_earlier_life(disk, dir)?;
     }
-    refuse_occupied(disk, &path, options)?;
+    let set_aside = clear_name(disk, &path, first, options)?;
     let temporary = dir.join(layout::temporary_name(&layout::log_name(first)));
     let begun = (|| {
         let mut file = disk.create(&temporary)?;
@@ -334,7 +361,7 @@ fn begin_file<D: Disk>(
         disk.sync_dir(dir).map_err(|source| LogError::SyncFailed { path: path.clone(), source })?;
     }
     let length = HEADER.len() as u64;
-    Ok(Open { file, path, position: length, length })
+    Ok(Begun { open: Open { file, path, position: length, length }, set_aside })
 }
 
 /// Only opening a file asks for a descriptor, and each step of beginning a file may be done again.
@@ -357,20 +384,51 @@ fn settle_earlier_life<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogError> {
     disk.sync_file(&newest.path).map_err(|source| LogError::SyncFailed { path: newest.path.clone(), source })
 }
 
-/// A file of this name may be there without a record, if an earlier process got no further; one with
-/// records must not be replaced.
-fn refuse_occupied<D: Disk>(disk: &D, path: &Path, options: LogOptions) -> Result<(), LogError> {
+/// A file of this name may be there without a record, if an earlier process got no further; one with records must not be
+/// replaced. If all of those come before what is to be written, somebody put it there since the start, which has set names right:
+/// nothing of it is missing in what this process has read and written.
+fn clear_name<D: Disk>(
+    disk: &D,
+    path: &Path,
+    first: Zxid,
+    options: LogOptions,
+) -> Result<Option<SetAside>, LogError> {
     let contents = match disk.read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         contents => contents.map_err(io_error("read", path))?,
     };
     let records = contents.get(HEADER.len()..).unwrap_or_default();
     if let Frame::Whole { .. } = frame_at(records, options.entry_bytes_max) {
-        return Err(LogError::Occupied { path: path.to_owned() });
+        let limits = Limits { field_bytes_max: options.entry_bytes_max };
+        if last_in_file(disk, path, limits)? >= Some(first) {
+            return Err(LogError::Occupied { path: path.to_owned() });
+        }
+        return move_away(disk, path).map(Some);
     }
     // A start had no room to keep what a crash left in it.
     let tail = Tail { path: path.to_owned(), offset: HEADER.len() as u64 };
-    keep_copy(disk, &tail, without_zeros_behind(records)).map(drop)
+    keep_copy(disk, &tail, without_zeros_behind(records)).map(|_| None)
+}
+
+fn move_away<D: Disk>(disk: &D, path: &Path) -> Result<SetAside, LogError> {
+    let failed = |error| {
+        let (RecoveryError::Directory { source, .. } | RecoveryError::Log(LogError::Io { source, .. })) =
+            error
+        else {
+            return LogError::Occupied { path: path.to_owned() };
+        };
+        let path = path.to_owned();
+        if is_full(&source) {
+            LogError::NoSpace { path, source }
+        } else {
+            LogError::Io { action: "move away", path, source }
+        }
+    };
+    let (dir, name) = (path.parent(), path.file_name());
+    let (dir, name) = (dir.expect("a log lies in a directory"), name.expect("a log has a name"));
+    let to = next_place(disk, dir).map_err(failed)?.join(name);
+    move_aside(disk, path, &to).map_err(failed)?;
+    Ok(SetAside { from: path.to_owned(), to })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use zabd_storage::disk::Disk;
 use zabd_storage::epochs::{self, EpochFile};
 use zabd_storage::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
 use zabd_storage::log::{Conflict, Records, find_conflict};
+use zabd_storage::misnamed::other_beginning;
 use zabd_storage::recovery::{INITIALIZE, RecoveryError};
 use zabd_storage::restore::{REPLACED, RESTORING};
 use zabd_storage::snapshot;
@@ -228,6 +229,7 @@ fn without_path(text: &str, path: &Path) -> String {
 fn log_file<D: Disk>(disk: &D, named: NamedFile, is_newest: bool, formats: &mut Formats) -> File {
     let path = named.path.clone();
     let mut file = File::new(path.clone(), "log", "");
+    let other_beginning = other_beginning(disk, &named).ok().flatten();
     let mut records = Records::of_file(disk.clone(), named, Patient::limits());
     let mut count = 0_u64;
     let ended = loop {
@@ -249,15 +251,24 @@ fn log_file<D: Disk>(disk: &D, named: NamedFile, is_newest: bool, formats: &mut 
         None => "no records".to_owned(),
         Some((first, last)) => format!("{count} records, zxid {first} to {last}"),
     };
+    if other_beginning.is_some() {
+        formats.see_misnamed();
+        file.about.push_str(", which are not those that its name promises");
+        file.needs_attention = true;
+    }
     if let Err(why) = ended {
         return file.damaged(why);
     }
     match records.tail() {
         None => file,
-        // An older log was the newest once; whether anything is missing behind it, the next one shows.
         Some(tail) => {
             formats.see_tail(tail, is_newest);
-            File { condition: Condition::Torn(tail.offset), needs_attention: is_newest, ..file }
+            if tail.offset == 0 && !is_newest {
+                return file.damaged("empty, as a crash leaves no log but the newest; a server of Java's does not start over it");
+            }
+            // An older log was the newest once; whether anything is missing behind it, the next one shows.
+            let needs_attention = is_newest || file.needs_attention;
+            File { condition: Condition::Torn(tail.offset), needs_attention, ..file }
         }
     }
 }

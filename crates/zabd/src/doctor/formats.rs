@@ -7,6 +7,8 @@
 //! | compressed snapshots | from 3.6 |
 //! | a last zxid without a digest before it | not by 3.6 to 3.8 |
 //! | an empty newest log | from 3.9.3 |
+//! | an older log without a header | not at all: it reads one log too many |
+//! | a log that holds older records than its name promises | wrongly: it applies them again, or loses those behind them |
 //! | logs without a snapshot | by 3.4; later with `zookeeper.snapshot.trust.empty=true` |
 //! | a check outside of a multi | never, though 3.8.4 and 3.9.2 wrote it |
 //! | a record above `jute.maxbuffer` and its extra size | with a larger one |
@@ -34,6 +36,8 @@ pub struct Formats {
     has_compressed: bool,
     lacks_digest_section: bool,
     newest_is_empty: bool,
+    older_is_empty: bool,
+    has_misnamed: bool,
     largest_bytes: usize,
 }
 
@@ -89,6 +93,11 @@ impl Formats {
 
     pub(super) fn see_tail(&mut self, tail: &Tail, is_newest: bool) {
         self.newest_is_empty |= is_newest && tail.offset == 0;
+        self.older_is_empty |= !is_newest && tail.offset == 0;
+    }
+
+    pub(super) fn see_misnamed(&mut self) {
+        self.has_misnamed = true;
     }
 
     /// Each version, and whether it can read all of this.
@@ -104,11 +113,13 @@ impl Formats {
             (self.lacks_digest_section, |v| (6..=8).contains(&v), "a last zxid without a digest before it"),
             (has(OpCode::Check), |_| true, "a check outside of a multi"),
         ];
-        let needed: [Rule; 6] = [
+        let needed: [Rule; 8] = [
             (self.has_ttls, |v| v >= 5, "zookeeper.extendedTypesEnabled=true"),
             (self.has_create2_in_multi, |v| v == 7, "3.7.2 or later"),
             (self.has_create2_in_multi, |v| v == 8, "3.8.2 or later"),
             (self.newest_is_empty, |v| v < 9, "the empty newest log to be moved away"),
+            (self.older_is_empty, |_| true, "the empty older log to be moved away"),
+            (self.has_misnamed, |_| true, "the log that has another's name to be moved away"),
             (self.has_records && !self.has_snapshots, |v| v >= 5, "zookeeper.snapshot.trust.empty=true"),
             (self.largest_bytes > limit, |_| true, "a larger jute.maxbuffer"),
         ];

@@ -16,6 +16,7 @@ use zabd_storage::layout::{LOG, NamedFile, snapshot_name, zxid_in_name};
 use zabd_storage::log::{
     Behind, Conflict, LogError, Records, Tail, behind, cut_behind_copy, cut_damage, first_record,
 };
+use zabd_storage::misnamed::{Moved, set_names_right};
 use zabd_storage::recovery::{Directories, RecoveryError};
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
 use zabd_tree::Tree;
@@ -165,11 +166,16 @@ impl Plan {
                 planner.set_aside(&file.path, None)?;
             }
         }
+        let logs = Directories::of(&patient.recovery(is_member)).logs;
         let (tree_options, limits) = (Patient::tree_options(), Patient::limits());
         // Why another beginning was looked for.
         let mut unread = None;
         // Each step takes a file out of the way or makes one shorter, or is the only beginning, so there is an end.
         loop {
+            // A start does it too.
+            for Moved { from, to, .. } in set_names_right(&planner.trial, &logs)? {
+                planner.steps.push(Step::SetAside { from, to, gives_up: None });
+            }
             let started = recover(
                 &planner.trial,
                 &patient.recovery(is_member),

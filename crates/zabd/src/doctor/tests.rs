@@ -185,6 +185,22 @@ const TABLE: &[Damage] = &[
     ("no log", |d| for name in ["log.1", "log.16"] { d.remove(&Path::new(DIR).join(name)).unwrap(); }, Verdict::NeedsAttention, &[],
         Verdict::NeedsAttention),
     ("a copy of records", |d| put_beside(d, "log.16", 2, false, "log.18"), Verdict::Sound, &[], Verdict::Sound),
+    ("a copy under a name to come", |d| put_beside(d, "log.1", 0, false, "log.1b"), Verdict::NeedsAttention,
+        &["move log.1b to damaged-1/log.1b"], Verdict::Sound),
+    ("a log with a name to come", |d| d.rename(&Path::new(DIR).join("log.16"), &Path::new(DIR).join("log.1b")).unwrap(),
+        Verdict::NeedsAttention, &["move log.1b to log.16"], Verdict::Sound),
+    ("a log whose own name a shorter copy has", |d| { put_beside(d, "log.16", 0, false, "log.1b");
+        edit(d, "log.16", |f| f.truncate(record(f, 2))); }, Verdict::NeedsAttention,
+        &["move log.16 to damaged-1/log.16", "move log.1b to log.16"], Verdict::Sound),
+    ("another's log under a name to come, below a snapshot", |d| put_beside(d, "log.1", 0, true, "log.1b"), Verdict::Unusable,
+        &[], Verdict::Unusable),
+    ("a damaged copy under a name to come", |d| { put_beside(d, "log.1", 0, false, "log.1b");
+        edit(d, "log.1b", |f| { let at = record(f, 5); f[at + 30] ^= 1; }); }, Verdict::Unusable,
+        &["copy log.1b to damaged-1/log.1b, and cut it at offset 451; what was written behind zxid 0x1a is given up, of which 15 records are \
+            whole, up to zxid 0x15; to keep them instead, take the copy that `zkTxnLogToolkit.sh --recover log.1b` writes",
+            "move log.1b to damaged-2/log.1b"], Verdict::Sound),
+    ("an empty older log", |d| edit(d, "log.1", Vec::clear), Verdict::NeedsAttention, &["move log.1 to damaged-1/log.1"],
+        Verdict::Sound),
     ("something else", |d| put(d, "notes.txt", b"hello"), Verdict::Sound, &[], Verdict::Sound),
 ];
 
@@ -239,13 +255,14 @@ fn what_is_said_is_what_a_start_does_and_what_a_repair_does() {
     }
 }
 
-/// Every file is still there, has moved, or has been cut, with the rest beside it.
+/// Every file is still there, has moved, has another name, or has been cut, with the rest beside it.
 fn assert_nothing_is_lost(what: &str, before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) {
     for (path, content) in before {
         let name = path.rsplit('/').next().unwrap();
         let is_whole =
             |left: &[u8]| content.strip_prefix(left).is_some_and(|zeros| zeros.iter().all(|byte| *byte == 0));
-        let is_there = after.iter().any(|(other, left)| other.ends_with(name) && is_whole(left));
+        let is_there =
+            after.iter().any(|(other, left)| left == content || other.ends_with(name) && is_whole(left));
         let is_cut = after.get(path).is_some_and(|head| {
             let rest = after.iter().find(|(other, _)| other.contains(&format!("cut-{name}-")));
             let whole: Vec<u8> =
