@@ -48,16 +48,16 @@ impl Bed {
             data: value(100),
             next_zxid: 2,
         };
-        bed.tree.apply(&create(1, "/bench", b""), &mut ());
+        bed.tree.apply(&create(1, "/bench", b""), None, &mut ());
         for index in 0..keyspace.parents() {
             let entry = create(bed.next_zxid, text(bed.path.parent(index)), b"");
-            bed.tree.apply(&entry, &mut ());
+            bed.tree.apply(&entry, None, &mut ());
             bed.next_zxid += 1;
         }
         let mut path = PathBuffer::prefilled();
         for index in 0..keyspace.znodes {
             let entry = create(bed.next_zxid, text(path.znode(&keyspace, index)), &bed.data);
-            bed.tree.apply(&entry, &mut ());
+            bed.tree.apply(&entry, None, &mut ());
             bed.next_zxid += 1;
         }
         bed
@@ -73,7 +73,7 @@ impl Bed {
         let path = self.path.znode(&self.keyspace, self.dice.below(self.keyspace.znodes));
         let txn = Txn::SetData { path: text(path).into(), data: Some(&self.data), version: 1 };
         let entry = Entry { header: header(self.next_zxid, OpCode::SetData), txn, digest: None };
-        self.tree.apply(&entry, &mut ());
+        self.tree.apply(&entry, None, &mut ());
         self.next_zxid += 1;
     }
 
@@ -81,8 +81,8 @@ impl Bed {
         let path = self.path.znode(&self.keyspace, self.dice.below(self.keyspace.znodes));
         let txn = Txn::Delete { path: text(path).into() };
         let delete = Entry { header: header(self.next_zxid, OpCode::Delete), txn, digest: None };
-        self.tree.apply(&delete, &mut ());
-        self.tree.apply(&create(self.next_zxid + 1, text(path), &self.data), &mut ());
+        self.tree.apply(&delete, None, &mut ());
+        self.tree.apply(&create(self.next_zxid + 1, text(path), &self.data), None, &mut ());
         self.next_zxid += 2;
     }
 }

@@ -95,12 +95,13 @@ impl Replica {
             (self.options.audit && is_part_of_end(&entry, &origin)).then_some(entry.header.session);
         let ended = matches!(entry.txn, Txn::CloseSession { .. }).then_some(&mut self.writes);
         let ttl_nodes = &mut self.ttl_nodes;
+        let foreseen = self.pending.foreseen(zxid);
         let mut observer = Observer { zxid, watches, out, results, audited_end, ended, ttl_nodes };
         let mismatch = if self.ensemble.is_none() {
-            tree.apply(&entry, &mut observer);
+            tree.apply(&entry, foreseen, &mut observer);
             None
         } else {
-            tree.follow(&entry, &mut observer)
+            tree.follow(&entry, foreseen, &mut observer)
         };
         let mut results = observer.results;
         count_writes(&mut self.writes, &entry.txn);

@@ -395,7 +395,7 @@ impl Past {
         }
         self.outcomes.insert((session, cxid), zxid);
         let mut changes = Changes { zxid, past: self };
-        tree.follow(entry, &mut changes);
+        tree.follow(entry, None, &mut changes);
         let stated = entry.digest.map(|digest| digest.tree);
         assert!(
             stated.is_none_or(|stated| stated == tree.digest()),

@@ -13,6 +13,7 @@ use zabd_mutation::{Mutation, is_on};
 
 use crate::nodes::NodeId;
 use crate::owner::Owner;
+use crate::pending::Foreseen;
 use crate::tree::Tree;
 
 /// One change that watches may wait for, in the order in which they must fire.
@@ -135,9 +136,9 @@ impl Tree {
     /// Applies one committed transaction. Every replica runs this on the same input, so it reads no
     /// clock and refuses nothing: a request that had to be refused was turned into an error before it
     /// was proposed.
-    pub fn apply(&mut self, entry: &Entry<'_>, effects: &mut impl Effects) {
+    pub fn apply(&mut self, entry: &Entry<'_>, foreseen: Option<Foreseen>, effects: &mut impl Effects) {
         assert!(self.last_zxid < entry.header.zxid, "transactions are applied once, in zxid order");
-        self.perform(&entry.header, &entry.txn, effects);
+        self.perform(&entry.header, &entry.txn, foreseen, effects);
         self.last_zxid = entry.header.zxid;
         self.note_digest();
         if let Some(mismatch) = self.compare_digest(entry) {
@@ -147,9 +148,14 @@ impl Tree {
 
     /// Applies one transaction that another server checked. Two servers that disagree about the tree both go
     /// on, as Java's do; whoever runs them is told.
-    pub fn follow(&mut self, entry: &Entry<'_>, effects: &mut impl Effects) -> Option<DigestMismatch> {
+    pub fn follow(
+        &mut self,
+        entry: &Entry<'_>,
+        foreseen: Option<Foreseen>,
+        effects: &mut impl Effects,
+    ) -> Option<DigestMismatch> {
         assert!(self.last_zxid < entry.header.zxid, "transactions are applied once, in zxid order");
-        self.perform(&entry.header, &entry.txn, effects);
+        self.perform(&entry.header, &entry.txn, foreseen, effects);
         self.last_zxid = entry.header.zxid;
         self.note_digest();
         self.compare_digest(entry)
@@ -164,7 +170,7 @@ impl Tree {
         let (zxid, kind) = (Zxid(version.0), OpCode::SetData.code());
         let header = TxnHeader { session: SessionId::NONE, cxid: 0, zxid, time_ms, kind };
         let txn = Txn::SetData { path: "/zookeeper/config".into(), data: Some(text.as_bytes()), version: -1 };
-        self.perform(&header, &txn, &mut ());
+        self.perform(&header, &txn, None, &mut ());
     }
 
     /// Applies one record of a log.
@@ -172,7 +178,7 @@ impl Tree {
         if entry.header.zxid <= self.last_zxid {
             return Replayed { skipped: true, digest_mismatch: None };
         }
-        self.perform(&entry.header, &entry.txn, &mut ());
+        self.perform(&entry.header, &entry.txn, None, &mut ());
         self.last_zxid = entry.header.zxid;
         self.note_digest();
         let digest_mismatch = match self.promised_digest {
@@ -220,7 +226,13 @@ impl Tree {
         (self.options.digest && expected != actual).then_some(DigestMismatch { zxid, expected, actual })
     }
 
-    fn perform(&mut self, header: &TxnHeader, txn: &Txn<'_>, effects: &mut impl Effects) {
+    fn perform(
+        &mut self,
+        header: &TxnHeader,
+        txn: &Txn<'_>,
+        foreseen: Option<Foreseen>,
+        effects: &mut impl Effects,
+    ) {
         let result = match txn {
             Txn::CreateSession { timeout_ms } => {
                 self.sessions.insert(header.session, *timeout_ms);
@@ -231,16 +243,24 @@ impl Tree {
                 OpResult::SessionClosed
             }
             Txn::Multi(parts) => return self.multi(header, parts, effects),
-            txn => self.operation(header, txn, effects),
+            txn => self.operation(header, txn, foreseen, effects),
         };
         effects.result(result);
     }
 
-    fn operation(&mut self, header: &TxnHeader, txn: &Txn<'_>, effects: &mut impl Effects) -> OpResult {
+    fn operation(
+        &mut self,
+        header: &TxnHeader,
+        txn: &Txn<'_>,
+        foreseen: Option<Foreseen>,
+        effects: &mut impl Effects,
+    ) -> OpResult {
         match txn {
-            Txn::Create(create) => self.create(header, create, effects),
+            Txn::Create(create) => self.create(header, create, foreseen, effects),
             Txn::Delete { path } => self.delete(header.zxid, path, effects),
-            Txn::SetData { path, data, version } => self.set_data(header, path, *data, *version, effects),
+            Txn::SetData { path, data, version } => {
+                self.set_data(header, path, *data, *version, foreseen, effects)
+            }
             Txn::SetAcl { path, acl, version } => self.set_acl(path, acl, *version),
             Txn::Check { .. } => OpResult::Checked,
             Txn::Error { code } => OpResult::Error { code: *code },
@@ -255,19 +275,32 @@ impl Tree {
         let failed = parts.iter().any(|part| matches!(part.txn, Txn::Error { .. }));
         for part in parts {
             let result = match &part.txn {
-                txn if is_on(Mutation::MultiNotAtomic) => self.operation(header, txn, effects),
+                txn if is_on(Mutation::MultiNotAtomic) => self.operation(header, txn, None, effects),
                 Txn::Error { code } => OpResult::Error { code: *code },
                 _ if failed => OpResult::Error { code: 0 },
-                txn => self.operation(header, txn, effects),
+                txn => self.operation(header, txn, None, effects),
             };
             effects.result(result);
         }
     }
 
-    fn create(&mut self, header: &TxnHeader, create: &CreateTxn<'_>, effects: &mut impl Effects) -> OpResult {
+    /// The znode at a path, whose slot may be known.
+    fn find(&self, path: &str, foreseen: Option<Foreseen>) -> Option<NodeId> {
+        let Some(Foreseen(id)) = foreseen else { return self.nodes.resolve(path) };
+        assert!(self.nodes.is_at(id, path), "the slot that was foreseen for {path} is another znode's");
+        Some(id)
+    }
+
+    fn create(
+        &mut self,
+        header: &TxnHeader,
+        create: &CreateTxn<'_>,
+        foreseen: Option<Foreseen>,
+        effects: &mut impl Effects,
+    ) -> OpResult {
         let missing = OpResult::Error { code: ErrorCode::NoNode.code() };
         let Some((parent_path, name)) = path::split(&create.path) else { return missing };
-        let Some(parent) = self.nodes.resolve(parent_path) else { return missing };
+        let Some(parent) = self.find(parent_path, foreseen) else { return missing };
         if let Some(existing) = self.nodes.child(parent, name) {
             self.recreate(header, create, parent, existing);
             return OpResult::Error { code: ErrorCode::NodeExists.code() };
@@ -323,13 +356,12 @@ impl Tree {
 
     fn delete(&mut self, zxid: Zxid, path: &str, effects: &mut impl Effects) -> OpResult {
         let missing = OpResult::Error { code: ErrorCode::NoNode.code() };
-        let Some(parent) = path::parent(path).and_then(|parent| self.nodes.resolve(parent)) else {
-            return missing;
-        };
+        let Some((parent_path, name)) = path::split(path) else { return missing };
+        let Some(parent) = self.nodes.resolve(parent_path) else { return missing };
         if self.nodes.get(parent).stat.pzxid < zxid {
             self.change_stat(parent, |stat| stat.pzxid = zxid);
         }
-        let Some(id) = self.nodes.resolve(path) else { return missing };
+        let Some(id) = self.nodes.child(parent, name) else { return missing };
         if self.nodes.get(id).num_children() > 0 {
             // Only a damaged log can ask for this; orphans would be worse.
             return OpResult::Error { code: ErrorCode::NotEmpty.code() };
@@ -352,9 +384,10 @@ impl Tree {
         path: &str,
         data: Option<&[u8]>,
         version: i32,
+        foreseen: Option<Foreseen>,
         effects: &mut impl Effects,
     ) -> OpResult {
-        let Some(id) = self.nodes.resolve(path) else {
+        let Some(id) = self.find(path, foreseen) else {
             return OpResult::Error { code: ErrorCode::NoNode.code() };
         };
         let before = self.nodes.get(id).data().map_or(0, <[u8]>::len) as i64;

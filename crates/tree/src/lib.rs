@@ -28,7 +28,7 @@ pub use acl::{AuthSchemes, Caller, allows, fix_up, masked};
 pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed, TtlChange};
 pub use ops::WriteRequest;
 pub use owner::{Owner, TTL_MS_MAX};
-pub use pending::{Changes, CheckOptions, Pending};
+pub use pending::{Changes, CheckOptions, Foreseen, Pending};
 pub use quota::{QuotaExcess, QuotaFigures};
 pub use snapshot::{LoadError, SnapshotHead};
 pub use tree::{NodeRef, Tree, TreeOptions};

@@ -252,6 +252,19 @@ impl Nodes {
         names.split('/').try_fold(NodeId::ROOT, |parent, name| self.child(parent, name))
     }
 
+    /// Whether this is the znode at this path.
+    pub(crate) fn is_at(&self, id: NodeId, path: &str) -> bool {
+        let (mut id, mut path) = (id, if path == "/" { "" } else { path });
+        while let Some((above, name)) = path.rsplit_once('/') {
+            let node = self.get(id);
+            if node.name_bytes() != name.as_bytes() || matches!(node.parent, NodeId::NONE | NodeId::VACANT) {
+                return false;
+            }
+            (id, path) = (node.parent, above);
+        }
+        id == NodeId::ROOT && path.is_empty()
+    }
+
     /// The children, in no particular but a repeatable order.
     pub(crate) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         std::iter::successors(self.get(id).first_child.some(), |child| self.get(*child).next.some())
@@ -383,7 +396,16 @@ mod tests {
             let id = insert(&mut nodes, path);
             assert_eq!(nodes.resolve(path), Some(id));
             assert_eq!(nodes.path(id), path);
+            assert!(nodes.is_at(id, path));
+            for other in ["/", "", "/b", "/a/b/d", "/a/a/b/c", "a", "/d/", "//d"] {
+                assert!(!nodes.is_at(id, other), "{path} is not {other}");
+            }
         }
+        assert!(
+            nodes.is_at(NodeId::ROOT, "/")
+                && nodes.is_at(NodeId::ROOT, "")
+                && !nodes.is_at(NodeId::ROOT, "/a")
+        );
         for path in ["a", "/a/", "//a", "/b", "/a/b/c/d", "//"] {
             assert_eq!(nodes.resolve(path), None, "{path}");
         }

@@ -18,6 +18,7 @@ use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
 use crate::acl::AuthSchemes;
 use crate::acl_cache::is_open;
 use crate::namespaces::Namespaces;
+use crate::nodes::NodeId;
 use crate::quota::QuotaExcess;
 use crate::tree::{Tree, node_digest, path_crc, path_is_in_digest};
 
@@ -74,13 +75,28 @@ pub(crate) struct Planned {
     pub(crate) prefix_crc: u32,
     pub(crate) data_length: usize,
     pub(crate) acl: PlannedAcl,
+    /// Where it lives, if it was in the tree when its first change was planned. Its slot is its own until a
+    /// planned deletion is applied, and behind that deletion no record names it.
+    pub(crate) id: Option<NodeId>,
+}
+
+/// Where the znode lives that a planned transaction changes first, so that applying need not search for it again.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreseen(pub(crate) NodeId);
+
+/// A znode that a transaction changes.
+#[derive(Debug)]
+struct PlannedChange {
+    zxid: Zxid,
+    path: Arc<str>,
+    id: Option<NodeId>,
 }
 
 /// The access list of a znode as it will be.
 #[derive(Clone, Debug)]
 pub(crate) enum PlannedAcl {
-    /// The one it has in the tree.
-    AsItIs,
+    /// The one it has in the tree, in this slot.
+    AsItIs(NodeId),
     /// None: everything is open to everybody.
     Open,
     /// This one.
@@ -99,7 +115,7 @@ pub struct Pending {
     pub(crate) options: CheckOptions,
     records: HashMap<Arc<str>, Record, FixedState>,
     /// Which paths each transaction changes, oldest first.
-    changed: VecDeque<(Zxid, Arc<str>)>,
+    changed: VecDeque<PlannedChange>,
     /// The digest behind everything proposed; `None` while nothing is.
     digest: Option<u64>,
     /// Ephemerals that proposed transactions create, and none of them deletes, by session.
@@ -172,9 +188,15 @@ impl Pending {
         self.digest.unwrap_or_else(|| tree.digest())
     }
 
+    /// What is known of this transaction, which is the next one to be applied.
+    pub fn foreseen(&self, zxid: Zxid) -> Option<Foreseen> {
+        let next = self.changed.front().filter(|next| next.zxid == zxid)?;
+        next.id.map(Foreseen)
+    }
+
     /// Everything up to this transaction is in the tree now.
     pub fn applied(&mut self, zxid: Zxid) {
-        while let Some((_, path)) = self.changed.pop_front_if(|(changed, _)| *changed <= zxid) {
+        while let Some(PlannedChange { path, .. }) = self.changed.pop_front_if(|change| change.zxid <= zxid) {
             self.changes.removed += 1;
             let EntryRef::Occupied(record) = self.records.entry_ref(&*path) else { continue };
             if record.get().zxid <= zxid
@@ -211,7 +233,8 @@ impl Pending {
             num_children: node.num_children() as i32,
             prefix_crc: node.prefix_crc(),
             data_length: node.data().map_or(0, <[u8]>::len),
-            acl: PlannedAcl::AsItIs,
+            acl: PlannedAcl::AsItIs(node.id()),
+            id: Some(node.id()),
         })
     }
 
@@ -224,9 +247,9 @@ impl Pending {
     }
 
     /// The list of a znode that exists.
-    pub(crate) fn acl<'s>(tree: &'s Tree, path: &str, node: &'s Planned) -> &'s [Acl<'static>] {
+    pub(crate) fn acl<'s>(tree: &'s Tree, node: &'s Planned) -> &'s [Acl<'static>] {
         match &node.acl {
-            PlannedAcl::AsItIs => tree.node(path).map_or(&[], |node| node.acl()),
+            PlannedAcl::AsItIs(id) => tree.acls.list(tree.nodes.get(*id).acl),
             PlannedAcl::Open => &[],
             PlannedAcl::List(list) => list,
         }
@@ -257,6 +280,7 @@ impl Pending {
                 undo.ephemerals.push((session, path.into(), PlannedTo::Go));
             }
         }
+        let id = before.and_then(|before| before.id);
         let record = Record { zxid, node: after };
         let (path, replaced) = match self.records.entry_ref(path) {
             // A parent gets many children in a row, and has its path once.
@@ -269,7 +293,7 @@ impl Pending {
         if let Some(undo) = &mut self.undo {
             undo.records.push((path.clone(), replaced));
         }
-        self.changed.push_back((zxid, path));
+        self.changed.push_back(PlannedChange { zxid, path, id });
         self.changes.queued += 1;
         self.newest = zxid;
     }

@@ -84,7 +84,7 @@ impl World {
         let digest = TxnDigest { version: TxnDigest::VERSION, tree: self.pending.digest(&self.tree) };
         let mut logged = Vec::new();
         Entry { header, txn, digest: Some(digest) }.encode(&mut Writer::new(&mut logged));
-        self.tree.apply(&Entry::decode(&mut Reader::new(&logged)).unwrap(), &mut ());
+        self.tree.apply(&Entry::decode(&mut Reader::new(&logged)).unwrap(), None, &mut ());
         self.pending.applied(header.zxid);
     }
 }

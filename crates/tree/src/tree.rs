@@ -437,6 +437,10 @@ impl<'t> NodeRef<'t> {
         self.tree.owner(&self.node.stat)
     }
 
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
     pub(crate) fn prefix_crc(&self) -> u32 {
         self.node.prefix_crc()
     }

@@ -322,7 +322,7 @@ mod tests {
             kind: CreateKind::Plain { ephemeral },
             parent_cversion: 1,
         });
-        tree.apply(&Entry { header, txn, digest: None }, &mut ());
+        tree.apply(&Entry { header, txn, digest: None }, None, &mut ());
         tree
     }
 

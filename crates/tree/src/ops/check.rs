@@ -18,7 +18,7 @@ impl Pending {
     ) -> Result<Txn<'a>, ErrorCode> {
         path::validate(&request.path).map_err(|_| ErrorCode::BadArguments)?;
         let node = self.get(tree, &request.path).ok_or(ErrorCode::NoNode)?;
-        acl::check(Pending::acl(tree, &request.path, &node), perms::READ, caller, self.options.skip_acl)?;
+        acl::check(Pending::acl(tree, &node), perms::READ, caller, self.options.skip_acl)?;
         let version = next_version(node.stat.version, request.version)?;
         Ok(Txn::Check { path: request.path, version })
     }

@@ -21,7 +21,8 @@ impl Pending {
         let mut paths = self.session_paths(tree, caller.session);
         paths.retain(|_| !is_on(Mutation::EphemeralsStay));
         for path in &paths {
-            self.plan_removal(tree, header, path);
+            let node = self.get(tree, path).expect("a session's ephemerals exist");
+            self.plan_removal(tree, header, path, &node);
         }
         let paths = self.options.lists_closed.then(|| paths.into_iter().map(Into::into).collect());
         Txn::CloseSession { paths }

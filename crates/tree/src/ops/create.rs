@@ -50,7 +50,7 @@ impl Pending {
         let acl = acl::fix_up(create.acl.as_deref(), caller, self.options.schemes, room)?;
         let parent_path = &create.path[..parent_length];
         let parent = self.get(tree, parent_path).ok_or(ErrorCode::NoNode)?;
-        let parent_acl = Pending::acl(tree, parent_path, &parent);
+        let parent_acl = Pending::acl(tree, &parent);
         acl::check(parent_acl, perms::CREATE, caller, self.options.skip_acl)?;
         let final_path = if mode.is_sequential() {
             Cow::Owned(format!("{}{:010}", create.path, parent.stat.cversion))
@@ -97,6 +97,7 @@ impl Pending {
             prefix_crc: planned_crc(&final_path, create.data),
             data_length,
             acl: PlannedAcl::new(&acl),
+            id: None,
         };
         let parent_path = canonical(&final_path[..parent_length]);
         self.plan(tree, header.zxid, parent_path, Some(&parent), Some(raised));

@@ -8,7 +8,7 @@ use zabd_jute::{ErrorCode, perms};
 
 use super::{canonical, next_version, parent_of};
 use crate::acl::{self, Caller};
-use crate::pending::Pending;
+use crate::pending::{Pending, Planned};
 use crate::tree::Tree;
 
 /// Znodes that every tree has.
@@ -27,14 +27,14 @@ impl Pending {
             return Err(ErrorCode::BadArguments);
         }
         let parent = self.get(tree, parent_path).ok_or(ErrorCode::NoNode)?;
-        let parent_acl = Pending::acl(tree, parent_path, &parent);
+        let parent_acl = Pending::acl(tree, &parent);
         acl::check(parent_acl, perms::DELETE, caller, self.options.skip_acl)?;
         let node = self.get(tree, &request.path).ok_or(ErrorCode::NoNode)?;
         next_version(node.stat.version, request.version)?;
         if node.num_children > 0 {
             return Err(ErrorCode::NotEmpty);
         }
-        self.plan_removal(tree, header, &request.path);
+        self.plan_removal(tree, header, &request.path, &node);
         Ok(Txn::Delete { path: request.path })
     }
 
@@ -45,20 +45,19 @@ impl Pending {
         header: &TxnHeader,
         path: Cow<'a, str>,
     ) -> Result<Txn<'a>, ErrorCode> {
-        self.get(tree, &path).ok_or(ErrorCode::NoNode)?;
-        self.plan_removal(tree, header, &path);
+        let node = self.get(tree, &path).ok_or(ErrorCode::NoNode)?;
+        self.plan_removal(tree, header, &path, &node);
         Ok(Txn::Delete { path })
     }
 
     /// The znode goes, and its parent knows.
-    pub(super) fn plan_removal(&mut self, tree: &Tree, header: &TxnHeader, path: &str) {
+    pub(super) fn plan_removal(&mut self, tree: &Tree, header: &TxnHeader, path: &str, node: &Planned) {
         let parent_path = parent_of(path).map_or("/", canonical);
         let parent = self.get(tree, parent_path).expect("what exists has a parent");
-        let node = self.get(tree, path).expect("what is removed exists");
         let mut left = parent.clone();
         left.num_children -= 1;
         left.stat.pzxid = header.zxid;
         self.plan(tree, header.zxid, parent_path, Some(&parent), Some(left));
-        self.plan(tree, header.zxid, path, Some(&node), None);
+        self.plan(tree, header.zxid, path, Some(node), None);
     }
 }

@@ -34,7 +34,7 @@ impl Pending {
         if !is_outdated {
             return Err(ErrorCode::BadVersion);
         }
-        self.plan_removal(tree, header, &path);
+        self.plan_removal(tree, header, &path, &node);
         Ok(Txn::Delete { path })
     }
 }

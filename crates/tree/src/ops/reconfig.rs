@@ -20,7 +20,7 @@ impl Pending {
         text: &'a str,
     ) -> Result<Txn<'a>, ErrorCode> {
         let node = self.get(tree, CONFIG).ok_or(ErrorCode::NoNode)?;
-        acl::check(Pending::acl(tree, CONFIG, &node), perms::WRITE, caller, self.options.skip_acl)?;
+        acl::check(Pending::acl(tree, &node), perms::WRITE, caller, self.options.skip_acl)?;
         let mut after = node.clone();
         after.stat.version = -1;
         after.stat.mzxid = header.zxid;

@@ -21,7 +21,7 @@ impl Pending {
         let room = self.acl_room(request.path.len());
         let acl = acl::fix_up(request.acl.as_deref(), caller, self.options.schemes, room)?;
         let node = self.get(tree, &request.path).ok_or(ErrorCode::NoNode)?;
-        acl::check(Pending::acl(tree, &request.path, &node), perms::ADMIN, caller, self.options.skip_acl)?;
+        acl::check(Pending::acl(tree, &node), perms::ADMIN, caller, self.options.skip_acl)?;
         let version = next_version(node.stat.aversion, request.version)?;
         let mut after = node.clone();
         after.stat.aversion = version;

@@ -19,7 +19,7 @@ impl Pending {
     ) -> Result<Txn<'a>, ErrorCode> {
         path::validate(&request.path).map_err(|_| ErrorCode::BadArguments)?;
         let node = self.get(tree, &request.path).ok_or(ErrorCode::NoNode)?;
-        acl::check(Pending::acl(tree, &request.path, &node), perms::WRITE, caller, self.options.skip_acl)?;
+        acl::check(Pending::acl(tree, &node), perms::WRITE, caller, self.options.skip_acl)?;
         let data_length = request.data.map_or(0, <[u8]>::len);
         self.check_quota(tree, &request.path, data_length as i64 - node.data_length as i64, 0)?;
         let version = next_version(node.stat.version, request.version)?;

@@ -88,7 +88,7 @@ pub(super) fn numbered(number: u64) -> Tree {
     let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false });
     let (session, zxid) = (SessionId(1), Zxid(number as i64));
     let header = TxnHeader { session, cxid: 0, zxid, time_ms: 0, kind: OpCode::Error.code() };
-    tree.apply(&Entry { header, txn: Txn::Error { code: 0 }, digest: None }, &mut ());
+    tree.apply(&Entry { header, txn: Txn::Error { code: 0 }, digest: None }, None, &mut ());
     tree
 }
 
