@@ -25,7 +25,7 @@ from tls.authority import Authority
 
 GUESS = "guesswork"
 CLIENTS, SERVERS = "zabd_client_connections_refused", "zabd_quorum_connections_refused"
-REQUESTS, HANDSHAKES = "zabd_http_requests_refused", "zabd_http_handshakes_refused"
+REQUESTS, HANDSHAKES, PROBES = "zabd_http_requests_refused", "zabd_http_handshakes_refused", "zabd_probes_refused"
 MACHINES = itertools.count(1)
 IDLE_MS, SESSIONLESS_MS = 1000, 500
 HUGE = struct.pack(">i", (1 << 31) - 1)
@@ -47,6 +47,12 @@ def post(command, length, body=b"", who=SUPER_AUTH):
 
 def get(path, *headers):
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]).encode()
+
+
+def call(length, body=b""):
+    """A call of grpc.health.v1.Health over HTTP/1.1, of which the message has this length."""
+    head = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTE: trailers\r\nContent-Type: application/grpc"
+    return f"{head}\r\nContent-Length: {5 + length}\r\n\r\n".encode() + struct.pack(">bi", 0, length) + body
 
 
 class Caller:
@@ -99,12 +105,14 @@ class House:
         self.server, self.authority = server, authority
         _, quorum, election = ports
         self.ports = {
-            "client": server.port, "secure": free_port(), "quorum": quorum, "election": election, "admin": free_port(), "metrics": free_port()}
+            "client": server.port, "secure": free_port(), "quorum": quorum, "election": election, "admin": free_port(),
+            "metrics": free_port(), "probes": free_port()}
         server.config |= {
             "secureClientPort": self.ports["secure"], "secureClientPortAddress": "127.0.0.1", "nio.sessionlessCnxnTimeout": SESSIONLESS_MS,
             "admin.enableServer": "true", "admin.serverAddress": "127.0.0.1", "admin.serverPort": self.ports["admin"],
             "admin.portUnification": "true", "admin.idleTimeout": IDLE_MS, "metricsProvider.className": PROMETHEUS,
-            "metricsProvider.httpHost": "127.0.0.1", "metricsProvider.httpPort": self.ports["metrics"]}
+            "metricsProvider.httpHost": "127.0.0.1", "metricsProvider.httpPort": self.ports["metrics"],
+            "zabd.probes.port": self.ports["probes"], "zabd.probes.address": "127.0.0.1"}
         server.properties |= {
             **stores(authority, "ssl.quorum"), **stores(authority, "ssl"),
             "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory"}
@@ -156,6 +164,9 @@ CASES = {
                    "the command snapshot: Not authenticated", REQUESTS),
         "body": (lambda c: c.send(post("shed_connections", 65_600, b"{" * 65_600)), b"HTTP/1.1 413 ", "longer than 65536 bytes", REQUESTS),
     }.items()},
+    "probes long": ("probes", lambda c: c.send(get("/livez", f"X: {'x' * 10_000}")), b"HTTP/1.1 431 ", "longer than 8192 bytes", PROBES),
+    "probes garbage": ("probes", lambda c: c.send(b"\xff\xfe what is this\r\n\r\n"), b"HTTP/1.1 400 ", "what came is no request", PROBES),
+    "probes call": ("probes", lambda c: c.send(call(2000, b"{" * 2000)), None, "the message of its call is longer than 1024 bytes", PROBES),
     "admin handshake": ("admin", lambda c: c.send(b"\x16\x03\x01\x00\x05nohow"), None, "what came is not TLS|the handshake failed", HANDSHAKES),
 }
 
@@ -172,6 +183,9 @@ SLOW = {
     "admin by TLS": ("admin+alice", b"GET /commands/ruok HTTP/1.1\r\nX", f"its request has not come as a whole within {IDLE_MS}ms", REQUESTS),
     "admin body": ("admin", post("shed_connections", 100, b"{"), "it has not come as a whole within 5s", REQUESTS),
     "admin handshake": ("admin", b"\x16\x03\x01", "the handshake was not done after 1s", HANDSHAKES),
+    "probes": ("probes", b"GET /livez HTTP/1.1\r\nX", "its request has not come as a whole within 5000ms", PROBES),
+    "probes preface": ("probes", b"PRI * HTTP/2.0", "its request has not come as a whole within 5000ms", PROBES),
+    "probes call": ("probes", call(9), "its call has not come as a whole within 5000ms", PROBES),
 }
 
 
@@ -224,12 +238,13 @@ def test_a_wrong_password_of_a_session(house):
     session.end()
 
 
-def test_a_crowd_that_asks_for_nothing_makes_room(house):
+@pytest.mark.parametrize(("port", "path", "figure"), [("metrics", "/metrics", REQUESTS), ("probes", "/livez", PROBES)])
+def test_a_crowd_that_asks_for_nothing_makes_room(house, port, path, figure):
     """Sixty-four may be connected: of those that wait for nothing the first goes for whoever comes, and is told of."""
-    before = house.figure(REQUESTS)
-    crowd = [house.call("metrics").send(b"GET / HTTP/1.1\r\nX") for _ in range(64)]
-    assert ask(house.ports["metrics"], "/metrics")[0] == 200
-    refused(house, crowd[0], b"", "others want its place", REQUESTS, before)
+    before = house.figure(figure)
+    crowd = [house.call(port).send(b"GET / HTTP/1.1\r\nX") for _ in range(64)]
+    assert ask(house.ports[port], path)[0] == 200
+    refused(house, crowd[0], b"", "others want its place", figure, before)
     for each in crowd:
         each.socket.close()
 
@@ -238,7 +253,7 @@ def test_what_is_not_gone_on_with_is_closed_told_and_counted(houses):
     house = houses[1]
     for name, (_, _, why, _) in SLOW.items():
         heard = house.callers[name].until_closed()
-        assert heard.startswith(b"HTTP/1.1 408 " if name == "admin body" else b""), heard
+        assert heard.startswith({"admin body": b"HTTP/1.1 408 ", "probes call": b"HTTP/1.1 200 "}.get(name, b"")), heard
         house.assert_told(house.callers[name], why)
     for figure, before in house.before.items():
         cases = [name for name, row in SLOW.items() if row[-1] == figure]

@@ -172,7 +172,9 @@ mod tests {
     fn disk(files: &[(&str, std::ops::RangeInclusive<i64>)]) -> MemoryDisk {
         let disk = MemoryDisk::default();
         disk.create_dir(Path::new(DIR)).unwrap();
-        files.iter().for_each(|(name, zxids)| put(&disk, name, zxids.clone()));
+        for (name, zxids) in files {
+            put(&disk, name, zxids.clone());
+        }
         disk
     }
 

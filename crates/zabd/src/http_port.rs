@@ -39,7 +39,8 @@ use crate::memory::at_most;
 use crate::net::ServerCounters;
 use crate::secure::Refused;
 
-use self::refusing::{Hearing, IsAsking, NOT_WHOLE, Why};
+use self::refusing::Why;
+pub(crate) use self::refusing::{Hearing, IsAsking, NOT_WHOLE};
 pub use self::refusing::{Refusing, because};
 
 /// How many connections there are at most.
@@ -354,7 +355,8 @@ where
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(terms.idle_max).max_buf_size(HEAD_BYTES_MAX);
-    let stream = Hearing { stream, place: place.clone() };
+    let heard = place.clone();
+    let stream = Hearing { stream, note: move |_| heard.is_asking.set(true) };
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = &mut connection => ended,

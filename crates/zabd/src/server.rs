@@ -117,10 +117,10 @@ impl Server {
     /// Recovers, listens, and serves in threads of its own.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let began = Instant::now();
-        let vitals = answer_probes(&config)?;
+        let counters = Arc::new(ServerCounters::default());
+        let vitals = answer_probes(&config, &counters)?;
         let java = java_beside::look(&config.data_dir, &config.data_log_dir);
         let memory = memory_limit(&config).map(|limit| Watchman::new(limit, config.ensemble.is_some()));
-        let counters = Arc::new(ServerCounters::default());
         let sasl = Sasl::start(&config, &counters)?;
         let Ports { prometheus, admin, clients: ports, member } = open_ports(&config, &counters)?;
         let clock = Clock::new();
@@ -329,7 +329,7 @@ fn memory_limit(config: &Config) -> Option<&'static memory::Limit> {
 }
 
 /// Before all else: whoever waits for a start wants to know how far it is.
-fn answer_probes(config: &Config) -> Result<Arc<Vitals>, StartError> {
+fn answer_probes(config: &Config, counters: &Arc<ServerCounters>) -> Result<Arc<Vitals>, StartError> {
     let vitals = Arc::new(Vitals::default());
     let opened = probes::Listener::open(&config.probes).map_err(|error| StartError::probes(config, &error));
     let listener = match opened {
@@ -341,7 +341,7 @@ fn answer_probes(config: &Config) -> Result<Arc<Vitals>, StartError> {
         opened => opened?,
     };
     if let Some(listener) = listener {
-        listener.run(vitals.clone())?;
+        listener.run(vitals.clone(), counters.clone())?;
     }
     Ok(vitals)
 }
@@ -702,7 +702,7 @@ mod tests {
             let nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
             let sources = Sources::new().jvm_flags(variable, &words);
             let pairs = [("dataDir", "/data"), ("clientPort", "2181")];
-            answer_probes(&sources.pairs(pairs).resolve(&nothing).unwrap()).map(drop)
+            answer_probes(&sources.pairs(pairs).resolve(&nothing).unwrap(), &Arc::default()).map(drop)
         };
         assert!(answered("default of --probes_port").is_ok());
         assert!(matches!(answered("JVMFLAGS"), Err(StartError::Probes(_))));

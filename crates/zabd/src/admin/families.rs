@@ -329,6 +329,7 @@ impl<'s> Seen<'s> {
             ("zabd_quorum_connections_refused", &counters.servers_refused, config.ensemble.is_some()),
             ("zabd_http_handshakes_refused", &counters.http_handshakes.count, has_tls),
             ("zabd_http_requests_refused", &counters.http_requests.count, asks_over_http),
+            ("zabd_probes_refused", &counters.probes.count, config.probes.port.is_some()),
         ] {
             if is_there {
                 families.push(Family::new(name, Value::Counter(count.load(Relaxed))));

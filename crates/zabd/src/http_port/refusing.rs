@@ -12,9 +12,10 @@ use std::time::Duration;
 use http::Response;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Body, HEAD_BYTES_MAX, Place};
+use super::{Body, HEAD_BYTES_MAX};
 use crate::net::ServerCounters;
 use crate::net::java_address::shown;
+use crate::refusals::Refusals;
 use crate::secure::Refused;
 
 /// What a port is called in log lines, and where it counts.
@@ -23,12 +24,18 @@ pub struct Refusing {
     name: &'static str,
     /// Of the whole server.
     pub counters: Arc<ServerCounters>,
+    requests: fn(&ServerCounters) -> &Refusals,
 }
 
 impl Refusing {
     /// At the port of this name.
     pub fn at(name: &'static str, counters: Arc<ServerCounters>) -> Self {
-        Self { name, counters }
+        Self { name, counters, requests: |counters| &counters.http_requests }
+    }
+
+    /// At the port for probes, whose thread takes no lock of others.
+    pub fn at_probes(counters: Arc<ServerCounters>) -> Self {
+        Self { name: "the port for probes", counters, requests: |counters| &counters.probes }
     }
 
     /// A connection ends before its handshake is done.
@@ -44,18 +51,18 @@ impl Refusing {
 
     /// A request is answered with nothing but why not.
     pub fn request(&self, peer: SocketAddr, why: &str) {
-        self.counters.http_requests.note(peer.ip(), &self.reason(why), || {
+        (self.requests)(&self.counters).note(peer.ip(), &self.reason(why), || {
             tracing::warn!("Refusing a request of {} to {}: {why}", shown(peer), self.name);
         });
     }
 
     /// A connection is closed without an answer.
     pub fn connection(&self, peer: SocketAddr, why: &str) {
-        self.counters.http_requests.note(peer.ip(), &self.reason(why), || self.tell_closed(peer, why));
+        (self.requests)(&self.counters).note(peer.ip(), &self.reason(why), || self.tell_closed(peer, why));
     }
 
     /// A connection has ended with an error, of which this may be at fault.
-    pub(super) fn ended(&self, peer: SocketAddr, error: &hyper::Error, was_asking: bool, idle_max: Duration) {
+    pub(crate) fn ended(&self, peer: SocketAddr, error: &hyper::Error, was_asking: bool, idle_max: Duration) {
         if error.is_parse_too_large() {
             self.request(peer, &format!("the head of its request is longer than {HEAD_BYTES_MAX} bytes"));
         } else if error.is_parse() {
@@ -78,7 +85,7 @@ impl Refusing {
 }
 
 /// What is said of who has begun to ask.
-pub(super) const NOT_WHOLE: &str = "its request has not come as a whole";
+pub(crate) const NOT_WHOLE: &str = "its request has not come as a whole";
 
 /// Why an answer is a refusal: it goes with the answer to where it is told.
 #[derive(Clone, Debug)]
@@ -92,27 +99,27 @@ pub fn because(mut answer: Response<Body>, why: Option<String>) -> Response<Body
     answer
 }
 
-/// A connection that notes whether something has come since its last request: who is silent between two of them may be so.
-pub(super) struct Hearing<S> {
-    pub(super) stream: S,
-    pub(super) place: Arc<Place>,
+/// A connection that tells how many bytes have come: who is silent between two requests may be so.
+pub(crate) struct Hearing<S, N> {
+    pub(crate) stream: S,
+    pub(crate) note: N,
 }
 
 /// Whether a part of a request has come.
 #[derive(Debug, Default)]
-pub(super) struct IsAsking(AtomicBool);
+pub(crate) struct IsAsking(AtomicBool);
 
 impl IsAsking {
-    pub(super) fn set(&self, is_asking: bool) {
+    pub(crate) fn set(&self, is_asking: bool) {
         self.0.store(is_asking, Relaxed);
     }
 
-    pub(super) fn get(&self) -> bool {
+    pub(crate) fn get(&self) -> bool {
         self.0.load(Relaxed)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Hearing<S> {
+impl<S: AsyncRead + Unpin, N: Fn(usize) + Unpin> AsyncRead for Hearing<S, N> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -121,13 +128,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hearing<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.place.is_asking.set(true);
+            (self.note)(buffer.filled().len() - before);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Hearing<S> {
+impl<S: AsyncWrite + Unpin, N: Unpin> AsyncWrite for Hearing<S, N> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -128,6 +128,8 @@ pub struct ServerCounters {
     pub http_handshakes: Refusals,
     /// Requests to those ports that came, and were refused or never whole.
     pub http_requests: Refusals,
+    /// The same of probes.
+    pub probes: Refusals,
     /// Connections of clients that were closed for what came over them, or never came whole.
     pub clients: Refusals,
     /// The same of other servers.
@@ -284,6 +286,7 @@ impl ServerCounters {
             &self.insecure_admin,
             &self.http_handshakes.count,
             &self.http_requests.count,
+            &self.probes.count,
             &self.clients.count,
             &self.servers_refused,
         ] {

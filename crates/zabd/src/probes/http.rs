@@ -4,6 +4,7 @@
 //! here. What is not a probe goes to the gRPC service if it asks for that.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,11 +13,14 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
+use tonic::{Code, Status};
 use tonic_health::pb::health_server::HealthServer;
 
 use super::health::Health;
+use super::listener::HEAD_TIME_MAX;
 use super::verdict::Question;
 use super::vitals::Vitals;
+use crate::http_port::Refusing;
 
 /// The longest message of the gRPC protocol that is read; a service's name is one word.
 const MESSAGE_BYTES_MAX: usize = 1024;
@@ -26,26 +30,52 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 pub struct Answers {
     vitals: Arc<Vitals>,
     health: HealthServer<Health>,
+    refusing: Refusing,
 }
 
 impl Answers {
     /// Answers that are read off `vitals`.
-    pub fn new(vitals: Arc<Vitals>) -> Self {
+    pub fn new(vitals: Arc<Vitals>, refusing: Refusing) -> Self {
         let health =
             HealthServer::new(Health::new(vitals.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Self { vitals, health }
+        Self { vitals, health, refusing }
     }
 
     /// One answer.
-    pub async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub async fn answer(
+        self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response<Body>, Infallible> {
         let is_grpc = request
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         if is_grpc {
-            return self.health.call(request).await;
+            return Ok(self.call(request, peer).await);
         }
         Ok(answer(&self.vitals, request.method(), request.uri().path(), request.uri().query()))
+    }
+
+    /// A call by gRPC, whose message has as long as the head of a request.
+    async fn call(mut self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let Ok(called) = tokio::time::timeout(HEAD_TIME_MAX, self.health.call(request)).await else {
+            self.refusing.request(
+                peer,
+                &format!("its call has not come as a whole within {}ms", HEAD_TIME_MAX.as_millis()),
+            );
+            return Status::deadline_exceeded("the call has not come as a whole").into_http();
+        };
+        let Ok(answer) = called;
+        match Status::from_header_map(answer.headers()).map(|status| status.code()) {
+            Some(Code::OutOfRange) => {
+                let why = format!("the message of its call is longer than {MESSAGE_BYTES_MAX} bytes");
+                self.refusing.request(peer, &why);
+            }
+            Some(Code::Internal) => self.refusing.request(peer, "what it calls with is no message"),
+            _ => (),
+        }
+        answer
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Whoever reaches the port may open connections and say nothing, so there is a bound, and the newest connection is served: the
 //! oldest makes room for it. A probe is a connection of its own that lasts milliseconds, so none is ever the oldest of so many.
+//! Whoever sends no request, or not all of one, is told of and counted ([`Refusing`]).
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
@@ -17,7 +19,8 @@ use zabd_config::ProbesConfig;
 
 use super::http::Answers;
 use super::vitals::Vitals;
-use crate::http_port::bind;
+use crate::http_port::{Hearing, IsAsking, NOT_WHOLE, Refusing, bind};
+use crate::net::ServerCounters;
 
 /// How many connections there are at most.
 const CONNECTIONS_MAX: usize = 64;
@@ -26,7 +29,9 @@ const STREAMS_MAX: u32 = 16;
 /// How long the head of a request may be.
 const HEAD_BYTES_MAX: usize = 8192;
 /// How long it may take to come.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+/// Whoever has sent so much has begun to speak HTTP/1 or HTTP/2, each of which has its own time then.
+const PREFACE_BYTES: usize = 24;
 /// When an HTTP/2 connection that is silent is asked whether there is still somebody.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How often the probes' clock is set. See [`Vitals`].
@@ -63,7 +68,7 @@ impl Listener {
     }
 
     /// Answers, in a thread of its own, for as long as the process lives.
-    pub fn run(self, vitals: Arc<Vitals>) -> std::io::Result<()> {
+    pub fn run(self, vitals: Arc<Vitals>, counters: Arc<ServerCounters>) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         tracing::info!(
             "Answering probes on {}: /livez, /readyz, /startupz and grpc.health.v1.Health",
@@ -73,7 +78,10 @@ impl Listener {
             runtime.block_on(async {
                 tokio::spawn(keep_time(vitals.clone()));
                 match tokio::net::TcpListener::from_std(self.listener) {
-                    Ok(listener) => accept(listener, &Answers::new(vitals)).await,
+                    Ok(listener) => {
+                        let refusing = Refusing::at_probes(counters);
+                        accept(listener, &Answers::new(vitals, refusing.clone()), &refusing).await;
+                    }
                     Err(error) => tracing::error!("Probes are not answered: {error}"),
                 }
             });
@@ -93,16 +101,72 @@ async fn keep_time(vitals: Arc<Vitals>) {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, answers: &Answers) {
-    let mut connections: VecDeque<AbortHandle> = VecDeque::new();
+/// What is known of a connection.
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: AtomicUsize,
+    is_asking: IsAsking,
+    /// A request has come.
+    has_asked: AtomicBool,
+    /// What comes between two requests is no beginning of a third.
+    is_http2: AtomicBool,
+}
+
+impl Heard {
+    fn note(&self, count: usize) {
+        self.bytes.fetch_add(count, Relaxed);
+        self.is_asking.set(true);
+    }
+
+    fn note_request(&self, version: http::Version) {
+        self.is_asking.set(false);
+        self.has_asked.store(true, Relaxed);
+        self.is_http2.store(version == http::Version::HTTP_2, Relaxed);
+    }
+
+    fn was_asking(&self) -> bool {
+        self.is_asking.get() && !self.is_http2.load(Relaxed)
+    }
+
+    /// Returns when it is too late to begin.
+    async fn has_not_begun(&self) {
+        tokio::time::sleep(HEAD_TIME_MAX).await;
+        if self.bytes.load(Relaxed) >= PREFACE_BYTES || self.has_asked.load(Relaxed) {
+            std::future::pending().await
+        }
+    }
+
+    /// What is wrong with a connection that makes room; nothing, if it has asked for something.
+    fn why_it_goes(&self) -> Option<&'static str> {
+        let begun = if self.bytes.load(Relaxed) == 0 { "it has asked for nothing" } else { NOT_WHOLE };
+        (!self.has_asked.load(Relaxed)).then_some(begun)
+    }
+}
+
+struct Connection {
+    peer: SocketAddr,
+    heard: Arc<Heard>,
+    served: AbortHandle,
+}
+
+async fn accept(listener: tokio::net::TcpListener, answers: &Answers, refusing: &Refusing) {
+    let mut connections: VecDeque<Connection> = VecDeque::new();
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => {
-                connections.retain(|connection| !connection.is_finished());
-                if connections.len() == CONNECTIONS_MAX {
-                    connections.pop_front().iter().for_each(AbortHandle::abort);
+            Ok((socket, peer)) => {
+                connections.retain(|connection| !connection.served.is_finished());
+                if connections.len() == CONNECTIONS_MAX
+                    && let Some(Connection { peer, heard, served }) = connections.pop_front()
+                {
+                    served.abort();
+                    if let Some(why) = heard.why_it_goes() {
+                        refusing.connection(peer, &format!("{why}, and others want its place"));
+                    }
                 }
-                connections.push_back(tokio::spawn(serve(socket, answers.clone())).abort_handle());
+                let heard = Arc::new(Heard::default());
+                let serving = serve(socket, peer, heard.clone(), answers.clone(), refusing.clone());
+                let served = tokio::spawn(serving).abort_handle();
+                connections.push_back(Connection { peer, heard, served });
             }
             // Out of descriptors, mostly: connections stay in the backlog until some are free.
             Err(error) => {
@@ -113,7 +177,7 @@ async fn accept(listener: tokio::net::TcpListener, answers: &Answers) {
     }
 }
 
-async fn serve(socket: TcpStream, answers: Answers) {
+async fn serve(socket: TcpStream, peer: SocketAddr, heard: Arc<Heard>, answers: Answers, refusing: Refusing) {
     let _ = socket.set_nodelay(true);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -126,9 +190,25 @@ async fn serve(socket: TcpStream, answers: Answers) {
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32);
-    let service = service_fn(move |request| answers.clone().answer(request));
-    if let Err(error) = builder.serve_connection(TokioIo::new(socket), service).await {
-        tracing::debug!("A connection for probes ended: {error}");
+    let (hearing, asked) = (heard.clone(), heard.clone());
+    let stream = Hearing { stream: socket, note: move |count| hearing.note(count) };
+    let service = service_fn(move |request: http::Request<_>| {
+        asked.note_request(request.version());
+        answers.clone().answer(request, peer)
+    });
+    let ended = tokio::select! {
+        ended = builder.serve_connection(TokioIo::new(stream), service) => ended,
+        () = heard.has_not_begun() => {
+            if heard.bytes.load(Relaxed) > 0 {
+                refusing.connection(peer, &format!("{NOT_WHOLE} within {}ms", HEAD_TIME_MAX.as_millis()));
+            }
+            return;
+        }
+    };
+    match ended.map_err(|error| error.downcast::<hyper::Error>()) {
+        Ok(()) => (),
+        Err(Ok(error)) => refusing.ended(peer, &error, heard.was_asking(), HEAD_TIME_MAX),
+        Err(Err(error)) => tracing::debug!("A connection for probes ended: {error}"),
     }
 }
 
@@ -144,7 +224,7 @@ mod tests {
         let config = ProbesConfig { port: Some(0), address: ListenHost::Address([127, 0, 0, 1].into()) };
         let listener = Listener::open(&config).unwrap().expect("a port is configured");
         let (address, vitals) = (listener.address, Arc::new(Vitals::default()));
-        listener.run(vitals.clone()).unwrap();
+        listener.run(vitals.clone(), Arc::default()).unwrap();
         (address, vitals)
     }
 
