@@ -18,8 +18,9 @@ const NAP_MAX_MS: i64 = 500;
 /// The same while memory may run out.
 const WARY_NAP_MS: i64 = 100;
 
-/// How long a start is at work, as far as the program's pages are concerned.
-const START_MS: i64 = 5000;
+/// How long a start is at work, as far as the program's pages are concerned: by then a member has found its leader as a rule, and what
+/// is needed later comes back from the page cache.
+const START_MS: i64 = 500;
 
 /// What the operator configured about time.
 #[derive(Clone, Copy, Debug)]
