@@ -283,7 +283,8 @@ def test_refusals_are_told_and_counted(beside_java, as_principal):
         assert all("/127.0.0.1:" in line and reason in line for line, reason in zip(lines, reasons)), lines
         return None
 
-    beside_java(ask)
+    # A server of its own: of one machine only so many reasons are told in a minute.
+    beside_java(ask, preAllocSize=1024)
 
 
 def test_tokens_one_behind_the_other(beside_java, as_principal):

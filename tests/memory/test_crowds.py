@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from ensemble.members import Ensemble
 from harness import wire
 from harness.observing import figures
 from harness.servers import Server, four_letter_word
@@ -19,6 +20,7 @@ SESSION_MS = 120_000
 SECONDS_MAX = 60
 MEGABYTE = bytes(1_000_000)
 CLIENTS, ROUNDS = 10, 4
+REQUEST, OBSERVERINFO, LEADERINFO = 1, 16, 17
 WORDS = 40
 # A part of a request of a megabyte, and nothing behind it.
 PART = struct.pack(">i", 1_000_000) + bytes(900_000)
@@ -150,6 +152,40 @@ def test_where_nothing_grows(server, group, sessions):
     assert together(sessions, delete) <= {0, -101}
     assert four_letter_word(server.port, "ruok") == "imok"
     assert group.kills() == 0 and server.running
+
+
+def introduced(port, number):
+    """What somebody is answered who says that he is an observer, and then sends most of a packet of a megabyte."""
+    connection = socket.create_connection(("127.0.0.1", port), SECONDS_MAX)
+    who = struct.pack(">qiq", 1000 + number, 0x10000, 0)
+    connection.sendall(struct.pack(">iqi", OBSERVERINFO, 0, len(who)) + who + struct.pack(">i", -1))
+    assert connection.recv(4) == struct.pack(">i", LEADERINFO)
+    try:
+        connection.sendall(struct.pack(">iqi", REQUEST, 0, 1_000_000) + bytes(900_000))
+    except OSError:
+        # Closed before that has gone.
+        pass
+    return connection
+
+
+def test_servers_that_begin_packets(group, tmp_path, kind):
+    """Whoever reaches the port can say that it is a server. Of those who begin large packets and do not end them most are closed."""
+    if kind != "zabd":
+        pytest.skip("Java's memory is its heap")
+    with Ensemble(("zabd", "zabd"), tmp_path, is_started=False) as members:
+        number, leader = max(members.members.items())
+        leader.control_group = group
+        members.start()
+        eventually(lambda: "leader" in four_letter_word(leader.port, "srvr"), what="the larger id leads")
+        crowd = [introduced(members.ports[number][1], each) for each in range(150)]
+        session = wire.Session(leader.port, SESSION_MS)
+        assert session.create("/large", MEGABYTE).err == 0
+        assert "leader" in four_letter_word(leader.port, "srvr")
+        assert int(figures(leader.port)["zabd_quorum_connections_refused"]) >= 100
+        assert "of a packet for" in leader.log_text()
+        assert group.kills() == 0 and leader.running
+        for each in crowd:
+            each.close()
 
 
 def test_where_nothing_is_new(server, group, sessions):

@@ -261,6 +261,19 @@ def test_refusals_are_told_and_counted(kind, tmp_path):
     assert "guess" not in log and USERS["alice"] not in log
 
 
+def test_whoever_is_refused_again_and_again_is_told_of_once(kind, tmp_path):
+    """Each is counted; a log of guesses drowns what else is in it."""
+    if kind != "zabd":
+        pytest.skip("Java tells each of them")
+    with with_users(kind, tmp_path / "server") as server:
+        for _ in range(20):
+            session = Session(server.port)
+            digest.send(session, digest.answer(digest.begin(session), "alice", "guess"))
+        assert figures(server.port)["zabd_sasl_refused"] == "20"
+        eventually(lambda: "due to SASL authentication failure" in server.log_text())
+        assert server.log_text().count("SASL authenticat") == 2
+
+
 def test_without_a_section_nobody_logs_in(kind, tmp_path):
     """As Java: the section is not there, so nobody logs in, and the token is null."""
     with with_users(kind, tmp_path / "server", **{"sasl.serverconfig": "Elsewhere"}) as server:

@@ -344,7 +344,7 @@ impl<'s> Seen<'s> {
             let counters = &self.server.counters;
             for (name, count) in [
                 ("zabd_sasl_authenticated", &counters.sasl_authenticated),
-                ("zabd_sasl_refused", &counters.sasl_refused),
+                ("zabd_sasl_refused", &counters.sasl_refused.count),
             ] {
                 families.push(Family::new(name, Value::Counter(count.load(Relaxed))));
             }

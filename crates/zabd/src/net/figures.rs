@@ -107,7 +107,7 @@ pub struct ServerCounters {
     /// Clients that have authenticated by SASL.
     pub sasl_authenticated: AtomicU64,
     /// Tokens of SASL that were refused.
-    pub sasl_refused: AtomicU64,
+    pub sasl_refused: Refusals,
     /// Other servers that have authenticated by SASL, and those that have not.
     pub member_sasl: Arc<MemberSaslCounts>,
     /// What became of ensemble names that clients sent.
@@ -271,7 +271,7 @@ impl ServerCounters {
             &self.digest_mismatches,
             &self.stale_replies,
             &self.sasl_authenticated,
-            &self.sasl_refused,
+            &self.sasl_refused.count,
             &self.member_sasl.authenticated,
             &self.member_sasl.refused,
             &self.ensemble_names.known,

@@ -132,7 +132,7 @@ impl Heard {
     async fn has_not_begun(&self) {
         tokio::time::sleep(HEAD_TIME_MAX).await;
         if self.bytes.load(Relaxed) >= PREFACE_BYTES || self.has_asked.load(Relaxed) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -205,10 +205,10 @@ async fn serve(socket: TcpStream, peer: SocketAddr, heard: Arc<Heard>, answers: 
             return;
         }
     };
-    match ended.map_err(|error| error.downcast::<hyper::Error>()) {
-        Ok(()) => (),
-        Err(Ok(error)) => refusing.ended(peer, &error, heard.was_asking(), HEAD_TIME_MAX),
-        Err(Err(error)) => tracing::debug!("A connection for probes ended: {error}"),
+    let Err(error) = ended else { return };
+    match error.downcast::<hyper::Error>() {
+        Ok(error) => refusing.ended(peer, &error, heard.was_asking(), HEAD_TIME_MAX),
+        Err(error) => tracing::debug!("A connection for probes ended: {error}"),
     }
 }
 

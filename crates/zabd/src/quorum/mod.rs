@@ -16,8 +16,8 @@
 //! then it is found where it is ([`dial::unnamed`]).
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`tls`] (what is encrypted), [`authentication`] (who is
-//! who) and [`crate::lobby`] (who has not shown it yet), [`election`] (its port), [`reader`], [`queue`] and [`writer`] (a quorum
-//! connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached), [`complaints`] (why connections are
+//! who) and [`crate::lobby`] (who has not shown it yet), [`election`] (its port), [`reader`] and [`halves`], [`queue`] and [`writer`]
+//! (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached), [`complaints`] (why connections are
 //! closed).
 
 mod alive;
@@ -25,6 +25,7 @@ mod authentication;
 mod complaints;
 mod dial;
 mod election;
+mod halves;
 mod listen;
 mod queue;
 mod reader;
@@ -60,6 +61,7 @@ use crate::snapshotter::{Image, Snapshotter};
 use crate::lobby::{Lobby, Place};
 use authentication::Checked;
 use complaints::{Complaints, Twins};
+use halves::{Halves, Worst};
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
 pub(crate) use queue::{Item, Queue, QueueFigures};
@@ -115,6 +117,7 @@ pub struct Quorum {
     peers: Mutex<BTreeMap<links::ConnId, ElectionPeer>>,
     queues: Mutex<BTreeMap<LinkId, Arc<Queue>>>,
     unsent: Arc<Unsent>,
+    halves: Halves,
     /// Snapshots that are being taken for learners.
     images: Mutex<BTreeMap<LinkId, Image>>,
     complaints: Complaints,
@@ -208,6 +211,7 @@ impl Quorum {
             peers: Mutex::default(),
             queues: Mutex::default(),
             unsent: Arc::default(),
+            halves: Halves::default(),
             images: Mutex::default(),
             complaints: Complaints::new(counters),
             twins: Mutex::default(),
@@ -340,6 +344,18 @@ impl Quorum {
         let queue = self.queues.lock().get(&link).cloned();
         if let Some(queue) = queue {
             self.complaints.tell("quorum", &queue.peer, why);
+        }
+    }
+
+    /// So much of a packet has come from whoever has dialled; those are closed who keep too much.
+    fn note_half(&self, link: LinkId, bytes: usize, is_new: bool) {
+        for Worst { link, bytes, took } in self.halves.note(link, bytes, is_new) {
+            let took_ms = took.as_millis();
+            self.complain(
+                link,
+                &format!("it has sent {bytes} bytes of a packet for {took_ms}ms, and all servers together more than they may"),
+            );
+            self.queues.lock().get(&link).into_iter().for_each(|queue| queue.close());
         }
     }
 
@@ -538,6 +554,7 @@ pub(crate) fn open_link(
 pub(crate) fn close_link(shared: &Shared, link: LinkId) {
     let queue = shared.quorum.queues.lock().remove(&link);
     shared.quorum.images.lock().remove(&link);
+    shared.quorum.halves.forget(link);
     if let Some(queue) = queue {
         tracing::debug!("The connection with {} on the quorum port is closed", queue.peer);
         queue.close();

@@ -105,6 +105,9 @@ async fn read(
     let mut alive = Alive::new(shared, link, side);
     loop {
         let snap = take_packets(shared, link, &mut bytes, side, &mut inputs)?;
+        if side != Side::Learner {
+            shared.quorum.note_half(link, bytes.len(), !inputs.is_empty());
+        }
         if inputs.is_empty() {
             if side == Side::Learner {
                 alive.note();

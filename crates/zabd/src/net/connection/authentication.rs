@@ -151,21 +151,27 @@ impl Connection {
 
     /// A client whose exchange fails hears no more than that, and goes, unless it may stay as nobody in particular.
     fn on_unproved(&mut self, header: RequestHeader, sasl: &ClientSasl, error: &SaslError) {
-        self.service.counters.sasl_refused.fetch_add(1, Relaxed);
-        let address = shown(self.client.address);
-        tracing::warn!("Client {address} failed to SASL authenticate: {error}");
-        if matches!(error, SaslError::NotANumber { .. }) {
-            // Java stumbles over it, and its client hears nothing.
+        let is_required = self.service.options.enforced_schemes.iter().any(|scheme| scheme == "sasl");
+        // Java stumbles over it, and its client hears nothing.
+        let is_silent = matches!(error, SaslError::NotANumber { .. });
+        let stays = sasl.keeps_failed && !is_required && !is_silent;
+        self.service.counters.sasl_refused.note(self.client.address.ip(), &error.to_string(), || {
+            let address = shown(self.client.address);
+            tracing::warn!("Client {address} failed to SASL authenticate: {error}");
+            if stays {
+                tracing::warn!("Maintaining the connection of {address} despite SASL authentication failure");
+            } else {
+                tracing::warn!("Closing the connection of {address} due to SASL authentication failure");
+            }
+        });
+        if is_silent {
             self.close(Ending::Unauthenticated);
             return;
         }
-        let is_required = self.service.options.enforced_schemes.iter().any(|scheme| scheme == "sasl");
-        if sasl.keeps_failed && !is_required {
-            tracing::warn!("Maintaining the connection of {address} despite SASL authentication failure");
+        if stays {
             self.answer_at_once(header, 0, |w| w.buffer(None));
             return;
         }
-        tracing::warn!("Closing the connection of {address} due to SASL authentication failure");
         let error = if is_required { ErrorCode::SessionClosedRequireAuth } else { ErrorCode::AuthFailed };
         self.answer_at_once(header, error.code(), |w| w.buffer(None));
         self.close(Ending::Unauthenticated);
