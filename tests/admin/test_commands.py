@@ -133,12 +133,28 @@ def test_text_is_indented_as_jacksons(servers, kind):
 
 
 PATHS = [("GET", "/"), ("GET", "/nothing"), ("HEAD", "/commands/ruok"), ("TRACE", "/commands/ruok"), ("OPTIONS", "/commands/ruok"),
-         ("PUT", "/commands/ruok"), ("DELETE", "/commands/ruok"), ("GET", "/commandsx"), ("POST", "/commands")]
+         ("PUT", "/commands/ruok"), ("DELETE", "/commands/ruok"), ("GET", "/commandsx"), ("POST", "/commands"), ("PATCH", "/commands/ruok"), ("BREW", "/commands/ruok"),
+         ("GET", "/commands/%zz"), ("GET", "/..")]
+# What they ask for is the same command, or the same word that is none.
+NAMES = ["/commands/ruok", "/commands/%72uok", "/commands%2Fruok", "/commands/../commands/ruok", "/commands/./ruok", "/commands/ruok;x=1",
+         "/commands;x/ruok", "/commands/ruok/", "/commands//ruok", "/commands/a+b", "/commands/RUOK", "/commands/ruok/../isro"]
 
 
 def test_paths_and_methods_are_javas(servers, kind):
     statuses = {each: [ask(server.admin_port, path, method)[0] for method, path in PATHS] for each, server in servers.items()}
     assert statuses[kind] == statuses["java395"]
+    answers = {each: [ask(server.admin_port, path)[::2] for path in NAMES] for each, server in servers.items()}
+    assert answers[kind] == answers["java395"]
+
+
+def test_who_speaks_http_1_1_names_a_host(servers, kind):
+    def status(server, version):
+        with socket.create_connection(("127.0.0.1", server.admin_port), 60) as connection:
+            connection.sendall(f"GET /commands/ruok HTTP/{version}\r\n\r\n".encode())
+            return connection.recv(4096).split()[1]
+
+    assert [status(servers[kind], version) for version in ("1.1", "1.0")] == [b"400", b"200"]
+    assert [status(servers["java395"], version) for version in ("1.1", "1.0")] == [b"400", b"200"]
 
 
 def test_what_takes_post_is_not_had_by_get(servers):

@@ -7,6 +7,7 @@
 //!
 //! A connection is greeted ([`crate::http_tls`]), if the port has TLS, then handed to [`serve`], which takes any stream.
 
+mod path;
 mod refusing;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, STRICT_TRANSPORT_SECURITY};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -39,6 +40,7 @@ use crate::memory::at_most;
 use crate::net::ServerCounters;
 use crate::secure::Refused;
 
+pub use self::path::meant;
 use self::refusing::Why;
 pub(crate) use self::refusing::{Hearing, IsAsking, NOT_WHOLE};
 pub use self::refusing::{Refusing, because};
@@ -330,7 +332,11 @@ where
         if let Some(shown) = shown {
             request.extensions_mut().insert(shown);
         }
-        let answering = answers.clone().answer(request, peer);
+        let answering = if names_its_host(&request) {
+            answers.clone().answer(request, peer)
+        } else {
+            Box::pin(std::future::ready(bad_request("its request names no host")))
+        };
         let (place, texts, terms) = (own.clone(), texts.clone(), of_port.clone());
         place.is_asking.set(false);
         *place.doing.lock() = Doing::Waiting;
@@ -368,6 +374,13 @@ where
     if let Err(error) = ended {
         terms.refusing.ended(peer, &error, place.is_asking.get(), terms.idle_max);
     }
+}
+
+/// Whoever speaks HTTP/1.1 says to whom.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    request.version() < Version::HTTP_11
+        || request.headers().contains_key(HOST)
+        || request.uri().host().is_some()
 }
 
 /// A body that says how far it is: it leaves in small pieces, so that little of it is on its way when it has ended here.
@@ -519,12 +532,18 @@ pub fn not_found() -> Response<Body> {
     response
 }
 
-/// What Jetty answers to a method that asks for nothing: TRACE is forbidden there.
+/// What is asked for cannot be understood.
+pub fn bad_request(why: &'static str) -> Response<Body> {
+    because(text(StatusCode::BAD_REQUEST, PLAIN, "Bad Request\n"), Some(why.to_owned()))
+}
+
+/// What Jetty answers to a method that asks for nothing: TRACE is forbidden there, and what servlets do not know is no method.
 pub fn refused(method: &Method) -> Response<Body> {
     let status = match *method {
         Method::TRACE => StatusCode::FORBIDDEN,
         Method::OPTIONS => StatusCode::OK,
-        _ => StatusCode::METHOD_NOT_ALLOWED,
+        Method::PUT | Method::DELETE => StatusCode::METHOD_NOT_ALLOWED,
+        _ => StatusCode::NOT_IMPLEMENTED,
     };
     let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = status;
@@ -543,7 +562,7 @@ pub fn query(request: &Request<Incoming>) -> Vec<(String, String)> {
 }
 
 /// Escapes of a URL undone; what is none stays.
-pub fn decoded(text: &str) -> String {
+fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, behind @ ..] = rest {

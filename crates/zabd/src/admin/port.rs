@@ -28,7 +28,8 @@ use super::commands::{self, COMMANDS, Call, Command, Reply, Restores, Snapshots,
 use crate::certificates;
 use crate::cut::Cut;
 use crate::http_port::{
-    Answering, Answers, Body, HttpPort, Jobs, NoAnswer, because, not_found, query, refused, text, whole,
+    Answering, Answers, Body, HttpPort, Jobs, NoAnswer, bad_request, because, meant, not_found, query,
+    refused, text, whole,
 };
 use crate::http_tls::{HttpTls, Shown};
 use crate::introspect::Introspection;
@@ -127,7 +128,8 @@ struct Denied {
 impl Answers for Admin {
     fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answering {
         Box::pin(async move {
-            let Some(name) = self.name(request.uri().path()) else { return not_found() };
+            let Some(path) = meant(request.uri().path()) else { return bad_request("its path is none") };
+            let Some(name) = self.name(&path) else { return not_found() };
             if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
                 return refused(request.method());
             }
@@ -236,7 +238,7 @@ impl Admin {
     fn name(&self, path: &str) -> Option<String> {
         let rest = path.strip_prefix(&*self.path)?;
         match rest.strip_prefix('/') {
-            Some(name) => Some(crate::http_port::decoded(name)),
+            Some(name) => Some(name.to_owned()),
             None => rest.is_empty().then(String::new),
         }
     }

@@ -15,7 +15,9 @@ use super::exposition;
 use super::families::Seen;
 use super::windows::INTERVAL;
 use crate::certificates;
-use crate::http_port::{Answering, Answers, HttpPort, Jobs, because, not_found, query, refused, text};
+use crate::http_port::{
+    Answering, Answers, HttpPort, Jobs, bad_request, because, meant, not_found, query, refused, text,
+};
 use crate::http_tls::HttpTls;
 use crate::introspect::Introspection;
 use crate::net::ServerCounters;
@@ -91,8 +93,10 @@ struct Metrics {
 impl Answers for Metrics {
     fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr) -> Answering {
         Box::pin(async move {
-            if request.uri().path() != PATH {
-                return not_found();
+            match meant(request.uri().path()) {
+                None => return bad_request("its path is none"),
+                Some(path) if path != PATH => return not_found(),
+                Some(_) => (),
             }
             if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST) {
                 return refused(request.method());
