@@ -241,7 +241,7 @@ def test_digest_may_be_switched_off(house_of):
     assert client.is_closed()
 
 
-@pytest.mark.parametrize("algorithm, python", [("MD5", "md5"), ("SHA-256", "sha256"), ("SHA-512", "sha512")])
+@pytest.mark.parametrize("algorithm, python", [("MD5", "md5"), ("SHA-256", "sha256"), ("SHA-512", "sha512"), ("sha3-256", "sha3_256")])
 def test_digest_may_have_another_algorithm(house_of, algorithm, python):
     client = house_of(properties={"DigestAuthenticationProvider.digestAlg": algorithm}).client()
     client.auth("digest", "alice:secret")

@@ -34,6 +34,14 @@ pub enum DigestAlgorithm {
     Sha512_224,
     /// `SHA-512/256`.
     Sha512_256,
+    /// `SHA3-224`.
+    Sha3_224,
+    /// `SHA3-256`.
+    Sha3_256,
+    /// `SHA3-384`.
+    Sha3_384,
+    /// `SHA3-512`.
+    Sha3_512,
 }
 
 impl DigestAlgorithm {
@@ -47,6 +55,10 @@ impl DigestAlgorithm {
             Self::Sha512 => sha2::Sha512::digest(text).to_vec(),
             Self::Sha512_224 => sha2::Sha512_224::digest(text).to_vec(),
             Self::Sha512_256 => sha2::Sha512_256::digest(text).to_vec(),
+            Self::Sha3_224 => sha3::Sha3_224::digest(text).to_vec(),
+            Self::Sha3_256 => sha3::Sha3_256::digest(text).to_vec(),
+            Self::Sha3_384 => sha3::Sha3_384::digest(text).to_vec(),
+            Self::Sha3_512 => sha3::Sha3_512::digest(text).to_vec(),
         }
     }
 }

@@ -95,6 +95,14 @@ pub enum DigestAlg {
     Sha512_224,
     /// `SHA-512/256`
     Sha512_256,
+    /// `SHA3-224`
+    Sha3_224,
+    /// `SHA3-256`
+    Sha3_256,
+    /// `SHA3-384`
+    Sha3_384,
+    /// `SHA3-512`
+    Sha3_512,
 }
 
 /// SASL among the members of an ensemble.

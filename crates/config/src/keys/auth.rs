@@ -273,8 +273,13 @@ fn digest_alg(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
         "SHA-512" => DigestAlg::Sha512,
         "SHA-512/224" => DigestAlg::Sha512_224,
         "SHA-512/256" => DigestAlg::Sha512_256,
+        "SHA3-224" => DigestAlg::Sha3_224,
+        "SHA3-256" => DigestAlg::Sha3_256,
+        "SHA3-384" => DigestAlg::Sha3_384,
+        "SHA3-512" => DigestAlg::Sha3_512,
         _ => {
-            let names = "one of `MD5`, `SHA1`, `SHA-224`, `SHA-256`, `SHA-384`, `SHA-512`, `SHA-512/224`, `SHA-512/256`";
+            let names = "one of `MD5`, `SHA1`, `SHA-224`, `SHA-256`, `SHA-384`, `SHA-512`, `SHA-512/224`, `SHA-512/256`, \
+                         `SHA3-224`, `SHA3-256`, `SHA3-384`, `SHA3-512`";
             return Err(Problem::value("is not a digest algorithm that zabd knows").hint(names));
         }
     };

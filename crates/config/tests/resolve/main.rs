@@ -384,6 +384,7 @@ fn words_and_names_are_understood() {
     assert_eq!(with("clientPortAddress=zk-0.zk").client_port_address, ListenHost::Name("zk-0.zk".into()));
     assert_eq!(with("clientPortAddress=0.0.0.0").client_port_address, ListenHost::Any);
     assert_eq!(with("DigestAuthenticationProvider.digestAlg=sha-512").auth.digest_alg, DigestAlg::Sha512);
+    assert_eq!(with("DigestAuthenticationProvider.digestAlg=sha3-384").auth.digest_alg, DigestAlg::Sha3_384);
     assert_eq!(with("zabd.log.format=json").log.format, LogFormat::Json);
     let root = World::default().resolve(
         Sources::new()
