@@ -30,9 +30,9 @@ class HttpServer(Server):
         super().__init__(kind, directory, config={**ports, **(config or {})}, **arguments)
 
     def write_config(self):
-        """A member has a number."""
+        """A member has a number, which somebody else may have given it."""
         super().write_config()
-        if "server.1" in self.config:
+        if "server.1" in self.config and not (self.data_dir / "myid").exists():
             (self.data_dir / "myid").write_text("1\n")
 
     def command(self):

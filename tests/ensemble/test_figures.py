@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from admin.conftest import HttpServer
 from harness import wire
 from harness.observing import figures
 from harness.servers import four_letter_word
@@ -95,6 +96,17 @@ def test_each_role_has_its_figures(tmp_path, kind):
         assert brought[0] + brought[1] >= 2
         assert brought[0] <= brought[2] <= 2 * brought[0] and brought[1] <= brought[3] <= 2 * brought[1]
         of_the_work(ensemble, leader)
+
+
+def test_prometheus_is_told_what_a_member_has(tmp_path, kind):
+    """Also of what is none, and of the configuration that each member shows in its tree."""
+    with Ensemble([kind] * 3, tmp_path, server=HttpServer) as ensemble:
+        ensemble.await_level()
+        for server in ensemble.members.values():
+            found = figures(server.port)
+            assert float(found["synced_observers"]) == 0
+            assert float(found['write_per_namespace_count{key="zookeeper"}']) >= 1
+            assert float(found['write_per_namespace_sum{key="zookeeper"}']) > len("/zookeeper/config")
 
 
 def of_the_work(ensemble, leader):

@@ -458,6 +458,7 @@ impl Replica {
         let applied = self.positions.applied;
         if let Some(shown) = ensemble.configuration_to_show.take_if(|shown| shown.behind <= applied) {
             tree.set_configuration(&shown.text, shown.version, shown.time_ms);
+            self.writes.add_write("/zookeeper/config", shown.text.len());
         }
     }
 

@@ -232,6 +232,12 @@ impl<'s> Seen<'s> {
                 families.push(gauge("max_proposal_size", max));
             }
             (PeerState::Following, _, Some(observers)) => add("synced_observers", observers),
+            // Without observers to serve Java's follower has no figure, and Prometheus shows none as 0.
+            (PeerState::Following, _, None)
+                if self.server.config.metrics.provider == MetricsProvider::Prometheus =>
+            {
+                add("synced_observers", 0);
+            }
             _ => (),
         }
     }
