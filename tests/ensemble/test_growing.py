@@ -5,9 +5,14 @@ acknowledged: neither others with nothing, nor a member that was away. What an o
 docs/operating.md: who leaves ends first, so that whoever stays has acknowledged all.
 """
 
+import itertools
+import subprocess
 import time
 
 import pytest
+
+from harness import places
+from harness.waiting import eventually
 
 from . import members
 from .members import await_progress, finish
@@ -20,13 +25,21 @@ SECONDS_MAX = 30
 class Growing(members.Ensemble):
     """Servers of which only the first so many are members, and name each other."""
 
-    def of(self, size):
-        """From its next start on every member has these lines; a lone server has none."""
+    def of(self, size, own="127.0.0.1"):
+        """From its next start on every member has these lines, and calls itself by the `own` name; a lone server has none."""
         for server in self.members.values():
             server.config = {key: value for key, value in server.config.items() if not key.startswith("server.")}
             for number in range(1, size + 1) if size > 1 else ():
                 quorum, election = self.ports[number][1:]
-                server.config[f"server.{number}"] = f"127.0.0.1:{quorum}:{election}"
+                host = own if server is self.members[number] else "127.0.0.1"
+                server.config[f"server.{number}"] = f"{host}:{quorum}:{election}"
+
+    def replace_lines(self, gone, left):
+        """Those who are left are members, and those who are gone are none."""
+        self.of(5)
+        for number in left:
+            for other in gone:
+                del self.members[number].config[f"server.{other}"]
 
     def begin(self, order):
         for number in order:
@@ -111,6 +124,101 @@ def test_a_server_grows_to_three_and_five_and_back(tmp_path, write_through, auto
         assert ensemble.mode(1) == "standalone"
         # ZOOKEEPER-2819: what is changed by restarts is not undone by a file that nobody wrote.
         assert [path.name for server in ensemble.members.values() for path in server.directory.glob("*.dynamic*")] == []
+        finish(ensemble, writers)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])), ids=str)
+def test_three_become_five_and_three_again_one_restart_after_the_other(tmp_path, write_through, order):
+    """Who goes by the lines of three and who goes by those of five decide together, whoever is restarted first. By which name a member
+    goes in its own lines is not asked."""
+    with Growing(["zabd"] * 5, tmp_path, is_started=False) as ensemble:
+        ensemble.of(3)
+        ensemble.begin([1, 2, 3])
+        ensemble.await_serving()
+        writers = write_through(ensemble)
+        await_progress(writers)
+        held = [server.data_dir / "version-2" / "voters-held" for server in ensemble.members.values()]
+        ensemble.lines_differ = True
+        for size, last in ((5, "1 2 3 4 5"), (3, "1 2 3")):
+            ensemble.of(size, own="0.0.0.0")
+            if size == 5:
+                ensemble.begin([4, 5])
+            else:
+                ensemble.end([4, 5])
+            ensemble.await_serving()
+            for number in order:
+                ensemble.end([number])
+                ensemble.begin([number])
+                # Who goes by the lines of three knows no leader that is new. It is restarted in its turn.
+                ensemble.members[number].await_serving()
+                await_progress(writers, 5)
+            ensemble.await_serving()
+            assert all(path.read_text().splitlines()[-1].endswith(f"={last}") for path in held[:size])
+        finish(ensemble, writers)
+
+
+def test_members_whose_list_is_lost_wait_until_an_operator_says_so(tmp_path, write_through):
+    """Two of three are gone for good, and two others are to come in their place."""
+    with Growing(["zabd"] * 5, tmp_path, is_started=False) as ensemble:
+        ensemble.of(3)
+        ensemble.begin([1, 2, 3])
+        ensemble.await_serving()
+        writers = write_through(ensemble)
+        await_progress(writers)
+        ensemble.end([2])
+        await_progress(writers)
+        ensemble.end([3, 1])
+        ensemble.replace_lines(gone=(2, 3), left=(1, 4, 5))
+        last = ensemble.members[1]
+        ensemble.begin([1, 4, 5])
+        warning = "knows of voters 1, 2, 3, of whom a quorum is needed too"
+        eventually(lambda: warning in last.log_text(), what="the warning at the start")
+        why = "voters 1, 2, 3 may hold beside this server's own, so nobody leads without 2 of them (there: 1; missing: 2, 3): start 1 of the " \
+            "missing, or, only if they are lost for good, stop all members that are left, remove version-2/voters-held from dataDir on " \
+            "each of them, and start them"
+        eventually(lambda: why in last.log_text(), what="what is waited for")
+        assert {ensemble.mode(number) for number in (1, 4, 5)} == {None}
+        ensemble.end([1, 4, 5])
+        file = last.directory / "zoo.cfg"
+        doctor = subprocess.run([places.ZABD, "doctor", file], capture_output=True, text=True, timeout=60, check=False)
+        advice = "a leader needs a quorum of voters 1, 2, 3, as long as no leader by the new lines has served; only if that quorum is lost for " \
+            "good: stop all members that are left, remove this file on each of them, and start them"
+        assert doctor.returncode == 1 and advice in doctor.stdout, (doctor.returncode, doctor.stdout, doctor.stderr)
+        for number in (1, 4, 5):
+            (ensemble.members[number].data_dir / "version-2" / "voters-held").unlink(missing_ok=True)
+        ensemble.begin([1, 4, 5])
+        ensemble.await_serving()
+        await_progress(writers)
+
+
+def test_a_list_from_before_java_led_stops_nobody(tmp_path, write_through):
+    """Java's servers keep no lists. Of the members that zabd knew, two are gone for good by the time it is back."""
+    with Growing(["zabd"] * 5, tmp_path, is_started=False) as ensemble:
+        ensemble.of(3)
+        ensemble.begin([1, 2, 3])
+        ensemble.await_serving()
+        writers = write_through(ensemble)
+        await_progress(writers)
+        ensemble.end([2])
+        await_progress(writers)
+        ensemble.end([3, 1])
+        ensemble.replace_lines(gone=(2, 3), left=(1, 4, 5))
+        for number in (1, 4, 5):
+            ensemble.members[number].kind = "java395"
+        # With nothing 4 and 5 would elect each other.
+        ensemble.begin([1, 4])
+        ensemble.await_serving()
+        await_progress(writers)
+        ensemble.end([4, 1])
+        for number in (1, 4, 5):
+            ensemble.members[number].kind = "zabd"
+        ensemble.begin([1, 4, 5])
+        ensemble.await_serving()
+        await_progress(writers)
+        first = ensemble.members[1]
+        assert "voters-held does not count: this server has joined epoch" in first.log_text()
+        held = first.data_dir / "version-2" / "voters-held"
+        eventually(lambda: held.read_text().splitlines()[-1].endswith("=1 4 5"), what="the list that holds now")
         finish(ensemble, writers)
 
 

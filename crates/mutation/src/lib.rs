@@ -151,6 +151,8 @@ mutations! {
         EarlierChangeForgotten,
         /// One that is written down counts as logged as soon as the log has gone beyond it.
         LoggedByPosition,
+        /// Lists of members that a leader tells are not written down.
+        ListsForgotten,
         /// A server whose log disk was replaced votes with its snapshot.
         LostLogsUnnoticed,
     }

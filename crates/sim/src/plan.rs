@@ -115,14 +115,20 @@ pub enum Fault {
     Reconfigure(Change),
     /// Where members cannot be changed by asking: so many new servers are written into everybody's file.
     Grows {
-        /// One, or two, which are too many for a third to be restarted after the other: the old and the new voters
-        /// might decide apart.
+        /// One, or two: then the old and the new voters might decide apart.
         by: usize,
         /// Whether one is restarted after the other, or all are stopped first.
         rolling: bool,
     },
-    /// The last of them is stopped for good, and stands in no file any more.
+    /// The last of them are stopped, and stand in no file any more.
     Shrinks {
+        /// So many, but never half of them.
+        by: usize,
+        /// As there.
+        rolling: bool,
+    },
+    /// Another one comes in the place of the first.
+    Replaces {
         /// As there.
         rolling: bool,
     },
@@ -352,12 +358,15 @@ fn grow_and_move() -> Vec<Fault> {
     [Votes(1), Votes(2), Votes(3), Votes(4), Leaves(0), Leaves(2)].map(Fault::Reconfigure).to_vec()
 }
 
-/// The same by files; those that were there first stay.
+/// The same by files, and back again, on disks that were away.
 fn grow_and_shrink(dice: &mut Dice) -> Vec<Fault> {
     let steps = *dice.pick::<&[usize]>(&[&[2, 2], &[1, 1, 2], &[2, 1, 1]]);
     let mut changes: Vec<_> =
         steps.iter().map(|by| Fault::Grows { by: *by, rolling: dice.chance(500) }).collect();
-    changes.extend((0..2).map(|_| Fault::Shrinks { rolling: dice.chance(500) }));
+    changes.extend((0..2).map(|_| Fault::Shrinks { by: 1 + dice.throw(2), rolling: dice.chance(500) }));
+    changes.insert(1, Fault::Replaces { rolling: dice.chance(500) });
+    changes.push(Fault::Replaces { rolling: dice.chance(500) });
+    changes.push(Fault::Grows { by: 2, rolling: dice.chance(500) });
     changes
 }
 
@@ -393,6 +402,7 @@ mod tests {
             "Reconfigure",
             "Grows",
             "Shrinks",
+            "Replaces",
             "Pause",
             "ClockJumps",
             "Breaks",

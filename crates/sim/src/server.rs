@@ -113,7 +113,8 @@ impl Durable {
             effect::Durable::Current(epoch) => self.current = *epoch,
             effect::Durable::Configuration(_)
             | effect::Durable::NextConfiguration(_)
-            | effect::Durable::Partial(_) => (),
+            | effect::Durable::Partial(_)
+            | effect::Durable::Lists(_) => (),
         }
     }
 
@@ -210,10 +211,10 @@ impl Server {
     pub fn start(&mut self, now: Now, reconfig: bool, kept: usize, truth: &Truth) -> Result<(), StoreError> {
         self.life += 1;
         self.wakes_at = i64::MAX;
-        let (store, found) = Store::start(self.disk.clone(), kept)?;
+        let (store, found) = Store::start(self.id, self.disk.clone(), kept)?;
         self.durable.assert_found(self.id, &found);
         truth.assert_found(self.id.0 as usize, &found.tree, &found.history);
-        let Found { tree, history, epochs, logged, changes, has_lost, is_partial, is_empty } = found;
+        let Found { tree, history, epochs, logged, changes, has_lost, is_partial, lists, is_empty } = found;
         // What was set aside is not the base any more.
         if has_lost {
             self.covered.clear();
@@ -231,6 +232,7 @@ impl Server {
             current: epochs.current,
             configuration: self.configuration.clone(),
             next: self.next.clone(),
+            lists: lists.lists(&self.configuration),
             observer_masters: false,
             testing: Testing::default(),
             history,

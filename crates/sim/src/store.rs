@@ -7,11 +7,12 @@ use std::path::Path;
 use bytes::Bytes;
 use zabd_jute::quorum::Configuration;
 use zabd_jute::txn::Entry;
-use zabd_jute::{Epoch, Limits, OpCode, Reader, Zxid};
+use zabd_jute::{Epoch, Limits, OpCode, Reader, ServerId, Zxid};
 use zabd_replica::shown_members;
 use zabd_storage::damage;
 use zabd_storage::disk::{Disk, DiskFile, MemoryDisk};
 use zabd_storage::epochs::{self, EpochError, EpochFile};
+use zabd_storage::held;
 use zabd_storage::layout;
 use zabd_storage::log::{AppendedSinceRoll, Log, LogError, LogOptions, Records, settle};
 use zabd_storage::rebase::{self, Epochs, RebaseError};
@@ -23,6 +24,7 @@ use zabd_storage::testimony;
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::Durable;
 use zabd_zab::history::History;
+use zabd_zab::quorum::{Lists, lists};
 
 use crate::dice::Dice;
 
@@ -64,6 +66,8 @@ pub struct Found {
     pub has_lost: bool,
     /// It is only a part of what a leader was sending.
     pub is_partial: bool,
+    /// The lists of members without a number that may hold.
+    pub lists: lists::Found,
     /// There is nothing that it could testify to.
     pub is_empty: bool,
 }
@@ -121,6 +125,7 @@ impl From<RebaseError> for StoreError {
 pub struct Store {
     /// What crashes.
     pub disk: MemoryDisk,
+    me: ServerId,
     directories: Directories,
     log: Log<MemoryDisk>,
     image: Option<SealedSnapshot<MemoryDisk>>,
@@ -136,8 +141,8 @@ fn options() -> LogOptions {
 }
 
 impl Store {
-    /// Starts on what a disk holds, keeping so many records in memory.
-    pub fn start(disk: MemoryDisk, kept: usize) -> Result<(Self, Found), StoreError> {
+    /// Starts on what the disk of a server holds, keeping so many records in memory.
+    pub fn start(me: ServerId, disk: MemoryDisk, kept: usize) -> Result<(Self, Found), StoreError> {
         let (data_dir, log_dir) = ("/data".into(), "/log".into());
         let recovery =
             RecoveryOptions { data_dir, log_dir, autocreate: true, trust_empty: false, is_alone: false };
@@ -161,12 +166,15 @@ impl Store {
         let Recovered { tree, history, logged, changes, unsaved } = recovered;
         let has_lost = damage::remembers_loss(&disk, &directories);
         let is_partial = damage::is_partial(&disk, &directories);
+        let lists = held::read(&disk, &directories)?;
         let last = tree.last_zxid();
         let epochs = rebase::settle_epochs(&disk, &directories.snapshots, last)?;
+        let lists = Lists::found(&lists, Some(me), epochs.current);
+        let lists = lists.map_err(|error| StoreError::Failed(error.to_string()))?;
         let is_empty = testimony::is_empty(&disk, &directories, last, epochs.current);
         let is_empty = is_empty.map_err(|error| StoreError::Failed(error.to_string()))?;
         let log = Log::new(disk.clone(), &directories.logs, last, options()).with_unsaved(unsaved);
-        let mut store = Self { disk, directories, log, image: None, snapshot: None };
+        let mut store = Self { disk, me, directories, log, image: None, snapshot: None };
         if snapshots_to_try(&store.disk, &store.directories, false)?.is_empty() {
             let mut empty = Tree::new(TREE);
             store.begin_snapshot(&mut empty)?;
@@ -174,7 +182,7 @@ impl Store {
                 store.go_on_with_snapshot(&mut empty)?;
             }
         }
-        Ok((store, Found { tree, history, epochs, logged, changes, has_lost, is_partial, is_empty }))
+        Ok((store, Found { tree, history, epochs, logged, changes, has_lost, is_partial, lists, is_empty }))
     }
 
     /// What was lost is durable again.
@@ -203,6 +211,9 @@ impl Store {
             Durable::Accepted(epoch) => (EpochFile::Accepted, *epoch),
             Durable::Current(epoch) => (EpochFile::Current, *epoch),
             Durable::Configuration(_) | Durable::NextConfiguration(_) => return Ok(()),
+            Durable::Lists(lists) => {
+                return Ok(held::write(&self.disk, &self.directories, &lists.written(self.me))?);
+            }
             Durable::Partial(is_partial) => {
                 return Ok(damage::set_partial(&self.disk, &self.directories, *is_partial)?);
             }
@@ -463,7 +474,7 @@ mod tests {
     fn a_start_counts_what_no_snapshot_holds() {
         let disk = MemoryDisk::default();
         for life in 1..=3 {
-            let (mut store, found) = Store::start(disk.clone(), 0).unwrap();
+            let (mut store, found) = Store::start(ServerId(1), disk.clone(), 0).unwrap();
             let zxid = found.tree.last_zxid().next();
             let kind = OpCode::CreateSession.code();
             let header = TxnHeader { session: SessionId(life), cxid: 0, zxid, time_ms: 0, kind };

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zabd_mutation::Mutation::{self, *};
 use zabd_mutation::Suite;
-use zabd_sim::plan::{Change, Fault, Plan};
+use zabd_sim::plan::{Change, Fault, Members, Plan};
 use zabd_sim::shrink::failure;
 use zabd_storage::disk::Crash;
 
@@ -46,8 +46,22 @@ const HUNTED: &[Hunt] = &[
     (PartMarkedLate, 100, left_with_nothing),
     (EarlierChangeForgotten, 20, changing),
     (LoggedByPosition, 300, passed),
+    (ListsForgotten, 200, rolling),
     (LostLogsUnnoticed, 100, left_with_snapshots),
 ];
+
+/// Members by files, which are changed one server after the other.
+fn rolling(seed: u64) -> Plan {
+    let mut plan = Plan::draw_with(Members::ByFiles, seed);
+    for (_, fault) in &mut plan.faults {
+        if let Fault::Grows { rolling, .. } | Fault::Shrinks { rolling, .. } | Fault::Replaces { rolling } =
+            fault
+        {
+            *rolling = true;
+        }
+    }
+    plan
+}
 
 /// Nothing goes wrong for long enough that a session would expire of which nobody told the leader. Disks are slower than the
 /// network, so that learners show later what their leader has answered.

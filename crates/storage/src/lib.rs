@@ -6,13 +6,15 @@
 //!
 //! In reading order: [`disk`], [`layout`] (names), [`log`] (appending and reading), [`snapshot`],
 //! [`recovery`] (what a start finds), [`misnamed`] (logs under names of others), [`retention`] (what may go), [`epochs`] (what a member of an ensemble
-//! promised), [`testimony`] and [`apart`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its peers must give back),
+//! promised), [`held`] (by whose votes), [`testimony`] and [`apart`] (what it may vote with), [`rebase`] (what it gives up), [`damage`] (what its
+//! peers must give back),
 //! [`restore`] (what an operator puts in the place of everything). Follows Java's `FileTxnLog`, `FileSnap`, `FileTxnSnapLog` and `PurgeTxnLog`.
 
 pub mod apart;
 pub mod damage;
 pub mod disk;
 pub mod epochs;
+pub mod held;
 pub mod layout;
 pub mod log;
 pub mod misnamed;

@@ -18,6 +18,7 @@ use zabd_jute::{Epoch, ServerId, SessionId, Writer, Zxid};
 
 use crate::election::Standing;
 use crate::links;
+use crate::quorum::Lists;
 
 /// A connection between a leader and a learner, never used again while the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +107,8 @@ pub enum Durable {
     /// Whether what follows in the log, or is there, is only a part of what a leader sends to a server that had nothing to
     /// testify to. Such a server has no voice after a crash, either.
     Partial(bool),
+    /// The lists of members without a number that may hold, see [`crate::quorum::lists`].
+    Lists(Lists),
 }
 
 /// Why a role ends.
@@ -127,6 +130,8 @@ pub enum Reason {
     LeaderBroken(&'static str),
     /// The leader's epoch is older than one that was promised to another.
     StaleLeader,
+    /// A voter has named a list of members that this leader had not asked when it decided its epoch, see [`Note::AnotherList`].
+    AnotherList,
     /// The counter in the zxid is used up: a new epoch begins a new one.
     ZxidsUsedUp,
     /// A voter has promised a newer epoch than this leader's and cannot come back to it.
@@ -383,6 +388,13 @@ pub enum Note {
     Joins,
     /// A learner votes by its own list of members, and not by its leader's, which never changes while both run.
     Uncounted(Uncounted),
+    /// A list of members that this leader has not asked when it decided its epoch was named to it, see [`crate::quorum::lists`].
+    AnotherList {
+        /// By this server.
+        server: ServerId,
+        /// Who votes in it.
+        voters: Vec<ServerId>,
+    },
     /// A leader has sent a learner what it lacks, or has it on its way.
     BringsIntoStep {
         /// The learner's connection.

@@ -53,6 +53,7 @@ impl Follower {
                 .unwrap(),
             next: None,
             is_next_logged: false,
+            lists: crate::quorum::Lists::default(),
             reconfig: true,
             history,
             vouches: true,

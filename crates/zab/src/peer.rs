@@ -31,20 +31,21 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, SessionId, Zxid};
 use crate::effect::{
     DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Refusal, Testing, Timing, Uncounted,
 };
-use crate::election::{self, Answers, Election, Standing, Standstill};
+use crate::election::{self, Answers, Election, Shortfall, Standing, Standstill};
 use crate::history::History;
 use crate::leader::backing::patience_ms;
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::links::{self, Directory, Links};
 use crate::observers::{self, ObserverMaster};
+use crate::quorum::Lists;
 
 /// How long a vote that came too early is remembered.
 const EARLY_VOTE_MS: i64 = 500;
 /// How many learners may wait for this server to find out that it leads.
 const CALLERS_MAX: usize = 64;
 /// How long what they say may be: who they are takes far less.
-const CALLER_PACKET_BYTES_MAX: usize = 4096;
+const CALLER_PACKET_BYTES_MAX: usize = 16_384;
 /// How long they may wait while it looks for a leader, which may be for ever; and while it follows somebody else, if members
 /// may change: a reconfiguration names the next leader to all at once, and some hear it sooner than the one who is named.
 const CALLER_PATIENCE_MS: i64 = 1000;
@@ -77,6 +78,8 @@ pub struct Start {
     pub configuration: Configuration,
     /// A newer one that was heard of.
     pub next: Option<Configuration>,
+    /// The lists without a number that may hold.
+    pub lists: Lists,
     /// Everything that it has logged, all of it durable.
     pub history: History,
     /// What that is worth.
@@ -210,8 +213,13 @@ struct Caller {
 pub enum Search {
     /// The end of an election.
     Election(Standstill),
-    /// It is elected: a quorum of followers in step. These have connected.
-    Followers(Vec<ServerId>),
+    /// It is elected: a quorum of followers in step.
+    Followers {
+        /// These have connected.
+        connected: Vec<ServerId>,
+        /// The lists that may hold beside its own of which these are no quorum.
+        lacking: Vec<Shortfall>,
+    },
     /// This one is elected: to be in step with it.
     Leader(ServerId),
     /// A leader in whose list it has a vote, as in its own. Clients are served meanwhile.
@@ -231,6 +239,7 @@ pub struct Peer {
     next: Option<Configuration>,
     /// The newest change of members that is in the history for certain, see [`crate::learner`].
     logged_change: Option<ConfigVersion>,
+    lists: Lists,
     standing: Standing,
     is_partial: bool,
     /// Whether it has joined an epoch since it was started.
@@ -279,6 +288,7 @@ impl Peer {
             configuration: start.configuration,
             next: start.next,
             logged_change: shown,
+            lists: start.lists,
             standing: start.standing,
             is_partial: start.is_partial,
             has_joined: false,
@@ -355,7 +365,8 @@ impl Peer {
         match &self.state {
             State::Looking => self.election.standstill().map(Search::Election),
             State::Leading(leader) if !leader.is_established() => {
-                Some(Search::Followers(leader.introduced()))
+                let (connected, lacking) = (leader.introduced(), leader.lacking_lists());
+                Some(Search::Followers { connected, lacking })
             }
             State::Learning { machine, .. } => Some(Search::Leader(machine.leader())),
             _ => None,
@@ -506,7 +517,10 @@ impl Peer {
         match &what {
             Durable::Accepted(epoch) => self.accepted = *epoch,
             Durable::Current(epoch) => (self.current, self.has_joined) = (*epoch, true),
-            Durable::Configuration(_) | Durable::NextConfiguration(_) | Durable::Partial(_) => (),
+            Durable::Configuration(_)
+            | Durable::NextConfiguration(_)
+            | Durable::Partial(_)
+            | Durable::Lists(_) => (),
         }
         match &mut self.state {
             State::Leading(leader) => leader.step(now, leader::Input::Persisted(what), out),

@@ -62,6 +62,7 @@ impl Lone {
             current: epoch,
             configuration: Configuration::parse(CONFIG).unwrap(),
             next: None,
+            lists: crate::quorum::Lists::default(),
             history,
             standing,
             is_partial,

@@ -8,15 +8,19 @@
 //!
 //! While a reconfiguration is under way there are two configurations: the committed one, and a newer one
 //! that was seen in a proposal and may become committed at any moment. A set must then be a quorum of
-//! both, whichever of the two turns out to hold.
+//! both, whichever of the two turns out to hold. Configurations without numbers are changed in another way, see [`lists`].
+
+pub mod lists;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use zabd_jute::quorum::Configuration;
 use zabd_jute::{ConfigVersion, ServerId, Zxid};
 
+pub use self::lists::Lists;
+
 /// The voters of one configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Voters {
     version: ConfigVersion,
     weights: BTreeMap<ServerId, i64>,
@@ -24,7 +28,7 @@ pub struct Voters {
     groups: Option<Vec<Group>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Group {
     /// Of all its members: Java counts those too that have a weight and no vote.
     weight: i128,
@@ -104,23 +108,44 @@ pub struct Quorums {
     committed: Voters,
     /// Set while its version is above the committed one's.
     last_seen: Option<Voters>,
+    /// Others without a number that may hold.
+    lists: Vec<Voters>,
+}
+
+/// What there is to say for the voters of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It holds.
+    Holds,
+    /// It is proposed.
+    Proposed,
+    /// It has no number, is not this server's own, and has held once, or was about to.
+    MayHold,
 }
 
 impl Quorums {
     /// The voters of both; a last-seen configuration that is not newer than the committed one is over.
     pub fn new(committed: &Configuration, last_seen: Option<&Configuration>) -> Self {
         let is_newer = |newer: &&Configuration| committed.version() < newer.version();
-        Self { committed: Voters::new(committed), last_seen: last_seen.filter(is_newer).map(Voters::new) }
+        let last_seen = last_seen.filter(is_newer).map(Voters::new);
+        Self { committed: Voters::new(committed), last_seen, lists: Vec::new() }
+    }
+
+    /// The voters of these lists too.
+    #[must_use]
+    pub fn with_lists(self, lists: &Lists) -> Self {
+        let lists = lists.beside(&self.committed);
+        Self { lists, ..self }
     }
 
     /// Whether `servers` may decide, whichever configuration holds.
     pub fn has_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
-        self.both().all(|voters| voters.has_quorum(servers))
+        self.all().all(|voters| voters.has_quorum(servers))
     }
 
     /// Whether those for which `counts` holds may decide, whichever configuration holds.
     pub fn is_quorum(&self, counts: impl Fn(ServerId) -> bool) -> bool {
-        self.both().all(|voters| voters.is_quorum(&counts))
+        self.all().all(|voters| voters.is_quorum(&counts))
     }
 
     /// The committed configuration alone.
@@ -128,19 +153,44 @@ impl Quorums {
         &self.committed
     }
 
-    /// Whether a reconfiguration may be under way.
+    /// Whether a change of members may be under way.
     pub fn is_changing(&self) -> bool {
-        self.last_seen.is_some()
+        self.last_seen.is_some() || !self.lists.is_empty()
+    }
+
+    /// Whether they may decide if no list counts but that of this server.
+    pub fn has_quorum_by_itself(&self, servers: &BTreeSet<ServerId>) -> bool {
+        std::iter::once(&self.committed).chain(&self.last_seen).all(|voters| voters.has_quorum(servers))
+    }
+
+    /// Whether a quorum of this list is needed, or of one like it.
+    pub fn asks(&self, list: &Voters) -> bool {
+        self.all().any(|voters| lists::unnumbered(voters.clone()) == *list)
+    }
+
+    /// Whether they may decide, whatever is proposed.
+    pub fn holds_for_lists(&self, servers: &BTreeSet<ServerId>) -> bool {
+        self.committed.has_quorum(servers) && self.lists.iter().all(|voters| voters.has_quorum(servers))
+    }
+
+    /// Whether these servers may have a leader, as far as is known here: by any of the lists.
+    pub fn may_be_led_by(&self, servers: &BTreeSet<ServerId>) -> bool {
+        self.committed.has_quorum(servers) || self.lists.iter().any(|voters| voters.has_quorum(servers))
+    }
+
+    /// Whether everybody who votes knows `server` as a voter, so that it may stand for election in each round.
+    pub fn stands_always(&self, server: ServerId) -> bool {
+        self.committed.contains(server) && self.lists.iter().all(|voters| voters.contains(server))
     }
 
     /// Whether `server` votes in either.
     pub fn is_voter(&self, server: ServerId) -> bool {
-        self.both().any(|voters| voters.contains(server))
+        self.all().any(|voters| voters.contains(server))
     }
 
     /// Whether `server` votes in either, and it matters.
     pub fn counts(&self, server: ServerId) -> bool {
-        self.both().any(|voters| voters.counts(server))
+        self.all().any(|voters| voters.counts(server))
     }
 
     /// Whether `server` is fit to lead, given that somebody votes for it. As in Java, the committed configuration is asked,
@@ -161,16 +211,18 @@ impl Quorums {
 
     /// The voters of both, each once, in ascending order.
     pub fn voters(&self) -> BTreeSet<ServerId> {
-        self.both().flat_map(Voters::ids).collect()
+        self.all().flat_map(Voters::ids).collect()
     }
 
-    /// The voters of both, and whether their configuration is only proposed.
-    pub fn each(&self) -> impl Iterator<Item = (&Voters, bool)> {
-        std::iter::once((&self.committed, false)).chain(self.last_seen.iter().map(|voters| (voters, true)))
+    /// The voters of each.
+    pub fn each(&self) -> impl Iterator<Item = (&Voters, Claim)> {
+        let proposed = self.last_seen.iter().map(|voters| (voters, Claim::Proposed));
+        let lists = self.lists.iter().map(|voters| (voters, Claim::MayHold));
+        std::iter::once((&self.committed, Claim::Holds)).chain(proposed).chain(lists)
     }
 
-    fn both(&self) -> impl Iterator<Item = &Voters> {
-        std::iter::once(&self.committed).chain(&self.last_seen)
+    fn all(&self) -> impl Iterator<Item = &Voters> {
+        std::iter::once(&self.committed).chain(&self.last_seen).chain(&self.lists)
     }
 }
 
@@ -178,7 +230,7 @@ impl Quorums {
 mod tests {
     use super::*;
 
-    fn config(text: &str) -> Configuration {
+    pub(super) fn config(text: &str) -> Configuration {
         let lines = text.split_whitespace().map(|line| match line.split_once('=') {
             None => format!("server.{line}=zk{line}:2888:3888:participant"),
             Some(("observer", id)) => format!("server.{id}=zk{id}:2888:3888:observer"),
@@ -187,7 +239,7 @@ mod tests {
         Configuration::parse(&lines.collect::<Vec<_>>().join("\n")).unwrap()
     }
 
-    fn set(ids: &[i64]) -> BTreeSet<ServerId> {
+    pub(super) fn set(ids: &[i64]) -> BTreeSet<ServerId> {
         ids.iter().map(|id| ServerId(*id)).collect()
     }
 

@@ -23,11 +23,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
-use zabd_jute::{Epoch, Limits, Zxid};
+use zabd_jute::{Epoch, Limits, ServerId, Zxid};
 use zabd_replica::{Input, shown_members};
 use zabd_storage::damage;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::epochs::{self, EpochError, EpochFile};
+use zabd_storage::held;
 use zabd_storage::log::{Log, LogError, LogOptions, SetAside};
 use zabd_storage::rebase::{self, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
@@ -527,6 +528,10 @@ impl LogWriter {
             Durable::Current(epoch) => (EpochFile::Current, *epoch),
             Durable::Partial(is_partial) => {
                 return Ok(damage::set_partial(&RealDisk, &self.base.directories, *is_partial)?);
+            }
+            Durable::Lists(lists) => {
+                let me = self.members.as_ref().map_or(ServerId::NONE, MemberFiles::server);
+                return Ok(held::write(&RealDisk, &self.base.directories, &lists.written(me))?);
             }
             Durable::Configuration(configuration) => {
                 self.members.iter_mut().for_each(|members| members.hold(configuration));

@@ -11,15 +11,17 @@ use zabd_jute::{ConfigVersion, Epoch, Limits, ServerId, Zxid};
 use zabd_replica::{Input, Replica, Serving};
 use zabd_storage::damage::PARTIAL;
 use zabd_storage::disk::RealDisk;
+use zabd_storage::held;
 use zabd_storage::rebase::{RebaseError, settle_epochs};
-use zabd_storage::recovery::Directories;
+use zabd_storage::recovery::{Directories, RecoveryError};
 use zabd_storage::testimony;
 use zabd_tls::{Tls, TlsError};
 use zabd_tree::{Tree, TreeOptions};
 use zabd_zab::effect::{Testing, Timing};
 use zabd_zab::election::{self, Standing};
 use zabd_zab::history::History;
-use zabd_zab::quorum::Voters;
+use zabd_zab::quorum::lists::{Found as FoundLists, ListsError};
+use zabd_zab::quorum::{Lists, Voters};
 use zabd_zab::{leader, peer};
 
 use crate::certificates;
@@ -68,6 +70,21 @@ pub enum MemberError {
         /// Why.
         error: ConfigurationError,
     },
+    /// Nobody can tell which lists of members may hold.
+    #[error(
+        "{}: {error}; hint: if all members have had the list of zoo.cfg since this server last served, stop them all and remove the file \
+         from each; otherwise restore it",
+        path.display()
+    )]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ListsError,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    HeldUnread(#[from] RecoveryError),
     /// The epochs on disk cannot be used.
     #[error(transparent)]
     Epochs(#[from] RebaseError),
@@ -79,6 +96,10 @@ pub enum MemberError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+fn in_words(list: &Voters) -> String {
+    list.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// What is known before anything is served.
@@ -228,6 +249,7 @@ impl Member {
             (true, MayBeEmpty::No) if never_joined => Standing::Lost,
             (true, MayBeEmpty::IfAllAre | MayBeEmpty::No) => Standing::Empty,
         };
+        let lists = self.held_lists(found.directories, epochs.current)?;
         let (repeat_min, repeat_max) = self.config.notification_interval_ms;
         Ok(peer::Start {
             me: ServerId(self.config.myid),
@@ -249,6 +271,7 @@ impl Member {
             current: epochs.current,
             configuration: self.configuration.clone(),
             next: self.next.clone().filter(|next| self.configuration.version() < next.version()),
+            lists,
             history: found.newest,
             standing,
             is_partial: found.is_partial,
@@ -258,6 +281,41 @@ impl Member {
                 allows_gaps: self.config.allows_gaps,
             },
         })
+    }
+
+    /// Whose votes are needed beside those of its own list, which an operator is told.
+    fn held_lists(&self, directories: &Directories, current: Epoch) -> Result<Lists, MemberError> {
+        let (path, text) = (held::path(directories), held::read(&RealDisk, directories)?);
+        let found = Lists::found(&text, Some(ServerId(self.config.myid)), current)
+            .map_err(|error| MemberError::Held { path: path.clone(), error })?;
+        let path = path.display();
+        match &found {
+            FoundLists::Lists(lists)
+                if self.is_reconfigurable && self.configuration.version() != ConfigVersion::ZERO =>
+            {
+                if !lists.is_empty() {
+                    tracing::info!("{path} does not count, since the configuration has a version");
+                }
+            }
+            FoundLists::Lists(lists) => {
+                for list in lists.others_than(&self.configuration) {
+                    tracing::warn!(
+                        "The members that this server starts with are not all that may hold: {path} knows of voters {}, of whom a quorum is \
+                         needed too, until a leader by the new lines serves. Only if that quorum is lost for good: stop all members that \
+                         are left, remove this file on each of them, and start them",
+                        in_words(&list)
+                    );
+                }
+            }
+            FoundLists::Outdated(_) => tracing::info!(
+                "{path} does not count: this server has joined epoch {current} with a server that keeps no such file"
+            ),
+            FoundLists::Foreign(its, _) => tracing::info!(
+                "{path} is of server {its}, and this is server {}: what its own lines have no quorum of does not count",
+                self.config.myid
+            ),
+        }
+        Ok(found.lists(&self.configuration))
     }
 
     /// Starts the network and the clock among servers; then the search for a leader begins.

@@ -68,6 +68,11 @@ impl MemberFiles {
         Self { me, files, held, next, named: None }
     }
 
+    /// Whose they are.
+    pub fn server(&self) -> ServerId {
+        self.me
+    }
+
     /// The same, where not zoo.cfg but a flag or a variable names them.
     #[must_use]
     pub fn named(self, named: Option<Named>) -> Self {

@@ -97,6 +97,7 @@ fn why(reason: Reason) -> String {
         Reason::LeaderSilent => "the last one was silent for too long",
         Reason::LeaderBroken(what) => return format!("the last one is not understood: {what}"),
         Reason::StaleLeader => "the epoch of the last one is older than one that was promised to another",
+        Reason::AnotherList => "a voter knows of members that this one had not asked",
         Reason::ZxidsUsedUp => "the epoch's zxids are used up, and a new epoch begins new ones",
         Reason::NewerEpochPromised => "a voter has promised a newer epoch than this one's",
         Reason::EpochsUsedUp => {
@@ -149,6 +150,12 @@ fn tell(note: &Note) {
         }
         Note::Uncounted(uncounted) => {
             tracing::warn!("This server is not counted: {}", lists_in_words(uncounted));
+        }
+        Note::AnotherList { server, voters } => {
+            let voters = voters.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                "Server {server} knows that voters {voters} may hold: their quorum is needed too, and this server begins anew"
+            );
         }
         Note::Joins | Note::InStep { .. } => (),
     }

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zabd_jute::ServerId;
+use zabd_storage::held::HELD;
+use zabd_storage::layout::VERSION_DIR;
 use zabd_zab::election::{Says, Shortfall, Standstill};
 use zabd_zab::peer::Search;
+use zabd_zab::quorum::Claim;
 
 use crate::probes::Vitals;
 use crate::roles::lists_in_words;
@@ -79,22 +82,31 @@ fn in_words(search: &Search) -> String {
             format!("server {leader} is elected, and this one is not in step with it yet")
         }
         Search::List(uncounted) => lists_in_words(uncounted),
-        Search::Followers(followers) if followers.is_empty() => {
-            "this server is elected, and nobody has connected to its quorum port to follow it".to_owned()
-        }
-        Search::Followers(followers) => {
-            format!(
-                "this server is elected, and waits for a quorum in step; connected: {}",
-                listed(followers)
-            )
+        Search::Followers { connected, lacking } => {
+            let connected = if connected.is_empty() {
+                "this server is elected, and nobody has connected to its quorum port to follow it".to_owned()
+            } else {
+                format!(
+                    "this server is elected, and waits for a quorum in step; connected: {}",
+                    listed(connected)
+                )
+            };
+            let earlier = lacking
+                .iter()
+                .map(|earlier| await_earlier(None, earlier, |id| earlier.supporters.contains(&id)));
+            earlier.chain(std::iter::once(connected)).collect::<Vec<_>>().join("; ")
         }
     }
 }
 
 fn election_in_words(standstill: &Standstill) -> String {
     let Standstill { own, others, candidate, shortfalls } = standstill;
-    let mut parts =
-        vec![format!("this server {}", own.map_or("has no vote".to_owned(), |says| verb(says, 1)))];
+    let is_there = |id| !others.contains(&(id, Says::Unreached));
+    let (earlier, current): (Vec<_>, Vec<_>) =
+        shortfalls.iter().partition(|shortfall| shortfall.claim == Claim::MayHold);
+    let earlier = earlier.into_iter().map(|earlier| await_earlier(*candidate, earlier, is_there));
+    let mut parts: Vec<_> = earlier.collect();
+    parts.push(format!("this server {}", own.map_or("has no vote".to_owned(), |says| verb(says, 1))));
     let mut groups: BTreeMap<Says, Vec<ServerId>> = BTreeMap::new();
     for (id, says) in others {
         groups.entry(*says).or_default().push(*id);
@@ -109,7 +121,7 @@ fn election_in_words(standstill: &Standstill) -> String {
                 .map(|leader| format!("a quorum is for server {leader}, which is not heard to lead yet")),
         );
     }
-    parts.extend(shortfalls.iter().map(|shortfall| lack(*candidate, shortfall)));
+    parts.extend(current.into_iter().map(|shortfall| lack(*candidate, shortfall)));
     parts.join("; ")
 }
 
@@ -135,7 +147,13 @@ fn verb(says: Says, count: usize) -> String {
 }
 
 fn lack(candidate: Option<ServerId>, shortfall: &Shortfall) -> String {
-    let which = if shortfall.is_proposed { " of the configuration that is proposed" } else { "" };
+    let which = match shortfall.claim {
+        Claim::Holds => String::new(),
+        Claim::Proposed => " of the configuration that is proposed".to_owned(),
+        Claim::MayHold => {
+            format!(" of voters {}, who may hold beside this server's own,", listed(&shortfall.voters))
+        }
+    };
     let quorum = match shortfall.majority {
         Some((voters, needed)) => format!("a quorum{which} is {needed} of {voters} voters"),
         None => format!("a quorum{which} goes by groups and weights"),
@@ -146,6 +164,30 @@ fn lack(candidate: Option<ServerId>, shortfall: &Shortfall) -> String {
         }
         _ => format!("{quorum}, and nobody has any"),
     }
+}
+
+/// Whether voters of an earlier list who are not there will come back, only an operator knows. If all are there, they have not agreed yet.
+fn await_earlier(
+    candidate: Option<ServerId>,
+    shortfall: &Shortfall,
+    is_there: impl Fn(ServerId) -> bool,
+) -> String {
+    let (there, missing): (Vec<_>, Vec<_>) = shortfall.voters.iter().copied().partition(|id| is_there(*id));
+    if missing.is_empty() {
+        return lack(candidate, shortfall);
+    }
+    let (needed, more) = match shortfall.majority {
+        Some((_, needed)) => (needed.to_string(), needed.saturating_sub(there.len()).max(1).to_string()),
+        None => ("a quorum".to_owned(), "enough".to_owned()),
+    };
+    let there = if there.is_empty() { "nobody".to_owned() } else { listed(&there) };
+    format!(
+        "voters {} may hold beside this server's own, so nobody leads without {needed} of them (there: {there}; missing: {}): start {more} of \
+         the missing, or, only if they are lost for good, stop all members that are left, remove {VERSION_DIR}/{HELD} from dataDir on each \
+         of them, and start them",
+        listed(&shortfall.voters),
+        listed(&missing)
+    )
 }
 
 fn listed(ids: &[ServerId]) -> String {
@@ -167,7 +209,7 @@ mod tests {
             own: Some(Says::VotesFor(id(2))),
             others: others.iter().map(|(number, says)| (id(*number), *says)).collect(),
             candidate: Some(id(2)),
-            shortfalls: vec![Shortfall { supporters, majority, is_proposed: false }],
+            shortfalls: vec![Shortfall { supporters, majority, claim: Claim::Holds, voters: Vec::new() }],
         })
     }
 
@@ -180,6 +222,37 @@ mod tests {
              vote only when every other voter is heard to look for a leader; a quorum is 3 of 5 voters, and server 2 has 2: \
              1, 2"
         );
+    }
+
+    /// Server 4 is to come in the place of 3, and 2 is down.
+    #[test]
+    fn who_misses_voters_of_an_earlier_list_says_what_is_to_be_done() {
+        let others = [(2, Says::Unreached), (3, Says::Unreached), (4, Says::VotesFor(id(1)))];
+        let earlier = Shortfall {
+            supporters: vec![id(1)],
+            majority: Some((3, 2)),
+            claim: Claim::MayHold,
+            voters: [1, 2, 3].map(id).to_vec(),
+        };
+        let search = |others: &[(i64, Says)], earlier: &Shortfall| {
+            Search::Election(Standstill {
+                own: Some(Says::VotesFor(id(1))),
+                others: others.iter().map(|(number, says)| (id(*number), *says)).collect(),
+                candidate: Some(id(1)),
+                shortfalls: vec![earlier.clone()],
+            })
+        };
+        let remedy = "voters 1, 2, 3 may hold beside this server's own, so nobody leads without 2 of them (there: 1; missing: 2, 3): start 1 \
+                      of the missing, or, only if they are lost for good, stop all members that are left, remove version-2/voters-held \
+                      from dataDir on each of them, and start them";
+        let state = "this server votes for server 1; voters 2, 3 are not reached; voter 4 votes for server 1";
+        assert_eq!(in_words(&search(&others, &earlier)), format!("{remedy}; {state}"));
+        let elected = Search::Followers { connected: vec![id(4)], lacking: vec![earlier.clone()] };
+        let state = "this server is elected, and waits for a quorum in step; connected: 4";
+        assert_eq!(in_words(&elected), format!("{remedy}; {state}"));
+        let there = [(2, Says::VotesFor(id(2))), (3, Says::VotesFor(id(2)))];
+        let undecided = "a quorum of voters 1, 2, 3, who may hold beside this server's own, is 2 of 3 voters, and server 1 has 1: 1";
+        assert!(in_words(&search(&there, &earlier)).starts_with(undecided));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use zabd_replica::{
 };
 use zabd_storage::damage::is_partial;
 use zabd_storage::disk::RealDisk;
+use zabd_storage::held;
 use zabd_storage::log::{Log, LogOptions};
 use zabd_storage::recovery::{
     Directories, Held, INITIALIZE, RecoveryError, RecoveryOptions, hold, initialize_files,
@@ -123,8 +124,7 @@ impl Server {
         let memory = memory_limit(&config).map(|limit| Watchman::new(limit, config.ensemble.is_some()));
         let sasl = Sasl::start(&config, &counters)?;
         let Ports { prometheus, admin, clients: ports, member } = open_ports(&config, &counters)?;
-        let clock = Clock::new();
-        let secret = random();
+        let (clock, secret) = (Clock::new(), random());
         let tree_options = tree_options(&config, secret);
         let recovery = recovery_options(&config, member.as_ref());
         let blamed = |error| StartError::recovery(&config, error);
@@ -142,6 +142,7 @@ impl Server {
             return Err(blamed(no_data(&config, directories.snapshots)));
         }
 
+        forget_lists(member.as_ref(), &directories).map_err(blamed)?;
         let last = tree.last_zxid();
         let sharers = member.as_ref().map_or(1, Member::sharers);
         let options = replica_options(&config, limits, secret, member.as_ref());
@@ -606,6 +607,11 @@ fn batch_options(config: &Config) -> BatchOptions {
 fn snapshot_policy(config: &Config) -> SnapshotPolicy {
     let bytes = config.snap_size_limit_kb.map(|kb| kb << 10);
     SnapshotPolicy::new(u64::from(config.snap_count), bytes, random())
+}
+
+/// A lone server decides alone: what it becomes a member of later is another ensemble.
+fn forget_lists(member: Option<&Member>, directories: &Directories) -> Result<(), RecoveryError> {
+    if member.is_some() { Ok(()) } else { held::write(&RealDisk, directories, "") }
 }
 
 fn snapshot_target(config: &Config, directories: &Directories) -> SnapshotTarget {

@@ -347,7 +347,10 @@ impl Replica {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         let course = &mut ensemble.course;
         match note {
-            Note::Voiceless { .. } | Note::LearnerLost { .. } | Note::Uncounted(_) => {
+            Note::Voiceless { .. }
+            | Note::LearnerLost { .. }
+            | Note::Uncounted(_)
+            | Note::AnotherList { .. } => {
                 out.list.push(Output::Fact(Fact::Agreement(note)));
             }
             Note::Elected { role, .. } => {

@@ -72,6 +72,7 @@ impl Member {
             current: Epoch::ZERO,
             configuration: Configuration::parse(members).unwrap(),
             next: next.map(|members| Configuration::parse(members).unwrap()),
+            lists: zabd_zab::quorum::Lists::default(),
             observer_masters: false,
             testing: Testing::default(),
             history: History::new(tree.last_zxid()),

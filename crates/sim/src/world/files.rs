@@ -1,10 +1,13 @@
 //! Members that are changed where nobody can ask for it: everybody's file is written anew, and everybody is started again.
 //!
-//! That this loses nothing rests on the operator. Any quorum of the voters before needs a server in common with any
-//! quorum of those after, since some go by the old file while others go by the new one; so one server comes or goes at a
-//! time. More than one may come if nobody goes by the old file any more when they do: a server without data has no vote
-//! before everybody else was heard. And the next change waits until everybody serves by the last one.
+//! In any order, while some go by the old file and others by the new one: a quorum of the one need not have a server in common with
+//! any quorum of the other. That this loses nothing is for the servers to see to, see [`zabd_zab::quorum::lists`]. What is left to the
+//! operator is that a quorum of those that were there stays, and that the next change waits until everybody serves by the last one, if
+//! somebody leaves by it. Who comes has what it had when it left, or nothing.
 
+use std::collections::BTreeSet;
+
+use zabd_jute::Zxid;
 use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::Crash;
 
@@ -14,6 +17,8 @@ use crate::server::Server;
 
 /// How often it is looked whether the next change may come.
 const LOOK_AGAIN_MS: i64 = 20;
+/// How often of a thousand looks the next one comes although it may not, if nobody leaves by it.
+const HURRIES: usize = 30;
 
 impl Server {
     /// Whether it goes by an old file.
@@ -23,35 +28,69 @@ impl Server {
     }
 }
 
+impl Server {
+    fn has_data(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| !running.has_lost && running.tree.last_zxid() != Zxid::ZERO)
+    }
+
+    /// Whether all is on its disk, so that it knows in its next life that it needs nobody who has left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.operations.is_empty() && !running.disk_is_busy)
+    }
+}
+
 impl World {
     /// The next change, if everybody has taken up the one before.
     pub(super) fn deploy(&mut self) {
         let Some(&change) = self.files.front().filter(|_| !self.is_healing) else { return };
-        let (old, all) = (self.deployed().count(), self.servers.len());
-        if !self.deployed().all(|at| self.serves_in_newest_epoch(at) && !self.servers[at].is_stale()) {
+        let is_settled = self.deployed().all(|at| {
+            self.serves_in_newest_epoch(at) && !self.servers[at].is_stale() && self.servers[at].is_idle()
+        });
+        // With too many who have no data nobody can be elected.
+        let may_hurry = matches!(change, Fault::Grows { rolling: true, .. })
+            && self.deployed().all(|at| self.servers[at].has_data());
+        if !(is_settled || may_hurry && self.dice.chance(HURRIES)) {
             self.at(LOOK_AGAIN_MS, Event::Deploy);
             return;
         }
         self.files.pop_front();
         self.deployed_anew += 1;
-        let (new, rolling) = match change {
-            Fault::Grows { by, rolling } => ((old + by).min(all), rolling && (by == 1 || old == 1)),
-            Fault::Shrinks { rolling } => ((old - 1).max(1), rolling),
+        let old: BTreeSet<_> = self.deployed().collect();
+        let others = (0..self.servers.len()).filter(|at| !old.contains(at)).collect::<Vec<_>>();
+        let mut new = old.clone();
+        let rolling = match change {
+            Fault::Grows { by, rolling } => {
+                new.extend(others.into_iter().take(by));
+                rolling
+            }
+            Fault::Shrinks { by, rolling } => {
+                (0..by.min((old.len() - 1) / 2)).for_each(|_| _ = new.pop_last());
+                rolling
+            }
+            Fault::Replaces { rolling } => {
+                if 2 < old.len() && !others.is_empty() {
+                    new.pop_first();
+                    new.extend(others.into_iter().take(1));
+                }
+                rolling
+            }
             other => unreachable!("{other:?} is in no file"),
         };
-        tell!(self, "{old} servers are to become {new}{}", if rolling { ", one by one" } else { "" });
-        let lines: String = (1..=new).map(|id| member(id, "participant") + "\n").collect();
+        let how = if rolling { ", one by one" } else { "" };
+        tell!(self, "members {old:?} are to become {new:?}{how}");
+        let lines: String = new.iter().map(|at| member(at + 1, "participant") + "\n").collect();
         let file = Configuration::parse(&lines).expect("the world's configuration is one");
-        for at in 0..old.max(new) {
-            self.servers[at].is_deployed = at < new;
-            self.servers[at].configuration = file.clone();
+        for at in old.union(&new) {
+            self.servers[*at].is_deployed = new.contains(at);
+            self.servers[*at].configuration = file.clone();
         }
         let mut stands = 0;
-        for at in self.shuffled(old.max(new)) {
+        for at in self.shuffled(old.union(&new).copied().collect()) {
             let down_ms = self.dice.ms(20, 300);
-            if old <= at {
+            if !old.contains(&at) {
                 self.at(down_ms, Event::Start { at });
-            } else if rolling && at < new {
+            } else if rolling && new.contains(&at) {
                 stands += self.dice.ms(50, 600);
                 self.at(stands, Event::Restart { at });
             } else {
@@ -77,8 +116,7 @@ impl World {
         (0..self.servers.len()).filter(|at| self.servers[*at].is_deployed)
     }
 
-    fn shuffled(&mut self, count: usize) -> Vec<usize> {
-        let mut left: Vec<_> = (0..count).collect();
-        (0..count).map(|_| left.swap_remove(self.dice.throw(left.len()))).collect()
+    fn shuffled(&mut self, mut left: Vec<usize>) -> Vec<usize> {
+        (0..left.len()).map(|_| left.swap_remove(self.dice.throw(left.len()))).collect()
     }
 }

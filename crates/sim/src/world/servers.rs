@@ -180,7 +180,7 @@ impl World {
     fn keep_members(&mut self, at: usize, what: &Durable) {
         let server = &mut self.servers[at];
         match what {
-            Durable::Accepted(_) | Durable::Current(_) | Durable::Partial(_) => (),
+            Durable::Accepted(_) | Durable::Current(_) | Durable::Partial(_) | Durable::Lists(_) => (),
             Durable::NextConfiguration(next) => {
                 server.next =
                     Some((**next).clone()).filter(|next| server.configuration.version() < next.version());

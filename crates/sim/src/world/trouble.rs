@@ -69,7 +69,7 @@ impl World {
                 tell!(self, "somebody wants {change:?}");
                 self.wanted.push_back(change);
             }
-            Fault::Grows { .. } | Fault::Shrinks { .. } => {
+            Fault::Grows { .. } | Fault::Shrinks { .. } | Fault::Replaces { .. } => {
                 self.files.push_back(fault);
                 self.deploy();
             }
@@ -196,7 +196,9 @@ impl World {
         };
         self.servers.iter().any(|server| {
             if !self.plan.reconfig {
-                return server.is_stale();
+                // Once members have changed, a disk may be lost when everybody knows in its next life, too, whose votes are needed.
+                let is_busy = server.running.is_some() && !server.is_idle();
+                return server.is_stale() || 0 < self.deployed_anew && is_busy;
             }
             let mut operations = server.running.iter().flat_map(|running| &running.operations);
             server.next.is_some() || operations.any(is_of_members)

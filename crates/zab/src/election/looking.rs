@@ -29,6 +29,10 @@
 //! somebody whom the others can elect. As long as it has not logged the change, nothing was committed with its help,
 //! and it votes for anybody.
 //!
+//! Where lists without a number may hold beside a server's own ([`crate::quorum::lists`]), it is the same with their voters, and nobody decides
+//! without a quorum of each: discovery would ask for that. But in each fourth round its own list is enough: what is on its
+//! disk may be outdated, which is not said in votes. If nobody knows better, discovery comes to nothing soon.
+//!
 //! Java lets everything that arrives meanwhile fall, except better votes, and starts its 200 ms anew with each;
 //! here what arrives counts, and the end of the wait is fixed when the quorum is there.
 
@@ -44,7 +48,7 @@ use super::voice::{ABSTENTION, Chorus, Heard, Standing, chorus};
 use super::vote::{Ballot, Ballots, Vote};
 use super::{Begin, Decision, Output, Timing};
 use crate::effect::Instant;
-use crate::quorum::Quorums;
+use crate::quorum::{Lists, Quorums};
 
 /// See the module's description.
 #[derive(Debug)]
@@ -54,6 +58,7 @@ pub(super) struct Looking {
     timing: Timing,
     pub committed: Configuration,
     last_seen: Option<Configuration>,
+    lists: Lists,
     pub config_text: String,
     pub quorums: Quorums,
     /// Whether this is the first election of the process, so that missing links mean nothing.
@@ -91,6 +96,11 @@ pub(super) struct Looking {
 /// A round in which a change of members is under way is given up after so many of the shortest times between repeats.
 const IN_VAIN_REPEATS: i64 = 7;
 
+/// Whether a server's own list is enough in this round: lists on its disk may be outdated, and others say so only to a leader.
+fn is_own_list_enough(round: i64) -> bool {
+    round % 4 == 0
+}
+
 /// Whether a server stands for election, and what it votes by itself.
 #[derive(Clone, Copy, Debug)]
 enum Candidacy {
@@ -116,8 +126,8 @@ impl Candidacy {
 
 impl Looking {
     pub fn new(me: ServerId, begin: Begin, round: i64, is_first: bool, timing: Timing, now: Instant) -> Self {
-        let Begin { last_zxid, epoch, role, standing, committed, last_seen, last_elected, .. } = begin;
-        let quorums = Quorums::new(&committed, last_seen.as_ref());
+        let Begin { last_zxid, epoch, role, standing, committed, last_seen, lists, last_elected, .. } = begin;
+        let quorums = Quorums::new(&committed, last_seen.as_ref()).with_lists(&lists);
         let known = Vote { epoch, zxid: last_zxid, leader: me };
         let last = last_elected.unwrap_or(Elected { vote: known, round });
         // A server without a vote has nothing to abstain from.
@@ -127,7 +137,7 @@ impl Looking {
         let nothing = Vote { epoch: Epoch::ZERO, zxid: Zxid::ZERO, leader: me };
         let has = if standing == Standing::Voter { known } else { nothing };
         let candidacy = match role {
-            Role::Participant if quorums.committed().contains(me) => Candidacy::Always(has),
+            Role::Participant if quorums.stands_always(me) => Candidacy::Always(has),
             Role::Participant if quorums.may_stand(me, last_zxid) => Candidacy::Sometimes(has),
             Role::Participant if !quorums.is_voter(me) => {
                 Candidacy::Never(Vote { leader: ServerId::NONE, ..has })
@@ -143,6 +153,7 @@ impl Looking {
             config_text: committed.to_string(),
             committed,
             last_seen,
+            lists,
             quorums,
             is_first,
             last,
@@ -166,7 +177,7 @@ impl Looking {
 
     /// The same servers under a newer version.
     pub fn renumber(&mut self, committed: &Configuration) {
-        self.quorums = Quorums::new(committed, self.last_seen.as_ref());
+        self.quorums = Quorums::new(committed, self.last_seen.as_ref()).with_lists(&self.lists);
         self.config_text = committed.to_string();
         self.committed = committed.clone();
     }
@@ -325,7 +336,14 @@ impl Looking {
             ballots.is_leading(leader)
         };
         let leader_agrees = leader_agrees || is_on(Mutation::LeaderClaimBelieved);
-        (leader_agrees && self.quorums.committed().has_quorum(&electing)).then_some(electing)
+        // Who follows may know fewer lists, and has asked for less.
+        let is_enough = if leader == self.me {
+            self.quorums.holds_for_lists(&electing)
+                || is_own_list_enough(self.round) && self.quorums.committed().has_quorum(&electing)
+        } else {
+            self.quorums.may_be_led_by(&electing)
+        };
+        (leader_agrees && is_enough).then_some(electing)
     }
 
     /// Looks whether an empty server may vote by now.
@@ -358,7 +376,9 @@ impl Looking {
         let reference =
             Ballot { vote: self.proposal, round: self.round, state: PeerState::Looking, version: 0 };
         let electing = self.this_round.supporters(&reference);
-        if !self.has_voice() || !self.quorums.has_quorum(&electing) {
+        let is_quorum = self.quorums.has_quorum(&electing)
+            || is_own_list_enough(self.round) && self.quorums.has_quorum_by_itself(&electing);
+        if !self.has_voice() || !is_quorum {
             self.decide_at = None;
             return None;
         }
@@ -408,7 +428,7 @@ impl Looking {
         if is_on(Mutation::LargerIdWins) {
             return than.leader < vote.leader;
         }
-        let may_stand = self.quorums.committed().contains(vote.leader) || admits_new_voters(self.round);
+        let may_stand = self.quorums.stands_always(vote.leader) || admits_new_voters(self.round);
         than < vote && may_stand && self.quorums.may_lead(vote.leader) && !self.is_of_the_past(vote)
     }
 

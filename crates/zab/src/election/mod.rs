@@ -33,11 +33,13 @@ use zabd_jute::quorum::{Configuration, Notification, PeerState, Role};
 use zabd_jute::{Epoch, ServerId, Zxid};
 
 pub use answer::{Answers, Elected, Word};
+pub(crate) use standstill::shortfall;
 pub use standstill::{Says, Shortfall, Standstill};
 pub use voice::{ABSTENTION, Standing};
 pub use vote::{Ballot, Vote};
 
 use crate::effect::Instant;
+use crate::quorum::Lists;
 use contacts::Contacts;
 use looking::Looking;
 
@@ -74,6 +76,8 @@ pub struct Begin {
     pub committed: Configuration,
     /// The newest one that was heard of.
     pub last_seen: Option<Configuration>,
+    /// The lists without a number that may hold.
+    pub lists: Lists,
     /// Whether reconfiguration is enabled, so that newer configurations are taken from whoever has them.
     pub adopts_configs: bool,
     /// The leader that it had before, in this life.

@@ -10,7 +10,7 @@ use super::contacts::Contacts;
 use super::looking::Looking;
 use super::voice::{Heard, Standing};
 use super::vote::Ballot;
-use crate::quorum::Voters;
+use crate::quorum::{Claim, Voters};
 
 /// What a voter says about who is to lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +38,10 @@ pub struct Shortfall {
     pub supporters: Vec<ServerId>,
     /// How many voters there are, and how many are needed; nothing if groups and weights decide that.
     pub majority: Option<(usize, usize)>,
-    /// Whether this configuration is only proposed.
-    pub is_proposed: bool,
+    /// What this configuration's claim is.
+    pub claim: Claim,
+    /// Its voters.
+    pub voters: Vec<ServerId>,
 }
 
 /// See the module's description.
@@ -94,7 +96,7 @@ impl Looking {
             .max_by_key(|(ids, _)| ids.len());
         let (supporters, candidate) = best.map_or((Vec::new(), None), |(ids, leader)| (ids, Some(leader)));
         let each = self.quorums.each();
-        let shortfalls = each.filter_map(|(voters, is_proposed)| shortfall(voters, is_proposed, &supporters));
+        let shortfalls = each.filter_map(|(voters, claim)| shortfall(voters, claim, &supporters));
         Standstill { own, others, candidate, shortfalls: shortfalls.collect() }
     }
 
@@ -109,11 +111,13 @@ fn is_word_for_somebody(says: Says) -> bool {
         || matches!(says, Says::Leads | Says::Follows(_))
 }
 
-fn shortfall(voters: &Voters, is_proposed: bool, supporters: &[ServerId]) -> Option<Shortfall> {
+/// What is missing, if it is no quorum that these are.
+pub(crate) fn shortfall(voters: &Voters, claim: Claim, supporters: &[ServerId]) -> Option<Shortfall> {
     let mut supporters: Vec<_> = supporters.iter().copied().filter(|id| voters.contains(*id)).collect();
     supporters.sort_unstable();
     let has_quorum = voters.is_quorum(|id| supporters.contains(&id));
-    (!has_quorum).then(|| Shortfall { supporters, majority: voters.majority(), is_proposed })
+    let (ids, majority) = (voters.ids().collect(), voters.majority());
+    (!has_quorum).then_some(Shortfall { supporters, majority, claim, voters: ids })
 }
 
 #[cfg(test)]
@@ -135,6 +139,7 @@ mod tests {
             standing: Standing::Voter,
             committed: Configuration::parse(&text.join("\n")).unwrap(),
             last_seen: None,
+            lists: crate::quorum::Lists::default(),
             adopts_configs: false,
             last_elected: None,
         };
@@ -176,8 +181,12 @@ mod tests {
         ];
         assert_eq!(told.others, others);
         assert_eq!(told.candidate, Some(id(2)));
-        let shortfall =
-            Shortfall { supporters: vec![id(1), id(2)], majority: Some((5, 3)), is_proposed: false };
+        let shortfall = Shortfall {
+            supporters: vec![id(1), id(2)],
+            majority: Some((5, 3)),
+            claim: Claim::Holds,
+            voters: (1..=5).map(id).collect(),
+        };
         assert_eq!(told.shortfalls, [shortfall]);
         election.step(Instant(2), Input::LinkDown(id(2)), &mut Vec::new());
         assert_eq!(election.standstill().unwrap().others[0], (id(2), Says::Unreached));

@@ -22,6 +22,10 @@
 //! heard to look for a leader could elect one. An established leader never ends by what is said on the election port: its
 //! followers see to that.
 //!
+//! A server that its own list has elected needs a quorum of every other list that may hold, too ([`crate::quorum::lists`]). If only
+//! that is missing when those who are about to connect have done so, it does not wait for `initLimit`: who has the votes that are
+//! missing may look for a leader by another list, which needs the votes of those who follow here.
+//!
 //! **Why that ends.** A server gives up at most once for each time it is elected: because of a word that reached it behind its
 //! decision, so no more often than words take to come, or after the time that voters have to connect. And it is hardly elected
 //! in vain again. It begins a new round, which reaches whoever has turned away no sooner than two delays of a link after that
@@ -44,6 +48,7 @@ use super::{Leader, Phase};
 use crate::effect::{Effects, Instant, Reason, Timing};
 use crate::election::Word;
 use crate::learner::ATTEMPTS_MAX;
+use crate::quorum::Quorums;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -92,6 +97,13 @@ pub(crate) fn patience_ms(timing: Timing) -> i64 {
 impl Leader {
     /// Leaves if the reign has not begun, and who could make it begin has turned away or does not come.
     pub(super) fn consider_giving_up(&mut self, now: Instant, out: &mut Effects) {
+        if self.phase == Phase::CollectingPromises
+            && self.backing.awaited_until <= now
+            && self.lacks_only_lists()
+        {
+            self.leave(Reason::NoQuorumInTime, out);
+            return;
+        }
         let Backing { voters, looking, is_doubted, awaited_until } = &self.backing;
         let is_late = *awaited_until <= now && !looking.is_empty();
         if self.phase >= Phase::Broadcasting || !(*is_doubted || is_late) {
@@ -105,5 +117,11 @@ impl Leader {
         } else if is_late && is_quorum_with(looking) && !is_quorum_with(&BTreeSet::new()) {
             self.leave(Reason::NoQuorumInTime, out);
         }
+    }
+
+    fn lacks_only_lists(&self) -> bool {
+        let is_here = |quorums: &Quorums| self.is_quorum(quorums, true, |learner| learner.server.is_some());
+        let own = Quorums::new(&self.configuration, self.next.as_ref());
+        is_here(&own) && !is_here(self.quorums())
     }
 }

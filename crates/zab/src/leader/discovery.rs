@@ -17,13 +17,14 @@
 //! whoever connects raises it.)
 
 use zabd_jute::quorum::{Configuration, FromLeader, LearnerInfo, LearnerKind, Member};
-use zabd_jute::{Epoch, ServerId, Zxid};
+use zabd_jute::{ConfigVersion, Epoch, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::link::Stage;
 use super::noted::Agreed;
 use super::{Leader, Phase};
-use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Reason, Refusal};
+use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Note, Reason, Refusal};
+use crate::quorum::{Lists, Quorums, Voters};
 
 /// How long an established leader reigns, at least, before it makes way for a voter that has promised a newer epoch.
 pub(super) const REIGN_MS_MIN: i64 = 5000;
@@ -49,16 +50,16 @@ impl Leader {
         learner.kind = kind;
         learner.accepted = accepted;
         learner.stage = Stage::Introduced;
+        if self.phase < Phase::Synchronising && self.hear_of_lists(out) {
+            return;
+        }
         if self.phase == Phase::CollectingPromises {
-            if self.is_member(info.server) {
-                if Epoch::LAST <= accepted {
-                    return self.refuse(link, Refusal::LastEpoch, out);
-                }
-                self.epoch = self.epoch.max(accepted.next());
+            if self.has_say(info.server) && Epoch::LAST <= accepted {
+                return self.refuse(link, Refusal::LastEpoch, out);
             }
             self.consider_promises(now, out);
         } else if (self.epoch.next()..Epoch::LAST).contains(&accepted)
-            && self.committed_quorums().counts(info.server)
+            && self.committed_quorums().with_lists(&self.lists).counts(info.server)
             && self.may_make_way(now)
         {
             // It keeps its promise to a leader that never came to reign, and can never follow this one. A new
@@ -67,6 +68,59 @@ impl Leader {
         } else if self.phase > Phase::PromisingItself {
             self.tell_epoch(link, out);
         }
+    }
+
+    /// Lists that a voter knows of need a quorum, too. When a quorum has promised, or is asked to, it is too late for that, as it is to hear
+    /// of a newer epoch that was established: then this server leaves, and knows that when it looks for a leader again. Answers
+    /// whether it does.
+    fn hear_of_lists(&mut self, out: &mut Effects) -> bool {
+        let (before, known) = (self.quorums().clone(), self.lists.clone());
+        if self.lists_are_outranked() {
+            return false;
+        }
+        // Whoever votes by a list that has just been heard of is asked for others.
+        while let Some(lists) = self.newer_lists() {
+            self.lists = lists;
+            let rule = self.rules.back_mut().expect("some quorum always commits");
+            rule.1 = rule.1.clone().with_lists(&self.lists);
+        }
+        if self.lists == known {
+            return false;
+        }
+        out.push(Effect::Persist(Durable::Lists(self.lists.clone())));
+        if self.phase == Phase::CollectingPromises {
+            return false;
+        }
+        if let Some((server, voters)) = self.newly_asked(&before) {
+            out.push(Effect::Note(Note::AnotherList { server, voters }));
+            self.leave(Reason::AnotherList, out);
+        } else if self.epoch <= self.lists.established() {
+            self.leave(Reason::NewerEpochPromised, out);
+        }
+        self.phase == Phase::Left
+    }
+
+    /// Who has named a list that was not asked before, and its voters.
+    fn newly_asked(&self, before: &Quorums) -> Option<(ServerId, Vec<ServerId>)> {
+        let now = self.quorums();
+        self.learners.values().find_map(|learner| {
+            let is_new = |list: &&Voters| now.asks(list) && !before.asks(list);
+            let list = learner.lists.each().find(is_new)?;
+            Some((learner.server?, list.ids().collect()))
+        })
+    }
+
+    fn newer_lists(&self) -> Option<Lists> {
+        let is_voter =
+            |learner: &&super::Learner| learner.server.is_some_and(|id| self.quorums().is_voter(id));
+        let voters = self.learners.values().filter(is_voter);
+        let all = voters.fold(self.lists.clone(), |all, learner| all.and(&learner.lists));
+        (all != self.lists).then_some(all)
+    }
+
+    /// Members with a number outrank lists without one.
+    fn lists_are_outranked(&self) -> bool {
+        self.reconfig && self.configuration.version() != ConfigVersion::ZERO
     }
 
     /// Why somebody who says that it is this learner cannot be led here. Before 3.4 there was another handshake; a learner
@@ -87,6 +141,21 @@ impl Leader {
     /// be another server with a member's number. Who does not reign yet may need just this voter.
     fn may_make_way(&self, now: Instant) -> bool {
         self.established_at.is_none_or(|begin| begin.after_ms(REIGN_MS_MIN) <= now)
+    }
+
+    /// Whether what it has promised raises the number of the next epoch.
+    fn has_say(&self, server: ServerId) -> bool {
+        self.is_member(server) || self.quorums().is_voter(server)
+    }
+
+    /// Above whatever has been promised by those who have a say, by now: who votes in a list that was heard of later has one later.
+    /// And above what was established: of lists that were told before that, the newest one is known.
+    fn raise_epoch(&mut self) {
+        let heard = self.learners.values().filter(|learner| learner.stage >= Stage::Introduced);
+        let counted = heard.filter(|learner| learner.server.is_some_and(|id| self.has_say(id)));
+        let promised = counted.map(|learner| learner.accepted).filter(|accepted| *accepted < Epoch::LAST);
+        let newest = promised.max().unwrap_or_default().max(self.lists.established());
+        self.epoch = self.epoch.max(newest.next()).min(Epoch::LAST);
     }
 
     fn is_member(&self, server: ServerId) -> bool {
@@ -110,6 +179,10 @@ impl Leader {
 
     /// Decides the epoch when a quorum has said what it promised before.
     pub(super) fn consider_promises(&mut self, now: Instant, out: &mut Effects) {
+        self.raise_epoch();
+        if self.epoch <= self.lists.established() {
+            return self.leave(Reason::EpochsUsedUp, out);
+        }
         // A change under way may be committed: who has only the old quorum may lack what the new one has acknowledged.
         let change = self.agreed_change(|learner| learner.stage >= Stage::Introduced);
         if let Some(Agreed(change)) = change {

@@ -5,6 +5,7 @@ use zabd_jute::{Epoch, ServerId, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use crate::effect::{Instant, Timing};
+use crate::quorum::Lists;
 
 /// How far a learner is. The order is that of its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,8 @@ pub(super) struct Learner {
     pub(super) patience: Instant,
     /// A change of members that it has noted, and that did not hold there when it came.
     pub(super) noted: Option<Configuration>,
+    /// The lists without a number that it knows of.
+    pub(super) lists: Lists,
     /// The epoch that it had promised before.
     pub(super) accepted: Epoch,
     /// Where its history ends, as it says.
@@ -67,6 +70,7 @@ impl Learner {
             stage: Stage::Unknown,
             patience,
             noted: None,
+            lists: Lists::default(),
             accepted: Epoch::ZERO,
             last_zxid: Zxid::ZERO,
             needs_snapshot: false,

@@ -43,9 +43,9 @@ use self::noted::noted_change;
 use crate::effect::{
     Durable, Effect, Effects, Instant, LinkId, Loss, Note, Reason, Refusal, Testing, Timing,
 };
-use crate::election::Word;
+use crate::election::{Shortfall, Word, shortfall};
 use crate::history::History;
-use crate::quorum::Quorums;
+use crate::quorum::{Claim, Lists, Quorums};
 
 /// What a leader starts with.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ pub struct Start {
     pub next: Option<Configuration>,
     /// Whether its transaction is in the log for certain: the tree shows it, or this process has logged it.
     pub is_next_logged: bool,
+    /// The lists without a number that may hold.
+    pub lists: Lists,
     /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
     pub reconfig: bool,
     /// Everything that this server has logged, all of it durable.
@@ -231,6 +233,8 @@ pub struct Leader {
     configuration: Configuration,
     next: Option<Configuration>,
     is_next_logged: bool,
+    /// What its disk says of lists without a number, or will say when it has got there.
+    lists: Lists,
     /// Which quorums commit, from which position on; the first holds for everything before the second.
     rules: VecDeque<(Zxid, Quorums)>,
     learners: BTreeMap<LinkId, Learner>,
@@ -258,6 +262,8 @@ impl Leader {
     pub fn new(now: Instant, start: Start, out: &mut Effects) -> Self {
         let last = start.history.last();
         let quorums = Quorums::new(&start.configuration, start.next.as_ref());
+        let is_next_logged = start.is_next_logged && quorums.is_changing();
+        let quorums = quorums.with_lists(&start.lists);
         let mut leader = Self {
             me: start.me,
             timing: start.timing,
@@ -272,7 +278,8 @@ impl Leader {
             epoch: start.accepted.next(),
             configuration: start.configuration,
             next: start.next,
-            is_next_logged: start.is_next_logged && quorums.is_changing(),
+            is_next_logged,
+            lists: start.lists,
             rules: VecDeque::from([(Zxid::ZERO, quorums)]),
             learners: BTreeMap::new(),
             history: start.history,
@@ -360,6 +367,14 @@ impl Leader {
         let followers = self.learners.values().filter(|learner| learner.is_follower());
         let ids: BTreeSet<_> = followers.filter_map(|learner| learner.server).collect();
         ids.into_iter().collect()
+    }
+
+    /// Of which lists that may hold beside its own they are no quorum, with this server.
+    pub(crate) fn lacking_lists(&self) -> Vec<Shortfall> {
+        let mut here = self.introduced();
+        here.push(self.me);
+        let each = self.quorums().each().filter(|(_, claim)| *claim == Claim::MayHold);
+        each.filter_map(|(voters, claim)| shortfall(voters, claim, &here)).collect()
     }
 
     /// Whether a quorum backs this leader.
@@ -460,6 +475,11 @@ impl Leader {
                     return self.refuse(link, Refusal::NoLearner, out);
                 };
                 learner.noted = noted.filter(|_| self.reconfig);
+                let Ok(lists) = Lists::behind(&behind) else {
+                    self.refuse(link, Refusal::NoLearner, out);
+                    return;
+                };
+                learner.lists = lists;
                 self.on_info(now, link, kind, accepted, info, out);
             }
             Some(FromLearner::AckEpoch { last_zxid, current }) => {

@@ -75,9 +75,9 @@ impl Leader {
         self.is_quorum(&quorums, true, |learner| counts(learner) && learner.noted.as_ref().is_none_or(agrees))
     }
 
-    /// Those that count if this change may hold.
+    /// Those that count if this change may hold, and the lists that may.
     pub(super) fn quorums_with(&self, change: Option<&Configuration>) -> Quorums {
-        Quorums::new(&self.configuration, change)
+        Quorums::new(&self.configuration, change).with_lists(&self.lists)
     }
 
     /// One that does not hold yet; what is older than the members that hold is over.

@@ -33,6 +33,7 @@ use super::link::Stage;
 use super::{Leader, Phase};
 use crate::effect::{Durable, Effect, Effects, Instant, LinkId, Note, Remedy};
 use crate::history::Membership;
+use crate::quorum::Lists;
 
 impl Leader {
     /// A quorum has promised: this server's history is the one, and this change is to hold.
@@ -46,6 +47,12 @@ impl Leader {
         self.deadline = now.after_ms(self.timing.init_ms());
         self.take_change(change, out);
         self.number_configuration(out);
+        let lists = if self.reconfig {
+            self.lists.joining(self.epoch)
+        } else {
+            self.lists.with(self.epoch, &self.configuration)
+        };
+        self.know_lists(lists, out);
         out.push(Effect::Persist(Durable::Current(self.epoch)));
         self.examine_waiting(now, out);
     }
@@ -56,6 +63,14 @@ impl Leader {
             out.push(Effect::Persist(Durable::NextConfiguration(Box::new(change.clone()))));
             self.rules = [(Zxid::ZERO, self.quorums_with(Some(&change)))].into();
             self.next = Some(change);
+        }
+    }
+
+    /// Which lists may hold, on disk before anything rests on it.
+    fn know_lists(&mut self, lists: Lists, out: &mut Effects) {
+        if lists != self.lists && !lists.is_empty() && !is_on(Mutation::ListsForgotten) {
+            self.lists = lists.clone();
+            out.push(Effect::Persist(Durable::Lists(lists)));
         }
     }
 
@@ -269,6 +284,9 @@ impl Leader {
         self.phase = Phase::Broadcasting;
         self.established_at = Some(now);
         let leads_on = self.activate_newest_configuration(out);
+        if !self.reconfig {
+            self.know_lists(Lists::only(self.epoch, &self.configuration), out);
+        }
         let last = self.history.last();
         self.proposed = Zxid::new(self.epoch, self.testing.initial_counter);
         self.committed = self.proposed;

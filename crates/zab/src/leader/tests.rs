@@ -6,7 +6,7 @@ use zabd_jute::quorum::{
 };
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
-use super::backing::Backing;
+use super::backing::{self, Backing};
 use super::discovery::REIGN_MS_MIN;
 use super::noted::NOTED_CHANGE;
 use super::{Input, Leader, Start};
@@ -15,6 +15,8 @@ use crate::effect::{
 };
 use crate::election::Word;
 use crate::history::History;
+use crate::quorum::Lists;
+use crate::quorum::lists::LISTS;
 
 const TIMING: Timing = Timing { tick_ms: 1000, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 };
 const LAST: Zxid = Zxid(0x1_0000_0005);
@@ -53,6 +55,7 @@ impl Stage {
             configuration: members(roles, 0),
             next: None,
             is_next_logged: false,
+            lists: Lists::default(),
             reconfig: false,
             history: History::new(last),
             electing: [1, 2, 3].map(ServerId).into(),
@@ -85,6 +88,19 @@ impl Stage {
     /// Somebody connects and says what it has promised.
     fn introduce(&mut self, id: i64, kind: LearnerKind, accepted: Epoch) {
         self.introduce_with(id, kind, accepted, Sections::default());
+    }
+
+    /// The same, and which lists it knows.
+    fn introduce_with_lists(&mut self, id: i64, kind: LearnerKind, accepted: Epoch, lists: &str) {
+        self.introduce_with(id, kind, accepted, Sections::default().with(LISTS, lists.as_bytes()));
+    }
+
+    /// Whether so much is written down of lists.
+    fn knows(&self, lists: &str) -> bool {
+        let lists = Lists::parse(lists).unwrap();
+        let is_it =
+            |effect: &Effect| matches!(effect, Effect::Persist(Durable::Lists(noted)) if *noted == lists);
+        self.out.list.iter().any(is_it)
     }
 
     fn introduce_with(&mut self, id: i64, kind: LearnerKind, accepted: Epoch, behind: Sections<'_>) {
@@ -624,4 +640,72 @@ fn who_names_a_change_that_cannot_be_read_is_refused() {
         let is_refused = stage.has(&Effect::Refuse { link: LinkId(3), why: Refusal::NoLearner });
         assert!(is_refused, "{broken:?}: {:?}", stage.out.list);
     }
+}
+
+/// Servers 1, 2 and 3 go by their own lines; 2 has followed a leader of five.
+#[test]
+fn a_list_that_a_learner_knows_needs_a_quorum_too() {
+    let mut stage = Stage::new();
+    let follower = LearnerKind::Follower;
+    stage.introduce_with_lists(9, follower, Epoch(0), "list.1=9 10\n");
+    stage.introduce_with_lists(2, LearnerKind::Observer, Epoch(0), "list.1=1 2 3\nlist.2=1 2 3 4 5\n");
+    assert!(stage.knows("list.1=1 2 3\nlist.2=1 2 3 4 5\n"), "{:?}", stage.out.list);
+    let decides = |epoch| Effect::Persist(Durable::Accepted(Epoch(epoch)));
+    assert!(!stage.has(&decides(2)), "1 and 2 are a quorum of three, and not of five");
+    stage.introduce(4, follower, Epoch(6));
+    assert!(stage.has(&decides(7)), "1, 2 and 4 are one of both; 9 votes in neither, and has no say");
+}
+
+/// What quorum has promised the epoch is known already, and it may be too small.
+#[test]
+fn a_list_that_comes_late_ends_what_was_begun_without_it() {
+    let mut stage = Stage::new();
+    stage.introduce(2, LearnerKind::Follower, Epoch(0));
+    assert!(stage.has(&Effect::Persist(Durable::Accepted(Epoch(2)))));
+    stage.introduce_with_lists(3, LearnerKind::Follower, Epoch(0), "list.1=1 2 3 4 5\n");
+    assert!(stage.has(&Effect::Leave(Reason::AnotherList)));
+    let voters = (1..=5).map(ServerId).collect();
+    assert!(stage.has(&Effect::Note(Note::AnotherList { server: ServerId(3), voters })));
+    assert!(stage.knows("list.1=1 2 3 4 5\n"), "next time");
+}
+
+/// Whoever names it needs nobody of those who voted then, and nor does this server.
+#[test]
+fn a_list_from_before_the_newest_established_epoch_stops_nobody() {
+    let mut stage = Stage::new();
+    let follower = LearnerKind::Follower;
+    stage.introduce_with_lists(2, follower, Epoch(0), "list.3=2 7 8 9\n");
+    assert!(!stage.has(&Effect::Persist(Durable::Accepted(Epoch(2)))));
+    stage.introduce_with_lists(3, follower, Epoch(0), "established=5\nlist.5=1 2 3\n");
+    assert!(stage.knows("established=5\nlist.5=1 2 3\n"), "{:?}", stage.out.list);
+    assert!(stage.has(&Effect::Persist(Durable::Accepted(Epoch(6)))), "an older one would come too late");
+}
+
+/// Who was to promise this one has promised a newer one by now.
+#[test]
+fn a_newer_established_epoch_that_is_heard_of_late_ends_what_was_begun() {
+    let mut stage = Stage::new();
+    stage.introduce(2, LearnerKind::Follower, Epoch(0));
+    stage.introduce_with_lists(3, LearnerKind::Follower, Epoch(0), "established=2\nlist.2=1 2 3\n");
+    assert!(stage.has(&Effect::Leave(Reason::NewerEpochPromised)), "{:?}", stage.out.list);
+}
+
+#[test]
+fn who_names_what_is_no_list_is_refused() {
+    let mut stage = Stage::new();
+    stage.introduce_with_lists(2, LearnerKind::Follower, Epoch(0), "list.1=all\n");
+    let why = Refusal::NoLearner;
+    assert!(stage.has(&Effect::Refuse { link: LinkId(2), why }), "{:?}", stage.out.list);
+}
+
+/// Those who are missing may look for another leader, who needs whoever follows here.
+#[test]
+fn who_lacks_only_the_voters_of_other_lists_gives_up_soon() {
+    let mut stage = Stage::new();
+    stage.introduce_with_lists(2, LearnerKind::Follower, Epoch(0), "list.1=2 7 8\n");
+    let patience = backing::patience_ms(TIMING);
+    stage.wait(patience / 2, None);
+    assert!(!stage.has(&Effect::Leave(Reason::NoQuorumInTime)));
+    stage.wait(2 * TIMING.tick_ms, None);
+    assert!(stage.has(&Effect::Leave(Reason::NoQuorumInTime)), "{:?}", stage.out.list);
 }

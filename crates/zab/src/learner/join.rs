@@ -17,6 +17,8 @@ use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Note, Rea
 use crate::history::History;
 use crate::leader::is_still_voter;
 use crate::leader::noted::NOTED_CHANGE;
+use crate::quorum::Lists;
+use crate::quorum::lists::LISTS;
 
 impl Learner {
     pub(super) fn on_connected(&mut self, now: Instant, dial: DialId, link: LinkId, out: &mut Effects) {
@@ -34,10 +36,11 @@ impl Learner {
             config_version: Some(self.configuration.version()),
         };
         let noted = self.changes.noted().filter(|_| self.reconfig && !is_on(Mutation::NotedChangeUnsaid));
-        let noted = noted.map(Configuration::to_string);
-        let behind = noted
-            .iter()
-            .fold(Sections::default(), |behind, noted| behind.with(NOTED_CHANGE, noted.as_bytes()));
+        let (noted, lists) = (noted.map(Configuration::to_string), self.lists.to_string());
+        let lists = Some(&lists).filter(|lists| !lists.is_empty()).map(|lists| (LISTS, lists));
+        let behind = noted.iter().map(|noted| (NOTED_CHANGE, noted)).chain(lists);
+        let behind =
+            behind.fold(Sections::default(), |behind, (name, text)| behind.with(name, text.as_bytes()));
         let (kind, accepted) = (self.kind, self.accepted);
         let packet = FromLearner::Info { kind, accepted, info: Some(info), behind };
         out.tell_leader(link, &packet);
@@ -247,6 +250,7 @@ impl Learner {
         self.rebase(base, base.epoch() == self.epoch);
         self.mark_partial(out);
         self.note_before_adoption(shown, out);
+        self.know_lists(self.lists.joining(self.current.max(base.epoch())), out);
         out.push(Effect::Adopt { zxid: base, epoch: self.epoch });
         // The image brings its epoch along: it is written before the image has its name.
         self.current = self.current.max(base.epoch());
@@ -352,7 +356,14 @@ impl Learner {
                 self.leave(Reason::LeaderBroken("NEWLEADER's configuration cannot be read"), out);
                 return;
             }
-            Some(Ok(told)) => self.uncounted = self.compare_lists(&told),
+            Some(Ok(told)) => {
+                self.uncounted = self.compare_lists(&told);
+                // A follower tells its own list, which is better than to know none when this server is made a voter.
+                if !self.asks_masters || self.lists.is_empty() {
+                    self.know_lists(self.lists.with(self.epoch, &told), out);
+                }
+                self.told_list = (!self.asks_masters).then(|| Lists::only(self.epoch, &told));
+            }
             Some(Err(_)) | None => (),
         }
         self.phase = Phase::Adopting;
@@ -363,6 +374,14 @@ impl Learner {
         if is_on(Mutation::NewLeaderAckedEarly) {
             self.phase = Phase::Adopted;
             self.acknowledge_new_leader(out);
+        }
+    }
+
+    /// What may hold, on disk before anything rests on it.
+    pub(super) fn know_lists(&mut self, lists: Lists, out: &mut Effects) {
+        if lists != self.lists && !lists.is_empty() && !is_on(Mutation::ListsForgotten) {
+            self.lists = lists.clone();
+            out.push(Effect::Persist(Durable::Lists(lists)));
         }
     }
 
@@ -385,6 +404,9 @@ impl Learner {
             return;
         }
         self.phase = Phase::Following;
+        if let Some(told) = self.told_list.take() {
+            self.know_lists(told, out);
+        }
         self.acknowledge_new_leader(out);
         out.list.extend(self.uncounted.clone().map(|uncounted| Effect::Note(Note::Uncounted(uncounted))));
         let before = self.configuration.clone();

@@ -38,6 +38,7 @@ use zabd_mutation::{Mutation, is_on};
 use self::changes::Changes;
 use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Reason, Testing, Timing, Uncounted};
 use crate::history::History;
+use crate::quorum::Lists;
 
 /// What a learner starts with.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub struct Start {
     pub next: Option<Configuration>,
     /// Whether it is there for certain: the tree shows it, or this process has logged it.
     pub is_next_logged: bool,
+    /// The lists without a number that may hold.
+    pub lists: Lists,
     /// Whether configurations are numbered, stored and spread (`reconfigEnabled`).
     pub reconfig: bool,
     /// Everything that this server has logged, all of it durable.
@@ -211,6 +214,10 @@ pub struct Learner {
     adoptions_due: u32,
     configuration: Configuration,
     changes: Changes,
+    /// What its disk says of lists without a number, or will say when it has got there.
+    lists: Lists,
+    /// The leader's.
+    told_list: Option<Lists>,
     /// Set by NEWLEADER.
     uncounted: Option<Uncounted>,
     /// Where the epoch's initial history ends, once it has all of that.
@@ -266,6 +273,8 @@ impl Learner {
             adoptions_due: 0,
             configuration: start.configuration,
             changes: Changes::new(start.next, start.is_next_logged, &start.history),
+            lists: start.lists,
+            told_list: None,
             uncounted: None,
             initial_end: last,
             history: start.history,
@@ -455,6 +464,7 @@ impl Learner {
     }
 
     fn write_current(&mut self, epoch: Epoch, out: &mut Effects) {
+        self.know_lists(self.lists.joining(epoch), out);
         self.current = epoch;
         self.adoptions_due += u32::from(epoch == self.epoch);
         out.push(Effect::Persist(Durable::Current(epoch)));

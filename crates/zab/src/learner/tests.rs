@@ -8,6 +8,7 @@ use zabd_jute::{Epoch, Limits, Reader, Record as _, ServerId, Writer, Zxid};
 use super::{Input, Learner, Start};
 use crate::effect::{DialId, Durable, Effect, Effects, Instant, LinkId, Testing, Timing};
 use crate::history::History;
+use crate::quorum::Lists;
 
 const TIMING: Timing = Timing { tick_ms: 1000, init_limit: 10, sync_limit: 5, connect_delay_ms: 100 };
 const LEADER: ServerId = ServerId(3);
@@ -51,6 +52,7 @@ impl Stage {
             configuration: Configuration::parse("server.3=a:1:2:participant").unwrap(),
             next: None,
             is_next_logged: false,
+            lists: Lists::default(),
             reconfig: true,
             history: History::new(Zxid::ZERO),
             vouches: true,
@@ -363,4 +365,98 @@ fn new_leader_is_acknowledged_when_the_whole_initial_history_is_on_disk() {
     assert_eq!(said(&stage), before, "the epoch behind it is not on disk");
     stage.step(Input::Persisted(Durable::Current(Epoch(1))));
     assert_eq!(said(&stage), before + 1);
+}
+
+impl Stage {
+    /// A server whose members have no number, and which knows of this list; the leader is of epoch 7.
+    fn of_lists(kind: LearnerKind, masters: &[i64], lists: &str) -> Self {
+        let start = Start {
+            accepted: Epoch(5),
+            current: Epoch(5),
+            reconfig: false,
+            lists: Lists::parse(lists).unwrap(),
+            history: History::new(Zxid::new(Epoch(5), 9)),
+            ..Self::start(kind, masters.iter().copied().map(ServerId).collect(), TIMING)
+        };
+        let mut out = Effects::default();
+        let learner = Learner::new(Instant(0), start, &mut out);
+        let mut stage = Self { learner, now: Instant(0), out };
+        stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+        stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(7), protocol_version: 0x10000 });
+        stage.step(Input::Persisted(Durable::Accepted(Epoch(7))));
+        stage
+    }
+
+    /// What is written down of lists and epochs since the last time.
+    fn noted(&mut self) -> Vec<String> {
+        let noted = self.out.list.drain(..).filter_map(|effect| match effect {
+            Effect::Persist(Durable::Lists(lists)) => Some(lists.written(ServerId(4)).replace('\n', " ")),
+            Effect::Persist(Durable::Current(epoch)) => Some(format!("current {epoch}")),
+            Effect::Adopt { .. } => Some("adopt".to_owned()),
+            _ => None,
+        });
+        noted.collect()
+    }
+
+    fn hear_of_members(&mut self) {
+        let lines = (1..=5).map(|id| format!("server.{id}=a:1:2:participant")).collect::<Vec<_>>();
+        let config = lines.join("\n");
+        self.hear(&FromLeader::NewLeader { zxid: Epoch(7).first_zxid(), config: Some(config.into()) });
+    }
+}
+
+const THREE: &str = "established=5\nlist.5=1 2 3\n";
+
+/// Lists are on disk before the epoch in which they were told is joined, so that a file that is behind it is somebody else's time.
+#[test]
+fn the_leaders_list_comes_to_those_that_are_known_and_stays_alone_when_it_is_established() {
+    let mut stage = Stage::of_lists(LearnerKind::Follower, &[], THREE);
+    let introduction = stage.said().remove(0);
+    assert!(introduction.contains(&format!("{:?}", THREE.as_bytes())), "{introduction}");
+    stage.hear(&FromLeader::Diff { zxid: Zxid::new(Epoch(5), 9) });
+    stage.noted();
+    stage.hear_of_members();
+    let both = "server=4 epoch=7 established=5 list.5=1 2 3 list.7=1 2 3 4 5 ";
+    assert_eq!(stage.noted(), [both, "current 7"]);
+    stage.step(Input::Persisted(Durable::Current(Epoch(7))));
+    stage.hear(&FromLeader::UpToDate);
+    assert_eq!(stage.noted(), ["server=4 epoch=7 established=7 list.7=1 2 3 4 5 "]);
+}
+
+/// Its epoch is joined then, and NEWLEADER may never come.
+#[test]
+fn a_transaction_or_a_snapshot_of_a_newer_epoch_leaves_no_list_behind() {
+    let joined = |epoch| format!("server=4 epoch={epoch} established=5 list.5=1 2 3 ");
+    let mut stage = Stage::of_lists(LearnerKind::Follower, &[], THREE);
+    let at = Zxid::new(Epoch(6), 1);
+    stage.hear(&FromLeader::Diff { zxid: at });
+    stage.noted();
+    stage.hear_of_committed(at, b"x");
+    assert_eq!(stage.noted(), [joined(6), "current 6".to_owned()]);
+    let mut stage = Stage::of_lists(LearnerKind::Follower, &[], THREE);
+    stage.hear(&FromLeader::Snap { zxid: at });
+    stage.noted();
+    stage.step(Input::SnapshotReceived { shown: None });
+    assert_eq!(stage.noted(), [joined(6), "adopt".to_owned()]);
+}
+
+/// It tells its own list, which nobody may have promised anything to; who knows none takes it for one that may hold.
+#[test]
+fn a_follower_that_leads_an_observer_says_nothing_of_lists_to_who_knows_one() {
+    let mut stage = Stage::of_lists(LearnerKind::Observer, &[2], THREE);
+    stage.hear(&FromLeader::Diff { zxid: Zxid::new(Epoch(5), 9) });
+    stage.noted();
+    stage.hear_of_members();
+    assert_eq!(stage.noted(), ["server=4 epoch=7 established=5 list.5=1 2 3 ", "current 7"]);
+    stage.step(Input::Persisted(Durable::Current(Epoch(7))));
+    stage.hear(&FromLeader::UpToDate);
+    assert_eq!(stage.noted(), [""; 0]);
+    let mut stage = Stage::of_lists(LearnerKind::Observer, &[2], "");
+    stage.hear(&FromLeader::Diff { zxid: Zxid::new(Epoch(5), 9) });
+    stage.noted();
+    stage.hear_of_members();
+    assert_eq!(stage.noted(), ["server=4 epoch=7 established=0 list.7=1 2 3 4 5 ", "current 7"]);
+    stage.step(Input::Persisted(Durable::Current(Epoch(7))));
+    stage.hear(&FromLeader::UpToDate);
+    assert_eq!(stage.noted(), [""; 0]);
 }

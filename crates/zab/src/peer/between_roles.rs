@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use zabd_jute::quorum::{LearnerKind, PeerState, Role};
-use zabd_jute::{ServerId, Zxid};
+use zabd_jute::{ConfigVersion, ServerId, Zxid};
 
 use super::{Caller, EARLY_VOTE_MS, Peer, REST_MS_MAX, REST_MS_MIN, State};
 use crate::effect::{Effect, Effects, Instant, Reason};
@@ -12,6 +12,7 @@ use crate::leader::backing::patience_ms;
 use crate::leader::{self, Leader};
 use crate::learner::{self, Learner};
 use crate::observers::ObserverMaster;
+use crate::quorum::Lists;
 
 impl Peer {
     /// The disk is done: what this server has is known, and it may vote.
@@ -51,6 +52,7 @@ impl Peer {
             standing: self.standing,
             committed: self.configuration.clone(),
             last_seen: self.next.clone(),
+            lists: self.lists_that_count(),
             adopts_configs: self.reconfig,
             last_elected,
         };
@@ -62,6 +64,12 @@ impl Peer {
 
     fn last_zxid(&self) -> Zxid {
         self.history.as_ref().expect("no role has the history").last()
+    }
+
+    /// Members with a number outrank lists without one.
+    fn lists_that_count(&self) -> Lists {
+        let is_numbered = self.reconfig && self.configuration.version() != ConfigVersion::ZERO;
+        if is_numbered { Lists::default() } else { self.lists.clone() }
     }
 
     pub(super) fn is_observer(&self) -> bool {
@@ -103,6 +111,7 @@ impl Peer {
                 configuration: self.configuration.clone(),
                 next: self.next.clone(),
                 is_next_logged,
+                lists: self.lists_that_count(),
                 reconfig: self.reconfig,
                 history,
                 electing,
@@ -131,6 +140,7 @@ impl Peer {
             configuration: self.configuration.clone(),
             next: self.next.clone(),
             is_next_logged,
+            lists: self.lists_that_count(),
             reconfig: self.reconfig,
             history,
             vouches: has_voice,

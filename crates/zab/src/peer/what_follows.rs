@@ -2,14 +2,15 @@
 //! a whole.
 
 use bytes::Bytes;
-use zabd_jute::ServerId;
 use zabd_jute::quorum::{Configuration, Notification, PeerState};
+use zabd_jute::{ConfigVersion, ServerId};
 
 use super::{Peer, State};
 use crate::effect::{Durable, Effect, Effects, Instant, Note, Reason};
 use crate::election::{self, Standing};
 use crate::leader;
 use crate::links::{self, Directory};
+use crate::quorum::Lists;
 
 impl Peer {
     /// Lets the machines hear of each other until nobody has anything to say, then looks at what was decided.
@@ -138,10 +139,14 @@ impl Peer {
             }
             Effect::Persist(Durable::Configuration(configuration)) => {
                 let configuration = configuration.clone();
+                if self.reconfig && !self.lists.is_empty() && configuration.version() != ConfigVersion::ZERO {
+                    out.push(Effect::Persist(Durable::Lists(Lists::default())));
+                }
                 if *configuration != self.configuration {
                     self.hold(now, *configuration);
                 }
             }
+            Effect::Persist(Durable::Lists(lists)) => self.lists = lists.clone(),
             Effect::Persist(Durable::Partial(is_partial)) => self.is_partial = *is_partial,
             Effect::Append { zxid, .. } => {
                 let next = self.next.as_ref().map(Configuration::version);

@@ -190,6 +190,7 @@ impl Server {
             configuration: self.disk.configuration().clone(),
             next: self.disk.next.clone(),
             is_next_logged: self.is_next_logged(),
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
             electing: BTreeSet::new(),
@@ -213,6 +214,7 @@ impl Server {
             configuration: self.disk.configuration().clone(),
             next: self.disk.next.clone(),
             is_next_logged: self.is_next_logged(),
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig: true,
             history: self.history.take().expect("a server that looks has its history"),
             vouches: true,
@@ -292,6 +294,7 @@ impl Server {
                     Durable::Accepted(epoch) => self.disk.accepted = *epoch,
                     Durable::Current(epoch) => self.disk.current = *epoch,
                     Durable::Configuration(configuration) => self.disk.hold((**configuration).clone()),
+                    Durable::Lists(_) => (),
                     Durable::Partial(_) => unreachable!("everybody here vouches for what it has"),
                     Durable::NextConfiguration(next) => {
                         let is_newer = self.disk.configuration().version() < next.version();

@@ -217,7 +217,8 @@ impl Node {
 
 fn begin(disk: &Disk, last_elected: Option<Elected>) -> Begin {
     let Disk { last_zxid, epoch, standing, role, config, last_seen, adopts_configs } = disk.clone();
-    Begin { last_zxid, epoch, role, standing, committed: config, last_seen, adopts_configs, last_elected }
+    let (committed, lists) = (config, zabd_zab::quorum::Lists::default());
+    Begin { last_zxid, epoch, role, standing, committed, last_seen, lists, adopts_configs, last_elected }
 }
 
 /// A notification in words.

@@ -98,6 +98,7 @@ impl Reigns {
             configuration: server.holds.clone(),
             next: server.noted.clone(),
             is_next_logged: is_logged(server.noted.as_ref()),
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig: true,
             history: history(&server.log),
             electing: BTreeSet::new(),
@@ -127,6 +128,7 @@ impl Reigns {
             configuration: server.holds.clone(),
             next: server.noted.clone(),
             is_next_logged: is_logged(server.noted.as_ref()),
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig: true,
             history: history(&server.log),
             vouches: true,
@@ -276,6 +278,7 @@ impl Reigns {
                 server.holds = (**held).clone();
                 server.noted.take_if(|noted| noted.version() <= held.version());
             }
+            Durable::Lists(_) => unreachable!("the members have a number here"),
             Durable::Partial(_) => unreachable!("everybody here vouches for what it has"),
         }
     }

@@ -49,6 +49,7 @@ fn durable(what: &Durable) -> String {
     match what {
         Durable::Accepted(epoch) => format!("disk accepted {}", epoch.0),
         Durable::Current(epoch) => format!("disk current {}", epoch.0),
+        Durable::Lists(lists) => format!("disk lists {lists}"),
         Durable::Partial(is_partial) => format!("disk partial {is_partial}"),
         Durable::NextConfiguration(next) => format!("disk next {}", named(next)),
         Durable::Configuration(held) => format!("disk holds {}", named(held)),
@@ -138,6 +139,7 @@ impl LeaderStage {
             configuration,
             is_next_logged: next.is_some(),
             next,
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig: true,
             history: History::new(last),
             electing: BTreeSet::new(),
@@ -291,6 +293,7 @@ impl LearnerStage {
             configuration: held,
             next: next.map(|(members, epoch, counter)| configuration(members, zxid(epoch, counter))),
             is_next_logged,
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig: true,
             history: History::new(last),
             vouches: true,

@@ -138,6 +138,7 @@ impl<'a> Replay<'a> {
             configuration: reign.configuration(first.info.config_version),
             next: None,
             is_next_logged: false,
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig,
             history: History::new(if has_stand_in { Zxid::ZERO } else { base }),
             electing: BTreeSet::new(),

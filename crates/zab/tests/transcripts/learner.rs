@@ -121,6 +121,7 @@ impl Replay {
             configuration: configuration(life, &said),
             next: None,
             is_next_logged: false,
+            lists: zabd_zab::quorum::Lists::default(),
             reconfig,
             history: History::new(disk.last),
             vouches: true,

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use zabd_jute::quorum::Configuration;
 use zabd_jute::{Reader, Zxid};
 use zabd_storage::apart::{APART, HERE};
 use zabd_storage::damage::{LOST, PARTIAL};
 use zabd_storage::disk::Disk;
 use zabd_storage::epochs::{self, EpochFile};
+use zabd_storage::held::HELD;
 use zabd_storage::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
 use zabd_storage::log::{Conflict, Records, find_conflict};
 use zabd_storage::misnamed::other_beginning;
@@ -15,7 +17,7 @@ use zabd_storage::restore::{REPLACED, RESTORING};
 use zabd_storage::snapshot;
 use zabd_tree::Tree;
 
-use super::{Formats, Patient};
+use super::{Formats, Patient, voters};
 use crate::admin::shown_node_count;
 use crate::recover::decode;
 
@@ -50,7 +52,7 @@ pub struct File {
 }
 
 impl File {
-    fn new(path: PathBuf, kind: &'static str, about: impl Into<String>) -> Self {
+    pub(super) fn new(path: PathBuf, kind: &'static str, about: impl Into<String>) -> Self {
         Self {
             path,
             kind,
@@ -62,15 +64,15 @@ impl File {
         }
     }
 
-    fn of_member(self) -> Self {
+    pub(super) fn of_member(self) -> Self {
         Self { is_of_member: true, ..self }
     }
 
-    fn worth_knowing(self) -> Self {
+    pub(super) fn worth_knowing(self) -> Self {
         Self { needs_attention: true, ..self }
     }
 
-    fn damaged(self, why: impl Into<String>) -> Self {
+    pub(super) fn damaged(self, why: impl Into<String>) -> Self {
         Self { condition: Condition::Damaged(why.into()), needs_attention: true, ..self }
     }
 }
@@ -91,7 +93,7 @@ pub(super) fn all<D: Disk>(
         let dir = top.join(VERSION_DIR);
         let logs = layout::logs(disk, &dir).unwrap_or_default();
         for name in names(disk, &dir)? {
-            files.push(in_version(disk, &dir, &name, &logs, formats));
+            files.push(in_version(disk, &dir, &name, &logs, patient.members.as_ref(), formats));
         }
         note_conflict(disk, &dir, &mut files);
     }
@@ -138,7 +140,7 @@ fn beside_versions<D: Disk>(disk: &D, dir: &Path, name: &str) -> Option<File> {
     }
 }
 
-fn first_line<D: Disk>(disk: &D, path: &Path) -> String {
+pub(super) fn first_line<D: Disk>(disk: &D, path: &Path) -> String {
     let contents = disk.read(path);
     let text = contents.map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).into_owned());
     text.unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
@@ -154,7 +156,14 @@ fn myid<D: Disk>(disk: &D, path: PathBuf) -> File {
     }
 }
 
-fn in_version<D: Disk>(disk: &D, dir: &Path, name: &str, logs: &[NamedFile], formats: &mut Formats) -> File {
+fn in_version<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    name: &str,
+    logs: &[NamedFile],
+    members: Option<&Configuration>,
+    formats: &mut Formats,
+) -> File {
     let path = dir.join(name);
     if let Some(zxid) = layout::zxid_in_name(name, SNAPSHOT) {
         return snapshot_file(disk, NamedFile { zxid, path }, formats);
@@ -185,6 +194,7 @@ fn in_version<D: Disk>(disk: &D, dir: &Path, name: &str, logs: &[NamedFile], for
             let about = "a leader has not sent all of its history yet, so this server counts as empty";
             File::new(path, "marker", about).of_member().worth_knowing()
         }
+        HELD => voters::file(disk, dir, path, members),
         HERE => File::new(path, "marker", "these logs belong to snapshots in another directory"),
         APART => File::new(path, "marker", "logs in another directory belong to these snapshots"),
         RESTORING => {

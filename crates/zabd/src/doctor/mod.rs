@@ -6,7 +6,7 @@
 //! there for what the start ended at, and it starts again, until it goes through; then the steps that were tried are what is
 //! shown, and what `--repair` does. So the doctor cannot promise what a server would not keep.
 //!
-//! - `files`: each file for itself, also those that no start would read;
+//! - `files`: each file for itself, also those that no start would read; `voters`: the one about members;
 //! - `formats`: which servers read what the files have in them;
 //! - `start`: the rehearsal; `remedies`: the steps;
 //! - `report`: all of it, for people and for programs.
@@ -19,6 +19,7 @@ mod formats;
 mod remedies;
 mod report;
 mod start;
+mod voters;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ mod tests;
 use std::path::PathBuf;
 
 use zabd_jute::Limits;
+use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::Disk;
 use zabd_storage::recovery::{RecoveryError, RecoveryOptions};
 use zabd_tree::TreeOptions;
@@ -46,6 +48,8 @@ pub struct Patient {
     pub is_alone: bool,
     /// `snapshot.trust.empty`.
     pub trust_empty: bool,
+    /// The members without a number that zoo.cfg names, if one is known.
+    pub members: Option<Configuration>,
 }
 
 impl Patient {

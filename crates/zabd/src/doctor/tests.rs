@@ -5,6 +5,7 @@ use zabd_storage::disk::{DiskFile as _, MemoryDisk, RealDisk};
 use zabd_storage::recovery::RecoveryOptions;
 
 use super::*;
+use crate::doctor::files::Condition;
 use crate::recover::{Reading, recover};
 
 fn golden(name: &str) -> PathBuf {
@@ -12,7 +13,13 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn patient(data_dir: impl Into<PathBuf>, log_dir: impl Into<PathBuf>) -> Patient {
-    Patient { data_dir: data_dir.into(), log_dir: log_dir.into(), is_alone: false, trust_empty: false }
+    Patient {
+        data_dir: data_dir.into(),
+        log_dir: log_dir.into(),
+        is_alone: false,
+        trust_empty: false,
+        members: None,
+    }
 }
 
 /// What Java's servers left behind is sound, but for what is known of it.
@@ -306,4 +313,58 @@ fn a_member_is_left_to_its_peers() {
     patient.is_alone = true;
     let alone = Examination::of(&disk, &patient).unwrap();
     assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up().is_some());
+}
+
+/// What a member says that keeps these lists, and whether somebody should know; members are those of zoo.cfg.
+fn said_of_voters(held: &str, members: Option<&[i64]>) -> (String, Condition, bool) {
+    let disk = disk();
+    put(&disk, "acceptedEpoch", b"7");
+    put(&disk, "currentEpoch", b"7");
+    disk.create(Path::new("/data/myid")).unwrap().write_at(0, b"2\n").unwrap();
+    put(&disk, "voters-held", held.as_bytes());
+    let lines = |ids: &[i64]| ids.iter().map(|id| format!("server.{id}=zk{id}:1:2")).collect::<Vec<_>>();
+    let members = members.map(|ids| Configuration::parse(&lines(ids).join("\n")).unwrap());
+    let found = Examination::of(&disk, &Patient { members, ..patient("/data", "/data") }).unwrap();
+    let file = found.files.into_iter().find(|file| file.kind == "voters").unwrap();
+    (file.about, file.condition, file.needs_attention)
+}
+
+const THREE_AND_FIVE: &str = "established=5\nlist.5=1 2 3\nlist.7=1 2 3 4 5\n";
+
+#[test]
+fn lists_of_voters_are_told_with_what_they_mean() {
+    for (says, means) in [
+        (
+            "server=2\nepoch=6\n",
+            "does not count, since epoch 7 was joined with a server that keeps no such file: ",
+        ),
+        (
+            "server=3\nepoch=7\n",
+            "of server 3, so only what this server's own lines have a quorum of counts: ",
+        ),
+    ] {
+        let means = format!("{means}1, 2, 3; 1, 2, 3, 4, 5");
+        let held = format!("# of members\n{says}{THREE_AND_FIVE}");
+        assert_eq!(said_of_voters(&held, None), (means, Condition::Sound, false));
+    }
+    let (_, condition, needs_attention) = said_of_voters("list.8=all", None);
+    let why = "\"list.8=all\" is no list of voters".to_owned();
+    assert_eq!((condition, needs_attention), (Condition::Damaged(why), true));
+}
+
+#[test]
+fn voters_that_keep_others_waiting_are_told_with_the_remedy() {
+    let held = format!("server=2\nepoch=7\n{THREE_AND_FIVE}");
+    let remedy = "only if that quorum is lost for good: stop all members that are left, remove this file on each of them, and start them";
+    let each = "a leader needs a quorum of each of these that is not outdated: voters 1, 2, 3; 1, 2, 3, 4, 5";
+    assert_eq!(said_of_voters(&held, None), (format!("{each}; {remedy}"), Condition::Sound, true));
+    let beside = "beside those of zoo.cfg, a leader needs a quorum of voters 1, 2, 3, as long as no leader by the new lines has served";
+    let (about, _, needs_attention) = said_of_voters(&held, Some(&[5, 4, 3, 2, 1]));
+    assert_eq!((about, needs_attention), (format!("{beside}; {remedy}"), true));
+    let one = "server=2\nepoch=7\nestablished=7\nlist.7=1 2 3\n";
+    let alone = "a leader needs a quorum of voters 1, 2, 3".to_owned();
+    for members in [None, Some(&[1, 2, 3][..])] {
+        assert_eq!(said_of_voters(one, members), (alone.clone(), Condition::Sound, false));
+    }
+    assert!(said_of_voters(one, Some(&[1, 2, 3, 4, 5])).2);
 }

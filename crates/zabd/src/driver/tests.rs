@@ -29,6 +29,7 @@ pub(crate) fn looking_driver() -> Arc<Driver> {
             current: Epoch::ZERO,
             configuration: Configuration::parse(members).unwrap(),
             next: None,
+            lists: zabd_zab::quorum::Lists::default(),
             observer_masters: false,
             testing: Testing::default(),
             history: History::new(tree.last_zxid()),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 use zabd_config::{CommandLine, Config, Start, load};
+use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::recovery::{RecoveryError, RecoveryOptions, hold};
 
@@ -30,6 +31,12 @@ pub fn configured(words: &[String]) -> Result<Config, String> {
     let variables = zk_env::with_shell_files(start_script::variables(), beside);
     load(&command, &|name| variables.get(name).cloned())
         .map_err(|errors| errors.naming_user(&crate::audit::user_name()).to_string())
+}
+
+/// The members whose lines an operator changes, and no request.
+pub fn unnumbered_members(config: &Config) -> Option<Configuration> {
+    let ensemble = config.ensemble.as_ref().filter(|_| !config.reconfig_enabled)?;
+    Configuration::parse(&ensemble.members).ok()
 }
 
 /// Checks all of it; the exit code is 0 if a start would go through, else 1.
@@ -151,6 +158,7 @@ fn data(config: &Config) -> Result<String, String> {
         log_dir: log_dir.clone(),
         is_alone: config.ensemble.is_none(),
         trust_empty: config.snapshot_trust_empty,
+        members: unnumbered_members(config),
     };
     let found = Examination::of(&RealDisk, &patient).map_err(blamed)?;
     let is_repaired = found.with_peers.as_ref().is_some_and(Result::is_ok);

@@ -78,11 +78,12 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
         }
     }
     let dir = dir.ok_or("which directory?")?;
-    let (data_dir, configured, trust_empty) = if dir.is_file() {
+    let (data_dir, configured, trust_empty, members) = if dir.is_file() {
         let config = check_config::configured(&[dir.to_string_lossy().into_owned()])?;
-        (config.data_dir, Some(config.data_log_dir), config.snapshot_trust_empty)
+        let members = check_config::unnumbered_members(&config);
+        (config.data_dir, Some(config.data_log_dir), config.snapshot_trust_empty, members)
     } else {
-        (dir, None, false)
+        (dir, None, false, None)
     };
     let log_dir = log_dir.or(configured).unwrap_or_else(|| data_dir.clone());
     for dir in [&data_dir, &log_dir] {
@@ -90,7 +91,7 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
             return Err(format!("{} is no directory", dir.display()));
         }
     }
-    Ok(Some(Asked { patient: Patient { data_dir, log_dir, is_alone, trust_empty }, json, repair }))
+    Ok(Some(Asked { patient: Patient { data_dir, log_dir, is_alone, trust_empty, members }, json, repair }))
 }
 
 impl Asked {
