@@ -29,6 +29,11 @@ use crate::quorum::{Lists, Quorums, Voters};
 /// How long an established leader reigns, at least, before it makes way for a voter that has promised a newer epoch.
 pub(super) const REIGN_MS_MIN: i64 = 5000;
 
+/// How far ahead that promise may be. Each new reign comes nearer by one only, if it begins without this voter; promises that failed to make a
+/// leader are few, and a number far ahead comes from somewhere else: from another ensemble's directory, or a file that somebody wrote. Who
+/// has that stays outside, as with Java's leader, and disturbs nobody.
+pub(super) const EPOCHS_GIVEN_UP_MAX: i64 = 8;
+
 impl Leader {
     /// A learner says who it is.
     pub(super) fn on_info(
@@ -60,7 +65,7 @@ impl Leader {
             self.consider_promises(now, out);
         } else if (self.epoch.next()..Epoch::LAST).contains(&accepted)
             && self.committed_quorums().with_lists(&self.lists).counts(info.server)
-            && self.may_make_way(now)
+            && self.may_make_way(now, accepted)
         {
             // It keeps its promise to a leader that never came to reign, and can never follow this one. A new
             // epoch gives the voter back; Java's leader leaves it outside until somebody restarts something.
@@ -139,8 +144,9 @@ impl Leader {
 
     /// A reign has a quorum without the voter that asks for a newer one. It may end now and then, not each time: the voter may
     /// be another server with a member's number. Who does not reign yet may need just this voter.
-    fn may_make_way(&self, now: Instant) -> bool {
-        self.established_at.is_none_or(|begin| begin.after_ms(REIGN_MS_MIN) <= now)
+    fn may_make_way(&self, now: Instant, promised: Epoch) -> bool {
+        let is_near = promised.0 - self.epoch.0 <= EPOCHS_GIVEN_UP_MAX;
+        self.established_at.is_none_or(|begin| is_near && begin.after_ms(REIGN_MS_MIN) <= now)
     }
 
     /// Whether what it has promised raises the number of the next epoch.

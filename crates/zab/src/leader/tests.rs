@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use zabd_jute::quorum::{
-    Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Sections,
+    Configuration, FromLeader, FromLearner, LearnerInfo, LearnerKind, QuorumPacket, Request, Sections,
 };
-use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record, ServerId, SessionId, Writer, Zxid};
+use zabd_jute::{ConfigVersion, Epoch, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
 use super::backing::{self, Backing};
-use super::discovery::REIGN_MS_MIN;
+use super::discovery::{EPOCHS_GIVEN_UP_MAX, REIGN_MS_MIN};
 use super::noted::NOTED_CHANGE;
 use super::{Input, Leader, Start};
 use crate::effect::{
@@ -326,6 +326,33 @@ fn a_session_that_moves_comes_behind_what_was_proposed() {
     assert_eq!(stage.sent().len(), 1, "nothing is in flight");
 }
 
+/// A server of Java's looks for the answer at the head of what it has forwarded itself. One that came behind commits of later writes left
+/// it with a write whose commit it had passed over: none of its clients was answered any more.
+#[test]
+fn a_sync_is_answered_between_the_commits_that_it_was_asked_between() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2]);
+    let first = Epoch(2).first_zxid().next();
+    let (second, third, link) = (first.next(), first.next().next(), LinkId(2));
+    let op = OpCode::Sync.code();
+    let request = Request { session: SessionId(7), cxid: 1, op, body: &[0; 4], authinfo: None };
+    for (zxid, is_asked) in [(first, true), (second, false), (third, true)] {
+        stage.step(Input::Propose { zxid, entry: Bytes::from_static(&[0; 40]), configuration: None });
+        if is_asked {
+            stage.say(2, &FromLearner::Request(request.clone()));
+        }
+    }
+    stage.step(Input::Revalidated { link, session: SessionId(8), is_valid: true });
+    stage.out.clear();
+    stage.step(Input::Synced { upto: third });
+    stage.say(2, &FromLearner::Ack { zxid: third });
+    let commit = |zxid| FromLeader::Commit { zxid };
+    let revalidated = FromLeader::Revalidate { session: SessionId(8), is_valid: true };
+    let expected =
+        [commit(first), FromLeader::Sync, commit(second), commit(third), FromLeader::Sync, revalidated];
+    assert_eq!(stage.sent(), expected.map(|packet| format!("{packet:?}")));
+}
+
 /// The leader has had nothing since its epoch began, so nobody can cut where its history ends; the other two have something of
 /// an epoch before, and the reign cannot begin without one of them.
 #[test]
@@ -433,6 +460,20 @@ fn an_established_reign_lasts_a_while_before_it_ends_for_a_newer_promise() {
     stage.now = stage.now.after_ms(1);
     stage.introduce(3, LearnerKind::Follower, Epoch(9));
     assert!(stage.has(&left));
+}
+
+/// The file of a voter said 2,000,000,000. Its ensemble had a new leader every five seconds, and would have had for ever.
+#[test]
+fn a_promise_from_far_away_ends_no_reign() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2]);
+    stage.now = stage.now.after_ms(REIGN_MS_MIN);
+    let too_far = Epoch(2 + EPOCHS_GIVEN_UP_MAX + 1);
+    stage.introduce(3, LearnerKind::Follower, too_far);
+    assert!(!stage.has(&Effect::Leave(Reason::NewerEpochPromised)));
+    stage.step(Input::Closed { link: LinkId(3) });
+    stage.introduce(3, LearnerKind::Follower, Epoch(too_far.0 - 1));
+    assert!(stage.has(&Effect::Leave(Reason::NewerEpochPromised)));
 }
 
 /// Who is only about to reign may need just this voter.
