@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from admin.conftest import HttpServer
+from admin.conftest import HttpServer, ask
 from harness import wire
 from harness.observing import figures
 from harness.servers import four_letter_word
@@ -107,6 +107,22 @@ def test_prometheus_is_told_what_a_member_has(tmp_path, kind):
             assert float(found["synced_observers"]) == 0
             assert float(found['write_per_namespace_count{key="zookeeper"}']) >= 1
             assert float(found['write_per_namespace_sum{key="zookeeper"}']) > len("/zookeeper/config")
+        left = ensemble.members[2]
+        assert SERVING <= names_of(left)
+        for number in (1, 3):
+            ensemble.members[number].kill()
+        # Alerts look for what is missing where nobody is served.
+        eventually(lambda: not SERVING & names_of(left), what="figures of a member without a leader")
+        assert "looking_count" in names_of(left)
+
+
+SERVING = {"uptime", "quorum_size", "znode_count", "num_alive_connections", "avg_latency"}
+
+
+def names_of(server):
+    """What Prometheus is told of, by name."""
+    _, _, body = ask(server.metrics_port, "/metrics")
+    return {line.split()[2] for line in body.decode().splitlines() if line.startswith("# TYPE")}
 
 
 def of_the_work(ensemble, leader):

@@ -126,6 +126,9 @@ def test_version_usage_and_print_cmd(call, bin, home):
         assert usage.stderr == home.told() + USAGE.format(bin / "zkServer.sh")
     printed = call("zkServer.sh", "print-cmd", **home.variables)
     assert printed.stdout.startswith(f'"{bin}/zabd" "{home.cfg}" > "{home.root}/logs/zookeeper-zk-server-')
+    flags = {**home.variables, "SERVER_JVMFLAGS": "-Xmx1g -Dzookeeper.snapCount=77"}
+    printed = call("zkServer.sh", "print-cmd", **flags)
+    assert printed.stdout.startswith(f'"{bin}/zabd" "-Dzookeeper.snapCount=77" "{home.cfg}" > ')
 
 
 def test_where_the_configuration_is(call, bin, home, tmp_path):

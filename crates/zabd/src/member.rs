@@ -51,7 +51,8 @@ pub enum MemberError {
     #[error("{0}")]
     Members(ConfigError),
     /// A port for other servers cannot be opened.
-    #[error("{listen}: {source}; hint: another process holds it, or the line of server {myid} names another machine", source = listen.source)]
+    #[error("{listen}: {source}; hint: another process holds it, or the line of server {myid} names another machine, or this server is another one and the file \
+         `myid` in its dataDir was copied", source = listen.source)]
     Listen {
         /// Where and why.
         listen: PeerListenError,

@@ -192,11 +192,23 @@ impl<'s> Seen<'s> {
         self.status.as_ref().filter(|status| status.serving != Serving::ReadOnly)
     }
 
+    /// A member without a leader has no server, in Java's words: alerts look for the gauges that are missing then.
+    fn has_server(&self) -> bool {
+        self.status.as_ref().is_none_or(|status| status.serving != Serving::Nobody)
+    }
+
     /// Every figure of the server, in no order that means anything.
     pub fn families(&self) -> Vec<Family> {
         let mut families = Vec::with_capacity(METRICS.len() + 64);
-        self.of_member(&mut families);
-        self.gauges(&mut families);
+        if self.has_server() {
+            self.of_member(&mut families);
+            self.gauges(&mut families);
+            self.quotas(&mut families);
+        }
+        families.push(gauge(
+            "outstanding_tls_handshake",
+            self.server.counters.tls.outstanding.load(Relaxed) as i64,
+        ));
         for (name, figure) in METRICS {
             let value = match figure {
                 Figure::Counter(count) => Value::Counter(count(self)),
@@ -272,7 +284,6 @@ impl<'s> Seen<'s> {
             gauge("last_client_response_size", size(self.responses.last)),
             gauge("max_client_response_size", size(self.responses.sizes.max)),
             gauge("min_client_response_size", size(self.responses.sizes.min)),
-            gauge("outstanding_tls_handshake", tls.outstanding.load(Relaxed) as i64),
             gauge("auth_failed_count", tls.auth_failed.load(Relaxed) as i64),
             gauge("non_mtls_remote_conn_count", tls.plain_remote.load(Relaxed) as i64),
             gauge("non_mtls_local_conn_count", tls.plain_local.load(Relaxed) as i64),
@@ -287,6 +298,9 @@ impl<'s> Seen<'s> {
         families.push(Family::new("write_per_namespace", sums(&self.writes)));
         families
             .push(Family::new("quota_exceeded_error_per_namespace", Value::Counters(self.refusals.clone())));
+    }
+
+    fn quotas(&self, families: &mut Vec<Family>) {
         let mut quotas = [const { Vec::new() }; 4];
         for (namespace, quota) in self.server.driver.tree().quota_figures() {
             let values = [quota.count_limit, quota.bytes_limit, quota.count_used, quota.bytes_used];

@@ -61,7 +61,10 @@ pub fn run(call: &Call) -> ExitCode {
             ExitCode::SUCCESS
         }
         "print-cmd" => {
-            let words: Vec<String> = words(&env).iter().map(|word| format!("\"{word}\"")).collect();
+            let flags = ["SERVER_JVMFLAGS", "JVMFLAGS"].into_iter().filter_map(|name| env.variable(name));
+            let settings = flags.flat_map(str::split_whitespace).filter(|word| word.starts_with("-D"));
+            let words = settings.map(str::to_owned).chain(words(&env));
+            let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
             let (program, out) = (program(), out_file(&env));
             say!("\"{}\" {} > \"{}\" 2>&1 < /dev/null", program.display(), words.join(" "), out.display());
             ExitCode::SUCCESS
