@@ -42,7 +42,7 @@ const HUNTED: &[Hunt] = &[
     (SnapshotNotFrozen, 100, Plan::draw),
     (DamageForgotten, 20, replaced),
     (EpochTestifies, 20, left_with_epochs),
-    (PartNotMarked, 100, left_with_nothing),
+    (PartNotMarked, 400, left_with_nothing),
     (PartMarkedLate, 100, left_with_nothing),
     (EarlierChangeForgotten, 20, changing),
     (LoggedByPosition, 300, passed),
