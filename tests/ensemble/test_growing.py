@@ -157,18 +157,24 @@ def test_three_become_five_and_three_again_one_restart_after_the_other(tmp_path,
         finish(ensemble, writers)
 
 
+def lose_two_of_three(ensemble, write_through):
+    """Servers 2 and 3 end for good, one behind the other; 1 has ended too, and is to go on with 4 and 5. Yields who wrote."""
+    ensemble.of(3)
+    ensemble.begin([1, 2, 3])
+    ensemble.await_serving()
+    writers = write_through(ensemble)
+    await_progress(writers)
+    ensemble.end([2])
+    await_progress(writers)
+    ensemble.end([3, 1])
+    ensemble.replace_lines(gone=(2, 3), left=(1, 4, 5))
+    return writers
+
+
 def test_members_whose_list_is_lost_wait_until_an_operator_says_so(tmp_path, write_through):
     """Two of three are gone for good, and two others are to come in their place."""
     with Growing(["zabd"] * 5, tmp_path, is_started=False) as ensemble:
-        ensemble.of(3)
-        ensemble.begin([1, 2, 3])
-        ensemble.await_serving()
-        writers = write_through(ensemble)
-        await_progress(writers)
-        ensemble.end([2])
-        await_progress(writers)
-        ensemble.end([3, 1])
-        ensemble.replace_lines(gone=(2, 3), left=(1, 4, 5))
+        writers = lose_two_of_three(ensemble, write_through)
         last = ensemble.members[1]
         ensemble.begin([1, 4, 5])
         warning = "knows of voters 1, 2, 3, of whom a quorum is needed too"
@@ -194,15 +200,7 @@ def test_members_whose_list_is_lost_wait_until_an_operator_says_so(tmp_path, wri
 def test_a_list_from_before_java_led_stops_nobody(tmp_path, write_through):
     """Java's servers keep no lists. Of the members that zabd knew, two are gone for good by the time it is back."""
     with Growing(["zabd"] * 5, tmp_path, is_started=False) as ensemble:
-        ensemble.of(3)
-        ensemble.begin([1, 2, 3])
-        ensemble.await_serving()
-        writers = write_through(ensemble)
-        await_progress(writers)
-        ensemble.end([2])
-        await_progress(writers)
-        ensemble.end([3, 1])
-        ensemble.replace_lines(gone=(2, 3), left=(1, 4, 5))
+        writers = lose_two_of_three(ensemble, write_through)
         for number in (1, 4, 5):
             ensemble.members[number].kind = "java395"
         # With nothing 4 and 5 would elect each other.

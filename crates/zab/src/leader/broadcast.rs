@@ -133,13 +133,14 @@ impl Leader {
     /// What was asked for is answered between these: a learner of Java's holds a `sync` against the head of what it has forwarded
     /// itself, and waits for ever for a write of its own whose commit comes in front of the answer that belongs before it.
     fn announce_commits(&mut self, upto: Zxid, out: &mut Effects) {
-        while let Some((place, ..)) = self.asked.front().filter(|(place, ..)| *place < upto) {
-            let place = *place;
+        loop {
+            let place = self.asked.front().map_or(upto, |(place, ..)| upto.min(*place));
             self.announce_commits_in_a_row(place, out);
             self.answer_asked(out);
+            if place == upto {
+                return;
+            }
         }
-        self.announce_commits_in_a_row(upto, out);
-        self.answer_asked(out);
     }
 
     fn announce_commits_in_a_row(&mut self, upto: Zxid, out: &mut Effects) {
