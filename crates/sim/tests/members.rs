@@ -56,6 +56,12 @@ fn what_was_left_behind_does_not_come_behind_what_was_asked_for_since() {
     live_all(40_169_499..40_169_500, Members::ByRequests, "requests");
 }
 
+/// The world's own: a server without a vote had applied the beginning of a session before its leader had, and the world ended there.
+#[test]
+fn a_world_ends_when_its_leader_has_what_others_have() {
+    live_all(98_303_359..98_303_360, Members::ByRequests, "requests");
+}
+
 /// The world's own: somebody asked for a member to leave while the log of another rotted, and the leader had not missed that one
 /// yet. The two members that were to be left were no quorum any more without what it had.
 #[test]

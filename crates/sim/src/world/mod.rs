@@ -383,10 +383,12 @@ impl World {
         // Who was told that its session is over was told the truth, at the latest when silent sessions have expired.
         let is_over =
             self.clients.iter().flat_map(|client| &client.refused).all(|each| self.truth.has_ended(*each));
+        // Somebody may have applied a commit before its leader has, and sessions are in no digest.
+        let is_newest = leader.tree.last_zxid() == self.truth.newest();
         let digest = leader.tree.digest();
         let knows_members = |each: &&Running| each.replica.configuration() == Some(configuration);
         let is_level = |each| serves(each) && each.tree.digest() == digest && knows_members(each);
-        is_silent && is_over && is_deserted && running.iter().all(is_level)
+        is_silent && is_over && is_deserted && is_newest && running.iter().all(is_level)
     }
 }
 
