@@ -5,10 +5,13 @@ answers. What becomes of clients, of a restart and of a server that is killed is
 """
 
 import gzip
+import http.client
+import json
 import re
 import socket
 import struct
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -182,6 +185,26 @@ def test_one_in_each_interval(start_both, kind):
     assert told == [1] * len(pair)
 
 
+def test_one_that_is_slow_keeps_nobody_else_from_restoring(servers, kind):
+    """There is no interval, so whoever asks while another one's snapshot still comes is answered as if he were alone."""
+    for server in dict.fromkeys((servers["java395"], servers[kind])):
+        body, zxid = snapshot(server)
+        begun = {"zabd": "A snapshot is being taken in", "java395": "Before restore database"}[server.kind]
+        before = server.log_text().count(begun)
+        slow = http.client.HTTPConnection("127.0.0.1", server.admin_port, timeout=30)
+        slow.putrequest("POST", "/commands/restore")
+        for name, value in {**SUPER, "Content-Length": len(body)}.items():
+            slow.putheader(name, value)
+        slow.endheaders(body[:10])
+        eventually(lambda: server.log_text().count(begun) > before)  # noqa: B023
+        time.sleep(0.005)  # No interval is over with the next millisecond.
+        assert restore(server, body) == (200, {"last_zxid": zxid, **NO_ERROR})
+        slow.send(body[10:])
+        answer = slow.getresponse()
+        assert (answer.status, json.loads(answer.read())["last_zxid"]) == (200, zxid)
+        slow.close()
+
+
 @pytest.mark.parametrize("admin, properties, status", [
     ({"restore.enabled": "false"}, {}, 503),
     ({}, {"serializeLastProcessedZxid.enabled": "false"}, 500),
@@ -325,7 +348,7 @@ def test_one_that_is_broken_off_leaves_nothing(server):
         head = f"POST /commands/restore HTTP/1.1\r\nHost: x\r\nAuthorization: {' '.join(SUPER_AUTH)}\r\nContent-Length: {len(body)}\r\n\r\n"
         half.sendall(head.encode() + body[:-1])
         eventually(lambda: list((server.data_dir / "version-2").glob("new-snapshot.0.incoming-*")))
-        assert restore(server, body) == (429, NO_ERROR), "one at a time"
+        assert restore(server, body)[0] == 200, "nobody waits for it"
     eventually(lambda: "the snapshot did not come to its end" in server.log_text())
     assert not list((server.data_dir / "version-2").glob("new-*"))
     assert restore(server, body)[0] == 200
@@ -396,7 +419,7 @@ def test_a_kill_before_the_snapshot_has_its_name_loses_nothing(faulty, file):
 
 
 def test_whoever_hangs_up_gets_nothing_done_later(faulty):
-    """The work goes on until its disk answers, keeps its turn and its file until then, and ends before the commit."""
+    """The work goes on until its disk answers, keeps its file until then, and ends before the commit."""
     session, body = with_two_pasts(faulty)
     faulty.order("stuck new-snapshot.0.unnamed")
     sender = sent_whole(faulty.admin_port, body)
@@ -405,13 +428,37 @@ def test_whoever_hangs_up_gets_nothing_done_later(faulty):
     assert is_served(faulty.admin_port, port)
     sender.close()
     eventually(lambda: not is_served(faulty.admin_port, port), what="its end is noticed")
-    assert restore(faulty, body) == (429, NO_ERROR), "its work is not done yet"
+    assert list((faulty.data_dir / "version-2").glob("new-snapshot.0.unnamed")), "its work is not done yet"
     faulty.order()
     eventually(lambda: "whoever sent it has hung up" in faulty.log_text())
     assert session.create("/behind").err == 0, "the same connection, the same session"
     assert is_there(faulty.port, "/later") and is_there(faulty.port, "/kept")
     assert not list((faulty.data_dir / "version-2").glob("new-*"))
     assert restore(faulty, body)[0] == 200 and not is_there(faulty.port, "/later")
+
+
+def asks_for_a_snapshot(port):
+    """A connection over which a snapshot was asked for, and nothing answered yet."""
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    asking.request("GET", "/commands/snapshot", headers=SUPER)
+    return asking
+
+
+def test_those_who_ask_while_another_one_is_under_way_take_turns(faulty):
+    """Java's wait for each other, too. Meanwhile there are threads for whoever asks for anything else."""
+    session, body = with_two_pasts(faulty)
+    stuck = f"new-snapshot.{dump.last_zxid(faulty.port):x}"
+    faulty.order(f"stuck {stuck}")
+    asking = [asks_for_a_snapshot(faulty.admin_port)]
+    eventually(lambda: list((faulty.data_dir / "version-2").glob(stuck)))
+    asking += [asks_for_a_snapshot(faulty.admin_port)]
+    restoring = sent_whole(faulty.admin_port, body)
+    for _ in range(40):
+        assert ask(faulty.admin_port, "/commands/ruok")[0] == 200
+    faulty.order()
+    assert [each.getresponse().status for each in asking] == [200, 200]
+    assert restoring.recv(12) == b"HTTP/1.1 200"
+    assert session.frame() is None
 
 
 def test_a_disk_that_fails_before_the_commit_is_told_and_everybody_goes_on(faulty):

@@ -24,7 +24,7 @@ use zabd_replica::auth::{AuthOptions, authenticate, certificate_identities};
 use zabd_tls::{Certificate, Tls};
 use zabd_tree::{TreeOptions, allows};
 
-use super::commands::{self, COMMANDS, Call, Command, Reply, Restores, Snapshots, Work, throw_away};
+use super::commands::{self, COMMANDS, Call, Command, Reply, Restores, Snapshots, Turns, Work, throw_away};
 use crate::certificates;
 use crate::cut::Cut;
 use crate::http_port::{
@@ -97,8 +97,10 @@ impl AdminPort {
             (config.admin.command_url.clone(), Duration::from_millis(config.admin.idle_timeout_ms));
         tracing::info!("Started AdminServer on {}, with commands at {path}", self.0.address);
         let has_last_zxid = config.serialize_last_processed_zxid;
-        let snapshots = Snapshots::new(&config.admin, has_last_zxid, snapshotter.clone());
-        let restores = Restores::new(config, server.directories.snapshots.clone(), tree_options, snapshotter);
+        let turns = Turns::default();
+        let snapshots = Snapshots::new(&config.admin, has_last_zxid, snapshotter.clone(), turns.clone());
+        let dir = server.directories.snapshots.clone();
+        let restores = Restores::new(config, dir, tree_options, snapshotter, turns);
         let admin = Admin { server, path, auth, clients, snapshots, restores, jobs: Jobs::new() };
         self.0.run("AdminServer", idle_max, Arc::new(admin), std::future::ready(()))
     }
@@ -146,12 +148,9 @@ impl Answers for Admin {
                 Work::Answers(run) => {
                     let words = query(&request);
                     let admin = self.clone();
-                    let work = move || {
-                        let Admin { server, snapshots, .. } = &*admin;
-                        run(&Call { server, words: &words, snapshots })
-                    };
-                    self.jobs.make(work).await
+                    self.jobs.make(move || run(&Call { server: &admin.server, words: &words })).await
                 }
+                Work::Snapshot => self.snapshot(&query(&request)).await,
                 Work::Does(run) => self.act(run, request.into_body()).await,
                 Work::Restores => self.restore(request, peer).await,
             };
@@ -187,9 +186,21 @@ impl Admin {
             }
         };
         let admin = self.clone();
+        self.jobs.make(move || run(&Call { server: &admin.server, words: &[] }, &body)).await
+    }
+
+    /// Takes a snapshot, and sends it.
+    async fn snapshot(self: &Arc<Self>, words: &[(String, String)]) -> Result<Reply, NoAnswer> {
+        let turn = match self.snapshots.admit(&self.server).await {
+            Ok(turn) => turn,
+            Err(reply) => return Ok(reply),
+        };
+        let streaming = commands::value(words, "streaming").map(str::to_owned);
+        let admin = self.clone();
         let work = move || {
-            let Admin { server, snapshots, .. } = &*admin;
-            run(&Call { server, words: &[], snapshots }, &body)
+            let reply = admin.snapshots.take(streaming.as_deref());
+            drop(turn);
+            reply
         };
         self.jobs.make(work).await
     }
@@ -202,15 +213,12 @@ impl Admin {
     ) -> Result<Reply, NoAnswer> {
         let from = asked_from(request.headers(), peer, self.trusts_proxies());
         let asks_before_it_sends = request.headers().contains_key(EXPECT);
-        let turn = match self.restores.admit(&self.server) {
-            Ok(turn) => turn,
-            Err(reply) => {
-                if !asks_before_it_sends {
-                    throw_away(request.into_body()).await;
-                }
-                return Ok(reply);
+        if let Err(reply) = self.restores.admit(&self.server) {
+            if !asks_before_it_sends {
+                throw_away(request.into_body()).await;
             }
-        };
+            return Ok(reply);
+        }
         tracing::warn!("A snapshot is being taken in for {from}, to be restored");
         let incoming = match self.restores.take_in(request.into_body()).await {
             Ok(incoming) => incoming,
@@ -219,6 +227,7 @@ impl Admin {
                 return Ok(Reply { why: Some(why), ..Restores::failed(&self.server, &error) });
             }
         };
+        let turn = self.restores.turn().await;
         let admin = self.clone();
         // Whoever hangs up drops this future, and not the work.
         let asker = Asker::default();
@@ -278,7 +287,7 @@ impl Admin {
                 Denied { status, error: error.to_owned(), why: Some(why) }
             })?;
         }
-        let is_posted = !matches!(command.work, Work::Answers(_));
+        let is_posted = !matches!(command.work, Work::Answers(_) | Work::Snapshot);
         if is_posted != (request.method() == Method::POST) {
             let method = if is_posted { "POST" } else { "GET" };
             return Err(mistaken(StatusCode::METHOD_NOT_ALLOWED, format!("The command takes {method}")));

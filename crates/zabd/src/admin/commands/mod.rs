@@ -8,7 +8,7 @@
 //! other statuses, and leave `error` empty. One function per command makes its fields; in reading order: this file,
 //! `statistics` (connections, figures, watches), `membership` (the ensemble), `surroundings` (configuration, environment),
 //! `snapshot`, `restore` (what comes with it, the port takes in), `shed` (who is sent away), `terminate` (whose
-//! session ends), `posted` (how these two are told), `pace` (how often these two), `json` (how it is written).
+//! session ends), `posted` (how these two are told), `pace` (how often `snapshot` and `restore`), `json` (how it is written).
 
 mod json;
 mod membership;
@@ -26,6 +26,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use http::StatusCode;
 
 pub use json::{Fields, Json, field};
+pub use pace::Turns;
 pub use posted::unreadable;
 pub use restore::{Restores, throw_away};
 pub use snapshot::Snapshots;
@@ -39,15 +40,11 @@ pub struct Call<'c> {
     pub server: &'c Introspection,
     /// The words of the query.
     pub words: &'c [(String, String)],
-    /// Where files are made of snapshots, and how often.
-    pub snapshots: &'c Snapshots,
 }
 
-impl Call<'_> {
-    /// The first value of a word.
-    pub fn word(&self, name: &str) -> Option<&str> {
-        self.words.iter().find(|(word, _)| word == name).map(|(_, value)| &**value)
-    }
+/// The first value of a word of the query.
+pub fn value<'w>(words: &'w [(String, String)], name: &str) -> Option<&'w str> {
+    words.iter().find(|(word, _)| word == name).map(|(_, value)| &**value)
 }
 
 /// What comes back.
@@ -91,6 +88,8 @@ pub struct Command {
 pub enum Work {
     /// It is asked for by GET, and answered from what there is.
     Answers(fn(&Call<'_>) -> Reply),
+    /// It is asked for by GET, and answered with a snapshot, behind those who asked before.
+    Snapshot,
     /// What it is to do comes with it by POST, in JSON.
     Does(fn(&Call<'_>, &[u8]) -> Reply),
     /// A snapshot comes with it by POST, and takes the place of everything.
@@ -143,7 +142,7 @@ pub const COMMANDS: &[Command] = &[
         needs_rights: true,
         work: Work::Does(shed::shed),
     },
-    Command { needs_rights: true, ..plain(&["snapshot", "snap"], snapshot::take) },
+    Command { names: &["snapshot", "snap"], needs_server: true, needs_rights: true, work: Work::Snapshot },
     plain(&["stat_reset", "srst"], |call| {
         call.server.reset_server();
         Reply::of(Vec::new())
@@ -203,7 +202,7 @@ fn listed(list: Result<Fields, TooMuchToList>) -> Reply {
 
 fn set_trace_mask(call: &Call<'_>) -> Reply {
     let needed = "setTraceMask requires long traceMask argument";
-    let Some(text) = call.word("traceMask") else { return Reply::of(vec![field("error", needed)]) };
+    let Some(text) = value(call.words, "traceMask") else { return Reply::of(vec![field("error", needed)]) };
     match text.parse::<i64>() {
         Ok(mask) => {
             call.server.trace_mask.store(mask.cast_unsigned(), Relaxed);

@@ -17,7 +17,7 @@ use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::IncomingSnapshot;
 use zabd_tree::TreeOptions;
 
-use super::pace::{Pace, Turn};
+use super::pace::{Pace, Turn, Turns};
 use super::{Reply, field};
 use crate::admin::shown_node_count;
 use crate::free_space;
@@ -28,7 +28,7 @@ use crate::snapshotter::Snapshotter;
 
 /// How much is collected before it is handed on, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
-/// It has to come in this time: a body that drips for ever would keep everybody else from his turn.
+/// It has to come in this time: a body that drips for ever would hold its file and its connection.
 const PIECE_FOR_MAX: Duration = Duration::from_mins(1);
 /// After so many bytes the disk's room is looked at: compressed, they become a thousand times as many at most.
 const CHECKED_BYTES: usize = 16 << 10;
@@ -48,11 +48,18 @@ pub struct Restores {
     has_last_zxid: bool,
     idle_max: Duration,
     pace: Pace,
+    turns: Turns,
 }
 
 impl Restores {
     /// As configured; what is taken in is kept beside the snapshots.
-    pub fn new(config: &Config, dir: PathBuf, tree_options: TreeOptions, snapshotter: Snapshotter) -> Self {
+    pub fn new(
+        config: &Config,
+        dir: PathBuf,
+        tree_options: TreeOptions,
+        snapshotter: Snapshotter,
+        turns: Turns,
+    ) -> Self {
         let admin = &config.admin;
         Self {
             snapshotter,
@@ -61,12 +68,13 @@ impl Restores {
             is_allowed: admin.restore_enabled,
             has_last_zxid: config.serialize_last_processed_zxid,
             idle_max: Duration::from_millis(admin.idle_timeout_ms),
-            pace: Pace::new(Duration::from_millis(admin.rate_limit_interval_ms)),
+            pace: Pace::new(admin.rate_limit_interval_ms),
+            turns,
         }
     }
 
-    /// A turn, if a snapshot may be taken in now.
-    pub fn admit(&self, server: &Introspection) -> Result<Turn, Reply> {
+    /// Whether a snapshot may be taken in now; otherwise what is answered.
+    pub fn admit(&self, server: &Introspection) -> Result<(), Reply> {
         if !self.is_allowed {
             tracing::warn!("Restore command is disabled");
             return Err(Reply::status(StatusCode::SERVICE_UNAVAILABLE));
@@ -84,11 +92,17 @@ impl Restores {
         if server.driver.inspect(Replica::is_suspended) {
             return Err(refused("The log's disk is full, and nothing can be restored; free some space"));
         }
-        self.pace.turn().ok_or_else(|| {
+        if !self.pace.admits() {
             server.snapshots.restores.rate_limited.fetch_add(1, Relaxed);
             tracing::warn!("Restore request was rate limited");
-            Reply::status(StatusCode::TOO_MANY_REQUESTS)
-        })
+            return Err(Reply::status(StatusCode::TOO_MANY_REQUESTS));
+        }
+        Ok(())
+    }
+
+    /// A turn at restoring what has come: one state beside the one that is served is what memory has room for.
+    pub async fn turn(&self) -> Turn {
+        self.turns.next().await
     }
 
     /// Takes in what comes, to its end.

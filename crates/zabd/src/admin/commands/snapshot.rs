@@ -1,14 +1,14 @@
 //! `snapshot`: a snapshot is taken and, unless `streaming=false`, sent as it is on the disk.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use http::StatusCode;
 use zabd_config::AdminConfig;
 use zabd_storage::layout;
 
-use super::pace::Pace;
-use super::{Call, Reply};
+use super::Reply;
+use super::pace::{Pace, Turn, Turns};
+use crate::introspect::Introspection;
 use crate::launch::with_causes;
 use crate::snapshotter::Snapshotter;
 
@@ -19,41 +19,52 @@ pub struct Snapshots {
     /// Whether a snapshot says which transaction it is as of; without that, one that is sent says too little.
     has_last_zxid: bool,
     pace: Pace,
+    turns: Turns,
 }
 
 impl Snapshots {
     /// As configured.
-    pub fn new(config: &AdminConfig, has_last_zxid: bool, snapshotter: Snapshotter) -> Self {
+    pub fn new(config: &AdminConfig, has_last_zxid: bool, snapshotter: Snapshotter, turns: Turns) -> Self {
         Self {
             snapshotter,
             is_allowed: config.snapshot_enabled,
             has_last_zxid,
             // Java takes the number for microseconds here.
-            pace: Pace::new(Duration::from_millis(config.rate_limit_interval_ms / 1000)),
+            pace: Pace::new(config.rate_limit_interval_ms / 1000),
+            turns,
         }
+    }
+
+    /// A turn, behind those who asked before, if a snapshot may be had now.
+    pub async fn admit(&self, server: &Introspection) -> Result<Turn, Reply> {
+        if !self.is_allowed {
+            tracing::warn!("Snapshot command is disabled");
+            return Err(Reply::status(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        if !self.has_last_zxid {
+            tracing::warn!("Snapshot command requires serializeLastProcessedZxidEnable flag is set to true");
+            return Err(Reply::status(StatusCode::INTERNAL_SERVER_ERROR));
+        }
+        if !self.pace.admits() {
+            server.snapshots.rate_limited.fetch_add(1, Relaxed);
+            tracing::warn!("Snapshot request was rate limited");
+            return Err(Reply::status(StatusCode::TOO_MANY_REQUESTS));
+        }
+        Ok(self.turns.next().await)
+    }
+
+    /// A snapshot of what is there now, which comes as the answer unless `streaming` says otherwise.
+    pub fn take(&self, streaming: Option<&str>) -> Reply {
+        taken(&self.snapshotter, streaming.is_none_or(|word| word.eq_ignore_ascii_case("true")))
     }
 }
 
-pub(super) fn take(call: &Call<'_>) -> Reply {
-    let Call { server, snapshots, .. } = call;
-    if !snapshots.is_allowed {
-        tracing::warn!("Snapshot command is disabled");
-        return Reply::status(StatusCode::SERVICE_UNAVAILABLE);
-    }
-    if !snapshots.has_last_zxid {
-        tracing::warn!("Snapshot command requires serializeLastProcessedZxidEnable flag is set to true");
-        return Reply::status(StatusCode::INTERNAL_SERVER_ERROR);
-    }
-    let Some(_turn) = snapshots.pace.turn() else {
-        server.snapshots.rate_limited.fetch_add(1, Relaxed);
-        tracing::warn!("Snapshot request was rate limited");
-        return Reply::status(StatusCode::TOO_MANY_REQUESTS);
-    };
+fn taken(snapshotter: &Snapshotter, is_streamed: bool) -> Reply {
     let failed = |why: &str| {
         tracing::warn!("Cannot take a snapshot by command: {why}");
         Reply::status(StatusCode::INTERNAL_SERVER_ERROR)
     };
-    let path = match snapshots.snapshotter.take() {
+    let path = match snapshotter.take() {
         Ok(Some(path)) => path,
         Ok(None) => return failed("this server has come to show other data meanwhile"),
         Err(error) => return failed(&with_causes(&error)),
@@ -65,7 +76,6 @@ pub(super) fn take(call: &Call<'_>) -> Reply {
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let zxid = layout::zxid_in_name(&name, "snapshot").unwrap_or_default();
-    let is_streamed = call.word("streaming").is_none_or(|word| word.eq_ignore_ascii_case("true"));
     Reply {
         headers: vec![("last_zxid", format!("{zxid:#x}")), ("snapshot_size", bytes.to_string())],
         file: is_streamed.then_some(file),
