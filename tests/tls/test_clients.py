@@ -44,6 +44,18 @@ def test_a_client_is_who_its_certificate_says(shared):
     assert client.create("/nobody", acl=[(31, "x509", "no name at all")]).err == -114
 
 
+NAMES = ["CN=a\\ ", "CN=\\ a\\ ,O=b", "cn = a ; OID.2.5.4.10=\"b, c\" \n", "1.2.3=#1300", "2.5.4.3=#0c810161", "CN=#30800000",
+         "2.999.-0=x", "CN=a\\\\+nothing", "CN=é漢"]
+OTHERS = ["CN=a\\", "3.1.2=x", "1.40=x", "1..2=x", "1.2.3=#13", "CN=#0c0261", "CN=#13008000", "CN=#1300 ", "CN=#0", "SN=x", "CN=a+", "CN=a\\zb"]
+
+
+def test_access_lists_name_what_java_reads_as_a_name(shared):
+    client = shared.client("admin")
+    for number, name in enumerate([*NAMES, *OTHERS]):
+        path = f"/named-{number}-{os.urandom(4).hex()}"
+        assert client.create(path, acl=[(31, "x509", name)]).err == (0 if name in NAMES else -114), name
+
+
 def test_a_packet_of_scheme_x509_is_believed_if_a_certificate_was_shown(shared):
     """Whatever it says; it makes nobody anybody else."""
     client = shared.client("alice")
