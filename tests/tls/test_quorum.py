@@ -139,6 +139,8 @@ def test_a_member_that_is_not_believed(tmp_path, authority, name):
         third.start(wait=False)
         eventually(lambda: any(BAD[name] in ensemble.members[number].log_text() for number in (1, 2)), 60, BAD[name])
         eventually(lambda: "not currently serving requests" in word(third, b"stat"))
+        if name == "elsewhere":
+            eventually(lambda: "the other side does not believe the certificate that it was shown" in third.log_text())
         ensemble.leader(among=(1, 2))
         write(ensemble, 1, "/without")
 

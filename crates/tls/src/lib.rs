@@ -11,7 +11,7 @@
 //!
 //! In reading order: this file, [`store`], [`trust`] (whom a side believes), [`offer`] (protocols and suites),
 //! [`ec_key`] (keys of the JDK), [`old_version`] (certificates without extensions), [`certificate`] (whose it is, and for which hosts),
-//! [`distinguished_name`] (names as Java prints them), [`refused`] (why a handshake fails).
+//! [`distinguished_name`] (names as Java prints them), [`wanted`] (who else it must be), [`refused`] (why a handshake fails).
 //!
 //! Nobody resumes: a handshake that is taken up again shows no certificate, so the other side would be who it was, however long its
 //! certificate has been expired or revoked. Each connection is a whole handshake, on either side. Connections live long, and
@@ -30,6 +30,7 @@ mod old_version;
 mod refused;
 mod store;
 mod trust;
+mod wanted;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub use refused::{Refused, refused};
 pub use rustls;
 pub use store::StoreError;
 pub use trust::take_refused;
+pub use wanted::{IsWanted, wanting};
 
 use old_version::OldCertificate;
 use store::{KeyEntry, Store, Wanted};

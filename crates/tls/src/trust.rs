@@ -2,7 +2,7 @@
 //!
 //! A chain is believed that ends at a certificate of the trust store, as rustls checks it, or that begins with one: Java believes
 //! a certificate that is itself in the store without a look at anything else in it, its time included. Hosts are compared
-//! afterwards, by whoever knows them ([`crate::Certificate::is_for`]).
+//! afterwards, by whoever knows them ([`crate::wanting`]).
 //!
 //! Where revocation is checked, a list counts in its time, from its `thisUpdate` to its `nextUpdate`, and a certificate about
 //! which no list says anything is refused. As in Java clocks may differ by a quarter of an hour.
@@ -26,6 +26,7 @@ use x509_parser::revocation_list::CertificateRevocationList as X509CertificateLi
 
 use crate::Certificate;
 use crate::old_version::OldCertificate;
+use crate::wanted;
 
 /// So far the clock of whoever made a list may be from ours; Java's `MAX_CLOCK_SKEW`.
 const CLOCKS_DIFFER_S: i64 = 15 * 60;
@@ -74,6 +75,11 @@ thread_local! {
     /// Whose certificate was refused last on this thread.
     static REFUSED: Cell<Option<String>> = const { Cell::new(None) };
 }
+
+/// The reason that has no words of its own here: whoever asked for it has better ones.
+#[derive(Debug, thiserror::Error)]
+#[error("it is somebody else's than was wanted")]
+struct Elsewhere;
 
 /// How much is told of whom nobody believes.
 const SUBJECT_CHARS_MAX: usize = 300;
@@ -132,7 +138,10 @@ impl Trust {
         let Some(certificate) = Certificate::parse(own) else {
             return Err(CertificateError::BadEncoding.into());
         };
-        let result = self.check_chain(own, others, now, usage);
+        let result = self.check_chain(own, others, now, usage).and_then(|()| {
+            let elsewhere = || CertificateError::Other(rustls::OtherError(Arc::new(Elsewhere))).into();
+            wanted::is_wanted(&certificate).then_some(()).ok_or_else(elsewhere)
+        });
         if result.is_err() {
             REFUSED.set(Some(certificate.subject.chars().take(SUBJECT_CHARS_MAX).collect()));
         }

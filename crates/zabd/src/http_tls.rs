@@ -58,8 +58,7 @@ impl HttpTls {
             return Ok(Greeted::Plain(socket));
         }
         let tls = ServerConnection::new(self.tls.server()).map_err(|error| refused(&error))?;
-        let mut tls = Connection::Server(tls);
-        negotiate(&mut tls, &socket).await?;
+        let (tls, _) = negotiate(Connection::Server(tls), &socket, None).await?;
         let chain = tls.peer_certificates();
         let shown =
             chain.map(|chain| Shown(Arc::new(chain.iter().map(|each| each.clone().into_owned()).collect())));

@@ -6,16 +6,16 @@
 //! and it counts as what waits in the connection itself.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use zabd_tls::rustls::Connection;
-use zabd_tls::{Certificate, take_refused};
+use zabd_tls::{Certificate, IsWanted, take_refused, wanting};
 pub use zabd_tls::{Refused, refused};
 
 use crate::memory::at_most;
@@ -38,7 +38,7 @@ pub fn handshakes_at_once(most: usize) -> usize {
 #[derive(Debug)]
 pub struct Secure {
     socket: TcpStream,
-    tls: Connection,
+    tls: Box<Connection>,
     /// Bytes that were encrypted and not sent.
     unsent: usize,
     frames: FrameEnds,
@@ -106,7 +106,7 @@ impl HalfRecord {
 
 impl Secure {
     /// A socket, and its handshake, which is done.
-    pub fn new(socket: TcpStream, tls: Connection) -> Self {
+    pub fn new(socket: TcpStream, tls: Box<Connection>) -> Self {
         Self { socket, tls, unsent: 0, frames: FrameEnds::default(), half: HalfRecord::default() }
     }
 
@@ -280,24 +280,42 @@ impl io::Write for Now<'_> {
     }
 }
 
-/// Until nothing more is to be said about who is who; gives whose certificate was shown, if one was.
-pub async fn negotiate(tls: &mut Connection, socket: &TcpStream) -> Result<Option<Certificate>, Refused> {
-    let result = tokio::time::timeout(HANDSHAKE_MAX, exchange(tls, socket))
-        .await
-        .unwrap_or(Err(Refused::Slow(HANDSHAKE_MAX)));
-    if result.is_err() {
-        // The alert that says why.
-        let _ = tls.write_tls(&mut Now(socket));
-    }
-    result?;
-    let Some(shown) = tls.peer_certificates().and_then(|chain| chain.first()) else { return Ok(None) };
-    let certificate = Certificate::parse(shown);
-    certificate.map(Some).ok_or_else(|| Refused::Failed("the certificate cannot be read".to_owned()))
+/// Who the other side must be, beside being believed.
+#[derive(Clone)]
+pub struct Wanted {
+    /// Whether it is.
+    pub is_wanted: IsWanted,
+    /// What is told of the place of whoever is not: `comes from` or `was looked for`.
+    pub comes: &'static str,
+    /// Whether names are looked up for that, which may take its time.
+    pub looks_up: bool,
 }
 
-async fn exchange(tls: &mut Connection, socket: &TcpStream) -> Result<(), Refused> {
+/// Until nothing more is to be said about who is who; gives whose certificate was shown, if one was.
+pub async fn negotiate(
+    tls: Connection,
+    socket: &TcpStream,
+    wanted: Option<Wanted>,
+) -> Result<(Box<Connection>, Option<Certificate>), Refused> {
+    let tls = tokio::time::timeout(HANDSHAKE_MAX, exchange(Box::new(tls), socket, wanted.as_ref()))
+        .await
+        .unwrap_or(Err(Refused::Slow(HANDSHAKE_MAX)))?;
+    let Some(shown) = tls.peer_certificates().and_then(|chain| chain.first()) else { return Ok((tls, None)) };
+    match Certificate::parse(shown) {
+        Some(certificate) => Ok((tls, Some(certificate))),
+        None => Err(Refused::Failed("the certificate cannot be read".to_owned())),
+    }
+}
+
+async fn exchange(
+    mut tls: Box<Connection>,
+    socket: &TcpStream,
+    wanted: Option<&Wanted>,
+) -> Result<Box<Connection>, Refused> {
+    let mut has_spoken = false;
     loop {
         while tls.wants_write() {
+            has_spoken = true;
             match tls.write_tls(&mut Now(socket)) {
                 Ok(_) => (),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
@@ -305,13 +323,25 @@ async fn exchange(tls: &mut Connection, socket: &TcpStream) -> Result<(), Refuse
             }
         }
         if !tls.is_handshaking() {
-            return Ok(());
+            return Ok(tls);
         }
         match tls.read_tls(&mut Now(socket)) {
             Ok(0) => return Err(Refused::Gone),
             Ok(_) => {
-                let _ = take_refused();
-                tls.process_new_packets().map_err(|error| refused(&error))?;
+                let result;
+                // Nobody shows a certificate before he was asked for it.
+                (tls, result) = match wanted {
+                    Some(wanted) if wanted.looks_up && has_spoken => beside(tls, wanted.clone()).await,
+                    _ => {
+                        let result = process(&mut tls, wanted);
+                        (tls, result)
+                    }
+                };
+                if result.is_err() {
+                    // The alert that says why.
+                    let _ = tls.write_tls(&mut Now(socket));
+                }
+                result?;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
             Err(error) => return Err(error.into()),
@@ -319,20 +349,37 @@ async fn exchange(tls: &mut Connection, socket: &TcpStream) -> Result<(), Refuse
     }
 }
 
-/// Whether the certificate is for this address, or for a name that stands for it.
-pub async fn comes_from(certificate: &Certificate, address: IpAddr) -> bool {
+/// The same as [`process`], where it holds up nobody else.
+async fn beside(mut tls: Box<Connection>, wanted: Wanted) -> (Box<Connection>, Result<(), Refused>) {
+    let work = move || {
+        let result = process(&mut tls, Some(&wanted));
+        (tls, result)
+    };
+    tokio::task::spawn_blocking(work).await.expect("what it does has no reason to panic")
+}
+
+/// Makes something of what has come.
+fn process(tls: &mut Connection, wanted: Option<&Wanted>) -> Result<(), Refused> {
+    let _ = take_refused();
+    let Some(Wanted { is_wanted, comes, .. }) = wanted else {
+        return tls.process_new_packets().map(drop).map_err(|error| refused(&error));
+    };
+    match wanting(is_wanted, || tls.process_new_packets().map(drop).map_err(|error| refused(&error))) {
+        (_, Some(other)) => Err(Refused::elsewhere(other, comes)),
+        (result, None) => result,
+    }
+}
+
+/// Whether the certificate is for this address, or for a name that stands for it, as far as that is found out in time: blocks.
+pub fn comes_from(certificate: &Certificate, address: IpAddr) -> bool {
     let address = address.to_canonical();
-    if certificate.is_for(&address.to_string()) {
-        return true;
-    }
-    for name in certificate.host_names().take(NAMES_MAX) {
-        if let Ok(mut found) = tokio::net::lookup_host((name, 0)).await
-            && found.any(|found| found.ip().to_canonical() == address)
-        {
-            return true;
-        }
-    }
-    false
+    let until = Instant::now() + HANDSHAKE_MAX;
+    let stands_for_it = |name: &str| {
+        let found = (name, 0).to_socket_addrs();
+        found.is_ok_and(|mut found| found.any(|found| found.ip().to_canonical() == address))
+    };
+    certificate.is_for(&address.to_string())
+        || certificate.host_names().take(NAMES_MAX).take_while(|_| Instant::now() < until).any(stands_for_it)
 }
 
 #[cfg(test)]

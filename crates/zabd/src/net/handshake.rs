@@ -33,7 +33,7 @@ use crate::driver::Driver;
 use crate::lobby::{Displaced, Lobby, Place};
 use crate::probes::Pulse;
 use crate::refusals::Refusals;
-use crate::secure::{HANDSHAKE_MAX, Refused, comes_from, handshakes_at_once, negotiate, refused};
+use crate::secure::{HANDSHAKE_MAX, Refused, Wanted, comes_from, handshakes_at_once, negotiate, refused};
 
 /// So many handshakes at once if nothing is configured: each may hold some ten kilobytes.
 const HANDSHAKES_MAX: usize = 4096;
@@ -192,15 +192,13 @@ impl Handshakes {
 
     async fn prove(&self, socket: &TcpStream, address: SocketAddr) -> Result<Proved, Refused> {
         let tls = ServerConnection::new(self.tls.server()).map_err(|error| refused(&error))?;
-        let mut tls = Box::new(Connection::Server(tls));
-        let certificate = negotiate(&mut tls, socket).await?;
+        let wanted = self.options.verifies_hosts.then(|| Wanted {
+            is_wanted: Arc::new(move |certificate| comes_from(certificate, address.ip())),
+            comes: "comes from",
+            looks_up: true,
+        });
+        let (tls, certificate) = negotiate(Connection::Server(tls), socket, wanted).await?;
         let Some(certificate) = certificate else { return Ok(Proved { tls, identities: Vec::new() }) };
-        let is_checked = self.options.verifies_hosts;
-        if is_checked
-            && !timeout(HANDSHAKE_MAX, comes_from(&certificate, address.ip())).await.unwrap_or(false)
-        {
-            return Err(Refused::elsewhere(certificate, "comes from"));
-        }
         let identities = certificate_identities(&certificate.subject, self.options.super_user.as_deref());
         Ok(Proved { tls, identities })
     }

@@ -27,7 +27,7 @@ impl Stream {
     pub fn new(socket: TcpStream, tls: Option<Box<Connection>>) -> Self {
         match tls {
             None => Stream::Plain(socket),
-            Some(tls) => Stream::Secure(Box::new(Secure::new(socket, *tls))),
+            Some(tls) => Stream::Secure(Box::new(Secure::new(socket, tls))),
         }
     }
 

@@ -25,8 +25,9 @@ use zabd_tls::rustls::{ClientConnection, Connection, ServerConnection};
 use zabd_tls::{Certificate, Tls};
 
 use super::{Shared, dial};
+use crate::driver::Driver;
 use crate::probes::Pulse;
-use crate::secure::{HANDSHAKE_MAX, Refused, Secure, comes_from, negotiate, refused};
+use crate::secure::{Refused, Secure, Wanted, comes_from, negotiate, refused};
 
 /// What a handshake begins with.
 const HANDSHAKE_BYTE: u8 = 0x16;
@@ -212,14 +213,14 @@ async fn dialled(shared: &Shared, socket: TcpStream, addresses: &[Address]) -> R
     let name = name.expect("it is a name");
     let tls =
         ClientConnection::new(quorum.tls.client(), name).map_err(|error| refused(&error).to_string())?;
-    let is_wanted = |certificate: &Certificate| {
+    let addresses = addresses.to_vec();
+    let is_wanted = move |certificate: &Certificate| {
         let is_at = peer.is_some_and(|peer| certificate.is_for(&peer.ip().to_canonical().to_string()));
         is_at || addresses.iter().any(|address| certificate.is_for(&address.host))
     };
-    let (secure, certificate) = quorum.shake(Connection::Client(tls), socket).await?;
-    if let Some(certificate) = certificate.filter(|each| quorum.checks_dialled && !is_wanted(each)) {
-        return Err(Refused::elsewhere(certificate, "was looked for").to_string());
-    }
+    let wanted = Wanted { is_wanted: Arc::new(is_wanted), comes: "was looked for", looks_up: false };
+    let wanted = Some(wanted).filter(|_| quorum.checks_dialled);
+    let secure = quorum.shake(Connection::Client(tls), socket, wanted).await?;
     Ok(PeerSocket::Secure(secure, TcpFacts { peer }))
 }
 
@@ -238,27 +239,22 @@ async fn known(shared: &Shared, quorum: &QuorumTls, socket: TcpStream) -> Result
     prepare(&socket);
     let peer = socket.peer_addr().ok();
     let tls = ServerConnection::new(quorum.tls.server()).map_err(|error| refused(&error).to_string())?;
-    let (secure, certificate) = quorum.shake(Connection::Server(tls), socket).await?;
-    if let Some(certificate) = certificate.filter(|_| quorum.checks_dialling)
-        && !is_member(shared, &certificate)
-        && !resolves_to(&certificate, peer).await
-    {
-        return Err(Refused::elsewhere(certificate, "comes from").to_string());
-    }
+    let driver = shared.driver.clone();
+    let is_wanted = move |certificate: &Certificate| {
+        is_member(&driver, certificate) || peer.is_some_and(|peer| comes_from(certificate, peer.ip()))
+    };
+    let wanted = Wanted { is_wanted: Arc::new(is_wanted), comes: "comes from", looks_up: true };
+    let wanted = Some(wanted).filter(|_| quorum.checks_dialling);
+    let secure = quorum.shake(Connection::Server(tls), socket, wanted).await?;
     Ok(PeerSocket::Secure(secure, TcpFacts { peer }))
 }
 
 /// Whether the certificate is for a host of the members.
-fn is_member(shared: &Shared, certificate: &Certificate) -> bool {
-    shared.driver.inspect(|replica| {
+fn is_member(driver: &Driver, certificate: &Certificate) -> bool {
+    driver.inspect(|replica| {
         let members = replica.configuration().into_iter().flat_map(Configuration::members);
         members.flat_map(Member::quorum_addresses).any(|address| certificate.is_for(&address.host))
     })
-}
-
-async fn resolves_to(certificate: &Certificate, peer: Option<std::net::SocketAddr>) -> bool {
-    let Some(peer) = peer else { return false };
-    tokio::time::timeout(HANDSHAKE_MAX, comes_from(certificate, peer.ip())).await.unwrap_or(false)
 }
 
 impl QuorumTls {
@@ -281,12 +277,13 @@ impl QuorumTls {
     /// The handshake, on its thread.
     async fn shake(
         &self,
-        mut tls: Connection,
+        tls: Connection,
         socket: TcpStream,
-    ) -> Result<(Box<Secure>, Option<Certificate>), String> {
+        wanted: Option<Wanted>,
+    ) -> Result<Box<Secure>, String> {
         let work = async move {
-            let certificate = negotiate(&mut tls, &socket).await?;
-            Ok::<_, Refused>((Box::new(Secure::new(socket, tls)), certificate))
+            let (tls, _) = negotiate(tls, &socket, wanted).await?;
+            Ok::<_, Refused>(Box::new(Secure::new(socket, tls)))
         };
         // It ends with whoever waits for it.
         let mut working = JoinSet::new();
