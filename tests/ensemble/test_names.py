@@ -5,6 +5,7 @@ Names are made up by a library that is preloaded (`names.c`), so no file of the 
 """
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -276,3 +277,23 @@ def test_a_wrong_quorum_port_is_named(tmp_path):
         assert ensemble.leader() == 3
         named = f"Cannot connect to the leader at 127.0.0.1:{wrong}: "
         eventually(lambda: named in ensemble.members[1].log_text(), what="the address at which the leader is looked for")
+
+
+def test_exchanged_ports_are_named_on_both_of_them(tmp_path):
+    """The own line of server 3 has its two ports the wrong way round: the others hold elections on the one and look for a leader on the other."""
+
+    def line(own, other, quorum, election):
+        return f"127.0.0.1:{election}:{quorum}" if own == other == 3 else f"127.0.0.1:{quorum}:{election}"
+
+    with Placed(tmp_path, line) as ensemble:
+        # Those who are empty elect nobody before they have heard all; with data the other two do without server 3.
+        for server in ensemble.members.values():
+            server.start(wait=False)
+        said = {"quorum": "begins an election here", "election": "wants to learn from a leader here"}
+        hint = "server.3=HOST:QUORUM:ELECTION has its two ports exchanged: it must be the same on both"
+        told = [
+            re.compile(rf"WARN .*to the {port} port: server [12] {what}, which belongs on the other port; hint: .*{re.escape(hint)}")
+            for port, what in said.items()]
+        for each in told:
+            eventually(lambda each=each: each.search(ensemble.members[3].log_text()), 30, what=each.pattern)
+        assert "jute.maxbuffer" not in ensemble.members[3].log_text()

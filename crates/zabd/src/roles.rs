@@ -40,8 +40,14 @@ impl RolesLog {
         }
         let mut vain = self.0.lock();
         vain.unreached = vain.elected;
+        let line = vain.elected.map_or_else(|| "server.N".to_owned(), |leader| format!("server.{leader}"));
         let why = unreached.map_or_else(
-            || "it takes connections on its quorum port and ends them at once".to_owned(),
+            || {
+                format!(
+                    "it takes connections on its quorum port and ends them at once; hint: if its log does not tell why, look \
+                     whether {line}=HOST:QUORUM:ELECTION has the same two ports, in this order, here and there"
+                )
+            },
             |problem| format!("no connection to its quorum port stands: {problem}"),
         );
         vain.alarm.ring(Instant::now(), || {

@@ -2,7 +2,7 @@
 //! come again at once, for ever.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use zabd_jute::ServerId;
 
+use super::tls::Unreached;
 use crate::alarm::{Alarm, OfMachines};
 use crate::net::ServerCounters;
 
@@ -17,13 +18,14 @@ use crate::net::ServerCounters;
 #[derive(Debug)]
 pub(super) struct Complaints {
     told: Mutex<OfMachines<String>>,
+    in_vain: Mutex<InVain>,
     counters: Arc<ServerCounters>,
 }
 
 impl Complaints {
     /// None yet; they are counted there.
     pub(super) fn new(counters: Arc<ServerCounters>) -> Self {
-        Self { told: Mutex::default(), counters }
+        Self { told: Mutex::default(), in_vain: Mutex::default(), counters }
     }
 
     /// Counts a connection that is closed, and tells why that of this address to this port is, of each machine once a minute.
@@ -54,13 +56,93 @@ impl Complaints {
         });
     }
 
-    /// Tells once a minute at which address a leader, or who stands for it, was looked for, and what came of it.
-    pub(super) fn tell_unreached(&self, whom: &str, problem: &str) {
-        self.told.lock().ring(Instant::now(), problem.to_owned(), "", || {
-            tracing::warn!(
-                "Cannot connect to the {whom} at {problem}; hint: if that server runs, it listens at another port than this one is told"
-            );
+    /// Tells once a minute at which address a leader, or who stands for it, is looked for in vain; `is_heard` is whether there is a
+    /// connection with its election port.
+    pub(super) fn tell_unreached(
+        &self,
+        whom: Whom,
+        server: ServerId,
+        unreached: &Unreached,
+        is_heard: bool,
+        now: Instant,
+    ) {
+        if !self.in_vain.lock().lasts(server, now) {
+            return;
+        }
+        let Unreached { problem, has_answered } = unreached;
+        self.told.lock().ring(now, problem.clone(), "", || match hint(whom, server, is_heard) {
+            Some(hint) if !has_answered => {
+                tracing::warn!("Cannot connect to the {whom} at {problem}; hint: {hint}");
+            }
+            _ => tracing::warn!("Cannot connect to the {whom} at {problem}"),
         });
+    }
+
+    /// Whom this server looked for is reached.
+    pub(super) fn note_reached(&self, server: ServerId) {
+        self.in_vain.lock().forget(server);
+    }
+}
+
+/// Whom a learner dials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// The one that is elected.
+    Leader,
+    /// A follower that serves observers.
+    ObserverMaster,
+}
+
+impl Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Whom::Leader => "leader",
+            Whom::ObserverMaster => "observer master",
+        })
+    }
+}
+
+/// What to look at. Of a leader that is not heard either, nothing is known: it may have ended, and another one be elected.
+fn hint(whom: Whom, server: ServerId, is_heard: bool) -> Option<String> {
+    match whom {
+        Whom::Leader => is_heard.then(|| {
+            format!(
+                "server {server} runs and its election port is reached; in server.{server}=HOST:QUORUM:ELECTION here, QUORUM must be \
+                 the port in its own zoo.cfg, and nothing in between, as a firewall, may keep this server from it"
+            )
+        }),
+        Whom::ObserverMaster => is_heard.then(|| {
+            format!("server {server} runs and its election port is reached; observerMasterPort must be the same in its zoo.cfg as here")
+        }),
+    }
+}
+
+/// How long a server is dialled in vain before that is told: one that ends may be looked for until that is known.
+const IN_VAIN: Duration = Duration::from_secs(1);
+/// Who was not dialled for so long was found, or another one was.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+
+/// Servers that are dialled and not reached.
+#[derive(Debug, Default)]
+struct InVain(BTreeMap<ServerId, Span>);
+
+#[derive(Debug)]
+struct Span {
+    since: Instant,
+    newest: Instant,
+}
+
+impl InVain {
+    /// A dial has failed: whether it does for a while already.
+    fn lasts(&mut self, server: ServerId, now: Instant) -> bool {
+        self.0.retain(|_, span| now < span.newest + FORGOTTEN);
+        let span = self.0.entry(server).or_insert(Span { since: now, newest: now });
+        span.newest = now;
+        now >= span.since + IN_VAIN
+    }
+
+    fn forget(&mut self, server: ServerId) {
+        self.0.remove(&server);
     }
 }
 
@@ -113,5 +195,29 @@ mod tests {
     #[test]
     fn a_network_that_loses_the_end_of_a_connection_now_and_then_is_no_second_server() {
         assert_eq!(told((0..600).step_by(40)), [0_u64; 0]);
+    }
+
+    /// Each second of a leader that is dialled several times a second; it ends and comes back, or it is never there.
+    #[test]
+    fn a_leader_that_leaves_is_not_looked_for_long_enough_to_be_told_of() {
+        let (mut in_vain, begin) = (InVain::default(), Instant::now());
+        let mut lasts = |ms, id| in_vain.lasts(ServerId(id), begin + Duration::from_millis(ms));
+        assert!((0..1000).step_by(100).all(|ms| !lasts(ms, 3)), "another one is elected by then");
+        assert!(!lasts(1000, 2), "which ends as well");
+        assert!(lasts(1000, 3) && lasts(2000, 2));
+        assert!(!lasts(60_000, 3), "it was the leader for long in between");
+        assert!(!lasts(61_000, 2));
+        in_vain.forget(ServerId(2));
+        let again = begin + Duration::from_millis(62_500);
+        assert!(!in_vain.lasts(ServerId(2), again));
+    }
+
+    #[test]
+    fn only_of_who_is_heard_it_is_known_that_it_runs() {
+        assert_eq!(hint(Whom::Leader, ServerId(3), false), None);
+        assert!(
+            hint(Whom::Leader, ServerId(3), true).unwrap().contains("in server.3=HOST:QUORUM:ELECTION here")
+        );
+        assert!(hint(Whom::ObserverMaster, ServerId(3), true).unwrap().contains("observerMasterPort"));
     }
 }

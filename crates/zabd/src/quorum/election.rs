@@ -11,7 +11,8 @@ use zabd_jute::quorum::{Address, InitialMessage, frame};
 use zabd_zab::links::{ConnId, Input};
 use zabd_zab::peer;
 
-use super::tls::{self, PeerSocket};
+use super::exchanged::{self, Spoken};
+use super::tls::{self, PeerSocket, Unreached};
 use super::{ElectionPeer, Shared, authentication, dial as dialling};
 
 /// How long whoever connects may take to say who it is.
@@ -31,7 +32,7 @@ pub(super) async fn dial(shared: Shared, peer: ServerId, addresses: Vec<Address>
             shared.troubles.forget(peer);
             open(&shared, socket, peer, Stage::Introducing { host }, |conn| Input::Dialled { peer, conn });
         }
-        Err(problem) => {
+        Err(Unreached { problem, .. }) => {
             // A name takes its time not to resolve; meanwhile the peer may have come by itself.
             let is_wanted = !shared.quorum.is_connected(peer);
             if is_wanted && shared.troubles.is_news(peer, &problem, Instant::now()) {
@@ -47,7 +48,7 @@ pub(super) fn accept(shared: Shared, socket: PeerSocket) {
     tokio::spawn(async move {
         let address = socket.address();
         let mut place = shared.quorum.lobby.enter(socket.peer().map(|peer| peer.ip()));
-        match place.during(introduction(socket)).await {
+        match place.during(introduction(socket, shared.quorum.me)).await {
             // Of two servers that dial each other one gives up, and a probe only asks whether the port is open.
             Ok(None) => {
                 tracing::debug!("{address} ended a connection to the election port and said nothing");
@@ -71,19 +72,28 @@ pub(super) fn accept(shared: Shared, socket: PeerSocket) {
 }
 
 /// Who has dialled, and what came behind that; nothing if it ended without a word.
-async fn introduction(socket: PeerSocket) -> Result<Option<(PeerSocket, InitialMessage, BytesMut)>, String> {
-    let introduced = timeout(INTRODUCTION_MAX, introduced(socket)).await;
+async fn introduction(
+    socket: PeerSocket,
+    me: ServerId,
+) -> Result<Option<(PeerSocket, InitialMessage, BytesMut)>, String> {
+    let introduced = timeout(INTRODUCTION_MAX, introduced(socket, me)).await;
     introduced.unwrap_or_else(|_| Err("it does not say who it is".to_owned()))
 }
 
 async fn introduced(
     mut socket: PeerSocket,
+    me: ServerId,
 ) -> Result<Option<(PeerSocket, InitialMessage, BytesMut)>, String> {
     let mut bytes = BytesMut::new();
     loop {
         let read = socket.read_buf(&mut bytes).await.map_err(|error| error.to_string())?;
         if tls::is_hello(&bytes) {
             return Err(tls::SPEAKS_TLS.to_owned());
+        }
+        match exchanged::on_election_port(&bytes, me) {
+            Spoken::ForTheOther(problem) => return Err(problem),
+            Spoken::Begun if read > 0 => continue,
+            Spoken::Begun | Spoken::ForThisPort => (),
         }
         match InitialMessage::decode_stream(&bytes).map_err(|error| error.to_string())? {
             Some((message, length)) => {

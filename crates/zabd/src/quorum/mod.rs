@@ -17,7 +17,7 @@
 //!
 //! In reading order: this file (who carries what), [`listen`] and [`dial`], [`tls`] (what is encrypted), [`authentication`] (who is
 //! who) and [`crate::lobby`] (who has not shown it yet), [`election`] (its port), [`reader`] and [`halves`], [`queue`] and [`writer`]
-//! (a quorum connection's two directions), [`alive`] (what takes long), [`trouble`] (who is not reached), [`complaints`] (why connections are
+//! (a quorum connection's two directions), [`alive`] (what takes long), [`exchanged`] (who takes one port for the other), [`trouble`] (who is not reached), [`complaints`] (why connections are
 //! closed).
 
 mod alive;
@@ -25,6 +25,7 @@ mod authentication;
 mod complaints;
 mod dial;
 mod election;
+mod exchanged;
 mod halves;
 mod listen;
 mod queue;
@@ -60,7 +61,7 @@ use crate::snapshotter::{Image, Snapshotter};
 
 use crate::lobby::{Lobby, Place};
 use authentication::Checked;
-use complaints::{Complaints, Twins};
+use complaints::{Complaints, Twins, Whom};
 use halves::{Halves, Worst};
 use listen::Port;
 pub use listen::{PeerListenError, PeerListener};
@@ -101,7 +102,7 @@ pub fn at_port(addresses: &[Address], port: u16) -> impl Iterator<Item = Address
 enum Command {
     DialPeer { peer: ServerId, addresses: Vec<Address> },
     DialLeader { leader: ServerId, addresses: Vec<Address>, dial: DialId },
-    DialObserverMaster { addresses: Vec<Address>, dial: DialId },
+    DialObserverMaster { server: ServerId, addresses: Vec<Address>, dial: DialId },
     LookUp { link: LinkId, zxid: Zxid },
     Listen { me: Member },
 }
@@ -184,7 +185,9 @@ impl Shared {
                 true
             }
             Err(problem) => {
-                complaints.tell(port, &address, &problem);
+                // Whoever takes this port for the other one would have proved itself there.
+                let exchanged = exchanged::on_quorum_port(bytes, self.quorum.me);
+                complaints.tell(port, &address, &exchanged.unwrap_or(problem));
                 false
             }
         }
@@ -278,7 +281,7 @@ impl Quorum {
                 self.command(Command::DialLeader { leader, addresses: addresses(leader), dial });
             }
             Effect::DialObserverMaster { server, dial } => {
-                self.command(Command::DialObserverMaster { addresses: addresses(server), dial });
+                self.command(Command::DialObserverMaster { server, addresses: addresses(server), dial });
             }
             Effect::LookUp { link, zxid } => self.command(Command::LookUp { link, zxid }),
             Effect::TakeSnapshot { link } => self.snapshotter.request_for(link),
@@ -436,14 +439,14 @@ async fn serve(
             Command::DialLeader { leader, mut addresses, dial } => {
                 let seen = shared.quorum.seen(leader);
                 addresses.extend(seen.and_then(|seen| dial::unnamed(&addresses, seen)));
-                let dialling = dial_leader(shared.clone(), addresses, dial, "leader");
+                let dialling = dial_leader(shared.clone(), leader, addresses, dial, Whom::Leader);
                 let dialling = tokio::spawn(dialling).abort_handle();
                 leader_dial.replace(dialling).iter().for_each(AbortHandle::abort);
             }
-            Command::DialObserverMaster { addresses, dial } => {
+            Command::DialObserverMaster { server, addresses, dial } => {
                 let port = shared.options.observer_master_port.expect("only a member that has one dials it");
                 let addresses = at_port(&addresses, port).collect();
-                let dialling = dial_leader(shared.clone(), addresses, dial, "observer master");
+                let dialling = dial_leader(shared.clone(), server, addresses, dial, Whom::ObserverMaster);
                 let dialling = tokio::spawn(dialling).abort_handle();
                 leader_dial.replace(dialling).iter().for_each(AbortHandle::abort);
             }
@@ -471,13 +474,14 @@ fn host_of(addresses: &[Address]) -> String {
     addresses.last().map(|address| address.host.clone()).unwrap_or_default()
 }
 
-async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom: &str) {
+async fn dial_leader(shared: Shared, server: ServerId, addresses: Vec<Address>, dial: DialId, whom: Whom) {
     let complaints = &shared.quorum.complaints;
     let host = host_of(&addresses);
     match tls::connect(&shared, addresses).await {
         Ok(mut socket) => {
             match authentication::prove(&mut socket, shared.options.sasl.as_deref(), &host).await {
                 Ok(bytes) => {
+                    complaints.note_reached(server);
                     *shared.quorum.unreached.lock() = None;
                     return open_link(&shared, socket, bytes, Side::Learner, None, |link| {
                         peer::Input::Connected { dial, link }
@@ -490,9 +494,10 @@ async fn dial_leader(shared: Shared, addresses: Vec<Address>, dial: DialId, whom
                 }
             }
         }
-        Err(problem) => {
-            complaints.tell_unreached(whom, &problem);
-            *shared.quorum.unreached.lock() = Some(problem);
+        Err(unreached) => {
+            let is_heard = shared.quorum.is_connected(server);
+            complaints.tell_unreached(whom, server, &unreached, is_heard, Instant::now());
+            *shared.quorum.unreached.lock() = Some(unreached.problem);
         }
     }
     shared.feed(peer::Input::ConnectFailed { dial });

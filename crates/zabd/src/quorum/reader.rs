@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use zabd_jute::quorum::{Configuration, FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
 use zabd_jute::txn::Entry;
-use zabd_jute::{DecodeError, Limits, Reader, Zxid};
+use zabd_jute::{DecodeError, Limits, Reader, ServerId, Zxid};
 use zabd_replica::{Input, Replica, shown_members};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
@@ -21,6 +21,7 @@ use zabd_zab::effect::LinkId;
 use zabd_zab::peer;
 
 use super::alive::Alive;
+use super::exchanged;
 use super::tls::{self, ReadEnd};
 use super::{FAREWELL_MAX, Shared, Side, close_link};
 use crate::driver::Driver;
@@ -48,7 +49,7 @@ pub(super) async fn run(
     let reading = async {
         if let Some(mut place) = place {
             let limits = shared.options.limits;
-            if !place.during(first_packet(&mut socket, &mut bytes, limits)).await? {
+            if !place.during(first_packet(&mut socket, &mut bytes, limits, shared.quorum.me)).await? {
                 return Ok(());
             }
         }
@@ -73,10 +74,14 @@ async fn first_packet(
     socket: &mut (impl AsyncRead + Unpin),
     bytes: &mut BytesMut,
     limits: Limits,
+    me: ServerId,
 ) -> Result<bool, String> {
     loop {
         if tls::is_hello(bytes) {
             return Err(tls::SPEAKS_TLS.to_owned());
+        }
+        if let Some(problem) = exchanged::on_quorum_port(bytes, me) {
+            return Err(problem);
         }
         if QuorumPacket::length(bytes, limits).map_err(|error| undecodable(error, limits))?.is_some() {
             return Ok(true);
@@ -314,13 +319,16 @@ mod tests {
         };
         let (whole, mut bytes) = ([packet(100), packet(500_000)].concat(), BytesMut::new());
         assert_eq!(
-            first_packet(&mut &whole[..], &mut bytes, limits).await,
+            first_packet(&mut &whole[..], &mut bytes, limits, ServerId(1)).await,
             Ok(true),
             "what follows it is longer"
         );
-        assert_eq!(first_packet(&mut &whole[..50], &mut BytesMut::new(), limits).await, Ok(false));
+        assert_eq!(
+            first_packet(&mut &whole[..50], &mut BytesMut::new(), limits, ServerId(1)).await,
+            Ok(false)
+        );
         let (long, mut bytes) = (packet(500_000), BytesMut::new());
-        let problem = first_packet(&mut &long[..], &mut bytes, limits).await.unwrap_err();
+        let problem = first_packet(&mut &long[..], &mut bytes, limits, ServerId(1)).await.unwrap_err();
         assert_eq!(problem, "its first packet has more than 16384 bytes");
         assert!(bytes.capacity() <= 2 * FIRST_PACKET_BYTES_MAX, "{} bytes", bytes.capacity());
     }

@@ -195,10 +195,21 @@ fn prepare(socket: &TcpStream) {
 }
 
 /// A connection to the first of these that answers in time; what is wrong with each if none does.
-pub(super) async fn connect(shared: &Shared, addresses: Vec<Address>) -> Result<PeerSocket, String> {
-    let socket = dial::first_that_answers(addresses.clone(), shared.options.connect_timeout).await?;
+pub(super) async fn connect(shared: &Shared, addresses: Vec<Address>) -> Result<PeerSocket, Unreached> {
+    let socket = dial::first_that_answers(addresses.clone(), shared.options.connect_timeout).await;
+    let socket = socket.map_err(|problem| Unreached { problem, has_answered: false })?;
     let peer = socket.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
-    dialled(shared, socket, &addresses).await.map_err(|problem| format!("{peer}: {problem}"))
+    let unproved = |problem| Unreached { problem: format!("{peer}: {problem}"), has_answered: true };
+    dialled(shared, socket, &addresses).await.map_err(unproved)
+}
+
+/// Why a server was dialled in vain.
+#[derive(Debug)]
+pub(super) struct Unreached {
+    /// In words, with the addresses.
+    pub(super) problem: String,
+    /// Whether a connection came to be, and was given up since its other side is not who it should be.
+    pub(super) has_answered: bool,
 }
 
 /// A connection that this server has made, to one of these.
