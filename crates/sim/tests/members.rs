@@ -23,6 +23,13 @@ fn ensembles_that_grow_and_shrink_by_files_lose_nothing() {
     assert!(figures.reconfigurations > 80, "{figures}");
 }
 
+/// An empty server ended when it had written the epoch that it joined, and not yet that it had all of its history. It voted for nobody then, and
+/// nobody whose epoch was older could lead it.
+#[test]
+fn who_has_a_part_of_a_history_is_led_by_who_has_all_of_an_older_one() {
+    live_all(98_400_513..98_400_514, Members::ByFiles, "files");
+}
+
 /// Members come, go and change their roles while everything else goes wrong.
 #[test]
 fn ensembles_that_change_by_requests_lose_nothing() {

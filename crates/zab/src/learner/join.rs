@@ -170,9 +170,11 @@ impl Learner {
     }
 
     /// Who has nothing, not even its word for that, has no epoch either, as in its vote: a file that survived must not keep it
-    /// from the leader that it helped to elect.
+    /// from the leader that it helped to elect. Nor has who has a part of what a leader was sending: it may have ended between the file
+    /// and the mark that it is none any more, and nobody else need ever have joined that epoch.
     fn known_epoch(&self) -> Epoch {
-        if self.begins_anew && self.came_with == Zxid::ZERO { Epoch::ZERO } else { self.current }
+        let has_nothing = self.came_with == Zxid::ZERO || self.is_partial;
+        if self.begins_anew && has_nothing { Epoch::ZERO } else { self.current }
     }
 
     /// Who cannot be cut says that it has nothing, to be given everything. The leader cannot see then whether this server has more, which it

@@ -66,19 +66,26 @@ impl Stage {
         }
     }
 
-    /// A follower that has joined epoch 2 and has this, and could not be cut.
-    fn uncut(last: Zxid, elected_with: Option<(Epoch, Zxid)>) -> Self {
-        let start = Start {
+    /// A follower that has joined epoch 2 and has this.
+    fn in_epoch_two(last: Zxid) -> Start {
+        Start {
             accepted: Epoch(2),
             current: Epoch(2),
             history: History::new(last),
-            needs_snapshot: true,
-            elected_with,
             ..Self::start(LearnerKind::Follower, Vec::new(), TIMING)
-        };
+        }
+    }
+
+    /// It promises epoch 4, and says this.
+    fn promising(start: Start) -> Vec<String> {
         let mut out = Effects::default();
         let learner = Learner::new(Instant(0), start, &mut out);
-        Self { learner, now: Instant(0), out }
+        let mut stage = Self { learner, now: Instant(0), out };
+        stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
+        stage.said();
+        stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(4), protocol_version: 0x10000 });
+        stage.step(Input::Persisted(Durable::Accepted(Epoch(4))));
+        stage.said()
     }
 
     /// What is said to the leader.
@@ -143,13 +150,23 @@ fn who_cannot_be_cut_promises_nothing_to_a_leader_that_may_have_less() {
         (Some((Epoch(1), last)), None),
         (None, None),
     ] {
-        let mut stage = Stage::uncut(last, elected_with);
-        stage.step(Input::Connected { dial: DialId(1), link: LinkId(1) });
-        stage.said();
-        stage.hear(&FromLeader::LeaderInfo { epoch: Epoch(4), protocol_version: 0x10000 });
-        stage.step(Input::Persisted(Durable::Accepted(Epoch(4))));
+        let start = Start { needs_snapshot: true, elected_with, ..Stage::in_epoch_two(last) };
         let promise = format!("{:?}", FromLearner::AckEpoch { last_zxid: Zxid::ZERO, current });
-        assert_eq!(stage.said(), [promise], "{elected_with:?}");
+        assert_eq!(Stage::promising(start), [promise], "{elected_with:?}");
+    }
+}
+
+/// It had ended when its epoch was on disk, and the mark of a part was still there: so it voted for nobody, and yet nobody whose epoch was
+/// older might lead it.
+#[test]
+fn who_has_a_part_of_a_history_has_joined_no_epoch() {
+    let last = Zxid::new(Epoch(1), 7);
+    for (begins_anew, is_partial, current) in
+        [(true, true, Epoch(0)), (true, false, Epoch(2)), (false, true, Epoch(2)), (false, false, Epoch(2))]
+    {
+        let start = Start { begins_anew, is_partial, ..Stage::in_epoch_two(last) };
+        let promise = format!("{:?}", FromLearner::AckEpoch { last_zxid: last, current: Some(current) });
+        assert_eq!(Stage::promising(start), [promise], "{begins_anew}, {is_partial}");
     }
 }
 
