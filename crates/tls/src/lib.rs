@@ -252,7 +252,7 @@ fn own_keys(
         let problem = "is not set, so nobody could be told who this server is".to_owned();
         return Err(TlsError { key, path: None, problem, hint: "name the key store".to_owned() });
     };
-    let store = open(path, &side.key_store, Wanted::Keys, certificates)
+    let store = open(path, &side.key_store, Wanted::Keys, certificates, warn)
         .map_err(|error| unusable(key.clone(), path, &side.key_store, &error))?;
     let mut keys = Vec::new();
     let mut problems = Vec::new();
@@ -341,7 +341,7 @@ fn trust(
         ));
         return Ok(Some(Arc::new(Trust::new(provider.clone(), Vec::new(), None, is_mandatory))));
     };
-    let store = open(path, &side.trust_store, Wanted::Trust, certificates)
+    let store = open(path, &side.trust_store, Wanted::Trust, certificates, warn)
         .map_err(|error| unusable(key, path, &side.trust_store, &error))?;
     let lists = if side.checks_revocation { Some(revocation_lists(side)?) } else { None };
     Ok(Some(Arc::new(Trust::new(provider.clone(), store.trusted, lists, is_mandatory))))
@@ -389,8 +389,20 @@ fn open(
     config: &StoreConfig,
     wanted: Wanted,
     certificates: &mut Vec<Stored>,
+    warn: &mut dyn FnMut(&str),
 ) -> Result<Store, StoreError> {
     let store = store::load(path, config, wanted)?;
+    let unread = store
+        .trusted
+        .iter()
+        .enumerate()
+        .filter_map(|(at, der)| trust::unusable(der).map(|why| (at + 1, why)));
+    let unread = unread.map(|(number, why)| {
+        format!("certificate {number} in it cannot be used, and whoever it has signed is not believed: {why}")
+    });
+    for doubt in store.doubts.iter().cloned().chain(unread) {
+        warn(&format!("{}: {doubt}", path.display()));
+    }
     let own = store.keys.iter().filter_map(|entry| entry.chain.first());
     let shown = if wanted == Wanted::Keys { own.collect::<Vec<_>>() } else { store.trusted.iter().collect() };
     let parsed = shown.into_iter().filter_map(Certificate::parse);

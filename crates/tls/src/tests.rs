@@ -11,11 +11,12 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConnection, HandshakeKind, ServerConnection};
 use zabd_config::{ClientAuth, Config, Secret, Sources, TlsSide};
 
-use self::workshop::{Change, Workshop};
+use self::workshop::Change;
+pub(crate) use self::workshop::Workshop;
 use super::*;
 
 const PASSWORD: &str = "secret-ñ1";
-const PLAIN_PASSWORD: &str = "secret1";
+pub(crate) const PLAIN_PASSWORD: &str = "secret1";
 
 /// The keys of a side of which nothing is written.
 pub(crate) fn side() -> TlsSide {
@@ -75,6 +76,10 @@ fn stores_of_every_kind_make_a_handshake() {
     shop.certificate("rsa", "ca", "rsa:2048", "/CN=rsa", "DNS:zoo.example");
     shop.run(&format!("openssl pkcs8 -topk8 -in rsa.key -out rsa.enc -passout pass:{PLAIN_PASSWORD}"));
     shop.write("encrypted.pem", &["rsa.enc", "rsa.crt"]);
+    for (name, how) in [("3des", "PBE-SHA1-3DES"), ("rc2", "PBE-SHA1-RC2-40")] {
+        shop.run(&format!("openssl pkcs8 -topk8 -v1 {how} -provider legacy -provider default -in ec.key -out {name}.enc -passout pass:{PLAIN_PASSWORD}"));
+        shop.write(&format!("{name}.pem"), &["ec.crt", &format!("{name}.enc")]);
+    }
     shop.run("openssl rsa -traditional -in rsa.key -out rsa.old");
     shop.write("old.pem", &["rsa.crt", "rsa.old"]);
     shop.run(&format!("openssl pkcs12 -export -inkey ec.key -in ec.crt -certfile ca.crt -name zoo -out openssl.p12 -passout pass:{PLAIN_PASSWORD}"));
@@ -91,6 +96,8 @@ fn stores_of_every_kind_make_a_handshake() {
         ("ec.pem", "CN=zoo,O=Acme,C=DE"),
         ("rsa.pem", "CN=rsa"),
         ("encrypted.pem", "CN=rsa"),
+        ("3des.pem", "CN=zoo,O=Acme,C=DE"),
+        ("rc2.pem", "CN=zoo,O=Acme,C=DE"),
         ("old.pem", "CN=rsa"),
         ("openssl.p12", "CN=zoo,O=Acme,C=DE"),
         ("legacy.p12", "CN=zoo,O=Acme,C=DE"),
@@ -171,6 +178,77 @@ fn a_store_that_cannot_be_used_is_told_with_its_remedy() {
     assert!(missing.starts_with("ssl.keyStore.location: cannot be read: No such file"), "{missing}");
 }
 
+/// Java believes nobody where one certificate is broken, and none that is not marked.
+#[test]
+fn a_trust_store_that_is_not_what_it_seems_is_told() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.certificate("ec", "ca", EC, "/CN=zoo", "DNS:zoo.example");
+    std::fs::write(shop.path("broken"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        .unwrap();
+    shop.write("broken.pem", &["ca.crt", "broken"]);
+    let problem = open(&shop.side("ec.pem", "broken.pem")).unwrap_err();
+    assert!(
+        problem.ends_with("broken.pem: certificate 2 of 2 in it is broken: it is cut off, or none"),
+        "{problem}"
+    );
+    shop.write("keys.pem", &["ec.key", "ec.crt", "broken"]);
+    shop.write("ca.pem", &["ca.crt"]);
+    let problem = open(&shop.side("keys.pem", "ca.pem")).unwrap_err();
+    assert!(problem.contains("keys.pem: certificate 2 of 2 in it is broken"), "{problem}");
+
+    shop.run(&format!(
+        "openssl pkcs12 -export -nokeys -in ca.crt -out openssl.p12 -passout pass:{PLAIN_PASSWORD}"
+    ));
+    let mut told = Vec::new();
+    let tls =
+        Tls::open(&shop.side("ec.pem", "openssl.p12"), &mut |words| told.push(words.to_owned())).unwrap();
+    assert_eq!(shake(&tls, &tls), Ok(Some("CN=zoo".into())));
+    let [told] = &told[..] else { panic!("{told:?}") };
+    let words = "openssl.p12: no certificate in it is marked as trusted, so all of them are (CN=ca), where Java believes none; hint: ";
+    assert!(told.contains(words), "{told}");
+}
+
+/// As Java has it: what the key of a certificate is for counts, also where that is not critical.
+#[test]
+fn what_a_key_is_for_counts() {
+    let shop = Workshop::new();
+    shop.authority("ca");
+    shop.write("ca.pem", &["ca.crt"]);
+    let made = |name: &str, by: &str, extensions: &str| {
+        shop.run(&format!(
+            "openssl req -new -newkey {EC} -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"
+        ));
+        std::fs::write(shop.path("extensions"), extensions).unwrap();
+        shop.run(&format!(
+            "openssl x509 -req -in {name}.csr -CA {by}.crt -CAkey {by}.key -CAcreateserial -days 20 -extfile extensions -out {name}.crt"
+        ));
+        shop.write(&format!("{name}.pem"), &[&format!("{name}.key"), &format!("{name}.crt")]);
+    };
+    made("signing", "ca", "keyUsage=digitalSignature,keyEncipherment\n");
+    made("encrypting", "ca", "keyUsage=keyEncipherment\n");
+    for (name, usage) in [("signer", "keyCertSign"), ("lister", "cRLSign")] {
+        made(name, "ca", &format!("basicConstraints=critical,CA:TRUE\nkeyUsage={usage}\n"));
+        let of = format!("of-{name}");
+        made(&of, name, "subjectAltName=DNS:zoo.example\n");
+        shop.write(
+            &format!("{of}.pem"),
+            &[&format!("{of}.key"), &format!("{of}.crt"), &format!("{name}.crt")],
+        );
+    }
+    let server = open(&shop.side("signing.pem", "ca.pem")).unwrap();
+    for (name, is_believed) in
+        [("signing", true), ("encrypting", false), ("of-signer", true), ("of-lister", false)]
+    {
+        let shown = shake(&server, &open(&shop.side(&format!("{name}.pem"), "ca.pem")).unwrap());
+        assert_eq!(shown.is_ok(), is_believed, "{name}: {shown:?}");
+    }
+    // In the store itself, it is believed whatever it says.
+    shop.write("both.pem", &["ca.crt", "encrypting.crt"]);
+    let trusting = open(&shop.side("signing.pem", "both.pem")).unwrap();
+    assert!(shake(&trusting, &open(&shop.side("encrypting.pem", "ca.pem")).unwrap()).is_ok());
+}
+
 #[test]
 fn who_is_believed() {
     let shop = Workshop::new();
@@ -181,7 +259,8 @@ fn who_is_believed() {
     shop.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=self -keyout self.key -out self.crt");
     shop.write("self.pem", &["self.key", "self.crt"]);
     shop.write("ca.pem", &["ca.crt"]);
-    shop.write("both.pem", &["ca.crt", "other.crt", "self.crt"]);
+    shop.run("openssl x509 -in self.crt -trustout -addtrust clientAuth -out self.trusted");
+    shop.write("both.pem", &["ca.crt", "other.crt", "self.trusted"]);
     let server = open(&shop.side("zoo.pem", "ca.pem")).unwrap();
     let client = |keys: &str| open(&shop.side(keys, "ca.pem")).unwrap();
     assert!(shake(&server, &client("stranger.pem")).unwrap_err().starts_with("server: "));

@@ -21,6 +21,7 @@ use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExtendedKeyUsageValidator,
     KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext, RevocationOptionsBuilder,
 };
+use x509_parser::extensions::KeyUsage as KeyUsageExtension;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 use x509_parser::revocation_list::CertificateRevocationList as X509CertificateList;
 
@@ -80,6 +81,17 @@ thread_local! {
 #[derive(Debug, thiserror::Error)]
 #[error("it is somebody else's than was wanted")]
 struct Elsewhere;
+
+/// Of whom the key is for something else, as Java has it whether or not that is critical; webpki does not look.
+#[derive(Debug, thiserror::Error)]
+#[error("its keyUsage does not allow digital signatures, and a handshake is one")]
+struct NotForSignatures;
+
+/// Whether a certificate that says what its key is for allows this.
+fn may(der: &CertificateDer<'_>, allows: impl Fn(&KeyUsageExtension) -> bool) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
+    parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| allows(usage.value)))
+}
 
 /// How much is told of whom nobody believes.
 const SUBJECT_CHARS_MAX: usize = 300;
@@ -167,6 +179,9 @@ impl Trust {
         if is_known {
             return Ok(());
         }
+        if !may(own, KeyUsageExtension::digital_signature) {
+            return Err(CertificateError::Other(rustls::OtherError(Arc::new(NotForSignatures))).into());
+        }
         let now_s = now.as_secs() as i64;
         let lists = self.lists.as_ref().map(|lists| {
             let holding = lists.iter().filter(|list| list.holds_at(now_s));
@@ -184,7 +199,11 @@ impl Trust {
                 now,
                 Purpose(usage),
                 revocation.map(RevocationOptionsBuilder::build),
-                None,
+                Some(&|path| {
+                    let mut signers = path.intermediate_certificates();
+                    let is_fine = signers.all(|signer| may(&signer.der(), KeyUsageExtension::key_cert_sign));
+                    is_fine.then_some(()).ok_or(webpki::Error::EndEntityUsedAsCa)
+                }),
             )
             .map(drop)
             .map_err(in_words)
@@ -226,6 +245,17 @@ impl Trust {
 fn may_sign(der: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(der)
         .is_ok_and(|(_, certificate)| certificate.version() != X509Version::V3 || certificate.is_ca())
+}
+
+/// Why nobody can be believed for this certificate of a trust store, if so.
+pub(crate) fn unusable(der: &CertificateDer<'_>) -> Option<String> {
+    match X509Certificate::from_der(der) {
+        Err(error) => Some(error.to_string()),
+        Ok((_, parsed)) if parsed.version() == X509Version::V3 && parsed.is_ca() => {
+            webpki::anchor_from_trusted_cert(der).err().map(|error| error.to_string())
+        }
+        Ok(_) => None,
+    }
 }
 
 /// The list in `der`; if it cannot be used, what is wrong with it, and what to do.

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zabd_config::{StoreConfig, StoreKind};
 
+use crate::der;
+
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -73,6 +75,8 @@ pub(crate) struct KeyEntry {
 pub(crate) struct Store {
     pub keys: Vec<KeyEntry>,
     pub trusted: Vec<CertificateDer<'static>>,
+    /// What an operator should know of it, though it can be used.
+    pub doubts: Vec<String>,
 }
 
 /// What a file has to do with a store.
@@ -96,11 +100,22 @@ pub(crate) fn load(path: &Path, config: &StoreConfig, wanted: Wanted) -> Result<
         _ if bytes.starts_with(&jks::JCEKS_MAGIC) => {
             Err(StoreError::unusable("it is a JCEKS store, which ZooKeeper does not read either"))
         }
-        _ if bytes.first() == Some(&crate::der::SEQUENCE) => pkcs12::parse(&bytes, &password),
+        _ if bytes.first() == Some(&der::SEQUENCE) => pkcs12::parse(&bytes, &password, wanted),
         _ if bytes.is_empty() => Err(StoreError::unusable("it is empty")),
         _ => Err(StoreError::unusable("it is neither a PKCS#12 nor a JKS store")),
     };
     let store = parsed?;
+    let shown = if wanted == Wanted::Keys {
+        store.keys.iter().flat_map(|entry| &entry.chain).collect()
+    } else {
+        store.trusted.iter().collect::<Vec<_>>()
+    };
+    // As in Java, which believes nobody of a store in which one certificate is broken.
+    if let Some(at) = shown.iter().position(|certificate| !is_whole(certificate)) {
+        let problem =
+            format!("certificate {} of {} in it is broken: it is cut off, or none", at + 1, shown.len());
+        return Err(StoreError::Unusable { problem });
+    }
     match wanted {
         Wanted::Keys if store.keys.is_empty() => Err(StoreError::unusable("there is no private key in it")),
         Wanted::Trust if store.trusted.is_empty() => {
@@ -108,6 +123,15 @@ pub(crate) fn load(path: &Path, config: &StoreConfig, wanted: Wanted) -> Result<
         }
         _ => Ok(store),
     }
+}
+
+/// Whether this is a certificate from its first byte to its last, whatever may be in it.
+fn is_whole(certificate: &[u8]) -> bool {
+    const BITS: u8 = 3;
+    let parts = der::expect(certificate, der::SEQUENCE)
+        .filter(|(_, behind)| behind.is_empty())
+        .and_then(|(inner, _)| der::values(inner));
+    parts.is_some_and(|parts| parts.iter().map(|(tag, _)| *tag).eq([der::SEQUENCE, der::SEQUENCE, BITS]))
 }
 
 /// A file as it is.
@@ -140,7 +164,7 @@ fn password(config: &StoreConfig) -> Result<String, StoreError> {
 
 /// The revocation lists in a file: several in PEM, or one in DER.
 pub(crate) fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
-    if bytes.first() == Some(&crate::der::SEQUENCE) {
+    if bytes.first() == Some(&der::SEQUENCE) {
         return Ok(vec![bytes.to_vec().into()]);
     }
     let blocks = pem::blocks(bytes)?.into_iter().filter(|block| block.label == "X509 CRL");

@@ -1,16 +1,20 @@
 //! PEM: a PKCS#8 key and its certificates, or certificates alone, as text.
 //!
-//! As in Java the key may be encrypted (PBES2, as `openssl pkcs8 -topk8` makes it), and whatever stands around the blocks is
-//! skipped. Unlike Java, the older forms of openssl (`RSA PRIVATE KEY`, `EC PRIVATE KEY`) are taken too, if they are not encrypted.
+//! As in Java the key may be encrypted as in PKCS#12 (`openssl pkcs8 -topk8 -v1 PBE-SHA1-3DES`), and whatever stands around the
+//! blocks is skipped. Unlike Java, PBES2 is read too, which openssl uses by itself, and so are the older forms of openssl (`RSA
+//! PRIVATE KEY`, `EC PRIVATE KEY`), if they are not encrypted.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use pkcs8::EncryptedPrivateKeyInfoRef;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+};
 
-use super::{KeyEntry, Store, StoreError, Wanted};
+use super::{KeyEntry, Store, StoreError, Wanted, pkcs12};
+use crate::der;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -28,9 +32,9 @@ pub(crate) struct Block {
 pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Store, StoreError> {
     let blocks = blocks(bytes)?;
     let certificates = blocks.iter().filter(|block| block.label.ends_with("CERTIFICATE"));
-    let certificates = certificates.map(|block| block.bytes.clone().into()).collect::<Vec<_>>();
+    let certificates = certificates.map(|block| certificate(&block.bytes)).collect::<Vec<_>>();
     if wanted == Wanted::Trust {
-        return Ok(Store { keys: Vec::new(), trusted: certificates });
+        return Ok(Store { trusted: certificates, ..Store::default() });
     }
     let Some(block) = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")) else {
         return Ok(Store::default());
@@ -40,8 +44,14 @@ pub(super) fn parse(bytes: &[u8], password: &str, wanted: Wanted) -> Result<Stor
     }
     Ok(Store {
         keys: vec![KeyEntry { key: private_key(block, password)?, chain: certificates }],
-        trusted: Vec::new(),
+        ..Store::default()
     })
+}
+
+/// As in Java what stands behind it is not read: in a `TRUSTED CERTIFICATE` openssl's own notes do.
+fn certificate(bytes: &[u8]) -> CertificateDer<'static> {
+    let behind = der::expect(bytes, der::SEQUENCE).map_or(0, |(_, behind)| behind.len());
+    bytes[..bytes.len() - behind].to_vec().into()
 }
 
 /// All blocks of a text.
@@ -76,14 +86,14 @@ fn private_key(block: &Block, password: &str) -> Result<PrivateKeyDer<'static>, 
     let bytes = block.bytes.clone();
     match block.label.as_str() {
         "ENCRYPTED PRIVATE KEY" => {
-            let info = EncryptedPrivateKeyInfoRef::try_from(bytes.as_slice()).map_err(|error| {
-                StoreError::unusable(format!(
-                    "the private key is encrypted in a way that zabd does not read (it reads PBES2): {error}"
-                ))
-            })?;
-            let wrong = |_| StoreError::wrong_password("the password of the private key is wrong");
-            let key = info.decrypt(password).map_err(wrong)?;
-            Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
+            let key = match EncryptedPrivateKeyInfoRef::try_from(bytes.as_slice()) {
+                Ok(info) => info.decrypt(password).map(|key| key.as_bytes().to_vec()).ok(),
+                Err(_) => pkcs12::decrypted(&bytes, password),
+            };
+            let wrong = "the password of the private key is wrong, or it is encrypted in a way that zabd does not read (it reads PBES2, \
+                         and PBE-SHA1-3DES)";
+            key.map(|key| PrivatePkcs8KeyDer::from(key).into())
+                .ok_or_else(|| StoreError::wrong_password(wrong))
         }
         "RSA PRIVATE KEY" => Ok(PrivatePkcs1KeyDer::from(bytes).into()),
         "EC PRIVATE KEY" => Ok(PrivateSec1KeyDer::from(bytes).into()),

@@ -13,19 +13,19 @@ use crate::der;
 pub(super) type Change<'c> = &'c dyn Fn(&mut Vec<u8>);
 
 /// A directory with whatever was made in it.
-pub(super) struct Workshop(tempfile::TempDir);
+pub(crate) struct Workshop(tempfile::TempDir);
 
 impl Workshop {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Runs one line of words in the directory.
-    pub(super) fn run(&self, line: &str) {
+    pub(crate) fn run(&self, line: &str) {
         let words: Vec<_> = line.split(' ').filter(|word| !word.is_empty()).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(self.0.path()).stdin(Stdio::null());
@@ -41,7 +41,7 @@ impl Workshop {
     }
 
     /// An authority: `NAME.key`, `NAME.crt`.
-    pub(super) fn authority(&self, name: &str) {
+    pub(crate) fn authority(&self, name: &str) {
         self.run(&format!(
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN={name} -keyout {name}.key \
              -out {name}.crt"
