@@ -264,6 +264,24 @@ def test_an_address_that_swallows_everything_delays_nobody(tmp_path):
         each.close()
 
 
+def test_an_address_has_as_long_to_answer_as_is_configured(tmp_path):
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as swallows:
+        port = swallows.getsockname()[1]
+        fillers = [socket.socket() for _ in range(2)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.2", port))
+
+        def line(own, other, quorum, election):
+            return f"127.0.0.{1 if own == other else 2}:{quorum}:{election if own == other else port}"
+
+        with Placed(tmp_path, line, {"cnxTimeout": 321}) as ensemble:
+            ensemble.members[1].start(wait=False)
+            eventually(lambda: f"127.0.0.2:{port}: no answer within 321ms" in ensemble.members[1].log_text())
+        for filler in fillers:
+            filler.close()
+
+
 def test_a_wrong_quorum_port_is_named(tmp_path):
     """Whoever is elected there can be heard and not joined; only the line of that one member is to blame."""
     wrong = free_port()

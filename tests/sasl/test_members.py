@@ -263,6 +263,18 @@ def test_a_rolling_change(tmp_path):
         assert all(proved(members, number) for number in members.members if members.mode(number) == "leader")
 
 
+def test_sections_are_those_that_are_named(tmp_path):
+    """Java's member reads them by the same keys."""
+    names = {"quorum.auth.server.saslLoginContext": "Within", "quorum.auth.learner.saslLoginContext": "Without"}
+    members = ensemble(("java395", "zabd"), tmp_path, names, is_started=False)
+    text = sections().replace("QuorumServer", "Within").replace("QuorumLearner", "Without")
+    (tmp_path / "jaas.conf").write_text(text)
+    with members:
+        members.start()
+        assert members.leader() == 2 and proved(members, 2)
+        eventually(lambda: proved(members, 1))
+
+
 @pytest.mark.parametrize("text, problem", [
     ("QuorumServer { };", "JAAS configuration section 'QuorumLearner' could not be found"),
     (f"QuorumServer {{ }}; QuorumLearner {{ {MODULE} required; }};", "section `QuorumLearner`: it has no `username`"),

@@ -17,11 +17,12 @@ from kazoo.client import KazooClient
 from kazoo.security import make_acl
 
 from harness import places
-from harness.servers import ServerFailed, four_letter_bytes
+from harness.servers import ServerFailed, four_letter_bytes, free_port
 from harness.waiting import eventually
 from harness.wire import EXISTS, SET_DATA, Closed, Session, exactly
 
 from .client import TlsSession
+from .conftest import House
 
 # How many handshakes there may be in so little memory, and more of those who begin none.
 MEMORY, HANDSHAKES_MAX, CROWD = 96 << 20, 256, 300
@@ -82,6 +83,23 @@ def test_both_protocols_carry_long_replies(shared, version):
         client.submit(4, len(path).to_bytes(4, "big") + path.encode() + b"\0")
     for _ in range(20):
         assert hashlib.sha256(client.reply().reader().buffer()).digest() == hashlib.sha256(data).digest()
+
+
+def test_nothing_is_spoken_but_what_is_named(house_of):
+    """Without the keys the client would have had the other suite, which it prefers, and TLS 1.3."""
+    named = "ECDHE-RSA-AES128-GCM-SHA256"
+    house = house_of(properties={
+        "ssl.protocol": "TLSv1.2", "ssl.enabledProtocols": "TLSv1.2", "ssl.ciphersuites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"})
+    context = house.context("alice")
+    context.set_ciphers(f"ECDHE-RSA-AES256-GCM-SHA384:{named}")
+    session = TlsSession(house.secure_port, context)
+    assert session.exists("/") and session.socket.cipher()[:2] == (named, "TLSv1.2")
+    session.end()
+    context.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")
+    with pytest.raises(CLOSED):
+        TlsSession(house.secure_port, context)
+    with pytest.raises(CLOSED):
+        house.client("alice", version=ssl.TLSVersion.TLSv1_3)
 
 
 def test_each_answer_has_a_record_of_its_own(shared):
@@ -417,6 +435,40 @@ def test_only_so_many_handshakes_at_once(house_of):
         connection.close()
     eventually(lambda: house.figures()["outstanding_tls_handshake"] == "0")
     assert house.client("alice").exists("/")
+
+
+@pytest.mark.parametrize("drops_early", ["true", "false"])
+def test_who_comes_while_nobody_is_served_may_be_dropped_at_once(tmp_path, authority, kind, drops_early):
+    """A member without the other ones: Java opens no port before they are there."""
+    if kind != "zabd":
+        return
+    ports = [free_port() for _ in range(4)]
+    members = {"server.1": f"127.0.0.1:{ports[0]}:{ports[1]}", "server.2": f"127.0.0.1:{ports[2]}:{ports[3]}"}
+    house = House(
+        kind, tmp_path, authority, config={**members, "initLimit": 5, "syncLimit": 5},
+        properties={"netty.server.earlyDropSecureConnectionHandshakes": drops_early})
+    house.server.data_dir.mkdir(parents=True)
+    (house.server.data_dir / "myid").write_text("1")
+
+    def serves_nobody():
+        try:
+            return b"not currently serving" in four_letter_bytes(house.server.port, b"stat")
+        except OSError:
+            return False
+
+    house.server.start(wait=False)
+    try:
+        eventually(serves_nobody)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", house.secure_port), 5)
+        with socket.create_connection(("127.0.0.1", house.secure_port), 20) as plain:
+            if drops_early == "true":
+                with pytest.raises(CLOSED):
+                    house.context().wrap_socket(plain, server_hostname="localhost")
+            else:
+                house.context().wrap_socket(plain, server_hostname="localhost").close()
+    finally:
+        house.server.kill()
 
 
 def test_a_crowd_that_says_nothing_keeps_nobody_out(house_of, kind):

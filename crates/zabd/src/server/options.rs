@@ -166,15 +166,19 @@ pub(super) fn large_requests(config: &Config) -> LargeRequests {
 }
 
 pub(super) fn request_throttle(config: &Config) -> Option<RequestThrottle> {
+    request_throttle_options(config).map(RequestThrottle::new)
+}
+
+fn request_throttle_options(config: &Config) -> Option<RequestThrottleOptions> {
     let throttle = &config.request_throttle;
-    Some(RequestThrottle::new(RequestThrottleOptions {
+    Some(RequestThrottleOptions {
         requests_max: throttle.requests_max? as usize,
         stall: Duration::from_millis(u64::from(throttle.stall_time_ms)),
         drops_stale: throttle.drop_stale,
         checks_latency: throttle.stale_latency_check,
         checks_connection: throttle.stale_connection_check,
         refused_after_ms: throttle.refused_after_ms.map(i64::from),
-    }))
+    })
 }
 
 pub(super) fn log_options(config: &Config, limits: Limits) -> LogOptions {
@@ -221,8 +225,56 @@ mod tests {
 
     fn config(lines: &str) -> Config {
         let text = format!("dataDir=/data\nclientPort=2181\n{lines}");
-        let nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-        Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&nothing).unwrap()
+        let number_alone = |path: &std::path::Path| match path.ends_with("myid") {
+            true => Ok("1".into()),
+            false => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&number_alone).unwrap()
+    }
+
+    #[test]
+    fn each_key_of_the_throttles_reaches_what_it_is_for() {
+        let given = throttle_options(&config(
+            "connection_throttle_tokens=70\nconnection_throttle_fill_time=71\nconnection_throttle_fill_count=72\n\
+             connection_throttle_freeze_time=73\nconnection_throttle_drop_increase=0.74\n\
+             connection_throttle_drop_decrease=0.75\nconnection_throttle_decrease_ratio=0.76",
+        ));
+        let expected = ThrottleOptions {
+            tokens: 70,
+            fill_time_ms: 71,
+            fill_count: 72,
+            freeze_time_ms: 73,
+            drop_increase: 0.74,
+            drop_decrease: 0.75,
+            decrease_ratio: 0.76,
+            new_session_weight: 1,
+            resumed_session_weight: 1,
+        };
+        assert_eq!(given, expected);
+        let weights = "connection_throttle_weight_enabled=true\nconnection_throttle_global_session_weight=9\n\
+                       connection_throttle_renew_session_weight=4\nconnection_throttle_local_session_weight=2\n";
+        let given = throttle_options(&config(weights));
+        assert_eq!((given.new_session_weight, given.resumed_session_weight), (9, 4));
+        let members = "tickTime=1\ninitLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\nlocalSessionsEnabled=true\n";
+        assert_eq!(throttle_options(&config(&format!("{weights}{members}"))).new_session_weight, 2);
+
+        let switched = "request_throttle_max_requests=80\nrequest_throttle_stall_time=81\nrequest_throttle_drop_stale=false\n\
+                        request_stale_latency_check=true\nthrottled_op_wait_time=82";
+        let expected = RequestThrottleOptions {
+            requests_max: 80,
+            stall: Duration::from_millis(81),
+            drops_stale: false,
+            checks_latency: true,
+            checks_connection: true,
+            refused_after_ms: Some(82),
+        };
+        assert_eq!(request_throttle_options(&config(switched)), Some(expected));
+        let other = request_throttle_options(&config(
+            "request_throttle_max_requests=1\nrequest_stale_connection_check=false",
+        ));
+        let other = other.unwrap();
+        assert!(!other.checks_connection && !other.checks_latency && other.drops_stale);
+        assert_eq!(request_throttle_options(&config("")), None);
     }
 
     /// Java multiplies size and flow of the bucket with the global weight, once.
