@@ -3,7 +3,8 @@
 //! This is the only module that reads files, and it does nothing else with them.
 
 use crate::config::{Config, ListenHost};
-use crate::error::{ConfigErrors, THIS_USER};
+use crate::error::{ConfigErrors, THIS_USER, Warning};
+use crate::keys::STDOUT;
 use crate::sources::{Sources, warn_relative_file, words_are_missing};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -106,6 +107,9 @@ pub fn load(
 /// sets it for another reason would take it away.
 pub(crate) const IMAGE_FLAGS: &str = "ZABD_IMAGE_FLAGS";
 
+/// What the scripts of Java before 3.8 make `zookeeper.root.logger` of.
+const LOG4J_PROP: &str = "ZOO_LOG4J_PROP";
+
 /// The same, not resolved yet, for a caller that has more to add.
 pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<String>) -> Sources {
     let mut sources = Sources::new();
@@ -114,6 +118,10 @@ pub fn sources(command: &CommandLine, environment: &dyn Fn(&str) -> Option<Strin
         if let Some(text) = environment(variable) {
             sources = sources.jvm_flags(variable, &text);
         }
+    }
+    if environment(LOG4J_PROP).is_some_and(|text| !text.trim().is_empty()) {
+        let message = format!("{STDOUT}: no effect of {LOG4J_PROP} in the environment");
+        sources = sources.warnings([Warning { source: None, message }]);
     }
     sources = sources.properties(command.properties.iter().map(String::as_str));
     match &command.start {

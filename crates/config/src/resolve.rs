@@ -433,15 +433,7 @@ impl Resolver {
                     format!("write this server's number among the `server.N` lines into {}", path.display());
                 self.error("dataDir", "myid file is missing", &hint);
             }
-            Some(id) if !membership.members.contains_key(&id) && membership.mistaken == 0 => {
-                let hint = format!(
-                    "the line of server.{id} is missing: if a reconfiguration removed this server, add it to the ensemble \
-                     again first, then write its line here too; otherwise write the line into the file of every member. \
-                     Leave {} as it is: with the number of another, this server would vote in that one's place",
-                    path.display()
-                );
-                self.error("dataDir", &format!("My id {id} not in the peer list"), &hint);
-            }
+            Some(id) if is_left_out(id, membership) => self.refuse_left_out(id, membership),
             // A larger one would reach into the byte that marks the owner of a node with a time to live.
             Some(id) if self.draft.config.extended_types_enabled && id > ID_MAX_WITH_EXTENDED_TYPES => {
                 let text = format!(
@@ -486,6 +478,38 @@ impl Resolver {
             initial_counter: self.draft.initial_counter,
             allows_gaps: self.draft.allows_gaps,
             sasl,
+        });
+    }
+
+    /// This server is none of the members that the file names which names them.
+    fn refuse_left_out(&mut self, id: i64, membership: &Membership) {
+        let myid = self.draft.config.data_dir.join("myid");
+        let members = membership.members.keys().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        let (file, hint) = match &self.draft.dynamic_config_file {
+            // The server itself wrote it, when it heard of the change.
+            Some(path) => (
+                Some(path.clone()),
+                format!(
+                    "a reconfiguration has removed this server, or the file is another's. To bring it back, write its line \
+                     `server.{id}=HOST:QUORUM:ELECTION;CLIENT` into {path}, start it, and when it follows, add it in a shell of a \
+                     member: `reconfig -add` with that line. If it is to stay away, leave it stopped"
+                ),
+            ),
+            None => (
+                self.config_file.clone(),
+                format!(
+                    "the line of server.{id} is missing: write it into the file of every member, and if a reconfiguration \
+                     removed this server, add it to the ensemble again too. Leave {} as it is: with the number of another, this \
+                     server would vote in that one's place",
+                    myid.display()
+                ),
+            ),
+        };
+        self.errors.push(ConfigError {
+            source: file.map(|path| Source::WholeFile(path.into())),
+            key: Some("dataDir".to_owned()),
+            message: format!("My id {id} not in the peer list, which is {members}"),
+            hint: Some(hint),
         });
     }
 
@@ -563,6 +587,11 @@ impl Resolver {
 /// not do, but to leave out what is left out by default is to do it.
 fn is_done_anyway(key: &Key, value: &str) -> bool {
     key.silent.contains(&value) || (key.default == "false" && value.eq_ignore_ascii_case("false"))
+}
+
+/// Whether a server of this number is none of the members, who are all named.
+fn is_left_out(id: i64, membership: &Membership) -> bool {
+    !membership.members.is_empty() && membership.mistaken == 0 && !membership.members.contains_key(&id)
 }
 
 /// As in Java's `EphemeralType.validateServerId`.

@@ -180,7 +180,12 @@ pub fn lists_in_words(uncounted: &Uncounted) -> String {
 
 /// Another configuration takes effect; `me` need not be in it.
 pub fn tell_configuration(me: ServerId, configuration: &Configuration) {
-    tracing::info!("{}", configuration_in_words(me, configuration));
+    let words = configuration_in_words(me, configuration);
+    if configuration.member(me).is_some() {
+        tracing::info!("{words}");
+    } else {
+        tracing::warn!("{words}; hint: stop it; until then it follows, and has no vote");
+    }
 }
 
 fn configuration_in_words(me: ServerId, configuration: &Configuration) -> String {

@@ -140,7 +140,7 @@ fn log_level(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
 
 fn log_format(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     use crate::config::LogFormat::{Java, Json};
-    draft.config.log.format = match raw.value {
+    draft.config.log.format = match &*raw.value.to_ascii_lowercase() {
         "java" => Java,
         "json" => Json,
         _ => return Err(Problem::value("is not a log format").hint("`java` or `json`")),

@@ -69,12 +69,14 @@ pub(super) const SECTION: Section = Section {
             .unit("tokens")
             .doc("What a session that comes back costs; raised to the local weight if below it.")
             .int(i32::MIN as i64, |d, v| d.renew_session_weight = v),
-        Key::prefixed("serverCnxnFactory", "org.apache.zookeeper.server.NIOServerCnxnFactory", FACTORY_NETTY)
+        Key::prefixed("serverCnxnFactory", FACTORY_NIO, FACTORY_NETTY)
             .class(Class::B)
             .doc("Java's class for client connections.")
             .no_effect("zabd has one kind of connection, which serves what both of Java's classes do")
-            .custom(|_, raw| super::known_class(raw, &["org.apache.zookeeper.server.NIOServerCnxnFactory", FACTORY_NETTY])),
+            .silent(&[FACTORY_NIO, FACTORY_NETTY])
+            .custom(|_, raw| super::known_class(raw, &[FACTORY_NIO, FACTORY_NETTY])),
     ],
 };
 
+const FACTORY_NIO: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
 const FACTORY_NETTY: &str = "org.apache.zookeeper.server.NettyServerCnxnFactory";

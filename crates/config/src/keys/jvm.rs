@@ -10,11 +10,18 @@ const PAUSES: &str = "zabd has no garbage collector that could pause it";
 const SHUTDOWN: &str = "zabd answers what it has accepted and then stops";
 const NO_JMX: &str = "zabd has no JMX";
 const NOT_KEPT: &str = "zabd does not keep these statistics";
-const STDOUT: &str = "zabd logs to stdout";
+/// What is said of all that Java's logging reads.
+pub(crate) const STDOUT: &str =
+    "zabd logs to stdout, at the level `zabd.log.level` and in the shape `zabd.log.format`";
 
 /// A property that only the Java server understands.
 const fn java(name: &'static str, default: &'static str, example: &'static str, why: &'static str) -> Key {
     Key::prefixed(name, default, example).class(Class::C).no_effect(why)
+}
+
+/// A property that Java's logging library reads.
+const fn logging(name: &'static str, default: &'static str, example: &'static str) -> Key {
+    Key::bare(name, default, example).class(Class::C).no_effect(STDOUT)
 }
 
 pub(super) const SECTION: Section = Section {
@@ -99,9 +106,14 @@ pub(super) const SECTION: Section = Section {
         java("jmx.log4j.disable", "false", "true", NO_JMX).doc("No logging bean."),
         java("jmx.log4j.mbean", "log4j:hierarchy=default", "log4j:name=x", NO_JMX)
             .doc("Name of the logging bean."),
+        logging("logback.configurationFile", "logback.xml", "/conf/logback.xml")
+            .doc("Configuration of Java's logging; releases before 3.8 read the next one."),
+        logging("log4j.configuration", "log4j.properties", "file:/conf/log4j.properties")
+            .aliases(&["log4j.configurationFile", "log4j2.configurationFile"])
+            .doc("The same of Log4j."),
         java("log.dir", ".", "/var/log/zookeeper", STDOUT).doc("Directory of the log file."),
         java("log.file", "zookeeper.log", "zk.log", STDOUT).doc("Name of the log file."),
-        java("log.threshold", "INFO", "DEBUG", STDOUT).doc("Level of the log file; see `zabd.log.level`."),
+        java("log.threshold", "INFO", "DEBUG", STDOUT).doc("Level of the log file."),
         java("log.maxfilesize", "256MB", "10MB", STDOUT).doc("Size at which the log file rolls."),
         java("log.maxbackupindex", "20", "5", STDOUT).doc("Old log files kept."),
     ],

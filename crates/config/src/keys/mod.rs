@@ -19,6 +19,7 @@ mod tls;
 mod tests;
 
 pub(crate) use basic::relative_path_warning;
+pub(crate) use jvm::STDOUT;
 
 /// One chapter.
 pub struct Section {

@@ -1,6 +1,6 @@
 //! The ports that are opened, and whether they can be: one for clients at least, and none for two purposes.
 
-use super::Resolver;
+use super::{Resolver, is_left_out};
 use crate::config::{Config, ListenHost};
 use crate::error::ConfigError;
 use crate::membership::Membership;
@@ -20,6 +20,9 @@ impl Resolver {
     }
 
     fn check_client_port(&mut self, membership: &Membership) {
+        // The line that is missing may be the one that names it.
+        let is_missed = |id| is_left_out(id, membership) && self.is_blamed("dataDir");
+        let is_told = self.draft.config.myid.is_some_and(is_missed);
         let draft = &mut self.draft;
         let port_was_written = self.last.contains_key("clientPort");
         if !port_was_written && draft.client_port_address.is_some() {
@@ -53,6 +56,7 @@ impl Resolver {
         }
         if draft.config.client_port.is_none()
             && !port_was_written
+            && !is_told
             && draft.config.tls.secure_client_port.is_none()
         {
             let text = "clientPort is not set, so no client could connect";

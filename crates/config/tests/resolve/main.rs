@@ -243,9 +243,42 @@ fn what_has_no_effect_is_told_whatever_its_value() {
             "{line}: {told:?}"
         );
     }
-    for line in ["admin.enableServer=false", "admin.forceHttps=false", "quorum.auth.enableSasl=false"] {
+    for line in [
+        "admin.enableServer=false",
+        "admin.forceHttps=false",
+        "quorum.auth.enableSasl=false",
+        "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
+    ] {
         assert_eq!(warnings(&with(line)), Vec::<String>::new(), "{line}");
     }
+}
+
+/// An operator who has brought the flags of a Java server along looks for the lines that they ask for.
+#[test]
+fn what_java_logging_reads_is_told_once_with_what_does_it_here() {
+    let words = "-Dlogback.configurationFile=/c/logback.xml -Dlog4j.configuration=file:/c/log4j.properties \
+                 -Dlog4j2.configurationFile=/c/log4j2.xml -Dzookeeper.log.dir=/logs";
+    let sources = Sources::new().jvm_flags("JVMFLAGS", words);
+    let config =
+        World::default().resolve(sources.pairs([("dataDir", "/data"), ("clientPort", "2181")])).unwrap();
+    let told = warnings(&config);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("`zabd.log.level`") && told[0].contains("`zabd.log.format`"), "{told:?}");
+    for name in [
+        "logback.configurationFile (JVMFLAGS -Dlogback",
+        "log4j.configuration (JVMFLAGS -Dlog4j",
+        "log.dir (",
+    ] {
+        assert!(told[0].contains(name), "{name}: {told:?}");
+    }
+    assert!(matches!(with("zabd.log.format=JSON").log.format, LogFormat::Json));
+    let start = Start::PortAndDirectory(["2181", "/data"].map(str::to_owned).to_vec());
+    let environment = |name: &str| (name == "ZOO_LOG4J_PROP").then(|| "DEBUG,CONSOLE".to_owned());
+    let config = zabd_config::load(&CommandLine { properties: vec![], start }, &environment).unwrap();
+    let told = warnings(&config);
+    let is_told =
+        |each: &String| each.contains("`zabd.log.level`") && each.contains("no effect of ZOO_LOG4J_PROP");
+    assert_eq!(told.iter().filter(|each| is_told(each)).count(), 1, "{told:?}");
 }
 
 #[test]

@@ -220,9 +220,10 @@ fn a_member_needs_its_number_and_its_limits() {
         assert_eq!(errors.iter().count(), 1, "{lines}: told once: {errors}");
         assert!(errors.to_string().contains(message), "{lines}: {errors}");
     }
-    let removed = member("7\n", &format!("{MEMBERS}{limits}")).unwrap_err().to_string();
-    assert!(removed.contains("the line of server.7 is missing: if a reconfiguration removed"), "{removed}");
-    assert!(!removed.contains("write the number"), "never another's number: {removed}");
+    let absent = member("7\n", &format!("{MEMBERS}{limits}")).unwrap_err().to_string();
+    assert!(absent.starts_with("zoo.cfg: My id 7 not in the peer list, which is 1, 2, 3; "), "{absent}");
+    assert!(absent.contains("the line of server.7 is missing"), "{absent}");
+    assert!(!absent.contains("write the number"), "never another's number: {absent}");
     let missing =
         file(&format!("dataDir=/data\nclientPort=2181\n{MEMBERS}{limits}")).unwrap_err().to_string();
     assert!(missing.contains("myid file is missing") && missing.contains("/data/myid"), "{missing}");
@@ -265,6 +266,27 @@ fn members_may_stand_in_a_dynamic_file() {
     let strange = strange.file(start).unwrap_err().to_string();
     assert!(strange.contains("/zoo.dyn:1: dynamic file shouldn't have version inside"), "{strange}");
     assert!(strange.contains("/zoo.dyn:3: Unrecognised parameter: tickTime"), "{strange}");
+}
+
+/// Neither the line of dataDir nor a port for clients is to blame, which the line that is gone may have named.
+#[test]
+fn whoever_a_reconfiguration_has_removed_is_told_so() {
+    let dynamic = "/conf/zoo.cfg.dynamic.10000000f";
+    let world = World::default().with("/data/myid", "7\n").with(dynamic, MEMBERS);
+    let lines = format!("dataDir=/data\ninitLimit=10\nsyncLimit=5\ndynamicConfigFile={dynamic}\n");
+    let errors = world.file(&lines).unwrap_err();
+    let told = errors.to_string();
+    assert_eq!(errors.iter().count(), 1, "{told}");
+    let start = format!(
+        "{dynamic}: My id 7 not in the peer list, which is 1, 2, 3; hint: a reconfiguration has removed this server, or"
+    );
+    assert!(told.starts_with(&start), "{told}");
+    assert!(
+        told.contains(&format!(
+            "write its line `server.7=HOST:QUORUM:ELECTION;CLIENT` into {dynamic}, start it"
+        )),
+        "{told}"
+    );
 }
 
 /// The version is in the file's name; what was proposed and not committed stands beside zoo.cfg.
