@@ -93,6 +93,25 @@ def test_logs_that_are_elsewhere_are_asked_for(apart, configured, ends, tmp_path
         assert "holds a snapshot with transactions, and " in server.log_text()
 
 
+def test_what_is_known_of_the_logs_is_not_asked(apart, configured, ends, only_zabd, tmp_path):
+    """Whoever has named a zoo.cfg has named both directories; where a start would end, so does what is said of it."""
+    lines = [f"dataDir={apart.data_dir}", f"clientPort={free_port()}"]
+    (tmp_path / "empty").mkdir()
+    for logs, said in (("empty", f"finds snapshots, and no log in {tmp_path}/empty, where zoo.cfg has them"),
+                       ("logs", "replays 2 transactions")):
+        checked = ends("zabd", "check", configured(*lines, f"dataLogDir={tmp_path}/{logs}"))
+        assert checked.status == 0 and said in checked.out and "--log-dir" not in checked.out, checked
+    # Once a server knows that the logs are apart, one without them does not start.
+    with Server("zabd", tmp_path / "zabd", data_dir=apart.data_dir, data_log_dir=tmp_path / "logs") as server:
+        checked = ends("zabd", "check", server.directory / "zoo.cfg")
+        assert checked.status == 0 and "a zabd server works in " in checked.out, checked
+        assert checked.out.endswith("a start goes through when that server has ended, as far as can be seen beside it\n"), checked
+    moved = configured(*lines, f"dataLogDir={tmp_path}/elsewhere")
+    for asked in (("zabd", "check", moved), ("zabd", moved)):
+        ended = ends(*asked)
+        assert ended.status != 0 and "does not hold the logs that belong to the snapshots" in ended.out + ended.err, ended
+
+
 def test_a_data_directory_is_not_its_version(apart, configured, ends):
     config = configured(f"dataDir={apart.data_dir}/version-2", f"clientPort={free_port()}")
     ended = ends("zabd", config)

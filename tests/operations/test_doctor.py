@@ -29,7 +29,7 @@ def test_what_is_said_comes_true(start, only_zabd):
     for number in range(20):
         assert session.create(f"/n{number}", b"x", 1 if number % 2 else 0).err == 0
     status, out, err = doctor(server.data_dir)
-    assert (status, out) == (2, "") and "is in use by another server" in err
+    assert (status, out) == (2, "") and "is in use by a server that runs: stop that one, or ask about a copy" in err
     server.kill()
 
     status, out, _ = doctor("--json", server.data_dir)

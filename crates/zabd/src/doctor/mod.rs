@@ -44,6 +44,8 @@ pub struct Patient {
     pub data_dir: PathBuf,
     /// `dataLogDir`.
     pub log_dir: PathBuf,
+    /// Whether somebody has said so, or the directory of the data is only taken for it.
+    pub is_log_dir_named: bool,
     /// A member's peers are not counted on.
     pub is_alone: bool,
     /// `snapshot.trust.empty`.
@@ -100,6 +102,8 @@ pub struct Examination {
     pub with_peers: Option<Result<Start, RecoveryError>>,
     /// What can be done before it.
     pub plan: Plan,
+    /// Where the logs are to be, if somebody has said so.
+    pub named_logs: Option<PathBuf>,
 }
 
 impl Examination {
@@ -116,7 +120,8 @@ impl Examination {
         } else {
             Plan::for_patient(disk, patient, &files, is_member)?
         };
-        Ok(Self { files, formats, is_member, start, with_peers, plan })
+        let named_logs = patient.is_log_dir_named.then(|| patient.log_dir.clone());
+        Ok(Self { files, formats, is_member, start, with_peers, plan, named_logs })
     }
 
     /// How it stands.

@@ -28,9 +28,10 @@ impl Examination {
         put_files(&self.files, &mut out);
         put_readers(self, &mut out);
         let who = if self.is_member { "a start, as a member whose peers are no quorum" } else { "a start" };
-        put_start(who, &self.start, &mut out);
+        put_start(who, &self.start, self.named_logs.as_deref(), &mut out);
         if let Some(start) = &self.with_peers {
-            put_start("a start, as a member whose peers are a quorum", start, &mut out);
+            let who = "a start, as a member whose peers are a quorum";
+            put_start(who, start, self.named_logs.as_deref(), &mut out);
         }
         self.put_plan(&mut out);
         put(&mut out, format_args!("\n{}\n", self.verdict().text()));
@@ -134,11 +135,25 @@ fn put_readers(examination: &Examination, out: &mut String) {
     }
 }
 
-fn put_start(who: &str, start: &Result<Start, RecoveryError>, out: &mut String) {
+/// How the doctor of a directory is told where its logs are.
+const LOG_DIR_HERE: &str = "`--log-dir DIR` names it, and so does a zoo.cfg instead of the directory";
+
+fn put_start(who: &str, start: &Result<Start, RecoveryError>, named_logs: Option<&Path>, out: &mut String) {
     put(out, format_args!("\n{who}\n"));
     let start = match start {
         Ok(start) => start,
-        Err(error) => return put(out, format_args!("  ends: {}\n", with_causes(error))),
+        Err(error) => {
+            put(out, format_args!("  ends: {}\n", with_causes(error)));
+            if matches!(error, RecoveryError::LogsGone { .. }) && named_logs.is_none() {
+                put(
+                    out,
+                    format_args!(
+                        "  was asked about this directory alone: if the logs are in another, {LOG_DIR_HERE}\n"
+                    ),
+                );
+            }
+            return;
+        }
     };
     for problem in &start.passed_over {
         put(out, format_args!("  passes over {problem}\n"));
@@ -147,10 +162,18 @@ fn put_start(who: &str, start: &Result<Start, RecoveryError>, out: &mut String) 
         Some(path) => put(out, format_args!("  reads {}\n", path.display())),
         None => out.push_str("  begins with nothing\n"),
     }
-    if start.lacks_logs {
-        out.push_str(
-            "  finds snapshots and no log: is there a dataLogDir? `--log-dir DIR` names it, and so does a zoo.cfg instead of the directory\n",
-        );
+    match named_logs {
+        Some(logs) if start.lacks_logs => put(
+            out,
+            format_args!(
+                "  finds snapshots, and no log in {}, where zoo.cfg has them: if they are elsewhere, `dataLogDir` must name that directory\n",
+                logs.display()
+            ),
+        ),
+        None if start.lacks_logs => {
+            put(out, format_args!("  finds snapshots and no log: is there a dataLogDir? {LOG_DIR_HERE}\n"));
+        }
+        _ => (),
     }
     let Start { replayed, last_zxid, znodes, sessions, .. } = start;
     put(out, format_args!("  replays {replayed} transactions, up to zxid {last_zxid}\n"));

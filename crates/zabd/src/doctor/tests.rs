@@ -16,6 +16,7 @@ fn patient(data_dir: impl Into<PathBuf>, log_dir: impl Into<PathBuf>) -> Patient
     Patient {
         data_dir: data_dir.into(),
         log_dir: log_dir.into(),
+        is_log_dir_named: false,
         is_alone: false,
         trust_empty: false,
         members: None,

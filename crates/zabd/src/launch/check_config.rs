@@ -12,6 +12,7 @@ use rustix::fs::{Access, access};
 use zabd_config::{CommandLine, Config, Start, load};
 use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::RealDisk;
+use zabd_storage::layout::VERSION_DIR;
 use zabd_storage::recovery::{RecoveryError, RecoveryOptions, hold};
 
 use super::{start_script, with_causes, zk_env};
@@ -55,10 +56,15 @@ pub fn run(words: &[String]) -> ExitCode {
     findings.note("members", members(&config));
     findings.note("TLS", tls(&config));
     findings.note("logins", logins(&config));
-    findings.note("data", data(&config));
+    let user = user(&config);
+    findings.note("data", if let Some(user) = &user { Ok(user.text.clone()) } else { data(&config) });
     say!(
         "{}",
-        if findings.are_good { "a start goes through, if its ports are free" } else { "a start ends" }
+        match &user {
+            _ if !findings.are_good => "a start ends",
+            Some(_) => "a start goes through when that server has ended, as far as can be seen beside it",
+            None => "a start goes through, if its ports are free",
+        }
     );
     if findings.are_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -118,44 +124,60 @@ fn logins(config: &Config) -> Result<String, String> {
     Ok(format!("clients {}, members {}", of(sasl.clients.is_some()), of(sasl.members.is_some())))
 }
 
-/// What the doctor finds, where nobody works in the directories.
+/// A server that works in the directories already, for which a start is too early; nothing else can be told of them meanwhile.
+struct User {
+    text: String,
+}
+
+fn user(config: &Config) -> Option<User> {
+    if let Some(java) = java_beside::find(&config.data_dir, &config.data_log_dir) {
+        let (pid, path) = (java.pid, java.path.display());
+        let text = format!(
+            "process {pid}, a Java server, has {path} open for writing; stop it before the start, and ask again or ask `zabd doctor`"
+        );
+        return Some(User { text });
+    }
+    let Err(RecoveryError::InUse { path }) = hold(&recovery(config)) else { return None };
+    let text = format!("a zabd server works in {}; stop it before the start, and ask again", path.display());
+    Some(User { text })
+}
+
+fn recovery(config: &Config) -> RecoveryOptions {
+    RecoveryOptions {
+        data_dir: config.data_dir.clone(),
+        log_dir: config.data_log_dir.clone(),
+        autocreate: false,
+        trust_empty: config.snapshot_trust_empty,
+        is_alone: config.ensemble.is_none(),
+    }
+}
+
+/// What the doctor finds.
 fn data(config: &Config) -> Result<String, String> {
     let (data_dir, log_dir) = (&config.data_dir, &config.data_log_dir);
     let blamed = |error| StartError::recovery(config, error).text();
-    if let Some(java) = java_beside::find(data_dir, log_dir) {
-        let (pid, path) = (java.pid, java.path.display());
-        return Ok(format!(
-            "process {pid}, a Java server, has {path} open for writing; stop it before the start, and ask again or ask `zabd doctor`"
-        ));
-    }
     for dir in [data_dir, log_dir].into_iter().filter(|dir| dir.is_dir()) {
         if access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
             return Err(format!("{} cannot be written to; {}", dir.display(), hint_of_owner(dir, true)));
         }
     }
-    let options = RecoveryOptions {
-        data_dir: data_dir.clone(),
-        log_dir: log_dir.clone(),
-        autocreate: false,
-        trust_empty: config.snapshot_trust_empty,
-        is_alone: config.ensemble.is_none(),
-    };
-    let _held = match hold(&options) {
-        Ok(held) => held,
-        Err(RecoveryError::InUse { path }) => {
-            return Ok(format!("a zabd server works in {}; stop it before the start", path.display()));
-        }
-        Err(RecoveryError::Missing { path }) if config.datadir_autocreate => {
+    // Where one of the two has something, the other's absence may be what ends the start.
+    let is_new = [data_dir, log_dir].iter().all(|dir| !dir.join(VERSION_DIR).is_dir());
+    let _held = match hold(&recovery(config)) {
+        Ok(held) => Some(held),
+        Err(RecoveryError::Missing { path }) if config.datadir_autocreate && is_new => {
             return Ok(format!(
                 "{} is not there, and a start makes it: it begins with nothing",
                 path.display()
             ));
         }
+        Err(RecoveryError::Missing { .. }) if config.datadir_autocreate => None,
         Err(error) => return Err(blamed(error)),
     };
     let patient = Patient {
         data_dir: data_dir.clone(),
         log_dir: log_dir.clone(),
+        is_log_dir_named: true,
         is_alone: config.ensemble.is_none(),
         trust_empty: config.snapshot_trust_empty,
         members: unnumbered_members(config),

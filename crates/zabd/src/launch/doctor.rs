@@ -43,6 +43,14 @@ pub fn run(call: &Call) -> ExitCode {
     };
     match asked.answer() {
         Ok(verdict) => ExitCode::from(verdict as u8),
+        Err(RecoveryError::InUse { path }) => {
+            let path = path.display();
+            eprintln!(
+                "{}: {path} is in use by a server that runs: stop that one, or ask about a copy",
+                call.program
+            );
+            ExitCode::from(Verdict::Unusable as u8)
+        }
         Err(error) => {
             eprintln!("{}: {}", call.program, with_causes(&error));
             ExitCode::from(Verdict::Unusable as u8)
@@ -85,13 +93,16 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
     } else {
         (dir, None, false, None)
     };
-    let log_dir = log_dir.or(configured).unwrap_or_else(|| data_dir.clone());
+    let named = log_dir.or(configured);
+    let is_log_dir_named = named.is_some();
+    let log_dir = named.unwrap_or_else(|| data_dir.clone());
     for dir in [&data_dir, &log_dir] {
         if !dir.is_dir() {
             return Err(format!("{} is no directory", dir.display()));
         }
     }
-    Ok(Some(Asked { patient: Patient { data_dir, log_dir, is_alone, trust_empty, members }, json, repair }))
+    let patient = Patient { data_dir, log_dir, is_log_dir_named, is_alone, trust_empty, members };
+    Ok(Some(Asked { patient, json, repair }))
 }
 
 impl Asked {
