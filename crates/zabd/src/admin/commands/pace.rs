@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
+
+use super::Reply;
 
 /// One in each interval. The first interval begins with the server, each later one with the first who asks behind its end: two who
 /// ask on both sides of an end may follow each other closely.
@@ -28,19 +31,38 @@ impl Pace {
         Self { interval_ms, zero: Instant::now(), interval }
     }
 
-    /// Whether this one is not too many.
-    pub fn admits(&self) -> bool {
-        self.admits_at(self.zero.elapsed().as_millis() as u64)
+    /// Takes this one, or says how long it is too early.
+    pub fn admit(&self) -> Result<(), TooEarly> {
+        self.admit_at(self.zero.elapsed().as_millis() as u64)
     }
 
-    fn admits_at(&self, now_ms: u64) -> bool {
+    fn admit_at(&self, now_ms: u64) -> Result<(), TooEarly> {
         let mut interval = self.interval.lock();
-        if now_ms > interval.began_ms.saturating_add(self.interval_ms) {
+        let next_ms = interval.began_ms.saturating_add(self.interval_ms).saturating_add(1);
+        if next_ms <= now_ms {
             *interval = Interval { began_ms: now_ms, is_free: true };
         }
-        std::mem::replace(&mut interval.is_free, false)
+        let is_free = std::mem::replace(&mut interval.is_free, false);
+        if is_free { Ok(()) } else { Err(TooEarly { ms: next_ms.saturating_sub(now_ms) }) }
     }
 }
+
+/// When another one may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooEarly {
+    /// In so many milliseconds.
+    pub ms: u64,
+}
+
+impl TooEarly {
+    /// The answer: Java's, and behind which pause to ask again. Java's body has no word about it.
+    pub fn reply(self) -> Reply {
+        let seconds = self.ms.div_ceil(1000).to_string();
+        Reply { headers: vec![(RETRY_AFTER, seconds)], ..Reply::status(StatusCode::TOO_MANY_REQUESTS) }
+    }
+}
+
+const RETRY_AFTER: &str = "retry-after";
 
 /// Snapshots are taken and restored one after the other, as in Java. Whoever waits for his turn keeps no thread busy: they are few,
 /// and answer everybody else.
@@ -66,13 +88,25 @@ mod tests {
 
     fn admitted(interval_ms: u64, asked_ms: &[u64]) -> Vec<bool> {
         let pace = Pace::new(interval_ms);
-        asked_ms.iter().map(|now| pace.admits_at(*now)).collect()
+        asked_ms.iter().map(|now| pace.admit_at(*now).is_ok()).collect()
     }
 
     #[test]
     fn one_is_admitted_in_each_interval_of_javas() {
         assert_eq!(admitted(0, &[0, 0, 1, 1, 2]), [true, false, true, false, true]);
         assert_eq!(admitted(100, &[99, 100, 101, 102, 201, 202]), [true, false, true, false, false, true]);
-        assert_eq!(admitted(u64::MAX, &[5, u64::MAX]), [true, false]);
+        assert_eq!(admitted(u64::MAX, &[5, u64::MAX - 1]), [true, false]);
+    }
+
+    #[test]
+    fn whoever_comes_too_early_is_told_when_to_come_again() {
+        let pace = Pace::new(1500);
+        pace.admit_at(0).unwrap();
+        for (now_ms, ms, seconds) in [(0, 1501, "2"), (502, 999, "1"), (1500, 1, "1")] {
+            let early = pace.admit_at(now_ms).unwrap_err();
+            assert_eq!(early, TooEarly { ms });
+            assert_eq!(early.reply().headers, [(RETRY_AFTER, seconds.to_owned())]);
+        }
+        pace.admit_at(1501).unwrap();
     }
 }

@@ -92,10 +92,13 @@ impl Restores {
         if server.driver.inspect(Replica::is_suspended) {
             return Err(refused("The log's disk is full, and nothing can be restored; free some space"));
         }
-        if !self.pace.admits() {
+        if let Err(early) = self.pace.admit() {
             server.snapshots.restores.rate_limited.fetch_add(1, Relaxed);
-            tracing::warn!("Restore request was rate limited");
-            return Err(Reply::status(StatusCode::TOO_MANY_REQUESTS));
+            tracing::warn!(
+                "Restore request was rate limited: the next one may come in {}ms, by admin.rateLimiterIntervalInMS",
+                early.ms
+            );
+            return Err(early.reply());
         }
         Ok(())
     }

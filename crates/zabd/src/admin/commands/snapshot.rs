@@ -45,10 +45,13 @@ impl Snapshots {
             tracing::warn!("Snapshot command requires serializeLastProcessedZxidEnable flag is set to true");
             return Err(Reply::status(StatusCode::INTERNAL_SERVER_ERROR));
         }
-        if !self.pace.admits() {
+        if let Err(early) = self.pace.admit() {
             server.snapshots.rate_limited.fetch_add(1, Relaxed);
-            tracing::warn!("Snapshot request was rate limited");
-            return Err(Reply::status(StatusCode::TOO_MANY_REQUESTS));
+            tracing::warn!(
+                "Snapshot request was rate limited: the next one may come in {}ms, by admin.rateLimiterIntervalInMS",
+                early.ms
+            );
+            return Err(early.reply());
         }
         Ok(self.turns.next().await)
     }
