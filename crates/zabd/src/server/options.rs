@@ -225,9 +225,8 @@ mod tests {
 
     fn config(lines: &str) -> Config {
         let text = format!("dataDir=/data\nclientPort=2181\n{lines}");
-        let number_alone = |path: &std::path::Path| match path.ends_with("myid") {
-            true => Ok("1".into()),
-            false => Err(std::io::ErrorKind::NotFound.into()),
+        let number_alone = |path: &std::path::Path| {
+            if path.ends_with("myid") { Ok("1".into()) } else { Err(std::io::ErrorKind::NotFound.into()) }
         };
         Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&number_alone).unwrap()
     }
