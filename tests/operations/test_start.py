@@ -96,6 +96,21 @@ def test_a_wrong_line_ends_with_code_2(ends, cfg, of_kind, each, line):
     assert "Invalid config, exiting abnormally" in ended.err
 
 
+@BOTH
+def test_a_number_that_no_member_has_ends_with_code_1(ends, cfg, tmp_path, of_kind, each):
+    """Java has read its configuration by then, and ends with what nobody foresaw."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "myid").write_text("7\n")
+    lines = [f"server.{number}=127.0.0.1:{free_port()}:{free_port()}" for number in (1, 2, 3)]
+    path = cfg(*lines, initLimit=5, syncLimit=3)
+    ended = ends(of_kind(each), path)
+    assert ended.status == 1
+    assert "My id 7 not in the peer list" in ended.err and "Unexpected exception, exiting abnormally" in ended.err
+    if of_kind(each) == "zabd":
+        assert is_named(ended, f"{path}: My id 7 not in the peer list")
+    assert not (tmp_path / "data" / "version-2").exists() or of_kind(each) != "zabd"
+
+
 LATE = {
     "digestAlg": ("DigestAuthenticationProvider.digestAlg=NOSUCH", "-Dzookeeper.DigestAuthenticationProvider.digestAlg=NOSUCH"),
     "serverCnxnFactory": ("serverCnxnFactory=org.example.Mine",),

@@ -49,6 +49,7 @@ pub struct ConfigErrors {
     pub(crate) errors: Vec<ConfigError>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) log: LogConfig,
+    pub(crate) exit_code: ExitCode,
 }
 
 fn lines(errors: &[ConfigError], warnings: &[Warning]) -> String {
@@ -72,9 +73,10 @@ impl ConfigErrors {
         self.log
     }
 
-    /// What the process ends with: Java's code for an invalid invocation.
+    /// What the process ends with: Java's code for an invalid invocation; for a number that is not among the members, and nothing else,
+    /// the one for what nobody foresaw, since Java looks at that when its configuration is read already.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::InvalidInvocation
+        self.exit_code
     }
 
     /// The same, for whoever knows as whom this process runs: hints that speak of that user name it.
@@ -101,7 +103,8 @@ impl ConfigErrors {
     /// A mistake in the words of the command line itself.
     pub(crate) fn invocation(message: String, hint: &str) -> Self {
         let error = ConfigError { source: None, key: None, message, hint: Some(hint.to_owned()) };
-        ConfigErrors { errors: vec![error], warnings: Vec::new(), log: Config::defaults().log }
+        let (log, exit_code) = (Config::defaults().log, ExitCode::InvalidInvocation);
+        ConfigErrors { errors: vec![error], warnings: Vec::new(), log, exit_code }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::draft::Draft;
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
 use crate::error::{ConfigError, ConfigErrors, ITS_NAME, THIS_USER, Warning};
+use crate::exit_code::ExitCode;
 use crate::key::{Honour, Key, Problem};
 use crate::keys;
 use crate::membership::Membership;
@@ -72,12 +73,14 @@ struct Resolver {
     config_file: Option<String>,
     /// There is a file that should name this server, and that has been said.
     has_unusable_myid: bool,
+    is_no_member: bool,
 }
 
 impl Resolver {
     fn new(errors: Vec<ConfigError>, warnings: Vec<Warning>, config_file: Option<String>) -> Self {
         let (draft, last) = (Draft::new(), BTreeMap::new());
-        Resolver { draft, last, errors, warnings, size_warning: None, config_file, has_unusable_myid: false }
+        let (size_warning, has_unusable_myid, is_no_member) = (None, false, false);
+        Resolver { draft, last, errors, warnings, size_warning, config_file, has_unusable_myid, is_no_member }
     }
 
     /// Sorts settings by key; the later one replaces the earlier.
@@ -505,6 +508,7 @@ impl Resolver {
                 ),
             ),
         };
+        self.is_no_member = true;
         self.errors.push(ConfigError {
             source: file.map(|path| Source::WholeFile(path.into())),
             key: Some("dataDir".to_owned()),
@@ -554,7 +558,12 @@ impl Resolver {
                 None => (2, None, 0),
             });
             let log = self.draft.config.log;
-            return Err(ConfigErrors { errors: self.errors, warnings: self.warnings, log });
+            let exit_code = if self.is_no_member && self.errors.len() == 1 {
+                ExitCode::UnexpectedError
+            } else {
+                ExitCode::InvalidInvocation
+            };
+            return Err(ConfigErrors { errors: self.errors, warnings: self.warnings, log, exit_code });
         }
         let mut config = self.draft.config;
         config.warnings = self.warnings;

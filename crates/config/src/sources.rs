@@ -5,6 +5,7 @@
 
 use crate::config::Config;
 use crate::error::{ConfigError, ConfigErrors, Warning};
+use crate::exit_code::ExitCode;
 use crate::keys;
 use crate::keys::relative_path_warning;
 use crate::properties;
@@ -120,7 +121,8 @@ impl Sources {
     pub fn resolve(self, read: ReadFile<'_>) -> Result<Config, ConfigErrors> {
         let Sources { settings, errors, warnings, config_file, is_incomplete } = self;
         if is_incomplete {
-            return Err(ConfigErrors { errors, warnings, log: resolve::log_of(settings) });
+            let (log, exit_code) = (resolve::log_of(settings), ExitCode::InvalidInvocation);
+            return Err(ConfigErrors { errors, warnings, log, exit_code });
         }
         resolve::resolve(settings, errors, warnings, config_file, read)
     }

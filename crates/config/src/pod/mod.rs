@@ -24,6 +24,7 @@ pub use start_zookeeper::{Asked, START_ZOOKEEPER_USAGE, start_zookeeper};
 
 use crate::config::Config;
 use crate::error::{ConfigError, ConfigErrors};
+use crate::exit_code::ExitCode;
 use crate::setting::Source;
 use crate::sources::ReadFile;
 use std::collections::BTreeMap;
@@ -63,5 +64,6 @@ pub(crate) fn mistake(name: &str, message: impl Into<String>, hint: impl Into<St
 /// All mistakes together; there is one at least.
 pub(crate) fn refused(errors: Vec<ConfigError>) -> ConfigErrors {
     assert!(!errors.is_empty(), "refused without a reason");
-    ConfigErrors { errors, warnings: Vec::new(), log: Config::defaults().log }
+    let (log, exit_code) = (Config::defaults().log, ExitCode::InvalidInvocation);
+    ConfigErrors { errors, warnings: Vec::new(), log, exit_code }
 }

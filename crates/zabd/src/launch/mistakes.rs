@@ -15,7 +15,7 @@ use crate::start_error::StartError;
 
 /// Tells every mistake of a configuration.
 pub fn refuse(errors: &ConfigErrors) -> ExitCode {
-    let closing = "Invalid config, exiting abnormally";
+    let closing = format!("{}, exiting abnormally", javas_words(errors.exit_code()));
     if errors.log().format == LogFormat::Json {
         // Nothing else will be said, so it is, however quiet the server was to be.
         let level = errors.log().level.max(LogLevel::Error);
