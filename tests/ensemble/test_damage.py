@@ -377,6 +377,51 @@ def test_a_member_with_damaged_epochs_is_given_its_state_again(tmp_path):
         write(ensemble, 3, "/with-the-repaired")
 
 
+def files_of(server):
+    return {path.name: path.read_bytes() for path in (server.data_dir / "version-2").iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["java395", "zabd"])
+def test_an_epoch_that_was_joined_and_never_promised_is_refused(tmp_path, kind):
+    """One of the two files is from elsewhere, and nothing tells which: the member says so and ends, and all of it stays as it was."""
+    with members.Ensemble([kind] * 3, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        damaged = ensemble.members[3]
+        damaged.kill()
+        promised = int(epochs_of(damaged)["acceptedEpoch"])
+        current = damaged.data_dir / "version-2" / "currentEpoch"
+        current.write_text("9")
+        before = files_of(damaged)
+        with pytest.raises(members.ServerFailed, match="ended with 1"):
+            damaged.start()
+        assert files_of(damaged) == before
+        if kind == "zabd":
+            said = f"{current.with_name('acceptedEpoch')} says {promised}, currentEpoch beside it 9, and the log reaches epoch {promised}"
+            assert said in damaged.log_text() and "move the data directories away" in damaged.log_text()
+        current.write_text(str(promised))
+        damaged.start()
+        ensemble.assert_equal_trees()
+
+
+@pytest.mark.parametrize("what", ["x1", " 1 "])
+def test_a_log_and_a_current_epoch_that_are_both_damaged(tmp_path, what):
+    """The epoch, which can have been no other, is written before the log goes that shows it. It was refused when the log was gone."""
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        fill(ensemble, 1)
+        ensemble.await_level()
+        damaged = ensemble.members[3]
+        damaged.kill()
+        sound = epochs_of(damaged)
+        (damaged.data_dir / "version-2" / "currentEpoch").write_text(what)
+        damage_middle_of_log(damaged)
+        ensemble.leader()
+        damaged.start()
+        await_no_marker(damaged)
+        assert "is written anew" in damaged.log_text() and int(sound["currentEpoch"]) <= joined(damaged)
+        ensemble.assert_equal_trees()
+
+
 @pytest.mark.parametrize("what", NO_NUMBERS)
 def test_epochs_that_the_others_cannot_help_with(tmp_path, what):
     """Of two, none can lead alone. An epoch that can be no other is written anew; a promise that nobody knows is not made up."""

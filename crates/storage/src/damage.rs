@@ -10,9 +10,7 @@
 //! ```
 //!
 //! A start that finds the marker sets aside whatever has come to stand there meanwhile, and fetches again. The epochs stay
-//! where they are: a promise holds, whatever became of the data. If it is the epochs that are damaged, a copy of them goes
-//! to `damaged-<n>`, and what is put in their place is the least that everything else shows, before anything else moves. What
-//! was promised beyond that is not known any more, as on a server that was emptied; so it has no voice either. Nothing is removed
+//! where they are: a promise holds, whatever became of the data ([`crate::damaged_epochs`] if it is they that are damaged). Nothing is removed
 //! while anything is missing: what can be read of a damaged file may be all that there is, if the peers turn out to have lost as
 //! much.
 //!
@@ -28,10 +26,9 @@ use std::path::{Path, PathBuf};
 
 use crate::apart;
 use crate::disk::{Disk, DiskFile};
-use crate::epochs::{self, EpochError, EpochFile};
 use crate::layout::{self, NamedFile};
 use crate::recovery::{Directories, RecoveryError, directory_error};
-use zabd_jute::{Epoch, Zxid};
+use zabd_jute::Zxid;
 use zabd_mutation::{Mutation, is_on};
 
 /// The file beside the snapshots that says that something was lost.
@@ -52,7 +49,7 @@ const LOGS_GONE: &str = "logs-gone";
 /// How many of these are kept beside the oldest and the largest, once what was lost is there again: those that reach furthest.
 const LOGS_GONE_KEPT: usize = 3;
 
-fn marker(directories: &Directories) -> PathBuf {
+pub(crate) fn marker(directories: &Directories) -> PathBuf {
     directories.snapshots.join(LOST)
 }
 
@@ -148,107 +145,6 @@ pub fn remove_old_sets<D: Disk>(disk: &D, directories: &Directories) -> Result<V
     Ok(old.into_iter().map(|set| set.place).collect())
 }
 
-/// What the two files of a member's epochs are worth.
-#[derive(Debug, PartialEq, Eq)]
-pub enum EpochFiles {
-    /// They can be used, or brought up to the history.
-    Sound,
-    /// `currentEpoch` holds no number, and can be no other than this: what is promised is what the history has reached.
-    Derived {
-        /// What the file holds.
-        why: String,
-        /// What it is to hold.
-        epoch: u32,
-    },
-    /// What this server has promised, or joined, is not known any more.
-    Doubtful(DoubtfulEpochs),
-}
-
-/// Epochs that cannot be used, and the least that may take their place.
-#[derive(Debug, PartialEq, Eq)]
-pub struct DoubtfulEpochs {
-    /// What is wrong, for people.
-    pub why: String,
-    /// The promise first: a server that ends in between has promised what it has joined.
-    replacements: Vec<(EpochFile, u32)>,
-}
-
-/// Looks at the epochs of a directory whose history has reached an epoch. Java ends at what is no number.
-pub fn judge_epochs<D: Disk>(disk: &D, dir: &Path, reached: Epoch) -> Result<EpochFiles, RecoveryError> {
-    let reached = u32::try_from(reached.0.max(0)).unwrap_or(u32::MAX);
-    let mut doubts = Vec::new();
-    let mut read = |file| match epochs::read(disk, dir, file) {
-        Ok(epoch) => Ok(epoch),
-        Err(EpochError::Io { action, path, source }) => {
-            Err(RecoveryError::Directory { action, path, source })
-        }
-        Err(EpochError::NotANumber { path, found }) => {
-            doubts.push(format!("{} holds {found:?} instead of an epoch", path.display()));
-            Ok(None)
-        }
-    };
-    let accepted = read(EpochFile::Accepted)?;
-    let current = read(EpochFile::Current)?;
-    if let (Some(accepted), Some(current)) = (accepted, current)
-        && accepted < current
-    {
-        let path = dir.join(EpochFile::Accepted.name());
-        doubts.push(format!("{} says {accepted}, and currentEpoch beside it {current}", path.display()));
-    }
-    if doubts.is_empty() {
-        return Ok(EpochFiles::Sound);
-    }
-    let why = doubts.join("; ");
-    if current.is_none() && accepted == Some(reached) {
-        return Ok(EpochFiles::Derived { why, epoch: reached });
-    }
-    let joined = current.unwrap_or(reached);
-    let promised = accepted.unwrap_or(0).max(joined).max(reached);
-    let replacements = [(EpochFile::Accepted, accepted, promised), (EpochFile::Current, current, joined)];
-    let is_other =
-        |(file, old, new): (EpochFile, Option<u32>, u32)| (old != Some(new)).then_some((file, new));
-    let replacements = replacements.into_iter().filter_map(is_other).collect();
-    Ok(EpochFiles::Doubtful(DoubtfulEpochs { why, replacements }))
-}
-
-/// The epoch that the names of logs and snapshots show that a history has reached, for one that cannot be read.
-pub fn epoch_in_names<D: Disk>(disk: &D, directories: &Directories) -> Result<Epoch, RecoveryError> {
-    let (snapshots, logs) = (&directories.snapshots, &directories.logs);
-    let found_snapshots = layout::snapshots(disk, snapshots).map_err(directory_error("list", snapshots))?;
-    let found_logs = layout::logs(disk, logs).map_err(directory_error("list", logs))?;
-    let newest = found_snapshots.iter().chain(&found_logs).map(|file| file.zxid).max();
-    Ok(newest.unwrap_or(Zxid::ZERO).epoch())
-}
-
-/// Remembers that something was lost, keeps what the epochs' files held, and puts others in their place. Gives where the old
-/// ones are.
-pub fn set_epochs_aside<D: Disk>(
-    disk: &D,
-    directories: &Directories,
-    doubtful: &DoubtfulEpochs,
-) -> Result<PathBuf, RecoveryError> {
-    let (marker, dir) = (marker(directories), &directories.snapshots);
-    write_durably(disk, &marker, &doubtful.why).map_err(directory_error("write", &marker))?;
-    let target = new_place(disk, dir)?;
-    for (file, _) in &doubtful.replacements {
-        let path = dir.join(file.name());
-        let contents = match disk.read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            contents => contents.map_err(directory_error("read", &path))?,
-        };
-        let copy = target.join(file.name());
-        write_durably(disk, &copy, &*contents).map_err(directory_error("write", &copy))?;
-    }
-    disk.sync_dir(dir).map_err(directory_error("write to", dir))?;
-    for (file, epoch) in &doubtful.replacements {
-        epochs::write(disk, dir, *file, *epoch).map_err(|error| {
-            let source = io::Error::other(error);
-            RecoveryError::Directory { action: "replace an epoch in", path: dir.clone(), source }
-        })?;
-    }
-    Ok(target)
-}
-
 /// What was lost is durable again.
 pub fn forget_loss<D: Disk>(disk: &D, directories: &Directories) -> Result<(), RecoveryError> {
     let marker = marker(directories);
@@ -281,7 +177,7 @@ pub fn set_partial<D: Disk>(
     disk.sync_dir(dir).map_err(directory_error("write to", dir))
 }
 
-fn write_durably<D: Disk>(disk: &D, path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
+pub(crate) fn write_durably<D: Disk>(disk: &D, path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
     let mut file = disk.create(path)?;
     file.write_at(0, contents.as_ref())?;
     file.sync()?;
@@ -308,7 +204,7 @@ pub fn next_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryErro
     Ok(target)
 }
 
-fn new_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
+pub(crate) fn new_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
     let target = next_place(disk, dir)?;
     disk.create_dir(&target).map_err(directory_error("create", &target))?;
     Ok(target)
@@ -567,114 +463,5 @@ mod tests {
             }
         }
         assert!(moved_in_part > 0);
-    }
-
-    fn put(disk: &MemoryDisk, epochs: [Option<&[u8]>; 2]) {
-        for (file, contents) in [EpochFile::Accepted, EpochFile::Current].into_iter().zip(epochs) {
-            if let Some(contents) = contents {
-                write_durably(disk, &Path::new("/data").join(file.name()), contents).unwrap();
-            }
-        }
-    }
-
-    fn epochs_on(disk: &MemoryDisk) -> [Option<u32>; 2] {
-        [EpochFile::Accepted, EpochFile::Current]
-            .map(|file| epochs::read(disk, Path::new("/data"), file).unwrap())
-    }
-
-    fn doubtful(disk: &MemoryDisk, reached: i64) -> DoubtfulEpochs {
-        match judge_epochs(disk, Path::new("/data"), Epoch(reached)).unwrap() {
-            EpochFiles::Doubtful(doubtful) => doubtful,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn epochs_that_are_numbers_or_missing_are_sound() {
-        for (accepted, current) in
-            [(None, None), (Some(&b"3"[..]), None), (None, Some(&b"2"[..])), (Some(b"9"), Some(b"2"))]
-        {
-            let disk = with_files();
-            disk.remove(Path::new("/data/currentEpoch")).unwrap();
-            put(&disk, [accepted, current]);
-            assert_eq!(judge_epochs(&disk, Path::new("/data"), Epoch(3)).unwrap(), EpochFiles::Sound);
-        }
-    }
-
-    /// Between what is reached and what is promised there is no other.
-    #[test]
-    fn a_damaged_current_epoch_is_derived_where_the_promise_leaves_no_choice() {
-        let disk = with_files();
-        put(&disk, [Some(b"3"), Some(b"")]);
-        let judged = judge_epochs(&disk, Path::new("/data"), Epoch(3)).unwrap();
-        assert!(matches!(judged, EpochFiles::Derived { epoch: 3, .. }), "{judged:?}");
-        put(&disk, [Some(b"4"), Some(b"")]);
-        doubtful(&disk, 3);
-    }
-
-    #[test]
-    fn what_takes_the_place_of_damaged_epochs_is_not_below_anything_that_is_known() {
-        for (accepted, current, reached, expected) in [
-            (&b""[..], &b"3"[..], 3, [3, 3]),
-            (b"garbage", b"5", 3, [5, 5]),
-            (b"\0\0\0\0", b"", 3, [3, 3]),
-            (b"-1", b"0", 0, [0, 0]),
-            (b"7", b"garbage", 3, [7, 3]),
-            (b"3", b"4", 3, [4, 4]),
-            (b"2", b"", 3, [3, 3]),
-        ] {
-            let disk = with_files();
-            put(&disk, [Some(accepted), Some(current)]);
-            let doubtful = doubtful(&disk, reached);
-            assert!(doubtful.why.contains("/data/"), "{}", doubtful.why);
-            let aside = set_epochs_aside(&disk, &directories(), &doubtful).unwrap();
-            assert_eq!(epochs_on(&disk), expected.map(Some), "{accepted:?} {current:?}");
-            for (file, _) in &doubtful.replacements {
-                let was = if *file == EpochFile::Accepted { accepted } else { current };
-                assert_eq!(&*disk.read(&aside.join(file.name())).unwrap(), was);
-            }
-            assert!(remembers_loss(&disk, &directories()));
-            assert_eq!(
-                judge_epochs(&disk, Path::new("/data"), Epoch::ZERO).unwrap(),
-                EpochFiles::Sound,
-                "the next start finds numbers"
-            );
-        }
-    }
-
-    /// Wherever the power fails, the epochs are damaged still, or the server knows of the loss; and no number is too small.
-    #[test]
-    fn a_loss_is_remembered_before_an_epoch_is_replaced() {
-        for stop_at in 0.. {
-            let disk = with_files();
-            put(&disk, [Some(b"garbage"), Some(b"")]);
-            let doubtful = doubtful(&disk, 3);
-            disk.plan_faults([(stop_at, Fault::Stop)]);
-            let outcome = set_epochs_aside(&disk, &directories(), &doubtful);
-            for crash in [Crash::LosesUnsynced, Crash::LosesUnsyncedData, Crash::KeepsUnsynced] {
-                let after = disk.after(crash);
-                for file in [EpochFile::Accepted, EpochFile::Current] {
-                    match epochs::read(&after, Path::new("/data"), file) {
-                        Ok(found) => {
-                            assert_eq!(found, Some(3), "stopped at {stop_at}, {crash:?}");
-                            assert!(remembers_loss(&after, &directories()));
-                        }
-                        Err(error) => assert!(matches!(error, EpochError::NotANumber { .. }), "{error}"),
-                    }
-                }
-            }
-            if outcome.is_ok() {
-                assert!(stop_at > 8, "there was something to stop at");
-                return;
-            }
-        }
-    }
-
-    #[test]
-    fn names_tell_which_epoch_was_reached() {
-        let disk = with_files();
-        assert_eq!(epoch_in_names(&disk, &directories()).unwrap(), Epoch(0));
-        write_durably(&disk, Path::new("/log/log.300000001"), "").unwrap();
-        assert_eq!(epoch_in_names(&disk, &directories()).unwrap(), Epoch(3));
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod apart;
 pub mod damage;
+pub mod damaged_epochs;
 pub mod disk;
 pub mod epochs;
 pub mod held;

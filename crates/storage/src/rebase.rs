@@ -202,7 +202,7 @@ pub struct Epochs {
 ///
 /// A history without gaps that ends in an epoch holds that epoch's initial history, so the epoch file may be
 /// brought up to it, and no further; one that holds no number is replaced only where it can have been no other (see
-/// [`crate::damage::judge_epochs`]). Java takes up a `currentEpoch.tmp` unchecked.
+/// [`crate::damaged_epochs::judge_epochs`]). Java takes up a `currentEpoch.tmp` unchecked.
 pub fn settle_epochs<D: Disk>(disk: &D, dir: &Path, last: Zxid) -> Result<Epochs, RebaseError> {
     let reached = epoch_number(last.epoch());
     let accepted = epochs::read(disk, dir, EpochFile::Accepted)?;

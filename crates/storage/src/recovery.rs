@@ -176,6 +176,22 @@ pub enum RecoveryError {
         /// What remembers them.
         mark: PathBuf,
     },
+    /// A member has joined an epoch that it has never promised, and that its history does not show either.
+    #[error(
+        "{} says {accepted}, currentEpoch beside it {current}, and the log reaches epoch {reached}: a server promises an epoch before it \
+         joins it, so one of the two files is from elsewhere; restore that one from a copy, or move the data directories away if the other \
+         servers serve and can give this one its state", path.display()
+    )]
+    EpochsContradict {
+        /// `acceptedEpoch`.
+        path: PathBuf,
+        /// What it says.
+        accepted: u32,
+        /// What `currentEpoch` says.
+        current: u32,
+        /// The epoch of the last transaction.
+        reached: u32,
+    },
     /// A snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

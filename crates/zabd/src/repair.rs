@@ -9,12 +9,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zabd_jute::{Epoch, Limits};
+use zabd_jute::Limits;
 use zabd_replica::{Replica, Serving};
 use zabd_storage::apart::APART;
-use zabd_storage::damage::{
-    EpochFiles, LOST, PARTIAL, epoch_in_names, forget_loss, judge_epochs, remembers_loss, remove_old_sets,
-    set_aside, set_epochs_aside,
+use zabd_storage::damage::{LOST, PARTIAL, forget_loss, remembers_loss, remove_old_sets, set_aside};
+use zabd_storage::damaged_epochs::{
+    DoubtfulEpochs, EpochFiles, epoch_in_names, judge_epochs, set_epochs_aside, write_derived,
 };
 use zabd_storage::disk::{Disk, RealDisk};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
@@ -55,7 +55,13 @@ pub fn recover_member<D: Disk>(
         );
         let why =
             disk.read(&marker).map(|why| String::from_utf8_lossy(&why).into_owned()).unwrap_or_default();
-        tell_epochs(disk, &directories, epoch_in_names(disk, &directories)?)?;
+        match judge_epochs(disk, &directories.snapshots, epoch_in_names(disk, &directories)?)? {
+            EpochFiles::Doubtful(doubtful) | EpochFiles::Contradictory { doubtful, .. } => {
+                tell_epochs(disk, &directories, &doubtful)?;
+            }
+            EpochFiles::Derived { why, epoch } => derive_epoch(disk, &directories, &why, epoch)?,
+            EpochFiles::Sound => (),
+        }
         tell_places(disk, &directories, &why)?;
         return Ok(MemberStart { recovered: again()?, has_lost: true });
     }
@@ -63,19 +69,16 @@ pub fn recover_member<D: Disk>(
         Ok(recovered) => {
             let reached = recovered.tree.last_zxid().epoch();
             match judge_epochs(disk, &directories.snapshots, reached)? {
+                EpochFiles::Contradictory { refusal, .. } => return Err(refusal),
                 EpochFiles::Doubtful(doubtful) if others_are_a_quorum => {
-                    tell_epochs(disk, &directories, reached)?;
+                    tell_epochs(disk, &directories, &doubtful)?;
                     begin_with_nothing(disk, &directories, &doubtful.why)?;
-                    Ok(MemberStart { recovered: again()?, has_lost: true })
+                    return Ok(MemberStart { recovered: again()?, has_lost: true });
                 }
-                EpochFiles::Derived { why, epoch } => {
-                    tracing::warn!(
-                        "{why}; it was {epoch}, as acceptedEpoch and the log show, and is written anew"
-                    );
-                    Ok(MemberStart { recovered, has_lost: false })
-                }
-                EpochFiles::Sound | EpochFiles::Doubtful(_) => Ok(MemberStart { recovered, has_lost: false }),
+                EpochFiles::Derived { why, epoch } => derive_epoch(disk, &directories, &why, epoch)?,
+                EpochFiles::Sound | EpochFiles::Doubtful(_) => (),
             }
+            Ok(MemberStart { recovered, has_lost: false })
         }
         Err(error) if error.is_damage() && others_are_a_quorum => {
             tracing::error!("{error}");
@@ -85,7 +88,12 @@ pub fn recover_member<D: Disk>(
                      members restart at once nobody has a vote"
                 );
             }
-            tell_epochs(disk, &directories, epoch_in_names(disk, &directories)?)?;
+            match judge_epochs(disk, &directories.snapshots, epoch_in_names(disk, &directories)?)? {
+                EpochFiles::Contradictory { refusal, .. } => return Err(refusal),
+                EpochFiles::Doubtful(doubtful) => tell_epochs(disk, &directories, &doubtful)?,
+                EpochFiles::Derived { why, epoch } => derive_epoch(disk, &directories, &why, epoch)?,
+                EpochFiles::Sound => (),
+            }
             begin_with_nothing(disk, &directories, &error.to_string())?;
             Ok(MemberStart { recovered: again()?, has_lost: true })
         }
@@ -94,12 +102,25 @@ pub fn recover_member<D: Disk>(
 }
 
 /// Epochs that are damaged go before the data, which show what takes their place at least.
-fn tell_epochs<D: Disk>(disk: &D, directories: &Directories, reached: Epoch) -> Result<(), RecoveryError> {
-    if let EpochFiles::Doubtful(doubtful) = judge_epochs(disk, &directories.snapshots, reached)? {
-        let place = set_epochs_aside(disk, directories, &doubtful)?;
-        tracing::error!("{}: set aside, to {}", doubtful.why, place.display());
-    }
+fn tell_epochs<D: Disk>(
+    disk: &D,
+    directories: &Directories,
+    doubtful: &DoubtfulEpochs,
+) -> Result<(), RecoveryError> {
+    let place = set_epochs_aside(disk, directories, doubtful)?;
+    tracing::error!("{}: set aside, to {}", doubtful.why, place.display());
     Ok(())
+}
+
+/// The same holds for one that can have been no other: without the data, nothing would show that any more.
+fn derive_epoch<D: Disk>(
+    disk: &D,
+    directories: &Directories,
+    why: &str,
+    epoch: u32,
+) -> Result<(), RecoveryError> {
+    tracing::warn!("{why}; it was {epoch}, as acceptedEpoch and the log show, and is written anew");
+    write_derived(disk, directories, epoch)
 }
 
 fn begin_with_nothing<D: Disk>(disk: &D, directories: &Directories, why: &str) -> Result<(), RecoveryError> {
