@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod long_replies;
+mod records;
 mod restore;
 mod room;
 mod waiting;

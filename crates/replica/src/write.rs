@@ -238,7 +238,10 @@ impl Replica {
         let mut encoded = std::mem::take(&mut self.encoded);
         encoded.clear();
         entry.encode(&mut Writer::new(&mut encoded));
-        self.scratch.reserve(encoded.len().max(SCRATCH_BYTES));
+        // To ask for as much as there was at first would begin another one each time.
+        if self.scratch.capacity() < encoded.len() {
+            self.scratch.reserve(encoded.len().max(SCRATCH_BYTES));
+        }
         self.scratch.put_slice(&encoded);
         self.encoded = encoded;
         self.scratch.split().freeze()
@@ -280,8 +283,8 @@ pub(crate) fn multi_kinds(request: &Request, limits: Limits) -> Box<[i32]> {
     decoded.map(|decoded| decoded.multi_kinds()).unwrap_or_default()
 }
 
-/// How much is allocated at a time for log records: some hundred small ones.
-const SCRATCH_BYTES: usize = 512;
+/// How much is allocated at a time for log records: some dozens of small ones, which leave the queue together.
+const SCRATCH_BYTES: usize = 8 << 10;
 
 /// A transaction on its way into the log.
 enum Prepared<'a> {
