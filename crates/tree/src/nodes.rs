@@ -33,7 +33,8 @@ impl NodeId {
     }
 }
 
-const CHUNK: usize = 4096;
+/// As many as fill whole huge pages, seven of 2 MiB each. What is not used of a chunk was never touched, so it takes no memory.
+const CHUNK: usize = 1 << 17;
 const NULL_DATA: u32 = 1 << 31;
 const OUTSIDE_DIGEST: u32 = 1 << 30;
 const NAME_LENGTH: u32 = OUTSIDE_DIGEST - 1;
@@ -191,8 +192,7 @@ impl Nodes {
             return id;
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            // The first chunk grows with a small tree; later ones are taken whole.
-            self.chunks.push(if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) });
+            self.chunks.push(Vec::with_capacity(CHUNK));
         }
         let id = (self.chunks.len() - 1) * CHUNK + self.chunks[self.chunks.len() - 1].len();
         self.chunks.last_mut().expect("a chunk was just added").push(Node::vacant());

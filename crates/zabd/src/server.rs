@@ -34,7 +34,7 @@ use self::options::{
     auth_options, batch_options, connection_options, connection_throttle, large_requests, log_options,
     recovery_options, replica_options, request_throttle, snapshot_policy, snapshot_target, tree_options,
 };
-use self::threads::{spawn_log_writer, spawn_purge, spawn_ticker};
+use self::threads::{spawn_housekeepers, spawn_log_writer};
 use crate::admin::{AdminPort, PrometheusPorts, Windows};
 use crate::driver::{Clock, Driver, wall_ms};
 use crate::free_space;
@@ -180,8 +180,7 @@ impl Server {
             let kept = Kept { limits, tree_options, sasl: sasl.members, counters: counters.clone() };
             member.run(&driver, snapshotter.clone(), directories.clone(), kept, has_lost, &vitals)?;
         }
-        spawn_ticker(&config, driver.clone(), counters.clone(), &vitals)?;
-        spawn_purge(&config, directories.clone())?;
+        spawn_housekeepers(&config, &driver, &counters, &vitals, &directories)?;
 
         let config = Arc::new(config);
         let throttle = Arc::new(connection_throttle(&config, &driver.clock));

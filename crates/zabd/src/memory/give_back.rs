@@ -85,7 +85,7 @@ fn pages_of_file(mappings: &str, file: &Path) -> Vec<Range<usize>> {
 }
 
 /// What the first line of a mapping begins with.
-fn mapped_range(line: &str) -> Option<Range<usize>> {
+pub(super) fn mapped_range(line: &str) -> Option<Range<usize>> {
     let (begin, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
     Some(usize::from_str_radix(begin, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }

@@ -24,6 +24,7 @@
 //! memory than it has.
 
 pub mod give_back;
+pub mod huge_pages;
 pub mod limit;
 pub mod marks;
 pub mod used;

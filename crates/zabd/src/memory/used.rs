@@ -14,7 +14,7 @@ pub fn bytes(limit: &Limit) -> u64 {
 }
 
 /// Anonymous and shared memory of this process.
-fn of_process() -> u64 {
+pub(super) fn of_process() -> u64 {
     let status = read_to_string("/proc/self/status").unwrap_or_default();
     (field(&status, "RssAnon:") + field(&status, "RssShmem:")) << 10
 }

@@ -1,4 +1,4 @@
-//! The threads that carry no connections: the log's, the sessions' and the purge's.
+//! The threads that carry no connections: the log's, the sessions', the purge's and that of huge pages.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use zabd_storage::retention;
 use super::{StopSignal, Stopped};
 use crate::driver::Driver;
 use crate::log_writer::LogWriter;
+use crate::memory::huge_pages;
 use crate::net::ServerCounters;
 use crate::probes::Vitals;
 use crate::ticker::{Ticker, TickerOptions};
@@ -28,7 +29,21 @@ pub(super) fn spawn_log_writer(writer: LogWriter, stop: Arc<StopSignal>) -> std:
     })
 }
 
-pub(super) fn spawn_ticker(
+/// What goes on beside all requests, for as long as the process lives.
+pub(super) fn spawn_housekeepers(
+    config: &Config,
+    driver: &Arc<Driver>,
+    counters: &Arc<ServerCounters>,
+    vitals: &Arc<Vitals>,
+    directories: &Directories,
+) -> std::io::Result<()> {
+    spawn_ticker(config, driver.clone(), counters.clone(), vitals)?;
+    spawn_purge(config, directories.clone())?;
+    let growing = driver.clone();
+    spawn("HugePages", move || huge_pages::watch(&growing))
+}
+
+fn spawn_ticker(
     config: &Config,
     driver: Arc<Driver>,
     counters: Arc<ServerCounters>,
@@ -45,7 +60,7 @@ pub(super) fn spawn_ticker(
 }
 
 /// Removes what is not needed any more, at once and then every few hours, if that is configured.
-pub(super) fn spawn_purge(config: &Config, directories: Directories) -> std::io::Result<()> {
+fn spawn_purge(config: &Config, directories: Directories) -> std::io::Result<()> {
     let Some(hours) = config.autopurge_interval_hours else { return Ok(()) };
     let retained = config.autopurge_snap_retain_count as usize;
     spawn("PurgeTask", move || {
