@@ -112,6 +112,16 @@ def test_who_is_not_believed_and_why(houses, authority, changed, reason):
             assert told == []
 
 
+def test_whoever_comes_in_plain_text_is_told_of_tls(houses, kind):
+    """The server says so by an alert, which is all that it has for such a client."""
+    house = houses[kind]
+    said, errors, code = asked("zabd", house, "ls", "/", flags=())
+    assert (said, code) == ("", 1)
+    told, last = errors.splitlines()
+    assert told.startswith(f"localhost:{house.secure_port}: it speaks TLS there, and plain text was sent; hint: `zookeeper.client.secure=true`")
+    assert last == "KeeperErrorCode = ConnectionLoss for /"
+
+
 def test_a_server_that_is_for_other_hosts(kind, authority, tmp_path):
     """Names count, not addresses, unless Java's FIPS mode is off; and nothing if they are not compared."""
     house = House(kind, tmp_path / "elsewhere", authority, properties={

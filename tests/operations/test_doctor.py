@@ -60,6 +60,13 @@ def test_what_is_said_comes_true(start, only_zabd):
     assert errors == [0, -101]
 
 
+def test_a_log_is_no_configuration(tmp_path, only_zabd):
+    for name, tool in (("log.1f", "zkTxnLogToolkit.sh"), ("snapshot.0", "zkSnapShotToolkit.sh"), ("snapshot.7.gz", "zkSnapShotToolkit.sh")):
+        (tmp_path / name).touch()
+        status, out, err = doctor(tmp_path / name)
+        assert (status, out) == (2, "") and f"{name} is a file of data: name the directory" in err and tool in err, err
+
+
 def record(log, number):
     """Where the record of this number begins."""
     offset = 16

@@ -432,8 +432,10 @@ impl Resolver {
         match myid {
             None if self.has_unusable_myid => (),
             None => {
-                let hint =
-                    format!("write this server's number among the `server.N` lines into {}", path.display());
+                let hint = format!(
+                    "write this server's number among the `server.N` lines into {}; if it has one elsewhere, correct dataDir",
+                    path.display()
+                );
                 self.error("dataDir", "myid file is missing", &hint);
             }
             Some(id) if is_left_out(id, membership) => self.refuse_left_out(id, membership),

@@ -1,5 +1,6 @@
 //! A member of an ensemble: what it starts with, and the threads that it has beside a lone server's.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +45,23 @@ const NAP_MAX: Duration = Duration::from_millis(10);
 /// How long a leader that is asked to end waits for a follower to be level with it.
 const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 
+/// What to do about a port for other servers that cannot be opened.
+fn hint_of_listen(listen: &PeerListenError, myid: i64) -> String {
+    let copied =
+        format!("or this server is not server {myid}, and the file `myid` in its dataDir was copied");
+    let port = listen.address.port;
+    match listen.source.kind() {
+        ErrorKind::AddrNotAvailable => format!(
+            "no interface of this machine has that address: the line of server {myid} names another machine, {copied}. Where the \
+             address is only seen from outside, set `quorumListenOnAllIPs=true`"
+        ),
+        ErrorKind::AddrInUse => {
+            format!("another process holds port {port} (`ss -ltnp sport = :{port}` names it), {copied}")
+        }
+        _ => format!("the line of server {myid} names a place where this server may not listen, {copied}"),
+    }
+}
+
 /// Why a member does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberError {
@@ -51,8 +69,7 @@ pub enum MemberError {
     #[error("{0}")]
     Members(ConfigError),
     /// A port for other servers cannot be opened.
-    #[error("{listen}: {source}; hint: another process holds it, or the line of server {myid} names another machine, or this server is another one and the file \
-         `myid` in its dataDir was copied", source = listen.source)]
+    #[error("{listen}: {source}; hint: {hint}", source = listen.source, hint = hint_of_listen(listen, *myid))]
     Listen {
         /// Where and why.
         listen: PeerListenError,

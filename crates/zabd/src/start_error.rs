@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use zabd_config::{Config, ConfigError, ExitCode};
+use zabd_config::{Config, ConfigError, ExitCode, Source};
 use zabd_storage::layout::VERSION_DIR;
 use zabd_storage::recovery::RecoveryError;
 use zabd_storage::snapshot::SnapshotError;
@@ -103,7 +103,7 @@ impl StartError {
     /// The port cannot be opened.
     pub fn listen(config: &Config, [port_key, address_key]: [&str; 2], error: &ListenError) -> Self {
         let keys = [port_key, address_key];
-        let (key, hint) = remedy(keys, error.address.port(), error.source.kind());
+        let (key, hint) = remedy(config, keys, error.address.port(), error.source.kind());
         let problem = format!("cannot be opened on {}: {}", address_text(error.address), error.source);
         StartError::Listen(config.blame(key, &problem, &hint))
     }
@@ -122,7 +122,7 @@ impl StartError {
     /// The port for Prometheus cannot be opened.
     pub fn metrics(config: &Config, port_key: &str, error: &HttpListenError) -> Self {
         let keys = [port_key, "metricsProvider.httpHost"];
-        let (key, hint) = remedy(keys, error.port, error.source.kind());
+        let (key, hint) = remedy(config, keys, error.port, error.source.kind());
         let problem = format!("cannot be opened on {}: {}", error.address, error.source);
         StartError::Metrics(config.blame(key, &problem, &hint))
     }
@@ -223,14 +223,14 @@ pub fn hint_of_owner(path: &Path, is_whole_directory: bool) -> String {
 }
 
 /// Which key is to blame for a port that cannot be opened, and what to do.
-fn remedy([port_key, address_key]: [&str; 2], port: u16, kind: io::ErrorKind) -> (&str, String) {
+fn remedy<'a>(
+    config: &Config,
+    [port_key, address_key]: [&'a str; 2],
+    port: u16,
+    kind: io::ErrorKind,
+) -> (&'a str, String) {
     match kind {
-        io::ErrorKind::AddrInUse => (
-            port_key,
-            format!(
-                "another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it, or set another {port_key}"
-            ),
-        ),
+        io::ErrorKind::AddrInUse => (port_key, hint_of_taken(config, port_key, port)),
         io::ErrorKind::PermissionDenied => {
             (port_key, format!("ports below 1024 need a privilege; set another {port_key}"))
         }
@@ -240,6 +240,32 @@ fn remedy([port_key, address_key]: [&str; 2], port: u16, kind: io::ErrorKind) ->
         ),
         _ => (port_key, format!("check {port_key} and {address_key}")),
     }
+}
+
+/// Nobody can stop a process that is this one.
+fn hint_of_taken(config: &Config, key: &str, port: u16) -> String {
+    if let Some(other) = own_ports(config).into_iter().find(|(other, own)| *other != key && *own == port) {
+        return format!("{} is {port}, too: give each a port of its own", other.0);
+    }
+    let is_written = config.effective.iter().any(|set| set.key == key && set.source != Source::Implied);
+    let another = if is_written || key != "clientPort" {
+        format!("set another {key}")
+    } else {
+        "choose another one: `zabd server --clientPort 2182`".to_owned()
+    };
+    format!("another process holds port {port} (`ss -ltnp sport = :{port}` names it); stop it, or {another}")
+}
+
+/// The ports that are opened before one for clients is, or may be that one.
+fn own_ports(config: &Config) -> Vec<(&'static str, u16)> {
+    let ports = [
+        ("clientPort", config.client_port),
+        ("secureClientPort", config.tls.secure_client_port),
+        ("zabd.probes.port", config.probes.port),
+        ("metricsProvider.httpPort", config.metrics.http_port),
+        ("metricsProvider.httpsPort", config.metrics.https_port),
+    ];
+    ports.into_iter().filter_map(|(key, port)| Some((key, port.filter(|port| *port != 0)?))).collect()
 }
 
 /// All interfaces read as Java's `0.0.0.0`, whichever family the socket is of.
@@ -272,11 +298,32 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("; hint: another process holds port 2181"), "{text}");
+        assert!(text.ends_with("; stop it, or set another clientPort"), "{text}");
         let elsewhere = failed(io::ErrorKind::AddrNotAvailable).text();
         assert!(elsewhere.starts_with("zoo.cfg:4: clientPortAddress=zk.example cannot"), "{elsewhere}");
         let unknown = StartError::no_address(&config(), "clientPortAddress", "zk.example");
         assert_eq!(unknown.exit_code(), ExitCode::InvalidInvocation);
         assert!(unknown.text().starts_with("zoo.cfg:4: clientPortAddress=zk.example cannot be resolved"));
+    }
+
+    /// "Another process" would be looked for in vain, and whoever has no file has no key to set.
+    #[test]
+    fn a_port_of_its_own_or_of_no_file_has_a_remedy_of_its_own() {
+        let nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
+        let taken = |sources: Sources, port: u16| {
+            let error =
+                ListenError { address: ([0, 0, 0, 0], port).into(), source: io::ErrorKind::AddrInUse.into() };
+            let config = sources.resolve(&nothing).unwrap();
+            StartError::listen(&config, ["clientPort", "clientPortAddress"], &error).text()
+        };
+        let twice = b"dataDir=/data\nclientPort=7000\nzabd.probes.port=7000\n";
+        let text = taken(Sources::new().file("zoo.cfg", twice), 7000);
+        assert!(
+            text.ends_with("; hint: zabd.probes.port is 7000, too: give each a port of its own"),
+            "{text}"
+        );
+        let text = taken(Sources::new().implied([("clientPort", "2181"), ("dataDir", "/data")]), 2181);
+        assert!(text.ends_with("stop it, or choose another one: `zabd server --clientPort 2182`"), "{text}");
     }
 
     #[test]

@@ -35,6 +35,12 @@ const SEEK_WRITER_MAX: Duration = Duration::from_mins(1);
 /// A reply may be as long as a record in a log; nothing is taken on the word of a length above it.
 const FRAME_BYTES_MAX: usize = 256 << 20;
 
+/// How a record of TLS begins that is an alert.
+const TLS_ALERT: [u8; 2] = [21, 3];
+
+const SPEAKS_TLS: &str = "it speaks TLS there, and plain text was sent; hint: `zookeeper.client.secure=true` and a trust store, in \
+                          CLIENT_JVMFLAGS or in a file for `-client-configuration`; or its port for plain text";
+
 /// Keeps the session until it ends.
 pub fn keep(shared: &Shared, settings: &Settings) {
     let mut keeper = Keeper {
@@ -203,7 +209,9 @@ impl Keeper<'_> {
             .lock()
             .connect_request(self.settings.session_timeout, self.settings.is_read_only_enough);
         frames.stream.send(&request)?;
-        let response = frames.wait(self.patience())?;
+        let response = frames.wait(self.patience()).map_err(|error| {
+            if frames.tells_of_tls() { Lost::Hopeless(SPEAKS_TLS.to_owned()) } else { error.into() }
+        })?;
         let response = ConnectResponse::from_bytes(&response).map_err(io::Error::other)?;
         self.last_heard = Instant::now();
         if response.timeout_ms <= 0 {
@@ -389,6 +397,11 @@ impl Frames<'_> {
             }
             self.read_for(patience.checked_sub(begun.elapsed()).ok_or_else(timed_out)?)?;
         }
+    }
+
+    /// Whether an alert of TLS has come as the answer to plain text.
+    fn tells_of_tls(&self) -> bool {
+        self.stream.is_plain() && self.bytes.starts_with(&TLS_ALERT)
     }
 
     /// The next whole frame that has come.

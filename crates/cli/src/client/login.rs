@@ -51,7 +51,7 @@ impl Login {
             }
             Err(error) => unknown(format!("section `{name}`: {error}")),
             Ok(_) if is_fips => Login::Impossible(
-                "SASL: DIGEST-MD5 is not used in FIPS mode, which is the default; hint: `-Dzookeeper.fips-mode=false`"
+                "SASL: DIGEST-MD5 is not used in FIPS mode, which is the default; hint: `-Dzookeeper.fips-mode=false` in CLIENT_JVMFLAGS, as with Java"
                     .to_owned(),
             ),
             Ok(account) => Login::As(account),

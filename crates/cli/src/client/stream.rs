@@ -57,6 +57,11 @@ impl Stream {
         Ok(Self { socket, tls: Some(Mutex::new(tls)) })
     }
 
+    /// Whether what is sent goes as it is.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
     /// Sends all of it.
     pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let Some(tls) = &self.tls else { return (&self.socket).write_all(bytes) };

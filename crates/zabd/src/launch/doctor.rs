@@ -1,9 +1,10 @@
 //! `zabd doctor DIR`, or `zabd doctor zoo.cfg`: what is in a data directory, what a start would do with it, and setting it right.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use zabd_storage::disk::RealDisk;
+use zabd_storage::layout::{self, LOG, SNAPSHOT};
 use zabd_storage::recovery::{Held, RecoveryError, RecoveryOptions, hold};
 
 use super::check_config;
@@ -86,6 +87,13 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
         }
     }
     let dir = dir.ok_or("which directory?")?;
+    if dir.is_file() && is_of_data(&dir) {
+        let dir = dir.display();
+        return Err(format!(
+            "{dir} is a file of data: name the directory that has its version-2 in it, or print it: `zabd zkTxnLogToolkit.sh` a \
+             log, `zabd zkSnapShotToolkit.sh` a snapshot"
+        ));
+    }
     let (data_dir, configured, trust_empty, members) = if dir.is_file() {
         let config = check_config::configured(&[dir.to_string_lossy().into_owned()])?;
         let members = check_config::unnumbered_members(&config);
@@ -103,6 +111,12 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
     }
     let patient = Patient { data_dir, log_dir, is_log_dir_named, is_alone, trust_empty, members };
     Ok(Some(Asked { patient, json, repair }))
+}
+
+/// A log or a snapshot, by its name, which nobody has meant for a zoo.cfg.
+fn is_of_data(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    [LOG, SNAPSHOT].iter().any(|kind| layout::zxid_in_name(&name, kind).is_some())
 }
 
 impl Asked {

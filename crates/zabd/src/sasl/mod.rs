@@ -100,7 +100,13 @@ impl ClientSasl {
                 );
             }
         } else {
-            tracing::info!("{} users may authenticate by SASL", found.users.len());
+            let unnamed = if config.auth.sasl.is_scheme {
+                ""
+            } else {
+                "; hint: for access lists to name them, set \
+                 `authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider`"
+            };
+            tracing::info!("{} users may authenticate by SASL{unnamed}", found.users.len());
         }
         let kerberos = Kerberos::start(config, found.kerberos.as_ref())?;
         let missing = format!("there is no section `{}` any more", files.section);
