@@ -1,8 +1,8 @@
 """A pytest plugin that lets kazoo's own suite run against a server of ours.
 
 kazoo's harness starts an ensemble of Java servers with TLS and SASL. Here `ZookeeperCluster` is as many servers as
-ZABD_KAZOO_SIZE says, of the kind in ZABD_KAZOO_SERVER, without TLS; the tests themselves are untouched. Outcomes go
-to the file in ZABD_KAZOO_OUTCOMES, one `outcome nodeid` per line.
+ZABD_KAZOO_SIZE says, of the kind in ZABD_KAZOO_SERVER, or of the kinds there in turn (`zabd,java395`), without TLS; the tests
+themselves are untouched. Outcomes go to the file in ZABD_KAZOO_OUTCOMES, one `outcome nodeid` per line.
 """
 
 import os
@@ -21,7 +21,7 @@ for name in ("OpenSSL", "jks"):
 
 import kazoo.testing.common as common  # noqa: E402
 
-KIND = os.environ["ZABD_KAZOO_SERVER"]
+KINDS = os.environ["ZABD_KAZOO_SERVER"].split(",")
 os.environ["ZOOKEEPER_PATH"] = "replaced by this plugin"
 os.environ["ZOOKEEPER_VERSION"] = "3.8.0"
 os.environ["ZOOKEEPER_CLUSTER_SIZE"] = os.environ["ZABD_KAZOO_SIZE"]
@@ -51,7 +51,8 @@ class OurServer(common.ManagedZooKeeper):
             if self.peers:
                 entries.update({"initLimit": 4, "syncLimit": 2, **self.members()})
                 properties["readonlymode.enabled"] = "true"
-            self.server = Server(KIND, self.working_path, port=self.client_port, config=entries, properties=properties)
+            kind = KINDS[(self.server_info.server_id - 1) % len(KINDS)]
+            self.server = Server(kind, self.working_path, port=self.client_port, config=entries, properties=properties)
             self.server.data_dir.mkdir(exist_ok=True)
             (self.server.data_dir / "myid").write_text(str(self.server_info.server_id))
         self.server.start(wait=not self.peers)

@@ -1,5 +1,5 @@
 """zabd passes every test of kazoo's own suite that a standalone Java 3.8.0 passes, and on three servers those that need
-several.
+several; so do ensembles of zabd and Java.
 
 The suite runs once for each, in its own processes; here is one test for each of its tests.
 """
@@ -27,10 +27,10 @@ def test_the_lists_cover_the_suite(outcomes):
     assert set(suite.listed(suite.PASSES)) | set(suite.listed(suite.EXCUSED)) == set(results)
 
 
-@pytest.fixture(scope="module")
-def ensemble_outcomes(kind, tmp_path_factory):
+@pytest.fixture(scope="module", params=["", ",java395,java395"], ids=["alone", "beside-java"])
+def ensemble_outcomes(request, kind, tmp_path_factory):
     log = tmp_path_factory.mktemp("kazoo-ensemble") / "output"
-    return suite.run_tests(kind, suite.listed(suite.ENSEMBLE), 3, log, size=3), log
+    return suite.run_tests(kind + request.param, suite.listed(suite.ENSEMBLE), 3, log, size=3), log
 
 
 @pytest.mark.parametrize("name", suite.listed(suite.ENSEMBLE))
