@@ -3,6 +3,7 @@
 Every test holds for Java with Netty too, but those that say that they are of zabd.
 """
 
+import contextlib
 import datetime
 import hashlib
 import os
@@ -461,11 +462,9 @@ def test_who_comes_while_nobody_is_served_may_be_dropped_at_once(tmp_path, autho
         eventually(serves_nobody)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", house.secure_port), 5)
-        with socket.create_connection(("127.0.0.1", house.secure_port), 20) as plain:
-            if drops_early == "true":
-                with pytest.raises(CLOSED):
-                    house.context().wrap_socket(plain, server_hostname="localhost")
-            else:
+        # A connection that is dropped at once may be gone before it is known here that there was one.
+        with pytest.raises(CLOSED) if drops_early == "true" else contextlib.nullcontext():
+            with socket.create_connection(("127.0.0.1", house.secure_port), 20) as plain:
                 house.context().wrap_socket(plain, server_hostname="localhost").close()
     finally:
         house.server.kill()
