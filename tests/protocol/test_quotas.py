@@ -9,7 +9,7 @@ from harness.servers import Server
 from harness.waiting import eventually
 
 from .client import (
-    ALL, BAD_VERSION, CONTAINER, MARSHALLING, NO_AUTH, OK, QUOTA_EXCEEDED, data_body, multi_results)
+    ALL, BAD_ARGUMENTS, BAD_VERSION, CONTAINER, MARSHALLING, NO_AUTH, OK, QUOTA_EXCEEDED, data_body, multi_results)
 from .conftest import House, numbers
 
 
@@ -149,13 +149,15 @@ def test_the_nearest_quota_counts(strict):
     assert usage(client, "/near") == "count=3,bytes=0"
 
 
-def test_the_root_has_no_quota(strict, only_zabd):
+def test_limits_of_nothing_are_refused(strict, only_zabd):
+    """Java's servers end when they apply the creation of the first, or the deletion of the others, and do not start again."""
     client = strict.client()
-    client.create("/zookeeper/quota/zookeeper_limits", hard(count=1).encode())
-    client.create("/zookeeper/quota/zookeeper_stats", b"")
+    client.create("/zookeeperx")
+    for parent in ("/zookeeper/quota", "/zookeeper", "/zookeeperx"):
+        assert client.create(f"{parent}/zookeeper_limits", hard(count=1).encode()).err == BAD_ARGUMENTS, parent
+    assert client.create("/zookeeper/quota/zookeeper_stats", b"").err == OK
     assert client.create("/free").err == OK
-    for name in ("limits", "stats"):
-        client.delete(f"/zookeeper/quota/zookeeper_{name}")
+    assert client.delete("/zookeeper/quota/zookeeper_stats").err == OK
 
 
 def test_a_quota_of_the_system_nodes_is_one_like_others(strict):

@@ -142,6 +142,14 @@ pub(crate) fn special(path: &str) -> Option<Special<'_>> {
     below.strip_suffix(STATS).map(Special::Stats)
 }
 
+/// Whether a znode is in the place of limits that stand for no path. Java's servers end when they apply its creation (below
+/// [`ROOT`] itself) or its deletion (below a shorter path that begins like the system's), and do not start again where a log has
+/// that: their `DataTree` cuts as many letters from the parent's path as `ROOT` has, and has no place for what is left.
+pub(crate) fn are_nobodys_limits(path: &str) -> bool {
+    let parent = path.strip_suffix(LIMITS).filter(|parent| parent.starts_with("/zookeeper"));
+    parent.is_some_and(|parent| parent.encode_utf16().count() <= ROOT.len())
+}
+
 pub(crate) fn limits_path(of: &str) -> String {
     format!("{ROOT}{of}{LIMITS}")
 }
@@ -300,5 +308,18 @@ mod tests {
         assert_eq!(special(&stats_path("/x")), Some(Special::Stats("/x")));
         assert_eq!(special("/zookeeper/quota/a"), None);
         assert_eq!(special("/a/zookeeper_limits"), None);
+    }
+
+    #[test]
+    fn limits_of_nothing_are_recognised() {
+        for parent in ["/zookeeper", "/zookeeperx", "/zookeeper/quota", "/zookeeper/häher"] {
+            assert!(are_nobodys_limits(&format!("{parent}{LIMITS}")), "{parent}");
+        }
+        for parent in
+            ["", "/a", "/a/zookeeper", "/zookeeper/quota/a", "/zookeeper/quotas", "/zookeeper-quotas"]
+        {
+            assert!(!are_nobodys_limits(&format!("{parent}{LIMITS}")), "{parent}");
+        }
+        assert!(!are_nobodys_limits("/zookeeper/quota/zookeeper_stats"));
     }
 }

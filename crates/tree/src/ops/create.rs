@@ -11,6 +11,7 @@ use crate::acl::{self, Caller};
 use crate::apply::raised_cversion;
 use crate::owner::{Owner, TTL_MS_MAX};
 use crate::pending::{Pending, Planned, PlannedAcl, planned_crc};
+use crate::quota;
 use crate::tree::Tree;
 
 /// Outside a multi the operation and the flags must agree: they decide together what is logged, and a
@@ -63,6 +64,9 @@ impl Pending {
         }
         if matches!(tree.owner(&parent.stat), Owner::Session(_)) {
             return Err(ErrorCode::NoChildrenForEphemerals);
+        }
+        if quota::are_nobodys_limits(&final_path) {
+            return Err(ErrorCode::BadArguments);
         }
         self.check_quota(tree, &final_path, data_length as i64, 1)?;
 

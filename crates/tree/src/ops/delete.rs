@@ -9,6 +9,7 @@ use zabd_jute::{ErrorCode, perms};
 use super::{canonical, next_version, parent_of};
 use crate::acl::{self, Caller};
 use crate::pending::{Pending, Planned};
+use crate::quota;
 use crate::tree::Tree;
 
 /// Znodes that every tree has.
@@ -33,6 +34,9 @@ impl Pending {
         next_version(node.stat.version, request.version)?;
         if node.num_children > 0 {
             return Err(ErrorCode::NotEmpty);
+        }
+        if quota::are_nobodys_limits(&request.path) {
+            return Err(ErrorCode::BadArguments);
         }
         self.plan_removal(tree, header, &request.path, &node);
         Ok(Txn::Delete { path: request.path })
