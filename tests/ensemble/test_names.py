@@ -313,5 +313,5 @@ def test_exchanged_ports_are_named_on_both_of_them(tmp_path):
             re.compile(rf"WARN .*to the {port} port: server [12] {what}, which belongs on the other port; hint: .*{re.escape(hint)}")
             for port, what in said.items()]
         for each in told:
-            eventually(lambda each=each: each.search(ensemble.members[3].log_text()), 30, what=each.pattern)
+            eventually(lambda each=each: each.search(ensemble.members[3].log_text()), 90, what=each.pattern)
         assert "jute.maxbuffer" not in ensemble.members[3].log_text()
