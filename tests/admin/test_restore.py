@@ -452,6 +452,7 @@ def test_those_who_ask_while_another_one_is_under_way_take_turns(faulty):
     faulty.order(f"stuck {stuck}")
     asking = [asks_for_a_snapshot(faulty.admin_port)]
     eventually(lambda: list((faulty.data_dir / "version-2").glob(stuck)))
+    time.sleep(0.005)  # No interval is over with the next millisecond.
     asking += [asks_for_a_snapshot(faulty.admin_port)]
     restoring = sent_whole(faulty.admin_port, body)
     for _ in range(40):
