@@ -48,6 +48,15 @@ def fill(ensemble, number):
         write(ensemble, number, path)
 
 
+def filled_and_killed(ensemble, number):
+    """A member that has what all have, and has ended."""
+    fill(ensemble, 1)
+    ensemble.await_level()
+    member = ensemble.members[number]
+    member.kill()
+    return member
+
+
 def paths(nodes):
     return {node["path"] for node in nodes}
 
@@ -66,10 +75,7 @@ def await_no_marker(server):
 @pytest.mark.parametrize("kinds", [["zabd"] * 3, ["java395", "java38", "zabd"]], ids="-".join)
 def test_a_damaged_member_is_given_its_state_again(tmp_path, kinds, damage):
     with members.Ensemble(kinds, tmp_path) as ensemble:
-        fill(ensemble, 1)
-        ensemble.await_level()
-        damaged = ensemble.members[3]
-        damaged.kill()
+        damaged = filled_and_killed(ensemble, 3)
         damage(damaged)
         before = sorted(path.name for path in (damaged.data_dir / "version-2").glob("*.*") if path.suffix != ".tmp")
         ensemble.leader()
@@ -91,10 +97,7 @@ def test_a_damaged_member_is_given_its_state_again(tmp_path, kinds, damage):
 def test_a_member_with_nothing_under_its_logs_is_given_its_state_again(tmp_path, trust):
     """Whoever says that logs without a snapshot are complete is not believed where they show that they are not."""
     with members.Ensemble(["zabd"] * 3, tmp_path, config={"snapCount": 8}) as ensemble:
-        fill(ensemble, 1)
-        ensemble.await_level()
-        damaged = ensemble.members[3]
-        damaged.kill()
+        damaged = filled_and_killed(ensemble, 3)
         lose_snapshots_and_oldest_log(damaged)
         damaged.properties = {**damaged.properties, "snapshot.trust.empty": trust}
         damaged.start()
@@ -319,10 +322,7 @@ def test_the_way_back_when_most_members_are_damaged(tmp_path):
 def test_a_member_that_the_others_cannot_help_refuses(tmp_path):
     """Of two, none can lead alone: the damaged one says what to do, touches nothing and ends."""
     with members.Ensemble(["zabd"] * 2, tmp_path) as ensemble:
-        fill(ensemble, 1)
-        ensemble.await_level()
-        damaged = ensemble.members[2]
-        damaged.kill()
+        damaged = filled_and_killed(ensemble, 2)
         log = damage_middle_of_log(damaged)
         before = {path.name: path.read_bytes() for path in (damaged.data_dir / "version-2").iterdir()}
         with pytest.raises(members.ServerFailed, match="ended with 1"):
@@ -385,10 +385,7 @@ def files_of(server):
 def test_an_epoch_that_was_joined_and_never_promised_is_refused(tmp_path, kind):
     """One of the two files is from elsewhere, and nothing tells which: the member says so and ends, and all of it stays as it was."""
     with members.Ensemble([kind] * 3, tmp_path) as ensemble:
-        fill(ensemble, 1)
-        ensemble.await_level()
-        damaged = ensemble.members[3]
-        damaged.kill()
+        damaged = filled_and_killed(ensemble, 3)
         promised = int(epochs_of(damaged)["acceptedEpoch"])
         current = damaged.data_dir / "version-2" / "currentEpoch"
         current.write_text("9")
@@ -408,10 +405,7 @@ def test_an_epoch_that_was_joined_and_never_promised_is_refused(tmp_path, kind):
 def test_a_log_and_a_current_epoch_that_are_both_damaged(tmp_path, what):
     """The epoch, which can have been no other, is written before the log goes that shows it. It was refused when the log was gone."""
     with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
-        fill(ensemble, 1)
-        ensemble.await_level()
-        damaged = ensemble.members[3]
-        damaged.kill()
+        damaged = filled_and_killed(ensemble, 3)
         sound = epochs_of(damaged)
         (damaged.data_dir / "version-2" / "currentEpoch").write_text(what)
         damage_middle_of_log(damaged)
@@ -426,10 +420,7 @@ def test_a_log_and_a_current_epoch_that_are_both_damaged(tmp_path, what):
 def test_epochs_that_the_others_cannot_help_with(tmp_path, what):
     """Of two, none can lead alone. An epoch that can be no other is written anew; a promise that nobody knows is not made up."""
     with members.Ensemble(["zabd"] * 2, tmp_path) as ensemble:
-        fill(ensemble, 1)
-        ensemble.await_level()
-        damaged = ensemble.members[2]
-        damaged.kill()
+        damaged = filled_and_killed(ensemble, 2)
         (damaged.data_dir / "version-2" / "currentEpoch").write_bytes(NO_NUMBERS[what])
         damaged.start()
         accepted, current = epochs_of(damaged).values()
