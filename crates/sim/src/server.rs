@@ -93,6 +93,9 @@ pub struct Durable {
     pub current: Epoch,
     /// Some of it rotted, and what a start lost by that has not come back.
     pub rots: bool,
+    /// The last crash left holes where nothing was synced. Behind one may stand what was acknowledged while it was not durable here:
+    /// the others hold it, and a log cannot tell that from rot.
+    pub has_holes: bool,
 }
 
 impl Durable {
@@ -122,7 +125,10 @@ impl Durable {
     fn assert_found(&mut self, id: ServerId, found: &Found) {
         let last = found.tree.last_zxid();
         if found.has_lost {
-            assert!(self.rots, "{id} starts with a loss, and nothing of its disk has rotted since the last");
+            assert!(
+                self.rots || self.has_holes,
+                "{id} starts with a loss, and nothing of its disk has rotted or was torn since the last"
+            );
             self.end_at(last);
         }
         let Epochs { accepted, current } = found.epochs;
@@ -134,7 +140,7 @@ impl Durable {
         );
         assert!(self.accepted <= accepted, "{id} has promised {}, and remembers {accepted}", self.accepted);
         assert!(self.current <= current, "{id} has joined {}, and remembers {current}", self.current);
-        *self = Self { last, most: last, accepted, current, ..*self };
+        *self = Self { last, most: last, accepted, current, has_holes: false, ..*self };
     }
 }
 

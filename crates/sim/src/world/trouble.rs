@@ -238,6 +238,7 @@ impl World {
         let server = &mut self.servers[at];
         let Some(running) = server.running.take() else { return };
         server.disk = running.store.disk.after(kind);
+        server.durable.has_holes |= matches!(kind, Crash::Scatters { .. });
         server.paused_until = 0;
         server.dies = None;
         tell!(self, "{} crashes: {kind:?}", at + 1);

@@ -27,6 +27,10 @@
 //!   them, which its client could not before it was acknowledged, or they lie further apart in time than
 //!   a batch waits for the one before it. What stands before them was then synced.
 //!
+//! In an ensemble, what a quorum acknowledges may be of one batch at a server that is slower than the quorum, or is sent what it
+//! lacks: a power failure that leaves a hole in that batch looks like damage to something acknowledged, and the server starts with a loss and
+//! without a voice. It was no part of that quorum, so most others know better; the other mistake would let it vote for what it lost.
+//!
 //! What is left is a medium that loses whole sectors, or changes several bytes of a record whose zeros happen to
 //! end with a sector, within the last batch's reach; that cannot be told from a crash. So what is cut off is
 //! kept beside the log, see `repair`.
