@@ -110,6 +110,51 @@ def test_a_command_is_given_by_certificate(forced, authority):
         session.close()
 
 
+X509 = {"authProvider.x509": "org.apache.zookeeper.server.auth.X509AuthenticationProvider"}
+
+
+def test_a_certificate_gives_rights_without_tls_for_clients(start_both, authority):
+    """The trust store of clients judges, whether or not a port of clients uses it; there need not be a key store beside it."""
+    trust = {key: value for key, value in stores(authority, "ssl").items() if "trust" in key}
+    servers = start_both(
+        provider=DEFAULT, admin={"forceHttps": "true", "needClientAuth": "true", "rateLimiterIntervalInMS": 0},
+        properties={**stores(authority, "ssl.quorum"), **trust, **X509, "X509AuthenticationProvider.superUser": "CN=admin"})
+    for kind, server in servers.items():
+        for name, expected in (("admin", 200), ("alice", 200)):
+            assert snapshot_as(server, authority, name)[0] == expected, (kind, name)
+        session = wire.Session(server.port)
+        assert session.auth(*SUPER_AUTH).err == 0
+        assert session.call(wire.SET_ACL, Writer().ustring("/").acl([(31, "x509", ALICE)]).int(-1).bytes).err == 0
+        session.close()
+        for name, expected in (("admin", 200), ("alice", 200), ("second", 403)):
+            assert snapshot_as(server, authority, name)[0] == expected, (kind, name)
+
+
+def snapshot_as(server, authority, name):
+    return ask_by_tls(
+        server.admin_port, "/commands/snapshot?streaming=true", context(authority, name), headers={"Authorization": "x509"})
+
+
+@pytest.mark.parametrize("without, told", [
+    ("authProvider.x509", "add `authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider`"),
+    ("ssl.trustStore.location", "name the trust store of clients in `ssl.trustStore.location`"),
+    (None, "the trust store of `ssl.trustStore.location`, which gives rights, does not believe the certificate"),
+])
+def test_a_certificate_that_gives_no_rights_is_told_with_the_remedy(start_both, authority, tmp_path, without, told):
+    """Whoever is believed by the trust store of members is nobody without the other one, and without its provider."""
+    authority.trust(tmp_path / "others.jks", "foreign")
+    properties = {
+        **stores(authority, "ssl.quorum"), **X509, "ssl.trustStore.location": tmp_path / "others.jks", "ssl.trustStore.password": PASSWORD}
+    properties.pop(without, None)
+    servers = start_both(
+        provider=DEFAULT, admin={"forceHttps": "true", "needClientAuth": "true", "rateLimiterIntervalInMS": 0}, properties=properties)
+    for kind, server in servers.items():
+        status, _, text, _ = snapshot_as(server, authority, "alice")
+        assert (status, json.loads(text)["error"]) == (401, "Not authenticated"), kind
+        if kind == "zabd":
+            assert told in eventually(lambda: [line for line in server.log_text().splitlines() if "Not authenticated" in line])[0]
+
+
 def test_one_port_takes_both(start_both, authority):
     """Java counts what comes in plain text; who says nothing keeps nobody from an answer."""
     both = start_both(provider=DEFAULT, admin={"portUnification": "true"}, properties=stores(authority, "ssl.quorum"))

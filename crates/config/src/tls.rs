@@ -58,6 +58,8 @@ pub struct TlsSide {
     pub reloads: bool,
     /// Whether there may be no trust store where certificates are asked for: then none is believed.
     pub may_believe_nobody: bool,
+    /// Whether there may be no key store: such a side judges certificates that others took in, and never talks itself.
+    pub is_for_judging: bool,
     /// Java's FIPS mode: members' certificates are not compared with their hosts, unless that is asked for.
     pub is_fips: bool,
 }
@@ -134,6 +136,7 @@ impl TlsSide {
             detection_timeout_ms: 5000,
             reloads: true,
             may_believe_nobody: false,
+            is_for_judging: false,
             is_fips: true,
         }
     }
@@ -237,6 +240,20 @@ impl Config {
             reloads: members.reloads,
             client_auth,
             ..TlsSide::new(members.prefix)
+        })
+    }
+
+    /// Who judges the certificates that the AdminServer is shown, if they may give rights: as in Java the trust store of clients,
+    /// beside that of members, whether or not clients have TLS.
+    pub fn admin_judge(&self) -> Option<TlsSide> {
+        let asks = self.admin_tls().is_some() && self.admin.need_client_auth;
+        let clients = &self.tls.clients;
+        let is_named = clients.trust_store.location.is_some();
+        (asks && is_named && self.auth.x509_enabled).then(|| TlsSide {
+            key_store: StoreConfig::default(),
+            client_auth: ClientAuth::Need,
+            is_for_judging: true,
+            ..clients.clone()
         })
     }
 }

@@ -26,7 +26,6 @@ use zabd_storage::recovery::{
     Directories, Held, INITIALIZE, RecoveryError, RecoveryOptions, hold, initialize_files,
 };
 use zabd_storage::snapshot::SnapshotError;
-use zabd_tls::Tls;
 use zabd_tree::{Tree, TreeOptions};
 
 use self::opening::{Ports, answer_probes, open_ports};
@@ -204,7 +203,7 @@ impl Server {
             windows: Windows::default(),
             since: Instant::now(),
         });
-        answer_operators(prometheus, admin, ports.tls(), &introspection, tree_options, snapshotter)?;
+        answer_operators(prometheus, admin, &introspection, tree_options, snapshotter)?;
         let service = Arc::new(Service {
             driver: driver.clone(),
             options: connection_options(&config, limits, sharers),
@@ -287,14 +286,13 @@ fn driver_of(
 fn answer_operators(
     prometheus: PrometheusPorts,
     admin: Option<AdminPort>,
-    clients: Option<Arc<Tls>>,
     server: &Arc<Introspection>,
     tree_options: TreeOptions,
     snapshotter: Snapshotter,
 ) -> std::io::Result<()> {
     prometheus.run(server)?;
     let auth = auth_options(&server.config);
-    admin.map_or(Ok(()), |port| port.run(server.clone(), auth, clients, tree_options, snapshotter))
+    admin.map_or(Ok(()), |port| port.run(server.clone(), auth, tree_options, snapshotter))
 }
 
 /// What is shown of it later, whatever becomes of the file: of a lone server, as in Java.

@@ -21,7 +21,7 @@ use zabd_config::Config;
 use zabd_jute::Id;
 use zabd_jute::client::AuthPacket;
 use zabd_replica::auth::{AuthOptions, authenticate, certificate_identities};
-use zabd_tls::{Certificate, Tls};
+use zabd_tls::{Certificate, Tls, TlsError};
 use zabd_tree::{TreeOptions, allows};
 
 use super::commands::{self, COMMANDS, Call, Command, Reply, Restores, Snapshots, Turns, Work, throw_away};
@@ -52,11 +52,14 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 /// An open port that nobody answers on yet.
 #[derive(Debug)]
-pub struct AdminPort(HttpPort);
+pub struct AdminPort {
+    port: HttpPort,
+    judge: Option<Arc<Tls>>,
+}
 
 impl AdminPort {
-    /// Opens the port, if there is to be one and it can be had.
-    pub fn open(config: &Config, counters: &Arc<ServerCounters>) -> Option<Self> {
+    /// Opens the port, if there is to be one and it can be had. `clients` is whom clients' ports believe, if they have TLS.
+    pub fn open(config: &Config, counters: &Arc<ServerCounters>, clients: Option<Arc<Tls>>) -> Option<Self> {
         let admin = &config.admin;
         if !admin.enabled {
             return None;
@@ -75,7 +78,7 @@ impl AdminPort {
         };
         let tls = tls.map(|tls| HttpTls { tls, takes_plain: !admin.force_https });
         match HttpPort::open(&admin.address, admin.port, "the AdminServer", counters) {
-            Ok(port) => Some(Self(port.with_tls(tls))),
+            Ok(port) => Some(Self { port: port.with_tls(tls), judge: clients.or_else(|| judge(config)) }),
             Err(error) => {
                 not_started(&with_causes(&error), "set another admin.serverPort");
                 None
@@ -88,22 +91,32 @@ impl AdminPort {
         self,
         server: Arc<Introspection>,
         auth: AuthOptions,
-        clients: Option<Arc<Tls>>,
         tree_options: TreeOptions,
         snapshotter: Snapshotter,
     ) -> std::io::Result<()> {
         let config: &Config = &server.config;
         let (path, idle_max) =
             (config.admin.command_url.clone(), Duration::from_millis(config.admin.idle_timeout_ms));
-        tracing::info!("Started AdminServer on {}, with commands at {path}", self.0.address);
+        let Self { port, judge } = self;
+        tracing::info!("Started AdminServer on {}, with commands at {path}", port.address);
         let has_last_zxid = config.serialize_last_processed_zxid;
         let turns = Turns::default();
         let snapshots = Snapshots::new(&config.admin, has_last_zxid, snapshotter.clone(), turns.clone());
         let dir = server.directories.snapshots.clone();
         let restores = Restores::new(config, dir, tree_options, snapshotter, turns);
-        let admin = Admin { server, path, auth, clients, snapshots, restores, jobs: Jobs::new() };
-        self.0.run("AdminServer", idle_max, Arc::new(admin), std::future::ready(()))
+        let admin = Admin { server, path, auth, judge, snapshots, restores, jobs: Jobs::new() };
+        port.run("AdminServer", idle_max, Arc::new(admin), std::future::ready(()))
     }
+}
+
+/// Who judges certificates where clients have no TLS. One whose store cannot be read gives nobody a right, as in Java.
+fn judge(config: &Config) -> Option<Arc<Tls>> {
+    let opened = certificates::open(&config.admin_judge()?);
+    let told = opened.inspect_err(|error| {
+        let TlsError { key, hint, .. } = error;
+        tracing::error!("Certificates give no rights at the AdminServer: {key}: {error}; hint: {hint}");
+    });
+    told.ok()
 }
 
 struct Admin {
@@ -111,8 +124,8 @@ struct Admin {
     /// Of the commands, without a slash at its end.
     path: String,
     auth: AuthOptions,
-    /// Whom clients' ports believe.
-    clients: Option<Arc<Tls>>,
+    /// Whom the trust store of clients believes.
+    judge: Option<Arc<Tls>>,
     snapshots: Snapshots,
     restores: Restores,
     jobs: Jobs,
@@ -283,7 +296,8 @@ impl Admin {
                 } else {
                     format!(" for {}", Cut(&from))
                 };
-                let why = format!("the command {}{behind}: {error}", command.name());
+                let hint = self.hint(request).map_or_else(String::new, |hint| format!("; hint: {hint}"));
+                let why = format!("the command {}{behind}: {error}{hint}", command.name());
                 Denied { status, error: error.to_owned(), why: Some(why) }
             })?;
         }
@@ -297,12 +311,31 @@ impl Admin {
 
     /// Who somebody is by what was shown in the handshake. As in Java the trust store of clients must believe it, too.
     fn certificate(&self, request: &Request<Incoming>) -> Vec<Id<'static>> {
-        let (Some(clients), Some(Shown(chain))) = (&self.clients, request.extensions().get()) else {
+        let (Some(judge), Some(Shown(chain))) = (&self.judge, request.extensions().get()) else {
             return Vec::new();
         };
-        let own = chain.first().filter(|_| clients.believes(chain)).and_then(Certificate::parse);
+        let own = chain.first().filter(|_| judge.believes(chain)).and_then(Certificate::parse);
         let super_user = self.server.config.auth.x509_super_user.as_deref();
         own.map_or_else(Vec::new, |own| certificate_identities(&own.subject, super_user))
+    }
+
+    /// What whoever configures this server can do for somebody whose certificate is believed and gives no identity.
+    fn hint(&self, request: &Request<Incoming>) -> Option<&'static str> {
+        let says_x509 =
+            request.headers().get(AUTHORIZATION).is_some_and(|said| said.as_bytes() == X509.as_bytes());
+        if !says_x509 || !self.certificate(request).is_empty() {
+            return None;
+        }
+        let Config { tls, admin, auth, .. } = &*self.server.config;
+        Some(if !admin.need_client_auth || request.extensions().get::<Shown>().is_none() {
+            "certificates are asked for with `admin.needClientAuth=true` and `admin.forceHttps=true`"
+        } else if !auth.x509_enabled {
+            "add `authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider`"
+        } else if tls.clients.trust_store.location.is_none() {
+            "name the trust store of clients in `ssl.trustStore.location`, which gives rights"
+        } else {
+            "the trust store of `ssl.trustStore.location`, which gives rights, does not believe the certificate"
+        })
     }
 
     fn trusts_proxies(&self) -> bool {

@@ -103,6 +103,7 @@ fn tls(config: &Config) -> Result<String, String> {
         ("clients", config.tls.serves_clients().then(|| config.tls.clients.clone())),
         ("members", config.tls.serves_members().then(|| config.tls.quorum.clone())),
         ("the AdminServer", config.admin_tls()),
+        ("whom it gives rights to", config.admin_judge()),
         ("Prometheus", config.metrics.https_port.and_then(|_| config.metrics.side())),
     ];
     let mut open = Vec::new();

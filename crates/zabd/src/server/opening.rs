@@ -44,7 +44,7 @@ pub(super) fn answer_probes(
 pub(super) fn open_ports(config: &Config, counters: &Arc<ServerCounters>) -> Result<Ports, StartError> {
     let prometheus = PrometheusPorts::open(config, counters)?;
     let clients = ClientPorts::open(config, counters)?;
-    let admin = AdminPort::open(config, counters);
+    let admin = AdminPort::open(config, counters, clients.tls());
     let Some(ensemble) = &config.ensemble else {
         return Ok(Ports { prometheus, admin, clients, member: None });
     };
