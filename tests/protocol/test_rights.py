@@ -289,6 +289,26 @@ def test_a_client_may_name_its_ensemble(house_of):
     assert [figures[f"ensemble_auth_{name}"] for name in ("success", "fail", "skip")] == ["2", "1", "1"]
 
 
+@pytest.mark.parametrize("names, known, unknown", [
+    ("", [], [b"a", b" "]),
+    (",", [], [b"a", b","]),
+    (" left ,Right", [b"left", b"Right"], [b" left ", b"right", b"left,Right", b"Left"]),
+    (None, [b"a", b" "], []),
+], ids=["empty", "comma", "spaces", "unset"])
+def test_an_ensemble_is_called_as_it_is_written(house_of, names, known, unknown):
+    """A key that is there and names nobody lets nobody in who names an ensemble; only one that is not there lets in everybody."""
+    properties = {"authProvider.1": "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider"}
+    house = house_of(properties=properties, config={} if names is None else {"ensembleAuthName": names})
+    for name in (*known, b"", None):
+        assert ensemble(house, name) == (OK, [("ip", IPV4)]), name
+    for name in unknown:
+        assert ensemble(house, name) is None, name
+    figures = house.figures()
+    counted = [figures[f"ensemble_auth_{name}"] for name in ("success", "fail", "skip")]
+    compared = 0 if names is None else len(known)
+    assert counted == [str(compared), str(len(unknown)), str(2 + len(known) - compared)]
+
+
 def test_authentication_is_logged_without_its_secrets(house_of):
     house = house_of()
     client = house.client()

@@ -72,7 +72,8 @@ pub struct AuthOptions {
     pub digest_algorithm: DigestAlgorithm,
     /// `user:hash` of the digest identity that may do everything.
     pub super_digest: Option<String>,
-    /// The names that a client of scheme `ensemble` may give: none without the scheme, any if empty.
+    /// The names that a client of scheme `ensemble` may give: none without the scheme, any if there are none. As in Java a client
+    /// that gives no name is not compared, so an empty one lets nobody in.
     pub ensemble_names: Option<Vec<String>>,
 }
 

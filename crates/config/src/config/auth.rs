@@ -18,7 +18,7 @@ pub struct AuthConfig {
     /// A connection must have one of these schemes before it may do anything; empty demands none.
     pub enforce_schemes: Vec<String>,
     /// Names taken by the scheme `ensemble`; `None` when the scheme is not registered, an empty list
-    /// when it is and takes any name.
+    /// when it is and takes any name. One that is empty is nobody's.
     pub ensemble_names: Option<Vec<String>>,
     /// Whether the scheme `x509` exists.
     pub x509_enabled: bool,

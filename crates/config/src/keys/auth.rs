@@ -42,11 +42,8 @@ pub(super) const SECTION: Section = Section {
             .custom(provider),
         Key::prefixed("ensembleAuthName", "any", "blue,green")
             .needs(&[("authProvider.1", ENSEMBLE_PROVIDER)])
-            .doc("Names, separated by commas, that the scheme `ensemble` takes. Needs its `authProvider`.")
-            .custom(|d, raw| {
-                d.ensemble_names = Some(list(raw.value));
-                Ok(None)
-            }),
+            .doc("Names, separated by commas, that the scheme `ensemble` takes; empty, it takes none. Needs its `authProvider`.")
+            .custom(ensemble_names),
         Key::prefixed("enforce.auth.enabled", "false", "true")
             .needs(&[("enforce.auth.schemes", "digest")])
             .doc("A connection must authenticate before it may do anything else.")
@@ -261,6 +258,16 @@ const SASL_PROVIDER: &str = "org.apache.zookeeper.server.auth.SASLAuthentication
 
 fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// One empty name, which no client can give, stands for none at all: as in Java only a key that is not there takes any.
+fn ensemble_names(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let names: Vec<_> = raw.value.split(',').map(|name| name.trim_matches(|letter| letter <= ' ')).collect();
+    let is_nobody = names.iter().all(|name| name.is_empty());
+    draft.ensemble_names = Some(names.into_iter().map(str::to_owned).collect());
+    Ok(is_nobody.then(|| {
+        "ensembleAuthName names no ensemble, so whoever names one is sent away; hint: remove the line, or write the name".to_owned()
+    }))
 }
 
 fn digest_alg(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {

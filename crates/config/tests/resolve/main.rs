@@ -432,6 +432,16 @@ fn schemes_follow_their_providers() {
     let ensemble = "authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
     assert_eq!(with(ensemble).auth.ensemble_names, Some(vec![]));
     assert_eq!(with(&format!("{ensemble}\nensembleAuthName=a, b")).auth.ensemble_names.unwrap(), ["a", "b"]);
+    for (written, names) in
+        [("", &[""][..]), (",", &["", ""]), (" a\\u00a0 ,\\u0001B", &["a\u{a0}", "B"]), ("a,", &["a", ""])]
+    {
+        let config = with(&format!("{ensemble}\nensembleAuthName={written}"));
+        assert_eq!(config.auth.ensemble_names.as_deref().unwrap(), names, "{written:?}");
+        let is_told = names.iter().all(|name| name.is_empty());
+        let told = warnings(&config);
+        assert_eq!(told.len(), usize::from(is_told), "{told:?}");
+        assert!(!is_told || told[0].contains("names no ensemble"), "{told:?}");
+    }
     let alone = with("ensembleAuthName=a");
     assert_eq!((alone.auth.ensemble_names.clone(), alone.warnings.len()), (None, 1));
     let config = with("enforce.auth.enabled=true\nenforce.auth.schemes=digest, ip");
