@@ -101,6 +101,53 @@ def test_users_of_a_secret(kind, tmp_path):
         assert not accepts(server, "alice", "one")
 
 
+# What stands for a password, and what it is with the properties of `asking`.
+EXPANDED = {
+    "alice": ("${zookeeper.alice.password}", "in wonderland"), "bob": ("${zookeeper.bob.password}", "can build"),
+    "carol": ("a${/}b", "a/b"), "dave": ("${{x}", "${{x}"), "erin": ("${x", "${x"), "frank": ("x${zookeeper.none.password}", "x"),
+    "grace": ("$${file.separator}", "$/")}
+
+
+def asking(kind, directory, content):
+    """A server with this login configuration, which may ask for words of the command line and of zoo.cfg."""
+    directory.mkdir()
+    (directory / "jaas.conf").write_text(content)
+    return Server(kind, directory, config={"bob.password": "can build"}, properties={
+        "java.security.auth.login.config": directory / "jaas.conf", "authProvider.sasl": PROVIDER, "alice.password": "in wonderland",
+        "none.password": ""})
+
+
+def test_values_may_ask_for_system_properties(kind, tmp_path):
+    content = jaas({user: written for user, (written, _) in EXPANDED.items()})
+    for each in dict.fromkeys(("java395", kind)):
+        with asking(each, tmp_path / each, content) as server:
+            for user, (written, meant) in EXPANDED.items():
+                assert accepts(server, user, meant), (each, user)
+                assert written == meant or not accepts(server, user, written), (each, user)
+            if each == "zabd":
+                assert not any(word in server.log_text() for word in ("in wonderland", "can build"))
+
+
+@pytest.mark.parametrize("section, value, problem", [
+    ("Server", "a${nobodys}", "the value of `user_alice` asks for the property `nobodys`, which is not set (`-Dnobodys=...`)"),
+    ("Server", "${}", "the value of `user_alice` asks for the property ``, which is not set"),
+    ("Server", "${zookeeper.none.password}", "the value of `user_alice` is empty, and so are the properties that it asks for"),
+    ("Other", "${nobodys}", None)])
+def test_properties_that_are_not_there_end_the_start(kind, tmp_path, section, value, problem):
+    """An empty password would let anybody in. Java takes no section of such a file, zabd those that it can understand."""
+    content = jaas({"alice": value}, section=section)
+    for each in dict.fromkeys(("java395", kind)):
+        server = asking(each, tmp_path / each, content + ("" if section == "Server" else jaas(USERS)))
+        if each == "zabd" and not problem:
+            with server:
+                assert accepts(server, "alice", USERS["alice"])
+            continue
+        with pytest.raises(ServerFailed) as failed:
+            server.start()
+        if each == "zabd":
+            assert problem in str(failed.value), failed.value
+
+
 @pytest.mark.parametrize("content, problem", [
     (f"Server {{ {MODULE} required user_a=1; }};", "line 1: expected the value of an option, found a number"),
     ("Server { com.sun.security.auth.module.Krb5LoginModule required; };",

@@ -204,6 +204,8 @@ pub struct Config {
 
     /// What a Java server would know as system properties: keys nothing reads, by their full name.
     pub system_properties: BTreeMap<String, String>,
+    /// The words `-Dname=value`, whoever they are for; what of them is a secret, nobody can tell.
+    pub java_words: BTreeMap<String, Secret>,
     /// Every key somebody set, as it took effect, for the start log; secrets are hidden.
     pub effective: Vec<Effective>,
     /// The zoo.cfg, if there is one, as it was named.
@@ -619,6 +621,7 @@ impl Config {
             myid: None,
             ensemble: None,
             system_properties: BTreeMap::new(),
+            java_words: BTreeMap::new(),
             effective: Vec::new(),
             config_file: None,
             warnings: Vec::new(),

@@ -7,7 +7,9 @@
 mod auth;
 mod ports;
 
-use crate::config::{Config, EnsembleConfig, FourLetterWords, LogConfig, MetricsProvider, QuorumSaslConfig};
+use crate::config::{
+    Config, EnsembleConfig, FourLetterWords, LogConfig, MetricsProvider, QuorumSaslConfig, Secret,
+};
 use crate::draft::Draft;
 use crate::dynamic_file::ConfigFiles;
 use crate::effective::Effective;
@@ -87,6 +89,10 @@ impl Resolver {
     fn collect(&mut self, settings: Vec<Setting>) {
         for setting in settings {
             let name = keys::unprefixed(&setting.key).to_owned();
+            if setting.source.is_property() {
+                let word = Secret::new(setting.value.clone());
+                self.draft.config.java_words.insert(setting.key.clone(), word);
+            }
             let Some(key) =
                 keys::find(&name).filter(|_| !(setting.source.is_property() && is_membership(&name)))
             else {

@@ -9,11 +9,14 @@
 //!
 //! Words are letters, digits, `$ _ - * .` and what is not ASCII, and do not begin with a digit, `-` or `.`; anything else needs
 //! double quotes, in which `\` escapes as in C. A `/` begins a comment: `/*` up to its end, else up to the end of the line. A
-//! value in quotes also ends with its line. `${…}` in values is left as it is; who uses a value looks for it.
+//! value in quotes also ends with its line. `${…}` in values stands for a system property (`expansion`); one that is not there is a
+//! mistake of whoever uses that value, where the JDK takes nothing of such a file.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
+
+use crate::expansion::{Unexpanded, expanded};
 
 /// A whole file: sections by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +28,45 @@ pub struct Module {
     /// Its Java class.
     pub class: String,
     /// Its options; passwords are among them.
-    pub options: BTreeMap<String, String>,
+    options: BTreeMap<String, Value>,
+}
+
+/// What stands behind a `=`.
+type Value = Result<String, Unexpanded>;
+
+impl Module {
+    /// The options and their values; in place of one that is none, why.
+    pub(crate) fn options(&self) -> impl Iterator<Item = (&str, Result<&str, ValueError>)> {
+        self.options.keys().filter_map(|key| Some((key.as_str(), self.option(key)?)))
+    }
+
+    /// The value of an option.
+    pub(crate) fn option(&self, key: &str) -> Option<Result<&str, ValueError>> {
+        let option = || key.to_owned();
+        Some(self.options.get(key)?.as_deref().map_err(|why| match why {
+            Unexpanded::Missing(name) => ValueError::Missing { option: option(), name: name.clone() },
+            Unexpanded::Empty => ValueError::Empty { option: option() },
+        }))
+    }
+}
+
+/// A value that asks for system properties is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// One of them is not set.
+    #[error("the value of `{option}` asks for the property `{name}`, which is not set (`-D{name}=...`)")]
+    Missing {
+        /// Whose value.
+        option: String,
+        /// Which one.
+        name: String,
+    },
+    /// All of them are empty.
+    #[error("the value of `{option}` is empty, and so are the properties that it asks for")]
+    Empty {
+        /// Whose value.
+        option: String,
+    },
 }
 
 impl std::fmt::Debug for Module {
@@ -66,9 +107,9 @@ pub enum JaasError {
 }
 
 impl Jaas {
-    /// Reads a file.
-    pub fn parse(text: &str) -> Result<Self, JaasError> {
-        let mut tokens = Tokens { chars: text.chars().peekable(), line: 1, token: Token::End };
+    /// Reads a file. `property` is asked for system properties.
+    pub fn parse(text: &str, property: &dyn Fn(&str) -> Option<String>) -> Result<Self, JaasError> {
+        let mut tokens = Tokens { chars: text.chars().peekable(), line: 1, token: Token::End, property };
         tokens.advance();
         let mut jaas = Self::default();
         while tokens.token != Token::End {
@@ -101,6 +142,7 @@ struct Tokens<'a> {
     chars: Peekable<Chars<'a>>,
     line: usize,
     token: Token,
+    property: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Tokens<'_> {
@@ -129,7 +171,7 @@ impl Tokens<'_> {
             let key = self.text("the name of an option")?;
             self.mark('=', "`=`")?;
             let value = self.text("the value of an option")?;
-            options.insert(key, value);
+            options.insert(key, expanded(&value, self.property));
         }
         self.advance();
         Ok(Module { class, options })
@@ -265,13 +307,16 @@ mod tests {
     use super::*;
 
     fn options(text: &str) -> Vec<(String, String)> {
-        let jaas = Jaas::parse(&format!("S {{ a.B required {text}; }};")).unwrap();
+        let jaas = Jaas::parse(&format!("S {{ a.B required {text}; }};"), &|name| {
+            (name == "x").then(|| "1".to_owned())
+        })
+        .unwrap();
         let [module] = jaas.section("S").unwrap() else { panic!("one module") };
-        module.options.clone().into_iter().collect()
+        module.options().map(|(key, value)| (key.to_owned(), value.unwrap().to_owned())).collect()
     }
 
     fn error(text: &str) -> String {
-        Jaas::parse(text).unwrap_err().to_string()
+        Jaas::parse(text, &|_| None).unwrap_err().to_string()
     }
 
     #[test]
@@ -280,11 +325,11 @@ mod tests {
                     user_super=\"adminsecret\"\n    user_bob=\"bobsecret\"; /* two\n users */\n};\n\
                     QuorumLearner { org.apache.zookeeper.server.auth.DigestLoginModule REQUIRED\n\
                     username=\"test\" password=\"test\"; };\n\"My Client\" { };";
-        let jaas = Jaas::parse(text).unwrap();
+        let jaas = Jaas::parse(text, &|_| None).unwrap();
         let [module] = jaas.section("Server").unwrap() else { panic!("one module") };
         assert_eq!(module.class, crate::users::DIGEST_MODULE);
-        assert_eq!(module.options["user_bob"], "bobsecret");
-        assert_eq!(jaas.section("QuorumLearner").unwrap()[0].options["username"], "test");
+        assert_eq!(module.option("user_bob"), Some(Ok("bobsecret")));
+        assert_eq!(jaas.section("QuorumLearner").unwrap()[0].option("username"), Some(Ok("test")));
         assert_eq!((jaas.section("My Client"), jaas.section("Client")), (Some(&[][..]), None));
         assert!(!format!("{jaas:?}").contains("secret"), "a password is nothing for a log");
     }
@@ -300,7 +345,7 @@ mod tests {
         assert_eq!(options("a=\"no end\n b=c"), pairs(&[("a", "no end"), ("b", "c")]));
         assert_eq!(options("a=b/c is a comment\n d=e"), pairs(&[("a", "b"), ("d", "e")]));
         assert_eq!(options("a=b a=c"), pairs(&[("a", "c")]));
-        assert_eq!(options("a=\"${x}\""), pairs(&[("a", "${x}")]));
+        assert_eq!(options("a=\"${x}\""), pairs(&[("a", "1")]));
     }
 
     #[test]

@@ -20,6 +20,7 @@
 pub mod client;
 mod directives;
 mod error;
+mod expansion;
 pub mod gssapi;
 pub mod jaas;
 pub mod kerberos;

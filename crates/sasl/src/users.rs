@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::jaas::Module;
+use crate::jaas::{Module, ValueError};
 
 /// The login module of ZooKeeper's own; options of it are users.
 pub const DIGEST_MODULE: &str = "org.apache.zookeeper.server.auth.DigestLoginModule";
@@ -65,9 +65,9 @@ pub enum UsersError {
     /// There is no account to log in with.
     #[error("it has no `username` and `password`")]
     NoAccount,
-    /// The JDK would put the value of a system property there.
-    #[error("the value of `{0}` has a `${{…}}` in it, which is not expanded")]
-    Expansion(String),
+    /// Nobody knows what a value is.
+    #[error(transparent)]
+    Value(#[from] ValueError),
     /// A line of a file of users.
     #[error("line {0} is not `name=password`")]
     Line(usize),
@@ -119,9 +119,9 @@ impl Users {
                 Err(UsersError::Kerberos) => continue,
                 checked => checked?,
             }
-            for (key, password) in &module.options {
+            for (key, password) in module.options() {
                 let Some(user) = key.strip_prefix(USER_PREFIX) else { continue };
-                users.insert(user, Password::new(unexpanded(key, password)?));
+                users.insert(user, Password::new(password?));
             }
         }
         Ok(users)
@@ -149,12 +149,9 @@ impl Account {
     pub fn of_section(section: &[Module]) -> Result<Self, UsersError> {
         for module in section {
             check_class(module)?;
-            let option = |key: &str| match module.options.get(key) {
-                Some(value) => unexpanded(key, value).map(Some),
-                None => Ok(None),
-            };
+            let option = |key: &str| module.option(key).transpose();
             if let (Some(user), Some(password)) = (option("username")?, option("password")?) {
-                return Ok(Self { user, password: Password::new(password) });
+                return Ok(Self { user: user.to_owned(), password: Password::new(password) });
             }
         }
         Err(UsersError::NoAccount)
@@ -169,21 +166,21 @@ fn check_class(module: &Module) -> Result<(), UsersError> {
     }
 }
 
-/// A value that stands for itself.
-pub(crate) fn unexpanded(key: &str, value: &str) -> Result<String, UsersError> {
-    // `${{` stays as it is in the JDK too.
-    let is_expanded = value.match_indices("${").any(|(at, _)| !value[at..].starts_with("${{"));
-    if is_expanded { Err(UsersError::Expansion(key.to_owned())) } else { Ok(value.to_owned()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::jaas::Jaas;
 
+    fn property(name: &str) -> Option<String> {
+        [("pw", "sesame"), ("empty", "")]
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| (*value).to_owned())
+    }
+
     fn section(options: &str) -> Vec<Module> {
         let text = format!("Server {{ {DIGEST_MODULE} required {options}; }};");
-        Jaas::parse(&text).unwrap().section("Server").unwrap().to_vec()
+        Jaas::parse(&text, &property).unwrap().section("Server").unwrap().to_vec()
     }
 
     fn password(users: &Users, user: &str) -> Option<String> {
@@ -212,21 +209,21 @@ mod tests {
     fn sections_that_cannot_be_used() {
         let of = |class: &str| {
             let text = format!("S {{ {class} required useKeyTab=true; }};");
-            Users::of_section(Jaas::parse(&text).unwrap().section("S").unwrap())
+            Users::of_section(Jaas::parse(&text, &property).unwrap().section("S").unwrap())
         };
         assert_eq!(of(KERBEROS_MODULE), Ok(Users::default()));
         let text = format!("S {{ {KERBEROS_MODULE} required; }};");
-        let account = Account::of_section(Jaas::parse(&text).unwrap().section("S").unwrap());
+        let account = Account::of_section(Jaas::parse(&text, &property).unwrap().section("S").unwrap());
         assert_eq!(account, Err(UsersError::Kerberos));
         assert_eq!(of("a.B"), Err(UsersError::Module("a.B".into())));
-        assert_eq!(
-            Users::of_section(&section("user_a=\"${pw}\"")),
-            Err(UsersError::Expansion("user_a".into()))
-        );
-        assert_eq!(
-            password(&Users::of_section(&section("user_a=\"${{x}\"")).unwrap(), "a").unwrap(),
-            "${{x}"
-        );
+        let missing = ValueError::Missing { option: "user_a".into(), name: "nothing".into() };
+        assert_eq!(Users::of_section(&section("user_a=\"${nothing}\"")), Err(UsersError::Value(missing)));
+        let empty = ValueError::Empty { option: "user_a".into() };
+        assert_eq!(Users::of_section(&section("user_a=\"${empty}\"")), Err(UsersError::Value(empty)));
+        for (written, meant) in [("${{x}", "${{x}"), ("a${pw}", "asesame"), ("b${empty}", "b")] {
+            let users = Users::of_section(&section(&format!("user_a=\"{written}\""))).unwrap();
+            assert_eq!(password(&users, "a").as_deref(), Some(meant));
+        }
     }
 
     #[test]

@@ -249,7 +249,7 @@ proptest! {
             let (_, mut client, _) = begun(Service::CLIENTS, account(USER, PASSWORD));
             prop_assert!(client.step(token, String::new).is_err());
             let _ = client::Exchange::new(Service::CLIENTS, account(USER, PASSWORD)).step(token, String::new);
-            let _ = zabd_sasl::jaas::Jaas::parse(&String::from_utf8_lossy(token));
+            let _ = zabd_sasl::jaas::Jaas::parse(&String::from_utf8_lossy(token), &|_| None);
         }
     }
 

@@ -27,7 +27,12 @@ const SECTION_DEFAULT: &str = "Client";
 impl Login {
     /// What the login configuration says: the file of `java.security.auth.login.config`, the section of
     /// `zookeeper.sasl.clientconfig`, and whether Java would be in its FIPS mode.
-    pub fn find(jaas: Option<&str>, section: Option<&str>, is_fips: bool) -> Self {
+    pub fn find(
+        jaas: Option<&str>,
+        section: Option<&str>,
+        is_fips: bool,
+        property: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
         let name = section.unwrap_or(SECTION_DEFAULT);
         let Some(path) = jaas else {
             return match section {
@@ -38,7 +43,7 @@ impl Login {
             };
         };
         let unknown = |problem: String| Login::Unknown(format!("SASL: {path}: {problem}"));
-        let jaas = match read(path) {
+        let jaas = match read(path, property) {
             Ok(jaas) => jaas,
             Err(problem) => return unknown(problem),
         };
@@ -59,12 +64,12 @@ impl Login {
     }
 }
 
-fn read(path: &str) -> Result<Jaas, String> {
+fn read(path: &str, property: &dyn Fn(&str) -> Option<String>) -> Result<Jaas, String> {
     // A `=` says that no other file counts.
     let path = path.strip_prefix('=').unwrap_or(path);
     let path = path.strip_prefix("file://").or_else(|| path.strip_prefix("file:")).unwrap_or(path);
     let text = std::fs::read_to_string(Path::new(path)).map_err(|error| error.to_string())?;
-    Jaas::parse(&text).map_err(|error| error.to_string())
+    Jaas::parse(&text, property).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -81,16 +86,16 @@ mod tests {
              Kerberos {{ com.sun.security.auth.module.Krb5LoginModule required; }};\n"
         );
         std::fs::write(&file, text).expect("a file");
-        let find = |section, is_fips| Login::find(file.to_str(), section, is_fips);
+        let find = |section, is_fips| Login::find(file.to_str(), section, is_fips, &|_| None);
         assert!(matches!(find(None, false), Login::As(account) if account.user == "bob"));
         assert!(matches!(find(None, true), Login::Impossible(why) if why.contains("fips-mode=false")));
         assert!(matches!(find(Some("Empty"), false), Login::Impossible(why) if why.contains("`Empty`")));
         assert!(matches!(find(Some("Kerberos"), false), Login::Unknown(why) if why.contains("Kerberos")));
         assert!(matches!(find(Some("Other"), false), Login::Unknown(why) if why.contains("no section")));
         assert!(
-            matches!(Login::find(Some("/none"), None, false), Login::Unknown(why) if why.contains("/none"))
+            matches!(Login::find(Some("/none"), None, false, &|_| None), Login::Unknown(why) if why.contains("/none"))
         );
-        assert!(matches!(Login::find(None, Some("Other"), false), Login::Unknown(_)));
-        assert_eq!(Login::find(None, None, false), Login::None);
+        assert!(matches!(Login::find(None, Some("Other"), false, &|_| None), Login::Unknown(_)));
+        assert_eq!(Login::find(None, None, false, &|_| None), Login::None);
     }
 }

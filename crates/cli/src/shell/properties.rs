@@ -51,13 +51,13 @@ impl ClientProperties {
             }
         }
         // Java asks the machine for it, and never the file.
-        let jaas = found.get(JAAS).map(str::to_owned);
+        let machine = Found(found.0.clone());
         if let Some(file) = file {
             found
                 .read(file)
                 .map_err(|message| CommandError { message, exit_code: super::INVALID_INVOCATION })?;
         }
-        found.understood(jaas.as_deref()).map_err(CommandError::new)
+        found.understood(&machine).map_err(CommandError::new)
     }
 }
 
@@ -84,7 +84,8 @@ impl Found {
         Ok(())
     }
 
-    fn understood(&self, jaas: Option<&str>) -> Result<ClientProperties, String> {
+    /// `machine` is what the Java machine itself knows.
+    fn understood(&self, machine: &Self) -> Result<ClientProperties, String> {
         let request_timeout = match self.get(REQUEST_TIMEOUT) {
             None => 0,
             Some(value) => {
@@ -103,7 +104,9 @@ impl Found {
             None
         };
         let login = if self.is_true(SASL, true) {
-            Login::find(jaas, self.get(SASL_SECTION), self.is_true(FIPS_MODE, true))
+            let is_fips = self.is_true(FIPS_MODE, true);
+            let property = |name: &str| machine.0.get(name).cloned();
+            Login::find(machine.get(JAAS), self.get(SASL_SECTION), is_fips, &property)
         } else {
             Login::None
         };

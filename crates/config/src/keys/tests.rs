@@ -40,6 +40,7 @@ fn name_of(key: &Key) -> String {
 /// What the server would do, without what is only told.
 fn deeds(mut config: Config) -> Config {
     config.effective.clear();
+    config.java_words.clear();
     config.warnings.clear();
     config.config_file = None;
     config

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::KerberosName;
-use crate::jaas::Module;
-use crate::users::{KERBEROS_MODULE, UsersError, unexpanded};
+use crate::jaas::{Module, ValueError};
+use crate::users::KERBEROS_MODULE;
 
 /// As whom a server is known to Kerberos, and where its key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub enum LoginError {
     /// Clients could not tell whom they talk to.
     #[error("its principal `{0}` has not the form `service/host@REALM`")]
     Principal(String),
-    /// A value cannot be used.
+    /// Nobody knows what a value is.
     #[error(transparent)]
-    Value(#[from] UsersError),
+    Value(#[from] ValueError),
 }
 
 impl Login {
@@ -38,11 +38,11 @@ impl Login {
         let Some(module) = section.iter().find(|module| module.class == KERBEROS_MODULE) else {
             return Ok(None);
         };
-        let option = |key: &str| module.options.get(key).map(|value| unexpanded(key, value)).transpose();
+        let option = |key: &str| module.option(key).transpose();
         if option("useKeyTab")?.is_none_or(|value| !value.eq_ignore_ascii_case("true")) {
             return Err(LoginError::NoKeytab);
         }
-        let principal = option("principal")?.ok_or(LoginError::NoPrincipal)?;
+        let principal = option("principal")?.ok_or(LoginError::NoPrincipal)?.to_owned();
         let is_whole = match KerberosName::parse(&principal) {
             Ok(KerberosName { service, host: Some(host), .. }) => !service.is_empty() && !host.is_empty(),
             // The realm is the default one.
@@ -56,7 +56,7 @@ impl Login {
         if !is_whole {
             return Err(LoginError::Principal(principal));
         }
-        Ok(Some(Self { principal, keytab: option("keyTab")?.map(|path| keytab(&path)) }))
+        Ok(Some(Self { principal, keytab: option("keyTab")?.map(keytab) }))
     }
 }
 
@@ -74,7 +74,12 @@ mod tests {
 
     fn login(options: &str) -> Result<Option<Login>, LoginError> {
         let text = format!("S {{ a.B required; {KERBEROS_MODULE} required {options}; }};");
-        Login::of_section(Jaas::parse(&text).unwrap().section("S").unwrap())
+        Login::of_section(
+            Jaas::parse(&text, &|name| (name == "host").then(|| "zoo".to_owned()))
+                .unwrap()
+                .section("S")
+                .unwrap(),
+        )
     }
 
     #[test]
@@ -98,7 +103,9 @@ mod tests {
             let expected = Err(LoginError::Principal(principal.into()));
             assert_eq!(login(&format!("useKeyTab=true principal=\"{principal}\"")), expected);
         }
-        let text = login("useKeyTab=true principal=\"zk/${host}@R\"").unwrap_err().to_string();
-        assert!(text.contains("`principal` has a `${…}`"), "{text}");
+        let text = login("useKeyTab=true principal=\"zk/${other}@R\"").unwrap_err().to_string();
+        assert!(text.contains("`principal` asks for the property `other`"), "{text}");
+        let found = login("useKeyTab=true principal=\"zk/${host}@R\"").unwrap().unwrap();
+        assert_eq!(found.principal, "zk/zoo@R");
     }
 }

@@ -151,6 +151,15 @@ pub(super) fn lines() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Those of the lines that are system properties of a Java machine, and known of any process.
+pub(crate) fn of_process() -> Vec<(&'static str, String)> {
+    let is_property = |name: &str| ["java.", "os.", "user."].iter().any(|first| name.starts_with(first));
+    let is_known = |(name, value): &(&str, String)| {
+        is_property(name) && !name.starts_with("os.memory") && value != "<NA>"
+    };
+    lines().into_iter().filter(is_known).collect()
+}
+
 /// Name and home of a user, from the lines of `/etc/passwd`: as Java, whatever the environment says.
 fn user_of(users: &str, uid: u32) -> Option<(&str, &str)> {
     users.lines().find_map(|line| {

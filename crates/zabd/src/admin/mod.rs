@@ -33,6 +33,7 @@ use crate::introspect::Introspection;
 
 pub use clients::shown_node_count;
 pub use date::{log_date, tool_date};
+pub(crate) use environment::of_process;
 pub use port::AdminPort;
 pub use prometheus::PrometheusPorts;
 pub use windows::Windows;

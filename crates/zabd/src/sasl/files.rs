@@ -3,21 +3,44 @@
 //! A directory of users is what a Secret of Kubernetes looks like when it is mounted: a file for each key, and beside them hidden
 //! names by which Kubernetes changes all of them at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use zabd_config::{Config, Secret};
 use zabd_sasl::jaas::{Jaas, Module};
 use zabd_sasl::kerberos;
 use zabd_sasl::users::{Account, KERBEROS_MODULE, Users, UsersError};
 
 use super::kerberos::Library;
 use super::members::{Login, Others, Own};
+use crate::admin::of_process;
 use crate::launch::with_causes;
 
 /// The longest file that is read; users have a line each.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// What the JDK would know as system properties: the words `-Dname=value`, the keys that nothing reads, and who the process is.
+#[derive(Clone, Debug)]
+pub(super) struct Properties(Arc<BTreeMap<String, Secret>>);
+
+impl Properties {
+    /// Those of this process.
+    pub fn of(config: &Config) -> Self {
+        let of_process = of_process().into_iter().chain([("file.separator", "/".to_owned())]);
+        let of_process = of_process.map(|(name, value)| (name.to_owned(), value));
+        let all = of_process
+            .chain(config.system_properties.clone())
+            .map(|(name, value)| (name, Secret::new(value)));
+        Self(Arc::new(all.chain(config.java_words.clone()).collect()))
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|value| value.expose().to_owned())
+    }
+}
 
 /// Where users come from.
 #[derive(Clone, Debug)]
@@ -30,6 +53,8 @@ pub(super) struct UserFiles {
     pub users: Option<PathBuf>,
     /// What this build has of Kerberos.
     pub library: Option<Arc<dyn Library>>,
+    /// What values may ask for.
+    pub properties: Properties,
 }
 
 /// Who may log in.
@@ -69,7 +94,7 @@ impl UserFiles {
     pub fn read(&self) -> Result<Option<Whoever>, FileProblem> {
         let mut found: Option<Whoever> = None;
         if let Some(path) = &self.jaas
-            && let Some(section) = jaas(path)?.section(&self.section)
+            && let Some(section) = jaas(path, &self.properties)?.section(&self.section)
         {
             let kerberos = kerberos_of(section, self.library.as_deref()).map_err(|problem| FileProblem {
                 origin: Origin::Kerberos,
@@ -103,13 +128,15 @@ pub(super) struct MemberFiles {
     pub needs_account: bool,
     /// What this build has of Kerberos.
     pub library: Option<Arc<dyn Library>>,
+    /// What values may ask for.
+    pub properties: Properties,
 }
 
 impl MemberFiles {
     /// What both sections say. As in Java, both must be there.
     pub fn read(&self) -> Result<Login, FileProblem> {
         let path = &self.jaas;
-        let jaas = jaas(path)?;
+        let jaas = jaas(path, &self.properties)?;
         let section = |name: &str| {
             jaas.section(name).ok_or_else(|| {
                 jaas_problem(path, format!("the JAAS configuration section '{name}' could not be found"))
@@ -160,9 +187,9 @@ fn users_of(path: &Path, name: &str, section: &[Module]) -> Result<Users, FilePr
     Users::of_section(section).map_err(|error| jaas_problem(path, format!("section `{name}`: {error}")))
 }
 
-fn jaas(path: &Path) -> Result<Jaas, FileProblem> {
+fn jaas(path: &Path, properties: &Properties) -> Result<Jaas, FileProblem> {
     let text = text_of(path).map_err(|text| jaas_problem(path, text))?;
-    Jaas::parse(&text).map_err(|error| jaas_problem(path, with_causes(&error)))
+    Jaas::parse(&text, &|name| properties.get(name)).map_err(|error| jaas_problem(path, with_causes(&error)))
 }
 
 fn jaas_problem(path: &Path, text: String) -> FileProblem {
@@ -209,6 +236,10 @@ mod tests {
         users.password_of(user).map(|password| password.expose().to_owned())
     }
 
+    fn nothing() -> Properties {
+        Properties(Arc::default())
+    }
+
     #[test]
     fn users_come_from_all_that_is_named() {
         let dir = tempfile::tempdir().unwrap();
@@ -225,8 +256,13 @@ mod tests {
         std::fs::write(secret.join("..data/b"), "with space \n").unwrap();
         std::os::unix::fs::symlink("..data/b", secret.join("b")).unwrap();
 
-        let mut files =
-            UserFiles { jaas: Some(jaas.clone()), section: "Zk".into(), users: Some(secret), library: None };
+        let mut files = UserFiles {
+            jaas: Some(jaas.clone()),
+            section: "Zk".into(),
+            users: Some(secret),
+            library: None,
+            properties: nothing(),
+        };
         let users = files.read().unwrap().unwrap().users;
         assert_eq!(users.len(), 2);
         assert_eq!(password(&users, "a").as_deref(), Some("j"));
@@ -253,6 +289,7 @@ mod tests {
                 section: "Server".into(),
                 users: named(!is_jaas),
                 library: None,
+                properties: nothing(),
             };
             let problem = files.read().unwrap_err();
             assert_eq!(problem.origin, if is_jaas { Origin::Jaas } else { Origin::Users });
@@ -271,7 +308,13 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("c"), "\n").unwrap();
-        let files = |users| UserFiles { jaas: None, section: "S".into(), users: Some(users), library: None };
+        let files = |users| UserFiles {
+            jaas: None,
+            section: "S".into(),
+            users: Some(users),
+            library: None,
+            properties: nothing(),
+        };
         let listed = files(path).read().unwrap_err().to_string();
         assert!(listed.ends_with("user `c` has an empty password"), "{listed}");
         let missing = UserFiles { jaas: Some(dir.path().join("none")), ..files(dir.path().into()) };

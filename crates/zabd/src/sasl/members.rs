@@ -14,7 +14,7 @@ use zabd_sasl::users::{Account, Users};
 use zabd_sasl::{SaslError, Service, client, gssapi, server};
 
 use super::exchange::{Answer, KerberosExchange};
-use super::files::{FileProblem, MemberFiles};
+use super::files::{FileProblem, MemberFiles, Properties};
 use super::kerberos::{Context, Library, Thread, library};
 use super::random_nonce;
 use super::watched::Watched;
@@ -118,6 +118,7 @@ impl MemberSasl {
             server: sasl.server_section.clone(),
             needs_account: sasl.learner_required,
             library: library(),
+            properties: Properties::of(config),
         };
         let found = files.read().map_err(|problem| StartError::login_file(config, &problem))?;
         tracing::info!(

@@ -19,7 +19,7 @@ use zabd_sasl::server::{Exchange, Step};
 use zabd_sasl::{SaslError, Service, nonce};
 
 use self::exchange::KerberosExchange;
-use self::files::{Origin, UserFiles, Whoever};
+use self::files::{Origin, Properties, UserFiles, Whoever};
 use self::kerberos::{Library, Thread};
 use self::watched::Watched;
 use crate::net::ServerCounters;
@@ -76,6 +76,7 @@ impl ClientSasl {
             section: sasl.server_section().to_owned(),
             users: sasl.users.clone(),
             library: kerberos::library(),
+            properties: Properties::of(config),
         };
         let blamed = |problem: files::FileProblem| StartError::login_file(config, &problem);
         let Some(found) = files.read().map_err(blamed)? else {
