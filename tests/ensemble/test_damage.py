@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from harness.servers import ServerFailed
 from harness.waiting import eventually
 
 from . import members
@@ -91,6 +92,27 @@ def test_a_damaged_member_is_given_its_state_again(tmp_path, kinds, damage):
         # It counts again: the two that stay are a quorum.
         ensemble.members[1].kill()
         write(ensemble, 3, "/with-the-repaired")
+
+
+def test_a_member_that_lacks_the_others_jute_maxbuffer_keeps_its_files(tmp_path):
+    """What it may not read is no damage that its peers would have to repair: it ends, and names the key."""
+    with members.Ensemble(["zabd"] * 3, tmp_path, properties={"jute.maxbuffer": 4194304}) as ensemble:
+        session = members.wire.Session(ensemble.members[1].port)
+        assert session.create("/long", bytes(3 << 20)).err == 0
+        session.end()
+        ensemble.await_level()
+        member = ensemble.members[3]
+        member.kill()
+        files = {path: path.read_bytes() for path in (member.data_dir / "version-2").iterdir()}
+        properties, member.properties = member.properties, {}
+        with pytest.raises(ServerFailed) as failed:
+            member.start()
+        said = str(failed.value)
+        assert "and jute.maxbuffer with its extra size allows 2097150; the record is whole and nothing is damaged: " in said, said
+        assert {path: path.read_bytes() for path in (member.data_dir / "version-2").iterdir()} == files
+        member.properties = properties
+        member.start()
+        ensemble.assert_equal_trees()
 
 
 @pytest.mark.parametrize("trust", ["false", "true"])

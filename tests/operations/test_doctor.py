@@ -131,6 +131,45 @@ def test_whole_logs_do_without_snapshots(left):
     assert nodes(server.start()) == 20
 
 
+def test_a_record_that_takes_a_larger_jute_maxbuffer_is_no_damage(start, ends, only_zabd, tmp_path):
+    """Java's server was given a key of its own, which the first start of zabd lacks: no start, no doctor and no repair touches
+    anything for it, and each of them names the key. It counts wherever a start may find it."""
+    maxbuffer = "-Djute.maxbuffer=4194304"
+    java = start("java395", properties={"jute.maxbuffer": 4194304, "preAllocSize": 16})
+    session = wire.Session(java.port, LONG_MS)
+    assert [session.create(path, bytes(length)).err for path, length in (("/a", 1), ("/long", 3 << 20), ("/z", 1))] == [0] * 3
+    java.stop()
+    java_less = ends("java395", java.directory / "zoo.cfg")
+    assert java_less.status != 0 and "Unreasonable length = 3145" in java_less.err, java_less.err
+
+    config = java.directory / "zoo.cfg"
+    version = java.data_dir / "version-2"
+    [log] = version.glob("log.*")
+    before = {path: path.read_bytes() for path in version.iterdir()}
+    offset, length = 16, 0
+    content = log.read_bytes()
+    while length < 3 << 20:
+        offset += length + 13 if length else 0
+        [length] = struct.unpack_from(">i", content, offset + 8)
+    said = f"{log}: the record of zxid 0x3 at offset {offset} has {length} bytes, and jute.maxbuffer with its extra size allows 2097150;"
+    for words in ((config,), ("check", config), ("doctor", config), ("doctor", java.data_dir), ("doctor", "--repair", java.data_dir)):
+        ended = ends("zabd", *words)
+        assert ended.status in (1, 2) and said in ended.out + ended.err and f"jute.maxbuffer={length} is enough" in ended.out + ended.err
+        assert "DAMAGED" not in ended.out, ended.out
+        # A start marks the directory.
+        assert {path: path.read_bytes() for path in version.iterdir()} == before, words
+    for words, environment in (
+            ((maxbuffer, java.data_dir), {}), ((maxbuffer, config), {}), ((java.data_dir,), {"SERVER_JVMFLAGS": maxbuffer}),
+            ((config,), {"JVMFLAGS": f"-Xmx1G {maxbuffer}"})):
+        ended = ends("zabd", "doctor", *words, environment=environment)
+        assert ended.status == 0 and f"3.9  yes, with a larger jute.maxbuffer, {length} is enough\n" in ended.out, (words, ended)
+    (config.parent / "java.env").write_text(f'SERVER_JVMFLAGS="{maxbuffer}"\n')
+    assert [ends("zabd", word, config).status for word in ("doctor", "check")] == [0, 0]
+    with Server("zabd", tmp_path / "zabd", data_dir=java.data_dir, properties={"jute.maxbuffer": 4194304}) as server:
+        session = wire.Session(server.port, LONG_MS)
+        assert session.call(wire.EXISTS, Writer().ustring("/z").boolean(False).bytes).err == 0
+
+
 def test_mistakes_end_with_two(tmp_path, only_zabd):
     for words in ((), (tmp_path / "nowhere",), (tmp_path, tmp_path), ("--bogus", tmp_path), (tmp_path, "--log-dir")):
         status, out, err = doctor(*words)

@@ -19,16 +19,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use zabd_jute::{Limits, Zxid};
+use zabd_jute::Zxid;
 
 use crate::damage::{move_aside, next_place};
 use crate::disk::{Disk, is_full};
 use crate::layout::{self, NamedFile};
 use crate::log::{LogError, first_in_file, holds_all_of, is_undamaged};
 use crate::recovery::{RecoveryError, directory_error};
-
-/// A record of any length is one.
-const LIMITS: Limits = Limits { field_bytes_max: i32::MAX as usize };
 
 /// A log that has another name now, or another directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +52,7 @@ enum Remedy {
 
 /// The first record of a log, if its name promises a later one.
 pub fn other_beginning<D: Disk>(disk: &D, file: &NamedFile) -> Result<Option<Zxid>, LogError> {
-    Ok(first_in_file(disk, &file.path, LIMITS)?.filter(|first| *first < file.zxid))
+    Ok(first_in_file(disk, &file.path)?.filter(|first| *first < file.zxid))
 }
 
 /// Gives logs the names that they should have, or sets those aside whose records stand in another log as well.
@@ -99,13 +96,13 @@ fn remedy<D: Disk>(
 ) -> Result<Option<(PathBuf, Remedy)>, RecoveryError> {
     let Some(first) = readable(other_beginning(disk, file))?.flatten() else { return Ok(None) };
     let (own, path) = (dir.join(layout::log_name(first)), &file.path);
-    let remedy = if !is_undamaged(disk, path, LIMITS)? {
+    let remedy = if !is_undamaged(disk, path)? {
         Remedy::None
     } else if disk.length(&own).is_err() {
         Remedy::Rename
-    } else if holds_all_of(disk, &own, path, LIMITS)? {
+    } else if holds_all_of(disk, &own, path)? {
         Remedy::SetAside
-    } else if holds_all_of(disk, path, &own, LIMITS)? && is_undamaged(disk, &own, LIMITS)? {
+    } else if holds_all_of(disk, path, &own)? && is_undamaged(disk, &own)? {
         Remedy::Replace
     } else {
         Remedy::None
@@ -144,6 +141,8 @@ fn set_aside<D: Disk>(
 
 #[cfg(test)]
 mod tests {
+    use zabd_jute::Limits;
+
     use super::*;
     use crate::disk::{Crash, DiskFile as _, Fault, MemoryDisk};
     use crate::log::{Log, LogOptions, Records};

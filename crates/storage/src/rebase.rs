@@ -108,7 +108,7 @@ fn reaches<D: Disk>(
     limits: Limits,
 ) -> Result<bool, RebaseError> {
     let mut at = base;
-    let mut records = Records::after(disk.clone(), log_dir, base, limits)?;
+    let mut records = Records::after(disk.clone(), log_dir, base, limits)?.of_any_length();
     while at < last {
         match records.next_record() {
             Ok(Some(record)) => at = record.zxid,
@@ -128,7 +128,8 @@ fn cut_log<D: Disk>(disk: &D, log_dir: &Path, last: Zxid, limits: Limits) -> Res
     }
     let Some(newest) = files.iter().rfind(|file| file.zxid <= last) else { return Ok(()) };
     // Whatever comes before the file's own records is not its business.
-    let mut records = Records::after(disk.clone(), log_dir, Zxid(newest.zxid.0 - 1), limits)?;
+    let before = Zxid(newest.zxid.0 - 1);
+    let mut records = Records::after(disk.clone(), log_dir, before, limits)?.of_any_length();
     let mut end = None;
     while let Some(record) = records.next_record()? {
         if last < record.zxid || is_on(Mutation::CutTakesOneMore) && last == record.zxid {

@@ -340,12 +340,9 @@ fn replay<D: Disk>(
         digest_mismatches += 1;
         tracing::warn!("Digests are not matching behind the snapshot: {mismatch:?}");
     }
-    if records.has_repeated()
-        || digest_mismatches > 0
-        || reach_behind(disk, &directories.logs, after, limits)?
-    {
+    if records.has_repeated() || digest_mismatches > 0 || reach_behind(disk, &directories.logs, after)? {
         let above = if digest_mismatches > 0 { first_read(disk, directories, after)? } else { after };
-        refuse_two_pasts(disk, directories, above, limits)?;
+        refuse_two_pasts(disk, directories, above)?;
     }
     refuse_names_ahead(disk, &directories.logs, tree.last_zxid())?;
     let cut = settle(disk, records)?;
@@ -356,13 +353,8 @@ fn replay<D: Disk>(
 }
 
 /// Where the logs that were read contradict each other, acknowledged transactions are passed over.
-fn refuse_two_pasts<D: Disk>(
-    disk: &D,
-    directories: &Directories,
-    above: Zxid,
-    limits: Limits,
-) -> Result<(), RecoveryError> {
-    match find_conflict(disk, &directories.logs, above, limits)? {
+fn refuse_two_pasts<D: Disk>(disk: &D, directories: &Directories, above: Zxid) -> Result<(), RecoveryError> {
+    match find_conflict(disk, &directories.logs, above)? {
         None => Ok(()),
         Some(conflict) => Err(LogError::Conflict(Box::new(conflict)).into()),
     }

@@ -14,7 +14,7 @@ pub(super) const SECTION: Section = Section {
             .corrected(0, 0, |d, v| d.config.global_outstanding_limit = v as u32),
         Key::bare("jute.maxbuffer", "1048575", "4194304")
             .unit("bytes")
-            .doc("Longest packet; clients must be given the same. Hexadecimal (`0xfffff`) works, as in Java.")
+            .doc("Longest packet; clients must be given the same, and all members: a start ends at a record that is longer than this and its extra size. Hexadecimal (`0xfffff`) works, as in Java.")
             .int(1, |d, v| d.config.jute_max_buffer_bytes = v as u32),
         Key::prefixed("jute.maxbuffer.extrasize", "jute.maxbuffer", "2097152")
             .unit("bytes")

@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use zabd_jute::{Limits, Zxid};
+use zabd_jute::Zxid;
 
-use super::frame::{FRAME_BEFORE, Frame, HEADER, frame_at, frame_bytes, header_of};
+use super::frame::{ANY_LENGTH, FRAME_BEFORE, HEADER, frame_bytes, header_of, whole_at};
 use super::torn::{Ending, ending, without_zeros_behind};
 use super::{LogError, io_error};
 use crate::disk::{Contents, Disk};
@@ -69,33 +69,28 @@ impl fmt::Display for Conflict {
 }
 
 /// The first contradiction among the logs of a directory, of records behind `above`.
-pub fn find_conflict<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    above: Zxid,
-    limits: Limits,
-) -> Result<Option<Conflict>, LogError> {
+pub fn find_conflict<D: Disk>(disk: &D, dir: &Path, above: Zxid) -> Result<Option<Conflict>, LogError> {
     let files = layout::logs(disk, dir).map_err(io_error("list", dir))?;
     let mut spans: Vec<Span> = Vec::new();
     for NamedFile { path, .. } in files {
         // Logs of years may stand below what is asked about.
-        if last_in_file(disk, &path, limits)?.is_none_or(|last| last <= above) {
+        if last_in_file(disk, &path)?.is_none_or(|last| last <= above) {
             continue;
         }
-        let Some(span) = Span::of(disk, path, limits)? else { continue };
+        let Some(span) = Span::of(disk, path)? else { continue };
         for earlier in &spans {
             let from = span.first.max(earlier.first).max(above.next());
             let upto = span.last.min(earlier.last);
             if from > upto {
                 continue;
             }
-            let conflict = compare(disk, earlier, &span, from, upto, limits)?;
+            let conflict = compare(disk, earlier, &span, from, upto)?;
             if conflict.is_some() {
                 return Ok(conflict);
             }
         }
         if !span.is_ordered {
-            let conflict = compare_with_itself(disk, &span, above, limits)?;
+            let conflict = compare_with_itself(disk, &span, above)?;
             if conflict.is_some() {
                 return Ok(conflict);
             }
@@ -106,9 +101,9 @@ pub fn find_conflict<D: Disk>(
 }
 
 /// Whether logs that begin before `after` reach behind it, although another one that begins there or before it follows them.
-pub fn reach_behind<D: Disk>(disk: &D, dir: &Path, after: Zxid, limits: Limits) -> Result<bool, LogError> {
+pub fn reach_behind<D: Disk>(disk: &D, dir: &Path, after: Zxid) -> Result<bool, LogError> {
     let files = layout::logs(disk, dir).map_err(io_error("list", dir))?;
-    Ok(first_reaching(disk, &files, after, limits)? < first_by_name(&files, after))
+    Ok(first_reaching(disk, &files, after)? < first_by_name(&files, after))
 }
 
 /// The newest file that can hold a record behind `after`, by the files' names.
@@ -117,16 +112,11 @@ fn first_by_name(files: &[NamedFile], after: Zxid) -> usize {
 }
 
 /// The oldest file that holds a record behind `after`, or that one.
-pub(super) fn first_reaching<D: Disk>(
-    disk: &D,
-    files: &[NamedFile],
-    after: Zxid,
-    limits: Limits,
-) -> Result<usize, LogError> {
+pub(super) fn first_reaching<D: Disk>(disk: &D, files: &[NamedFile], after: Zxid) -> Result<usize, LogError> {
     let by_name = first_by_name(files, after);
     let mut first = by_name;
     for (at, file) in files[..by_name].iter().enumerate().rev().take(OLDER_FILES_MAX) {
-        if last_in_file(disk, &file.path, limits)?.is_some_and(|last| last > after) {
+        if last_in_file(disk, &file.path)?.is_some_and(|last| last > after) {
             first = at;
         }
     }
@@ -134,39 +124,30 @@ pub(super) fn first_reaching<D: Disk>(
 }
 
 /// The zxid of a file's first record.
-pub(crate) fn first_in_file<D: Disk>(
-    disk: &D,
-    path: &Path,
-    limits: Limits,
-) -> Result<Option<Zxid>, LogError> {
+pub(crate) fn first_in_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Zxid>, LogError> {
     let (contents, data_end) = records_of(disk, path)?;
-    Ok(records(&contents[..data_end], limits).next().map(|(_, zxid, _)| zxid))
+    Ok(records(&contents[..data_end]).next().map(|(_, zxid, _)| zxid))
 }
 
 /// Whether a file ends as logs do, be it by a crash: then its records are all that it ever held.
-pub(crate) fn is_undamaged<D: Disk>(disk: &D, path: &Path, limits: Limits) -> Result<bool, LogError> {
+pub(crate) fn is_undamaged<D: Disk>(disk: &D, path: &Path) -> Result<bool, LogError> {
     let (contents, data_end) = records_of(disk, path)?;
-    let last = records(&contents[..data_end], limits).last();
+    let last = records(&contents[..data_end]).last();
     let end = last.map_or(HEADER.len(), |(offset, _, entry)| offset as usize + frame_bytes(entry.len()));
     let rest = contents.get(end..data_end).unwrap_or_default();
-    Ok(!matches!(ending(rest, end as u64, limits.field_bytes_max), Ending::Damaged(_)))
+    Ok(!matches!(ending(rest, end as u64, ANY_LENGTH), Ending::Damaged(_)))
 }
 
 /// Whether `other` holds every record of a file. Of files that are not in order it is never said.
-pub(crate) fn holds_all_of<D: Disk>(
-    disk: &D,
-    other: &Path,
-    path: &Path,
-    limits: Limits,
-) -> Result<bool, LogError> {
+pub(crate) fn holds_all_of<D: Disk>(disk: &D, other: &Path, path: &Path) -> Result<bool, LogError> {
     let (others, others_end) = records_of(disk, other)?;
     let (contents, data_end) = records_of(disk, path)?;
-    let mut others = records(&others[..others_end], limits);
+    let mut others = records(&others[..others_end]);
     let mut is_held = |zxid, entry| {
         let found = others.find(|(_, other, _)| *other >= zxid);
         found.is_some_and(|(_, other, others)| other == zxid && header_of(others) == header_of(entry))
     };
-    Ok(records(&contents[..data_end], limits).all(|(_, zxid, entry)| is_held(zxid, entry)))
+    Ok(records(&contents[..data_end]).all(|(_, zxid, entry)| is_held(zxid, entry)))
 }
 
 /// Which zxids are in a file.
@@ -178,11 +159,11 @@ struct Span {
 }
 
 impl Span {
-    fn of<D: Disk>(disk: &D, path: PathBuf, limits: Limits) -> Result<Option<Self>, LogError> {
+    fn of<D: Disk>(disk: &D, path: PathBuf) -> Result<Option<Self>, LogError> {
         let mut zxids: Option<(Zxid, Zxid)> = None;
         let mut is_ordered = true;
         let (contents, data_end) = records_of(disk, &path)?;
-        for (_, zxid, _) in records(&contents[..data_end], limits) {
+        for (_, zxid, _) in records(&contents[..data_end]) {
             is_ordered &= zxids.is_none_or(|(_, last)| zxid > last);
             zxids = Some(zxids.map_or((zxid, zxid), |(first, last)| (first.min(zxid), last.max(zxid))));
         }
@@ -196,18 +177,17 @@ fn compare<D: Disk>(
     later: &Span,
     from: Zxid,
     upto: Zxid,
-    limits: Limits,
 ) -> Result<Option<Conflict>, LogError> {
     let mut known = BTreeMap::new();
     let (contents, earlier_end) = records_of(disk, &earlier.path)?;
-    for (_, zxid, entry) in records(&contents[..earlier_end], limits) {
+    for (_, zxid, entry) in records(&contents[..earlier_end]) {
         if (from..=upto).contains(&zxid) {
             known.entry(zxid).or_insert_with(|| header_of(entry).to_vec());
         }
     }
     let mut found: Option<Conflict> = None;
     let (others, data_end) = records_of(disk, &later.path)?;
-    for (offset, zxid, entry) in records(&others[..data_end], limits) {
+    for (offset, zxid, entry) in records(&others[..data_end]) {
         if known.get(&zxid).is_none_or(|header| header[..] == *header_of(entry)) {
             continue;
         }
@@ -222,7 +202,7 @@ fn compare<D: Disk>(
         conflict.last = conflict.last.max(zxid);
     }
     if let Some(conflict) = &mut found {
-        let before = records(&contents[..earlier_end], limits)
+        let before = records(&contents[..earlier_end])
             .map(|(_, zxid, _)| zxid)
             .take_while(|zxid| *zxid < conflict.first)
             .last();
@@ -231,17 +211,12 @@ fn compare<D: Disk>(
     Ok(found)
 }
 
-fn compare_with_itself<D: Disk>(
-    disk: &D,
-    span: &Span,
-    above: Zxid,
-    limits: Limits,
-) -> Result<Option<Conflict>, LogError> {
+fn compare_with_itself<D: Disk>(disk: &D, span: &Span, above: Zxid) -> Result<Option<Conflict>, LogError> {
     let mut known: BTreeMap<Zxid, Vec<u8>> = BTreeMap::new();
     let mut found: Option<Conflict> = None;
     let mut before = None;
     let (contents, data_end) = records_of(disk, &span.path)?;
-    for (offset, zxid, entry) in records(&contents[..data_end], limits).filter(|(_, zxid, _)| *zxid > above) {
+    for (offset, zxid, entry) in records(&contents[..data_end]).filter(|(_, zxid, _)| *zxid > above) {
         let header = header_of(entry);
         if known.get(&zxid).is_some_and(|known| known[..] != *header) {
             let conflict = found.get_or_insert_with(|| Conflict {
@@ -270,41 +245,40 @@ fn records_of<D: Disk>(disk: &D, path: &Path) -> Result<(Contents, usize), LogEr
 }
 
 /// Offset, zxid and entry of each record up to what is none.
-fn records(contents: &[u8], limits: Limits) -> impl Iterator<Item = (u64, Zxid, &[u8])> {
+fn records(contents: &[u8]) -> impl Iterator<Item = (u64, Zxid, &[u8])> {
     let mut at = HEADER.len();
     std::iter::from_fn(move || {
         let rest = contents.get(at..)?;
-        let Frame::Whole { length, zxid } = frame_at(rest, limits.field_bytes_max) else { return None };
+        let (length, zxid) = whole_at(rest)?;
         let offset = at as u64;
         at += frame_bytes(length);
         Some((offset, zxid, &rest[FRAME_BEFORE..][..length]))
     })
 }
 
-pub(super) fn last_in_file<D: Disk>(disk: &D, path: &Path, limits: Limits) -> Result<Option<Zxid>, LogError> {
+pub(super) fn last_in_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Zxid>, LogError> {
     let (contents, data_end) = records_of(disk, path)?;
-    Ok(last_zxid(&contents[..data_end], limits))
+    Ok(last_zxid(&contents[..data_end]))
 }
 
 /// The zxid of a file's last record, by its end if that is whole.
-fn last_zxid(contents: &[u8], limits: Limits) -> Option<Zxid> {
+fn last_zxid(contents: &[u8]) -> Option<Zxid> {
     let data = without_zeros_behind(contents.get(HEADER.len()..)?);
     let furthest = data.len().saturating_sub(LAST_RECORD_BYTES_MAX);
     let ends_file = |at: &usize| {
         let length = data[at + 8..].first_chunk().map(|length| u32::from_be_bytes(*length) as usize);
         length.is_some_and(|length| at + frame_bytes(length) == data.len())
     };
-    let whole = |at: usize| match frame_at(&data[at..], limits.field_bytes_max) {
-        Frame::Whole { zxid, .. } => Some(zxid),
-        _ => None,
-    };
+    let whole = |at: usize| whole_at(&data[at..]).map(|(_, zxid)| zxid);
     let last_begin = data.len().saturating_sub(frame_bytes(0));
     let by_end = (furthest..last_begin).rev().filter(ends_file).find_map(whole);
-    by_end.or_else(|| records(contents, limits).map(|(_, zxid, _)| zxid).max())
+    by_end.or_else(|| records(contents).map(|(_, zxid, _)| zxid).max())
 }
 
 #[cfg(test)]
 mod tests {
+    use zabd_jute::Limits;
+
     use super::super::frame::put_record;
     use super::*;
     use crate::disk::{DiskFile as _, MemoryDisk};
@@ -335,7 +309,7 @@ mod tests {
     }
 
     fn found(disk: &MemoryDisk, above: i64) -> Option<(String, String, i64, i64)> {
-        let conflict = find_conflict(disk, Path::new(DIR), Zxid(above), Limits::default()).unwrap()?;
+        let conflict = find_conflict(disk, Path::new(DIR), Zxid(above)).unwrap()?;
         let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
         Some((name(&conflict.earlier), name(&conflict.path), conflict.first.0, conflict.last.0))
     }
@@ -345,7 +319,7 @@ mod tests {
         let mut records =
             Records::after(disk.clone(), Path::new(DIR), Zxid(after), Limits::default()).unwrap();
         while records.next_record().unwrap().is_some() {}
-        records.has_repeated() || reach_behind(disk, Path::new(DIR), Zxid(after), Limits::default()).unwrap()
+        records.has_repeated() || reach_behind(disk, Path::new(DIR), Zxid(after)).unwrap()
     }
 
     #[test]
@@ -394,22 +368,21 @@ mod tests {
     #[test]
     fn what_keeps_the_first_is_known() {
         let two = disk(&[("log.1", log(1, [1, 2, 3])), ("log.3", log(2, 3..=9))]);
-        let conflict = find_conflict(&two, Path::new(DIR), Zxid::ZERO, Limits::default()).unwrap().unwrap();
+        let conflict = find_conflict(&two, Path::new(DIR), Zxid::ZERO).unwrap().unwrap();
         assert_eq!((conflict.before, conflict.offset), (Some(Zxid(2)), HEADER.len() as u64));
     }
 
     #[test]
     fn the_last_record_is_found_by_its_end_and_otherwise_by_all() {
-        let limits = Limits::default();
         for zxids in [1..=1, 1..=9] {
             let last = *zxids.end();
             let mut content = log(66, zxids);
-            assert_eq!(last_zxid(&content, limits), Some(Zxid(last)));
+            assert_eq!(last_zxid(&content), Some(Zxid(last)));
             content.extend_from_slice(b"half a record");
-            assert_eq!(last_zxid(&content, limits), Some(Zxid(last)));
+            assert_eq!(last_zxid(&content), Some(Zxid(last)));
         }
         for content in [&HEADER[..], &HEADER[..3], b""] {
-            assert_eq!(last_zxid(content, limits), None);
+            assert_eq!(last_zxid(content), None);
         }
     }
 }

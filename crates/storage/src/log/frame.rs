@@ -19,6 +19,8 @@ pub(crate) const FRAME_BEFORE: usize = 12;
 pub(super) const FRAME_ZEROS: usize = 4;
 /// The mark behind an entry.
 pub(super) const END_MARK: u8 = b'B';
+/// No limit but what the length itself can say: for whoever looks at frames alone, and holds the bytes already.
+pub(super) const ANY_LENGTH: usize = i32::MAX as usize;
 /// Where an entry's zxid stands: behind session and cxid.
 const ZXID_OFFSET: usize = 12;
 /// Where the leader's time stands, behind the zxid.
@@ -102,7 +104,8 @@ pub(super) enum Frame {
     Foreign { what: &'static str },
 }
 
-/// Reads the frame that begins `bytes`; what lies behind them is zeros or the end of the file.
+/// Reads the frame that begins `bytes`; what lies behind them is zeros or the end of the file. A longer entry than
+/// `entry_bytes_max` is foreign even if it is whole, see [`whole_at`].
 pub(super) fn frame_at(bytes: &[u8], entry_bytes_max: usize) -> Frame {
     let mut head = [0; FRAME_BEFORE];
     let there = bytes.len().min(FRAME_BEFORE);
@@ -114,9 +117,12 @@ pub(super) fn frame_at(bytes: &[u8], entry_bytes_max: usize) -> Frame {
         // Java ends here whatever the checksum says.
         return Frame::Broken { what: "a record without length", end: FRAME_BEFORE };
     }
-    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= entry_bytes_max) else {
+    let Ok(length) = usize::try_from(length) else {
         return Frame::Foreign { what: "an unreasonable length" };
     };
+    if length > entry_bytes_max {
+        return Frame::Foreign { what: "a length beyond jute.maxbuffer, of no whole record" };
+    }
     let end = frame_bytes(length);
     let broken = |what| Frame::Broken { what, end };
     let Some(entry) = bytes.get(FRAME_BEFORE..FRAME_BEFORE + length) else {
@@ -134,6 +140,14 @@ pub(super) fn frame_at(bytes: &[u8], entry_bytes_max: usize) -> Frame {
     }
 }
 
+/// Length and zxid of the whole record that begins `bytes`, however long it is. They are there, so they bound the work.
+pub(super) fn whole_at(bytes: &[u8]) -> Option<(usize, Zxid)> {
+    match frame_at(bytes, ANY_LENGTH) {
+        Frame::Whole { length, zxid } => Some((length, zxid)),
+        Frame::Broken { .. } | Frame::Foreign { .. } => None,
+    }
+}
+
 /// Whether `bytes` are a record to which only its length does not fit.
 pub(super) fn is_whole_but_for_its_length(bytes: &[u8]) -> bool {
     let Some((&END_MARK, record)) = bytes.split_last() else { return false };
@@ -142,12 +156,12 @@ pub(super) fn is_whole_but_for_its_length(bytes: &[u8]) -> bool {
 }
 
 /// Whether `bytes` begin with a record to which only its length does not fit.
-pub(super) fn is_whole_with_another_length(bytes: &[u8], entry_bytes_max: usize) -> bool {
+pub(super) fn is_whole_with_another_length(bytes: &[u8]) -> bool {
     const MODULUS: u32 = 65521;
     let Some((head, behind)) = bytes.split_at_checked(FRAME_BEFORE) else { return false };
     let stored = u64::from_be_bytes(*head.first_chunk().expect("a head has a checksum"));
     let (mut low, mut high) = (1_u32, 0_u32);
-    behind.iter().take(entry_bytes_max + 1).enumerate().any(|(length, byte)| {
+    behind.iter().enumerate().any(|(length, byte)| {
         let is_end = *byte == END_MARK && length >= ZXID_OFFSET + 8 && stored == u64::from(high << 16 | low);
         low = (low + u32::from(*byte)) % MODULUS;
         high = (high + low) % MODULUS;

@@ -111,6 +111,24 @@ pub enum LogError {
         /// What the snapshot and the records before it hold together.
         upto: Zxid,
     },
+    /// A record is whole, and longer than what may be read. Nothing is damaged: whoever allows it reads on.
+    #[error(
+        "{}: the record of zxid {zxid} at offset {offset} has {length} bytes, and jute.maxbuffer with its extra size allows \
+         {length_max}; the record is whole and nothing is damaged: start with the jute.maxbuffer of the server that wrote it, \
+         jute.maxbuffer={length} is enough", path.display()
+    )]
+    TooLong {
+        /// Which file.
+        path: PathBuf,
+        /// Where the record begins.
+        offset: u64,
+        /// Its zxid.
+        zxid: Zxid,
+        /// Its length, in bytes.
+        length: usize,
+        /// What is allowed.
+        length_max: usize,
+    },
     /// Transactions are missing.
     #[error(
         "{}: the transactions from {expected} on are missing before the record at offset {offset}, which is {found}; \

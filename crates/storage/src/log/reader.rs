@@ -5,6 +5,7 @@
 //! went on after the crash began a new file. Whether anything is missing then shows in the order:
 //!
 //! - the first record must follow the snapshot, and each record the one before it, or begin an epoch;
+//! - a whole record that is longer than what may be read is neither an end nor damage, and nothing is read behind it;
 //! - a record that was read already is skipped: files may overlap, and Java repeats records. Whether it is the same, `conflict`
 //!   says.
 //!
@@ -19,7 +20,7 @@ use zabd_jute::{Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::conflict::first_reaching;
-use super::frame::{FRAME_BEFORE, Frame, HEADER, frame_at, frame_bytes};
+use super::frame::{ANY_LENGTH, FRAME_BEFORE, HEADER, frame_bytes, whole_at};
 use super::torn::{Ending, ending};
 use super::{LogError, io_error};
 use crate::disk::{Contents, Disk};
@@ -82,7 +83,10 @@ pub struct Records<D: Disk> {
     /// The one before all that was asked for.
     begin: Option<Zxid>,
     has_repeated: bool,
+    /// What an end is judged by.
     entry_bytes_max: usize,
+    /// What may be read: that, or anything.
+    read_bytes_max: usize,
     tail: Option<Tail>,
 }
 
@@ -90,7 +94,7 @@ impl<D: Disk> Records<D> {
     /// Records behind `after`; the first must be the next one, unless a new epoch begins with it.
     pub fn after(disk: D, dir: &Path, after: Zxid, limits: Limits) -> Result<Self, LogError> {
         let mut files = layout::logs(&disk, dir).map_err(io_error("list", dir))?;
-        let first_read = first_reaching(&disk, &files, after, limits)?;
+        let first_read = first_reaching(&disk, &files, after)?;
         Ok(Self::of_files(disk, files.split_off(first_read).into(), Some(after), limits))
     }
 
@@ -99,7 +103,24 @@ impl<D: Disk> Records<D> {
         let newest = files.back().map(|file| file.path.clone());
         let entry_bytes_max = limits.field_bytes_max;
         let (begin, has_repeated) = (last, false);
-        Self { disk, files, newest, open: None, last, begin, has_repeated, entry_bytes_max, tail: None }
+        Self {
+            disk,
+            files,
+            newest,
+            open: None,
+            last,
+            begin,
+            has_repeated,
+            entry_bytes_max,
+            read_bytes_max: entry_bytes_max,
+            tail: None,
+        }
+    }
+
+    /// Records of any length, for whoever asks only where they stand.
+    #[must_use]
+    pub fn of_any_length(self) -> Self {
+        Self { read_bytes_max: ANY_LENGTH, ..self }
     }
 
     /// Every record of one file, as if it were the newest.
@@ -115,7 +136,7 @@ impl<D: Disk> Records<D> {
             }
             let file = self.open.as_mut().expect("a file was just opened");
             let offset = file.offset;
-            let Frame::Whole { length, zxid } = frame_at(file.rest(), self.entry_bytes_max) else {
+            let Some((length, zxid)) = whole_at(file.rest()) else {
                 self.end_file()?;
                 continue;
             };
@@ -125,6 +146,16 @@ impl<D: Disk> Records<D> {
                 continue;
             }
             check_order(&file.path, offset, self.last, zxid)?;
+            if length > self.read_bytes_max {
+                let (path, offset) = (file.path.clone(), offset as u64);
+                return Err(LogError::TooLong {
+                    path,
+                    offset,
+                    zxid,
+                    length,
+                    length_max: self.read_bytes_max,
+                });
+            }
             self.last = Some(zxid);
             let file = self.open.as_ref().expect("the file is still open");
             let entry = &file.contents[offset + FRAME_BEFORE..][..length];
@@ -157,10 +188,10 @@ impl<D: Disk> Records<D> {
         Ok(bytes)
     }
 
-    /// The newest file, what a crash left in it, and how long an entry may be. Nothing stays mapped.
-    pub(super) fn into_ends(self) -> (Option<PathBuf>, Option<Tail>, usize) {
+    /// The newest file, and what a crash left in it. Nothing stays mapped.
+    pub(super) fn into_ends(self) -> (Option<PathBuf>, Option<Tail>) {
         assert!(self.files.is_empty() && self.open.is_none(), "a log is settled when all of it was read");
-        (self.newest, self.tail, self.entry_bytes_max)
+        (self.newest, self.tail)
     }
 
     fn open_next(&mut self) -> Result<bool, LogError> {
@@ -214,7 +245,7 @@ pub fn last_record<D: Disk>(disk: &D, dir: &Path, limits: Limits) -> Result<Opti
     let files = layout::logs(disk, dir).map_err(io_error("list", dir))?;
     for from in (0..files.len()).rev() {
         let newest: VecDeque<_> = files[from..].iter().cloned().collect();
-        let mut records = Records::of_files(disk.clone(), newest, None, limits);
+        let mut records = Records::of_files(disk.clone(), newest, None, limits).of_any_length();
         while records.next_record()?.is_some() {}
         if records.last.is_some() {
             return Ok(records.last);
@@ -230,7 +261,7 @@ pub fn first_record<D: Disk>(
     limits: Limits,
 ) -> Result<Option<(PathBuf, Zxid)>, LogError> {
     let files = layout::logs(disk, dir).map_err(io_error("list", dir))?.into();
-    let mut records = Records::of_files(disk.clone(), files, None, limits);
+    let mut records = Records::of_files(disk.clone(), files, None, limits).of_any_length();
     Ok(records.next_record()?.map(|first| (first.path.to_owned(), first.zxid)))
 }
 

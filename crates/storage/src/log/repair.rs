@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use zabd_jute::{Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
-use super::frame::{Frame, HEADER, WRONG_CHECKSUM, frame_at, frame_bytes};
+use super::frame::{Frame, HEADER, WRONG_CHECKSUM, frame_at, frame_bytes, whole_at};
 use super::torn::{end_of_stumble, whole_records, without_zeros_behind};
 use super::{LogError, Records, Tail, io_error};
 use crate::disk::{Disk, DiskFile, is_full};
@@ -39,14 +39,13 @@ pub struct Cut {
 /// Ends a start's reading, when [`Records::next_record`] has said that there are no more: makes what was
 /// read durable, and cuts off what a crash left. Returns what was cut off, which is worth a log line.
 pub fn settle<D: Disk>(disk: &D, records: Records<D>) -> Result<Option<Cut>, LogError> {
-    let (newest, tail, entry_bytes_max) = records.into_ends();
+    let (newest, tail) = records.into_ends();
     let Some(tail) = tail.filter(|_| !is_on(Mutation::TornTailStays)) else {
         newest.map_or(Ok(()), |path| sync(disk, &path))?;
         return Ok(None);
     };
     let left = read_tail(disk, &tail)?;
-    let mut cut =
-        Cut { whole_records: whole_records(&left, entry_bytes_max), copy: None, is_off: true, tail };
+    let mut cut = Cut { whole_records: whole_records(&left), copy: None, is_off: true, tail };
     match keep_copy(disk, &cut.tail, &left) {
         Ok(copy) => cut.copy = copy,
         // A reader stops there as it did now, whether another file follows or not.
@@ -122,7 +121,12 @@ pub fn behind<D: Disk>(disk: &D, path: &Path, offset: u64, limits: Limits) -> Re
     let mut at = 0;
     let mut are_lengths_right = true;
     while at < rest.len() {
-        match frame_at(&rest[at..], limits.field_bytes_max) {
+        let mut frame = frame_at(&rest[at..], limits.field_bytes_max);
+        // Behind a wrong length each byte may begin a record, and none of them is worth a look at all that follows.
+        if are_lengths_right && let Some((length, zxid)) = whole_at(&rest[at..]) {
+            frame = Frame::Whole { length, zxid };
+        }
+        match frame {
             Frame::Whole { length, zxid } => {
                 behind.whole_records += 1;
                 behind.last = Some(zxid);
@@ -237,7 +241,8 @@ pub fn truncate<D: Disk>(disk: &D, dir: &Path, last: Zxid, limits: Limits) -> Re
     let files = layout::logs(disk, dir).map_err(io_error("list", dir))?;
     let missing = || LogError::NotInLog { dir: dir.to_owned(), zxid: last };
     let first_kept = files.iter().rfind(|file| file.zxid <= last).ok_or_else(missing)?;
-    let mut records = Records::after(disk.clone(), dir, Zxid(first_kept.zxid.0 - 1), limits)?;
+    let before = Zxid(first_kept.zxid.0 - 1);
+    let mut records = Records::after(disk.clone(), dir, before, limits)?.of_any_length();
     let mut kept = None;
     while kept.is_none() {
         let record = records.next_record()?.ok_or_else(missing)?;

@@ -45,7 +45,7 @@ use std::collections::HashSet;
 
 use super::frame::{
     END_MARK, FRAME_BEFORE, FRAME_ZEROS, Frame, adler32, begins_session, ends_session, frame_at, frame_bytes,
-    is_whole_but_for_its_length, is_whole_with_another_length, session_of, time_ms_of,
+    is_whole_but_for_its_length, is_whole_with_another_length, session_of, time_ms_of, whole_at,
 };
 
 /// The writer syncs at the latest after so many bytes, or after one record that is larger.
@@ -80,12 +80,10 @@ pub(super) fn ending(rest: &[u8], offset: u64, entry_bytes_max: usize) -> Ending
         Frame::Whole { .. } => unreachable!("only what is not a whole record is judged"),
     };
     let is_torn = if rest.len() < end {
-        !hides_records(rest, entry_bytes_max)
+        !hides_records(rest)
     } else {
         let is_one_batch = rest.len() <= UNSYNCED_BYTES_MAX.max(frame_bytes(entry_bytes_max));
-        is_one_batch
-            && lacks_a_sector(rest, offset, end, entry_bytes_max)
-            && !is_explained_otherwise(rest, end, entry_bytes_max)
+        is_one_batch && lacks_a_sector(rest, offset, end) && !is_explained_otherwise(rest, end)
     };
     if is_torn { Ending::Torn } else { Ending::Damaged(what) }
 }
@@ -99,13 +97,13 @@ pub(super) fn without_zeros_behind(bytes: &[u8]) -> &[u8] {
 }
 
 /// Whether what looks like one unfinished record is a whole one with a wrong length, or several.
-fn hides_records(rest: &[u8], entry_bytes_max: usize) -> bool {
+fn hides_records(rest: &[u8]) -> bool {
     if is_whole_but_for_its_length(rest) {
         return true;
     }
     let mut at = FRAME_BEFORE;
     while at < rest.len() {
-        let end = end_of_records(rest, at, entry_bytes_max);
+        let end = end_of_records(rest, at);
         if end == rest.len() || (at < end && is_whole_but_for_its_length(&rest[..at])) {
             return true;
         }
@@ -115,10 +113,10 @@ fn hides_records(rest: &[u8], entry_bytes_max: usize) -> bool {
 }
 
 /// Where the whole records end that begin at `at`; there, if there are none.
-fn end_of_records(rest: &[u8], mut at: usize, entry_bytes_max: usize) -> usize {
+fn end_of_records(rest: &[u8], mut at: usize) -> usize {
     // A record's first bytes are zeros: most offsets are told by that.
     while rest[at..].starts_with(&[0; FRAME_ZEROS])
-        && let Frame::Whole { length, .. } = frame_at(&rest[at..], entry_bytes_max)
+        && let Some((length, _)) = whole_at(&rest[at..])
     {
         at += frame_bytes(length);
     }
@@ -127,13 +125,12 @@ fn end_of_records(rest: &[u8], mut at: usize, entry_bytes_max: usize) -> usize {
 
 /// Whether some sector's share of the record that ends at `end`, or of what follows it in its last
 /// sector, is all zeros, and this can be what is wrong with the record.
-fn lacks_a_sector(rest: &[u8], offset: u64, end: usize, entry_bytes_max: usize) -> bool {
+fn lacks_a_sector(rest: &[u8], offset: u64, end: usize) -> bool {
     let first_boundary = SECTOR_BYTES - (offset % SECTOR_BYTES as u64) as usize;
     let later_shares = (first_boundary..).step_by(SECTOR_BYTES).map(|from| (from, from + SECTOR_BYTES));
     // If the entry is as it was, only its end mark can have been lost.
     let lacks_only_its_end_mark = checksums(rest, end).is_some_and(|(stored, actual)| stored == actual);
-    let is_followed = end < end_of_records(rest, end, entry_bytes_max)
-        || records_at_the_end(rest, end, entry_bytes_max).is_some();
+    let is_followed = end < end_of_records(rest, end) || records_at_the_end(rest, end).is_some();
     std::iter::once((0, first_boundary))
         .chain(later_shares)
         .take_while(|(from, to)| *from < end && *to <= rest.len())
@@ -162,10 +159,10 @@ fn checksums(rest: &[u8], end: usize) -> Option<(u64, u64)> {
 }
 
 /// Whether something else than a lost sector is wrong with the record that ends at `end`.
-fn is_explained_otherwise(rest: &[u8], end: usize, entry_bytes_max: usize) -> bool {
+fn is_explained_otherwise(rest: &[u8], end: usize) -> bool {
     is_one_byte_off(rest, end)
-        || is_whole_with_another_length(rest, entry_bytes_max)
-        || is_acknowledged_by_what_follows(rest, end, entry_bytes_max)
+        || is_whole_with_another_length(rest)
+        || is_acknowledged_by_what_follows(rest, end)
 }
 
 /// Whether one other byte in the entry, or in the checksum, makes a complete frame a whole record.
@@ -194,15 +191,14 @@ fn is_one_byte_off(rest: &[u8], end: usize) -> bool {
 }
 
 /// Whether the whole records at the end were not all synced at once, so that what stands before them was.
-fn is_acknowledged_by_what_follows(rest: &[u8], end: usize, entry_bytes_max: usize) -> bool {
-    records_at_the_end(rest, end, entry_bytes_max)
-        .is_some_and(|at| are_of_several_batches(rest, at, entry_bytes_max))
+fn is_acknowledged_by_what_follows(rest: &[u8], end: usize) -> bool {
+    records_at_the_end(rest, end).is_some_and(|at| are_of_several_batches(rest, at))
 }
 
 /// Where the whole records begin, behind `at`, that go on to the very end.
-fn records_at_the_end(rest: &[u8], mut at: usize, entry_bytes_max: usize) -> Option<usize> {
+fn records_at_the_end(rest: &[u8], mut at: usize) -> Option<usize> {
     while at < rest.len() {
-        let end = end_of_records(rest, at, entry_bytes_max);
+        let end = end_of_records(rest, at);
         if end == rest.len() {
             return Some(at);
         }
@@ -211,11 +207,11 @@ fn records_at_the_end(rest: &[u8], mut at: usize, entry_bytes_max: usize) -> Opt
     None
 }
 
-fn are_of_several_batches(rest: &[u8], mut at: usize, entry_bytes_max: usize) -> bool {
+fn are_of_several_batches(rest: &[u8], mut at: usize) -> bool {
     let mut begun = HashSet::new();
     let mut first_ms = None;
     while at < rest.len()
-        && let Frame::Whole { length, .. } = frame_at(&rest[at..], entry_bytes_max)
+        && let Some((length, _)) = whole_at(&rest[at..])
     {
         let entry = &rest[at + FRAME_BEFORE..][..length];
         if let (Some(time_ms), Some(session)) = (time_ms_of(entry), session_of(entry)) {
@@ -239,15 +235,14 @@ pub(super) fn end_of_stumble(rest: &[u8], at: usize) -> usize {
 }
 
 /// How many whole records stand in what a crash left.
-pub(super) fn whole_records(rest: &[u8], entry_bytes_max: usize) -> usize {
+pub(super) fn whole_records(rest: &[u8]) -> usize {
     let (mut at, mut count) = (0, 0);
     while at < rest.len() {
-        match frame_at(&rest[at..], entry_bytes_max) {
-            Frame::Whole { length, .. } => {
-                count += 1;
-                at += frame_bytes(length);
-            }
-            _ => at = end_of_stumble(rest, at),
+        if let Some((length, _)) = whole_at(&rest[at..]) {
+            count += 1;
+            at += frame_bytes(length);
+        } else {
+            at = end_of_stumble(rest, at);
         }
     }
     count
@@ -393,7 +388,7 @@ mod tests {
                 batch.extend(record_of(zxid, session, time_ms, kind, 60));
             }
             assert_eq!(ending(&batch, 16, MAX), expected, "{follow:?}");
-            assert_eq!(whole_records(&batch, MAX), 2);
+            assert_eq!(whole_records(&batch), 2);
         }
     }
 

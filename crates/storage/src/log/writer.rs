@@ -19,7 +19,7 @@ use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::conflict::last_in_file;
-use super::frame::{Frame, HEADER, first_frame_bytes, frame_at, frame_bytes, put_record, zxid_of};
+use super::frame::{HEADER, first_frame_bytes, frame_bytes, put_record, whole_at, zxid_of};
 use super::repair::keep_copy;
 use super::torn::{UNSYNCED_BYTES_MAX, without_zeros_behind};
 use super::{LogError, Tail, io_error};
@@ -337,7 +337,7 @@ fn begin_file<D: Disk>(
     if options.force_sync && !is_settled {
         settle_earlier_life(disk, dir)?;
     }
-    let set_aside = clear_name(disk, &path, first, options)?;
+    let set_aside = clear_name(disk, &path, first)?;
     let temporary = dir.join(layout::temporary_name(&layout::log_name(first)));
     let begun = (|| {
         let mut file = disk.create(&temporary)?;
@@ -387,20 +387,14 @@ fn settle_earlier_life<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogError> {
 /// A file of this name may be there without a record, if an earlier process got no further; one with records must not be
 /// replaced. If all of those come before what is to be written, somebody put it there since the start, which has set names right:
 /// nothing of it is missing in what this process has read and written.
-fn clear_name<D: Disk>(
-    disk: &D,
-    path: &Path,
-    first: Zxid,
-    options: LogOptions,
-) -> Result<Option<SetAside>, LogError> {
+fn clear_name<D: Disk>(disk: &D, path: &Path, first: Zxid) -> Result<Option<SetAside>, LogError> {
     let contents = match disk.read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         contents => contents.map_err(io_error("read", path))?,
     };
     let records = contents.get(HEADER.len()..).unwrap_or_default();
-    if let Frame::Whole { .. } = frame_at(records, options.entry_bytes_max) {
-        let limits = Limits { field_bytes_max: options.entry_bytes_max };
-        if last_in_file(disk, path, limits)? >= Some(first) {
+    if whole_at(records).is_some() {
+        if last_in_file(disk, path)? >= Some(first) {
             return Err(LogError::Occupied { path: path.to_owned() });
         }
         return move_away(disk, path).map(Some);

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use zabd_jute::quorum::Configuration;
-use zabd_jute::{Reader, Zxid};
+use zabd_jute::{Limits, Reader, Zxid};
 use zabd_storage::apart::{APART, HERE};
 use zabd_storage::damage::{LOST, PARTIAL};
 use zabd_storage::disk::Disk;
@@ -93,7 +92,7 @@ pub(super) fn all<D: Disk>(
         let dir = top.join(VERSION_DIR);
         let logs = layout::logs(disk, &dir).unwrap_or_default();
         for name in names(disk, &dir)? {
-            files.push(in_version(disk, &dir, &name, &logs, patient.members.as_ref(), formats));
+            files.push(in_version(disk, &dir, &name, &logs, patient, formats));
         }
         note_conflict(disk, &dir, &mut files);
     }
@@ -103,7 +102,7 @@ pub(super) fn all<D: Disk>(
 /// Also one that no start would come across, for a snapshot is above it: what was acknowledged in one of the logs is in no tree.
 fn note_conflict<D: Disk>(disk: &D, dir: &Path, files: &mut [File]) {
     // What cannot be read is told of its file.
-    let Ok(Some(conflict)) = find_conflict(disk, dir, Zxid::ZERO, Patient::limits()) else { return };
+    let Ok(Some(conflict)) = find_conflict(disk, dir, Zxid::ZERO) else { return };
     let Conflict { earlier, path, first, last, .. } = &conflict;
     let whose = if earlier == path {
         "earlier in the file".to_owned()
@@ -161,7 +160,7 @@ fn in_version<D: Disk>(
     dir: &Path,
     name: &str,
     logs: &[NamedFile],
-    members: Option<&Configuration>,
+    patient: &Patient,
     formats: &mut Formats,
 ) -> File {
     let path = dir.join(name);
@@ -170,7 +169,7 @@ fn in_version<D: Disk>(
     }
     if let Some(zxid) = layout::zxid_in_name(name, LOG) {
         let is_newest = logs.last().is_some_and(|newest| newest.path == path);
-        return log_file(disk, NamedFile { zxid, path }, is_newest, formats);
+        return log_file(disk, NamedFile { zxid, path }, is_newest, patient.limits, formats);
     }
     for file in [EpochFile::Accepted, EpochFile::Current] {
         if name == file.name() {
@@ -194,7 +193,7 @@ fn in_version<D: Disk>(
             let about = "a leader has not sent all of its history yet, so this server counts as empty";
             File::new(path, "marker", about).of_member().worth_knowing()
         }
-        HELD => voters::file(disk, dir, path, members),
+        HELD => voters::file(disk, dir, path, patient.members.as_ref()),
         HERE => File::new(path, "marker", "these logs belong to snapshots in another directory"),
         APART => File::new(path, "marker", "logs in another directory belong to these snapshots"),
         RESTORING => {
@@ -236,18 +235,29 @@ fn without_path(text: &str, path: &Path) -> String {
     text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(text).to_owned()
 }
 
-fn log_file<D: Disk>(disk: &D, named: NamedFile, is_newest: bool, formats: &mut Formats) -> File {
+fn log_file<D: Disk>(
+    disk: &D,
+    named: NamedFile,
+    is_newest: bool,
+    limits: Limits,
+    formats: &mut Formats,
+) -> File {
     let path = named.path.clone();
     let mut file = File::new(path.clone(), "log", "");
     let other_beginning = other_beginning(disk, &named).ok().flatten();
-    let mut records = Records::of_file(disk.clone(), named, Patient::limits());
+    let mut records = Records::of_file(disk.clone(), named, limits).of_any_length();
     let mut count = 0_u64;
+    let mut longest_refused = None;
     let ended = loop {
         match records.next_record() {
             Ok(Some(record)) => {
-                let mut reader = Reader::with_limits(record.entry, Patient::limits());
+                let length = record.entry.len();
+                if length > limits.field_bytes_max {
+                    longest_refused = longest_refused.max(Some((length, record.zxid, record.offset)));
+                }
+                let mut reader = Reader::with_limits(record.entry, Limits { field_bytes_max: length });
                 match decode(&mut reader) {
-                    Ok(entry) => formats.see_entry(&entry, record.entry.len()),
+                    Ok(entry) => formats.see_entry(&entry, length),
                     Err(what) => break Err(format!("{what} at offset {}", record.offset)),
                 }
                 count += 1;
@@ -261,6 +271,14 @@ fn log_file<D: Disk>(disk: &D, named: NamedFile, is_newest: bool, formats: &mut 
         None => "no records".to_owned(),
         Some((first, last)) => format!("{count} records, zxid {first} to {last}"),
     };
+    if let Some((length, zxid, offset)) = longest_refused {
+        let allowed = limits.field_bytes_max;
+        file.about = format!(
+            "{}, up to {length} bytes long (zxid {zxid} at offset {offset}), where jute.maxbuffer allows {allowed}",
+            file.about
+        );
+        file.needs_attention = true;
+    }
     if other_beginning.is_some() {
         formats.see_misnamed();
         file.about.push_str(", which are not those that its name promises");

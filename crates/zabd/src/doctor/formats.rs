@@ -11,7 +11,7 @@
 //! | a log that holds older records than its name promises | wrongly: it applies them again, or loses those behind them |
 //! | logs without a snapshot | by 3.4; later with `zookeeper.snapshot.trust.empty=true` |
 //! | a check outside of a multi | never, though 3.8.4 and 3.9.2 wrote it |
-//! | a record above `jute.maxbuffer` and its extra size | with a larger one |
+//! | a record, or a field of a snapshot, above `jute.maxbuffer` and its extra size | with a larger one |
 //!
 //! All files count, also those that a start would not read: an operator who goes back to an older server may go back further.
 
@@ -38,7 +38,7 @@ pub struct Formats {
     newest_is_empty: bool,
     older_is_empty: bool,
     has_misnamed: bool,
-    largest_bytes: usize,
+    longest_bytes: usize,
 }
 
 /// A version of Java's server.
@@ -47,21 +47,21 @@ pub struct Reader {
     /// 3.4 to 3.9.
     pub version: &'static str,
     /// Why it cannot read what is there; it can, if there is nothing.
-    pub refuses: Vec<&'static str>,
+    pub refuses: Vec<String>,
     /// What it has to be told.
-    pub needs: Vec<&'static str>,
+    pub needs: Vec<String>,
 }
 
 /// Versions, oldest first; the second number is all that tells them apart here.
 const VERSIONS: [(u32, &str); 6] = [(4, "3.4"), (5, "3.5"), (6, "3.6"), (7, "3.7"), (8, "3.8"), (9, "3.9")];
 
 /// Whether it is there, for which versions that matters, and what it is.
-type Rule = (bool, fn(u32) -> bool, &'static str);
+type Rule<'w> = (bool, fn(u32) -> bool, &'w str);
 
 impl Formats {
     pub(super) fn see_entry(&mut self, entry: &Entry<'_>, bytes: usize) {
         self.has_records = true;
-        self.largest_bytes = self.largest_bytes.max(bytes);
+        self.longest_bytes = self.longest_bytes.max(bytes);
         self.kinds.extend(OpCode::from_code(entry.header.kind));
         let parts: &[_] = if let Txn::Multi(parts) = &entry.txn { parts } else { &[] };
         self.has_create2_in_multi |= parts.iter().any(|part| part.kind == OpCode::Create2.code());
@@ -81,6 +81,8 @@ impl Formats {
         let mut ahead = vec!["/".to_owned()];
         while let Some(path) = ahead.pop() {
             let Some(node) = tree.node(&path) else { continue };
+            self.longest_bytes =
+                self.longest_bytes.max(path.len()).max(node.data().unwrap_or_default().len());
             match node.owner() {
                 Owner::Container => self.has_containers = true,
                 Owner::Ttl { .. } => self.has_ttls = true,
@@ -103,7 +105,8 @@ impl Formats {
     /// Each version, and whether it can read all of this.
     pub fn readers(&self) -> Vec<Reader> {
         let has = |kind: OpCode| self.kinds.contains(&kind);
-        let limit = Limits::default().field_bytes_max;
+        let longest = self.longest_bytes;
+        let maxbuffer = format!("a larger jute.maxbuffer, {longest} is enough");
         let refused: [Rule; 7] = [
             (has(OpCode::Create2) || has(OpCode::Reconfig), |v| v < 5, "transactions create2 or reconfig"),
             (self.has_containers, |v| v < 5, "containers"),
@@ -121,13 +124,13 @@ impl Formats {
             (self.older_is_empty, |_| true, "the empty older log to be moved away"),
             (self.has_misnamed, |_| true, "the log that has another's name to be moved away"),
             (self.has_records && !self.has_snapshots, |v| v >= 5, "zookeeper.snapshot.trust.empty=true"),
-            (self.largest_bytes > limit, |_| true, "a larger jute.maxbuffer"),
+            (longest > Limits::default().field_bytes_max, |_| true, &maxbuffer),
         ];
         let of = |rules: &[Rule], number| {
             rules
                 .iter()
                 .filter(|(is_there, is_for, _)| *is_there && is_for(number))
-                .map(|rule| rule.2)
+                .map(|rule| rule.2.to_owned())
                 .collect()
         };
         let reader =

@@ -50,6 +50,8 @@ pub struct Patient {
     pub is_alone: bool,
     /// `snapshot.trust.empty`.
     pub trust_empty: bool,
+    /// `jute.maxbuffer` with its extra size: how long a record may be that a start reads.
+    pub limits: Limits,
     /// The members without a number that zoo.cfg names, if one is known.
     pub members: Option<Configuration>,
 }
@@ -69,10 +71,6 @@ impl Patient {
     /// Whoever can look into the directories can choose names in them, and waits for nobody but himself.
     fn tree_options() -> TreeOptions {
         TreeOptions { hash_seed: 0, digest: true, emulate_353_ttl: false }
-    }
-
-    fn limits() -> Limits {
-        Limits::default()
     }
 }
 

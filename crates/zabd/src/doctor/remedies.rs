@@ -9,7 +9,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use zabd_jute::Zxid;
+use zabd_jute::{Limits, Zxid};
 use zabd_storage::damage::{move_aside, next_place};
 use zabd_storage::disk::{Disk, Rehearsal};
 use zabd_storage::layout::{LOG, NamedFile, snapshot_name, zxid_in_name};
@@ -158,7 +158,8 @@ impl Plan {
         is_member: bool,
     ) -> Result<Self, RecoveryError> {
         let trial = Rehearsal::on(disk.clone());
-        let mut planner = Planner { trial, kept, conflict: None, places: Vec::new(), steps: Vec::new() };
+        let (limits, steps) = (patient.limits, Vec::new());
+        let mut planner = Planner { trial, limits, kept, conflict: None, places: Vec::new(), steps };
         for file in files {
             // A start removes both, for neither ever held anything.
             let is_empty_log = file.condition == Condition::Torn(0) && file.needs_attention;
@@ -167,7 +168,7 @@ impl Plan {
             }
         }
         let logs = Directories::of(&patient.recovery(is_member)).logs;
-        let (tree_options, limits) = (Patient::tree_options(), Patient::limits());
+        let (tree_options, limits) = (Patient::tree_options(), patient.limits);
         // Why another beginning was looked for.
         let mut unread = None;
         // Each step takes a file out of the way or makes one shorter, or is the only beginning, so there is an end.
@@ -227,6 +228,7 @@ enum Kept {
 
 struct Planner<D> {
     trial: Rehearsal<D>,
+    limits: Limits,
     kept: Kept,
     /// The first one that was met.
     conflict: Option<Box<Conflict>>,
@@ -313,7 +315,7 @@ impl<D: Disk> Planner<D> {
     /// Where the record behind this one begins.
     fn end_of(&self, path: &Path, zxid: Zxid) -> Result<Option<u64>, RecoveryError> {
         let file = NamedFile { zxid: Zxid::ZERO, path: path.to_owned() };
-        let mut records = Records::of_file(self.trial.clone(), file, Patient::limits());
+        let mut records = Records::of_file(self.trial.clone(), file, self.limits).of_any_length();
         while let Some(record) = records.next_record()? {
             if record.zxid == zxid {
                 return Ok(Some(record.offset + record.frame_bytes()));
@@ -326,7 +328,7 @@ impl<D: Disk> Planner<D> {
     /// Whether the logs are whole, the next start shows.
     fn begin_before(&mut self, patient: &Patient, files: &[File]) -> Result<bool, RecoveryError> {
         let Directories { snapshots, logs } = Directories::of(&patient.recovery(false));
-        let first = first_record(&self.trial, &logs, Patient::limits()).ok().flatten();
+        let first = first_record(&self.trial, &logs, self.limits).ok().flatten();
         // A start tries some of the newest.
         let has_whole =
             files.iter().any(|file| file.kind == "snapshot" && file.condition == Condition::Sound);
@@ -343,7 +345,7 @@ impl<D: Disk> Planner<D> {
     }
 
     fn behind(&self, path: &Path, offset: u64) -> Result<Behind, RecoveryError> {
-        Ok(behind(&self.trial, path, offset, Patient::limits())?)
+        Ok(behind(&self.trial, path, offset, self.limits)?)
     }
 
     fn cut(&mut self, path: &Path, offset: u64, given_up: GivenUp) -> Result<(), RecoveryError> {

@@ -74,7 +74,7 @@ pub(super) fn rehearse<D: Disk>(
     let trial = Rehearsal::on(disk.clone());
     let options = patient.recovery(is_member);
     let reading = Reading { is_member, ..Reading::default() };
-    let (tree_options, limits) = (Patient::tree_options(), Patient::limits());
+    let (tree_options, limits) = (Patient::tree_options(), patient.limits);
     let MemberStart { recovered, has_lost } = if is_member {
         recover_member(&trial, &options, tree_options, limits, reading, others_are_a_quorum)?
     } else {

@@ -7,6 +7,7 @@ use zabd_storage::recovery::RecoveryOptions;
 use super::*;
 use crate::doctor::files::Condition;
 use crate::recover::{Reading, recover};
+use crate::repair::recover_member;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/golden").join(name)
@@ -19,6 +20,7 @@ fn patient(data_dir: impl Into<PathBuf>, log_dir: impl Into<PathBuf>) -> Patient
         is_log_dir_named: false,
         is_alone: false,
         trust_empty: false,
+        limits: Limits::default(),
         members: None,
     }
 }
@@ -215,7 +217,7 @@ const TABLE: &[Damage] = &[
 fn start_on(disk: &MemoryDisk) -> Result<(zabd_jute::Zxid, u64), String> {
     let patient = patient("/data", "/data");
     let options: RecoveryOptions = patient.recovery(false);
-    let recovered = recover(disk, &options, Patient::tree_options(), Patient::limits(), Reading::default());
+    let recovered = recover(disk, &options, Patient::tree_options(), patient.limits, Reading::default());
     recovered.map(|it| (it.tree.last_zxid(), it.tree.digest())).map_err(|error| error.to_string())
 }
 
@@ -292,6 +294,49 @@ fn peers_decide_between_two_pasts() {
     assert!(found.is_member && found.plan.steps.is_empty(), "{}", found.text());
     let with_peers = found.with_peers.as_ref().expect("it has peers").as_ref().expect("which repair it");
     assert!(with_peers.has_no_vote && with_peers.last_zxid.0 == 0, "{with_peers:?}");
+}
+
+/// Whoever starts without the `jute.maxbuffer` with which a record was written must hear of that key, and lose nothing: neither
+/// by a repair, nor as a member whose peers have it all.
+#[test]
+fn what_takes_a_larger_jute_maxbuffer_is_no_damage() {
+    for (log, verdict) in [("log.16", Verdict::Unusable), ("log.1", Verdict::NeedsAttention)] {
+        let disk = disk();
+        put(&disk, "currentEpoch", b"0");
+        put(&disk, "acceptedEpoch", b"0");
+        let content = disk.read(&Path::new(DIR).join(log)).unwrap().to_vec();
+        let length = |number| record(&content, number + 1) - record(&content, number) - 13;
+        // Longer than any record of log.16, or one of those.
+        let longest = (0..5).map(length).max().unwrap();
+        let limits = Limits { field_bytes_max: if log == "log.16" { longest - 1 } else { longest } };
+        if log == "log.1" {
+            assert!((0..20).map(length).any(|length| length > longest), "the others are no test");
+        }
+        let before = contents(&disk);
+        for is_alone in [true, false] {
+            let patient = Patient { is_alone, limits, ..patient("/data", "/data") };
+            let found = Examination::of(&disk, &patient).unwrap();
+            assert_eq!((found.verdict(), found.is_member), (verdict, !is_alone), "{}", found.text());
+            assert!(found.plan.steps.is_empty() && found.with_peers.is_none(), "{}", found.text());
+            let file = found.files.iter().find(|file| file.path.ends_with(log)).unwrap();
+            assert!(file.needs_attention && file.condition == Condition::Sound, "{file:?}");
+            assert!(file.about.contains(&format!("jute.maxbuffer allows {}", limits.field_bytes_max)));
+            let (options, tree_options) = (patient.recovery(!is_alone), Patient::tree_options());
+            let copy = copy_of(&disk);
+            let started = recover_member(&copy, &options, tree_options, limits, Reading::default(), true);
+            if verdict == Verdict::Unusable {
+                let error = started.map(drop).unwrap_err();
+                let said = format!("jute.maxbuffer={longest} is enough");
+                assert!(error.to_string().contains(&said) && !error.is_damage(), "{error}");
+                assert_eq!(found.plan.in_vain.unwrap().to_string(), error.to_string());
+                assert_eq!(contents(&copy), before, "nothing is set aside");
+            } else {
+                assert!(!started.unwrap().has_lost);
+            }
+        }
+        let allowed = Patient { limits: Limits { field_bytes_max: 1 << 20 }, ..patient("/data", "/data") };
+        assert_eq!(Examination::of(&disk, &allowed).unwrap().verdict(), Verdict::Sound);
+    }
 }
 
 /// What a member lost its peers may have been promised: nothing is done behind their backs.

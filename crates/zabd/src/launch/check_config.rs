@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, access};
 use zabd_config::{CommandLine, Config, Start, load};
+use zabd_jute::Limits;
 use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::layout::VERSION_DIR;
@@ -38,6 +39,11 @@ pub fn configured(words: &[String]) -> Result<Config, String> {
 pub fn unnumbered_members(config: &Config) -> Option<Configuration> {
     let ensemble = config.ensemble.as_ref().filter(|_| !config.reconfig_enabled)?;
     Configuration::parse(&ensemble.members).ok()
+}
+
+/// How long a record may be that a start reads.
+pub fn limits(config: &Config) -> Limits {
+    Limits { field_bytes_max: config.jute_record_max_bytes() as usize }
 }
 
 /// Checks all of it; the exit code is 0 if a start would go through, else 1.
@@ -181,6 +187,7 @@ fn data(config: &Config) -> Result<String, String> {
         is_log_dir_named: true,
         is_alone: config.ensemble.is_none(),
         trust_empty: config.snapshot_trust_empty,
+        limits: limits(config),
         members: unnumbered_members(config),
     };
     let found = Examination::of(&RealDisk, &patient).map_err(blamed)?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use zabd_config::{CommandLine, Config, Start, load};
 use zabd_storage::disk::RealDisk;
 use zabd_storage::layout::{self, LOG, SNAPSHOT};
 use zabd_storage::recovery::{Held, RecoveryError, RecoveryOptions, hold};
@@ -15,13 +16,15 @@ use crate::java_beside;
 
 const USAGE: &str = "\
 Usage:
-  zabd doctor DIR [--log-dir DIR] [--alone] [--json] [--repair]
-  zabd doctor zoo.cfg [--alone] [--json] [--repair]
+  zabd doctor DIR [-Dkey=value ...] [--log-dir DIR] [--alone] [--json] [--repair]
+  zabd doctor zoo.cfg [-Dkey=value ...] [--alone] [--json] [--repair]
 
 Says what is in a data directory that no server uses, whether each file is whole, which versions of Java's server can read it,
 what a start would do, and what could be done before it. Nothing is changed without --repair, which does what is shown under
 `repair`: it moves and cuts files, keeps a copy of what it cuts, and removes nothing.
 
+  -Dkey=value     as a start has it, such as -Djute.maxbuffer=4194304; SERVER_JVMFLAGS and JVMFLAGS are read, too, and so is
+                  the java.env beside a zoo.cfg
   --log-dir DIR   dataLogDir, if the logs are elsewhere; a zoo.cfg names both
   --alone         treats a member of an ensemble as if it had no peers any more
   --json          for programs
@@ -68,7 +71,7 @@ struct Asked {
 
 /// `None` is a question for help.
 fn parse(words: &[String]) -> Result<Option<Asked>, String> {
-    let (mut dir, mut log_dir) = (None, None);
+    let (mut dir, mut log_dir, mut properties) = (None, None, Vec::new());
     let (mut is_alone, mut json, mut repair) = (false, false, false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -78,6 +81,7 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
             "--json" => json = true,
             "--repair" => repair = true,
             "--log-dir" => log_dir = Some(PathBuf::from(words.next().ok_or("--log-dir needs a directory")?)),
+            word if word.starts_with("-D") => properties.push(word.to_owned()),
             word => match word.strip_prefix("--log-dir=") {
                 Some(value) => log_dir = Some(PathBuf::from(value)),
                 None if word.starts_with('-') => return Err(format!("{word} is no option")),
@@ -94,13 +98,17 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
              log, `zabd zkSnapShotToolkit.sh` a snapshot"
         ));
     }
-    let (data_dir, configured, trust_empty, members) = if dir.is_file() {
-        let config = check_config::configured(&[dir.to_string_lossy().into_owned()])?;
-        let members = check_config::unnumbered_members(&config);
-        (config.data_dir, Some(config.data_log_dir), config.snapshot_trust_empty, members)
+    let is_configured = dir.is_file();
+    let config = if is_configured {
+        properties.push(dir.to_string_lossy().into_owned());
+        check_config::configured(&properties)?
     } else {
-        (dir, None, false, None)
+        of_directory(&dir, properties)?
     };
+    let (limits, members) = (check_config::limits(&config), check_config::unnumbered_members(&config));
+    let trust_empty = config.snapshot_trust_empty;
+    let (data_dir, configured) =
+        if is_configured { (config.data_dir, Some(config.data_log_dir)) } else { (dir, None) };
     let named = log_dir.or(configured);
     let is_log_dir_named = named.is_some();
     let log_dir = named.unwrap_or_else(|| data_dir.clone());
@@ -109,8 +117,23 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
             return Err(format!("{} is no directory", dir.display()));
         }
     }
-    let patient = Patient { data_dir, log_dir, is_log_dir_named, is_alone, trust_empty, members };
+    let patient = Patient { data_dir, log_dir, is_log_dir_named, is_alone, trust_empty, limits, members };
     Ok(Some(Asked { patient, json, repair }))
+}
+
+/// The properties by which a start reads data; mistakes in others do not matter here.
+const READ_BY: [&str; 3] =
+    ["-Djute.maxbuffer=", "-Dzookeeper.jute.maxbuffer.extrasize=", "-Dzookeeper.snapshot.trust.empty="];
+
+/// What these words and the environment tell a start, if there is no zoo.cfg.
+fn of_directory(dir: &Path, properties: Vec<String>) -> Result<Config, String> {
+    let read_by = |text: String| {
+        let words = text.split_whitespace().filter(|word| READ_BY.iter().any(|key| word.starts_with(key)));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let start = Start::PortAndDirectory(vec!["0".to_owned(), dir.to_string_lossy().into_owned()]);
+    load(&CommandLine { properties, start }, &|name| std::env::var(name).ok().map(read_by))
+        .map_err(|errors| errors.to_string())
 }
 
 /// A log or a snapshot, by its name, which nobody has meant for a zoo.cfg.

@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use zabd_jute::quorum::{Configuration, FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream};
+use zabd_jute::quorum::{
+    Configuration, FromLeader, PacketError, PacketKind, QuorumPacket, SnapshotStream, SnapshotStreamError,
+};
 use zabd_jute::txn::Entry;
 use zabd_jute::{DecodeError, Limits, Reader, ServerId, Zxid};
 use zabd_replica::{Input, Replica, shown_members};
@@ -183,9 +185,23 @@ fn take_packets(
 }
 
 fn undecodable(error: PacketError, limits: Limits) -> String {
-    let PacketError::Undecodable(DecodeError::UnreasonableLength { length, .. }) = error else {
-        return crate::launch::with_causes(&error);
-    };
+    match error {
+        PacketError::Undecodable(DecodeError::UnreasonableLength { length, .. }) => too_long(length, limits),
+        error => crate::launch::with_causes(&error),
+    }
+}
+
+/// The same of a leader's state.
+fn undecodable_state(error: SnapshotStreamError, limits: Limits) -> String {
+    match error {
+        SnapshotStreamError::Undecodable(DecodeError::UnreasonableLength { length, .. }) => {
+            format!("of its state, {}", too_long(length, limits))
+        }
+        error => crate::launch::with_causes(&error),
+    }
+}
+
+fn too_long(length: i32, limits: Limits) -> String {
     format!(
         "it announces a field of {length} bytes, and {} are allowed; hint: jute.maxbuffer must be the same on all servers, and \
          nobody else must reach the quorum port",
@@ -237,7 +253,7 @@ async fn receive(
     let mut writer = begun.map_err(|error| crate::launch::with_causes(&error))?;
     let mut stream = SnapshotStream::new(shared.options.limits);
     loop {
-        let taken = stream.take(bytes).map_err(|error| error.to_string())?;
+        let taken = stream.take(bytes).map_err(|error| undecodable_state(error, shared.options.limits))?;
         let body = bytes.split_to(taken.stream);
         let body = body.freeze().slice(..taken.body);
         writer = alive
