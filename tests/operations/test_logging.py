@@ -71,6 +71,23 @@ def test_a_level_hides_what_is_below_it(logged, key, level, shown):
     assert levels(logged(**{key: level})) == shown
 
 
+def test_the_audit_log_is_parted_from_the_rest_as_the_page_says(start, only_zabd):
+    """By where the logger's name stands: a client that writes it makes no line of the audit log of another line."""
+    server = start("zabd", config={"audit.enable": "true", "zabd.log.level": "TRACE"})
+    session = wire.Session(server.port)
+    mimic = "/[myid:1] - INFO  [main:Slf4jAuditLogger@16] - result=success"
+    assert session.create(mimic, b"").err == 0
+    assert session.auth("digest", f"{mimic}:secret").err == 0
+    session.close()
+    assert server.stop() == 0
+    page = (places.ROOT / "docs" / "operating.md").read_text()
+    pattern = re.search(r"grep --line-buffered '([^']+)' \| rotatelogs", page)[1]
+    found = subprocess.run(["grep", pattern, server.log_path], capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = server.log_text().splitlines()
+    assert any(mimic in line and line not in found for line in lines), "the other lines tell of it, too"
+    assert [re.search(r"operation=(\w+)", line)[1] for line in found] == ["serverStart", "create", "serverStop"]
+
+
 def live(port):
     """A client that is asked and answered, gives its session up to another connection, and is watched when that goes."""
     path = bytes(wire.Writer().ustring("/none").bytes)

@@ -134,6 +134,28 @@ def test_it_is_off_unless_it_is_asked_for(house_of):
     assert LOGGER not in house.log()
 
 
+@pytest.mark.parametrize("entry, shown, in_java", [
+    (("auth", "alice:secret"), "auth:alice:x:cdrwa", "auth:alice:secret:cdrwa"),
+    (("auth", ""), "auth::cdrwa", None),
+    (("digest", "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E="), "digest:alice:x:cdrwa", "digest:alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E=:cdrwa"),
+    (("digest", "alice:secret"), "digest:alice:x:cdrwa", "digest:alice:secret:cdrwa"),
+    (("Digest", "alice:secret"), "Digest:alice:x:cdrwa", "Digest:alice:secret:cdrwa"),
+    (("ip", "10.0.0.0/8"), "ip:10.0.0.0/8:cdrwa", None),
+])
+def test_a_line_has_no_secret(audited, kind, entry, shown, in_java):
+    """A password, whether it belongs there or was typed by mistake, and its hash: Java writes them."""
+    client = audited.client()
+    client.auth("digest", "alice:secret")
+    client.create("/p")
+    client.set_acl("/p", ((ALL, *entry),))
+    client.create("/q", acl=((ALL, *entry),))
+    expected = in_java if in_java and kind != "zabd" else shown
+    assert f"acl={expected}" in audit(audited, 3)[1][1]
+    audit(audited, 3)
+    if kind == "zabd":
+        assert "secret" not in audited.log() and "aYXlLOp" not in audited.log()
+
+
 def test_a_client_cannot_write_lines_of_its_own(audited, only_zabd):
     client = audited.client()
     client.auth("digest", "eve\toperation=x\n2026-01-01 INFO Slf4jAuditLogger user=root:pw")

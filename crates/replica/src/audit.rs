@@ -1,10 +1,12 @@
 //! The audit log: who asked for which change, and how it ended.
 //!
 //! An event is made where the reply is made, by the server that answers the client, and for the ephemerals
-//! that go with a session where they go. The lines are Java's (`AuditHelper`), with three differences: in a
+//! that go with a session where they go. The lines are Java's (`AuditHelper`), with four differences: in a
 //! multi every created znode's kind is told, control characters in what clients choose are escaped,
-//! so that a line stays a line, and what they choose has an end.
+//! so that a line stays a line, what they choose has an end, and no line has a secret: Java writes the
+//! password of an entry `auth:user:password`, and the hashes of passwords.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -253,10 +255,19 @@ fn acl_text(acl: &[Acl<'_>]) -> String {
     ];
     let mut text = String::new();
     for entry in acl {
-        let _ = write!(text, "{}:{}:", entry.id.scheme(), entry.id.id());
+        let _ = write!(text, "{}:{}:", entry.id.scheme(), without_secret(entry.id.scheme(), entry.id.id()));
         text.extend(letters.iter().filter(|(perm, _)| entry.perms & perm != 0).map(|(_, letter)| letter));
     }
     text
+}
+
+/// Whom an entry names, as `getAcl` shows it to those who do not administrate: of what may be a password, or the hash of one, `x`
+/// is left. That is so of schemes that nobody knows, too: whoever mistypes `digest` has typed a password behind it.
+fn without_secret<'a>(scheme: &str, id: &'a str) -> Cow<'a, str> {
+    if matches!(scheme, "world" | "ip" | "sasl" | "x509") || id.is_empty() {
+        return id.into();
+    }
+    id.split_once(':').map_or("x".into(), |(user, _)| format!("{user}:x").into())
 }
 
 /// Everything that could end a line or a field, or command a terminal, as a backslash and its number.
@@ -314,6 +325,36 @@ mod tests {
         assert!(
             lines[0].ends_with("znode=/a\tacl=world:anyone:cdrwaip:10.0.0.0/8:ra\tresult=success"),
             "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn no_line_has_a_secret() {
+        let ids = [
+            "auth:eve:sesame",
+            "auth:",
+            "auth:sesame",
+            "digest:eve:hash=",
+            "digest:sesame",
+            "Digest:eve:a:b",
+            "sasl:eve/h@R",
+        ];
+        let entry = |id: &&'static str| {
+            let (scheme, id) = id.split_once(':').unwrap();
+            Acl::new(perms::READ, scheme, id)
+        };
+        let shown = ids.map(|id| acl_text(&[entry(&id)]));
+        assert_eq!(
+            shown,
+            [
+                "auth:eve:x:r",
+                "auth::r",
+                "auth:x:r",
+                "digest:eve:x:r",
+                "digest:x:r",
+                "Digest:eve:x:r",
+                "sasl:eve/h@R:r"
+            ]
         );
     }
 

@@ -14,6 +14,9 @@ const NOT_KEPT: &str = "zabd does not keep these statistics";
 pub(crate) const STDOUT: &str =
     "zabd logs to stdout, at the level `zabd.log.level` and in the shape `zabd.log.format`";
 
+const AUDIT: &str = "with `audit.enable=true` zabd writes lines of the audit log to stdout, among the others and under the name \
+                     `Slf4jAuditLogger`; how a file of their own is made of them is in docs/operating.md, under Audit log";
+
 /// A property that only the Java server understands.
 const fn java(name: &'static str, default: &'static str, example: &'static str, why: &'static str) -> Key {
     Key::prefixed(name, default, example).class(Class::C).no_effect(why)
@@ -116,6 +119,15 @@ pub(super) const SECTION: Section = Section {
         java("log.threshold", "INFO", "DEBUG", STDOUT).doc("Level of the log file."),
         java("log.maxfilesize", "256MB", "10MB", STDOUT).doc("Size at which the log file rolls."),
         java("log.maxbackupindex", "20", "5", STDOUT).doc("Old log files kept."),
+        java("tracelog.dir", ".", "/var/log/zookeeper", STDOUT).doc("Directory of a file for all levels."),
+        java("tracelog.file", "zookeeper_trace.log", "trace.log", STDOUT).doc("Its name."),
+        java("auditlog.file", "zookeeper_audit.log", "audit.log", AUDIT).doc("Name of the audit log's file."),
+        java("auditlog.threshold", "INFO", "ERROR", AUDIT)
+            .doc("Its level: successes are `INFO`, failures `ERROR`."),
+        Key::bare("audit.logger", "INFO, RFAAUDIT", "INFO, CONSOLE")
+            .class(Class::C)
+            .doc("Its level and appenders.")
+            .no_effect(AUDIT),
     ],
 };
 
