@@ -11,6 +11,7 @@ import pytest
 
 from harness import places, wire
 from harness.servers import Server
+from harness.waiting import eventually
 from harness.wire import Writer
 
 LONG_MS = 300_000
@@ -168,6 +169,21 @@ def test_a_record_that_takes_a_larger_jute_maxbuffer_is_no_damage(start, ends, o
     with Server("zabd", tmp_path / "zabd", data_dir=java.data_dir, properties={"jute.maxbuffer": 4194304}) as server:
         session = wire.Session(server.port, LONG_MS)
         assert session.call(wire.EXISTS, Writer().ustring("/z").boolean(False).bytes).err == 0
+
+
+def test_what_java_ends_with_is_read_by_zabd_alone(start, ends, only_zabd, tmp_path):
+    """Limits of a quota that stand for no path are in Java's log before its server ends with them, and from then on at every start."""
+    java = start("java395", properties={"preAllocSize": 16})
+    session = wire.Session(java.port, LONG_MS)
+    assert session.create("/before").err == 0
+    session.submit(wire.CREATE, wire.create_body("/zookeeper/quota/zookeeper_limits", b"count=1,bytes=1"))
+    eventually(lambda: not java.running, what=java.log_text)
+    assert ends("java395", java.directory / "zoo.cfg").status != 0
+    status, out, _ = doctor(java.data_dir)
+    assert status == 0 and "3.9  no: limits of a quota that stand for no path, with which it ends\n" in out, out
+    assert out.count("  no: limits") + out.count(", limits of a quota") == 6, out
+    with Server("zabd", tmp_path / "zabd", data_dir=java.data_dir) as server:
+        assert wire.Session(server.port, LONG_MS).call(wire.EXISTS, Writer().ustring("/before").boolean(False).bytes).err == 0
 
 
 def test_mistakes_end_with_two(tmp_path, only_zabd):

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use zabd_jute::txn::{CreateKind, CreateTxn, Txn};
+
 use crate::namespaces::namespace;
 use crate::tree::Tree;
 
@@ -150,6 +152,27 @@ pub(crate) fn are_nobodys_limits(path: &str) -> bool {
     parent.is_some_and(|parent| parent.encode_utf16().count() <= ROOT.len())
 }
 
+/// Whether Java's servers, of any version, end when they apply a transaction that zabd applies: see [`are_nobodys_limits`]. Of a
+/// session's end without paths nothing can be told.
+pub fn ends_java(txn: &Txn<'_>) -> bool {
+    match txn {
+        Txn::Create(CreateTxn { path, kind, .. }) => {
+            let goes_with_its_session = matches!(kind, CreateKind::Plain { ephemeral: true });
+            are_nobodys_limits(path) && (goes_with_its_session || special(path).is_some())
+        }
+        Txn::Delete { path } => are_nobodys_limits(path),
+        Txn::CloseSession { paths } => paths.iter().flatten().any(|path| are_nobodys_limits(path)),
+        Txn::Multi(parts) => parts.iter().any(|part| ends_java(&part.txn)),
+        _ => false,
+    }
+}
+
+/// Whether they end when they load a snapshot in which this znode has no children: the first znode with the name of limits tells
+/// them for which path these are.
+pub fn ends_java_as_leaf(path: &str) -> bool {
+    path.ends_with(LIMITS) && path.strip_prefix(ROOT).is_some_and(|below| below.starts_with(LIMITS))
+}
+
 pub(crate) fn limits_path(of: &str) -> String {
     format!("{ROOT}{of}{LIMITS}")
 }
@@ -249,7 +272,7 @@ mod tests {
     /// A tree of these znodes, created one behind the other.
     fn tree_of(nodes: &[(&str, &str)]) -> Tree {
         use crate::tree::TreeOptions;
-        use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
+        use zabd_jute::txn::{Entry, TxnHeader};
         let mut tree = Tree::new(TreeOptions { hash_seed: 1, digest: false, emulate_353_ttl: false });
         for (number, (path, data)) in nodes.iter().enumerate() {
             let kind = zabd_jute::OpCode::Create.code();
@@ -308,6 +331,31 @@ mod tests {
         assert_eq!(special(&stats_path("/x")), Some(Special::Stats("/x")));
         assert_eq!(special("/zookeeper/quota/a"), None);
         assert_eq!(special("/a/zookeeper_limits"), None);
+    }
+
+    #[test]
+    fn what_java_ends_with_is_recognised() {
+        let create = |path: &'static str, ephemeral| {
+            let kind = CreateKind::Plain { ephemeral };
+            Txn::Create(CreateTxn { path: path.into(), data: None, acl: vec![], kind, parent_cversion: 1 })
+        };
+        let delete = |path: &'static str| Txn::Delete { path: path.into() };
+        let of_nothing = "/zookeeper/quota/zookeeper_limits";
+        assert!(ends_java(&create(of_nothing, false)) && ends_java(&delete(of_nothing)));
+        // The creation of the others is applied, and their deletion is not.
+        let shorter = "/zookeeperx/zookeeper_limits";
+        assert!(!ends_java(&create(shorter, false)) && ends_java(&create(shorter, true)));
+        assert!(ends_java(&delete(shorter)));
+        assert!(ends_java(&Txn::CloseSession { paths: Some(vec!["/a".into(), shorter.into()]) }));
+        let part = zabd_jute::txn::SubTxn { kind: 2, txn: delete(shorter) };
+        assert!(ends_java(&Txn::Multi(vec![part])));
+        for path in ["/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/zookeeper_stats", "/a"] {
+            assert!(!ends_java(&create(path, false)) && !ends_java(&delete(path)), "{path}");
+            assert!(!ends_java_as_leaf(path), "{path}");
+        }
+        assert!(!ends_java(&Txn::CloseSession { paths: None }));
+        assert!(ends_java_as_leaf(of_nothing) && !ends_java_as_leaf(shorter));
+        assert!(ends_java_as_leaf("/zookeeper/quota/zookeeper_limits/a/zookeeper_limits"));
     }
 
     #[test]

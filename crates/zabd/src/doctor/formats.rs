@@ -11,6 +11,7 @@
 //! | a log that holds older records than its name promises | wrongly: it applies them again, or loses those behind them |
 //! | logs without a snapshot | by 3.4; later with `zookeeper.snapshot.trust.empty=true` |
 //! | a check outside of a multi | never, though 3.8.4 and 3.9.2 wrote it |
+//! | limits of a quota that stand for no path | never, though each version wrote them before it ended |
 //! | a record, or a field of a snapshot, above `jute.maxbuffer` and its extra size | with a larger one |
 //!
 //! All files count, also those that a start would not read: an operator who goes back to an older server may go back further.
@@ -22,7 +23,7 @@ use zabd_jute::txn::{CreateKind, Entry, Txn};
 use zabd_jute::{Limits, OpCode};
 use zabd_storage::log::Tail;
 use zabd_storage::snapshot::{Compression, LoadedSnapshot};
-use zabd_tree::{Owner, Tree};
+use zabd_tree::{Owner, Tree, ends_java, ends_java_as_leaf};
 
 /// What is in use.
 #[derive(Debug, Default)]
@@ -38,6 +39,7 @@ pub struct Formats {
     newest_is_empty: bool,
     older_is_empty: bool,
     has_misnamed: bool,
+    has_nobodys_limits: bool,
     longest_bytes: usize,
 }
 
@@ -63,6 +65,7 @@ impl Formats {
         self.has_records = true;
         self.longest_bytes = self.longest_bytes.max(bytes);
         self.kinds.extend(OpCode::from_code(entry.header.kind));
+        self.has_nobodys_limits |= ends_java(&entry.txn);
         let parts: &[_] = if let Txn::Multi(parts) = &entry.txn { parts } else { &[] };
         self.has_create2_in_multi |= parts.iter().any(|part| part.kind == OpCode::Create2.code());
         for txn in parts.iter().map(|part| &part.txn).chain([&entry.txn]) {
@@ -88,6 +91,7 @@ impl Formats {
                 Owner::Ttl { .. } => self.has_ttls = true,
                 Owner::Nobody | Owner::Session(_) => (),
             }
+            self.has_nobodys_limits |= ends_java_as_leaf(&path) && node.child_names().next().is_none();
             let above = path.trim_end_matches('/');
             ahead.extend(node.child_names().map(|name| format!("{above}/{name}")));
         }
@@ -107,7 +111,7 @@ impl Formats {
         let has = |kind: OpCode| self.kinds.contains(&kind);
         let longest = self.longest_bytes;
         let maxbuffer = format!("a larger jute.maxbuffer, {longest} is enough");
-        let refused: [Rule; 7] = [
+        let refused: [Rule; 8] = [
             (has(OpCode::Create2) || has(OpCode::Reconfig), |v| v < 5, "transactions create2 or reconfig"),
             (self.has_containers, |v| v < 5, "containers"),
             (self.has_ttls, |v| v < 5, "znodes with a time to live"),
@@ -115,6 +119,11 @@ impl Formats {
             (self.has_compressed, |v| v < 6, "compressed snapshots"),
             (self.lacks_digest_section, |v| (6..=8).contains(&v), "a last zxid without a digest before it"),
             (has(OpCode::Check), |_| true, "a check outside of a multi"),
+            (
+                self.has_nobodys_limits,
+                |_| true,
+                "limits of a quota that stand for no path, with which it ends",
+            ),
         ];
         let needed: [Rule; 8] = [
             (self.has_ttls, |v| v >= 5, "zookeeper.extendedTypesEnabled=true"),
