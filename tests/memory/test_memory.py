@@ -8,7 +8,7 @@ import pytest
 from ensemble import members
 from harness import wire
 from harness.control_group import ControlGroup
-from harness.observing import figures, status_bytes
+from harness.observing import cpu_seconds, figures, status_bytes
 from harness.servers import Server, ServerFailed, four_letter_word
 from harness.waiting import eventually
 
@@ -284,9 +284,42 @@ def test_a_watch_takes_less_than_forty_bytes(tmp_path):
         eventually(lambda: resident_bytes(server) < before, SECONDS_MAX, what=kept)
 
 
-def watch_all(session):
+LEAVERS, LEFT_PATHS = 3, 300_000
+
+
+def test_who_leaves_many_watches_delays_nobody(tmp_path):
+    """What it takes to take three hundred thousand watches away is not what another client waits, who reads meanwhile. What the machine
+    does beside that may come once, not each time that a client leaves."""
+    with Server("zabd", tmp_path / "server", config={"maxSessionTimeout": 120_000}) as server:
+        other = wire.Session(server.port, 120_000)
+        assert other.create("/read").err == 0 and get(other, "/read", watch=True).err == 0
+        shares = []
+        for _ in range(LEAVERS):
+            session = wire.Session(server.port, 120_000)
+            watch_all(session, LEFT_PATHS)
+            assert figure(server, "watch_count") == 1 + LEFT_PATHS
+            before = cpu_seconds(server.process.pid)
+            session.close()
+            longest = longest_wait(other, 1.0)
+            assert figure(server, "watch_count") == 1
+            shares.append(longest / (cpu_seconds(server.process.pid) - before))
+        assert min(shares) < 1 / 4, f"another client waited for {shares} of the work"
+
+
+def longest_wait(session, seconds):
+    """How long one of many reads takes."""
+    longest, end = 0.0, time.monotonic() + seconds
+    while (begin := time.monotonic()) < end:
+        assert get(session, "/read", watch=True).err == 0
+        longest = max(longest, time.monotonic() - begin)
+        # The reads themselves are to be little work.
+        time.sleep(0.001)
+    return longest
+
+
+def watch_all(session, count=PATHS):
     """Sets the watches as a client does that comes from another server, many with one request."""
-    for start in range(0, PATHS, PATHS_PER_REQUEST):
+    for start in range(0, count, PATHS_PER_REQUEST):
         paths = [f"/watched-{number}" for number in range(start, start + PATHS_PER_REQUEST)]
         # Their data, existence and children: nothing is there, so that only existence is waited for.
         body = wire.Writer().long(0).int(0).int(len(paths))

@@ -6,13 +6,13 @@ that begins, with what the client has kept of the one before if the server takes
 Each request is a record of TLS of its own. A turn is 16 of them.
 """
 
-import os
 import struct
 import sys
 import tempfile
 from pathlib import Path
 
 from harness import wire
+from harness.observing import cpu_seconds
 
 from .authority import Authority
 from .client import TlsSession
@@ -25,11 +25,6 @@ OPERATIONS = {
     "get": (wire.GET_DATA, PATH + b"\0", 1),
     "set": (wire.SET_DATA, PATH + struct.pack(">i", 100) + bytes(100) + struct.pack(">i", -1), 4),
 }
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def microseconds(house, session, operation, turns):

@@ -305,6 +305,7 @@ impl Running {
 
     /// Works off a bite of what is committed.
     pub fn apply(&mut self, now: Now) {
+        self.watches.take_away(1);
         let more = self.replica.apply(&mut self.tree, &mut self.watches, APPLIED_MAX, &mut self.outputs);
         self.outputs.apply = more;
         if !more {

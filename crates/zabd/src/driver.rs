@@ -123,6 +123,8 @@ pub struct Driver {
     core: Mutex<Core>,
     tree: RwLock<Tree>,
     watches: Mutex<Watches>,
+    /// Whether anybody takes away what connections that are gone have left in the watches; changed while these are locked.
+    pub is_taking_watches: AtomicBool,
     /// Where replies and events go.
     pub registry: Registry,
     /// Where log records go.
@@ -185,6 +187,7 @@ impl Driver {
             }),
             tree: RwLock::new(tree),
             watches: Mutex::new(watches),
+            is_taking_watches: AtomicBool::new(false),
             registry,
             log: LogQueue::default(),
             clock,

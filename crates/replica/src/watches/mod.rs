@@ -9,7 +9,9 @@
 //! connection and kind, and none for a connection that may not READ the znode (a one-shot watch is
 //! used up even so).
 //!
-//! `table` keeps who watches what, so that each operation costs only its own.
+//! `table` keeps who watches what, so that each operation costs only its own. When a connection ends, all its watches are over in one
+//! step, however many they are; the memory that they take is given back in bites ([`Watches::take_away`]), between which others
+//! get their turn.
 
 mod table;
 
@@ -20,7 +22,8 @@ use zabd_jute::{Acl, Id, SessionId, Zxid, perms};
 use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Change, allows};
 
-use self::table::{ClientId, PathId, Table};
+pub use self::table::Emptied;
+use self::table::{ClientId, PathId, Table, Watcher};
 use crate::percentiles::Percentiles;
 use crate::{ConnId, HashSeed};
 
@@ -119,10 +122,12 @@ pub trait EventSink {
 #[derive(Debug)]
 pub struct Watches {
     table: Table,
-    /// Watchers with the recursive mode; while there are none, no ancestor is looked at.
+    /// Watchers with the recursive mode, those of connections that are gone included; while there are none, no ancestor is looked at.
     recursive_count: usize,
     /// All watches of all kinds, as [`reported_times`] counts them.
     total: usize,
+    /// The same of connections that are gone, as long as they take memory.
+    gone: usize,
     skip_acl: bool,
     fired: Fired,
     /// Scratch for one change: who has been told already.
@@ -178,6 +183,7 @@ impl Watches {
             table: Table::new(seed),
             recursive_count: 0,
             total: 0,
+            gone: 0,
             skip_acl,
             fired: Fired::default(),
             told: Vec::new(),
@@ -219,7 +225,9 @@ impl Watches {
             None => self.table.add(client, path, bit),
         }
         self.recursive_count += usize::from(before & RECURSIVE == 0 && bit == RECURSIVE);
-        self.total += reported_times(before | bit) - reported_times(before);
+        let more = reported_times(before | bit) - reported_times(before);
+        self.table.client_mut(client).reported += more as u32;
+        self.total += more;
     }
 
     /// The modes that a connection has on a path, and where they are.
@@ -246,7 +254,9 @@ impl Watches {
         };
         let after = before & !bits;
         self.recursive_count -= usize::from(before & bits & RECURSIVE != 0);
-        self.total -= reported_times(before) - reported_times(after);
+        let fewer = reported_times(before) - reported_times(after);
+        self.table.client_mut(client).reported -= fewer as u32;
+        self.total -= fewer;
         if after == 0 {
             self.table.remove(client, path);
         } else {
@@ -255,13 +265,26 @@ impl Watches {
         true
     }
 
-    /// Forgets a connection and all its watches.
+    /// A connection has ended: its watches fire no more, and no figure counts them. [`Watches::take_away`] gives back what they take.
     pub fn disconnect(&mut self, conn: ConnId) {
-        let Self { table, recursive_count, total, .. } = self;
-        table.disconnect(conn, |watcher| {
+        let reported = self.table.disconnect(conn);
+        self.total -= reported;
+        self.gone += reported;
+    }
+
+    /// Whether watches of connections that are gone are left to take away.
+    pub fn has_gone(&self) -> bool {
+        self.table.has_gone()
+    }
+
+    /// Takes about so many watches of connections that are gone away. What this yields takes its time to drop; nobody waits for that
+    /// if these watches are no longer locked then.
+    pub fn take_away(&mut self, most: usize) -> Option<Emptied> {
+        let Self { table, recursive_count, gone, .. } = self;
+        table.take_away(most, |watcher| {
             *recursive_count -= usize::from(watcher.modes() & RECURSIVE != 0);
-            *total -= reported_times(watcher.modes());
-        });
+            *gone -= reported_times(watcher.modes());
+        })
     }
 
     /// Offers a change of the tree to everybody who watches it, the node's watchers first.
@@ -302,7 +325,9 @@ impl Watches {
             while above != "/" {
                 above = parent(above);
                 let watchers = self.table.path(above).map_or(&[][..], |path| self.table.watchers(path));
-                told.extend(watchers.iter().filter(|w| w.modes() & RECURSIVE != 0).map(|w| w.client()));
+                let recursive = watchers.iter().filter(|watcher| watcher.modes() & RECURSIVE != 0);
+                let clients = recursive.map(|watcher| watcher.client());
+                told.extend(clients.filter(|client| !self.table.is_gone(*client)));
             }
             // In order of first mention; only here can a connection be listed twice.
             let mut seen = BTreeSet::new();
@@ -325,11 +350,16 @@ impl Watches {
     fn fire(&mut self, path: &str, once: u8, wanted: u8, told: &mut Vec<ClientId>) -> OfChildren {
         let mut of_children = OfChildren::default();
         let Some(path) = self.table.path(path) else { return of_children };
-        let mut used_up = false;
-        for watcher in self.table.watchers_mut(path) {
+        let Self { table, recursive_count, total, gone, .. } = self;
+        table.each_watcher(path, |client, watcher| {
             let before = watcher.modes();
+            if client.is_gone() {
+                *recursive_count -= usize::from(before & RECURSIVE != 0);
+                *gone -= reported_times(before);
+                return 0;
+            }
             if before & wanted == 0 {
-                continue;
+                return before;
             }
             told.push(watcher.client());
             if wanted & CHILD != 0 {
@@ -337,13 +367,11 @@ impl Watches {
                 of_children.alone += usize::from(before & (DATA | PERSISTENT | RECURSIVE) == 0);
             }
             let after = before & !once;
-            self.total -= reported_times(before) - reported_times(after);
-            watcher.set_modes(after);
-            used_up |= after == 0;
-        }
-        if used_up {
-            self.table.drop_used_up(path);
-        }
+            let fewer = reported_times(before) - reported_times(after);
+            client.reported -= fewer as u32;
+            *total -= fewer;
+            after
+        });
         of_children
     }
 
@@ -383,7 +411,7 @@ impl Watches {
         let mut counts = WatchCounts::default();
         let mut connections = BTreeSet::new();
         for (_, watchers) in self.table.iter() {
-            let reported = watchers.iter().filter(|watcher| watcher.modes() & !CHILD != 0);
+            let reported = watchers.iter().filter(|watcher| self.is_reported(**watcher));
             let before = counts.watches;
             for watcher in reported {
                 connections.insert(watcher.client());
@@ -400,12 +428,21 @@ impl Watches {
         self.total
     }
 
+    /// The same, and those of connections that are gone as long as they take memory.
+    pub fn kept(&self) -> usize {
+        self.total + self.gone
+    }
+
+    fn is_reported(&self, watcher: Watcher) -> bool {
+        watcher.modes() & !CHILD != 0 && !self.table.is_gone(watcher.client())
+    }
+
     /// Whose watches `wchp` and `wchc` report, in no order. Whoever sorts half a million of them and makes a text of it
     /// needs the watches no longer: the paths are shared.
     pub fn reported(&self) -> Vec<(Arc<str>, SessionId)> {
         let mut reported = Vec::new();
         for (path, watchers) in self.table.iter() {
-            let of_path = watchers.iter().filter(|watcher| watcher.modes() & !CHILD != 0);
+            let of_path = watchers.iter().filter(|watcher| self.is_reported(**watcher));
             let session = |client| self.table.client(client).session;
             reported.extend(of_path.map(|watcher| (Arc::clone(path), session(watcher.client()))));
         }

@@ -9,10 +9,16 @@
 //!
 //! So setting a watch twice, the ten-thousandth watcher of one path, and a disconnect all cost only their own. A slot that is
 //! free is used again, and nothing that is kept points to it by then.
+//!
+//! A client may have watched half a million paths. When its connection goes it is marked as gone, and its watches leave the lists in
+//! bites ([`Table::take_away`]); its slot is free behind the last of them. So lists may name clients that are gone, and whoever tells
+//! somebody of a change, or counts, passes over these.
 
+use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashTable};
 use zabd_jute::SessionId;
 
@@ -21,6 +27,9 @@ use crate::{ConnId, HashSeed};
 
 /// Bits of a watcher that are modes.
 const MODE_BITS: u32 = 4;
+
+/// Looking at so many buckets of a client's table costs less than taking one watch away.
+const BUCKETS_PER_WATCH: usize = 16;
 
 /// A client's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,9 +68,59 @@ pub(super) struct Client {
     pub(super) conn: ConnId,
     pub(super) session: SessionId,
     pub(super) identities: Identities,
-    /// By the number of each watched path, where this client stands in its list.
-    places: HashMap<u32, u32, HashSeed>,
+    /// How often its watches are counted: once or twice for each place.
+    pub(super) reported: u32,
+    /// Its connection has ended: nobody is told of its watches, or of changes for them.
+    is_gone: bool,
+    places: Places,
 }
+
+impl Client {
+    /// Whether its connection has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+}
+
+/// For each path that a client watches the path's number, and where the client stands in its list.
+#[derive(Debug, Default)]
+struct Places(HashTable<(u32, u32)>);
+
+impl Places {
+    fn get(&self, seed: &HashSeed, path: PathId) -> Option<u32> {
+        self.0.find(seed.hash_one(path.0), |(known, _)| *known == path.0).map(|(_, place)| *place)
+    }
+
+    fn add(&mut self, seed: &HashSeed, path: PathId, place: u32) {
+        let hash = |path: u32| seed.hash_one(path);
+        let entry = self.0.entry(hash(path.0), |(known, _)| *known == path.0, |(known, _)| hash(*known));
+        let Entry::Vacant(entry) = entry else { panic!("a client stands once in a list") };
+        entry.insert((path.0, place));
+    }
+
+    fn set(&mut self, seed: &HashSeed, path: PathId, place: u32) {
+        let known = self.0.find_mut(seed.hash_one(path.0), |(known, _)| *known == path.0);
+        known.expect("a watcher has a place").1 = place;
+    }
+
+    fn remove(&mut self, seed: &HashSeed, path: PathId) -> u32 {
+        let found = self.0.find_entry(seed.hash_one(path.0), |(known, _)| *known == path.0);
+        found.expect("a watcher has a place").remove().0.1
+    }
+}
+
+/// A client whose connection has ended, and how far its watches are taken away.
+#[derive(Debug)]
+struct Gone {
+    client: ClientId,
+    /// No bucket of its places before this one is in use.
+    next_bucket: usize,
+}
+
+/// What is left of a client that is gone: memory, which takes its time to give back if there was much of it. Whoever has it
+/// lets it go when nobody waits for him.
+#[derive(Debug)]
+pub struct Emptied(#[expect(dead_code, reason = "it is there to be dropped")] Places);
 
 #[derive(Debug)]
 struct WatchedPath {
@@ -77,6 +136,8 @@ pub(super) struct Table {
     paths: Slots<WatchedPath>,
     conns: HashMap<ConnId, ClientId, HashSeed>,
     clients: Slots<Client>,
+    /// Those that still have a slot.
+    gone: VecDeque<Gone>,
 }
 
 impl Table {
@@ -86,6 +147,7 @@ impl Table {
             paths: Slots::default(),
             conns: HashMap::with_hasher(seed.clone()),
             clients: Slots::default(),
+            gone: VecDeque::new(),
             seed,
         }
     }
@@ -102,8 +164,8 @@ impl Table {
             (client.session, client.identities) = (session, identities);
             return;
         }
-        let places = HashMap::with_hasher(self.seed.clone());
-        let slot = self.clients.take(Client { conn, session, identities, places });
+        let (reported, is_gone, places) = (0, false, Places::default());
+        let slot = self.clients.take(Client { conn, session, identities, reported, is_gone, places });
         assert!(
             slot >> (u32::BITS - MODE_BITS) == 0,
             "so many connections do not fit into the numbers of watchers"
@@ -132,20 +194,29 @@ impl Table {
         &self.paths.get(path.0).watchers
     }
 
-    /// Whoever changes modes drops those that have none left behind that.
-    pub(super) fn watchers_mut(&mut self, path: PathId) -> &mut [Watcher] {
-        &mut self.paths.get_mut(path.0).watchers
+    /// Shows each watcher of a path with its client; it keeps the modes that `each` yields, and one without any is removed.
+    pub(super) fn each_watcher(&mut self, path: PathId, mut each: impl FnMut(&mut Client, Watcher) -> u8) {
+        let Self { paths, clients, .. } = self;
+        let mut is_used_up = false;
+        for watcher in &mut paths.get_mut(path.0).watchers {
+            let modes = each(clients.get_mut(watcher.client().0), *watcher);
+            watcher.set_modes(modes);
+            is_used_up |= modes == 0;
+        }
+        if is_used_up {
+            self.drop_used_up(path);
+        }
     }
 
     /// The watcher that this client is of this path.
     pub(super) fn watcher(&self, client: ClientId, path: PathId) -> Option<Watcher> {
-        let place = *self.client(client).places.get(&path.0)?;
+        let place = self.client(client).places.get(&self.seed, path)?;
         Some(self.watchers(path)[place as usize])
     }
 
     /// The same, to be changed.
     pub(super) fn watcher_mut(&mut self, client: ClientId, path: PathId) -> Option<&mut Watcher> {
-        let place = *self.client(client).places.get(&path.0)?;
+        let place = self.client(client).places.get(&self.seed, path)?;
         let watcher = &mut self.paths.get_mut(path.0).watchers[place as usize];
         assert_eq!(watcher.client(), client, "a watcher stands where its client says");
         Some(watcher)
@@ -157,8 +228,7 @@ impl Table {
         let watchers = &mut self.paths.get_mut(path.0).watchers;
         let place = watchers.len() as u32;
         watchers.push(Watcher::new(client, modes));
-        let before = self.clients.get_mut(client.0).places.insert(path.0, place);
-        assert!(before.is_none(), "a client stands once in a list");
+        self.clients.get_mut(client.0).places.add(&self.seed, path, place);
     }
 
     fn add_path(&mut self, name: &str) -> PathId {
@@ -170,7 +240,7 @@ impl Table {
 
     /// Removes one watcher; the last one of the list takes its place.
     pub(super) fn remove(&mut self, client: ClientId, path: PathId) {
-        let place = self.clients.get_mut(client.0).places.remove(&path.0).expect("a watcher has a place");
+        let place = self.clients.get_mut(client.0).places.remove(&self.seed, path);
         self.unlist(path, place);
     }
 
@@ -178,25 +248,24 @@ impl Table {
         let watchers = &mut self.paths.get_mut(path.0).watchers;
         watchers.swap_remove(place as usize);
         if let Some(moved) = watchers.get(place as usize) {
-            let places = &mut self.clients.get_mut(moved.client().0).places;
-            *places.get_mut(&path.0).expect("a watcher has a place") = place;
+            self.clients.get_mut(moved.client().0).places.set(&self.seed, path, place);
         }
         self.trim(path);
     }
 
     /// Removes all watchers of a path that have no mode left, in one pass however many they are.
-    pub(super) fn drop_used_up(&mut self, path: PathId) {
+    fn drop_used_up(&mut self, path: PathId) {
         let watchers = &mut self.paths.get_mut(path.0).watchers;
         let mut kept = 0;
         for at in 0..watchers.len() {
             let watcher = watchers[at];
             let places = &mut self.clients.get_mut(watcher.client().0).places;
             if watcher.modes() == 0 {
-                places.remove(&path.0);
+                places.remove(&self.seed, path);
                 continue;
             }
             if kept != at {
-                *places.get_mut(&path.0).expect("a watcher has a place") = kept as u32;
+                places.set(&self.seed, path, kept as u32);
                 watchers[kept] = watcher;
             }
             kept += 1;
@@ -220,18 +289,55 @@ impl Table {
         self.paths.free(path.0);
     }
 
-    /// Forgets a connection; `each` sees what it watched before that is gone.
-    pub(super) fn disconnect(&mut self, conn: ConnId, mut each: impl FnMut(Watcher)) {
-        let Some(id) = self.conns.remove(&conn) else { return };
-        let nothing = HashMap::with_hasher(self.seed.clone());
-        let places = std::mem::replace(&mut self.client_mut(id).places, nothing);
-        for (path, place) in places {
-            let watcher = self.paths.get(path).watchers[place as usize];
-            assert_eq!(watcher.client(), id, "a watcher stands where its client says");
-            each(watcher);
-            self.unlist(PathId(path), place);
+    /// A connection has ended; yields how often its watches were counted. They stay in the lists until they are taken away.
+    pub(super) fn disconnect(&mut self, conn: ConnId) -> usize {
+        let Some(id) = self.conns.remove(&conn) else { return 0 };
+        let client = self.client_mut(id);
+        client.is_gone = true;
+        let reported = client.reported as usize;
+        if client.places.0.is_empty() {
+            assert_eq!(reported, 0, "what is counted is in a list");
+            self.clients.free(id.0);
+        } else {
+            self.gone.push_back(Gone { client: id, next_bucket: 0 });
         }
-        self.clients.free(id.0);
+        reported
+    }
+
+    /// Takes watches of clients that are gone out of the lists, about `most` of them; `each` sees them before.
+    pub(super) fn take_away(&mut self, most: usize, mut each: impl FnMut(Watcher)) -> Option<Emptied> {
+        let Gone { client, mut next_bucket } = self.gone.pop_front()?;
+        let (mut left, mut buckets_left) = (most, most * BUCKETS_PER_WATCH);
+        while left > 0 && buckets_left > 0 {
+            let places = &mut self.clients.get_mut(client.0).places;
+            if places.0.is_empty() {
+                let places = std::mem::take(places);
+                self.clients.free(client.0);
+                return Some(Emptied(places));
+            }
+            if let Ok(bucket) = places.0.get_bucket_entry(next_bucket) {
+                let (path, place) = bucket.remove().0;
+                let watcher = self.paths.get(path).watchers[place as usize];
+                assert_eq!(watcher.client(), client, "a watcher stands where its client says");
+                each(watcher);
+                self.unlist(PathId(path), place);
+                left -= 1;
+            }
+            next_bucket += 1;
+            buckets_left -= 1;
+        }
+        self.gone.push_front(Gone { client, next_bucket });
+        None
+    }
+
+    /// Whether there are watches of clients that are gone.
+    pub(super) fn has_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    /// Whether this one's connection has ended.
+    pub(super) fn is_gone(&self, client: ClientId) -> bool {
+        self.has_gone() && self.client(client).is_gone()
     }
 
     /// Every watched path with its watchers.

@@ -151,8 +151,71 @@ fn a_disconnect_leaves_nothing_and_hurts_nobody() {
     watches.disconnect(ConnId(3));
     watches.disconnect(ConnId(2));
     assert_eq!(watches.total(), 0);
-    assert_eq!(watches.recursive_count, 0);
+    take_all_away(&mut watches);
+}
+
+fn take_all_away(watches: &mut Watches) {
+    while watches.has_gone() {
+        watches.take_away(7);
+    }
+    assert_eq!((watches.total(), watches.kept(), watches.recursive_count), (0, 0, 0));
     assert!(watches.table.is_empty());
+}
+
+/// A client that has watched very many paths goes: what it watched is over at once, but what that took is given back in bites, and
+/// meanwhile others set theirs, the same session comes again, and changes fire.
+#[test]
+fn what_a_connection_leaves_is_taken_away_in_bites() {
+    const PATHS: usize = 1000;
+    let mut watches = watches(3);
+    let paths: Vec<_> = (0..PATHS).map(|number| format!("/{number}")).collect();
+    for path in &paths {
+        watches.set(ConnId(1), path, Persistent);
+        watches.set(ConnId(2), path, Data);
+    }
+    watches.set(ConnId(1), "/", PersistentRecursive);
+    watches.disconnect(ConnId(1));
+    let left = WatchCounts { connections: 1, paths: PATHS, watches: PATHS };
+    assert_eq!((watches.total(), watches.counts(), watches.reported().len()), (PATHS, left, PATHS));
+    assert_eq!(watches.kept(), 3 * PATHS + 1);
+    assert_eq!(offer(&mut watches, &changed("/0")), [event(2, DataChanged, "/0")]);
+    let mut one = Percentiles::default();
+    one.add(1);
+    assert_eq!(watches.fired().changed, one);
+    watches.connect(ConnId(4), SessionId(1), [Id::new("ip", "127.0.0.1")].into());
+    let mut bites = 0;
+    while watches.has_gone() {
+        let before = watches.kept();
+        watches.take_away(10);
+        assert!(before - watches.kept() <= 2 * 10, "a bite is not larger");
+        watches.set(ConnId(4), &paths[bites], Data);
+        assert!(watches.modes(ConnId(1), "/500") == 0 && watches.modes(ConnId(4), &paths[bites]) != 0);
+        bites += 1;
+    }
+    assert!(bites >= PATHS / 10, "{bites}");
+    assert_eq!((watches.total(), watches.kept()), (PATHS - 1 + bites, PATHS - 1 + bites));
+    let mut heard = offer(&mut watches, &changed("/1"));
+    heard.sort_by_key(|(conn, ..)| *conn);
+    assert_eq!(heard, [event(2, DataChanged, "/1"), event(4, DataChanged, "/1")]);
+    watches.disconnect(ConnId(2));
+    watches.disconnect(ConnId(4));
+    take_all_away(&mut watches);
+}
+
+/// A client watched very much and lost nearly all of it: there is little to take away in a large table, and that too takes bites.
+#[test]
+fn a_table_that_is_nearly_empty_is_looked_through_in_bites() {
+    let mut watches = watches(1);
+    for number in 0..1000 {
+        watches.set(ConnId(1), &format!("/{number}"), Data);
+    }
+    for number in 0..999 {
+        offer(&mut watches, &changed(&format!("/{number}")));
+    }
+    watches.disconnect(ConnId(1));
+    let bites = (0..1000).take_while(|_| watches.take_away(1).is_none()).count();
+    assert!((2..=130).contains(&bites), "{bites}");
+    take_all_away(&mut watches);
 }
 
 #[test]
@@ -251,11 +314,14 @@ fn behaves_like_a_table() {
             }
             _ => {
                 watches.disconnect(ConnId(conn));
+                watches.take_away(next(3));
                 watches.connect(ConnId(conn), SessionId(conn as i64), [Id::new("ip", "127.0.0.1")].into());
                 table.retain(|(c, ..)| *c != conn);
             }
         }
-        assert_eq!(watches.recursive_count, table.iter().filter(|(.., kind)| *kind == 3).count());
+        let recursive_count = table.iter().filter(|(.., kind)| *kind == 3).count();
+        assert!(recursive_count <= watches.recursive_count);
+        assert!(watches.has_gone() || recursive_count == watches.recursive_count);
         // In one table of Java's two, or in both.
         let in_tables = |kinds: &[usize]| {
             let watched = table.iter().filter(|(.., kind)| kinds.contains(kind));

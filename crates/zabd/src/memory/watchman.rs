@@ -75,7 +75,7 @@ impl Watchman {
     pub fn look_after(&self, driver: &Driver) {
         let see = || {
             let tree = driver.tree();
-            let watches = driver.watches().total();
+            let watches = driver.watches().kept();
             let kept = Kept { znodes: tree.node_count(), data_bytes: tree.data_size(), watches };
             drop(tree);
             (used::bytes(self.limit), kept.bytes())

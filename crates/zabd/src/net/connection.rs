@@ -49,6 +49,7 @@ use super::figures::{Responses, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::java_address;
 use super::large_requests::{Held, LargeRequests};
+use super::left_watches;
 use super::operations::OperationTally;
 use super::reply_line::TAKEN_BYTES_MIN;
 use super::request_throttle::{Line, Place, RequestThrottle};
@@ -687,7 +688,7 @@ impl Drop for Connection {
         self.tell_slow_unanswered();
         self.tell_closed();
         self.socket.say_goodbye();
-        self.service.driver.watches().disconnect(self.client.id);
+        left_watches::leave(&self.service.driver, self.client.id);
         if self.service.driver.is_member() {
             self.service.driver.feed([Input::Gone { conn: self.client.id, session: self.session }]);
         }

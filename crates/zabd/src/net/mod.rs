@@ -17,6 +17,7 @@ mod intake;
 mod io_thread;
 pub mod java_address;
 mod large_requests;
+mod left_watches;
 mod operations;
 mod reply_line;
 mod request_throttle;
