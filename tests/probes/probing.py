@@ -9,12 +9,15 @@ import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+# A child of this process becomes a server at once; what gRPC does in a fork instead may crash it before that.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-from harness import places
-from harness.servers import Server, free_port
-from harness.wire import OPEN_ACL, Writer
+import grpc  # noqa: E402
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
+
+from harness import places  # noqa: E402
+from harness.servers import Server, free_port  # noqa: E402
+from harness.wire import OPEN_ACL, Writer  # noqa: E402
 
 QUESTIONS = {"live": "livez", "ready": "readyz", "startup": "startupz"}
 SERVICES = {"live": "liveness", "ready": "readiness", "startup": "startup"}
