@@ -55,6 +55,32 @@ def call(length, body=b""):
     return f"{head}\r\nContent-Length: {5 + length}\r\n\r\n".encode() + struct.pack(">bi", 0, length) + body
 
 
+def http2(*frames):
+    """What a client sends that speaks HTTP/2 at once."""
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"".join(
+        len(body).to_bytes(3) + struct.pack(">BBI", kind, flags, stream) + body for kind, flags, stream, body in ((4, 0, 0, b""), *frames))
+
+
+def number(value, prefix_max):
+    """HPACK's numbers, behind a prefix of so many."""
+    if value < prefix_max:
+        return bytes([value])
+    digits, value = [prefix_max], value - prefix_max
+    while value >= 128:
+        digits.append(value % 128 | 128)
+        value //= 128
+    return bytes([*digits, value])
+
+
+def get_by_http2(length):
+    """A request with a header field of so many bytes, in as many frames as it takes."""
+    block = b"\x82\x86\x04\x06/livez\x01\x01x" + b"\0\x01y" + number(length, 127) + b"x" * length
+    pieces = [block[at:at + 16_000] for at in range(0, len(block), 16_000)]
+    last = len(pieces) - 1
+    # HEADERS, which also ends the request, and then CONTINUATION; the last one ends the head.
+    return http2(*((9 if at else 1, (0 if at else 1) | (4 if at == last else 0), 1, piece) for at, piece in enumerate(pieces)))
+
+
 class Caller:
     """A connection to one of the ports, from an address of its own."""
 
@@ -71,6 +97,11 @@ class Caller:
         except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             # Refused before its end.
             pass
+        return self
+
+    def end(self):
+        """Nothing more comes from here."""
+        self.socket.shutdown(socket.SHUT_WR)
         return self
 
     def take(self, count):
@@ -167,6 +198,11 @@ CASES = {
     "probes long": ("probes", lambda c: c.send(get("/livez", f"X: {'x' * 10_000}")), b"HTTP/1.1 431 ", "longer than 8192 bytes", PROBES),
     "probes garbage": ("probes", lambda c: c.send(b"\xff\xfe what is this\r\n\r\n"), b"HTTP/1.1 400 ", "what came is no request", PROBES),
     "probes call": ("probes", lambda c: c.send(call(2000, b"{" * 2000)), None, "the message of its call is longer than 1024 bytes", PROBES),
+    **{f"probes HTTP/2 {length}": (
+        "probes", lambda c, length=length: c.send(get_by_http2(length)).end(), None, "longer than 8192 bytes", PROBES)
+       for length in (8_200, 20_000, 40_000)},
+    "probes HTTP/2 endless": ("probes", lambda c: c.send(get_by_http2(400_000)), None, "what came is no HTTP/2: ", PROBES),
+    "probes HTTP/2 garbage": ("probes", lambda c: c.send(http2((4, 0, 1, b"what"))), None, "what came is no HTTP/2: ", PROBES),
     "admin handshake": ("admin", lambda c: c.send(b"\x16\x03\x01\x00\x05nohow"), None, "what came is not TLS|the handshake failed", HANDSHAKES),
 }
 
@@ -228,6 +264,12 @@ def test_each_is_refused_told_and_counted(house, name):
     place, act, answer, why, figure = CASES[name]
     before = house.figure(figure)
     refused(house, act(house.call(place)), answer, why, figure, before)
+
+
+def test_a_request_by_http2_is_answered_as_long_as_its_head_may_be(house):
+    before = house.figure(PROBES)
+    heard = house.call("probes").send(get_by_http2(7_900)).end().until_closed()
+    assert heard.endswith(b"ok") and house.figure(PROBES) == before
 
 
 def test_a_wrong_password_of_a_session(house):

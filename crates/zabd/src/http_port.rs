@@ -42,13 +42,13 @@ use crate::secure::Refused;
 
 pub use self::path::meant;
 use self::refusing::Why;
-pub(crate) use self::refusing::{Hearing, IsAsking, NOT_WHOLE};
+pub(crate) use self::refusing::{Hearing, IsAsking, NOT_WHOLE, long_head};
 pub use self::refusing::{Refusing, because};
 
 /// How many connections there are at most.
 const CONNECTIONS_MAX: usize = 64;
 /// How long the head of a request may be: Jetty's `requestHeaderSize`.
-const HEAD_BYTES_MAX: usize = 8192;
+pub(crate) const HEAD_BYTES_MAX: usize = 8192;
 /// How many answers are made at a time.
 const ANSWERERS: usize = 2;
 /// How many answers are being made or wait for that.

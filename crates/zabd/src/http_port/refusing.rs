@@ -1,6 +1,7 @@
 //! Whom a port for operators refuses: by TLS, for what came and is no request or is too long, for what did not come in time, and
 //! for who asks without the right to.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -64,9 +65,11 @@ impl Refusing {
     /// A connection has ended with an error, of which this may be at fault.
     pub(crate) fn ended(&self, peer: SocketAddr, error: &hyper::Error, was_asking: bool, idle_max: Duration) {
         if error.is_parse_too_large() {
-            self.request(peer, &format!("the head of its request is longer than {HEAD_BYTES_MAX} bytes"));
+            self.request(peer, &long_head());
         } else if error.is_parse() {
             self.request(peer, &format!("what came is no request: {error}"));
+        } else if let Some(fault) = http2_fault(error) {
+            self.connection(peer, &format!("what came is no HTTP/2: {fault}"));
         } else if error.is_timeout() && was_asking {
             self.connection(peer, &format!("{NOT_WHOLE} within {}ms", idle_max.as_millis()));
         } else {
@@ -82,6 +85,17 @@ impl Refusing {
     fn reason(&self, why: &str) -> String {
         format!("{}: {why}", self.name)
     }
+}
+
+/// What is said of a request whose head is too long.
+pub(crate) fn long_head() -> String {
+    format!("the head of its request is longer than {HEAD_BYTES_MAX} bytes")
+}
+
+/// What the other side has done that ends its connection by HTTP/2.
+fn http2_fault(error: &hyper::Error) -> Option<h2::Reason> {
+    let error: &h2::Error = error.source()?.downcast_ref()?;
+    error.reason().filter(|_| error.is_library() && error.is_go_away())
 }
 
 /// What is said of who has begun to ask.

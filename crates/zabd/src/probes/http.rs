@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
@@ -20,7 +20,7 @@ use super::health::Health;
 use super::listener::HEAD_TIME_MAX;
 use super::verdict::Question;
 use super::vitals::Vitals;
-use crate::http_port::Refusing;
+use crate::http_port::{HEAD_BYTES_MAX, Refusing, long_head};
 
 /// The longest message of the gRPC protocol that is read; a service's name is one word.
 const MESSAGE_BYTES_MAX: usize = 1024;
@@ -47,6 +47,10 @@ impl Answers {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response<Body>, Infallible> {
+        if head_bytes(&request) > HEAD_BYTES_MAX {
+            self.refusing.request(peer, &long_head());
+            return Ok(text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, String::new()));
+        }
         let is_grpc = request
             .headers()
             .get(CONTENT_TYPE)
@@ -77,6 +81,20 @@ impl Answers {
         }
         answer
     }
+}
+
+/// How long the head of a request is, as HTTP/2 counts its fields; nearly that of its text in HTTP/1.1, which was measured already.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    const FIELD_BYTES: usize = 32;
+    if request.version() != Version::HTTP_2 {
+        return 0;
+    }
+    let uri = request.uri();
+    let asked = uri.authority().map_or(0, |host| host.as_str().len())
+        + uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let fields =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
+    asked + 4 * FIELD_BYTES + fields.sum::<usize>()
 }
 
 fn answer(vitals: &Vitals, method: &Method, path: &str, query: Option<&str>) -> Response<Body> {

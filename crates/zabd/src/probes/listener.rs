@@ -19,15 +19,16 @@ use zabd_config::ProbesConfig;
 
 use super::http::Answers;
 use super::vitals::Vitals;
-use crate::http_port::{Hearing, IsAsking, NOT_WHOLE, Refusing, bind};
+use crate::http_port::{HEAD_BYTES_MAX, Hearing, IsAsking, NOT_WHOLE, Refusing, bind, long_head};
 use crate::net::ServerCounters;
 
 /// How many connections there are at most.
 const CONNECTIONS_MAX: usize = 64;
 /// How many requests of one HTTP/2 connection are open at a time.
 const STREAMS_MAX: u32 = 16;
-/// How long the head of a request may be.
-const HEAD_BYTES_MAX: usize = 8192;
+/// How long the head of a request by HTTP/2 may be that is still read whole. The library refuses a longer one by itself and tells
+/// nobody but its client, so this is more than is allowed.
+const HEAD_BYTES_READ_MAX: usize = 4 * HEAD_BYTES_MAX;
 /// How long it may take to come.
 pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// Whoever has sent so much has begun to speak HTTP/1 or HTTP/2, each of which has its own time then.
@@ -136,6 +137,11 @@ impl Heard {
         }
     }
 
+    /// Much has come, and nothing that was given to whoever answers.
+    fn was_refused_by_the_library(&self) -> bool {
+        self.bytes.load(Relaxed) > HEAD_BYTES_MAX && !self.has_asked.load(Relaxed)
+    }
+
     /// What is wrong with a connection that makes room; nothing, if it has asked for something.
     fn why_it_goes(&self) -> Option<&'static str> {
         let begun = if self.bytes.load(Relaxed) == 0 { "it has asked for nothing" } else { NOT_WHOLE };
@@ -189,7 +195,7 @@ async fn serve(socket: TcpStream, peer: SocketAddr, heard: Arc<Heard>, answers: 
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32);
+        .max_header_list_size(HEAD_BYTES_READ_MAX as u32);
     let (hearing, asked) = (heard.clone(), heard.clone());
     let stream = Hearing { stream: socket, note: move |count| hearing.note(count) };
     let service = service_fn(move |request: http::Request<_>| {
@@ -205,7 +211,12 @@ async fn serve(socket: TcpStream, peer: SocketAddr, heard: Arc<Heard>, answers: 
             return;
         }
     };
-    let Err(error) = ended else { return };
+    let Err(error) = ended else {
+        if heard.was_refused_by_the_library() {
+            refusing.request(peer, &long_head());
+        }
+        return;
+    };
     match error.downcast::<hyper::Error>() {
         Ok(error) => refusing.ended(peer, &error, heard.was_asking(), HEAD_TIME_MAX),
         Err(error) => tracing::debug!("A connection for probes ended: {error}"),
