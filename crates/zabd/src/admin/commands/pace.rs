@@ -1,6 +1,8 @@
 //! How often a snapshot may be asked for, or restored: counted as by Java, and whoever may waits for those before him.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -8,6 +10,51 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Reply;
+
+/// Whether a command may be given at all, and now.
+#[derive(Debug)]
+pub struct Gate {
+    /// The command, as a log line begins.
+    command: &'static str,
+    is_allowed: bool,
+    /// Whether a snapshot says which transaction it is as of; without that, one that is sent says too little.
+    has_last_zxid: bool,
+    pace: Pace,
+}
+
+impl Gate {
+    /// As configured.
+    pub fn new(command: &'static str, is_allowed: bool, has_last_zxid: bool, pace: Pace) -> Self {
+        Self { command, is_allowed, has_last_zxid, pace }
+    }
+
+    /// What is answered if the command is switched off.
+    pub fn is_open(&self) -> Result<(), Reply> {
+        let Self { command, is_allowed, has_last_zxid, .. } = self;
+        if !is_allowed {
+            tracing::warn!("{command} command is disabled");
+            return Err(Reply::status(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        if !has_last_zxid {
+            tracing::warn!("{command} command requires serializeLastProcessedZxidEnable flag is set to true");
+            return Err(Reply::status(StatusCode::INTERNAL_SERVER_ERROR));
+        }
+        Ok(())
+    }
+
+    /// What is answered, and counted, if it comes too early.
+    pub fn admit(&self, rate_limited: &AtomicU64) -> Result<(), Reply> {
+        self.pace.admit().map_err(|early| {
+            rate_limited.fetch_add(1, Relaxed);
+            tracing::warn!(
+                "{} request was rate limited: the next one may come in {}ms, by admin.rateLimiterIntervalInMS",
+                self.command,
+                early.ms
+            );
+            early.reply()
+        })
+    }
+}
 
 /// One in each interval. The first interval begins with the server, each later one with the first who asks behind its end: two who
 /// ask on both sides of an end may follow each other closely.
@@ -32,7 +79,7 @@ impl Pace {
     }
 
     /// Takes this one, or says how long it is too early.
-    pub fn admit(&self) -> Result<(), TooEarly> {
+    fn admit(&self) -> Result<(), TooEarly> {
         self.admit_at(self.zero.elapsed().as_millis() as u64)
     }
 

@@ -17,7 +17,7 @@ use zabd_storage::disk::RealDisk;
 use zabd_storage::snapshot::IncomingSnapshot;
 use zabd_tree::TreeOptions;
 
-use super::pace::{Pace, Turn, Turns};
+use super::pace::{Gate, Pace, Turn, Turns};
 use super::{Reply, field};
 use crate::admin::shown_node_count;
 use crate::free_space;
@@ -43,11 +43,8 @@ pub struct Restores {
     snapshotter: Snapshotter,
     tree_options: TreeOptions,
     dir: PathBuf,
-    is_allowed: bool,
-    /// Whether a snapshot says which transaction it is as of.
-    has_last_zxid: bool,
+    gate: Gate,
     idle_max: Duration,
-    pace: Pace,
     turns: Turns,
 }
 
@@ -61,28 +58,21 @@ impl Restores {
         turns: Turns,
     ) -> Self {
         let admin = &config.admin;
+        let pace = Pace::new(admin.rate_limit_interval_ms);
+        let gate = Gate::new("Restore", admin.restore_enabled, config.serialize_last_processed_zxid, pace);
         Self {
             snapshotter,
             tree_options,
             dir,
-            is_allowed: admin.restore_enabled,
-            has_last_zxid: config.serialize_last_processed_zxid,
+            gate,
             idle_max: Duration::from_millis(admin.idle_timeout_ms),
-            pace: Pace::new(admin.rate_limit_interval_ms),
             turns,
         }
     }
 
     /// Whether a snapshot may be taken in now; otherwise what is answered.
     pub fn admit(&self, server: &Introspection) -> Result<(), Reply> {
-        if !self.is_allowed {
-            tracing::warn!("Restore command is disabled");
-            return Err(Reply::status(StatusCode::SERVICE_UNAVAILABLE));
-        }
-        if !self.has_last_zxid {
-            tracing::warn!("Restore command requires serializeLastProcessedZxidEnable flag is set to true");
-            return Err(Reply::status(StatusCode::INTERNAL_SERVER_ERROR));
-        }
+        self.gate.is_open()?;
         if server.driver.is_member() {
             let told = "This server is a member of an ensemble, and the others would bring back what they have: stop all \
                         members, put the snapshot into an empty data directory of each, and start them; docs/operating.md, \
@@ -92,15 +82,7 @@ impl Restores {
         if server.driver.inspect(Replica::is_suspended) {
             return Err(refused("The log's disk is full, and nothing can be restored; free some space"));
         }
-        if let Err(early) = self.pace.admit() {
-            server.snapshots.restores.rate_limited.fetch_add(1, Relaxed);
-            tracing::warn!(
-                "Restore request was rate limited: the next one may come in {}ms, by admin.rateLimiterIntervalInMS",
-                early.ms
-            );
-            return Err(early.reply());
-        }
-        Ok(())
+        self.gate.admit(&server.snapshots.restores.rate_limited)
     }
 
     /// A turn at restoring what has come: one state beside the one that is served is what memory has room for.

@@ -1,13 +1,11 @@
 //! `snapshot`: a snapshot is taken and, unless `streaming=false`, sent as it is on the disk.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use http::StatusCode;
 use zabd_config::AdminConfig;
 use zabd_storage::layout;
 
 use super::Reply;
-use super::pace::{Pace, Turn, Turns};
+use super::pace::{Gate, Pace, Turn, Turns};
 use crate::introspect::Introspection;
 use crate::launch::with_causes;
 use crate::snapshotter::Snapshotter;
@@ -15,44 +13,22 @@ use crate::snapshotter::Snapshotter;
 /// Where snapshots are made for whoever asks, and how often.
 pub struct Snapshots {
     snapshotter: Snapshotter,
-    is_allowed: bool,
-    /// Whether a snapshot says which transaction it is as of; without that, one that is sent says too little.
-    has_last_zxid: bool,
-    pace: Pace,
+    gate: Gate,
     turns: Turns,
 }
 
 impl Snapshots {
     /// As configured.
     pub fn new(config: &AdminConfig, has_last_zxid: bool, snapshotter: Snapshotter, turns: Turns) -> Self {
-        Self {
-            snapshotter,
-            is_allowed: config.snapshot_enabled,
-            has_last_zxid,
-            // Java takes the number for microseconds here.
-            pace: Pace::new(config.rate_limit_interval_ms / 1000),
-            turns,
-        }
+        // Java takes the number for microseconds here.
+        let pace = Pace::new(config.rate_limit_interval_ms / 1000);
+        Self { snapshotter, gate: Gate::new("Snapshot", config.snapshot_enabled, has_last_zxid, pace), turns }
     }
 
     /// A turn, behind those who asked before, if a snapshot may be had now.
     pub async fn admit(&self, server: &Introspection) -> Result<Turn, Reply> {
-        if !self.is_allowed {
-            tracing::warn!("Snapshot command is disabled");
-            return Err(Reply::status(StatusCode::SERVICE_UNAVAILABLE));
-        }
-        if !self.has_last_zxid {
-            tracing::warn!("Snapshot command requires serializeLastProcessedZxidEnable flag is set to true");
-            return Err(Reply::status(StatusCode::INTERNAL_SERVER_ERROR));
-        }
-        if let Err(early) = self.pace.admit() {
-            server.snapshots.rate_limited.fetch_add(1, Relaxed);
-            tracing::warn!(
-                "Snapshot request was rate limited: the next one may come in {}ms, by admin.rateLimiterIntervalInMS",
-                early.ms
-            );
-            return Err(early.reply());
-        }
+        self.gate.is_open()?;
+        self.gate.admit(&server.snapshots.rate_limited)?;
         Ok(self.turns.next().await)
     }
 
