@@ -4,14 +4,16 @@ The disk is a tmpfs of a few MiB, filled to its last page by a file of its own; 
 """
 
 import select
+import subprocess
 import time
+from urllib.request import urlopen
 
 import pytest
 
-from harness import wire
+from harness import places, wire
 from harness.disk import Disk
 from harness.observing import figures
-from harness.servers import Server, four_letter_word
+from harness.servers import Server, four_letter_word, free_port
 from harness.wire import Writer
 from harness.waiting import eventually
 
@@ -30,7 +32,8 @@ def disk(tmp_path):
 def server(disk, tmp_path):
     """A server on the disk, whose own log is elsewhere; it is gone before the disk is."""
     server = Server(
-        "zabd", tmp_path / "server", data_dir=disk.path / "data", config={"tickTime": 200, "minSessionTimeout": 400},
+        "zabd", tmp_path / "server", data_dir=disk.path / "data",
+        config={"tickTime": 200, "minSessionTimeout": 400, "zabd.probes.port": free_port(), "zabd.probes.address": "127.0.0.1"},
         properties={"preAllocSize": 64})
     yield server
     server.kill()
@@ -64,6 +67,12 @@ def lost(session, numbers):
 
 def figure(server, name):
     return figures(server.port)[name]
+
+
+def readiness(server):
+    """That the server is ready, and why."""
+    with urlopen(f"http://127.0.0.1:{server.config['zabd.probes.port']}/readyz?verbose", timeout=10) as answer:
+        return answer.read().decode()
 
 
 def has_ended(session):
@@ -101,6 +110,7 @@ def test_writes_are_refused_until_there_is_room(server, disk):
         time.sleep(0.05)
     assert refused > 1
     assert figure(server, "zabd_writes_refused") == "1"
+    assert "[+]serving ok: standalone, writes are refused: the disk is full\n" in readiness(server)
     assert int(figure(server, "zabd_log_disk_free_bytes")) < 4096
     assert server.log_text().count("Writes wait: no room to append to") == 1
     assert f"0 bytes are free for {server.data_dir}/version-2" in server.log_text()
@@ -114,6 +124,7 @@ def test_writes_are_refused_until_there_is_room(server, disk):
     disk.free()
     eventually(lambda: read(again, "/waiting") == bytes(1 << 16), what="what waited went on by itself")
     assert figure(server, "zabd_writes_refused") == "0"
+    assert "[+]serving ok: standalone\n" in readiness(server)
     eventually(lambda: again.create("/later").err == 0, what="writes are let in again")
     eventually(lambda: read(again, "/silent") == NO_NODE, what="overdue sessions end now")
     create_all(again, range(50, 60))
@@ -132,6 +143,8 @@ def test_a_server_that_is_killed_while_the_disk_is_full_loses_nothing(server, di
     create_all(client, range(50))
     write_that_finds_no_room(server, disk)
     server.kill()
+    checked = subprocess.run([places.ZABD, "check", server.directory / "zoo.cfg"], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0 and "warning: The disk of the log is almost full, and writes are refused when it is; hint: " in checked.stdout
     server.start()
     back = wire.Session(server.port, 30_000, client.session_id, client.password)
     assert back.session_id == client.session_id, "reads are served from a full disk"

@@ -1,12 +1,15 @@
 """`zabd check zoo.cfg` and `zabd doctor zoo.cfg`: what a start would find, without one; and starts that begin in the wrong place."""
 
+import ctypes
+import getpass
 import shutil
 import socket
+import subprocess
 
 import pytest
 
-from harness import wire
-from harness.servers import Server, free_port
+from harness import places, wire
+from harness.servers import Server, die_with_parent, free_port
 
 LONG_MS = 300_000
 
@@ -110,6 +113,35 @@ def test_what_is_known_of_the_logs_is_not_asked(apart, configured, ends, only_za
     for asked in (("zabd", "check", moved), ("zabd", moved)):
         ended = ends(*asked)
         assert ended.status != 0 and "does not hold the logs that belong to the snapshots" in ended.out + ended.err, ended
+
+
+def without_privileges():
+    """Runs in the child: root, too, needs the rights that a file gives."""
+    PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+    die_with_parent()
+    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+@pytest.mark.parametrize("place, mode", [(".", 0), ("version-2", 0o500), ("version-2", 0), ("version-2/log.1", 0), ("version-2/snapshot.0", 0)])
+def test_what_this_user_may_not_touch_is_told_as_a_start_tells_it(start, configured, only_zabd, place, mode):
+    server = start("zabd", properties={"preAllocSize": 16})
+    assert wire.Session(server.port, LONG_MS).create("/a").err == 0
+    server.stop()
+    place = server.data_dir / place
+    place.chmod(mode)
+    config = configured(f"dataDir={server.data_dir}", f"clientPort={free_port()}")
+    user = getpass.getuser()
+    hint = f"hint: this server runs as user {user}, who has to be given all of it: `chown -R {user} {server.data_dir}`, as root"
+    try:
+        for words, status in (((config,), 3), (("check", config), 1), (("doctor", config), 2), (("doctor", server.data_dir), 2)):
+            asked = subprocess.run([places.ZABD, *words], capture_output=True, text=True, timeout=60, preexec_fn=without_privileges)
+            said = asked.stdout + asked.stderr
+            is_read = mode == 0o500 and words[0] == "doctor"
+            assert asked.returncode == (0 if is_read else status) and hint in said and "DAMAGED" not in said, (words, asked)
+            assert str(place) in said, (words, asked)
+    finally:
+        place.chmod(0o700)
 
 
 def test_a_data_directory_is_not_its_version(apart, configured, ends):

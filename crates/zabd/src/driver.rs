@@ -407,6 +407,7 @@ impl Driver {
         }
         self.queued.store(core.replica.queue_length(), Relaxed);
         self.vitals.note_part(Part::of(&core.replica));
+        self.vitals.note_writes_refused(core.replica.is_suspended());
     }
 
     fn step(&self, core: &mut Core, inputs: impl IntoIterator<Item = Input>) {

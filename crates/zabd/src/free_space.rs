@@ -17,12 +17,18 @@ pub fn in_words(dir: &Path) -> String {
     format!("{free} bytes are free for {}", dir.display())
 }
 
-/// At a start nothing is written that would find out.
+/// At a start.
 pub fn warn_if_little(dir: &Path) {
-    if bytes(dir).is_some_and(|free| free < LITTLE_BYTES) {
-        tracing::warn!(
-            "The disk of the log is almost full, and writes are refused when it is; hint: free some space: {}",
-            in_words(dir)
-        );
+    if let Some(warning) = if_little("the log", dir) {
+        tracing::warn!("{warning}");
     }
+}
+
+/// What to say of a disk that is almost full: at a start nothing is written that would find out.
+pub fn if_little(what: &str, dir: &Path) -> Option<String> {
+    let is_little = bytes(dir).is_some_and(|free| free < LITTLE_BYTES);
+    is_little.then(|| {
+        let free = in_words(dir);
+        format!("The disk of {what} is almost full, and writes are refused when it is; hint: free some space: {free}")
+    })
 }

@@ -6,10 +6,13 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use zabd_config::{Config, ConfigError, ExitCode, Source};
 use zabd_storage::layout::VERSION_DIR;
+use zabd_storage::log::LogError;
 use zabd_storage::recovery::RecoveryError;
 use zabd_storage::snapshot::SnapshotError;
 
@@ -220,6 +223,43 @@ pub fn hint_of_owner(path: &Path, is_whole_directory: bool) -> String {
         "this server runs as user {user}, who has to be given {what}: `chown {flag}{user} {path}`, as root (a start as root leaves \
          files that are root's)"
     )
+}
+
+/// What is wrong with data, for whoever looks at them without a configuration whose keys could be blamed. `dirs` are `dataDir` and
+/// `dataLogDir`.
+pub fn recovery_text(error: &RecoveryError, dirs: [&Path; 2]) -> String {
+    let (RecoveryError::Directory { action, path, source }
+    | RecoveryError::Log(LogError::Io { action, path, source })
+    | RecoveryError::Snapshot(SnapshotError::Io { action, path, source })) = error
+    else {
+        return with_causes(error);
+    };
+    if source.kind() != ErrorKind::PermissionDenied {
+        return with_causes(error);
+    }
+    let hint = hint_of_owner(dir_of(path, dirs), true);
+    format!("cannot {action} {}: {source}; hint: {hint}", path.display())
+}
+
+/// To which of the two a file belongs.
+fn dir_of<'d>(path: &Path, [data_dir, log_dir]: [&'d Path; 2]) -> &'d Path {
+    if data_dir != log_dir && path.starts_with(log_dir) { log_dir } else { data_dir }
+}
+
+/// The first directory that this user may not read and write, of those that a start needs: `version-2`, or the one in which it is to
+/// be made.
+pub fn forbidden_directory(dirs: [&Path; 2]) -> Option<(PathBuf, String)> {
+    let accessed = |dir: &Path| access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
+    dirs.into_iter().find_map(|dir| {
+        let version = dir.join(VERSION_DIR);
+        let needed = if accessed(&version) == Err(Errno::NOENT) { dir } else { &version };
+        let hint = match accessed(needed) {
+            Err(Errno::ACCESS) => hint_of_owner(dir_of(needed, dirs), true),
+            Err(Errno::ROFS) => "its file system is read-only: mount it for writing".to_owned(),
+            _ => return None,
+        };
+        Some((needed.to_owned(), hint))
+    })
 }
 
 /// Which key is to blame for a port that cannot be opened, and what to do.

@@ -1,5 +1,6 @@
 //! Each file for itself: what it is, whether it is whole, and what is in it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use zabd_jute::{Limits, Reader, Zxid};
@@ -9,11 +10,11 @@ use zabd_storage::disk::Disk;
 use zabd_storage::epochs::{self, EpochFile};
 use zabd_storage::held::HELD;
 use zabd_storage::layout::{self, LOG, NamedFile, SNAPSHOT, VERSION_DIR};
-use zabd_storage::log::{Conflict, Records, find_conflict};
+use zabd_storage::log::{Conflict, LogError, Records, find_conflict};
 use zabd_storage::misnamed::other_beginning;
 use zabd_storage::recovery::{INITIALIZE, RecoveryError};
 use zabd_storage::restore::{REPLACED, RESTORING};
-use zabd_storage::snapshot;
+use zabd_storage::snapshot::{self, SnapshotError};
 use zabd_tree::Tree;
 
 use super::{Formats, Patient, voters};
@@ -29,6 +30,8 @@ pub enum Condition {
     Torn(u64),
     /// It is not, for this reason.
     Damaged(String),
+    /// This user may not read it.
+    Forbidden,
 }
 
 /// A file.
@@ -69,6 +72,11 @@ impl File {
 
     pub(super) fn worth_knowing(self) -> Self {
         Self { needs_attention: true, ..self }
+    }
+
+    /// It may be whole: nothing is to be done about it but giving it to whoever starts the server.
+    fn forbidden(self) -> Self {
+        Self { condition: Condition::Forbidden, needs_attention: true, ..self }
     }
 
     pub(super) fn damaged(self, why: impl Into<String>) -> Self {
@@ -219,6 +227,9 @@ fn snapshot_file<D: Disk>(disk: &D, named: NamedFile, formats: &mut Formats) -> 
     let file = File { zxids: Some((zxid, zxid)), ..File::new(path.clone(), "snapshot", "") };
     let loaded = match snapshot::load(disk, &path) {
         Ok(loaded) => loaded,
+        Err(SnapshotError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            return file.forbidden();
+        }
         Err(error) => return file.damaged(without_path(&error.to_string(), &path)),
     };
     let tree = match Tree::load(loaded.body(), zxid, loaded.trailer.digest, Patient::tree_options()) {
@@ -264,6 +275,9 @@ fn log_file<D: Disk>(
                 file.zxids = Some((file.zxids.map_or(record.zxid, |(first, _)| first), record.zxid));
             }
             Ok(None) => break Ok(()),
+            Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                return file.forbidden();
+            }
             Err(error) => break Err(without_path(&error.to_string(), &path)),
         }
     };

@@ -37,6 +37,8 @@ pub use formats::Formats;
 pub use remedies::Plan;
 pub use start::Start;
 
+use crate::start_error::recovery_text;
+
 /// What is to be looked at.
 #[derive(Clone, Debug)]
 pub struct Patient {
@@ -100,6 +102,8 @@ pub struct Examination {
     pub with_peers: Option<Result<Start, RecoveryError>>,
     /// What can be done before it.
     pub plan: Plan,
+    /// `dataDir` and `dataLogDir`.
+    pub dirs: [PathBuf; 2],
     /// Where the logs are to be, if somebody has said so.
     pub named_logs: Option<PathBuf>,
 }
@@ -119,7 +123,12 @@ impl Examination {
             Plan::for_patient(disk, patient, &files, is_member)?
         };
         let named_logs = patient.is_log_dir_named.then(|| patient.log_dir.clone());
-        Ok(Self { files, formats, is_member, start, with_peers, plan, named_logs })
+        let dirs = [patient.data_dir.clone(), patient.log_dir.clone()];
+        Ok(Self { files, formats, is_member, start, with_peers, plan, dirs, named_logs })
+    }
+
+    fn words(&self, error: &RecoveryError) -> String {
+        recovery_text(error, [&self.dirs[0], &self.dirs[1]])
     }
 
     /// How it stands.

@@ -28,10 +28,10 @@ impl Examination {
         put_files(&self.files, &mut out);
         put_readers(self, &mut out);
         let who = if self.is_member { "a start, as a member whose peers are no quorum" } else { "a start" };
-        put_start(who, &self.start, self.named_logs.as_deref(), &mut out);
+        self.put_start(who, &self.start, &mut out);
         if let Some(start) = &self.with_peers {
             let who = "a start, as a member whose peers are a quorum";
-            put_start(who, start, self.named_logs.as_deref(), &mut out);
+            self.put_start(who, start, &mut out);
         }
         self.put_plan(&mut out);
         put(&mut out, format_args!("\n{}\n", self.verdict().text()));
@@ -44,12 +44,88 @@ impl Examination {
                 "\nrepair\n  its peers repair a member; if there are none any more, `--alone` tells what can be done without them\n",
             );
         } else if let Some(error) = &self.plan.in_vain {
-            put(out, format_args!("\nrepair\n  nothing can be done here: {error}\n"));
+            put(out, format_args!("\nrepair\n  nothing can be done here: {}\n", self.words(error)));
         } else if !self.plan.steps.is_empty() {
             out.push_str("\nrepair\n");
             for step in &self.plan.steps {
                 put(out, format_args!("  {step}\n"));
             }
+        }
+    }
+
+    fn put_start(&self, who: &str, start: &Result<Start, RecoveryError>, out: &mut String) {
+        let named_logs = self.named_logs.as_deref();
+        put(out, format_args!("\n{who}\n"));
+        let start = match start {
+            Ok(start) => start,
+            Err(error) => {
+                put(out, format_args!("  ends: {}\n", self.words(error)));
+                if matches!(error, RecoveryError::LogsGone { .. }) && named_logs.is_none() {
+                    put(
+                        out,
+                        format_args!(
+                            "  was asked about this directory alone: if the logs are in another, {LOG_DIR_HERE}\n"
+                        ),
+                    );
+                }
+                return;
+            }
+        };
+        for problem in &start.passed_over {
+            put(out, format_args!("  passes over {problem}\n"));
+        }
+        match &start.snapshot {
+            Some(path) => put(out, format_args!("  reads {}\n", path.display())),
+            None => out.push_str("  begins with nothing\n"),
+        }
+        match named_logs {
+            Some(logs) if start.lacks_logs => put(
+                out,
+                format_args!(
+                    "  finds snapshots, and no log in {}, where zoo.cfg has them: if they are elsewhere, `dataLogDir` must name that directory\n",
+                    logs.display()
+                ),
+            ),
+            None if start.lacks_logs => {
+                put(
+                    out,
+                    format_args!("  finds snapshots and no log: is there a dataLogDir? {LOG_DIR_HERE}\n"),
+                );
+            }
+            _ => (),
+        }
+        let Start { replayed, last_zxid, znodes, sessions, .. } = start;
+        put(out, format_args!("  replays {replayed} transactions, up to zxid {last_zxid}\n"));
+        put(out, format_args!("  has {znodes} znodes and {sessions} sessions\n"));
+        for (session, count) in &start.ephemerals {
+            put(out, format_args!("  session {session} has {count} ephemerals\n"));
+        }
+        if !start.dead.is_empty() {
+            put(
+                out,
+                format_args!("  removes ephemerals of sessions that are gone: {}\n", start.dead.join(" ")),
+            );
+        }
+        if start.digest_mismatches > 0 {
+            put(out, format_args!("  finds digests that do not match: {}\n", start.digest_mismatches));
+        }
+        for change in &start.changes {
+            put(out, format_args!("  {}\n", change_text(change)));
+        }
+        if let Some(cut) = start.cut.as_ref().filter(|cut| cut.whole_records > 0) {
+            put(
+                out,
+                format_args!(
+                    "  cuts off {} whole records behind one that a crash left incomplete; if this machine has not crashed, its \
+                     disk is damaged\n",
+                    cut.whole_records
+                ),
+            );
+        }
+        if start.has_no_vote {
+            out.push_str("  has no vote until a leader has given it its state\n");
+        } else if start.writes_snapshot {
+            out.push_str("  writes a snapshot\n");
         }
     }
 
@@ -86,9 +162,28 @@ impl Examination {
             "is_member": self.is_member,
             "files": self.files.iter().map(file_json).collect::<Vec<_>>(),
             "java": readers,
-            "start": start_json(&self.start),
-            "start_with_peers": self.with_peers.as_ref().map(start_json),
-            "repair": {"steps": steps, "in_vain": self.plan.in_vain.as_ref().map(ToString::to_string)},
+            "start": self.start_json(&self.start),
+            "start_with_peers": self.with_peers.as_ref().map(|start| self.start_json(start)),
+            "repair": {"steps": steps, "in_vain": self.plan.in_vain.as_ref().map(|error| self.words(error))},
+        })
+    }
+
+    fn start_json(&self, start: &Result<Start, RecoveryError>) -> Value {
+        let start = match start {
+            Ok(start) => start,
+            Err(error) => return json!({"ends": self.words(error), "is_damage": error.is_damage()}),
+        };
+        let ephemerals: Vec<Value> = start
+            .ephemerals
+            .iter()
+            .map(|(session, count)| json!({"session": session.to_string(), "ephemerals": count}))
+            .collect();
+        json!({
+            "snapshot": start.snapshot, "passed_over": start.passed_over, "replayed": start.replayed,
+            "last_zxid": start.last_zxid.0, "znodes": start.znodes, "sessions": start.sessions, "ephemerals": ephemerals,
+            "removed_ephemerals": start.dead, "digest_mismatches": start.digest_mismatches,
+            "changes": start.changes.iter().map(change_text).collect::<Vec<_>>(),
+            "lacks_logs": start.lacks_logs, "writes_snapshot": start.writes_snapshot, "has_no_vote": start.has_no_vote,
         })
     }
 }
@@ -114,6 +209,7 @@ fn put_files(files: &[File], out: &mut String) {
             Condition::Torn(0) => "; empty, as a crash leaves a new log".to_owned(),
             Condition::Torn(offset) => format!("; torn at offset {offset}, as a crash leaves a log"),
             Condition::Damaged(why) => format!("; DAMAGED: {why}"),
+            Condition::Forbidden => "; this user may not read it".to_owned(),
         };
         let text = format!("{}{condition}", file.about);
         put(out, format_args!("  {:width$}  {}\n", name(&file.path), text.trim_start_matches("; ")));
@@ -138,80 +234,6 @@ fn put_readers(examination: &Examination, out: &mut String) {
 /// How the doctor of a directory is told where its logs are.
 const LOG_DIR_HERE: &str = "`--log-dir DIR` names it, and so does a zoo.cfg instead of the directory";
 
-fn put_start(who: &str, start: &Result<Start, RecoveryError>, named_logs: Option<&Path>, out: &mut String) {
-    put(out, format_args!("\n{who}\n"));
-    let start = match start {
-        Ok(start) => start,
-        Err(error) => {
-            put(out, format_args!("  ends: {}\n", with_causes(error)));
-            if matches!(error, RecoveryError::LogsGone { .. }) && named_logs.is_none() {
-                put(
-                    out,
-                    format_args!(
-                        "  was asked about this directory alone: if the logs are in another, {LOG_DIR_HERE}\n"
-                    ),
-                );
-            }
-            return;
-        }
-    };
-    for problem in &start.passed_over {
-        put(out, format_args!("  passes over {problem}\n"));
-    }
-    match &start.snapshot {
-        Some(path) => put(out, format_args!("  reads {}\n", path.display())),
-        None => out.push_str("  begins with nothing\n"),
-    }
-    match named_logs {
-        Some(logs) if start.lacks_logs => put(
-            out,
-            format_args!(
-                "  finds snapshots, and no log in {}, where zoo.cfg has them: if they are elsewhere, `dataLogDir` must name that directory\n",
-                logs.display()
-            ),
-        ),
-        None if start.lacks_logs => {
-            put(out, format_args!("  finds snapshots and no log: is there a dataLogDir? {LOG_DIR_HERE}\n"));
-        }
-        _ => (),
-    }
-    let Start { replayed, last_zxid, znodes, sessions, .. } = start;
-    put(out, format_args!("  replays {replayed} transactions, up to zxid {last_zxid}\n"));
-    put(out, format_args!("  has {znodes} znodes and {sessions} sessions\n"));
-    for (session, count) in &start.ephemerals {
-        put(out, format_args!("  session {session} has {count} ephemerals\n"));
-    }
-    if !start.dead.is_empty() {
-        put(out, format_args!("  removes ephemerals of sessions that are gone: {}\n", start.dead.join(" ")));
-    }
-    if start.digest_mismatches > 0 {
-        put(out, format_args!("  finds digests that do not match: {}\n", start.digest_mismatches));
-    }
-    for change in &start.changes {
-        put(out, format_args!("  {}\n", change_text(change)));
-    }
-    if let Some(cut) = start.cut.as_ref().filter(|cut| cut.whole_records > 0) {
-        put(
-            out,
-            format_args!(
-                "  cuts off {} whole records behind one that a crash left incomplete; if this machine has not crashed, its \
-                 disk is damaged\n",
-                cut.whole_records
-            ),
-        );
-    }
-    if start.has_no_vote {
-        out.push_str("  has no vote until a leader has given it its state\n");
-    } else if start.writes_snapshot {
-        out.push_str("  writes a snapshot\n");
-    }
-}
-
-fn with_causes(error: &RecoveryError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    format!("{error}{}", cause.unwrap_or_default())
-}
-
 fn change_text(change: &Change) -> String {
     match change {
         Change::NewDirectory(path) => format!("makes the directory {}", path.display()),
@@ -227,29 +249,11 @@ fn file_json(file: &File) -> Value {
         Condition::Sound => ("sound", None, None),
         Condition::Torn(offset) => ("torn", Some(*offset), None),
         Condition::Damaged(why) => ("damaged", None, Some(why)),
+        Condition::Forbidden => ("forbidden", None, None),
     };
     json!({
         "path": file.path, "kind": file.kind, "condition": condition, "offset": offset, "why": why, "about": file.about,
         "first_zxid": file.zxids.map(|zxids| zxids.0.0), "last_zxid": file.zxids.map(|zxids| zxids.1.0),
         "needs_attention": file.needs_attention,
-    })
-}
-
-fn start_json(start: &Result<Start, RecoveryError>) -> Value {
-    let start = match start {
-        Ok(start) => start,
-        Err(error) => return json!({"ends": with_causes(error), "is_damage": error.is_damage()}),
-    };
-    let ephemerals: Vec<Value> = start
-        .ephemerals
-        .iter()
-        .map(|(session, count)| json!({"session": session.to_string(), "ephemerals": count}))
-        .collect();
-    json!({
-        "snapshot": start.snapshot, "passed_over": start.passed_over, "replayed": start.replayed,
-        "last_zxid": start.last_zxid.0, "znodes": start.znodes, "sessions": start.sessions, "ephemerals": ephemerals,
-        "removed_ephemerals": start.dead, "digest_mismatches": start.digest_mismatches,
-        "changes": start.changes.iter().map(change_text).collect::<Vec<_>>(),
-        "lacks_logs": start.lacks_logs, "writes_snapshot": start.writes_snapshot, "has_no_vote": start.has_no_vote,
     })
 }

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use rustix::fs::{Access, access};
 use zabd_config::{CommandLine, Config, Start, load};
 use zabd_jute::Limits;
 use zabd_jute::quorum::Configuration;
@@ -19,11 +18,12 @@ use zabd_storage::recovery::{RecoveryError, RecoveryOptions, hold};
 use super::{start_script, with_causes, zk_env};
 use crate::certificates;
 use crate::doctor::{Examination, Patient, Verdict};
+use crate::free_space;
 use crate::java_beside;
 use crate::member::Member;
 use crate::net::ServerCounters;
 use crate::sasl::Sasl;
-use crate::start_error::{StartError, hint_of_owner};
+use crate::start_error::{StartError, forbidden_directory};
 
 /// The configuration of these words, as a start would have it, with the shell files beside its zoo.cfg.
 pub fn configured(words: &[String]) -> Result<Config, String> {
@@ -163,9 +163,15 @@ fn recovery(config: &Config) -> RecoveryOptions {
 fn data(config: &Config) -> Result<String, String> {
     let (data_dir, log_dir) = (&config.data_dir, &config.data_log_dir);
     let blamed = |error| StartError::recovery(config, error).text();
-    for dir in [data_dir, log_dir].into_iter().filter(|dir| dir.is_dir()) {
-        if access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
-            return Err(format!("{} cannot be written to; {}", dir.display(), hint_of_owner(dir, true)));
+    if let Some((dir, hint)) = forbidden_directory([data_dir, log_dir]) {
+        return Err(format!("{} cannot be read and written; hint: {hint}", dir.display()));
+    }
+    for (what, dir) in [("the log", log_dir), ("snapshots", data_dir)] {
+        if let Some(warning) = free_space::if_little(what, dir) {
+            say!("warning: {warning}");
+        }
+        if log_dir == data_dir {
+            break;
         }
     }
     // Where one of the two has something, the other's absence may be what ends the start.

@@ -10,9 +10,9 @@ use zabd_storage::recovery::{Held, RecoveryError, RecoveryOptions, hold};
 
 use super::check_config;
 use super::names::Call;
-use super::with_causes;
 use crate::doctor::{Examination, Patient, Verdict};
 use crate::java_beside;
+use crate::start_error::{forbidden_directory, recovery_text};
 
 const USAGE: &str = "\
 Usage:
@@ -56,7 +56,8 @@ pub fn run(call: &Call) -> ExitCode {
             ExitCode::from(Verdict::Unusable as u8)
         }
         Err(error) => {
-            eprintln!("{}: {}", call.program, with_causes(&error));
+            let dirs = [&asked.patient.data_dir, &asked.patient.log_dir].map(PathBuf::as_path);
+            eprintln!("{}: {}", call.program, recovery_text(&error, dirs));
             ExitCode::from(Verdict::Unusable as u8)
         }
     }
@@ -180,6 +181,13 @@ impl Asked {
             say!("{:#}", examination.json());
         } else {
             say!("{}", examination.text().trim_end());
+        }
+        let Patient { data_dir, log_dir, .. } = &self.patient;
+        if let Some((dir, hint)) = forbidden_directory([data_dir, log_dir]) {
+            eprintln!(
+                "a start as this user ends: {} cannot be read and written; hint: {hint}",
+                dir.display()
+            );
         }
     }
 }

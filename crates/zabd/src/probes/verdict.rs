@@ -101,10 +101,14 @@ impl Check {
             Check::Start => start(vitals),
             Check::Serving => {
                 let part = vitals.part();
-                let words = part.in_words();
+                let mut words = part.in_words().to_owned();
+                // Reads are served: with all members unready, they would not be.
+                if vitals.refuses_writes() {
+                    words.push_str(", writes are refused: the disk is full");
+                }
                 match (part.serves(), &*vitals.search()) {
-                    (true, _) => Ok(words.to_owned()),
-                    (false, "") => Err(words.to_owned()),
+                    (true, _) => Ok(words),
+                    (false, "") => Err(words),
                     (false, search) => Err(format!("{words}: {search}")),
                 }
             }
@@ -200,6 +204,18 @@ mod tests {
         assert!(text(Question::Ready, &vitals).contains(serving));
         vitals.note_part(Part::Following);
         assert!(text(Question::Ready, &vitals).contains("[+]serving ok: following\n"));
+    }
+
+    #[test]
+    fn a_full_disk_is_named_and_makes_nobody_unready() {
+        let vitals = Vitals::default();
+        vitals.note_started();
+        vitals.note_part(Part::Leading);
+        vitals.note_writes_refused(true);
+        let serving = "[+]serving ok: leading, writes are refused: the disk is full\n";
+        assert!(text(Question::Ready, &vitals).contains(serving));
+        vitals.note_writes_refused(false);
+        assert!(text(Question::Ready, &vitals).contains("[+]serving ok: leading\n"));
     }
 
     #[test]

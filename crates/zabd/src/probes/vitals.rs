@@ -155,6 +155,7 @@ pub struct Vitals {
     part: AtomicU8,
     has_started: AtomicBool,
     is_stopping: AtomicBool,
+    refuses_writes: AtomicBool,
     /// What a member without a leader waits for, in words.
     search: Mutex<Arc<str>>,
     /// How far the start is.
@@ -225,6 +226,16 @@ impl Vitals {
     /// The same; nothing, too, while it is being changed: nobody is waited for.
     pub fn search(&self) -> Arc<str> {
         self.search.try_lock().map(|words| words.clone()).unwrap_or_default()
+    }
+
+    /// Whether there is no room for what clients write, on the log's disk or for a snapshot that is owed.
+    pub fn note_writes_refused(&self, are_refused: bool) {
+        self.refuses_writes.store(are_refused, Relaxed);
+    }
+
+    /// The same.
+    pub fn refuses_writes(&self) -> bool {
+        self.refuses_writes.load(Relaxed)
     }
 
     /// It was asked to end.
