@@ -263,6 +263,25 @@ def test_a_rolling_change(tmp_path):
         assert all(proved(members, number) for number in members.members if members.mode(number) == "leader")
 
 
+def test_a_member_of_java_logs_in_without_its_fips_mode_alone(tmp_path):
+    """zabd needs no `fips-mode=false`, so it may be missing when Java comes back: what was written meanwhile is served all the same."""
+    with ensemble(("zabd", "zabd", "zabd"), tmp_path) as members:
+        del members.properties["fips-mode"]
+        for number in (1, 2, 3):
+            members.replace(number, "zabd")
+            members.await_serving()
+        session = Session(members.members[2].port)
+        members.members[1].kill()
+        members.members[1] = members.member(1, "java395").start(wait=False)
+        java = members.members[1]
+        eventually(lambda: "will not use DIGEST-MD5 as SASL mechanism, because FIPS mode is enabled" in java.log_text())
+        assert session.create("/meanwhile").err == 0
+        assert members.mode(1) not in ("follower", "leader")
+        members.properties["fips-mode"] = "false"
+        members.replace(1, "java395")
+        members.assert_equal_trees()
+
+
 def test_sections_are_those_that_are_named(tmp_path):
     """Java's member reads them by the same keys."""
     names = {"quorum.auth.server.saslLoginContext": "Within", "quorum.auth.learner.saslLoginContext": "Without"}
