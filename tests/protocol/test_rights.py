@@ -265,7 +265,7 @@ def test_authentication_may_be_demanded(house_of):
     assert client.create("/a").err == OK
 
 
-@pytest.mark.parametrize("schemes", [None, "nope"])
+@pytest.mark.parametrize("schemes", [None, "nope", "Digest", "x509", "ensemble", ",", "digest,,ip", ",digest", " "])
 def test_what_cannot_be_demanded_is_refused_at_start(house_of, kind, schemes):
     properties = {"enforce.auth.enabled": "true", **({"enforce.auth.schemes": schemes} if schemes else {})}
     with pytest.raises(ServerFailed):

@@ -119,7 +119,7 @@ impl Resolver {
             return; // A property of the JVM or of another program.
         }
         let mut message = format!("nothing reads {}", setting.key);
-        if let Some(meant) = suggestion::nearest(keys::unprefixed(&setting.key)) {
+        if let Some(meant) = suggestion::meant(keys::unprefixed(&setting.key)) {
             message = format!("{message}; hint: did you mean `{meant}`?");
         }
         self.warnings.push(Warning { source: Some(setting.source.clone()), message });

@@ -256,8 +256,10 @@ const CLIENT: &str = "clients read it, a server does not";
 const ENSEMBLE_PROVIDER: &str = "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
 const SASL_PROVIDER: &str = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
 
+/// As Java parts it: what is empty at the end does not count, and what is empty elsewhere is a word.
 fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    let text = text.trim_end_matches(',');
+    text.split(',').filter(|_| !text.is_empty()).map(|word| word.trim().to_owned()).collect()
 }
 
 /// One empty name, which no client can give, stands for none at all: as in Java only a key that is not there takes any.
@@ -293,6 +295,15 @@ fn digest_alg(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     Ok(None)
 }
 
+/// Java's own classes, by their schemes.
+const PROVIDERS: [(&str, &str); 5] = [
+    ("digest", "DigestAuthenticationProvider"),
+    ("ip", "IPAuthenticationProvider"),
+    ("ensemble", "EnsembleAuthenticationProvider"),
+    ("x509", "X509AuthenticationProvider"),
+    ("sasl", "SASLAuthenticationProvider"),
+];
+
 fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
     let class = raw.value.strip_prefix("org.apache.zookeeper.server.auth.").unwrap_or(raw.value);
     match class {
@@ -303,6 +314,11 @@ fn provider(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {
         "SASLAuthenticationProvider" => draft.config.auth.sasl.is_scheme = true,
         _ => {
             let problem = Problem::value("is a class that zabd cannot load");
+            if let Some((_, class)) = PROVIDERS.iter().find(|(scheme, known)| {
+                class.eq_ignore_ascii_case(scheme) || class.eq_ignore_ascii_case(known)
+            }) {
+                return Err(problem.hint(format!("write `org.apache.zookeeper.server.auth.{class}`")));
+            }
             return Err(problem.hint(format!(
                 "remove the line; the classes of `digest`, `ip`, `sasl`, `ensemble` and `x509` are built in, for example `{SASL_PROVIDER}`"
             )));

@@ -4,6 +4,26 @@ use super::Resolver;
 use crate::draft::Draft;
 use crate::error::Warning;
 
+/// What makes a scheme one that may be demanded.
+fn remedy(scheme: &str) -> String {
+    let provider = |class: &str| {
+        format!("add `authProvider.{scheme}=org.apache.zookeeper.server.auth.{class}AuthenticationProvider`")
+    };
+    let small = scheme.to_ascii_lowercase();
+    match scheme {
+        "sasl" => provider("SASL"),
+        "x509" => provider("X509"),
+        "ensemble" => provider("Ensemble"),
+        "digest" => "remove `DigestAuthenticationProvider.enabled=false`".to_owned(),
+        "" => "remove the comma with nothing before it".to_owned(),
+        _ if SCHEMES.contains(&&*small) => format!("write `{small}`"),
+        _ => "write one of `digest`, `ip`, `sasl`, `x509`, `ensemble`; Kerberos is `sasl`".to_owned(),
+    }
+}
+
+/// Those that may be demanded.
+const SCHEMES: [&str; 5] = ["digest", "ip", "sasl", "x509", "ensemble"];
+
 impl Resolver {
     pub(super) fn check_auth(&mut self) {
         let draft = &mut self.draft;
@@ -31,6 +51,11 @@ impl Resolver {
             key = "sessionRequireClientSASLAuth";
             schemes = vec!["sasl".to_owned()];
         } else if !self.draft.enforce_auth_enabled {
+            if !schemes.is_empty() {
+                let message =
+                    "enforce.auth.schemes has no effect without `enforce.auth.enabled=true`".to_owned();
+                self.warnings.push(Warning { source: self.place(key), message });
+            }
             return;
         }
         if schemes.is_empty() {
@@ -49,13 +74,8 @@ impl Resolver {
                 _ => false,
             };
             if !available {
-                let hint = match scheme.as_str() {
-                    "sasl" => {
-                        "add `authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider`"
-                    }
-                    _ => "this build serves `digest`, `ip` and `sasl`",
-                };
-                self.error(key, &format!("Authentication scheme {scheme} is not available."), hint);
+                let hint = remedy(scheme);
+                self.error(key, &format!("Authentication scheme {scheme} is not available."), &hint);
             }
         }
         if schemes == ["sasl"] && !self.draft.config.auth.sasl.has_users() {
