@@ -1,5 +1,6 @@
 """Servers in control groups with little memory, as in containers: what grows is refused before the kernel kills, all else goes on."""
 
+import re
 import threading
 import time
 
@@ -105,10 +106,14 @@ def test_growth_ends_before_the_kernel_kills(server, group):
     longer = wire.Writer().ustring(acknowledged[0]).buffer(LARGE + b"1").int(-1).bytes
     assert session.call(wire.SET_DATA, longer).err == QUOTA_EXCEEDED
     assert four_letter_word(server.port, "ruok") == "imok"
+    kept = figure(server, "zabd_memory_kept_bytes")
+    assert len(acknowledged) * len(LARGE) < kept < LIMIT
     half = len(acknowledged) // 2
     for name in acknowledged[:half]:
         assert session.call(wire.DELETE, wire.Writer().ustring(name).int(-1).bytes).err == 0
     eventually(lambda: figure(server, "zabd_memory_room") == 0, SECONDS_MAX, what="room")
+    eventually(lambda: figure(server, "zabd_memory_kept_bytes") < kept - half * len(LARGE) // 2, what="what is deleted is kept no more")
+    assert re.search(r"There is room in memory again: \d+ of .* are used, about \d+ bytes of it by znodes", server.log_text())
     assert session.create("/again", LARGE).err == 0
     server.kill()
     server.start()

@@ -400,6 +400,7 @@ impl<'s> Seen<'s> {
         if let Some(memory) = self.server.driver.memory() {
             families.push(gauge("zabd_memory_limit_bytes", memory.limit().bytes as i64));
             families.push(gauge("zabd_memory_used_bytes", memory.used_bytes() as i64));
+            families.push(gauge("zabd_memory_kept_bytes", memory.kept_bytes() as i64));
             families.push(gauge("zabd_memory_room", memory.room() as i64));
         }
     }

@@ -29,8 +29,9 @@ pub struct Watchman {
     step: u64,
     /// Bytes from the network since he looked.
     come: AtomicU64,
-    /// What he saw last.
+    /// What he saw last: what the system counts, and what of that znodes and watches hold.
     used: AtomicU64,
+    kept: AtomicU64,
     room: AtomicU8,
     /// Whether what is kept for a moment has to fit into what is left.
     is_narrow: AtomicBool,
@@ -41,9 +42,10 @@ impl Watchman {
     pub fn new(limit: &'static Limit, is_member: bool) -> Self {
         let marks = Marks::below(limit.bytes, is_member);
         let (step, no_growth, narrow) = (marks.step(), marks.no_growth(), marks.narrow());
-        let (come, used, room) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU8::new(Room::Enough as u8));
+        let [come, used, kept] = [(); 3].map(|()| AtomicU64::new(0));
+        let room = AtomicU8::new(Room::Enough as u8);
         let is_narrow = AtomicBool::new(false);
-        Self { limit, marks: Mutex::new(marks), no_growth, narrow, step, come, used, room, is_narrow }
+        Self { limit, marks: Mutex::new(marks), no_growth, narrow, step, come, used, kept, room, is_narrow }
     }
 
     /// What he looks after.
@@ -51,9 +53,15 @@ impl Watchman {
         self.limit
     }
 
-    /// Bytes in use when he looked last.
+    /// Bytes in use when he looked last, as the system counts. Znodes that are deleted leave gaps in that, and their tables keep their
+    /// length: what is created next is put there, and does not add to it.
     pub fn used_bytes(&self) -> u64 {
         self.used.load(Relaxed)
+    }
+
+    /// About how many bytes znodes and watches held.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept.load(Relaxed)
     }
 
     /// What is taken since he looked last.
@@ -102,6 +110,7 @@ impl Watchman {
         self.come.store(0, Relaxed);
         let (used, kept) = see();
         self.used.store(used, Relaxed);
+        self.kept.store(kept, Relaxed);
         let left = (used >= self.narrow).then(|| self.limit.bytes.saturating_sub(used));
         if self.is_narrow.swap(left.is_some(), Relaxed) || left.is_some() {
             allot(left);
@@ -110,27 +119,35 @@ impl Watchman {
         let before = self.room();
         if room != before {
             self.room.store(room as u8, Relaxed);
-            self.tell(before, room, used);
+            tell(before, room, &self.in_words(used, kept));
             follow(room);
         }
     }
 
-    fn tell(&self, before: Room, room: Room, used: u64) {
-        let limit = self.limit;
-        match room {
-            Room::Enough => tracing::warn!("There is room in memory again: {used} of {limit} are used"),
-            Room::NoGrowth if before == Room::NothingNew => {
-                tracing::warn!("Sessions and watches are taken again: {used} of {limit} are used");
-            }
-            Room::NoGrowth => tracing::error!(
-                "Memory is nearly used up, {used} of {limit}: writes that make the tree larger are refused with QuotaExceeded \
-                 (-125) until znodes are deleted; deletes and reads go on. Delete what is not needed, or raise the limit"
-            ),
-            Room::NothingNew => tracing::error!(
-                "Memory is used up, {used} of {limit}: new sessions and watches are refused, too, and clients that do not \
-                 take their replies are closed. Delete what is not needed, or raise the limit"
-            ),
+    fn in_words(&self, used: u64, kept: u64) -> String {
+        let gaps = used.saturating_sub(kept);
+        format!(
+            "{used} of {} are used, about {kept} bytes of it by znodes and watches and {gaps} by the rest, gaps that deleted ones left \
+             included",
+            self.limit
+        )
+    }
+}
+
+fn tell(before: Room, room: Room, words: &str) {
+    match room {
+        Room::Enough => tracing::warn!("There is room in memory again: {words}"),
+        Room::NoGrowth if before == Room::NothingNew => {
+            tracing::warn!("Sessions and watches are taken again: {words}");
         }
+        Room::NoGrowth => tracing::error!(
+            "Memory is nearly used up, {words}: writes that make the tree larger are refused with QuotaExceeded (-125) until znodes \
+             are deleted; deletes and reads go on. Delete what is not needed, or raise the limit"
+        ),
+        Room::NothingNew => tracing::error!(
+            "Memory is used up, {words}: new sessions and watches are refused, too, and clients that do not take their replies are \
+             closed. Delete what is not needed, or raise the limit"
+        ),
     }
 }
 
@@ -182,5 +199,21 @@ mod tests {
         watchman.look(|| (100 * MIB, 0), |_| unreachable!("nothing is narrow"), note);
         assert_eq!(*followed.lock(), [Room::NoGrowth, Room::Enough]);
         assert_eq!((watchman.room(), watchman.used_bytes()), (Room::Enough, 100 * MIB));
+    }
+
+    /// Whoever deletes what is not needed sees it in what is kept, though the system gets nothing back.
+    #[test]
+    fn what_is_kept_is_told_beside_what_the_system_counts() {
+        const MIB: u64 = 1 << 20;
+        let limit: &'static Limit = Box::leak(Box::new(Limit::configured(1536 * MIB)));
+        let watchman = Watchman::new(limit, false);
+        watchman.look(|| (1300 * MIB, 900 * MIB), |_| (), |room| assert_eq!(room, Room::NoGrowth));
+        watchman.look(|| (1300 * MIB, 40 * MIB), |_| (), |room| assert_eq!(room, Room::Enough));
+        assert_eq!((watchman.used_bytes(), watchman.kept_bytes()), (1300 * MIB, 40 * MIB));
+        assert_eq!(
+            watchman.in_words(1300, 40),
+            "1300 of 1610612736 bytes (zabd.memoryMaxBytes) are used, about 40 bytes of it by znodes and watches and 1260 by the rest, \
+             gaps that deleted ones left included"
+        );
     }
 }
