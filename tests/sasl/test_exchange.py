@@ -236,6 +236,22 @@ def test_clients_that_must_authenticate(beside_java, properties):
         (REQUIRE_AUTH, 0, b"", None), "authenticated otherwise", [(REQUIRE_AUTH, None), "closed"], 0, 0]
 
 
+@pytest.mark.parametrize("properties, key", [
+    ({"sessionRequireClientSASLAuth": "true", "allowSaslFailedClients": "true"}, "sessionRequireClientSASLAuth"),
+    ({"enforce.auth.enabled": "true", "enforce.auth.schemes": "sasl,digest"}, "enforce.auth.schemes")], ids=["required", "enforced"])
+def test_whoever_must_authenticate_is_told_of_with_the_key(kind, tmp_path, properties, key):
+    if kind != "zabd":
+        pytest.skip("Java says no more than that a client is closed")
+    with with_users(kind, tmp_path / "server", **properties) as server:
+        early, wrong = Session(server.port), Session(server.port)
+        assert early.call(wire.GET_DATA, Writer().ustring("/").boolean(False).bytes).err == REQUIRE_AUTH
+        digest.send(wrong, digest.answer(digest.begin(wrong), "alice", "guess"))
+        said = f"it asks before it has authenticated, as {key} demands; hint: let it log in by SASL (the section `Client` of its JAAS file)"
+        eventually(lambda: said in server.log_text() and "due to SASL authentication failure" in server.log_text(), what=server.log_text)
+        has_failed = ", as sessionRequireClientSASLAuth keeps nobody who has failed" in server.log_text()
+        assert has_failed == ("allowSaslFailedClients" in properties)
+
+
 def test_refusals_are_told_and_counted(kind, tmp_path):
     """One line for each, with who and why, and no password in it."""
     with with_users(kind, tmp_path / "server") as server:

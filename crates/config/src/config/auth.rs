@@ -17,6 +17,8 @@ pub struct AuthConfig {
     pub super_digest: Option<Secret>,
     /// A connection must have one of these schemes before it may do anything; empty demands none.
     pub enforce_schemes: Vec<String>,
+    /// The key that demands them.
+    pub enforced_by: &'static str,
     /// Names taken by the scheme `ensemble`; `None` when the scheme is not registered, an empty list
     /// when it is and takes any name. One that is empty is nobody's.
     pub ensemble_names: Option<Vec<String>>,
@@ -130,6 +132,7 @@ impl AuthConfig {
             digest_alg: DigestAlg::Sha1,
             super_digest: None,
             enforce_schemes: Vec::new(),
+            enforced_by: "enforce.auth.schemes",
             ensemble_names: None,
             x509_enabled: false,
             x509_super_user: None,

@@ -85,6 +85,7 @@ impl Resolver {
             self.warnings.push(Warning { source: self.place(key), message: message.to_owned() });
         }
         self.draft.config.auth.enforce_schemes = schemes;
+        self.draft.config.auth.enforced_by = key;
     }
 
     fn check_quorum_sasl(&mut self) {

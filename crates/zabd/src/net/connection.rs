@@ -78,6 +78,8 @@ pub struct ConnectionOptions {
     pub auth: AuthOptions,
     /// Schemes of which a connection must have one before it may ask for anything; empty asks for none.
     pub enforced_schemes: Vec<String>,
+    /// The key that demands them.
+    pub enforced_by: &'static str,
     /// `globalOutstandingLimit`: above it, connections with unanswered requests are not read.
     pub in_flight_max: i64,
     /// How long sessions may be silent.

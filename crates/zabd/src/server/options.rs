@@ -133,6 +133,7 @@ pub(super) fn connection_options(config: &Config, limits: Limits, sharers: u32) 
         frame_bytes_max: config.jute_max_buffer_bytes as usize,
         auth: auth_options(config),
         enforced_schemes: config.auth.enforce_schemes.clone(),
+        enforced_by: config.auth.enforced_by,
         in_flight_max: i64::from(config.global_outstanding_limit / sharers),
         timeouts: timeouts(config),
         read: read_options(config, limits),

@@ -161,7 +161,14 @@ impl Connection {
             if stays {
                 tracing::warn!("Maintaining the connection of {address} despite SASL authentication failure");
             } else {
-                tracing::warn!("Closing the connection of {address} due to SASL authentication failure");
+                let demand = if is_required && sasl.keeps_failed {
+                    format!(", as {} keeps nobody who has failed", self.service.options.enforced_by)
+                } else {
+                    String::new()
+                };
+                tracing::warn!(
+                    "Closing the connection of {address} due to SASL authentication failure{demand}"
+                );
             }
         });
         if is_silent {
@@ -178,6 +185,20 @@ impl Connection {
     }
 }
 
+/// Why a client is turned away that has shown none of these schemes, and what helps.
+pub(super) fn unauthenticated(schemes: &[String], key: &str) -> String {
+    let remedies: Vec<_> = schemes
+        .iter()
+        .map(|scheme| match scheme.as_str() {
+            "sasl" => "let it log in by SASL (the section `Client` of its JAAS file)".to_owned(),
+            "x509" => "let it come to secureClientPort with a certificate".to_owned(),
+            scheme => format!("let it begin with `addauth {scheme} ...`"),
+        })
+        .collect();
+    let remedies = remedies.join(", or ");
+    format!("it asks before it has authenticated, as {key} demands; hint: {remedies}, or remove the key")
+}
+
 /// Whether somebody claims to be more people than anybody is, or has a longer name than anybody.
 fn is_too_much(identities: &Identities) -> bool {
     identities.len() > IDENTITIES_MAX || length_of(identities) > IDENTITY_BYTES_MAX
@@ -185,4 +206,26 @@ fn is_too_much(identities: &Identities) -> bool {
 
 fn length_of(identities: &Identities) -> usize {
     identities.iter().map(|id| id.id.as_deref().map_or(0, str::len)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_turned_away_is_told_of_with_the_key_and_the_remedy() {
+        let said = |schemes: &[&str], key| {
+            unauthenticated(&schemes.iter().map(ToString::to_string).collect::<Vec<_>>(), key)
+        };
+        assert_eq!(
+            said(&["sasl"], "sessionRequireClientSASLAuth"),
+            "it asks before it has authenticated, as sessionRequireClientSASLAuth demands; hint: let it log in by SASL (the section \
+             `Client` of its JAAS file), or remove the key"
+        );
+        assert_eq!(
+            said(&["digest", "x509"], "enforce.auth.schemes"),
+            "it asks before it has authenticated, as enforce.auth.schemes demands; hint: let it begin with `addauth digest ...`, or let \
+             it come to secureClientPort with a certificate, or remove the key"
+        );
+    }
 }

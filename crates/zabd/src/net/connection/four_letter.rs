@@ -129,6 +129,7 @@ mod tests {
             frame_bytes_max: 1 << 20,
             auth: zabd_replica::auth::AuthOptions::default(),
             enforced_schemes: Vec::new(),
+            enforced_by: "",
             in_flight_max: 1000,
             timeouts: zabd_replica::SessionTimeouts { tick_ms: 2000, min_ms: 4000, max_ms: 40_000 },
             read: driver.inspect(zabd_replica::Replica::read_options),

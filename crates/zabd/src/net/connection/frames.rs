@@ -11,10 +11,11 @@ use zabd_replica::read::{self, Read, Served};
 use zabd_replica::{Input, NO_ROOM, Request, SessionRequest};
 use zabd_tree::Tree;
 
+use super::authentication::unauthenticated;
 use super::buffers::{BATCH, Shared};
 use super::in_line::MustWait;
 use super::telling::Ending;
-use super::{Asked, Connection, Phase, Service, Stays, Unanswered};
+use super::{Asked, Connection, ConnectionOptions, Phase, Service, Stays, Unanswered};
 use crate::logging::hold::Share;
 use crate::net::backlog::Backlog;
 use crate::net::client::Client;
@@ -214,7 +215,8 @@ impl Connection {
         } else if header.op == OpCode::Sasl.code() {
             self.on_sasl(header, body);
         } else if !self.is_authenticated() {
-            self.tell_refused("it asks before it has authenticated, as enforce.auth.schemes demands");
+            let ConnectionOptions { enforced_schemes, enforced_by, .. } = &self.service.options;
+            self.tell_refused(&unauthenticated(enforced_schemes, enforced_by));
             self.refuse(header, ErrorCode::SessionClosedRequireAuth);
         } else if is_refused {
             self.defer(turn, header, (held, admitted, None), start + 8, body.len());
