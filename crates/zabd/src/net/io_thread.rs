@@ -3,6 +3,7 @@
 //! Mail from other threads wakes the thread once per round, not once per connection: the connections
 //! with mail are put on a list, and one task of the thread wakes them from there.
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,6 +18,10 @@ use super::handshake::Proved;
 use super::stream::Stream;
 use crate::probes::Pulse;
 
+/// After so many that were woken, those have their turn who have asked for something meanwhile: a change may have tens of thousands
+/// of watchers, and to send something takes some microseconds.
+const WOKEN_AT_ONCE_MAX: usize = 64;
+
 /// The connections of one thread that can go on.
 #[derive(Debug, Default)]
 pub struct ReadyList {
@@ -25,7 +30,7 @@ pub struct ReadyList {
 
 #[derive(Debug, Default)]
 struct Ready {
-    clients: Vec<Arc<Client>>,
+    clients: VecDeque<Arc<Client>>,
     waker: Option<std::task::Waker>,
 }
 
@@ -33,7 +38,7 @@ impl ReadyList {
     /// Adds a connection that has mail.
     pub fn push(&self, client: Arc<Client>) {
         let mut state = self.state.lock();
-        state.clients.push(client);
+        state.clients.push_back(client);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -43,7 +48,7 @@ impl ReadyList {
 
     /// Wakes connections for as long as the thread lives.
     async fn run(&self) {
-        let mut woken = Vec::new();
+        let mut woken = VecDeque::new();
         loop {
             std::future::poll_fn(|context| {
                 let mut state = self.state.lock();
@@ -55,11 +60,11 @@ impl ReadyList {
                 Poll::Ready(())
             })
             .await;
-            for client in woken.drain(..) {
-                client.wake_here();
+            while !woken.is_empty() {
+                woken.drain(..woken.len().min(WOKEN_AT_ONCE_MAX)).for_each(|client| client.wake_here());
+                // The connections run before this list is looked at again: one wake for many mails.
+                tokio::task::yield_now().await;
             }
-            // The connections run before this list is looked at again: one wake for many mails.
-            tokio::task::yield_now().await;
         }
     }
 }
@@ -155,4 +160,50 @@ fn serve(
         proved.map_or_else(Default::default, |proved| (Some(proved.tls), proved.identities));
     let stream = Stream::new(socket, tls);
     tokio::spawn(Connection::new(stream, address, identities, guard, service.clone(), ready.clone()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::net::Registry;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// All watchers of one znode have an event at once, and one client has asked for something.
+    #[tokio::test]
+    async fn a_crowd_that_is_woken_lets_others_have_their_turns() {
+        const CROWD: usize = 100 * WOKEN_AT_ONCE_MAX;
+        let registry = Registry::new(usize::MAX, usize::MAX, usize::MAX, usize::MAX);
+        let (ready, woken) = (Arc::new(ReadyList::default()), Arc::new(Woken::default()));
+        for _ in 0..CROWD {
+            let client = registry.add(|id| Client::new(id, ([127, 0, 0, 1], 1).into(), 0, ready.clone()));
+            client.listen(&woken.clone().into());
+            ready.push(client);
+        }
+        let turns = Rc::new(Cell::new(0));
+        let local = tokio::task::LocalSet::new();
+        let (waking, counted, seen) = (ready.clone(), turns.clone(), woken.clone());
+        local.spawn_local(async move { waking.run().await });
+        local
+            .run_until(async move {
+                while seen.0.load(Relaxed) < CROWD {
+                    counted.set(counted.get() + 1);
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        assert!(turns.get() >= 100, "{} turns", turns.get());
+    }
 }
