@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use zabd_config::{Config, MetricsProvider};
+use zabd_jute::Zxid;
 use zabd_jute::client::FourLetterWord;
 use zabd_jute::quorum::PeerState;
 use zabd_replica::{Replica, Serving};
@@ -70,6 +71,14 @@ impl Introspection {
         let since_ms = self.driver.inspect(Replica::serving_since_ms);
         let in_role_ms = since_ms.map(|since_ms| (self.driver.clock.monotonic_ms() - since_ms).max(0) as u64);
         in_role_ms.unwrap_or_else(|| self.since.elapsed().as_millis() as u64)
+    }
+
+    /// Where the epoch begins that this server leads. Operators are shown no earlier position, as by Java's leaders; what clients are
+    /// told, what is voted with and what snapshots are named after stays the last transaction's.
+    pub fn led_from(&self) -> Zxid {
+        let status = self.driver.inspect(Replica::ensemble_status);
+        let leading = status.filter(|status| status.serving == Serving::Leading);
+        leading.map_or(Zxid::NONE, |status| status.epoch.first_zxid())
     }
 
     /// What this server is, in Java's words.

@@ -64,6 +64,7 @@ fn figures(server: &Introspection) -> String {
         let [last, min, max] = shown_proposal_bytes(&gauges);
         format!("Proposal sizes last/min/max: {last}/{min}/{max}\n")
     });
+    let led_from = server.led_from();
     let tree = server.driver.tree();
     format!(
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {:#x}\n\
@@ -75,7 +76,7 @@ fn figures(server: &Introspection) -> String {
         server.counters.sent.load(Relaxed),
         server.driver.registry.len(),
         server.driver.in_flight(),
-        tree.last_zxid(),
+        tree.last_zxid().max(led_from),
         mode,
         shown_node_count(tree.node_count()),
     )

@@ -80,7 +80,8 @@ pub(super) fn zab_state(server: &Introspection) -> Fields {
         server.config.ensemble.as_ref().and_then(|ensemble| Configuration::parse(&ensemble.members).ok());
     let me = configuration.member(ServerId(myid));
     let place = me.or_else(|| at_start.as_ref()?.member(ServerId(myid)));
-    let zxid = server.driver.tree().last_zxid();
+    let led_from = server.led_from();
+    let zxid = server.driver.tree().last_zxid().max(led_from);
     let addresses = |list: Option<Vec<Address>>| Json::Object(several(&list.unwrap_or_default()));
     vec![
         field("myid", myid),

@@ -122,9 +122,10 @@ pub(super) fn server(server: &Introspection) -> Fields {
     let responses = *server.counters.responses.lock();
     let tls = &server.counters.tls;
     let (data_bytes, log_bytes) = sizes(server);
+    let led_from = server.led_from();
     let (zxid, nodes) = {
         let tree = server.driver.tree();
-        (tree.last_zxid(), tree.node_count())
+        (tree.last_zxid().max(led_from), tree.node_count())
     };
     let stats = vec![
         field("packets_sent", server.counters.sent.load(Relaxed)),
