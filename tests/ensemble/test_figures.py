@@ -125,6 +125,14 @@ def test_a_leader_begins_with_the_zxid_of_its_epoch(tmp_path, kind):
         assert told == ((1 << 32) + 1 if kind == "zabd" else begin)
 
 
+def test_a_voter_without_weight_is_no_stranger(tmp_path, kind):
+    config = {"group.1": "1:2:3", "weight.1": 1, "weight.2": 1, "weight.3": 0}
+    with Ensemble([kind] * 3, tmp_path, config=config) as ensemble:
+        ensemble.await_level()
+        shown = figures(ensemble.members[ensemble.leader()].port)
+        assert (shown["synced_followers"], shown["synced_non_voting_followers"]) == ("2", "0")
+
+
 def test_prometheus_is_told_what_a_member_has(tmp_path, kind):
     """Also of what is none, and of the configuration that each member shows in its tree."""
     with Ensemble([kind] * 3, tmp_path, server=HttpServer) as ensemble:

@@ -33,7 +33,7 @@ mod synchronisation;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use zabd_jute::quorum::{Configuration, FromLearner, QuorumPacket};
+use zabd_jute::quorum::{Configuration, FromLearner, Member, QuorumPacket};
 use zabd_jute::{ConfigVersion, Epoch, Limits, Reader, Record as _, ServerId, SessionId, Zxid};
 
 use self::backing::Backing;
@@ -332,10 +332,11 @@ impl Leader {
     /// Who follows and observes, for operators.
     pub fn census(&self) -> Census {
         let registered = || self.learners.values().filter(|learner| learner.is_registered());
-        let is_voter =
-            |learner: &&Learner| learner.server.is_some_and(|server| self.committed_quorums().counts(server));
+        // Whatever its weight is.
+        let is_voter = |server| self.configuration.member(server).is_some_and(Member::is_voter);
+        let followers = registered().filter(|learner| learner.is_follower());
+        let voters = followers.filter(|learner| learner.server.is_some_and(is_voter)).count();
         let followers = registered().filter(|learner| learner.is_follower()).count();
-        let voters = registered().filter(|learner| learner.is_follower()).filter(is_voter).count();
         let mut awaited: Vec<_> = self
             .asked
             .iter()
