@@ -18,7 +18,7 @@ from .conftest import Faulty, figures
 LONG_MS = 30_000
 SYNC_MS = 300
 LINE = re.compile(
-    r"WARN  .* - Slow operation: (?P<what>.*) by session (?P<session>0x[0-9a-f]+), xid (?P<xid>\d+), took (?P<took>\d+)ms: "
+    r"WARN  .* - Slow operation: (?P<what>.*) by session (?P<session>0x[0-9a-f]+)(, xid (?P<xid>\d+))?, took (?P<took>\d+)ms: "
     r"(?P<stages>.*); zxid (?P<zxid>0x[0-9a-f]+)")
 
 
@@ -52,7 +52,7 @@ def test_a_slow_write_says_where_the_time_went(faulty):
     assert "/quick" not in server.log_text()
 
 
-def test_groups_and_reads_behind_them_and_sessions(faulty):
+def test_groups_and_reads_behind_them(faulty):
     server = server_of(faulty)
     session = wire.Session(server.port, LONG_MS)
     server.order("slow /log.")
@@ -62,9 +62,18 @@ def test_groups_and_reads_behind_them_and_sessions(faulty):
     told(server, "Multi of 2: /a, /b")
     _, stages = told(server, "GetData of /a")
     assert list(stages) == ["queued", "answered"] and stages["queued"] >= SYNC_MS - 20
-    other = wire.Session(server.port, LONG_MS)
-    begun = f"Slow operation: CreateSession by session 0x{other.session_id:x}, took "
-    eventually(lambda: begun in server.log_text())
+
+
+def test_the_beginning_and_the_end_of_a_session_have_their_stages(faulty):
+    server = server_of(faulty)
+    server.order("slow /log.")
+    session = wire.Session(server.port, LONG_MS)
+    assert session.call(wire.CLOSE_SESSION).err == 0
+    for what, xid in (("CreateSession", None), ("CloseSession", "1")):
+        line, stages = told(server, what)
+        assert (line["session"], line["xid"]) == (f"0x{session.session_id:x}", xid)
+        assert list(stages) == ["queued", "logged", "committed", "applied", "answered"]
+        assert stages["logged"] >= SYNC_MS - 20
 
 
 def test_a_slow_disk_does_not_flood_the_log_and_all_are_counted(faulty):

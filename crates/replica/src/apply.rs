@@ -134,7 +134,8 @@ impl Replica {
                 {
                     ensemble.learning.begin(session, conn, timeout_ms);
                 }
-                out.establish(conn, session, timeout_ms, has_read_only_byte.then_some(false));
+                let read_only = has_read_only_byte.then_some(false);
+                out.establish(conn, session, timeout_ms, read_only, Some(zxid));
             }
             Origin::Client { conn, .. } if is_refused_as_moved(&entry.txn) => {
                 self.leave_to_another(conn, entry.header.session, out);

@@ -179,6 +179,8 @@ pub enum Output {
         session: SessionId,
         /// What was negotiated.
         timeout_ms: i32,
+        /// The transaction with which it began, if it began now and has one.
+        zxid: Option<Zxid>,
     },
     /// Close the connection when everything before this has been sent.
     Close {

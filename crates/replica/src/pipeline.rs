@@ -429,7 +429,7 @@ impl Replica {
             out.list.push(Output::Close { conn: old });
         }
         let read_only = request.has_read_only_byte.then_some(false);
-        out.establish(conn, session, timeout_ms, read_only);
+        out.establish(conn, session, timeout_ms, read_only, None);
     }
 
     fn on_synced(&mut self, now: Now, tree: &Tree, upto: Zxid, out: &mut Outputs) {

@@ -57,17 +57,18 @@ fn refused(out: &mut Vec<u8>, read_only: Option<bool>) {
 }
 
 impl Outputs {
-    /// Answers a connect request for a session that goes on here, or begins.
+    /// Answers a connect request for a session that goes on here, or begins, with this transaction if it is known to others.
     pub(crate) fn establish(
         &mut self,
         conn: ConnId,
         session: SessionId,
         timeout_ms: i32,
         read_only: Option<bool>,
+        zxid: Option<Zxid>,
     ) {
         connected(&mut self.bytes, session, timeout_ms, read_only);
         self.send(conn, true);
-        self.list.push(Output::Established { conn, session, timeout_ms });
+        self.list.push(Output::Established { conn, session, timeout_ms, zxid });
     }
 
     /// Answers one for a session that cannot be resumed, for the last time.

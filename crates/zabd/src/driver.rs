@@ -38,7 +38,7 @@ use crate::cut::Cut;
 use crate::log_writer::{LogQueue, Operation};
 use crate::memory::Watchman;
 use crate::net::java_address::shown;
-use crate::net::{Client, Clients, Registry, Responses, Sent, ServerCounters};
+use crate::net::{BegunSession, Client, Clients, Registry, Responses, Sent, ServerCounters};
 use crate::probes::{Part, Vitals};
 use crate::quorum::{QueueFigures, Quorum};
 use crate::quota_log::QuotaLog;
@@ -486,9 +486,9 @@ impl Driver {
                         self.settle(std::mem::take(&mut kept), &clients, &mut mailed);
                     }
                 }
-                Output::Established { conn, session, timeout_ms } => {
+                Output::Established { conn, session, timeout_ms, zxid } => {
                     if let Some(client) = clients.get(conn) {
-                        mailed.extend(client.post_session(session, timeout_ms));
+                        mailed.extend(client.post_session(BegunSession { session, timeout_ms, zxid }));
                     }
                 }
                 Output::Close { conn } => {

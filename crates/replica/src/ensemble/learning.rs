@@ -262,7 +262,7 @@ impl Replica {
         if let Some(old) = before.filter(|old| *old != conn) {
             out.list.push(Output::Close { conn: old });
         }
-        out.establish(conn, session, timeout_ms, has_read_only_byte.then_some(false));
+        out.establish(conn, session, timeout_ms, has_read_only_byte.then_some(false), None);
     }
 
     /// The oldest sync is answered: its turn comes behind everything that was committed before.

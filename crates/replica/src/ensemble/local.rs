@@ -64,7 +64,7 @@ impl Replica {
                 out.list.push(Output::Close { conn: old });
             }
         }
-        out.establish(conn, session, timeout_ms, read_only);
+        out.establish(conn, session, timeout_ms, read_only, None);
     }
 
     /// A request of a session that is local to this server, unless it is a learner.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use zabd_jute::SessionId;
+use zabd_jute::{SessionId, Zxid};
 use zabd_replica::ConnId;
 
 use super::backlog::Backlog;
@@ -43,14 +43,25 @@ pub struct Mail {
     pub zxid: i64,
     /// Whether the last of the answers is an error.
     pub is_error: bool,
-    /// The session that the connection asked for, with its timeout in milliseconds.
-    pub session: Option<(SessionId, i32)>,
+    /// The session that the connection asked for.
+    pub session: Option<BegunSession>,
     /// The connection ends when the bytes are sent.
     pub close: bool,
     /// The connection ends now, whatever is unsent.
     pub abort: bool,
     /// That is so for what came over it, or has not come.
     pub is_refused: bool,
+}
+
+/// A session that a connection has from now on.
+#[derive(Clone, Copy, Debug)]
+pub struct BegunSession {
+    /// Its number.
+    pub session: SessionId,
+    /// What was negotiated.
+    pub timeout_ms: i32,
+    /// The transaction with which it began, if it began now and has one.
+    pub zxid: Option<Zxid>,
 }
 
 /// See the module's description.
@@ -147,8 +158,8 @@ impl Client {
 
     /// Leaves the news that the session is established.
     #[must_use = "whom it yields must be woken"]
-    pub fn post_session(self: &Arc<Self>, session: SessionId, timeout_ms: i32) -> Option<Arc<Self>> {
-        self.mail.lock().session = Some((session, timeout_ms));
+    pub fn post_session(self: &Arc<Self>, begun: BegunSession) -> Option<Arc<Self>> {
+        self.mail.lock().session = Some(begun);
         self.tell()
     }
 

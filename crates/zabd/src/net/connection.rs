@@ -44,7 +44,7 @@ use zabd_replica::{Input, SessionTimeouts};
 use self::buffers::{CHUNK, CHUNK_BYTES, forget_sent};
 use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
-use super::client::{Client, UNSENT_BYTES_MAX};
+use super::client::{BegunSession, Client, UNSENT_BYTES_MAX};
 use super::figures::{Responses, ServerCounters, Summary};
 use super::io_thread::ReadyList;
 use super::java_address;
@@ -377,8 +377,8 @@ impl Connection {
             let was_update = self.count_answers(mail.answers as usize, begin);
             self.tally.is_refused = was_update && mail.is_error;
         }
-        if let Some((session, timeout_ms)) = mail.session {
-            self.establish(session, timeout_ms);
+        if let Some(begun) = mail.session {
+            self.establish(begun);
         }
         if mail.close || mail.abort {
             self.close(match (mail.abort, mail.is_refused) {
@@ -390,7 +390,8 @@ impl Connection {
         self.is_aborted |= mail.abort;
     }
 
-    fn establish(&mut self, session: SessionId, timeout_ms: i32) {
+    fn establish(&mut self, begun: BegunSession) {
+        let BegunSession { session, timeout_ms, zxid } = begun;
         self.session = session;
         self.timeout_ms = timeout_ms;
         let now_ms = self.service.driver.clock.monotonic_ms();
@@ -401,7 +402,7 @@ impl Connection {
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());
         self.tell_established();
         if let Some(asked) = self.asked_for_session.take() {
-            self.tell_slow_session(asked.came_ms, now_ms);
+            self.tell_slow_session(asked.came_ms, now_ms, zxid);
             let took_ms = (now_ms - asked.came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
             self.service.counters.latency.lock().add(took_ms, true);

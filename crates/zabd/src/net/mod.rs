@@ -25,7 +25,7 @@ mod stream;
 mod throttle;
 
 pub use acceptor::{Acceptor, ListenError, ListenOptions};
-pub use client::{Client, Clients, Registry};
+pub use client::{BegunSession, Client, Clients, Registry};
 pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
 pub use figures::{ConnectionFigures, Latencies, Responses, Sent, ServerCounters, Summary};
 pub use handshake::{HandshakeOptions, Handshakes, Takes, lobby};

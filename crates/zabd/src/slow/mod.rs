@@ -78,7 +78,7 @@ pub struct SlowOperation<'a> {
 pub enum Answered {
     /// An answer with this zxid.
     At(Zxid),
-    /// An answer that has none: a new session.
+    /// An answer that has none: a new session that only this server knows.
     Unnumbered,
     /// Nothing, before its connection ended.
     Never,
@@ -210,7 +210,7 @@ fn line(slow: &SlowOperation<'_>, passed: Passed) -> String {
         }
     };
     let Passed { appended_ms, synced_ms, committed_ms, applied_ms } = passed;
-    let passed: &[_] = if read::is_write(about.op) {
+    let passed: &[_] = if read::is_write(about.op) || about.op == OpCode::CreateSession.code() {
         &[
             ("queued", appended_ms),
             ("logged", synced_ms),

@@ -42,12 +42,12 @@ impl Connection {
     }
 
     /// The session began, for which this connection has asked.
-    pub(super) fn tell_slow_session(&self, came_ms: i64, ended_ms: i64) {
+    pub(super) fn tell_slow_session(&self, came_ms: i64, ended_ms: i64, zxid: Option<Zxid>) {
         let driver = &self.service.driver;
         if driver.slow.is_slow(ended_ms - came_ms) {
             let about = driver.slow.about(OpCode::CreateSession.code(), &[]);
             let session = self.session;
-            let (xid, answered) = (None, Answered::Unnumbered);
+            let (xid, answered) = (None, zxid.map_or(Answered::Unnumbered, Answered::At));
             driver.slow.tell(&SlowOperation { session, xid, about: &about, came_ms, ended_ms, answered });
         }
     }
