@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from harness import wire
+
 from . import members
 from .members import await_progress, finish
 
@@ -30,6 +32,8 @@ def epoch(ensemble):
 @pytest.mark.parametrize("kinds", [("zabd",) * 3, ("java395", "zabd", "zabd")], ids="-".join)
 def test_an_epoch_ends_when_its_counter_does(tmp_path, write_through, kinds):
     with members.Ensemble(list(kinds), tmp_path, properties=dict(PROPERTIES)) as ensemble:
+        first = wire.Session(ensemble.members[1].port).create("/first")
+        assert first.err == 0 and first.zxid & 0xffffffff > 0xffffffff - LEFT, "where a leader begins to count"
         writers = write_through(ensemble)
         await_progress(writers)
         goal = epoch(ensemble) + 3

@@ -198,6 +198,21 @@ def test_access_lists(beside_java):
     assert ("super", "") in ours[11] and ("super", "") not in ours[12]
 
 
+def test_there_may_be_several_super_users(beside_java):
+    """Each key that begins so names one."""
+    def ask(server):
+        owner, others = Session(server.port), [Session(server.port) for _ in USERS]
+        assert owner.create("/closed", acl=((0, "world", "anyone"),)).err == 0
+        for session, user in zip(others, USERS):
+            digest.log_in(session, user, USERS[user])
+        get = Writer().ustring("/closed").boolean(False).bytes
+        return {user: session.call(wire.GET_DATA, get).err for session, user in zip(others, USERS)}
+
+    java, ours = beside_java(ask, **{"superUser.2": "alice"})
+    assert java == ours
+    assert (ours["admin"], ours["alice"], ours["née€"]) == (0, 0, NO_AUTH)
+
+
 def test_the_password_of_super_may_stand_in_the_configuration(beside_java):
     def ask(server):
         return [
