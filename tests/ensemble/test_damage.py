@@ -110,6 +110,12 @@ def test_a_member_that_lacks_the_others_jute_maxbuffer_keeps_its_files(tmp_path)
         said = str(failed.value)
         assert "and jute.maxbuffer with its extra size allows 2097150; the record is whole and nothing is damaged: " in said, said
         assert {path: path.read_bytes() for path in (member.data_dir / "version-2").iterdir()} == files
+        # Nor may it be sent what it may not read.
+        shutil.rmtree(member.data_dir / "version-2")
+        member.start(wait=False)
+        said = "and 2097150 are allowed; hint: jute.maxbuffer must be the same on all servers"
+        eventually(lambda: said in member.log_text(), SECONDS_MAX, what=member.log_text)
+        member.kill()
         member.properties = properties
         member.start()
         ensemble.assert_equal_trees()
