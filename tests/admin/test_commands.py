@@ -232,6 +232,22 @@ def test_secrets_are_told_to_nobody(kind, tmp_path):
         assert '"zookeeper.db.password" : "(hidden)"' in told[1]
 
 
+def test_what_a_login_configuration_asks_for_is_told_to_nobody(kind, tmp_path):
+    """Its passwords may be the values of any key that nothing reads, whatever that is called."""
+    if kind != "zabd":
+        return
+    jaas = tmp_path / "jaas.conf"
+    jaas.write_text(
+        'Server { org.apache.zookeeper.server.auth.DigestLoginModule required '
+        'user_a="${zookeeper.alice}" user_b="${zookeeper.bob}"; };')
+    with HttpServer(kind, tmp_path, provider=DEFAULT, admin={}, config={"alice": "sesame1"},
+                    properties={"bob": "sesame2", "java.security.auth.login.config": jaas}) as server:
+        told = [ask(server.admin_port, f"/commands/{name}")[2].decode() for name in ("icfg", "sysp", "conf", "envi")]
+        told.append(server.log_text())
+        assert not any("sesame" in text for text in told)
+        assert '"zookeeper.bob" : "(hidden)"' in told[1] and "clientPort=" in told[0]
+
+
 SAID = [{}, {"Authorization": "nope a:b"}, {"Authorization": "digest"}, {"Authorization": "digest a:b c"}]
 
 

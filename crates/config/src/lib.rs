@@ -42,7 +42,7 @@ pub use key::{Class, Honour, Key, Scope};
 pub use keys::{SECTIONS, Section, find};
 pub use load::{CommandLine, DEVELOPMENT_DATA_DIR, DEVELOPMENT_PORT, Start, USAGE, load, read_file, sources};
 pub use manual::manual;
-pub use secrets::{shown, without_secrets};
+pub use secrets::shown;
 pub use setting::{Setting, Source};
 pub use sources::{ReadFile, Sources};
 pub use tls::{ClientAuth, StoreConfig, StoreKind, TlsConfig, TlsSide};

@@ -4,6 +4,7 @@
 //! the server, and Java's answer to `initial_configuration` tells it to whoever asks, since no command but `snapshot` and
 //! `restore` asks who that is. In doubt it is hidden: an unknown `token` loses nothing but a look at it.
 
+use crate::config::Config;
 use crate::keys;
 use crate::properties::{Piece, pieces};
 use crate::suggestion::nearest;
@@ -50,8 +51,30 @@ fn looks_secret(text: &str) -> bool {
     SIGNS.iter().any(|sign| word.contains(sign))
 }
 
+impl Config {
+    /// Whether a key that nothing reads may hold a secret under any name: a login configuration may ask for it, and gets a password.
+    fn lends_unknown_keys(&self) -> bool {
+        self.auth.sasl.jaas_file.is_some()
+    }
+
+    /// The keys that nothing reads, by their names in Java, as they may be shown.
+    pub fn shown_system_properties(&self) -> impl Iterator<Item = (&str, &str)> {
+        let hides = self.lends_unknown_keys();
+        self.system_properties.iter().map(move |(name, value)| {
+            let value = if hides { HIDDEN } else { shown(name, value) };
+            (name.as_str(), value)
+        })
+    }
+
+    /// Its zoo.cfg, which holds this, as it may be shown.
+    pub fn shown_file(&self, file: &[u8]) -> String {
+        without_secrets(file, self.lends_unknown_keys())
+    }
+}
+
 /// A file of properties as it may be shown: entries without their secrets, and comments only if they speak of none.
-pub fn without_secrets(file: &[u8]) -> String {
+fn without_secrets(file: &[u8], hides_unknown: bool) -> String {
+    let is_secret = |key: &str| is_secret(key) || hides_unknown && keys::find(key).is_none();
     let mut shown = String::new();
     for piece in pieces(file) {
         match piece {
@@ -109,9 +132,11 @@ mod tests {
         let file = b"# zabd\ntickTime=2000\n\nssl.keyStore.password = se\\\n  same\nssl.keyStore.pasword:sesame\r\n\
                      #ssl.keyStore.password=sesame\n! the old password was sesame\nsuperDigest \\u12 sesame\nmy.key=\\\n  1\nlast=2";
         assert_eq!(
-            without_secrets(file),
+            without_secrets(file, false),
             "# zabd\ntickTime=2000\n\nssl.keyStore.password=(hidden)\nssl.keyStore.pasword=(hidden)\n# (hidden)\n# (hidden)\n\
              (hidden)\nmy.key=\\\n  1\nlast=2"
         );
+        let lent = without_secrets(b"tickTime=2000\ncarol=sesame\nauthProvider.1=x\n", true);
+        assert_eq!(lent, "tickTime=2000\ncarol=(hidden)\nauthProvider.1=x\n");
     }
 }

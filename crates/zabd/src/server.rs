@@ -298,7 +298,7 @@ fn answer_operators(
 /// What is shown of it later, whatever becomes of the file: of a lone server, as in Java.
 fn initial_config(config: &Config) -> Option<String> {
     let file = config.config_file.as_ref().filter(|_| config.ensemble.is_none())?;
-    Some(zabd_config::without_secrets(&std::fs::read(file).ok()?))
+    Some(config.shown_file(&std::fs::read(file).ok()?))
 }
 
 /// A number that nobody outside can guess: it decides where names fall in hash tables.

@@ -68,7 +68,7 @@ pub(super) fn system_properties(server: &Introspection) -> Fields {
         .effective
         .iter()
         .map(|set| (property(&set.key), set.value.clone()))
-        .chain(config.system_properties.iter().map(|(name, value)| (name.clone(), value.clone())))
+        .chain(config.shown_system_properties().map(|(name, value)| (name.to_owned(), value.to_owned())))
         .collect();
     for (name, value) in lines() {
         // Those of a Java machine have no value.
