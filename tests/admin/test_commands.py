@@ -294,8 +294,9 @@ def test_the_roots_list_says_who_may(servers, kind):
         session.close()
     expected, ours = both(servers, kind, "snapshot", headers={"Authorization": "digest a:b"})
     assert ours == expected == (403, {"command": "snapshot", "error": "Not authorized"})
-    expected, ours = both(servers, kind, "snapshot", headers=SUPER)
-    assert ours[0] == expected[0] in (200, 429)
+    # Whether one was taken a moment ago is up to the tests before this one.
+    for server in servers.values():
+        assert ask(server.admin_port, "/commands/snapshot", headers=SUPER)[0] in (200, 429)
 
 
 MEMBERS = ["leader", "voting_view", "zabstate", "configuration", "server_stats", "observers", "is_read_only", "initial_configuration"]
