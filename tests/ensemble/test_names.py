@@ -297,21 +297,39 @@ def test_a_wrong_quorum_port_is_named(tmp_path):
         eventually(lambda: named in ensemble.members[1].log_text(), what="the address at which the leader is looked for")
 
 
-def test_exchanged_ports_are_named_on_both_of_them(tmp_path):
-    """The own line of server 3 has its two ports the wrong way round: the others hold elections on the one and look for a leader on the other."""
+def exchanged_ports(tmp_path, hidden_at=None):
+    """The own line of server 3 has its two ports the wrong way round: the others hold elections on the one and look for a leader on the
+    other. With `hidden_at`, that is where it looks for the others."""
 
     def line(own, other, quorum, election):
-        return f"127.0.0.1:{election}:{quorum}" if own == other == 3 else f"127.0.0.1:{quorum}:{election}"
+        if own == other == 3:
+            return f"127.0.0.1:{election}:{quorum}"
+        return f"127.0.0.1:{quorum}:{hidden_at if own == 3 and hidden_at else election}"
 
-    with Placed(tmp_path, line) as ensemble:
-        # Those who are empty elect nobody before they have heard all; with data the other two do without server 3.
-        for server in ensemble.members.values():
-            server.start(wait=False)
-        said = {"quorum": "begins an election here", "election": "wants to learn from a leader here"}
-        hint = "server.3=HOST:QUORUM:ELECTION has its two ports exchanged: it must be the same on both"
-        told = [
-            re.compile(rf"WARN .*to the {port} port: server [12] {what}, which belongs on the other port; hint: .*{re.escape(hint)}")
-            for port, what in said.items()]
-        for each in told:
-            eventually(lambda each=each: each.search(ensemble.members[3].log_text()), 90, what=each.pattern)
-        assert "jute.maxbuffer" not in ensemble.members[3].log_text()
+    return Placed(tmp_path, line)
+
+
+def assert_exchanged_ports_are_named(ensemble, port, what):
+    """Server 3 says so."""
+    hint = "server.3=HOST:QUORUM:ELECTION has its two ports exchanged: it must be the same on both"
+    told = re.compile(rf"WARN .*to the {port} port: server [12] {what}, which belongs on the other port; hint: .*{re.escape(hint)}")
+    for server in ensemble.members.values():
+        server.start(wait=False)
+    log = ensemble.members[3].log_text
+    eventually(lambda: told.search(log()), what=told.pattern)
+    assert "jute.maxbuffer" not in log()
+
+
+def test_exchanged_ports_are_named_when_a_leader_is_looked_for(tmp_path):
+    """Those who are empty elect nobody before they have heard all, so that is server 3; with data the other two do without it."""
+    with exchanged_ports(tmp_path) as ensemble:
+        assert_exchanged_ports_are_named(ensemble, "election", "wants to learn from a leader here")
+
+
+def test_exchanged_ports_are_named_when_an_election_begins(tmp_path):
+    """Whoever was called by the higher id has no reason to dial: server 3, which has it, must not be the first, whenever it starts."""
+    with socket.socket() as nobody:
+        # Bound and not listening, a port refuses everybody, and nobody else gets it.
+        nobody.bind(("127.0.0.1", 0))
+        with exchanged_ports(tmp_path, hidden_at=nobody.getsockname()[1]) as ensemble:
+            assert_exchanged_ports_are_named(ensemble, "quorum", "begins an election here")
