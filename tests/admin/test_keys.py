@@ -48,6 +48,16 @@ def test_figures_of_the_process_may_be_left_out(start_both):
         assert any(name.startswith(b"znode_count") for name in names)
 
 
+@pytest.mark.parametrize("key, value", [("numWorkerThreads", "x"), ("maxQueueSize", "0"), ("workerShutdownTimeoutMs", "1s")])
+def test_threads_that_java_cannot_make_end_the_start(start_both, key, value):
+    for server in start_both(is_waited_for=False, config={f"metricsProvider.{key}": value}).values():
+        assert server.process.wait(60) == 2, server.kind
+
+
+def test_without_threads_their_queue_does_not_matter(start_both):
+    start_both(config={"metricsProvider.numWorkerThreads": "0", "metricsProvider.maxQueueSize": "0"})
+
+
 @pytest.mark.parametrize("trusted, status", [("true", 200), ("false", 403)])
 def test_whom_a_proxy_names_is_believed_where_proxies_are(start_both, trusted, status):
     pair = start_both(provider=DEFAULT, admin={}, properties={"IPAuthenticationProvider.usexforwardedfor": trusted})

@@ -114,6 +114,7 @@ def test_a_number_that_no_member_has_ends_with_code_1(ends, cfg, tmp_path, of_ki
 LATE = {
     "digestAlg": ("DigestAuthenticationProvider.digestAlg=NOSUCH", "-Dzookeeper.DigestAuthenticationProvider.digestAlg=NOSUCH"),
     "serverCnxnFactory": ("serverCnxnFactory=org.example.Mine",),
+    "intBufferStartingSizeBytes": ("intBufferStartingSizeBytes=8", "-Dzookeeper.intBufferStartingSizeBytes=8"),
     "secureClientPort": (f"secureClientPort={free_port()}",),
 }
 

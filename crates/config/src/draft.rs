@@ -19,6 +19,9 @@ pub(crate) struct Draft {
     pub has_secure_client_port_address: bool,
     /// As written, −1 for none; `None` is 7000, unless there is one with TLS.
     pub metrics_http_port: Option<i32>,
+    /// Threads and places of Java's Prometheus provider, which it may refuse to start with.
+    pub metrics_workers: i64,
+    pub metrics_queue: i64,
     /// `None` is twice the tick.
     pub session_timeout_ms_min: Option<u32>,
     /// `None` is twenty times the tick.
@@ -75,6 +78,8 @@ impl Draft {
             client_port_address: None,
             has_secure_client_port_address: false,
             metrics_http_port: None,
+            metrics_workers: 1,
+            metrics_queue: 1_000_000,
             session_timeout_ms_min: None,
             session_timeout_ms_max: None,
             max_write_queue_poll_time_ms: None,

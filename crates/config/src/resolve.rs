@@ -223,6 +223,12 @@ impl Resolver {
                 "remove the line, or add `metricsProvider.httpsPort=7443`",
             );
         }
+        // Without threads Java makes no queue.
+        if is_prometheus && 0 < self.draft.metrics_workers && self.draft.metrics_queue < 1 {
+            let text =
+                format!("metricsProvider.maxQueueSize={} must be at least 1", self.draft.metrics_queue);
+            self.error("metricsProvider.maxQueueSize", &text, "remove the line: figures wait nowhere here");
+        }
         let admin = &self.draft.config.admin;
         if admin.need_client_auth && self.draft.config.admin_tls().is_none() {
             let message = "admin.needClientAuth has no effect without TLS; hint: add `admin.forceHttps=true`";

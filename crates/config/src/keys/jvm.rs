@@ -1,7 +1,9 @@
 //! Keys that describe the inside of the Java server. zabd has another inside.
 
 use super::Section;
-use crate::key::{Class, Key, ignored_bool, ignored_number};
+use crate::draft::Draft;
+use crate::java_number;
+use crate::key::{Class, Key, Problem, Raw, Verdict, ignored_bool, ignored_number};
 
 const THREADS: &str = "zabd has no such threads";
 const BUFFERS: &str = "zabd manages its buffers and caches itself";
@@ -52,7 +54,8 @@ pub(super) const SECTION: Section = Section {
             .doc("Netty reads a socket only as fast as it is served."),
         java("intBufferStartingSizeBytes", "1024", "4096", BUFFERS)
             .unit("bytes")
-            .doc("First size of a buffer."),
+            .doc("First size of a buffer.")
+            .custom(first_buffer),
         java("watchManagerName", "org.apache.zookeeper.server.watch.WatchManager", OPTIMIZED, WATCHES)
             .doc("Class of the watch table.")
             .custom(|_, raw| {
@@ -132,3 +135,14 @@ pub(super) const SECTION: Section = Section {
 };
 
 const OPTIMIZED: &str = "org.apache.zookeeper.server.watch.WatchManagerOptimized";
+
+const FIRST_BUFFER_BYTES_MIN: i32 = 32;
+
+/// Java ends its start with less, and takes what is no number for unset.
+fn first_buffer(_: &mut Draft, raw: &Raw<'_>) -> Verdict {
+    let number = java_number::decode(raw.value).and_then(|number| i32::try_from(number).ok());
+    if number.is_some_and(|number| number < FIRST_BUFFER_BYTES_MIN) {
+        return Err(Problem::value(format!("must be at least {FIRST_BUFFER_BYTES_MIN}")));
+    }
+    Ok(None)
+}

@@ -4,7 +4,7 @@ use super::Section;
 use super::tls::{kind, listed, password, path};
 use crate::config::{FourLetterWords, MetricsProvider};
 use crate::draft::Draft;
-use crate::key::{Class, Key, Problem, Raw, Verdict};
+use crate::key::{Class, Key, Problem, Raw, Verdict, ignored_number};
 
 /// A year, in milliseconds.
 const NO_IDLE_TIMEOUT_MS: u64 = 365 * 86_400_000;
@@ -137,16 +137,19 @@ pub(super) const SECTION: Section = Section {
         Key::file("metricsProvider.numWorkerThreads", "1", "0")
             .class(Class::C)
             .doc("Threads that sum up observations.")
-            .no_effect(NO_WORKERS),
+            .no_effect(NO_WORKERS)
+            .int(i32::MIN as i64, |d, v| d.metrics_workers = v),
         Key::file("metricsProvider.maxQueueSize", "1000000", "1000")
             .class(Class::C)
             .doc("Observations that wait for them.")
-            .no_effect(NO_WORKERS),
+            .no_effect(NO_WORKERS)
+            .int(i32::MIN as i64, |d, v| d.metrics_queue = v),
         Key::file("metricsProvider.workerShutdownTimeoutMs", "1000", "500")
             .unit("milliseconds")
             .class(Class::C)
             .doc("How long a stop waits for them.")
-            .no_effect(NO_WORKERS),
+            .no_effect(NO_WORKERS)
+            .long(i64::MIN, ignored_number),
         Key::file("metricsProvider.httpsPort", "none", "7002")
             .class(Class::B)
             .doc("Port of the Prometheus listener with TLS, of release 3.10; the same as `metricsProvider.httpPort` takes both. -1 is none.")

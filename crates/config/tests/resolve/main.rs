@@ -587,6 +587,40 @@ fn metrics_providers_are_known_by_their_classes() {
     assert_eq!((null.provider, null.http_port), (MetricsProvider::Null, Some(7000)));
 }
 
+/// zabd needs neither the threads nor the buffer, but a start that Java refuses is nothing to get used to.
+#[test]
+fn what_ends_javas_start_ends_it_although_it_has_no_effect() {
+    let prometheus =
+        "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+    for (lines, message) in [
+        ("metricsProvider.numWorkerThreads=x", "metricsProvider.numWorkerThreads=x is not a number"),
+        ("metricsProvider.maxQueueSize=1e6", "metricsProvider.maxQueueSize=1e6 is not a number"),
+        (
+            "metricsProvider.maxQueueSize=0",
+            "zoo.cfg:2: metricsProvider.maxQueueSize=0 must be at least 1; hint: ",
+        ),
+        (
+            "metricsProvider.workerShutdownTimeoutMs=",
+            "metricsProvider.workerShutdownTimeoutMs= is not a number",
+        ),
+        (
+            "intBufferStartingSizeBytes=31",
+            "zoo.cfg:2: intBufferStartingSizeBytes=31 must be at least 32; hint: ",
+        ),
+    ] {
+        let told = errors(&format!("{prometheus}\n{lines}"));
+        assert!(told.contains(message), "{lines}: {told}");
+    }
+    for lines in [
+        format!("{prometheus}\nmetricsProvider.numWorkerThreads=0\nmetricsProvider.maxQueueSize=0"),
+        "metricsProvider.maxQueueSize=0".to_owned(),
+        "intBufferStartingSizeBytes=32".to_owned(),
+        "intBufferStartingSizeBytes=8k".to_owned(),
+    ] {
+        with(&lines);
+    }
+}
+
 #[test]
 fn relative_paths_are_told() {
     let config = file("dataDir=data\ndataLogDir=./log\nclientPort=2181\n").unwrap();
