@@ -151,6 +151,11 @@ def test_who_comes_and_goes_is_counted(worked, kind):
     assert expected["connection_drop_count"] == expected["ensemble_auth_fail"] == "1"
 
 
+def test_figures_of_ensemble_names_come_in_one_order(worked, kind):
+    first, second = [[name for name in worked[each] if name.startswith("ensemble_auth_")] for each in ("java395", kind)]
+    assert first == second == ["ensemble_auth_fail", "ensemble_auth_skip", "ensemble_auth_success"]
+
+
 def test_the_same_work_gives_the_same_figures(worked, kind):
     expected, actual = worked["java395"], worked[kind]
     differences = {name: (expected.get(name), actual.get(name)) for name in COUNTED if expected.get(name) != actual.get(name)}

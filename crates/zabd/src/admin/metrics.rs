@@ -27,7 +27,7 @@ const NO_COUNTER: Figure = Counter(|_| 0);
 const NO_BASIC: Figure = Basic(|_| Percentiles::default());
 const NO_ADVANCED: Figure = Advanced(|_| Percentiles::default());
 
-/// In the order of Java's `ServerMetrics`.
+/// In the order of Java's `ServerMetrics`; what belongs together and is read together, as `ensemble_auth_…`, in that of its `mntr`.
 pub const METRICS: &[(&str, Figure)] = &[
     ("fsynctime", Basic(|s| s.log.sync_ms.clone())),
     ("snapshottime", Basic(|s| s.server.snapshots.took_ms.lock().clone())),
@@ -66,9 +66,9 @@ pub const METRICS: &[(&str, Figure)] = &[
     ("response_packet_cache_misses", NO_COUNTER),
     ("response_packet_get_children_cache_hits", NO_COUNTER),
     ("response_packet_get_children_cache_misses", NO_COUNTER),
-    ("ensemble_auth_success", Counter(|s| s.server.counters.ensemble_names.known.load(Relaxed))),
     ("ensemble_auth_fail", Counter(|s| s.server.counters.ensemble_names.unknown.load(Relaxed))),
     ("ensemble_auth_skip", Counter(|s| s.server.counters.ensemble_names.skipped.load(Relaxed))),
+    ("ensemble_auth_success", Counter(|s| s.server.counters.ensemble_names.known.load(Relaxed))),
     ("prep_processor_queue_time_ms", NO_ADVANCED),
     ("prep_processor_queue_size", NO_BASIC),
     ("prep_processor_request_queued", NO_COUNTER),
