@@ -9,7 +9,7 @@ from harness.waiting import eventually
 from harness.wire import Writer
 
 from .client import (
-    ALL, CONTAINER, EPHEMERAL, OPEN, READ, SEQUENTIAL, TTL, TTL_SEQUENTIAL, data_body, path_and)
+    ALL, BAD_ARGUMENTS, CONTAINER, EPHEMERAL, OPEN, READ, SEQUENTIAL, TTL, TTL_SEQUENTIAL, data_body, path_and)
 
 LOGGER = "Slf4jAuditLogger"
 PROPERTIES = {"audit.enable": "true", "extendedTypesEnabled": "true"}
@@ -88,6 +88,15 @@ def test_failures_are_errors_and_name_what_was_asked_for(audited):
     )]
 
 
+def test_a_kind_of_node_that_there_is_not_is_not_told(audited):
+    client = audited.client()
+    for flags, opcode in ((99, wire.CREATE), (-1, wire.CREATE2), (7, wire.CREATE_CONTAINER)):
+        assert client.create("/p", flags=flags, opcode=opcode).err == BAD_ARGUMENTS
+    assert client.create("/p", flags=7, opcode=wire.CREATE_TTL, ttl=1).err == BAD_ARGUMENTS
+    client.delete("/missing")
+    assert [fields[3] for _, fields in audit(audited, 1)] == ["operation=delete"]
+
+
 def test_a_multi_is_told_operation_by_operation(audited):
     client = audited.client()
     client.multi([
@@ -101,15 +110,17 @@ def test_a_multi_is_told_operation_by_operation(audited):
     ]
 
 
-def test_ephemerals_that_go_with_their_session_are_told_one_by_one(audited):
+def test_ephemerals_that_go_with_their_session_are_told_one_by_one(audited, kind):
     client = audited.client()
-    for path in ("/e1", "/e2"):
+    for path in ("/e2", "/e1"):
         client.create(path, flags=EPHEMERAL)
     client.end()
     gone = audit(audited, 4)[2:]
     operation = "operation=ephemeralZNodeDeletionOnSessionCloseOrExpire"
     assert {(level, fields[0], *fields[2:]) for level, fields in gone} == {
         ("INFO", f"session=0x{client.session_id:x}", operation, f"znode={path}", "result=success") for path in ("/e1", "/e2")}
+    if kind == "zabd":
+        assert [fields[3] for _, fields in gone] == ["znode=/e1", "znode=/e2"]
     assert all(re.fullmatch(r"user=\S+", fields[1]) for _, fields in gone)  # The server's own.
 
 

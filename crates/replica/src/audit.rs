@@ -137,6 +137,10 @@ pub(crate) fn events(request: &Request, txn: &Txn<'_>, limits: Limits) -> Vec<Au
             // The time to live stands behind what all creates have in common.
             let asked = CreateRequest::decode(&mut reader()).ok();
             let znode_type = asked.as_ref().and_then(|asked| kind(asked.flags));
+            if asked.is_some() && znode_type.is_none() {
+                // Java finds no name for the kind, and tells nothing of what it has refused.
+                return Vec::new();
+            }
             let znode = asked.map(|asked| cut(&asked.path, TEXT_CHARS_MAX));
             AuditEvent { znode, znode_type, ..event("create") }
         }
