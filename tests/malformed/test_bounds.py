@@ -343,6 +343,23 @@ def test_whoever_does_not_read_goes_when_others_wait_for_long_replies(watched):
     silent.until_closed(ANSWER_SECONDS_MAX)
 
 
+@with_config({"zabd.unsentMaxBytes": LONG_TOGETHER_MAX})
+def test_whoever_hangs_keeps_nobody_waiting_who_lives(watched):
+    """Ten ask for a long reply each, one behind the other, and hang. Another one asks behind them, and says that it is there."""
+    request = ask_for_list(watched.port)
+    hung = [slow_peer(watched.port).say(request) for _ in range(10)]
+    eventually(lambda: watched.peak() > 8 * MIB, SETTLE_SECONDS_MAX, "one has its reply")
+    living = Taker(Peer(watched.port).hello(LONG_MS).say(request), 1)
+    while living.is_alive():
+        living.peer.say(framed(wire.PING_XID, wire.PING))
+        time.sleep(0.1)
+    assert living.heard == [(7, 0)]
+    closed = watched.server.log_text().count("for some seconds, and others wait")
+    assert closed < len(hung) / 2, "it has not waited for all of them"
+    for peer in hung:
+        peer.close()
+
+
 class SlowReader(threading.Thread):
     """Takes 80 KiB a second from a small window, until it is told to take the rest."""
 

@@ -92,6 +92,11 @@ pub struct QuotaFigures {
 }
 
 impl Tree {
+    /// How many paths have limits.
+    pub fn quota_count(&self) -> usize {
+        self.quotas.paths.len()
+    }
+
     /// The figures of all quotas, by child of the root.
     pub fn quota_figures(&self) -> BTreeMap<String, QuotaFigures> {
         let mut by_namespace: BTreeMap<String, QuotaFigures> = BTreeMap::new();

@@ -129,7 +129,7 @@ impl FourLetterAnswers for Introspection {
     }
 
     fn may_be_long(&self, word: FourLetterWord) -> bool {
-        admin::may_be_long(word)
+        admin::may_be_long(self, word)
     }
 
     fn takes_time(&self, word: FourLetterWord) -> bool {

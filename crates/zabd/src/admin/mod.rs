@@ -112,8 +112,13 @@ pub fn takes_time(word: Word) -> bool {
 }
 
 /// Whether the text may be a megabyte: lists of clients, watches and sessions, and figures of each namespace.
-pub fn may_be_long(word: Word) -> bool {
-    matches!(word, Word::Cons | Word::Dump | Word::Mntr | Word::Wchc | Word::Wchp)
+pub fn may_be_long(server: &Introspection, word: Word) -> bool {
+    match word {
+        Word::Cons | Word::Dump | Word::Wchc | Word::Wchp => true,
+        // Whoever watches a server that is short of memory asks for these figures, and is not to wait for those who make it short.
+        Word::Mntr => monitor::may_be_long(server),
+        _ => false,
+    }
 }
 
 /// Whether the word has an answer only while clients are served.

@@ -7,13 +7,37 @@ use std::fmt::Write as _;
 
 use zabd_config::MetricsProvider;
 use zabd_replica::percentiles::Percentiles;
-use zabd_replica::traffic::Samples;
+use zabd_replica::traffic::{Samples, Traffic};
 
 use super::clients::shown_average;
 use super::exposition;
 use super::families::{Fact, Family, Number, Seen, Value};
 use super::java_number::double;
 use crate::introspect::Introspection;
+use crate::net::LONG_REPLY_BYTES;
+
+/// How long the text is, about, without what clients have a part in.
+const OWN_BYTES: usize = 24 << 10;
+
+/// So many lines there are for a namespace, or fewer, and so long they are beside its name.
+const NAMESPACE_LINES: usize = 6;
+
+/// See [`NAMESPACE_LINES`].
+const LINE_BYTES: usize = 48;
+
+/// The same for a path with limits, of which it is not looked how long its name is.
+const QUOTA_BYTES: usize = 1 << 10;
+
+/// Whether the text may be longer than replies that need no place: the names of namespaces stand in it.
+pub(super) fn may_be_long(server: &Introspection) -> bool {
+    let of = |traffic: &Traffic| -> usize {
+        traffic.iter().map(|(name, _)| NAMESPACE_LINES * (LINE_BYTES + name.len())).sum()
+    };
+    let served = of(&server.counters.reads_by_namespace.lock());
+    let in_pipeline = server.driver.inspect(|replica| of(replica.reads()) + of(replica.writes()));
+    let quotas = QUOTA_BYTES * server.driver.tree().quota_count();
+    OWN_BYTES + served + in_pipeline + quotas > LONG_REPLY_BYTES
+}
 
 /// A word with its lines.
 pub(super) fn mntr(server: &Introspection) -> String {

@@ -92,6 +92,11 @@ impl Backlog {
         self.line.let_in(&self.budget);
     }
 
+    /// A client that stands in line for a place has said something.
+    pub fn hear(&self, client: &Client) {
+        self.line.hear(client, &self.budget);
+    }
+
     /// Those who wait for places and were not heard for a while: their tasks look whether they are there.
     pub fn silent(&self, now_ms: i64) -> Vec<Arc<Client>> {
         self.line.silent(now_ms)
@@ -132,7 +137,8 @@ impl Backlog {
         if missing == 0 {
             return to_wake;
         }
-        let stalled = clients.iter().filter(|client| client.is_stalled(now_ms));
+        let patience_ms = self.line.patience_ms();
+        let stalled = clients.iter().filter(|client| client.is_stalled(now_ms, patience_ms));
         let mut kept: Vec<_> = stalled.filter_map(|client| Some((client.kept_bytes()?, client))).collect();
         kept.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         for (bytes, client) in kept {

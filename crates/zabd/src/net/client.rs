@@ -203,13 +203,14 @@ impl Client {
 
     /// The same without the long replies that the client is taking.
     pub fn blamed_bytes(&self, now_ms: i64) -> Option<usize> {
-        let excused = if self.is_stalled(now_ms) { 0 } else { self.placed.load(Ordering::Relaxed) };
+        let excused =
+            if self.is_stalled(now_ms, STALLED_MS) { 0 } else { self.placed.load(Ordering::Relaxed) };
         self.kept_bytes().map(|bytes| bytes.saturating_sub(excused))
     }
 
-    /// Whether it has something to take and does not take it.
-    pub fn is_stalled(&self, now_ms: i64) -> bool {
-        now_ms.saturating_sub(self.taken_ms.load(Ordering::Relaxed)) >= STALLED_MS
+    /// Whether it has had something to take for so long, and has not taken it.
+    pub fn is_stalled(&self, now_ms: i64, patience_ms: i64) -> bool {
+        now_ms.saturating_sub(self.taken_ms.load(Ordering::Relaxed)) >= patience_ms
     }
 
     /// Whether nothing was heard of it for a quarter of the time for which it may be silent.

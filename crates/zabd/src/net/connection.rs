@@ -33,8 +33,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
-use zabd_jute::client::{FourLetterWord, ReplyHeader, RequestHeader};
-use zabd_jute::{Id, OpCode, Record, SessionId, Writer, Zxid};
+use zabd_jute::client::{FourLetterWord, RequestHeader};
+use zabd_jute::{Id, OpCode, SessionId};
 use zabd_replica::auth::{AuthOptions, initial_identities};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::traffic::Traffic;
@@ -422,17 +422,6 @@ impl Connection {
         self.ending = ending;
     }
 
-    fn answer_at_once(&mut self, header: RequestHeader, err: i32, body: impl FnOnce(&mut Writer<'_>)) {
-        let begin = self.out.len();
-        let mut w = Writer::new(&mut self.out);
-        let length = w.reserve_int();
-        ReplyHeader { xid: header.xid, zxid: Zxid::ZERO, err }.encode(&mut w);
-        body(&mut w);
-        w.fill_length(length);
-        self.trace_served(header.op, &[], begin);
-        self.tally.sent += 1;
-    }
-
     /// Reads one chunk and works it off. `Ready(false)` is the end of the stream.
     fn read_chunk(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         CHUNK.with_borrow_mut(|chunk| {
@@ -625,11 +614,13 @@ impl Connection {
                 context.waker().wake_by_ref();
                 break;
             }
+            let stood_in_line = self.stands_in_line();
             match self.read_chunk(context) {
                 Poll::Pending => {
                     is_read_dry = true;
                     break;
                 }
+                Poll::Ready(true) if stood_in_line => self.note_heard_in_line(),
                 Poll::Ready(true) => (),
                 Poll::Ready(false) if self.outlives_its_client() => break,
                 Poll::Ready(false) => return true,

@@ -32,5 +32,6 @@ pub use handshake::{HandshakeOptions, Handshakes, Takes, lobby};
 pub use intake::COPIES as IN_FLIGHT_COPIES;
 pub use io_thread::IoThread;
 pub use large_requests::LargeRequests;
+pub use reply_line::LONG_REPLY_BYTES;
 pub use request_throttle::{RequestThrottle, RequestThrottleOptions, ThrottleFigures};
 pub use throttle::{ConnectionThrottle, ThrottleOptions};

@@ -18,9 +18,13 @@
 //! their own. So a list of a few thousand names does not wait for those who take hundreds of thousands.
 //!
 //! Whoever reads is never closed for what it has asked for. Whoever does not, while others stand in line, is: when it has taken
-//! less than [`TAKEN_BYTES_MIN`] in [`STALLED_MS`], and those first for whom most is kept ([`super::backlog`]). Whoever stands in
-//! line is alive as long as its pings come, which stand behind the request that waits; and if so much has come that no more is read, as
-//! long as its socket is open.
+//! less than [`TAKEN_BYTES_MIN`] in [`STALLED_MS`], or sooner if many wait, and those first for whom most is kept
+//! ([`super::backlog`]). Whoever stands in line is alive as long as its pings come, which stand behind the request that waits; and if
+//! so much has come that no more is read, as long as its socket is open.
+//!
+//! Hundreds of clients may hang at once, on the other side of a broken switch, and stand in line with what they asked for before. Each of
+//! them would have its place until it has stalled, one dozen after the other, and those who live would wait for all of them. So whoever
+//! says something while it stands in line, be it a ping, goes before all those who have not.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,6 +46,10 @@ const PASSING_AT_ONCE_MIN: usize = 64;
 pub const TAKEN_BYTES_MIN: usize = 64 << 10;
 /// See [`TAKEN_BYTES_MIN`]; milliseconds.
 pub const STALLED_MS: i64 = 5000;
+/// The same while many stand in line. A client may do nothing for about a second and be well.
+const STALLED_MS_MIN: i64 = 2000;
+/// For each so many who stand in line, those who take nothing have a part less of the time.
+const WAITING_PER_PART: usize = 8;
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -51,20 +59,63 @@ pub struct ReplyLine {
     length: AtomicUsize,
 }
 
-/// Each in the order in which they asked.
 #[derive(Debug, Default)]
 struct Lines {
-    long: VecDeque<Waiting>,
-    passing: VecDeque<Waiting>,
+    long: Waiters,
+    passing: Waiters,
 }
 
 impl Lines {
     fn length(&self) -> usize {
-        self.long.len() + self.passing.len()
+        self.long.length() + self.passing.length()
     }
 
-    fn of(&mut self, bytes: usize, budget: &Budget) -> &mut VecDeque<Waiting> {
+    fn of(&mut self, bytes: usize, budget: &Budget) -> &mut Waiters {
         if may_pass(budget, bytes) { &mut self.passing } else { &mut self.long }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.long.iter().chain(self.passing.iter())
+    }
+}
+
+/// One line: who was heard in it, in the order of that, then the others in the order in which they asked.
+#[derive(Debug, Default)]
+struct Waiters {
+    heard: VecDeque<Waiting>,
+    others: VecDeque<Waiting>,
+}
+
+impl Waiters {
+    fn length(&self) -> usize {
+        self.heard.len() + self.others.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.heard.iter().chain(&self.others)
+    }
+
+    fn front(&self) -> Option<&Waiting> {
+        self.iter().next()
+    }
+
+    fn pop_front_if(&mut self, mut may_go: impl FnMut(&mut Waiting) -> bool) -> Option<Waiting> {
+        if self.heard.is_empty() {
+            self.others.pop_front_if(may_go)
+        } else {
+            self.heard.pop_front_if(&mut may_go)
+        }
+    }
+
+    fn hear(&mut self, client: &Client) {
+        let place = self.others.iter().position(|waiting| waiting.client.id == client.id);
+        self.heard.extend(place.and_then(|place| self.others.remove(place)));
+    }
+
+    fn leave(&mut self, client: &Client) {
+        for waiters in [&mut self.heard, &mut self.others] {
+            waiters.retain(|waiting| waiting.client.id != client.id);
+        }
     }
 }
 
@@ -89,14 +140,14 @@ impl ReplyLine {
     pub fn enter(&self, client: &Arc<Client>, bytes: usize, stand: Stand, budget: &Budget) -> bool {
         let mut lines = self.lines.lock();
         let line = lines.of(bytes, budget);
-        if line.is_empty() && has_place(budget, bytes) {
+        if line.front().is_none() && has_place(budget, bytes) {
             budget.add(bytes as isize);
             return true;
         }
         let waiting = Waiting { client: client.clone(), bytes };
         match stand {
-            Stand::Last => line.push_back(waiting),
-            Stand::First => line.push_front(waiting),
+            Stand::Last => line.others.push_back(waiting),
+            Stand::First => line.heard.push_front(waiting),
         }
         self.length.store(lines.length(), SeqCst);
         drop(lines);
@@ -124,11 +175,27 @@ impl ReplyLine {
         self.length.store(lines.length(), SeqCst);
     }
 
+    /// A client that may stand in line has said something.
+    pub fn hear(&self, client: &Client, budget: &Budget) {
+        let mut lines = self.lines.lock();
+        lines.long.hear(client);
+        lines.passing.hear(client);
+        drop(lines);
+        // Its reply may be shorter than that of whoever stood before it.
+        self.let_in(budget);
+    }
+
+    /// For how long a client may take nothing while others stand in line; milliseconds.
+    pub fn patience_ms(&self) -> i64 {
+        let parts = 1 + self.length.load(Relaxed) / WAITING_PER_PART;
+        (STALLED_MS / parts as i64).max(STALLED_MS_MIN)
+    }
+
     /// A connection has ended; yields the place that it had and did not use, in bytes.
     pub fn leave(&self, client: &Client) -> usize {
         let mut lines = self.lines.lock();
-        lines.long.retain(|waiting| waiting.client.id != client.id);
-        lines.passing.retain(|waiting| waiting.client.id != client.id);
+        lines.long.leave(client);
+        lines.passing.leave(client);
         self.length.store(lines.length(), SeqCst);
         // Places are given under the lock.
         client.take_place()
@@ -140,7 +207,7 @@ impl ReplyLine {
             return 0;
         }
         let lines = self.lines.lock();
-        let fronts = [&lines.long, &lines.passing].into_iter().filter_map(VecDeque::front);
+        let fronts = [&lines.long, &lines.passing].into_iter().filter_map(Waiters::front);
         fronts.map(|front| missing(budget, front.bytes)).max().unwrap_or(0)
     }
 
@@ -150,8 +217,12 @@ impl ReplyLine {
             return Vec::new();
         }
         let lines = self.lines.lock();
-        let waiting = lines.long.iter().chain(&lines.passing);
-        waiting.map(|waiting| &waiting.client).filter(|client| client.is_silent(now_ms)).cloned().collect()
+        lines
+            .iter()
+            .map(|waiting| &waiting.client)
+            .filter(|client| client.is_silent(now_ms))
+            .cloned()
+            .collect()
     }
 }
 
@@ -249,6 +320,41 @@ mod tests {
         assert!(is_let_in(&other) && !long.has_place());
         takes_all(&registry, &first);
         assert!(is_let_in(&long));
+    }
+
+    #[test]
+    fn whoever_is_heard_in_line_goes_before_those_who_are_not() {
+        let registry = registry();
+        let [first, hung, early, late, grown] = clients(&registry);
+        assert!(asks(&registry, &first, 400) && asks(&registry, &grown, 100));
+        for client in [&hung, &early, &late] {
+            assert!(!asks(&registry, client, 100));
+        }
+        registry.backlog.hear(&late);
+        registry.backlog.hear(&early);
+        registry.backlog.hear(&late);
+        registry.backlog.hear(&grown);
+        first.set_unsent(300, Some(0), &registry.backlog);
+        assert!(is_let_in(&late) && !early.has_place() && !hung.has_place());
+        first.set_unsent(200, Some(0), &registry.backlog);
+        assert!(is_let_in(&early) && !hung.has_place());
+        takes_all(&registry, &first);
+        assert!(is_let_in(&hung));
+    }
+
+    #[test]
+    fn the_more_wait_the_sooner_goes_who_takes_nothing() {
+        let registry = registry();
+        let [first] = clients(&registry);
+        let waiting = clients::<16>(&registry);
+        assert!(asks(&registry, &first, 500));
+        first.set_unsent(500, Some(0), &registry.backlog);
+        for (at, client) in waiting.iter().enumerate() {
+            assert!(!asks(&registry, client, 100));
+            let patience_ms = [STALLED_MS, STALLED_MS / 2, STALLED_MS_MIN][(at + 1) / WAITING_PER_PART];
+            assert!(registry.backlog.close_stalled(&registry.lock(), patience_ms - 1).is_empty());
+        }
+        assert_eq!(registry.backlog.close_stalled(&registry.lock(), STALLED_MS_MIN).len(), 1);
     }
 
     #[test]

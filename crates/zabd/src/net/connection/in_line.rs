@@ -86,6 +86,16 @@ impl Connection {
         matches!(self.stays, Stays::InLine | Stays::Coming | Stays::InFlight) && self.has_to_stay()
     }
 
+    /// Whether it waits for a place for a long reply.
+    pub(super) fn stands_in_line(&self) -> bool {
+        self.stays == Stays::InLine && self.has_to_stay()
+    }
+
+    /// It does, and has said something: it does not hang.
+    pub(super) fn note_heard_in_line(&self) {
+        self.service.driver.registry.backlog.hear(&self.client);
+    }
+
     /// Whether a client that waits for a place for a long reply has been heard since this was last asked. Its pings stand behind
     /// the request that waits. Of one that has sent as much as is read ahead nobody can say more than that its socket is open.
     pub(super) fn is_heard_in_line(&mut self) -> bool {

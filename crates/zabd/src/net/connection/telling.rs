@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use zabd_jute::client::RequestHeader;
-use zabd_jute::{ErrorCode, OpCode, Reader, SessionId};
+use zabd_jute::client::{ReplyHeader, RequestHeader};
+use zabd_jute::{ErrorCode, OpCode, Reader, Record as _, SessionId, Writer, Zxid};
 use zabd_replica::read;
 
 use super::{Connection, Phase};
@@ -85,6 +85,23 @@ fn begins_with_path(op: OpCode) -> bool {
 }
 
 impl Connection {
+    /// Answers what the replica has no part in.
+    pub(super) fn answer_at_once(
+        &mut self,
+        header: RequestHeader,
+        err: i32,
+        body: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let begin = self.out.len();
+        let mut w = Writer::new(&mut self.out);
+        let length = w.reserve_int();
+        ReplyHeader { xid: header.xid, zxid: Zxid::ZERO, err }.encode(&mut w);
+        body(&mut w);
+        w.fill_length(length);
+        self.trace_served(header.op, &[], begin);
+        self.tally.sent += 1;
+    }
+
     /// A request waits for its turn; its answer comes by mail.
     pub(super) fn trace_deferred(&mut self, header: RequestHeader, body: &[u8]) {
         if let Some(trace) = &mut self.trace {
