@@ -5,11 +5,13 @@ Meanwhile writers write; who can still reach a quorum goes on, and at the end ev
 """
 
 import itertools
+import re
 import time
 
 import pytest
 
 from harness.disk import Disk
+from harness.servers import four_letter_word
 
 from . import members, storm
 from .members import await_progress, finish
@@ -211,9 +213,10 @@ def test_a_rolling_restart_under_load(tmp_path, write_through):
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
 def test_a_disk_without_room_stops_one_member_only(tmp_path, write_through, role):
-    """A follower that cannot log is waited for by nobody, a leader that cannot lets another one lead."""
+    """A follower that cannot log is waited for by nobody, a leader that cannot lets another one lead. Neither serves anybody then, and it says
+    why, until there is room."""
     with Disk(tmp_path / "disk", "24m") as disk, members.Ensemble(
-            ["zabd"] * 3, tmp_path, data_dirs={3: disk.path / "data"}, properties={"preAllocSize": 64}) as ensemble:
+            ["zabd"] * 3, tmp_path, config=BRISK, data_dirs={3: disk.path / "data"}, properties={"preAllocSize": 64}) as ensemble:
         writers = write_through(ensemble, payload=bytes(2000))
         await_progress(writers)
         while (ensemble.leader() == 3) != (role == "leader"):
@@ -229,6 +232,10 @@ def test_a_disk_without_room_stops_one_member_only(tmp_path, write_through, role
             await_progress(writers)
         ensemble.leader(among=(1, 2))
         await_progress(writers, 100)
+        while not re.search(r"WARN .* Without a leader for \d+s: the log has no room; ", ensemble.members[3].log_text()):
+            assert time.monotonic() < deadline, "it serves nobody and does not say why"
+            await_progress(writers)
+        assert four_letter_word(ensemble.members[3].port, "srvr") == "This ZooKeeper instance is not currently serving requests\n"
         disk.free()
         await_progress(writers)
         finish(ensemble, writers)

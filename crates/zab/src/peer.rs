@@ -224,6 +224,8 @@ pub enum Search {
     Leader(ServerId),
     /// A leader in whose list it has a vote, as in its own. Clients are served meanwhile.
     List(Uncounted),
+    /// Room for its own log: what it has is not known before all of that is durable, and until then it neither votes nor follows.
+    Room,
 }
 
 /// See the module's description.

@@ -593,6 +593,11 @@ impl Driver {
                     );
                 });
             }
+            Fact::WritesSuspended if self.quorum.get().is_some() => tracing::error!(
+                "The log has no room: writes are refused until there is some. Reads of an observer go on; those of a follower do until its \
+                 leader gives it up after syncLimit, and then it serves nobody until there is room; a leader gives up its lead and serves nobody \
+                 at once"
+            ),
             Fact::WritesSuspended => {
                 tracing::error!("The log has no room: writes are refused until there is some, reads go on");
             }

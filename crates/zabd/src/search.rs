@@ -82,6 +82,9 @@ fn in_words(search: &Search) -> String {
             format!("server {leader} is elected, and this one is not in step with it yet")
         }
         Search::List(uncounted) => lists_in_words(uncounted),
+        Search::Room => {
+            "the log has no room; this server votes, follows and serves again when there is some".to_owned()
+        }
         Search::Followers { connected, lacking } => {
             let connected = if connected.is_empty() {
                 "this server is elected, and nobody has connected to its quorum port to follow it".to_owned()

@@ -289,7 +289,11 @@ impl Replica {
     pub fn search(&self) -> Option<peer::Search> {
         let ensemble = self.ensemble.as_ref()?;
         match ensemble.serving {
-            Serving::Nobody | Serving::ReadOnly => ensemble.peer.search(),
+            Serving::Nobody | Serving::ReadOnly => match ensemble.peer.search() {
+                Some(search @ peer::Search::Election(_)) => Some(search),
+                _ if self.suspended => Some(peer::Search::Room),
+                search => search,
+            },
             Serving::Leading | Serving::Learning => {
                 ensemble.peer.uncounted().cloned().map(peer::Search::List)
             }

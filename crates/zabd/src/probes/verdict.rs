@@ -102,11 +102,12 @@ impl Check {
             Check::Serving => {
                 let part = vitals.part();
                 let mut words = part.in_words().to_owned();
-                // Reads are served: with all members unready, they would not be.
-                if vitals.refuses_writes() {
+                let search = vitals.search();
+                // Who serves reads is ready. Who serves nobody for want of room says that as what it waits for.
+                if vitals.refuses_writes() && (part.serves() || search.is_empty()) {
                     words.push_str(", writes are refused: the disk is full");
                 }
-                match (part.serves(), &*vitals.search()) {
+                match (part.serves(), &*search) {
                     (true, _) => Ok(words),
                     (false, "") => Err(words),
                     (false, search) => Err(format!("{words}: {search}")),
@@ -207,13 +208,22 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_named_and_makes_nobody_unready() {
+    fn a_full_disk_is_named_and_makes_nobody_unready_who_serves() {
         let vitals = Vitals::default();
         vitals.note_started();
         vitals.note_part(Part::Leading);
         vitals.note_writes_refused(true);
         let serving = "[+]serving ok: leading, writes are refused: the disk is full\n";
         assert!(text(Question::Ready, &vitals).contains(serving));
+        vitals.note_part(Part::Looking);
+        vitals.note_search("the log has no room");
+        let serving = "[-]serving failed: looking for a leader: the log has no room\n";
+        assert!(
+            text(Question::Ready, &vitals).contains(serving),
+            "a member that its leader has given up serves nobody"
+        );
+        vitals.note_search("");
+        vitals.note_part(Part::Leading);
         vitals.note_writes_refused(false);
         assert!(text(Question::Ready, &vitals).contains("[+]serving ok: leading\n"));
     }
