@@ -201,7 +201,7 @@ enum State {
     Retired,
 }
 
-/// A learner that waits for this server to lead.
+/// A learner that waits for this server to lead, or an observer for it to follow.
 #[derive(Debug)]
 struct Caller {
     since: Instant,
@@ -267,8 +267,8 @@ pub struct Peer {
     early: BTreeMap<ServerId, (Instant, Bytes)>,
     /// Learners that found this server to be their leader before it did.
     callers: BTreeMap<LinkId, Caller>,
-    /// Observers that look for a follower and found this server before it is one, and what they said.
-    observing_callers: BTreeMap<LinkId, Vec<Bytes>>,
+    /// Observers that look for a follower and found this server before it is one.
+    observing_callers: BTreeMap<LinkId, Caller>,
     /// Scratch.
     link_outputs: Vec<links::Output>,
     election_outputs: Vec<election::Output>,
@@ -480,8 +480,8 @@ impl Peer {
 
     /// Before it is answered, a learner says one thing only; what anybody else says would be kept for as long as nobody leads.
     fn on_caller_packet(&mut self, link: LinkId, packet: Bytes, out: &mut Effects) {
-        let callers = self.callers.get_mut(&link).map(|caller| &mut caller.said);
-        let Some(said) = callers.or_else(|| self.observing_callers.get_mut(&link)) else { return };
+        let caller = self.callers.get_mut(&link).or_else(|| self.observing_callers.get_mut(&link));
+        let Some(Caller { said, .. }) = caller else { return };
         if said.is_empty() && packet.len() <= CALLER_PACKET_BYTES_MAX {
             said.push(packet);
             return;
@@ -586,6 +586,7 @@ impl Peer {
 
     /// Who called a server that does not lead looks elsewhere.
     fn dismiss_callers(&mut self, now: Instant, out: &mut Effects) {
+        self.dismiss_observers(now, out);
         let Some(patience_ms) = self.caller_patience_ms() else { return };
         let is_due = |caller: &Caller| caller.since.after_ms(patience_ms) <= now;
         let due = self.callers.extract_if(.., |_, caller| is_due(caller));
@@ -593,8 +594,11 @@ impl Peer {
     }
 
     fn next_dismissal(&self) -> Option<Instant> {
-        let patience_ms = self.caller_patience_ms()?;
-        self.callers.values().map(|caller| caller.since.after_ms(patience_ms)).min()
+        let patience_ms = self.caller_patience_ms();
+        let callers = patience_ms.and_then(|patience_ms| {
+            self.callers.values().map(|caller| caller.since.after_ms(patience_ms)).min()
+        });
+        [callers, self.next_observer_dismissal()].into_iter().flatten().min()
     }
 
     /// Longer than a learner takes for the time in which nobody has listened to it: who is closed sooner tries again.

@@ -8,14 +8,14 @@ const FRIEND: ServerId = ServerId(1);
 const LINK: ConnId = ConnId(7);
 
 /// Server 3, which has something, with a connection to server 1 on the election port.
-struct Lone {
-    peer: Peer,
-    now: Instant,
-    out: Effects,
+pub(super) struct Lone {
+    pub(super) peer: Peer,
+    pub(super) now: Instant,
+    pub(super) out: Effects,
 }
 
 impl Lone {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Standing::Voter, Zxid(0x1_0000_0005), false)
     }
 
@@ -75,7 +75,7 @@ impl Lone {
         lone
     }
 
-    fn step(&mut self, input: Input) {
+    pub(super) fn step(&mut self, input: Input) {
         self.peer.step(self.now, input, &mut self.out);
     }
 

@@ -160,7 +160,7 @@ impl Peer {
         let serves = self.observer_masters && kind == LearnerKind::Follower;
         let mut observers =
             serves.then(|| Box::new(ObserverMaster::new(now, self.me, self.timing, self.limits)));
-        for (link, said) in observing_callers {
+        for (link, Caller { said, .. }) in observing_callers {
             let Some(observers) = &mut observers else {
                 out.push(Effect::Close { link });
                 continue;
