@@ -14,6 +14,8 @@ use crate::distinguished_name;
 pub struct Certificate {
     /// Its subject as Java prints it.
     pub subject: String,
+    /// The beginning of its time, in seconds since 1970.
+    pub not_before_s: i64,
     /// The end of its time, in seconds since 1970.
     pub not_after_s: i64,
     common_name: Option<String>,
@@ -30,6 +32,7 @@ impl Certificate {
         let name = parsed.subject().as_raw();
         let mut certificate = Certificate {
             subject: distinguished_name::printed(name)?,
+            not_before_s: parsed.validity().not_before.timestamp(),
             not_after_s: parsed.validity().not_after.timestamp(),
             common_name: distinguished_name::common_name(name),
             dns_names: Vec::new(),
@@ -104,6 +107,7 @@ mod tests {
     fn certificate(common_name: &str, dns_names: &[&str], addresses: &[&str]) -> Certificate {
         Certificate {
             subject: String::new(),
+            not_before_s: 0,
             not_after_s: 0,
             common_name: Some(common_name.to_owned()),
             dns_names: dns_names.iter().map(|name| (*name).to_owned()).collect(),

@@ -83,6 +83,8 @@ pub struct Stored {
     pub path: PathBuf,
     /// The certificate.
     pub certificate: Certificate,
+    /// Whether this side shows it, and does not only believe it.
+    pub is_own: bool,
 }
 
 /// What the files hold at the moment.
@@ -407,9 +409,10 @@ fn open(
         warn(&format!("{}: {doubt}", path.display()));
     }
     let own = store.keys.iter().filter_map(|entry| entry.chain.first());
-    let shown = if wanted == Wanted::Keys { own.collect::<Vec<_>>() } else { store.trusted.iter().collect() };
+    let is_own = wanted == Wanted::Keys;
+    let shown = if is_own { own.collect::<Vec<_>>() } else { store.trusted.iter().collect() };
     let parsed = shown.into_iter().filter_map(Certificate::parse);
-    certificates.extend(parsed.map(|certificate| Stored { path: path.to_owned(), certificate }));
+    certificates.extend(parsed.map(|certificate| Stored { path: path.to_owned(), certificate, is_own }));
     Ok(store)
 }
 

@@ -4,14 +4,13 @@
 //! A look is a few calls a second. What cannot be used is told once, and the certificate from before stays.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use zabd_config::TlsSide;
-use zabd_tls::{Refreshed, Stored, Tls, TlsError};
+use zabd_tls::{Certificate, Refreshed, Stored, Tls, TlsError};
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -41,7 +40,7 @@ pub fn first_ends_in_s() -> Option<i64> {
 /// Reads the stores of a side, and watches them from then on.
 pub fn open(side: &TlsSide) -> Result<Arc<Tls>, TlsError> {
     let tls = Tls::open(side, &mut |words| tracing::warn!("{words}"))?;
-    for Stored { path, certificate } in tls.certificates() {
+    for Stored { path, certificate, .. } in tls.certificates() {
         tracing::info!(
             "Certificate of {} from {}, until {}",
             certificate.subject,
@@ -93,33 +92,61 @@ fn watch(tls: &Tls, side: &TlsSide) {
     }
 }
 
-/// Those that have ended, or will soon.
+/// Those that do not hold, or soon will not.
 fn tell_ages(certificates: &[Stored]) {
-    for (path, subject, left_s) in ending(certificates, now_s()) {
-        let path = path.display();
-        if left_s < 0 {
-            tracing::error!(
-                "The certificate of {subject} in {path} has expired; hint: replace the file, no restart is needed"
-            );
-        } else {
-            let days = left_s / (24 * 3600);
-            tracing::warn!(
-                "The certificate of {subject} in {path} expires in {days} days; hint: replace the file"
-            );
-        }
+    for Doubt { words, holds } in doubts(certificates, now_s()) {
+        if holds { tracing::warn!("{words}") } else { tracing::error!("{words}") }
     }
 }
 
-/// File, subject and the seconds left of those that end soon, each once.
-fn ending(certificates: &[Stored], now_s: i64) -> Vec<(PathBuf, String, i64)> {
+/// What is to be said of the time of a certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Whose, where, until or from when, and what to do.
+    pub words: String,
+    /// Whether it is good at the moment.
+    pub holds: bool,
+}
+
+/// What is to be said of what this side has read, and whether it can show a certificate that holds, if it shows any.
+pub fn doubts_of(tls: &Tls) -> (Vec<Doubt>, bool) {
+    let (certificates, now_s) = (tls.certificates(), now_s());
+    let mut own = certificates.iter().filter(|stored| stored.is_own).peekable();
+    let is_shown = own.peek().is_none() || own.any(|Stored { certificate, .. }| holds(certificate, now_s));
+    (doubts(&certificates, now_s), is_shown)
+}
+
+fn holds(certificate: &Certificate, now_s: i64) -> bool {
+    (certificate.not_before_s..=certificate.not_after_s).contains(&now_s)
+}
+
+/// In the order of files and subjects, each once.
+fn doubts(certificates: &[Stored], now_s: i64) -> Vec<Doubt> {
     let mut found = BTreeMap::new();
-    for Stored { path, certificate } in certificates {
+    for Stored { path, certificate, .. } in certificates {
+        let (place, subject) = (path.display(), &certificate.subject);
+        let (from, until) = (date(certificate.not_before_s), date(certificate.not_after_s));
         let left_s = certificate.not_after_s - now_s;
-        if left_s < SOON_S {
-            found.insert((path.clone(), certificate.subject.clone()), left_s);
-        }
+        let words = if now_s < certificate.not_before_s {
+            format!(
+                "The certificate of {subject} in {place} is not valid before {from}; hint: set this machine's clock right if it is \
+                 behind, else replace the file, no restart is needed"
+            )
+        } else if left_s < 0 {
+            format!(
+                "The certificate of {subject} in {place} has expired on {until}; hint: replace the file, no restart is needed"
+            )
+        } else if left_s < SOON_S {
+            let days = left_s / (24 * 3600);
+            format!(
+                "The certificate of {subject} in {place} expires in {days} days, on {until}; hint: replace the file"
+            )
+        } else {
+            continue;
+        };
+        found.insert((path, subject), Doubt { words, holds: holds(certificate, now_s) });
     }
-    found.into_iter().map(|((path, subject), left_s)| (path, subject, left_s)).collect()
+    found.into_values().collect()
 }
 
 fn now_s() -> i64 {

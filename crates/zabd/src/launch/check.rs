@@ -25,7 +25,8 @@ Usage:
 Asks the server on this machine whether it lives, is ready (if nothing is said), or has started. Exit code 0 is yes, 1
 is no, 2 is a mistake in these words. The port is what `zabd.probes.port` is in FILE or in the java.env beside it, or PORT, or 8086.
 
-With a zoo.cfg alone, nobody is asked: the second form tells whether a start with it would go through. It reads the configuration, the
+With a zoo.cfg alone, nobody is asked: the second form tells whether a start with it would go through, by a certificate that is
+valid now where there is TLS (0), or not (1). It reads the configuration, the
 members, the stores of TLS, the files of SASL and the data, as a start does, opens no port, and writes nothing.";
 
 /// How long a server may take. A probe has its own, shorter limit.

@@ -4,6 +4,7 @@
 //! server's own while that still runs. What is read is read by what a start reads it with: the configuration, the stores of
 //! TLS, the files that say who may log in, the list of members; the data are what [`crate::doctor`] finds.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use zabd_storage::layout::VERSION_DIR;
 use zabd_storage::recovery::{RecoveryError, RecoveryOptions, hold};
 
 use super::{start_script, with_causes, zk_env};
-use crate::certificates;
+use crate::certificates::{self, Doubt};
 use crate::doctor::{Examination, Patient, Verdict};
 use crate::free_space;
 use crate::java_beside;
@@ -46,7 +47,7 @@ pub fn limits(config: &Config) -> Limits {
     Limits { field_bytes_max: config.jute_record_max_bytes() as usize }
 }
 
-/// Checks all of it; the exit code is 0 if a start would go through, else 1.
+/// Checks all of it; the exit code is 0 if a start would go through and serve, else 1.
 pub fn run(words: &[String]) -> ExitCode {
     let config = match configured(words) {
         Ok(config) => config,
@@ -59,8 +60,9 @@ pub fn run(words: &[String]) -> ExitCode {
         say!("warning: {warning}");
     }
     let mut findings = Findings { are_good: true };
+    let mut is_refused = false;
     findings.note("members", members(&config));
-    findings.note("TLS", tls(&config));
+    findings.note("TLS", tls(&config, &mut is_refused));
     findings.note("logins", logins(&config));
     let user = user(&config);
     findings.note("data", if let Some(user) = &user { Ok(user.text.clone()) } else { data(&config) });
@@ -68,11 +70,12 @@ pub fn run(words: &[String]) -> ExitCode {
         "{}",
         match &user {
             _ if !findings.are_good => "a start ends",
+            _ if is_refused => "a start goes through, and whoever looks at its certificate refuses it",
             Some(_) => "a start goes through when that server has ended, as far as can be seen beside it",
             None => "a start goes through, if its ports are free",
         }
     );
-    if findings.are_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if findings.are_good && !is_refused { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 struct Findings {
@@ -104,7 +107,9 @@ fn members(config: &Config) -> Result<String, String> {
     ))
 }
 
-fn tls(config: &Config) -> Result<String, String> {
+/// `is_refused` becomes true if a side has no certificate to show that holds: the server starts, and its certificates are watched
+/// until a good one comes, but nobody believes it meanwhile.
+fn tls(config: &Config, is_refused: &mut bool) -> Result<String, String> {
     let sides = [
         ("clients", config.tls.serves_clients().then(|| config.tls.clients.clone())),
         ("members", config.tls.serves_members().then(|| config.tls.quorum.clone())),
@@ -112,16 +117,35 @@ fn tls(config: &Config) -> Result<String, String> {
         ("whom it gives rights to", config.admin_judge()),
         ("Prometheus", config.metrics.https_port.and_then(|_| config.metrics.side())),
     ];
-    let mut open = Vec::new();
+    let (mut good, mut refused, mut told) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (whose, side) in sides {
         let Some(side) = side else { continue };
-        certificates::open(&side).map_err(|error| StartError::tls(config, &error).text())?;
-        open.push(whose);
+        let tls = certificates::open(&side).map_err(|error| StartError::tls(config, &error).text())?;
+        let (doubts, is_shown) = certificates::doubts_of(&tls);
+        // Sides may share a store.
+        for Doubt { words, .. } in doubts {
+            if !told.contains(&words) {
+                say!("warning: {words}");
+                told.insert(words);
+            }
+        }
+        if is_shown { good.push(whose) } else { refused.push(whose) }
     }
-    Ok(if open.is_empty() {
-        "not used".to_owned()
-    } else {
-        format!("the stores for {} are good", open.join(", "))
+    *is_refused = !refused.is_empty();
+    Ok(match (&good[..], &refused[..]) {
+        ([], []) => "not used".to_owned(),
+        (good, []) => format!("the stores for {} are good", good.join(", ")),
+        (good, refused) => {
+            let good = if good.is_empty() {
+                String::new()
+            } else {
+                format!("; those for {} are good", good.join(", "))
+            };
+            format!(
+                "the stores for {} can be read, and show no certificate that is valid now{good}",
+                refused.join(", ")
+            )
+        }
     })
 }
 
