@@ -7,16 +7,18 @@
 //!
 //! From a line to its output: [`shell`] reads a line and splits it into words, keeps the history, and does what needs no
 //! server; [`commands`] holds one command after the other, whose options [`options`] takes apart; [`client`] keeps the
-//! session; [`print`] has values as Java prints them. Nothing here is asynchronous but the thread of the session: the shell
+//! session; `four_letter` asks without one; [`print`] has values as Java prints them. Nothing here is asynchronous but the thread of the session: the shell
 //! starts in a few milliseconds.
 //!
 //! Where it deliberately does something else than Java's shell, docs/compatibility says so.
 
 mod client;
 mod commands;
+mod four_letter;
 mod options;
 mod print;
 mod screen;
 mod shell;
 
+pub use four_letter::ask_by_tls;
 pub use shell::run;

@@ -38,6 +38,7 @@ pub use failure::{Failure, Refusal};
 pub use hosts::ConnectString;
 pub use login::Login;
 pub use operations::{AddWatchMode, Deletion, WatcherType};
+pub(crate) use stream::Stream;
 
 use session::{Packet, Reply, Session, Shared};
 

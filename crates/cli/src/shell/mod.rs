@@ -19,6 +19,7 @@ use crate::screen::Screen;
 use input::Input;
 use invocation::Invocation;
 use properties::ClientProperties;
+pub(crate) use properties::tls_of_flags;
 
 /// Exit codes of Java's shell beside 0 and 1.
 const INVALID_INVOCATION: u8 = 2;

@@ -42,14 +42,7 @@ impl ClientProperties {
         environment: &dyn Fn(&str) -> Option<String>,
         file: Option<&str>,
     ) -> Result<Self, CommandError> {
-        let mut found = Found(BTreeMap::new());
-        for variable in ["CLIENT_JVMFLAGS", "JVMFLAGS"] {
-            for word in environment(variable).unwrap_or_default().split_whitespace() {
-                if let Some((key, value)) = word.strip_prefix("-D").and_then(|word| word.split_once('=')) {
-                    found.0.insert(key.to_owned(), value.to_owned());
-                }
-            }
-        }
+        let mut found = Found::of_flags(environment);
         // Java asks the machine for it, and never the file.
         let machine = Found(found.0.clone());
         if let Some(file) = file {
@@ -61,10 +54,31 @@ impl ClientProperties {
     }
 }
 
+/// What the `-D` words of the script's variables say of TLS, for whoever knows already that it is to be spoken.
+pub fn tls_of_flags(environment: &dyn Fn(&str) -> Option<String>) -> Result<TlsSide, String> {
+    Found::of_flags(environment).side()
+}
+
 /// Properties by name.
 struct Found(BTreeMap<String, String>);
 
 impl Found {
+    fn of_flags(environment: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut found = BTreeMap::new();
+        for variable in ["CLIENT_JVMFLAGS", "JVMFLAGS"] {
+            for word in environment(variable).unwrap_or_default().split_whitespace() {
+                if let Some((key, value)) = word.strip_prefix("-D").and_then(|word| word.split_once('=')) {
+                    found.insert(key.to_owned(), value.to_owned());
+                }
+            }
+        }
+        Self(found)
+    }
+
+    fn side(&self) -> Result<TlsSide, String> {
+        TlsSide::of_client(self.0.iter().map(|(key, value)| (key.as_str(), value.trim())))
+    }
+
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(|value| value.trim())
     }
@@ -98,11 +112,7 @@ impl Found {
         {
             return Err(format!("Couldn't instantiate {socket}"));
         }
-        let tls = if self.is_true(SECURE, false) {
-            Some(TlsSide::of_client(self.0.iter().map(|(key, value)| (key.as_str(), value.trim())))?)
-        } else {
-            None
-        };
+        let tls = if self.is_true(SECURE, false) { Some(self.side()?) } else { None };
         let login = if self.is_true(SASL, true) {
             let is_fips = self.is_true(FIPS_MODE, true);
             let property = |name: &str| machine.0.get(name).cloned();

@@ -4,7 +4,7 @@
 //! start-foreground   the server, in this very process
 //! start              the same behind the scenes; its number goes to zookeeper_server.pid below the data
 //! stop, restart      by that number
-//! status             the line `Mode: …` of what it answers to `srvr`
+//! status             the line `Mode: …` of what it answers to `srvr`, by TLS if it has no other port
 //! version, print-cmd
 //! ```
 
@@ -240,12 +240,39 @@ fn status(env: &ZkEnv) -> ExitCode {
         place.is_secure
     );
     let port = place.port.parse().unwrap_or_default();
-    let Some(mode) = mode(&place.host, port).filter(|_| !place.is_secure) else {
+    let mode = if place.is_secure { mode_by_tls(env, &place.host, port) } else { mode(&place.host, port) };
+    let Some(mode) = mode else {
+        if place.is_secure {
+            say!("{}", SECURE_NOTE.replace("PORT", &place.port));
+        }
         say!("Error contacting service. It is probably not running.");
         return ExitCode::FAILURE;
     };
     say!("{mode}");
     ExitCode::SUCCESS
+}
+
+/// What Java's script says, which is the first that knows that clients are configured elsewhere.
+const SECURE_NOTE: &str = " 
+Note: We used secureClientPort (PORT) to establish connection, but we failed. The 'status'
+  command establishes a client connection to the server to execute diagnostic commands. Please make sure you
+  provided all the Client SSL connection related parameters in the CLIENT_JVMFLAGS environment variable! E.g.:
+  CLIENT_JVMFLAGS=\"-Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty
+  -Dzookeeper.ssl.trustStore.location=/tmp/clienttrust.jks -Dzookeeper.ssl.trustStore.password=password
+  -Dzookeeper.ssl.keyStore.location=/tmp/client.jks -Dzookeeper.ssl.keyStore.password=password
+  -Dzookeeper.client.secure=true\" ./zkServer.sh status
+ ";
+
+/// Java's script throws away why there is no answer; here it is said on the standard error.
+fn mode_by_tls(env: &ZkEnv, host: &str, port: u16) -> Option<String> {
+    let environment = |name: &str| env.variable(name).map(str::to_owned);
+    match zabd_cli::ask_by_tls(host, port, "srvr", PATIENCE, &environment) {
+        Ok(answer) => line_of_mode(&answer),
+        Err(why) => {
+            eprintln!("zkServer.sh: {why}");
+            None
+        }
+    }
 }
 
 /// The line that says what the server is.
@@ -254,9 +281,10 @@ fn mode(host: &str, port: u16) -> Option<String> {
         .to_socket_addrs()
         .ok()?
         .filter_map(|address| four_letter::ask(address, "srvr", PATIENCE).ok());
-    let line = |answer: Vec<u8>| {
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        text.lines().find(|line| line.contains("Mode")).map(str::to_owned)
-    };
-    answers.find_map(line)
+    answers.find_map(|answer| line_of_mode(&answer))
+}
+
+fn line_of_mode(answer: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(answer);
+    text.lines().find(|line| line.contains("Mode")).map(str::to_owned)
 }
