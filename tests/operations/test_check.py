@@ -151,3 +151,23 @@ def test_a_data_directory_is_not_its_version(apart, configured, ends):
     assert not (apart.data_dir / "version-2" / "version-2").exists()
     checked = ends("zabd", "check", config)
     assert checked.status == 1 and f"name the directory above: `dataDir={apart.data_dir}`" in checked.out, checked
+
+
+def test_a_member_whom_its_peers_repair_has_one_verdict(start, configured, ends, only_zabd):
+    server = start("zabd", properties={"preAllocSize": 16})
+    session = wire.Session(server.port, LONG_MS)
+    assert all(session.create(f"/a{number}").err == 0 for number in range(5))
+    server.stop()
+    for name, content in (("myid", "1"), ("version-2/currentEpoch", "0"), ("version-2/acceptedEpoch", "0")):
+        (server.data_dir / name).write_text(content)
+    log = server.data_dir / "version-2" / "log.1"
+    content = bytearray(log.read_bytes())
+    content[content.index(b"/a1")] ^= 0x20
+    log.write_bytes(content)
+    lines = [f"server.{number}=127.0.0.1:{free_port()}:{free_port()};{free_port()}" for number in (1, 2, 3)]
+    config = configured(f"dataDir={server.data_dir}", "initLimit=5", "syncLimit=2", *lines)
+    verdict = "needs attention: a start goes through, repaired by its peers, if these are a quorum without it\n"
+    asked, checked = ends("zabd", "doctor", config), ends("zabd", "check", config)
+    assert asked.status == 1 and asked.out.endswith(f"\n{verdict}"), asked
+    assert checked.status == 0 and f"\n{verdict}" in checked.out and "cannot be used" not in checked.out, checked
+    assert checked.out.endswith("\na start goes through, repaired by its peers, if these are a quorum without it and its ports are free; else it ends\n")

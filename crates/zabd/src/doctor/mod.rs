@@ -81,7 +81,7 @@ impl Patient {
 pub enum Verdict {
     /// A start goes through, and there is nothing to look at.
     Sound = 0,
-    /// A start goes through, and somebody should know what it finds.
+    /// A start goes through, and somebody should know what it finds; a damaged member's does if its peers are a quorum.
     NeedsAttention = 1,
     /// A start does not go through.
     Unusable = 2,
@@ -131,8 +131,16 @@ impl Examination {
         recovery_text(error, [&self.dirs[0], &self.dirs[1]])
     }
 
+    /// Whether a start goes through as soon as the other members are a quorum, who give it what is damaged here.
+    pub fn is_left_to_peers(&self) -> bool {
+        self.with_peers.as_ref().is_some_and(Result::is_ok)
+    }
+
     /// How it stands.
     pub fn verdict(&self) -> Verdict {
+        if self.is_left_to_peers() {
+            return Verdict::NeedsAttention;
+        }
         let Ok(start) = &self.start else { return Verdict::Unusable };
         // A copy that holds nothing is none, and who looks at one may have named the wrong directory.
         let is_quiet = start.is_quiet() && self.plan.steps.is_empty() && !self.files.is_empty();

@@ -21,6 +21,9 @@ impl Verdict {
     }
 }
 
+/// Of what the verdict of a damaged member depends on.
+const LEFT_TO_PEERS: &str = ": a start goes through, repaired by its peers, if these are a quorum without it";
+
 impl Examination {
     /// For people.
     pub fn text(&self) -> String {
@@ -34,7 +37,8 @@ impl Examination {
             self.put_start(who, start, &mut out);
         }
         self.put_plan(&mut out);
-        put(&mut out, format_args!("\n{}\n", self.verdict().text()));
+        let condition = if self.is_left_to_peers() { LEFT_TO_PEERS } else { "" };
+        put(&mut out, format_args!("\n{}{condition}\n", self.verdict().text()));
         out
     }
 
@@ -158,6 +162,7 @@ impl Examination {
             .collect();
         json!({
             "verdict": self.verdict().text(),
+            "repaired_by_peers": self.is_left_to_peers(),
             "exit_code": self.verdict() as u8,
             "is_member": self.is_member,
             "files": self.files.iter().map(file_json).collect::<Vec<_>>(),

@@ -351,13 +351,18 @@ fn a_member_is_left_to_its_peers() {
     put(&disk, "acceptedEpoch", b"0");
     let mut patient = patient("/data", "/data");
     let found = Examination::of(&disk, &patient).unwrap();
-    assert_eq!(found.verdict(), Verdict::Unusable);
+    assert_eq!(found.verdict(), Verdict::NeedsAttention, "one who is repaired can be used");
+    let verdict =
+        "\nneeds attention: a start goes through, repaired by its peers, if these are a quorum without it\n";
+    assert!(found.text().ends_with(verdict) && !found.text().contains("cannot be used"), "{}", found.text());
+    assert_eq!(found.json()["repaired_by_peers"], true);
     assert!(found.is_member && found.plan.steps.is_empty());
     let with_peers = found.with_peers.as_ref().expect("it has peers").as_ref().expect("which repair it");
     assert!(with_peers.has_no_vote && with_peers.last_zxid.0 == 0, "{with_peers:?}");
     assert!(found.text().contains("moves /data/version-2/log.16 to /data/version-2/damaged-1/log.16"));
     patient.is_alone = true;
     let alone = Examination::of(&disk, &patient).unwrap();
+    assert_eq!(alone.verdict(), Verdict::Unusable);
     assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up().is_some());
 }
 

@@ -65,13 +65,21 @@ pub fn run(words: &[String]) -> ExitCode {
     findings.note("TLS", tls(&config, &mut is_refused));
     findings.note("logins", logins(&config));
     let user = user(&config);
-    findings.note("data", if let Some(user) = &user { Ok(user.text.clone()) } else { data(&config) });
+    let mut is_left_to_peers = false;
+    let data = match &user {
+        Some(user) => Ok(user.text.clone()),
+        None => data(&config, &mut is_left_to_peers),
+    };
+    findings.note("data", data);
     say!(
         "{}",
         match &user {
             _ if !findings.are_good => "a start ends",
             _ if is_refused => "a start goes through, and whoever looks at its certificate refuses it",
             Some(_) => "a start goes through when that server has ended, as far as can be seen beside it",
+            None if is_left_to_peers => {
+                "a start goes through, repaired by its peers, if these are a quorum without it and its ports are free; else it ends"
+            }
             None => "a start goes through, if its ports are free",
         }
     );
@@ -183,8 +191,8 @@ fn recovery(config: &Config) -> RecoveryOptions {
     }
 }
 
-/// What the doctor finds.
-fn data(config: &Config) -> Result<String, String> {
+/// What the doctor finds; `is_left_to_peers` becomes true if the other members have to repair it.
+fn data(config: &Config, is_left_to_peers: &mut bool) -> Result<String, String> {
     let (data_dir, log_dir) = (&config.data_dir, &config.data_log_dir);
     let blamed = |error| StartError::recovery(config, error).text();
     if let Some((dir, hint)) = forbidden_directory([data_dir, log_dir]) {
@@ -221,7 +229,7 @@ fn data(config: &Config) -> Result<String, String> {
         members: unnumbered_members(config),
     };
     let found = Examination::of(&RealDisk, &patient).map_err(blamed)?;
-    let is_repaired = found.with_peers.as_ref().is_some_and(Result::is_ok);
+    *is_left_to_peers = found.is_left_to_peers();
     let text = format!("as `zabd doctor` sees it:\n\n{}", found.text());
-    if found.verdict() == Verdict::Unusable && !is_repaired { Err(text) } else { Ok(text) }
+    if found.verdict() == Verdict::Unusable { Err(text) } else { Ok(text) }
 }

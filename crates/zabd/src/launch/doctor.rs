@@ -30,7 +30,7 @@ what a start would do, and what could be done before it. Nothing is changed with
   --json          for programs
   --repair        does what was shown, and looks again
 
-Exit code 0 is sound, 1 needs attention, 2 cannot be used as it is.";
+Exit code 0 is sound, 1 needs attention (so does a member that its peers repair, if they are a quorum), 2 cannot be used as it is.";
 
 /// Runs it.
 pub fn run(call: &Call) -> ExitCode {
