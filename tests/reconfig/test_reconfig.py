@@ -18,6 +18,7 @@ from harness.waiting import eventually
 from .ensemble import SECONDS_MAX, Ensemble, reconfig, shown
 
 GONE = "; this server is not a member any more; hint: stop it; until then it follows, and has no vote"
+JOINING = "; this server is none of them, follows, and has no vote; hint: `reconfig -add server.{}=…` makes it one; if it was removed, stop it"
 
 
 @pytest.fixture(name="write_through")
@@ -73,7 +74,9 @@ def test_one_grows_to_five_and_shrinks_to_one(tmp_path, write_through):
     with Ensemble(tmp_path, dict.fromkeys(range(1, 6), "zabd"), running=[1]) as ensemble:
         writer = write_through(ensemble)
         for number in range(2, 6):
+            before, others = shown(ensemble.session(1)), list(ensemble.members)
             text = ensemble.join(number)
+            await_told(ensemble.members[number], before, others, JOINING.format(number))
             ensemble.assert_agreed(ensemble.members, text)
             for server in ensemble.members.values():
                 await_told(server, text, ensemble.members)

@@ -351,9 +351,10 @@ impl Member {
         }
         let voters = self.configuration.voters().count();
         tracing::info!("LOOKING for a leader as server {}, among {voters} voters", self.config.myid);
-        let (me, version) = (ServerId(self.config.myid), self.configuration.version());
+        let me = ServerId(self.config.myid);
         let Kept { limits, tree_options, sasl, counters } = kept;
-        let (quorum, start) = Quorum::new(snapshotter, me, version, self.client_address, counters);
+        let (quorum, start) =
+            Quorum::new(snapshotter, me, &self.configuration, self.client_address, counters);
         driver.join(quorum.clone());
         let connect_timeout = Duration::from_millis(u64::from(self.config.connect_timeout_ms));
         let observer_master_port = self.config.observer_master_port;

@@ -178,17 +178,17 @@ pub fn lists_in_words(uncounted: &Uncounted) -> String {
     )
 }
 
-/// Another configuration takes effect; `me` need not be in it.
-pub fn tell_configuration(me: ServerId, configuration: &Configuration) {
-    let words = configuration_in_words(me, configuration);
+/// Another configuration takes effect; `me` need not be in it. Whoever `was_member` has been taken out of it.
+pub fn tell_configuration(me: ServerId, configuration: &Configuration, was_member: bool) {
+    let words = configuration_in_words(me, configuration, was_member);
     if configuration.member(me).is_some() {
         tracing::info!("{words}");
     } else {
-        tracing::warn!("{words}; hint: stop it; until then it follows, and has no vote");
+        tracing::warn!("{words}");
     }
 }
 
-fn configuration_in_words(me: ServerId, configuration: &Configuration) -> String {
+fn configuration_in_words(me: ServerId, configuration: &Configuration, was_member: bool) -> String {
     let listed = |role: &str, is_voter| {
         let members = configuration.members().iter().filter(|member| member.is_voter() == is_voter);
         let ids = members.map(|member| member.id().to_string()).collect::<Vec<_>>();
@@ -196,8 +196,17 @@ fn configuration_in_words(me: ServerId, configuration: &Configuration) -> String
     };
     let parts = [listed("voters", true), listed("observers", false)];
     let parts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
-    let absent =
-        if configuration.member(me).is_none() { "; this server is not a member any more" } else { "" };
+    let absent = match (configuration.member(me), was_member) {
+        (Some(_), _) => String::new(),
+        (None, true) => {
+            "; this server is not a member any more; hint: stop it; until then it follows, and has no vote"
+                .to_owned()
+        }
+        (None, false) => format!(
+            "; this server is none of them, follows, and has no vote; hint: `reconfig -add server.{me}=…` makes it one; if it \
+             was removed, stop it"
+        ),
+    };
     format!("Configuration version={} takes effect: {parts}{absent}", configuration.version())
 }
 
@@ -210,8 +219,13 @@ mod tests {
         let text = "server.4=a:1:2:participant\nserver.5=b:1:2:participant\nserver.6=c:1:2:observer\nversion=40000000b";
         let configuration = Configuration::parse(text).unwrap();
         let told = "Configuration version=40000000b takes effect: voters 4, 5; observers 6";
-        assert_eq!(configuration_in_words(ServerId(4), &configuration), told);
-        let removed = format!("{told}; this server is not a member any more");
-        assert_eq!(configuration_in_words(ServerId(1), &configuration), removed);
+        assert_eq!(configuration_in_words(ServerId(4), &configuration, true), told);
+        let removed = configuration_in_words(ServerId(1), &configuration, true);
+        assert!(removed.starts_with(&format!("{told}; this server is not a member any more; hint: stop it")));
+        let joining = configuration_in_words(ServerId(1), &configuration, false);
+        assert!(
+            joining.contains("; hint: `reconfig -add server.1=…` makes it one")
+                && !joining.contains("any more")
+        );
     }
 }

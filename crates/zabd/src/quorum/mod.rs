@@ -37,7 +37,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -45,7 +45,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use zabd_jute::quorum::{Address, Configuration, Member};
-use zabd_jute::{ConfigVersion, Limits, ServerId, Zxid};
+use zabd_jute::{Limits, ServerId, Zxid};
 use zabd_replica::Input;
 use zabd_storage::recovery::Directories;
 use zabd_tree::TreeOptions;
@@ -130,6 +130,8 @@ pub struct Quorum {
     me: ServerId,
     /// The version of the configuration that an operator was told of.
     told_version: AtomicI64,
+    /// Whether a configuration that an ensemble agreed on had this server among its members.
+    was_member: AtomicBool,
     /// Where clients are served, if this server's line says so.
     client_address: watch::Sender<Option<Address>>,
 }
@@ -204,11 +206,14 @@ impl Quorum {
     pub fn new(
         snapshotter: Snapshotter,
         me: ServerId,
-        version: ConfigVersion,
+        configuration: &Configuration,
         client_address: watch::Sender<Option<Address>>,
         counters: Arc<ServerCounters>,
     ) -> (Arc<Self>, Start) {
         let (sender, commands) = mpsc::unbounded_channel();
+        let version = configuration.version();
+        // What zoo.cfg says has no version, and is nothing that others know of.
+        let was_member = version.0 != 0 && configuration.member(me).is_some();
         let quorum = Self {
             commands: sender,
             peers: Mutex::default(),
@@ -224,6 +229,7 @@ impl Quorum {
             snapshotter,
             me,
             told_version: AtomicI64::new(version.0),
+            was_member: AtomicBool::new(was_member),
             client_address,
         };
         (Arc::new(quorum), Start { commands })
@@ -295,7 +301,9 @@ impl Quorum {
     pub fn reconfigure(&self, configuration: &Configuration) {
         let version = configuration.version().0;
         if self.told_version.swap(version, Relaxed) != version {
-            roles::tell_configuration(self.me, configuration);
+            let is_member = configuration.member(self.me).is_some();
+            let was_member = self.was_member.fetch_or(is_member, Relaxed);
+            roles::tell_configuration(self.me, configuration, was_member);
         }
         let Some(me) = configuration.member(self.me) else { return };
         self.command(Command::Listen { me: me.clone() });
