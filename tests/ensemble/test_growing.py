@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import places
+from harness import places, wire
 from harness.waiting import eventually
 
 from . import members
@@ -240,3 +240,44 @@ def test_a_server_of_java_is_one_of_those_that_come(tmp_path, write_through, jav
         await_progress(writers)
         ensemble.restart([java_is, 5 - java_is, 1], writers)
         finish(ensemble, writers)
+
+
+ALONE, MEANWHILE = 60, 20
+
+
+def write_some(server, parent, count):
+    session = wire.Session(server.port, members.SESSION_MS)
+    assert session.create(parent).err == 0
+    assert [session.create(f"{parent}/{number}").err for number in range(count)] == [0] * count
+    session.end()
+
+
+@pytest.mark.parametrize("leading", ["zabd", "java395"])
+def test_what_a_member_wrote_while_it_was_alone_goes(tmp_path, leading):
+    """It was started without the others' lines by mistake, and has more of their leader's epoch than the leader. It serves again, with
+    what the others have, and with nothing of its own."""
+    with Growing([leading, leading, "zabd"], tmp_path) as ensemble:
+        server = ensemble.members[3]
+        if ensemble.leader() == 3:
+            server.kill()
+            ensemble.leader(among=(1, 2))
+            server.start()
+        write_some(server, "/before", MEANWHILE)
+        server.kill()
+        lines = dict(server.config)
+        server.config = {key: value for key, value in lines.items() if not key.startswith("server.")}
+        server.start()
+        write_some(server, "/alone", ALONE)
+        server.kill()
+        if leading == "zabd":
+            write_some(ensemble.members[1], "/meanwhile", MEANWHILE)
+        server.config = lines
+        server.start()
+        write_some(server, "/behind", MEANWHILE)
+        ensemble.assert_equal_trees()
+        session = wire.Session(server.port, members.SESSION_MS)
+        assert session.call(wire.EXISTS, wire.Writer().ustring("/alone").boolean(False).bytes).err == -101
+        session.end()
+        server.kill()
+        server.start()
+        ensemble.assert_equal_trees()

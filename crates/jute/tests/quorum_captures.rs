@@ -297,6 +297,7 @@ fn check_from_leader(packet: &QuorumPacket<'_>, record: &Captured) {
         FromLeader::Revalidate { session, is_valid } => {
             assert_eq!(json!({ "session": hex_text(session.0), "valid": is_valid }), *given);
         }
+        FromLeader::SnapInstead { .. } => panic!("no server of Java says that"),
         FromLeader::Diff { .. }
         | FromLeader::Trunc { .. }
         | FromLeader::Snap { .. }

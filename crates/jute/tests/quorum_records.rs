@@ -53,6 +53,7 @@ fn from_leader() -> impl Strategy<Value = FromLeader<'static>> {
         zxid().prop_map(|zxid| FromLeader::Diff { zxid }),
         zxid().prop_map(|zxid| FromLeader::Trunc { zxid }),
         zxid().prop_map(|zxid| FromLeader::Snap { zxid }),
+        zxid().prop_map(|zxid| FromLeader::SnapInstead { zxid }),
         (zxid(), option::of("\\PC{0,20}"))
             .prop_map(|(zxid, config)| FromLeader::NewLeader { zxid, config: config.map(Into::into) }),
         Just(FromLeader::UpToDate),

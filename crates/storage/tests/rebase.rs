@@ -172,6 +172,16 @@ fn records_of_the_leaders_own_epoch_stay_behind_its_image() {
     assert_eq!((whose, base, last), (b'L', at(1, 9), at(1, 11)));
 }
 
+/// If the leader has proposed nothing of them, they count as older.
+#[test]
+fn records_that_the_leader_disowns_go() {
+    let (disk, directories) = member(11);
+    let leader = image(&disk, &directories.snapshots, at(1, 9), b'L');
+    adopt(&disk, &directories, leader, at(1, 9), Epoch(2), Limits::default()).unwrap();
+    let (whose, base, last, _) = start(&disk);
+    assert_eq!((whose, base, last), (b'L', at(1, 9), at(1, 9)));
+}
+
 /// The image holds what no log of this server does. Once it is damaged, an older snapshot and the log behind it would make a
 /// past with a hole, and no record says so if the first one behind the hole begins an epoch.
 #[test]

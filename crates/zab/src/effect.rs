@@ -290,7 +290,7 @@ pub enum Effect {
     Adopt {
         /// The position that the leader gave it.
         zxid: Zxid,
-        /// The epoch that is being joined.
+        /// The epoch that is being joined, or the next one, if the leader has proposed nothing of what is there of its own.
         epoch: Epoch,
     },
     /// Everything up to here that is durable may be taken into the tree, and need not be kept for it any longer. Nobody

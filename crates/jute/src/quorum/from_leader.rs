@@ -8,6 +8,9 @@ use super::packet::encode_with;
 use super::{PacketError, PacketKind, QuorumPacket};
 use crate::{DecodeError, Epoch, Reader, Record, ServerId, SessionId, Writer, Zxid};
 
+/// The data of [`FromLeader::SnapInstead`].
+pub const NOTHING_STAYS: &[u8] = b"nothing stays";
+
 /// A packet from a leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromLeader<'a> {
@@ -30,6 +33,12 @@ pub enum FromLeader<'a> {
     },
     /// SNAP: forget your state; behind this packet comes another, see [`super::SnapshotStream`].
     Snap {
+        /// The last transaction that is certainly in it.
+        zxid: Zxid,
+    },
+    /// SNAP to a learner whose log has more of the leader's epoch than the leader has proposed: it was written elsewhere, and nothing of it
+    /// may stay. Its data are [`NOTHING_STAYS`], which Java's learners do not look at.
+    SnapInstead {
         /// The last transaction that is certainly in it.
         zxid: Zxid,
     },
@@ -114,6 +123,7 @@ impl<'a> FromLeader<'a> {
             },
             PacketKind::Diff => Self::Diff { zxid },
             PacketKind::Trunc => Self::Trunc { zxid },
+            PacketKind::Snap if packet.data == Some(NOTHING_STAYS) => Self::SnapInstead { zxid },
             PacketKind::Snap => Self::Snap { zxid },
             PacketKind::NewLeader => {
                 Self::NewLeader { zxid, config: packet.data.map(String::from_utf8_lossy) }
@@ -157,6 +167,7 @@ impl<'a> FromLeader<'a> {
             Self::Diff { zxid } => bare(PacketKind::Diff, *zxid, None),
             Self::Trunc { zxid } => bare(PacketKind::Trunc, *zxid, None),
             Self::Snap { zxid } => bare(PacketKind::Snap, *zxid, None),
+            Self::SnapInstead { zxid } => bare(PacketKind::Snap, *zxid, Some(NOTHING_STAYS)),
             Self::NewLeader { zxid, config } => {
                 bare(PacketKind::NewLeader, *zxid, config.as_deref().map(str::as_bytes));
             }

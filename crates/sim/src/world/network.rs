@@ -206,7 +206,7 @@ fn from_leader(packet: &Bytes) -> Option<Said> {
     let decoded = zabd_jute::quorum::QuorumPacket::decode_stream(packet, zabd_jute::Limits::default());
     let (packet, _) = decoded.ok()??;
     match FromLeader::decode(&packet) {
-        Ok(Some(FromLeader::Snap { zxid })) => Some(Said::Snap(zxid)),
+        Ok(Some(FromLeader::Snap { zxid } | FromLeader::SnapInstead { zxid })) => Some(Said::Snap(zxid)),
         Ok(Some(FromLeader::NewLeader { zxid, .. })) => Some(Said::NewLeader(zxid)),
         _ => None,
     }

@@ -47,6 +47,8 @@ pub(super) struct Learner {
     pub(super) last_zxid: Zxid,
     /// It has a history that it cannot build on, and says that it has none.
     pub(super) needs_snapshot: bool,
+    /// Its log has more of this leader's epoch than this leader has proposed: a server was started alone on it.
+    pub(super) is_foreign: bool,
     /// Its promise counts towards the quorum.
     pub(super) has_promised: bool,
     /// It has seen more than this leader had when its reign began to be prepared.
@@ -74,6 +76,7 @@ impl Learner {
             accepted: Epoch::ZERO,
             last_zxid: Zxid::ZERO,
             needs_snapshot: false,
+            is_foreign: false,
             has_promised: false,
             is_ahead: false,
             acked: Zxid::ZERO,

@@ -100,6 +100,11 @@ impl Leader {
             Membership::Ahead if self.phase < Phase::Broadcasting && peer.counter() != 0 => {
                 self.cut(now, link, out);
             }
+            // Nobody else proposes in this epoch.
+            Membership::Ahead if self.phase == Phase::Broadcasting && peer.epoch() == self.epoch => {
+                self.learners.get_mut(&link).expect("the learner was just looked at").is_foreign = true;
+                out.push(Effect::TakeSnapshot { link });
+            }
             _ => out.push(Effect::TakeSnapshot { link }),
         }
     }
@@ -188,7 +193,14 @@ impl Leader {
             false if is_on(Mutation::SnapshotMislabelled) => settled,
             false => zxid,
         };
-        out.tell_learner(link, &FromLeader::Snap { zxid: label });
+        let is_foreign = self.learners.get(&link).is_some_and(|learner| learner.is_foreign);
+        out.tell_learner(
+            link,
+            &match is_foreign {
+                true => FromLeader::SnapInstead { zxid: label },
+                false => FromLeader::Snap { zxid: label },
+            },
+        );
         if is_on(Mutation::NewLeaderBeforeSnapshot) {
             self.send_new_leader(now, link, settled.max(label), Remedy::Snapshot, out);
         }

@@ -371,6 +371,31 @@ fn who_has_an_older_tail_gets_the_tree_of_a_leader_without_a_tail() {
     assert!(stage.leader.is_established());
 }
 
+/// It was started alone for a while, on a log that ends in this epoch. To keep what it has, or some of it, would be to take what nobody
+/// proposed for what everybody has.
+#[test]
+fn who_has_more_of_the_epoch_than_was_proposed_keeps_nothing_of_it() {
+    let mut stage = Stage::of(&["participant"; 3], Epoch(1), LAST);
+    stage.follow(2, LAST);
+    stage.step(Input::Persisted(Durable::Current(Epoch(2))));
+    stage.say(2, &FromLearner::Ack { zxid: Epoch(2).first_zxid() });
+    assert!(stage.leader.is_established());
+    let zxid = Epoch(2).first_zxid().next();
+    stage.step(Input::Propose { zxid, entry: Bytes::from_static(&[0; 40]), configuration: None });
+    let link = LinkId(3);
+    for (has, snap) in [
+        (zxid.next(), FromLeader::SnapInstead { zxid: Epoch(2).first_zxid() }),
+        (Zxid(0x1_0000_0fff), FromLeader::Snap { zxid: Epoch(2).first_zxid() }),
+    ] {
+        stage.follow(3, has);
+        assert!(stage.has(&Effect::TakeSnapshot { link }), "{has}");
+        stage.step(Input::SnapshotBegun { link, zxid: Epoch(2).first_zxid() });
+        let sent = stage.sent();
+        assert!(sent.contains(&format!("{snap:?}")), "{has}: {sent:?}");
+        stage.step(Input::Closed { link });
+    }
+}
+
 /// Server 2 is an observer that becomes a voter. It acknowledges nothing, so the change would wait for it for ever.
 #[test]
 fn a_leader_does_not_live_by_observers_that_are_to_be_voters() {

@@ -112,6 +112,11 @@ impl Learner {
                 self.rebase(zxid, false);
                 out.push(Effect::Truncate { zxid });
             }
+            (Phase::Promised, FromLeader::SnapInstead { zxid }) => {
+                self.is_disowned = true;
+                self.base = zxid;
+                self.phase = Phase::Receiving;
+            }
             (Phase::Promised, FromLeader::Snap { zxid }) => {
                 self.base = zxid;
                 self.phase = Phase::Receiving;
@@ -253,7 +258,9 @@ impl Learner {
         self.mark_partial(out);
         self.note_before_adoption(shown, out);
         self.know_lists(self.lists.joining(self.current.max(base.epoch())), out);
-        out.push(Effect::Adopt { zxid: base, epoch: self.epoch });
+        // What the leader knows nothing of is treated like that of an older epoch.
+        let own = if self.is_disowned { Epoch(self.epoch.0 + 1) } else { self.epoch };
+        out.push(Effect::Adopt { zxid: base, epoch: own });
         // The image brings its epoch along: it is written before the image has its name.
         self.current = self.current.max(base.epoch());
     }

@@ -236,6 +236,8 @@ pub struct Learner {
     base: Zxid,
     /// Whether that is a snapshot of what an established leader has committed.
     base_is_committed: bool,
+    /// The leader has proposed nothing of what this server has of its epoch.
+    is_disowned: bool,
     /// Logged and to be acknowledged, in order.
     owed: VecDeque<Zxid>,
 }
@@ -285,6 +287,7 @@ impl Learner {
             held: VecDeque::new(),
             base: Zxid::ZERO,
             base_is_committed: false,
+            is_disowned: false,
             owed: VecDeque::new(),
         };
         learner.connect(out);

@@ -457,6 +457,24 @@ fn a_transaction_or_a_snapshot_of_a_newer_epoch_leaves_no_list_behind() {
     assert_eq!(stage.noted(), [joined(6), "adopt".to_owned()]);
 }
 
+/// What is there of the leader's epoch is the leader's, unless the leader says that it is not.
+#[test]
+fn what_the_leader_has_not_proposed_goes_with_what_is_older() {
+    let at = Zxid::new(Epoch(6), 1);
+    for (snap, epoch) in
+        [(FromLeader::Snap { zxid: at }, Epoch(7)), (FromLeader::SnapInstead { zxid: at }, Epoch(8))]
+    {
+        let mut stage = Stage::of_lists(LearnerKind::Follower, &[], THREE);
+        stage.hear(&snap);
+        stage.step(Input::SnapshotReceived { shown: None });
+        let adopted = stage.out.list.iter().find_map(|effect| match effect {
+            Effect::Adopt { zxid, epoch } => Some((*zxid, *epoch)),
+            _ => None,
+        });
+        assert_eq!(adopted, Some((at, epoch)), "{snap:?}");
+    }
+}
+
 /// It tells its own list, which nobody may have promised anything to; who knows none takes it for one that may hold.
 #[test]
 fn a_follower_that_leads_an_observer_says_nothing_of_lists_to_who_knows_one() {

@@ -223,7 +223,7 @@ fn examine(packet: &Bytes) -> Result<Option<Zxid>, String> {
     let read = QuorumPacket::decode_stream(packet, limits).map_err(|error| error.to_string())?;
     let Some((packet, _)) = read else { return Ok(None) };
     match FromLeader::decode(&packet).map_err(|error| error.to_string())? {
-        Some(FromLeader::Snap { zxid }) => Ok(Some(zxid)),
+        Some(FromLeader::Snap { zxid } | FromLeader::SnapInstead { zxid }) => Ok(Some(zxid)),
         Some(
             FromLeader::Proposal { zxid, txn }
             | FromLeader::Inform { zxid, txn }
