@@ -194,13 +194,12 @@ impl Leader {
             false => zxid,
         };
         let is_foreign = self.learners.get(&link).is_some_and(|learner| learner.is_foreign);
-        out.tell_learner(
-            link,
-            &match is_foreign {
-                true => FromLeader::SnapInstead { zxid: label },
-                false => FromLeader::Snap { zxid: label },
-            },
-        );
+        let snap = if is_foreign {
+            FromLeader::SnapInstead { zxid: label }
+        } else {
+            FromLeader::Snap { zxid: label }
+        };
+        out.tell_learner(link, &snap);
         if is_on(Mutation::NewLeaderBeforeSnapshot) {
             self.send_new_leader(now, link, settled.max(label), Remedy::Snapshot, out);
         }
