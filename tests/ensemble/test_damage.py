@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from harness.observing import figures
 from harness.servers import ServerFailed
 from harness.waiting import eventually
 
@@ -87,6 +88,9 @@ def test_a_damaged_member_is_given_its_state_again(tmp_path, kinds, damage):
         assert {"/precious", "/after-9", "/while-away"} <= paths(ensemble.trees()[3])
         aside = damaged.data_dir / "version-2" / "damaged-1"
         assert sorted(path.name for path in aside.iterdir()) == before, "nothing that was there is gone"
+        assert figures(damaged.port)["zabd_set_aside_directories"] == "1"
+        shutil.rmtree(aside)
+        assert figures(damaged.port)["zabd_set_aside_directories"] == "0"
         log = damaged.log_text()
         assert "nothing was removed" in log and "this server votes again" in log
         # It counts again: the two that stay are a quorum.

@@ -54,7 +54,7 @@ OPERATIONS = [
 FIGURES_OF_ZABD = [
     *(f"zk_op_count_{name}" for name in OPERATIONS), "zk_ttl_node_created_count", "zk_ttl_node_deleted_count",
     "zk_zabd_audit_lines_lost", "zk_zabd_client_connections_refused", "zk_zabd_log_disk_free_bytes", "zk_zabd_log_lines_lost",
-    "zk_zabd_slow_operations", "zk_zabd_writes_refused"]
+    "zk_zabd_set_aside_directories", "zk_zabd_slow_operations", "zk_zabd_writes_refused"]
 
 
 def mntr_keys(server):

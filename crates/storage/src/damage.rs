@@ -188,6 +188,14 @@ fn places(dir: &Path) -> impl Iterator<Item = PathBuf> {
     (1..=SET_ASIDE_MAX).map(move |number| dir.join(format!("{DAMAGED}-{number}")))
 }
 
+/// How many directories of files that were set aside there are, of snapshots and of logs. Empty ones do not count.
+pub fn count_set_aside<D: Disk>(disk: &D, directories: &Directories) -> usize {
+    let Directories { snapshots, logs } = directories;
+    let apart = Some(logs).filter(|logs| *logs != snapshots);
+    let all = std::iter::once(snapshots).chain(apart).flat_map(|dir| places(dir));
+    all.filter(|place| disk.list(place).is_ok_and(|names| !names.is_empty())).count()
+}
+
 /// The directory to which damaged files of a directory go next; it is not there yet, or nothing is in it.
 pub fn next_place<D: Disk>(disk: &D, dir: &Path) -> Result<PathBuf, RecoveryError> {
     let is_free = |place: &PathBuf| disk.list(place).map_or(true, |names| names.is_empty());
@@ -269,8 +277,10 @@ mod tests {
     fn logs_and_snapshots_go_and_the_rest_stays() {
         let disk = with_files();
         assert!(!remembers_loss(&disk, &directories()));
+        assert_eq!(count_set_aside(&disk, &directories()), 0);
         let used = set_aside(&disk, &directories(), "log.6 is damaged").unwrap();
         assert_eq!(used, [Path::new("/data/damaged-1"), Path::new("/log/damaged-1")]);
+        assert_eq!(count_set_aside(&disk, &directories()), 2);
         assert!(remembers_loss(&disk, &directories()));
         assert_eq!(names(&disk, "/data"), ["currentEpoch", "lost-data"]);
         assert_eq!(names(&disk, "/data/damaged-1"), ["snapshot.0", "snapshot.5"]);

@@ -22,6 +22,8 @@ use zabd_replica::percentiles::Percentiles;
 use zabd_replica::traffic::{Samples, Traffic};
 use zabd_replica::watches::Fired;
 use zabd_replica::{EnsembleStatus, LeaderGauges, QuorumFigures, Replica, Serving, TtlNodes};
+use zabd_storage::damage::count_set_aside;
+use zabd_storage::disk::RealDisk;
 use zabd_tree::Changes;
 use zabd_zab::effect::LinkId;
 
@@ -391,6 +393,8 @@ impl<'s> Seen<'s> {
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
             families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));
         }
+        let set_aside = count_set_aside(&RealDisk, &self.server.directories);
+        families.push(gauge("zabd_set_aside_directories", set_aside as i64));
         if let Some(seconds) = certificates::first_ends_in_s() {
             families.push(gauge("zabd_certificate_ends_in_seconds", seconds));
         }
