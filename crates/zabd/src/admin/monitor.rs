@@ -20,10 +20,10 @@ use crate::net::LONG_REPLY_BYTES;
 const OWN_BYTES: usize = 24 << 10;
 
 /// So many lines there are for a namespace, or fewer, and so long they are beside its name.
-const NAMESPACE_LINES: usize = 6;
+const NAMESPACE_LINES: usize = 5;
 
 /// See [`NAMESPACE_LINES`].
-const LINE_BYTES: usize = 48;
+const LINE_BYTES: usize = 40;
 
 /// The same for a path with limits, of which it is not looked how long its name is.
 const QUOTA_BYTES: usize = 1 << 10;
