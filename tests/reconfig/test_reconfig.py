@@ -237,6 +237,7 @@ def test_errors(tmp_path, kind):
             log = ensemble.members[ensemble.leader()].log_text
             for why in [
                     r"it is asked for from version 7, and version \w+ holds", "`server.9=127.0.0.1:1:2` does not end with `;` and the port",
+                    "a member is named by `-members`, with the lines of all",
                     "`one` is not the number of a server", "0 voters would be left, and 1 must be"]:
                 eventually(lambda why=why: re.search(rf"WARN .*Refusing a reconfig that a client asked for in session 0x\w+: .*{why}", log()), what=why)
 

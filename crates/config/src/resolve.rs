@@ -509,7 +509,8 @@ impl Resolver {
                 format!(
                     "a reconfiguration has removed this server, or the file is another's. To bring it back, write its line \
                      `server.{id}=HOST:QUORUM:ELECTION;CLIENT` into {path}, start it, and when it follows, add it in a shell of a \
-                     member: `reconfig -add` with that line. If it is to stay away, leave it stopped"
+                     member: `reconfig -add` with that line. CLIENT is a plain port: with secureClientPort alone leave `;CLIENT` out, \
+                     and name all members by `reconfig -members`. If it is to stay away, leave it stopped"
                 ),
             ),
             None => (

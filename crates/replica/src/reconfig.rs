@@ -150,7 +150,12 @@ fn joiner_of(text: &str, options: ReconfigOptions) -> Result<Member, Mistake> {
     let id = server_id(key.rsplit('.').next().unwrap_or(key))?;
     let member = Member::parse(id, value).map_err(|error| blame(&error, value))?;
     check_addresses(&member, options)?;
-    let no_client = || Mistake::arguments(format!("`{text}` does not end with `;` and the port for clients"));
+    let no_client = || {
+        Mistake::arguments(format!(
+            "`{text}` does not end with `;` and the port for clients; hint: without one, as where clients come by secureClientPort \
+             alone, a member is named by `-members`, with the lines of all"
+        ))
+    };
     member.client().ok_or_else(no_client)?;
     Ok(member)
 }
