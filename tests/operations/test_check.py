@@ -171,3 +171,22 @@ def test_a_member_whom_its_peers_repair_has_one_verdict(start, configured, ends,
     assert asked.status == 1 and asked.out.endswith(f"\n{verdict}"), asked
     assert checked.status == 0 and f"\n{verdict}" in checked.out and "cannot be used" not in checked.out, checked
     assert checked.out.endswith("\na start goes through, repaired by its peers, if these are a quorum without it and its ports are free; else it ends\n")
+
+
+def test_a_java_env_that_only_scripts_read_is_named(configured, ends, only_zabd, tmp_path):
+    jaas = tmp_path / "jaas.conf"
+    jaas.write_text('QuorumServer { org.apache.zookeeper.server.auth.DigestLoginModule required user_a="b"; };\n'
+                    'QuorumLearner { org.apache.zookeeper.server.auth.DigestLoginModule required username="a" password="b"; };\n')
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "myid").write_text("1\n")
+    (tmp_path / "java.env").write_text(f'SERVER_JVMFLAGS="-Xmx1G -Djava.security.auth.login.config={jaas}"\n')
+    lines = [f"server.{number}=127.0.0.1:1:2;3" for number in (1, 2, 3)]
+    config = configured(f"dataDir={tmp_path}/data", "initLimit=5", "syncLimit=2", "quorum.auth.enableSasl=true",
+                        "quorum.auth.learnerRequireSasl=true", "quorum.auth.serverRequireSasl=true", *lines)
+    started = ends("zabd", config)
+    assert started.status == 2 and "quorum.auth.enableSasl=true needs a JAAS file" in started.err, started
+    sets = f"{tmp_path}/java.env sets java.security.auth.login.config, "
+    assert f"; {sets}and is read by `zkServer.sh start-foreground`, and not by `zabd zoo.cfg`: " in started.err, started
+    checked = ends("zabd", "check", config)
+    assert checked.status == 0, checked
+    assert f"warning: {sets}which a start by `zkServer.sh` has, and one by `zabd zoo.cfg` has not\n" in checked.out, checked

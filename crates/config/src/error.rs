@@ -91,6 +91,16 @@ impl ConfigErrors {
         self
     }
 
+    /// The same, with what else somebody knows of a mistake behind its hint.
+    #[must_use]
+    pub fn with_more(mut self, more: &dyn Fn(&ConfigError) -> Option<String>) -> Self {
+        for error in &mut self.errors {
+            let Some(more) = more(error) else { continue };
+            error.hint = Some(error.hint.take().map_or(more.clone(), |hint| format!("{hint}; {more}")));
+        }
+        self
+    }
+
     /// The same, told by another program than zabd itself, whose words are others: this stands where zabd's usage would.
     #[must_use]
     pub fn with_hint_of_usage(mut self, hint: &str) -> Self {

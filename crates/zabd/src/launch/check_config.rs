@@ -59,6 +59,16 @@ pub fn run(words: &[String]) -> ExitCode {
     for warning in &config.warnings {
         say!("warning: {warning}");
     }
+    let unread = config
+        .config_file
+        .as_deref()
+        .map(|file| zk_env::unread_keys(Path::new(file), &start_script::variables()));
+    for (path, key) in unread.into_iter().flatten() {
+        say!(
+            "warning: {} sets {key}, which a start by `zkServer.sh` has, and one by `zabd zoo.cfg` has not",
+            path.display()
+        );
+    }
     let mut findings = Findings { are_good: true };
     let mut is_refused = false;
     findings.note("members", members(&config));

@@ -73,7 +73,9 @@ fn run_as(program: &str, words: &[String]) -> ExitCode {
         Request::LocalEnsemble => local_ensemble::run(program),
         Request::Start { config, is_development, ends_with_input } => match *config {
             Ok(config) => serve(config, is_development.then_some(program), ends_with_input),
-            Err(errors) => mistakes::refuse(&errors),
+            Err(errors) => {
+                mistakes::refuse(&zk_env::naming_unread(errors, words, &start_script::variables()))
+            }
         },
     }
 }

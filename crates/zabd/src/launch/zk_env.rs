@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use zabd_config::ConfigErrors;
 use zabd_config::pod::assignments;
 use zabd_config::scripts::ScriptView;
 
@@ -75,9 +76,12 @@ impl ZkEnv {
     }
 }
 
+/// In the order in which scripts read them.
+const SHELL_FILES: [&str; 2] = ["zookeeper-env.sh", "java.env"];
+
 /// The environment with what `zookeeper-env.sh` and `java.env` in this directory set; what would need a shell is named.
 pub fn with_shell_files(mut variables: BTreeMap<String, String>, conf: &Path) -> BTreeMap<String, String> {
-    for name in ["zookeeper-env.sh", "java.env"] {
+    for name in SHELL_FILES {
         let path = conf.join(name);
         let Ok(bytes) = fs::read(&path) else { continue };
         let found = assignments(&String::from_utf8_lossy(&bytes), &variables);
@@ -90,6 +94,54 @@ pub fn with_shell_files(mut variables: BTreeMap<String, String>, conf: &Path) ->
         variables.extend(found.set);
     }
     variables
+}
+
+/// The files beside a zoo.cfg with keys of the `-D` words in them that a start by `zabd zoo.cfg` lacks: only scripts read these files.
+/// Values may be secrets, and are left out.
+pub fn unread_keys(zoo_cfg: &Path, variables: &BTreeMap<String, String>) -> Vec<(PathBuf, String)> {
+    let conf = zoo_cfg.parent().unwrap_or(Path::new("."));
+    let flags = ["SERVER_JVMFLAGS", "JVMFLAGS"];
+    let known: Vec<_> = flags
+        .iter()
+        .filter_map(|flag| variables.get(*flag))
+        .flat_map(|text| text.split_whitespace())
+        .collect();
+    let mut keys = Vec::new();
+    for name in SHELL_FILES {
+        let path = conf.join(name);
+        let Ok(bytes) = fs::read(&path) else { continue };
+        let set = assignments(&String::from_utf8_lossy(&bytes), variables).set;
+        let of_flags = set.iter().filter(|(variable, _)| flags.contains(&variable.as_str()));
+        for word in
+            of_flags.flat_map(|(_, text)| text.split_whitespace()).filter(|word| !known.contains(word))
+        {
+            if let Some((key, _)) = word.strip_prefix("-D").and_then(|word| word.split_once('=')) {
+                keys.push((path.clone(), key.to_owned()));
+            }
+        }
+    }
+    keys
+}
+
+/// Mistakes of a start by `zabd zoo.cfg`, which may be none for a start by a script: where such a file has the key that is missing,
+/// it is named.
+pub fn naming_unread(
+    errors: ConfigErrors,
+    words: &[String],
+    variables: &BTreeMap<String, String>,
+) -> ConfigErrors {
+    let Some(zoo_cfg) = words.iter().map(Path::new).find(|path| path.is_file()) else { return errors };
+    let unread = unread_keys(zoo_cfg, variables);
+    errors.with_more(&|error| {
+        let texts = [error.key.as_deref(), Some(&*error.message), error.hint.as_deref()];
+        let is_named = |key: &str| texts.iter().flatten().any(|text| text.contains(key.trim_start_matches("zookeeper.")));
+        let (path, key) = unread.iter().find(|(_, key)| is_named(key))?;
+        Some(format!(
+            "{} sets {key}, and is read by `zkServer.sh start-foreground`, and not by `zabd zoo.cfg`: start by the former, or say \
+             that -D word here",
+            path.display()
+        ))
+    })
 }
 
 /// Where a program was found that was called so.
