@@ -49,6 +49,7 @@ class Authority:
         self.sign("admin", "/CN=admin")
         self.sign("expired", "/CN=expired", days=("20200101000000Z", "20210101000000Z"))
         self.sign("early", "/CN=early", days=("20900101000000Z", "20910101000000Z"))
+        self.sign("backwards", "/CN=backwards", days=("20910101000000Z", "20900101000000Z"))
         self.sign("elsewhere", "/CN=elsewhere", hosts="DNS:elsewhere.invalid,IP:127.9.9.9")
         self.sign("stranger", "/CN=stranger", by="foreign")
         self.self_signed("self")

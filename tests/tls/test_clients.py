@@ -184,6 +184,7 @@ def test_java_shell(shared):
 BAD = {
     "expired": "expired",
     "early": "not valid yet",
+    "backwards": "its time ends before it begins (InvalidCertValidity); hint: sign a new one, ",
     "stranger": "UnknownIssuer",
     "self": "CaUsedAsEndEntity",
 }

@@ -448,6 +448,9 @@ pub fn in_words(error: &rustls::Error) -> String {
             "CaUsedAsEndEntity" => {
                 "it is that of an authority, and not itself in the trust store (CaUsedAsEndEntity)".into()
             }
+            "InvalidCertValidity" => "its time ends before it begins (InvalidCertValidity); hint: sign a new one, whose notBefore comes \
+                                      before its notAfter"
+                .into(),
             other => other.to_owned(),
         },
         Error::InvalidCertificate(Reason::UnknownRevocationStatus) => {

@@ -34,9 +34,17 @@ fn failed(problem: String) -> String {
     if problem.starts_with(TLS_FAILS) { problem } else { format!("authentication by SASL fails: {problem}") }
 }
 
-/// Why nothing more can be read.
+fn of_tls(error: &io::Error) -> Option<&zabd_tls::rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    of_tls(error).is_some()
+}
+
+/// Why nothing more can be read or written.
 fn unread(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<zabd_tls::rustls::Error>()) {
+    match of_tls(error) {
         Some(error) => format!("{TLS_FAILS}{}", in_words(error)),
         None => error.to_string(),
     }
@@ -200,16 +208,25 @@ async fn receive<S: AsyncRead + Unpin>(
     }
 }
 
-async fn send<S: AsyncWrite + Unpin>(socket: &mut S, status: AuthStatus, token: &[u8]) -> Result<(), String> {
+async fn send<S>(socket: &mut S, status: AuthStatus, token: &[u8]) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let packet = AuthPacket { status, token: Some(token) };
     let written = socket.write_all(&packet.to_bytes()).await;
     // TLS may hold some of it back.
-    written.and(socket.flush().await).map_err(|error| unread(&error))
+    let Err(error) = written.and(socket.flush().await) else { return Ok(()) };
+    // Whoever refuses a certificate says so before it closes, and what it said can still be read.
+    let why = socket.read_buf(&mut BytesMut::with_capacity(1)).await.err();
+    Err(unread(&why.filter(is_of_tls).unwrap_or(error)))
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{DuplexStream, duplex};
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{DuplexStream, ReadBuf, duplex};
 
     use zabd_sasl::server::RESPONSE_BYTES_MAX;
 
@@ -395,5 +412,49 @@ mod tests {
         far.write_all(b"\0\0\0\x0bsomething else").await.unwrap();
         let problem = prove(&mut near, Some(&dialler), "localhost").await.unwrap_err();
         assert!(problem.contains("it answers something else; hint:"), "{problem}");
+    }
+
+    /// A socket that takes nothing any more, and what can be read from it still.
+    struct Closed(Option<io::Error>);
+
+    impl AsyncRead for Closed {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Ready(self.0.take().map_or(Ok(()), Err))
+        }
+    }
+
+    impl AsyncWrite for Closed {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// With TLS 1.3 a dialler may send its proof to one that has refused its certificate meanwhile, and closed the connection.
+    #[tokio::test]
+    async fn a_refused_certificate_is_told_though_the_proof_could_not_be_sent() {
+        use zabd_tls::rustls::{AlertDescription, Error};
+        let alert = io::Error::other(Error::AlertReceived(AlertDescription::CertificateExpired));
+        let dialler = sasl("right", true);
+        let problem = prove(&mut Closed(Some(alert)), Some(&dialler), "localhost").await.unwrap_err();
+        assert!(
+            problem.starts_with("TLS fails: the other side does not believe the certificate"),
+            "{problem}"
+        );
+        for reset in [None, Some(io::ErrorKind::ConnectionReset.into())] {
+            let problem = prove(&mut Closed(reset), Some(&dialler), "localhost").await.unwrap_err();
+            assert_eq!(problem, "authentication by SASL fails: broken pipe");
+        }
     }
 }
