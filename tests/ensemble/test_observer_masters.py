@@ -3,12 +3,16 @@
 All members have the same port for observers, so each has a loopback address of its own.
 """
 
+import json
+import re
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from harness import places
 from harness.observing import figures
-from harness.servers import free_port
+from harness.servers import Server, free_port
 from harness.waiting import eventually
 from reconfig.ensemble import reconfig, shown
 
@@ -19,6 +23,13 @@ VOTERS = (1, 2, 3)
 OBSERVERS = (4, 5)
 SECONDS_MAX = 60
 ESTABLISHED = "01"
+
+
+class Asked(Server):
+    """A server that may be asked over HTTP, for which Java needs more jars than usual."""
+
+    def command(self):
+        return [places.JAVA395_HTTP_CLASSPATH if word == places.JAVA395_CLASSPATH else word for word in super().command()]
 
 
 def masters(port):
@@ -55,13 +66,30 @@ def tell_of_each_other(ensemble, port):
     return masters(port) == named == counted
 
 
+def leaders_by_their_command(ensemble):
+    """Whom observers name as their leader over HTTP; that log lines of zabd name the same."""
+    named = []
+    for number in OBSERVERS:
+        server = ensemble.members[number]
+        with urlopen(f"http://127.0.0.1:{server.config['admin.serverPort']}/commands/leader", timeout=10) as answer:
+            told = json.load(answer)
+        assert told["leader_ip"] == f"127.0.0.{told['leader_id']}" and not told["is_leader"]
+        named.append(told["leader_id"])
+        if server.kind == "zabd":
+            assert re.findall(r"OBSERVING server (\d+) in epoch", server.log_text())[-1] == str(told["leader_id"])
+    return sorted(named)
+
+
 @pytest.mark.parametrize(
     "kinds", [("zabd", "zabd", "zabd", "zabd", "java395"), ("java395", "java395", "java395", "zabd", "zabd")], ids="-".join)
 def test_followers_serve_observers(tmp_path, write_through, kinds):
     """Whoever an observer is at is killed, then the leader; observers go elsewhere, and nobody's clients lose anything."""
     port = free_port()
     config = {"observerMasterPort": port}
-    with members.Ensemble(list(kinds), tmp_path, observers=OBSERVERS, config=config, own_hosts=True) as ensemble:
+    ensemble = members.Ensemble(list(kinds), tmp_path, observers=OBSERVERS, config=config, own_hosts=True, server=Asked)
+    for number in OBSERVERS:
+        ensemble.members[number].config.update({"admin.enableServer": "true", "admin.serverPort": free_port()})
+    with ensemble:
         writers = write_through(ensemble)
         await_progress(writers)
         leader = ensemble.leader()
@@ -69,6 +97,7 @@ def test_followers_serve_observers(tmp_path, write_through, kinds):
         victim = await_masters(ensemble, port, followers)[0]
         assert_served(ensemble)
         eventually(lambda: tell_of_each_other(ensemble, port), what="figures of observers and masters")
+        assert leaders_by_their_command(ensemble) == masters(port), "of an observer, `leader` names whom it observes"
         ensemble.members[victim].kill()
         await_masters(ensemble, port, set(followers) - {victim})
         await_progress(writers)

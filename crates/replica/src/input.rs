@@ -255,7 +255,7 @@ pub enum Fact {
     RoleBegun {
         /// In which epoch.
         epoch: zabd_jute::Epoch,
-        /// Who leads.
+        /// Who leads; of an observer, whom it observes.
         leader: zabd_jute::ServerId,
         /// Which role it is; never looking.
         role: zabd_jute::quorum::PeerState,

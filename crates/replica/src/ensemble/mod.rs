@@ -595,6 +595,8 @@ impl Replica {
         });
         out.apply = true;
         let after_ms = ensemble.course.begins(now, role);
+        // One that was elected may be gone by the time at which an observer comes to a follower of the next.
+        let leader = ensemble.peer.master().unwrap_or(leader);
         out.list.push(Output::Fact(Fact::RoleBegun { epoch, leader, role, after_ms }));
     }
 

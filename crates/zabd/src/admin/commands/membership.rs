@@ -7,18 +7,19 @@ use zabd_replica::{EnsembleStatus, Serving};
 use super::{Fields, Json, field};
 use crate::introspect::Introspection;
 
-/// Who and where the leader is.
+/// Who and where the leader is; of an observer, whom it observes, as in Java. Who leads it may not know: a follower says nothing of it.
 pub(super) fn leader(server: &Introspection) -> Fields {
     let Some((status, configuration)) = membership(server) else {
         return vec![field("error", "server is not initialized")];
     };
-    let leader = status.leader.and_then(|leader| configuration.member(leader));
+    let id = status.master.or(status.leader);
+    let leader = id.and_then(|leader| configuration.member(leader));
     let hosts = leader.map_or_else(String::new, |leader| {
         leader.addresses().iter().map(|address| &*address.host).collect::<Vec<_>>().join("|")
     });
     vec![
         field("is_leader", status.state == PeerState::Leading),
-        field("leader_id", status.leader.map_or(-1, |leader| leader.0)),
+        field("leader_id", id.map_or(-1, |leader| leader.0)),
         field("leader_ip", hosts),
     ]
 }
