@@ -108,6 +108,8 @@ def test_a_member_without_a_quorum_is_read(tmp_path, kind):
         assert answer[:2] == (0, 0) and not answer[3] and refused.frame() is None
         after = wire.Session(port)
         assert after.call(wire.GET_DATA, PATH).err == 0
+        # A leader shows its new epoch at once; who follows does with the next write, and local sessions are none.
+        assert after.create("/after").err == 0
         after.end()
         ensemble.assert_equal_trees()
 
