@@ -265,6 +265,8 @@ def test_an_ensemble_refuses_together(tmp_path):
 
 CLIENTS, PATHS, PATHS_PER_REQUEST = 10, 100_000, 20_000
 WATCH_BYTES_MAX = 40
+# What huge pages may add to a heap of this size, beside a page that was freed while it was made one. The watches are thirty megabytes.
+HUGE_PAGES_ADD_MAX = 6 << 20
 
 
 def test_a_watch_takes_less_than_forty_bytes(tmp_path):
@@ -286,7 +288,7 @@ def test_a_watch_takes_less_than_forty_bytes(tmp_path):
             session.close()
         eventually(lambda: figure(server, "watch_count") == 0, SECONDS_MAX, what="no watch is left")
         kept = lambda: f"memory is given back: {resident_bytes(server)} bytes beside {before}"
-        eventually(lambda: resident_bytes(server) < before, SECONDS_MAX, what=kept)
+        eventually(lambda: resident_bytes(server) < before + HUGE_PAGES_ADD_MAX, SECONDS_MAX, what=kept)
 
 
 LEAVERS, LEFT_PATHS = 3, 300_000
