@@ -161,25 +161,27 @@ pub(crate) fn an_adoption_that_is_stopped_leaves_one_past_or_the_other() {
     }
 }
 
+/// Where a member's log ends that reached two records further than the image that it adopts in this epoch.
+fn last_behind_an_image_in(epoch: Epoch) -> Zxid {
+    let (disk, directories) = member(11);
+    let leader = image(&disk, &directories.snapshots, at(1, 9), b'L');
+    adopt(&disk, &directories, leader, at(1, 9), epoch, Limits::default()).unwrap();
+    let (whose, base, last, _) = start(&disk);
+    assert_eq!((whose, base), (b'L', at(1, 9)));
+    last
+}
+
 /// A follower that comes back with proposals that its leader has not committed yet, and is sent a snapshot, must not
 /// lose what it has acknowledged.
 #[test]
 fn records_of_the_leaders_own_epoch_stay_behind_its_image() {
-    let (disk, directories) = member(11);
-    let leader = image(&disk, &directories.snapshots, at(1, 9), b'L');
-    adopt(&disk, &directories, leader, at(1, 9), Epoch(1), Limits::default()).unwrap();
-    let (whose, base, last, _) = start(&disk);
-    assert_eq!((whose, base, last), (b'L', at(1, 9), at(1, 11)));
+    assert_eq!(last_behind_an_image_in(Epoch(1)), at(1, 11));
 }
 
 /// If the leader has proposed nothing of them, they count as older.
 #[test]
 fn records_that_the_leader_disowns_go() {
-    let (disk, directories) = member(11);
-    let leader = image(&disk, &directories.snapshots, at(1, 9), b'L');
-    adopt(&disk, &directories, leader, at(1, 9), Epoch(2), Limits::default()).unwrap();
-    let (whose, base, last, _) = start(&disk);
-    assert_eq!((whose, base, last), (b'L', at(1, 9), at(1, 9)));
+    assert_eq!(last_behind_an_image_in(Epoch(2)), at(1, 9));
 }
 
 /// The image holds what no log of this server does. Once it is damaged, an older snapshot and the log behind it would make a

@@ -506,13 +506,23 @@ fn files_that_change_are_read_again() {
 
 /// `NAME.pem`: a certificate of the authority `ca` for clients, with these extensions, signed with this hash.
 fn certificate_with(shop: &Workshop, name: &str, extensions: &str, hash: &str) {
+    certificate_by(
+        shop,
+        name,
+        "ca",
+        &format!("subjectAltName=DNS:zoo.example\n{extensions}\n"),
+        &format!("-{hash}"),
+    );
+}
+
+/// `NAME.pem`: a certificate of the authority `by`, with these extensions and no others; `options` are those of its signing.
+fn certificate_by(shop: &Workshop, name: &str, by: &str, extensions: &str, options: &str) {
     shop.run(&format!(
         "openssl req -new -newkey {EC} -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"
     ));
-    std::fs::write(shop.path("extensions"), format!("subjectAltName=DNS:zoo.example\n{extensions}\n"))
-        .unwrap();
+    std::fs::write(shop.path("extensions"), extensions).unwrap();
     shop.run(&format!(
-        "openssl x509 -req -{hash} -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 -extfile extensions -out {name}.crt"
+        "openssl x509 -req {options} -in {name}.csr -CA {by}.crt -CAkey {by}.key -CAcreateserial -days 20 -extfile extensions -out {name}.crt"
     ));
     shop.write(&format!("{name}.pem"), &[&format!("{name}.key"), &format!("{name}.crt")]);
 }

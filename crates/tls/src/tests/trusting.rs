@@ -39,16 +39,7 @@ fn what_a_key_is_for_counts() {
     let shop = Workshop::new();
     shop.authority("ca");
     shop.write("ca.pem", &["ca.crt"]);
-    let made = |name: &str, by: &str, extensions: &str| {
-        shop.run(&format!(
-            "openssl req -new -newkey {EC} -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"
-        ));
-        std::fs::write(shop.path("extensions"), extensions).unwrap();
-        shop.run(&format!(
-            "openssl x509 -req -in {name}.csr -CA {by}.crt -CAkey {by}.key -CAcreateserial -days 20 -extfile extensions -out {name}.crt"
-        ));
-        shop.write(&format!("{name}.pem"), &[&format!("{name}.key"), &format!("{name}.crt")]);
-    };
+    let made = |name: &str, by: &str, extensions: &str| certificate_by(&shop, name, by, extensions, "");
     made("signing", "ca", "keyUsage=digitalSignature,keyEncipherment\n");
     made("encrypting", "ca", "keyUsage=keyEncipherment\n");
     for (name, usage) in [("signer", "keyCertSign"), ("lister", "cRLSign")] {

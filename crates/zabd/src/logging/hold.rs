@@ -110,15 +110,16 @@ fn line_bytes(op: i32, body_bytes: usize, identities: &Identities) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
     use super::super::lines::Bounds;
     use super::*;
 
+    /// How often somebody was woken.
     #[derive(Default)]
-    struct Woken(AtomicUsize);
+    pub(crate) struct Woken(pub(crate) AtomicUsize);
 
     impl Wake for Woken {
         fn wake(self: Arc<Self>) {

@@ -166,20 +166,11 @@ fn serve(
 mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    use std::task::Wake;
+    use std::sync::atomic::Ordering::Relaxed;
 
     use super::*;
+    use crate::logging::hold::tests::Woken;
     use crate::net::Registry;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
 
     /// All watchers of one znode have an event at once, and one client has asked for something.
     #[tokio::test]
