@@ -16,7 +16,8 @@ use crate::admin::{self, Windows};
 use crate::driver::Driver;
 use crate::log_writer::LogFigures;
 use crate::net::{
-    ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, RequestThrottle, ServerCounters,
+    ConnectionFigures, ConnectionThrottle, FourLetterAnswers, LargeRequests, Pace, RequestThrottle,
+    ServerCounters,
 };
 use crate::ports::ClientAddresses;
 use crate::recover::StartFigures;
@@ -132,8 +133,8 @@ impl FourLetterAnswers for Introspection {
         admin::may_be_long(self, word)
     }
 
-    fn takes_time(&self, word: FourLetterWord) -> bool {
-        admin::takes_time(word)
+    fn pace(&self, word: FourLetterWord) -> Pace {
+        admin::pace(word)
     }
 
     fn answer(&self, word: FourLetterWord, argument: Option<u64>) -> Vec<u8> {

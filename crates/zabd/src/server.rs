@@ -42,7 +42,7 @@ use crate::java_beside;
 use crate::log_writer::{Base, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::memory::{self, Watchman, at_most};
-use crate::net::{IN_FLIGHT_COPIES, Registry, ServerCounters, Service};
+use crate::net::{Answers, IN_FLIGHT_COPIES, Registry, ServerCounters, Service};
 use crate::ports::ClientAddresses;
 use crate::probes::Vitals;
 use crate::recover::{Reading, Recovered, recover};
@@ -210,6 +210,7 @@ impl Server {
             sasl: sasl.clients,
             counters,
             four_letter: introspection,
+            answers: Answers::default(),
             throttle,
             large_requests,
             request_throttle,

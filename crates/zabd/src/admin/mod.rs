@@ -30,6 +30,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use zabd_jute::client::FourLetterWord as Word;
 
 use crate::introspect::Introspection;
+use crate::net::Pace;
 
 pub use clients::shown_node_count;
 pub use date::{log_date, tool_date};
@@ -97,18 +98,20 @@ fn shown_mask(mask: u64) -> String {
 }
 
 /// Whether a disk is asked, or a list may be long.
-pub fn takes_time(word: Word) -> bool {
-    !matches!(
-        word,
+pub fn pace(word: Word) -> Pace {
+    match word {
         Word::Ruok
-            | Word::Isro
-            | Word::Gtmk
-            | Word::Stmk
-            | Word::Srvr
-            | Word::Crst
-            | Word::Srst
-            | Word::TelnetClose
-    )
+        | Word::Isro
+        | Word::Gtmk
+        | Word::Stmk
+        | Word::Srvr
+        | Word::Crst
+        | Word::Srst
+        | Word::TelnetClose => Pace::AtOnce,
+        // How much of the disk is free.
+        Word::Dirs | Word::Mntr => Pace::ByDisk,
+        _ => Pace::ByLength,
+    }
 }
 
 /// Whether the text may be a megabyte: lists of clients, watches and sessions, and figures of each namespace.

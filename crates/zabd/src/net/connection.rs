@@ -42,6 +42,8 @@ use zabd_replica::watches::Identities;
 use zabd_replica::{Input, SessionTimeouts};
 
 use self::buffers::{CHUNK, CHUNK_BYTES, forget_sent};
+use self::four_letter::Making;
+pub use self::four_letter::{Answers, Pace};
 use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
 use super::client::{BegunSession, Client, UNSENT_BYTES_MAX};
@@ -93,7 +95,7 @@ pub trait FourLetterAnswers: Send + Sync {
     /// Whether the word is on the whitelist; one that is not is refused without its argument.
     fn allows(&self, word: FourLetterWord) -> bool;
     /// Whether the text may take so long that other clients must not wait for it.
-    fn takes_time(&self, word: FourLetterWord) -> bool;
+    fn pace(&self, word: FourLetterWord) -> Pace;
     /// Whether the text may be so long that it needs a place among what is kept for all clients.
     fn may_be_long(&self, word: FourLetterWord) -> bool;
     /// The text behind `word`; `argument` is what follows `stmk`.
@@ -112,6 +114,8 @@ pub struct Service {
     pub counters: Arc<ServerCounters>,
     /// Four-letter words.
     pub four_letter: Arc<dyn FourLetterAnswers>,
+    /// How many of those that take their time are answered at once.
+    pub answers: Answers,
     /// Whether new sessions are let in.
     pub throttle: Arc<ConnectionThrottle>,
     /// What long requests in flight may hold.
@@ -206,7 +210,7 @@ pub struct Connection {
     /// Where it stands among those that want a place in the pipeline, if places are limited.
     line: Option<Box<Line>>,
     /// The answer to a four-letter word, while another thread makes it.
-    asking: Option<tokio::task::JoinHandle<Vec<u8>>>,
+    asking: Option<Making>,
     batch: Vec<Input>,
     tally: Tally,
     traffic: Traffic,

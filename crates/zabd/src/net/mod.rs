@@ -26,7 +26,7 @@ mod throttle;
 
 pub use acceptor::{Acceptor, ListenError, ListenOptions};
 pub use client::{BegunSession, Client, Clients, Registry};
-pub use connection::{ConnectionOptions, FourLetterAnswers, Service};
+pub use connection::{Answers, ConnectionOptions, FourLetterAnswers, Pace, Service};
 pub use figures::{ConnectionFigures, Latencies, Responses, Sent, ServerCounters, Summary};
 pub use handshake::{HandshakeOptions, Handshakes, Takes, lobby};
 pub use intake::COPIES as IN_FLIGHT_COPIES;

@@ -1,10 +1,15 @@
 //! A connection that is asked a four-letter word.
 //!
 //! Some answers take their time: a disk is asked how much it holds, a list is as long as there are connections. Their text is
-//! made on a thread that carries no other connection, so that a disk that does not answer delays only who asked for it.
+//! made on a thread that carries no other connection, so that a disk that does not answer delays only who asked for it. Such
+//! threads are few, however many ask: each has memory of its own. They are counted apart for what a disk is asked for, and
+//! whoever else asks does not wait for that disk.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use tokio::sync::Semaphore;
 
 use zabd_jute::client::FourLetterWord;
 
@@ -14,6 +19,59 @@ use super::{Connection, Phase, Stays};
 
 /// How long a long answer may be, about: with a thousand namespaces, `mntr` says as much.
 const LONG_ANSWER_BYTES: usize = 1 << 20;
+
+/// How many answers that a disk is asked for, and how many others that take their time, are made at once.
+const MADE_AT_ONCE: usize = 4;
+
+/// How long the answer to a word takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// It is at hand.
+    AtOnce,
+    /// As long as its list.
+    ByLength,
+    /// A disk is asked for it.
+    ByDisk,
+}
+
+/// An answer, once it is made. Whoever drops it does not wait any more.
+pub(super) type Making = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
+
+/// How many answers are made at once.
+#[derive(Debug)]
+pub struct Answers {
+    by_length: Arc<Semaphore>,
+    by_disk: Arc<Semaphore>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        let [by_length, by_disk] = [(); 2].map(|()| Arc::new(Semaphore::new(MADE_AT_ONCE)));
+        Self { by_length, by_disk }
+    }
+}
+
+impl Answers {
+    /// Has `answer` called on a thread for that, when its turn comes; none if it takes no time. Without a text, whoever panicked has
+    /// said so.
+    fn make(&self, pace: Pace, answer: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<Making, Vec<u8>> {
+        let turns = match pace {
+            Pace::AtOnce => return Err(answer()),
+            Pace::ByLength => self.by_length.clone(),
+            Pace::ByDisk => self.by_disk.clone(),
+        };
+        Ok(Box::pin(async move {
+            let turn = turns.acquire_owned().await.expect("nobody closes it");
+            let made = tokio::task::spawn_blocking(move || {
+                let answer = answer();
+                // Not before: whoever asked may not wait any more, and the thread works all the same.
+                drop(turn);
+                answer
+            });
+            made.await.unwrap_or_default()
+        }))
+    }
+}
 
 impl Connection {
     pub(super) fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {
@@ -46,11 +104,13 @@ impl Connection {
         // The figures that are asked for include the question.
         self.publish_tally();
         let four_letter = self.service.four_letter.clone();
-        if four_letter.takes_time(word) {
-            self.asking = Some(tokio::task::spawn_blocking(move || four_letter.answer(word, argument)));
-            self.phase = Phase::Asking;
-        } else {
-            self.say(&four_letter.answer(word, argument));
+        let pace = four_letter.pace(word);
+        match self.service.answers.make(pace, move || four_letter.answer(word, argument)) {
+            Ok(making) => {
+                self.asking = Some(making);
+                self.phase = Phase::Asking;
+            }
+            Err(answer) => self.say(&answer),
         }
         true
     }
@@ -58,10 +118,9 @@ impl Connection {
     /// Takes the answer that another thread made, if it is there.
     pub(super) fn poll_answer(&mut self, context: &mut Context<'_>) {
         let Some(asking) = &mut self.asking else { return };
-        if let Poll::Ready(answer) = Pin::new(asking).poll(context) {
+        if let Poll::Ready(answer) = asking.as_mut().poll(context) {
             self.asking = None;
-            // Whoever panicked has said so.
-            self.say(&answer.unwrap_or_default());
+            self.say(&answer);
         }
     }
 
@@ -109,8 +168,12 @@ mod tests {
             true
         }
 
-        fn takes_time(&self, word: FourLetterWord) -> bool {
-            word == FourLetterWord::Dirs
+        fn pace(&self, word: FourLetterWord) -> Pace {
+            match word {
+                FourLetterWord::Dirs => Pace::ByDisk,
+                FourLetterWord::Cons => Pace::ByLength,
+                _ => Pace::AtOnce,
+            }
         }
 
         fn answer(&self, word: FourLetterWord, _: Option<u64>) -> Vec<u8> {
@@ -140,6 +203,7 @@ mod tests {
             sasl: None,
             counters: Arc::default(),
             four_letter,
+            answers: Answers::default(),
             throttle: Arc::new(ConnectionThrottle::new(OFF, 0)),
             large_requests: Arc::new(LargeRequests::new(None, 0)),
             request_throttle: None,
@@ -192,5 +256,28 @@ mod tests {
         assert_eq!(answer(ask(address, "ruok")), "ruok");
         permit.send(()).unwrap();
         assert_eq!(answer(slow), "dirs");
+    }
+
+    #[test]
+    fn a_few_answers_are_made_at_once_and_those_of_a_disk_apart() {
+        let (asked, is_asked) = channel();
+        let (permit, may_answer) = channel();
+        let address = serve(Arc::new(Stuck { asked, may_answer: Mutex::new(may_answer) }));
+        let first: Vec<_> = (0..MADE_AT_ONCE).map(|_| ask(address, "dirs")).collect();
+        for _ in &first {
+            is_asked.recv().unwrap();
+        }
+        let others: Vec<_> = (0..20).map(|_| ask(address, "dirs")).collect();
+        // Some of them do not wait for their turn.
+        let others = others.into_iter().skip(10);
+        assert_eq!(answer(ask(address, "cons")), "cons");
+        assert_eq!(is_asked.try_iter().count(), 0, "no further thread waits for the disk");
+        for _ in 0..MADE_AT_ONCE + 20 {
+            permit.send(()).unwrap();
+        }
+        for socket in first.into_iter().chain(others) {
+            assert_eq!(answer(socket), "dirs");
+        }
+        assert!(is_asked.try_iter().count() >= 10);
     }
 }
