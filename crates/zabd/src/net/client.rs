@@ -25,6 +25,8 @@ pub const UNSENT_BYTES_MAX: usize = 64 << 20;
 /// What all clients may leave untaken, and have begun, however little memory is left.
 const UNSENT_BYTES_MIN: usize = 256 << 10;
 const INCOMPLETE_BYTES_MIN: usize = 4 << 20;
+/// What one reply may have however little is left: any znode of the usual `jute.maxbuffer` can be read.
+const REPLY_BYTES_MIN: usize = 2 << 20;
 /// A time that does not come.
 const NEVER_MS: i64 = i64::MAX;
 /// A larger mailbox is freed, not kept for the next mail: an idle connection is a small one.
@@ -421,7 +423,7 @@ impl Registry {
         let room = left.map(|left| left + own);
         let share = |part: usize, bytes_min: usize| room.map(|room| (room / part).max(bytes_min));
         self.backlog.narrow(share(6, UNSENT_BYTES_MIN));
-        self.backlog.bound_replies(room.map(|room| room / 2));
+        self.backlog.bound_replies(room.map(|room| (room / 2).max(REPLY_BYTES_MIN)));
         // Large ones wait for each other; what is beyond them is closed.
         self.coming.narrow(share(4, 0));
         self.half_frames.narrow(share(2, INCOMPLETE_BYTES_MIN));
@@ -509,6 +511,18 @@ mod tests {
     fn client(registry: &Registry) -> Arc<Client> {
         let home = Arc::new(ReadyList::default());
         registry.add(|id| Client::new(id, ([127, 0, 0, 1], 1).into(), 0, home))
+    }
+
+    #[test]
+    fn whatever_is_left_a_znode_can_be_read() {
+        let registry = registry();
+        let never_fits = |left: Option<usize>, bytes: usize| {
+            registry.fit(left, 0);
+            registry.backlog.never_fits(bytes)
+        };
+        assert!(!never_fits(Some(0), 1 << 20) && never_fits(Some(0), 3 << 20));
+        assert!(!never_fits(Some(8 << 20), 3 << 20) && never_fits(Some(8 << 20), 5 << 20));
+        assert!(!never_fits(None, 1 << 30));
     }
 
     #[test]
