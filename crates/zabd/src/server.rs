@@ -210,7 +210,7 @@ impl Server {
             sasl: sasl.clients,
             counters,
             four_letter: introspection,
-            answers: Answers::default(),
+            answers: Answers::start()?,
             throttle,
             large_requests,
             request_throttle,

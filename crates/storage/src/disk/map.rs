@@ -7,6 +7,15 @@
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// How many files are mapped.
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether any file is mapped: then what the system counts as mapped is not the program alone.
+pub fn is_any_mapped() -> bool {
+    MAPPED.load(Relaxed) > 0
+}
 
 /// A file, mapped for reading.
 #[derive(Debug)]
@@ -19,7 +28,15 @@ impl Mapped {
         // SAFETY: see the module's description; the file outlives its descriptor while it is mapped.
         let map = unsafe { memmap2::Mmap::map(file)? };
         map.advise(memmap2::Advice::Sequential).ok();
+        MAPPED.fetch_add(1, Relaxed);
         Ok(Self(map))
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // The file is unmapped a moment later: whoever asks in between is wrong once, by no more than the file.
+        MAPPED.fetch_sub(1, Relaxed);
     }
 }
 

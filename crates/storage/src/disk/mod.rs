@@ -16,6 +16,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 pub use direct::BLOCK_BYTES;
+pub use map::is_any_mapped;
 pub use memory::{Crash, Fault, MemoryDisk, MemoryFile};
 pub use real::{RealDisk, RealFile};
 pub use rehearsal::{Change, Rehearsal, RehearsalFile};

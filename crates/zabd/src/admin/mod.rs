@@ -108,9 +108,10 @@ pub fn pace(word: Word) -> Pace {
         | Word::Crst
         | Word::Srst
         | Word::TelnetClose => Pace::AtOnce,
-        // How much of the disk is free.
-        Word::Dirs | Word::Mntr => Pace::ByDisk,
-        _ => Pace::ByLength,
+        Word::Envi | Word::Wchs | Word::Stat | Word::Hash => Pace::Soon,
+        Word::Cons | Word::Dump | Word::Wchc | Word::Wchp => Pace::ByLength,
+        // How long files are, and how much of the disk is free.
+        Word::Conf | Word::Dirs | Word::Mntr => Pace::ByDisk,
     }
 }
 

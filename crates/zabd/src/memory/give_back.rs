@@ -18,6 +18,8 @@ use std::sync::OnceLock;
 
 use rustix::mm::Advice;
 
+use super::used::forget_program;
+
 /// `mi_option_purge_delay`, in milliseconds: the same number in every version of the allocator.
 const PURGE_DELAY: c_int = 15;
 
@@ -64,11 +66,12 @@ pub fn give_back_program() {
     for range in pages_of_file(&mappings, &program) {
         give_back_pages(range);
     }
+    forget_program();
 }
 
 /// The parts of the address space that show nothing but this file's content, by the text of `smaps`. What a loader has written to is
 /// in none of them.
-fn pages_of_file(mappings: &str, file: &Path) -> Vec<Range<usize>> {
+pub(super) fn pages_of_file(mappings: &str, file: &Path) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut range = None;
     for line in mappings.lines() {

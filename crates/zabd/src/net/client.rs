@@ -18,6 +18,7 @@ use super::half_frames::{HalfFrames, close_slow};
 use super::intake::{COPIES, Intake, Way};
 use super::io_thread::ReadyList;
 use super::reply_line::STALLED_MS;
+use crate::memory::at_most;
 
 /// A client that does not read gets this much kept for it before its connection is closed. Java keeps
 /// everything; a server that must not run out of memory cannot.
@@ -423,7 +424,7 @@ impl Registry {
         let room = left.map(|left| left + own);
         let share = |part: usize, bytes_min: usize| room.map(|room| (room / part).max(bytes_min));
         self.backlog.narrow(share(6, UNSENT_BYTES_MIN));
-        self.backlog.bound_replies(room.map(|room| (room / 2).max(REPLY_BYTES_MIN)));
+        self.backlog.bound_replies(room.map(|room| (room / 2).max(at_most(REPLY_BYTES_MIN))));
         // Large ones wait for each other; what is beyond them is closed.
         self.coming.narrow(share(4, 0));
         self.half_frames.narrow(share(2, INCOMPLETE_BYTES_MIN));

@@ -14,6 +14,7 @@
 //! frames in `four_letter`, waiting for a place in the pipeline, or for a long reply, in `in_line`, words for the log in
 //! `telling` and `slow`, and lent memory in `buffers`.
 
+mod answers;
 mod authentication;
 mod buffers;
 mod counting;
@@ -41,9 +42,9 @@ use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::Identities;
 use zabd_replica::{Input, SessionTimeouts};
 
+use self::answers::Making;
+pub use self::answers::{Answers, Pace};
 use self::buffers::{CHUNK, CHUNK_BYTES, forget_sent};
-use self::four_letter::Making;
-pub use self::four_letter::{Answers, Pace};
 use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
 use super::client::{BegunSession, Client, UNSENT_BYTES_MAX};
@@ -94,7 +95,7 @@ pub struct ConnectionOptions {
 pub trait FourLetterAnswers: Send + Sync {
     /// Whether the word is on the whitelist; one that is not is refused without its argument.
     fn allows(&self, word: FourLetterWord) -> bool;
-    /// Whether the text may take so long that other clients must not wait for it.
+    /// How long the text may take.
     fn pace(&self, word: FourLetterWord) -> Pace;
     /// Whether the text may be so long that it needs a place among what is kept for all clients.
     fn may_be_long(&self, word: FourLetterWord) -> bool;
@@ -209,7 +210,7 @@ pub struct Connection {
     asked_for_session: Option<Asked>,
     /// Where it stands among those that want a place in the pipeline, if places are limited.
     line: Option<Box<Line>>,
-    /// The answer to a four-letter word, while another thread makes it.
+    /// The answer to a four-letter word, until another thread has made it.
     asking: Option<Making>,
     batch: Vec<Input>,
     tally: Tally,

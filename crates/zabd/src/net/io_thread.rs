@@ -97,10 +97,7 @@ pub struct IoThread {
 impl IoThread {
     /// Starts the thread.
     pub fn start(number: usize, service: Arc<Service>, pulse: Pulse) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .thread_name(format!("Operator-{number}"))
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (inbox, jobs) = mpsc::unbounded_channel();
         std::thread::Builder::new()
             .name(format!("ClientIo-{number}"))

@@ -2,76 +2,19 @@
 //!
 //! Some answers take their time: a disk is asked how much it holds, a list is as long as there are connections. Their text is
 //! made on a thread that carries no other connection, so that a disk that does not answer delays only who asked for it. Such
-//! threads are few, however many ask: each has memory of its own. They are counted apart for what a disk is asked for, and
-//! whoever else asks does not wait for that disk.
+//! threads are few, however many ask ([`super::answers`]).
 
-use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-
-use tokio::sync::Semaphore;
 
 use zabd_jute::client::FourLetterWord;
 
+use super::answers::Made;
 use super::frames::{Turn, has_place};
 use super::telling::Ending;
 use super::{Connection, Phase, Stays};
 
 /// How long a long answer may be, about: with a thousand namespaces, `mntr` says as much.
 const LONG_ANSWER_BYTES: usize = 1 << 20;
-
-/// How many answers that a disk is asked for, and how many others that take their time, are made at once.
-const MADE_AT_ONCE: usize = 4;
-
-/// How long the answer to a word takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// It is at hand.
-    AtOnce,
-    /// As long as its list.
-    ByLength,
-    /// A disk is asked for it.
-    ByDisk,
-}
-
-/// An answer, once it is made. Whoever drops it does not wait any more.
-pub(super) type Making = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
-
-/// How many answers are made at once.
-#[derive(Debug)]
-pub struct Answers {
-    by_length: Arc<Semaphore>,
-    by_disk: Arc<Semaphore>,
-}
-
-impl Default for Answers {
-    fn default() -> Self {
-        let [by_length, by_disk] = [(); 2].map(|()| Arc::new(Semaphore::new(MADE_AT_ONCE)));
-        Self { by_length, by_disk }
-    }
-}
-
-impl Answers {
-    /// Has `answer` called on a thread for that, when its turn comes; none if it takes no time. Without a text, whoever panicked has
-    /// said so.
-    fn make(&self, pace: Pace, answer: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<Making, Vec<u8>> {
-        let turns = match pace {
-            Pace::AtOnce => return Err(answer()),
-            Pace::ByLength => self.by_length.clone(),
-            Pace::ByDisk => self.by_disk.clone(),
-        };
-        Ok(Box::pin(async move {
-            let turn = turns.acquire_owned().await.expect("nobody closes it");
-            let made = tokio::task::spawn_blocking(move || {
-                let answer = answer();
-                // Not before: whoever asked may not wait any more, and the thread works all the same.
-                drop(turn);
-                answer
-            });
-            made.await.unwrap_or_default()
-        }))
-    }
-}
 
 impl Connection {
     pub(super) fn answer_word(&mut self, turn: &mut Turn<'_>, word: FourLetterWord) -> bool {
@@ -106,11 +49,11 @@ impl Connection {
         let four_letter = self.service.four_letter.clone();
         let pace = four_letter.pace(word);
         match self.service.answers.make(pace, move || four_letter.answer(word, argument)) {
-            Ok(making) => {
+            Made::Later(making) => {
                 self.asking = Some(making);
                 self.phase = Phase::Asking;
             }
-            Err(answer) => self.say(&answer),
+            Made::Now(answer) => self.say(&answer),
         }
         true
     }
@@ -147,6 +90,7 @@ mod tests {
 
     use parking_lot::Mutex;
 
+    use super::super::answers::{Answers, MADE_AT_ONCE, Pace};
     use super::super::{ConnectionOptions, FourLetterAnswers, Service};
     use super::*;
     use crate::driver::tests::driver;
@@ -172,6 +116,7 @@ mod tests {
             match word {
                 FourLetterWord::Dirs => Pace::ByDisk,
                 FourLetterWord::Cons => Pace::ByLength,
+                FourLetterWord::Stat => Pace::Soon,
                 _ => Pace::AtOnce,
             }
         }
@@ -203,7 +148,7 @@ mod tests {
             sasl: None,
             counters: Arc::default(),
             four_letter,
-            answers: Answers::default(),
+            answers: Answers::start().unwrap(),
             throttle: Arc::new(ConnectionThrottle::new(OFF, 0)),
             large_requests: Arc::new(LargeRequests::new(None, 0)),
             request_throttle: None,
@@ -267,10 +212,12 @@ mod tests {
         for _ in &first {
             is_asked.recv().unwrap();
         }
-        let others: Vec<_> = (0..20).map(|_| ask(address, "dirs")).collect();
+        let mut others: Vec<_> = (0..20).map(|_| ask(address, "dirs")).collect();
         // Some of them do not wait for their turn.
-        let others = others.into_iter().skip(10);
-        assert_eq!(answer(ask(address, "cons")), "cons");
+        others.truncate(10);
+        for word in ["cons", "stat", "ruok"] {
+            assert_eq!(answer(ask(address, word)), word);
+        }
         assert_eq!(is_asked.try_iter().count(), 0, "no further thread waits for the disk");
         for _ in 0..MADE_AT_ONCE + 20 {
             permit.send(()).unwrap();
