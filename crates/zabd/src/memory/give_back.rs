@@ -18,8 +18,6 @@ use std::sync::OnceLock;
 
 use rustix::mm::Advice;
 
-use super::used::forget_program;
-
 /// `mi_option_purge_delay`, in milliseconds: the same number in every version of the allocator.
 const PURGE_DELAY: c_int = 15;
 
@@ -58,20 +56,24 @@ pub fn give_back_at_once(is_at_once: bool) {
 
 /// Unmaps the pages of the program's file, all of which can be mapped again.
 pub fn give_back_program() {
+    for range in pages_of_program() {
+        give_back_pages(range);
+    }
+}
+
+/// Where the program's file is mapped, and not written to by the loader; nowhere, if the system does not say.
+pub(super) fn pages_of_program() -> Vec<Range<usize>> {
     let (Ok(program), Ok(mappings)) =
         (std::fs::read_link("/proc/self/exe"), std::fs::read_to_string("/proc/self/smaps"))
     else {
-        return;
+        return Vec::new();
     };
-    for range in pages_of_file(&mappings, &program) {
-        give_back_pages(range);
-    }
-    forget_program();
+    pages_of_file(&mappings, &program)
 }
 
 /// The parts of the address space that show nothing but this file's content, by the text of `smaps`. What a loader has written to is
 /// in none of them.
-pub(super) fn pages_of_file(mappings: &str, file: &Path) -> Vec<Range<usize>> {
+fn pages_of_file(mappings: &str, file: &Path) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut range = None;
     for line in mappings.lines() {
@@ -128,10 +130,8 @@ mod tests {
 
     #[test]
     fn a_program_goes_on_without_its_pages() {
-        let program = std::fs::read_link("/proc/self/exe").unwrap();
-        let mappings = || std::fs::read_to_string("/proc/self/smaps").unwrap();
-        assert!(!pages_of_file(&mappings(), &program).is_empty());
+        assert!(!pages_of_program().is_empty());
         give_back_program();
-        assert!(!pages_of_file(&mappings(), &program).is_empty());
+        assert!(!pages_of_program().is_empty());
     }
 }

@@ -32,7 +32,7 @@ mod watchman;
 
 use std::sync::OnceLock;
 
-pub use give_back::{give_back, give_back_at_once, give_back_program};
+pub use give_back::{give_back, give_back_at_once};
 pub use limit::Limit;
 pub use watchman::Watchman;
 
@@ -50,6 +50,12 @@ pub fn find_limit(configured_bytes: Option<u64>) -> Option<&'static Limit> {
         None => limit::of_control_group(),
     });
     limit.as_ref()
+}
+
+/// Gives back what of the program is only needed to start.
+pub fn give_back_program() {
+    give_back::give_back_program();
+    used::forget_program();
 }
 
 /// So many bytes, or less where memory is scarce.

@@ -9,13 +9,12 @@
 //! group's unless another one has read them first: the first container of an image on a machine may have them, and the second none.
 
 use std::fs::read_to_string;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use zabd_storage::disk::is_any_mapped;
 
-use super::give_back::pages_of_file;
+use super::give_back::pages_of_program;
 use super::limit::{Group, Limit, Version};
 
 /// The most of the program that was in memory, in bytes.
@@ -39,7 +38,7 @@ fn bytes_with(limit: &Limit, program: &AtomicU64) -> u64 {
     written(&status).max(others) + program.load(Relaxed)
 }
 
-/// What the program needed to start is given back: how much it needs to run is to be found out anew.
+/// What the program needed to start was given back: how much it needs to run is to be found out anew.
 pub(super) fn forget_program() {
     PROGRAM.store(0, Relaxed);
 }
@@ -79,14 +78,10 @@ fn of_group(group: &Group) -> Option<OfGroup> {
     Some(OfGroup { others: usage.saturating_sub(files), mapped_files })
 }
 
-/// How long the program is: what of its file is mapped, and not written to by the loader.
+/// How long the program is.
 fn program_bytes() -> u64 {
     static BYTES: OnceLock<u64> = OnceLock::new();
-    *BYTES.get_or_init(|| {
-        let path = std::fs::read_link("/proc/self/exe").unwrap_or_default();
-        let mappings = read_to_string("/proc/self/smaps").unwrap_or_default();
-        pages_of_file(&mappings, Path::new(&path)).into_iter().map(|range| range.len() as u64).sum()
-    })
+    *BYTES.get_or_init(|| pages_of_program().into_iter().map(|range| range.len() as u64).sum())
 }
 
 /// The number behind a word at the beginning of a line; 0 if there is none.
