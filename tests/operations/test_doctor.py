@@ -116,6 +116,25 @@ def test_whole_records_are_counted_and_can_be_kept(left):
     assert nodes(server.start()) == 20
 
 
+def test_a_zoo_cfg_says_whether_it_is_a_member(left):
+    """A lone server that has a member's files still, as Java leaves them, has no peers who could repair it."""
+    server, log = left
+    for name in ("acceptedEpoch", "currentEpoch"):
+        (log.parent / name).write_text("0")
+    (server.data_dir / "myid").write_text("1\n")
+    content = bytearray(log.read_bytes())
+    content[record(content, 3) + 30] ^= 1
+    log.write_bytes(content)
+    status, out, _ = doctor(server.data_dir)
+    assert status == 1 and "repaired by its peers" in out, out
+    zoo_cfg = server.data_dir.parent / "asked.cfg"
+    zoo_cfg.write_text(f"dataDir={server.data_dir}\nclientPort=2181\n")
+    status, out, _ = doctor(zoo_cfg)
+    assert status == 2 and out.endswith("\ncannot be used as it is\n") and "\nrepair\n  copy " in out, out
+    status, out, err = doctor(zoo_cfg, "--repair")
+    assert status == 0 and f"copy {log} to " in err, (out, err)
+
+
 def test_whole_logs_do_without_snapshots(left):
     server, log = left
     [snapshot] = log.parent.glob("snapshot.*")

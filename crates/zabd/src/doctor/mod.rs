@@ -26,6 +26,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+use zabd_config::Config;
 use zabd_jute::Limits;
 use zabd_jute::quorum::Configuration;
 use zabd_storage::disk::Disk;
@@ -39,6 +40,24 @@ pub use start::Start;
 
 use crate::start_error::recovery_text;
 
+/// Whose files are looked at. Those of a lone server may look like a member's: Java leaves the epochs and `myid` of what it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A member's, if there is a file that only members have; what is known of a directory without its zoo.cfg.
+    AsTheyLook,
+    /// A member's, as its zoo.cfg says.
+    Member,
+    /// A lone server's, or a member's whose peers are not counted on.
+    Alone,
+}
+
+impl Whose {
+    /// What a configuration says.
+    pub fn by(config: &Config) -> Self {
+        if config.ensemble.is_some() { Whose::Member } else { Whose::Alone }
+    }
+}
+
 /// What is to be looked at.
 #[derive(Clone, Debug)]
 pub struct Patient {
@@ -48,8 +67,8 @@ pub struct Patient {
     pub log_dir: PathBuf,
     /// Whether somebody has said so, or the directory of the data is only taken for it.
     pub is_log_dir_named: bool,
-    /// A member's peers are not counted on.
-    pub is_alone: bool,
+    /// Whose files these are.
+    pub whose: Whose,
     /// `snapshot.trust.empty`.
     pub trust_empty: bool,
     /// `jute.maxbuffer` with its extra size: how long a record may be that a start reads.
@@ -113,7 +132,11 @@ impl Examination {
     pub fn of<D: Disk>(disk: &D, patient: &Patient) -> Result<Self, RecoveryError> {
         let mut formats = Formats::default();
         let files = files::all(disk, patient, &mut formats)?;
-        let is_member = !patient.is_alone && files.iter().any(|file| file.is_of_member);
+        let is_member = match patient.whose {
+            Whose::AsTheyLook => files.iter().any(|file| file.is_of_member),
+            Whose::Member => true,
+            Whose::Alone => false,
+        };
         let start = start::rehearse(disk, patient, is_member, false);
         let is_damage = matches!(&start, Err(error) if error.is_damage());
         let with_peers = (is_member && is_damage).then(|| start::rehearse(disk, patient, true, true));

@@ -18,7 +18,7 @@ fn patient(data_dir: impl Into<PathBuf>, log_dir: impl Into<PathBuf>) -> Patient
         data_dir: data_dir.into(),
         log_dir: log_dir.into(),
         is_log_dir_named: false,
-        is_alone: false,
+        whose: Whose::AsTheyLook,
         trust_empty: false,
         limits: Limits::default(),
         members: None,
@@ -314,7 +314,8 @@ fn what_takes_a_larger_jute_maxbuffer_is_no_damage() {
         }
         let before = contents(&disk);
         for is_alone in [true, false] {
-            let patient = Patient { is_alone, limits, ..patient("/data", "/data") };
+            let whose = if is_alone { Whose::Alone } else { Whose::AsTheyLook };
+            let patient = Patient { whose, limits, ..patient("/data", "/data") };
             let found = Examination::of(&disk, &patient).unwrap();
             assert_eq!((found.verdict(), found.is_member), (verdict, !is_alone), "{}", found.text());
             assert!(found.plan.steps.is_empty() && found.with_peers.is_none(), "{}", found.text());
@@ -360,7 +361,7 @@ fn a_member_is_left_to_its_peers() {
     let with_peers = found.with_peers.as_ref().expect("it has peers").as_ref().expect("which repair it");
     assert!(with_peers.has_no_vote && with_peers.last_zxid.0 == 0, "{with_peers:?}");
     assert!(found.text().contains("moves /data/version-2/log.16 to /data/version-2/damaged-1/log.16"));
-    patient.is_alone = true;
+    patient.whose = Whose::Alone;
     let alone = Examination::of(&disk, &patient).unwrap();
     assert_eq!(alone.verdict(), Verdict::Unusable);
     assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up().is_some());

@@ -18,7 +18,7 @@ use zabd_storage::recovery::{RecoveryError, RecoveryOptions, hold};
 
 use super::{start_script, with_causes, zk_env};
 use crate::certificates::{self, Doubt};
-use crate::doctor::{Examination, Patient, Verdict};
+use crate::doctor::{Examination, Patient, Verdict, Whose};
 use crate::free_space;
 use crate::java_beside;
 use crate::member::Member;
@@ -233,7 +233,7 @@ fn data(config: &Config, is_left_to_peers: &mut bool) -> Result<String, String> 
         data_dir: data_dir.clone(),
         log_dir: log_dir.clone(),
         is_log_dir_named: true,
-        is_alone: config.ensemble.is_none(),
+        whose: Whose::by(config),
         trust_empty: config.snapshot_trust_empty,
         limits: limits(config),
         members: unnumbered_members(config),

@@ -10,7 +10,7 @@ use zabd_storage::recovery::{Held, RecoveryError, RecoveryOptions, hold};
 
 use super::check_config;
 use super::names::Call;
-use crate::doctor::{Examination, Patient, Verdict};
+use crate::doctor::{Examination, Patient, Verdict, Whose};
 use crate::java_beside;
 use crate::start_error::{forbidden_directory, recovery_text};
 
@@ -26,7 +26,8 @@ what a start would do, and what could be done before it. Nothing is changed with
   -Dkey=value     as a start has it, such as -Djute.maxbuffer=4194304; SERVER_JVMFLAGS and JVMFLAGS are read, too, and so is
                   the java.env beside a zoo.cfg
   --log-dir DIR   dataLogDir, if the logs are elsewhere; a zoo.cfg names both
-  --alone         treats a member of an ensemble as if it had no peers any more
+  --alone         treats a member of an ensemble as if it had no peers any more; whether it is one, a zoo.cfg says; of a directory,
+                  the files that only members have
   --json          for programs
   --repair        does what was shown, and looks again
 
@@ -107,6 +108,11 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
         of_directory(&dir, properties)?
     };
     let (limits, members) = (check_config::limits(&config), check_config::unnumbered_members(&config));
+    let whose = match is_configured {
+        _ if is_alone => Whose::Alone,
+        true => Whose::by(&config),
+        false => Whose::AsTheyLook,
+    };
     let trust_empty = config.snapshot_trust_empty;
     let (data_dir, configured) =
         if is_configured { (config.data_dir, Some(config.data_log_dir)) } else { (dir, None) };
@@ -118,7 +124,7 @@ fn parse(words: &[String]) -> Result<Option<Asked>, String> {
             return Err(format!("{} is no directory", dir.display()));
         }
     }
-    let patient = Patient { data_dir, log_dir, is_log_dir_named, is_alone, trust_empty, limits, members };
+    let patient = Patient { data_dir, log_dir, is_log_dir_named, whose, trust_empty, limits, members };
     Ok(Some(Asked { patient, json, repair }))
 }
 
@@ -189,5 +195,34 @@ impl Asked {
                 dir.display()
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Java leaves the epochs and `myid` of what a server was before.
+    #[test]
+    fn whose_the_files_are_a_zoo_cfg_decides() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("myid"), "1\n").unwrap();
+        let zoo_cfg = dir.path().join("zoo.cfg");
+        let whose = |members: &str, asked: &Path, words: &[&str]| {
+            let text = format!(
+                "dataDir={}\nclientPort=2181\ninitLimit=5\nsyncLimit=5\n{members}",
+                dir.path().display()
+            );
+            std::fs::write(&zoo_cfg, text).unwrap();
+            let words = words.iter().map(|word| (*word).to_owned());
+            let words: Vec<_> = [asked.to_string_lossy().into_owned()].into_iter().chain(words).collect();
+            parse(&words).unwrap().unwrap().patient.whose
+        };
+        let two = "server.1=a:1:2\nserver.2=b:1:2\n";
+        assert_eq!(whose("", &zoo_cfg, &[]), Whose::Alone);
+        assert_eq!(whose("server.1=a:1:2\n", &zoo_cfg, &[]), Whose::Alone);
+        assert_eq!(whose(two, &zoo_cfg, &[]), Whose::Member);
+        assert_eq!(whose(two, &zoo_cfg, &["--alone"]), Whose::Alone);
+        assert_eq!(whose("", dir.path(), &[]), Whose::AsTheyLook);
     }
 }
