@@ -1,8 +1,9 @@
 //! Flags of `zabd server`: every key of the table, spelt as a flag.
 //!
 //! `--client-port 2181`, `--client-port=2181` and `--clientPort=2181` all mean `clientPort=2181`: case,
-//! `-`, `_` and `.` do not count. (`--config file` is for `load`.) Unlike in a file an unknown flag is a
-//! mistake, because nobody carries flags over from a Java server.
+//! `-`, `_` and `.` do not count. Of a family (`--authProvider.sasl=…`, `--server.1 …`) that goes for its own name, and what
+//! stands behind it is taken as it is. (`--config file` is for `load`.) Unlike in a file an unknown flag is a mistake, because
+//! nobody carries flags over from a Java server.
 
 use crate::error::ConfigError;
 use crate::key::Key;
@@ -15,6 +16,23 @@ pub(crate) fn key_of(flag: &str) -> Option<&'static Key> {
     let wanted = bare(flag);
     let is_meant = |name: &&str| bare(name) == wanted;
     keys::all().find(|key| key.prefix.is_none() && [&key.name].into_iter().chain(key.aliases).any(is_meant))
+}
+
+/// The row of a key's family, and the key as zoo.cfg has it. What is a slip away from a key of its own is most likely that one.
+fn member_of_family(flag: &str) -> Option<(&'static Key, String)> {
+    let near = suggestion::nearest(flag).unwrap_or_default();
+    let separated = flag.match_indices(['.', '-', '_']).map(|(at, _)| (&flag[..at], &flag[at + 1..]));
+    separated.filter(|(_, suffix)| !suffix.is_empty()).find_map(|(name, suffix)| {
+        let is_family = |key: &&Key| key.prefix.is_some_and(|prefix| bare(prefix) == bare(name));
+        let key = keys::all().find(is_family)?;
+        let prefix = key.prefix.filter(|prefix| !near.starts_with(prefix))?;
+        Some((key, format!("{}.{suffix}", prefix.trim_end_matches('.'))))
+    })
+}
+
+/// The row that a flag means, and the key.
+fn meant_by(flag: &str) -> Option<(&'static Key, String)> {
+    key_of(flag).map(|key| (key, key.name.to_owned())).or_else(|| member_of_family(flag))
 }
 
 fn bare(name: &str) -> String {
@@ -44,13 +62,13 @@ pub(crate) fn parse(words: &[String], errors: &mut Vec<ConfigError>) -> Vec<Sett
         if value.is_some() && !flag.contains('=') {
             words.next();
         }
-        match (key_of(name), value) {
-            (Some(key), Some(value)) => settings.push(Setting {
-                key: key.name.to_owned(),
+        match (meant_by(name), value) {
+            (Some((_, key)), Some(value)) => settings.push(Setting {
+                key,
                 value: crate::properties::trim(value).to_owned(),
                 source: Source::Argument,
             }),
-            (Some(key), None) => {
+            (Some((key, _)), None) => {
                 let hint = format!("write `--{name}={}`", key.example);
                 errors.push(mistake(name, format!("--{name} has no value"), &hint));
             }
@@ -115,6 +133,48 @@ mod tests {
                 "command line: no key is named --clientprot; hint: did you mean `--clientPort`?",
                 "command line: --tick-time has no value; hint: write `--tick-time=2000`",
                 "command line: Invalid argument: zoo.cfg; hint: write `--config zoo.cfg` for a file, or `--client-port=2181` for a key",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_family_has_its_flags() {
+        let words = [
+            "--authProvider.sasl=a.B",
+            "--auth-provider.Other=a.C",
+            "--superUser.1=admin",
+            "--server.1",
+            "zk1:2888:3888",
+            "--server-2=zk2:2888:3888",
+            "--group.1=1:2",
+            "--weight.1=2",
+            "--server.realm=R",
+        ];
+        let (settings, errors) = read(&words);
+        assert_eq!(
+            settings,
+            [
+                "authProvider.sasl=a.B",
+                "authProvider.Other=a.C",
+                "superUser.1=admin",
+                "server.1=zk1:2888:3888",
+                "server.2=zk2:2888:3888",
+                "group.1=1:2",
+                "weight.1=2",
+                "server.realm=R",
+            ]
+        );
+        assert!(errors.is_empty(), "{errors:?}");
+        let (settings, errors) =
+            read(&["--metricsProvider.htpPort=1", "--server.", "--servers.1=a", "--server.1"]);
+        assert!(settings.is_empty(), "{settings:?}");
+        assert_eq!(
+            errors,
+            [
+                "command line: no key is named --metricsProvider.htpPort; hint: did you mean `--metricsProvider.httpPort`?",
+                "command line: no key is named --server.; hint: docs/configuration.md lists the keys",
+                "command line: no key is named --servers.1; hint: docs/configuration.md lists the keys",
+                "command line: --server.1 has no value; hint: write `--server.1=zk1:2888:3888`",
             ]
         );
     }
