@@ -42,7 +42,9 @@ command line, the file, the flags. Within one of them the last word wins.
   the end continues a line, elsewhere it escapes (so a backslash itself is written twice); bytes are ISO-8859-1 and `\\uXXXX` names any
   other character.
 - Every key below works in the file and as a `-D` property, in both with and without the prefix `zookeeper.`. (Java reads some
-  only from the file and some only as a property; the column \"Java\" says which.)
+  only from the file and some only as a property; the column \"Java\" says which.) Members alone are no properties: `server.N`,
+  `group.N` and `weight.N` count in files and as flags. A `-D` word that names a server is refused where no other does, for a
+  standalone server would start; else it has no effect, as in Java.
 - Keys that only the file knows in Java take decimal numbers and `true` or `false`. Properties take `0x` for hexadecimal and
   a leading `0` for octal, and everything but `true` is false. A property that is empty counts as not set where a number is
   expected.

@@ -6,6 +6,7 @@
 
 mod auth;
 mod ports;
+mod unread_members;
 
 use crate::config::{
     Config, EnsembleConfig, FourLetterWords, LogConfig, MetricsProvider, QuorumSaslConfig, Secret,
@@ -25,6 +26,7 @@ use crate::suggestion;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
+use unread_members::names_members;
 
 /// Whether the word makes up the ensemble; several of them belong together.
 fn is_membership(name: &str) -> bool {
@@ -52,6 +54,7 @@ pub(crate) fn resolve(
     resolver.read_myid(read);
     let membership = resolver.membership(read);
     resolver.check_standalone(&membership);
+    resolver.check_unread_members();
     resolver.check_ports(&membership);
     resolver.finish()
 }
@@ -72,6 +75,8 @@ struct Resolver {
     warnings: Vec<Warning>,
     /// What is said of how many members there are, if all is well otherwise.
     size_warning: Option<Warning>,
+    /// Members that properties name, where nobody reads them.
+    unread_members: Vec<Setting>,
     config_file: Option<String>,
     /// There is a file that should name this server, and that has been said.
     has_unusable_myid: bool,
@@ -81,8 +86,19 @@ struct Resolver {
 impl Resolver {
     fn new(errors: Vec<ConfigError>, warnings: Vec<Warning>, config_file: Option<String>) -> Self {
         let (draft, last) = (Draft::new(), BTreeMap::new());
-        let (size_warning, has_unusable_myid, is_no_member) = (None, false, false);
-        Resolver { draft, last, errors, warnings, size_warning, config_file, has_unusable_myid, is_no_member }
+        let (size_warning, unread_members) = (None, Vec::new());
+        let (has_unusable_myid, is_no_member) = (false, false);
+        Resolver {
+            draft,
+            last,
+            errors,
+            warnings,
+            size_warning,
+            unread_members,
+            config_file,
+            has_unusable_myid,
+            is_no_member,
+        }
     }
 
     /// Sorts settings by key; the later one replaces the earlier.
@@ -92,6 +108,10 @@ impl Resolver {
             if setting.source.is_property() {
                 let word = Secret::new(setting.value.clone());
                 self.draft.config.java_words.insert(setting.key.clone(), word);
+            }
+            if names_members(&setting) {
+                self.unread_members.push(setting);
+                continue;
             }
             let Some(key) =
                 keys::find(&name).filter(|_| !(setting.source.is_property() && is_membership(&name)))
@@ -598,12 +618,14 @@ impl Resolver {
     }
 
     fn error(&mut self, key: &str, message: &str, hint: &str) {
-        self.errors.push(ConfigError {
-            source: self.place(key),
-            key: Some(key.to_owned()),
-            message: message.to_owned(),
-            hint: Some(hint.to_owned()),
-        });
+        let (source, key) = (self.place(key), Some(key.to_owned()));
+        let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+        self.errors.push(ConfigError { source, key, message, hint });
+    }
+
+    fn error_at(&mut self, source: Source, key: &str, message: String, hint: String) {
+        let (source, key, hint) = (Some(source), Some(key.to_owned()), Some(hint));
+        self.errors.push(ConfigError { source, key, message, hint });
     }
 }
 

@@ -16,16 +16,16 @@ pub(super) const SECTION: Section = Section {
         Key::file("server.N", "none", "zk1:2888:3888")
             .family("server.")
             .doc("A member: `host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`. A single one may give the \
-                  client port of the server whose `myid` it names.")
+                  client port of the server whose `myid` it names. No `-D` property.")
             .in_ensemble(),
         Key::file("group.N", "none", "1:2:3")
             .family("group")
-            .doc("Members of a group in a hierarchical quorum.")
+            .doc("Members of a group in a hierarchical quorum. No `-D` property.")
             .in_ensemble()
             .custom(|_, raw| hierarchy(raw, ':')),
         Key::file("weight.N", "1", "2")
             .family("weight")
-            .doc("Weight of a member's vote.")
+            .doc("Weight of a member's vote. No `-D` property.")
             .in_ensemble()
             .custom(|_, raw| hierarchy(raw, '\n')),
         Key::file("standaloneEnabled", "true", "false")

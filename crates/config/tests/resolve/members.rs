@@ -53,6 +53,45 @@ fn extended_types_limit_the_number_of_a_member() {
 
 const LIMITS: &str = "initLimit=10\nsyncLimit=5\n";
 
+/// Java reads members from files only; but a server that starts alone although members were named takes writes that they never hear of.
+#[test]
+fn members_in_properties_end_the_start_of_a_lone_server() {
+    let alone = "dataDir=/data\nclientPort=2181\n";
+    let start = |word: &'static str, text: String| {
+        let sources = Sources::new().jvm_flags("JVMFLAGS", word).file("zoo.cfg", text.as_bytes());
+        World::default().with("/data/myid", "1\n").resolve(sources)
+    };
+    for word in ["-Dserver.1=a:2888:3888", "-Dzookeeper.server.1=a:2888:3888"] {
+        for lines in ["", "server.2=b:2888:3888\n"] {
+            let refused = start(word, format!("{alone}{lines}")).unwrap_err();
+            assert_eq!(refused.exit_code(), ExitCode::InvalidInvocation);
+            let key = word[2..].split('=').next().unwrap();
+            let said = format!("JVMFLAGS -D{key}: {key} names a member, which is not read here");
+            let refused = refused.to_string();
+            assert!(
+                refused.starts_with(&said) && refused.contains("write `server.1=…` into zoo.cfg"),
+                "{refused}"
+            );
+        }
+        let config = start(word, format!("{alone}{MEMBERS}{LIMITS}")).unwrap();
+        assert!(config.ensemble.is_some());
+        assert!(warnings(&config)[0].contains(": nothing reads "), "{:?}", warnings(&config));
+    }
+    for (word, told) in [("-Dgroup.1=1", 1), ("-Dserver.name=zk1", 0), ("-Dweightless=1", 0)] {
+        assert_eq!(warnings(&start(word, alone.to_owned()).unwrap()).len(), told, "{word}");
+    }
+}
+
+#[test]
+fn members_may_be_flags() {
+    let words = ["--server.1=a:2888:3888", "--server.2=b:2888:3888", "--initLimit=10", "--syncLimit=5"];
+    let base = Sources::new().file("zoo.cfg", b"dataDir=/data\nclientPort=2181\n");
+    let sources = base.flags(&words.map(str::to_owned));
+    let config = World::default().with("/data/myid", "2\n").resolve(sources).unwrap();
+    let ensemble = config.ensemble.unwrap();
+    assert_eq!((ensemble.myid, &ensemble.members[..]), (2, "server.1=a:2888:3888\nserver.2=b:2888:3888"));
+}
+
 /// What is wrong with the line is not told once more as what is missing then.
 #[test]
 fn a_mistaken_line_of_a_server_is_one_mistake() {
