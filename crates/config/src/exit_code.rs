@@ -20,7 +20,7 @@ pub enum ExitCode {
     UnmatchedTxnCommit = 12,
     /// A quorum packet that cannot be understood.
     QuorumPacketError = 13,
-    /// The election port could not be bound.
+    /// A port for other servers could not be bound; Java's server ends so for the election port, and tries on for the others.
     UnableToBindQuorumPort = 14,
 }
 
@@ -35,7 +35,10 @@ impl ExitCode {
         (ExitCode::TxnlogErrorTakingSnapshot, "the log failed while a snapshot was taken"),
         (ExitCode::UnmatchedTxnCommit, "a commit does not match the oldest proposal"),
         (ExitCode::QuorumPacketError, "a quorum packet cannot be understood"),
-        (ExitCode::UnableToBindQuorumPort, "the election port cannot be bound"),
+        (
+            ExitCode::UnableToBindQuorumPort,
+            "a port for other servers cannot be bound: the quorum, the election or the observers' port",
+        ),
     ];
 }
 

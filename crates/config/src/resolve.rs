@@ -537,8 +537,8 @@ impl Resolver {
                 self.config_file.clone(),
                 format!(
                     "the line of server.{id} is missing: write it into the file of every member, and if a reconfiguration \
-                     removed this server, add it to the ensemble again too. Leave {} as it is: with the number of another, this \
-                     server would vote in that one's place",
+                     removed this server, add it to the ensemble again too. Change {} only if its number was mistyped: with the \
+                     number of another, this server would vote in that one's place",
                     myid.display()
                 ),
             ),
@@ -546,7 +546,7 @@ impl Resolver {
         self.is_no_member = true;
         self.errors.push(ConfigError {
             source: file.map(|path| Source::WholeFile(path.into())),
-            key: Some("dataDir".to_owned()),
+            key: Some(format!("server.{id}")),
             message: format!("My id {id} not in the peer list, which is {members}"),
             hint: Some(hint),
         });

@@ -30,7 +30,7 @@ use crate::driver::Driver;
 use crate::member_files::{self, MemberFiles, Named};
 use crate::net::ServerCounters;
 use crate::probes::{Pulse, Vitals};
-use crate::quorum::{PeerListenError, PeerListener, Quorum, QuorumOptions, QuorumTls, at_port};
+use crate::quorum::{PeerListenError, PeerListener, Port, Quorum, QuorumOptions, QuorumTls, at_port};
 use crate::repair::forget_when_repaired;
 use crate::sasl::MemberSasl;
 use crate::search::SearchLog;
@@ -44,6 +44,20 @@ const NAP_MAX: Duration = Duration::from_millis(10);
 
 /// How long a leader that is asked to end waits for a follower to be level with it.
 const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+
+/// A mistake in the lines that name the members, wherever these stand.
+fn blame(config: &Config, key: &str, problem: &str, hint: &str) -> ConfigError {
+    let mistake = config.blame(key, problem, hint);
+    let dynamic = config.effective.iter().find(|set| set.key == "dynamicConfigFile");
+    let elsewhere = dynamic.map(|set| Source::WholeFile(set.value[..].into()));
+    ConfigError { source: mistake.source.or(elsewhere), ..mistake }
+}
+
+fn blame_listen(config: &Config, listen: &PeerListenError, myid: i64) -> ConfigError {
+    let own = format!("server.{myid}");
+    let key = if listen.what == Port::Observers { "observerMasterPort" } else { &own };
+    blame(config, key, &format!("cannot be had: {listen}"), &hint_of_listen(listen, myid))
+}
 
 /// What to do about a port for other servers that cannot be opened.
 fn hint_of_listen(listen: &PeerListenError, myid: i64) -> String {
@@ -69,13 +83,8 @@ pub enum MemberError {
     #[error("{0}")]
     Members(ConfigError),
     /// A port for other servers cannot be opened.
-    #[error("{listen}: {source}; hint: {hint}", source = listen.source, hint = hint_of_listen(listen, *myid))]
-    Listen {
-        /// Where and why.
-        listen: PeerListenError,
-        /// This server.
-        myid: i64,
-    },
+    #[error("{0}")]
+    Listen(ConfigError),
     /// What was proposed cannot be read.
     #[error(
         "{} names no members: {error}; hint: this server may have acknowledged what was proposed there: restore the file. Move it away \
@@ -156,7 +165,7 @@ impl Member {
         let observers: Vec<_> = port.iter().flat_map(|port| at_port(&quorums, *port)).collect();
         let (attempts_max, on_all_ips) = (ensemble.bind_attempts_max, ensemble.listen_on_all_ips);
         let listener = PeerListener::bind(&elections, &quorums, &observers, on_all_ips, attempts_max)
-            .map_err(|listen| MemberError::Listen { listen, myid: ensemble.myid })?;
+            .map_err(|listen| MemberError::Listen(blame_listen(config, &listen, ensemble.myid)))?;
         let client_address = watch::Sender::new(me.client().cloned());
         let is_reconfigurable = config.reconfig_enabled;
         let next = if is_reconfigurable { next_members(ensemble)? } else { None };
@@ -189,14 +198,16 @@ impl Member {
 
     /// The members, of which this server is one.
     pub fn known(config: &Config, ensemble: &EnsembleConfig) -> Result<Configuration, MemberError> {
-        let key = format!("server.{}", ensemble.myid);
-        let blame = |problem: &str| {
-            MemberError::Members(config.blame(&key, problem, "check the server, group and weight lines"))
+        let own = format!("server.{}", ensemble.myid);
+        let mistake = |key: &str, problem: &str| {
+            MemberError::Members(blame(config, key, problem, "check the server, group and weight lines"))
         };
-        let configuration =
-            Configuration::parse(&ensemble.members).map_err(|error| blame(&error.to_string()))?;
+        let configuration = Configuration::parse(&ensemble.members).map_err(|error| {
+            let key = blamed_line(&error, &ensemble.members).unwrap_or(&own);
+            mistake(key, &format!("cannot be used: {error}"))
+        })?;
         match configuration.member(ServerId(ensemble.myid)) {
-            None => Err(blame("is not a member")),
+            None => Err(mistake(&own, "is not a member")),
             Some(_) => Ok(configuration),
         }
     }
@@ -382,6 +393,34 @@ impl Member {
     }
 }
 
+/// The key of the line that is most likely mistaken, among those that name the members.
+fn blamed_line<'l>(error: &'l ConfigurationError, lines: &'l str) -> Option<&'l str> {
+    use ConfigurationError::{
+        NoAddress, NoGroup, NoWeight, NotANumber, Repeated, RepeatedAddress, SamePorts, ServerForm,
+        SeveralGroups, TwoRoles, UnknownKey,
+    };
+    let pairs = || lines.lines().filter_map(|line| line.split_once('='));
+    let groups = || pairs().filter(|(key, _)| key.starts_with("group"));
+    let with =
+        |id: ServerId| groups().filter(move |(_, ids)| ids.split(':').any(|one| one.parse() == Ok(id.0)));
+    let line = match error {
+        NotANumber { key, .. } | Repeated { key } | UnknownKey { key } => return Some(key),
+        SeveralGroups { id } => with(*id).next_back(),
+        NoWeight { id } => with(*id).next(),
+        // It belongs into one of them, or there is none beside the weights.
+        NoGroup { .. } => groups().next_back().or_else(|| pairs().find(|(key, _)| key.starts_with("weight"))),
+        ServerForm { id, .. }
+        | NoAddress { id }
+        | SamePorts { id }
+        | RepeatedAddress { id }
+        | TwoRoles { id } => {
+            pairs().find(|(key, _)| key.strip_prefix("server.").is_some_and(|it| it.parse() == Ok(id.0)))
+        }
+        _ => None,
+    };
+    line.map(|(key, _)| key)
+}
+
 /// The members that were proposed, if they may come to hold. What names none ends the start: it may be a change in the log, and be
 /// committed, and beside a zoo.cfg that names the members itself nothing else says so. (Java does not look beside one of those.)
 fn next_members(ensemble: &EnsembleConfig) -> Result<Option<Configuration>, MemberError> {
@@ -487,6 +526,60 @@ pub fn hand_over(driver: &Driver) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_in_groups_is_blamed_on_the_line_of_the_group() {
+        let nothing = |_: &std::path::Path| Ok(b"1\n".to_vec());
+        let servers = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+        let start = "dataDir=/data\nclientPort=2181\ninitLimit=10\nsyncLimit=5\n";
+        for (lines, blamed) in [
+            (
+                "group.1=1:2\ngroup.2=2:3\n",
+                "zoo.cfg:9: group.2=2:3 cannot be used: server.2 is in a group twice",
+            ),
+            (
+                "group.1=1:2\ngroup.2=3:4\n",
+                "zoo.cfg:9: group.2=3:4 cannot be used: server.4 is in a group and",
+            ),
+            ("group.1=1:2\n", "zoo.cfg:8: group.1=1:2 cannot be used: server.3 is not in a group"),
+            ("weight.1=2\n", "zoo.cfg:8: weight.1=2 cannot be used: server.1 is not in a group"),
+        ] {
+            let text = format!("{start}{servers}{lines}");
+            let config =
+                zabd_config::Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&nothing).unwrap();
+            let error = Member::known(&config, config.ensemble.as_ref().unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with(blamed), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_for_other_servers_is_blamed_on_the_line_that_names_it() {
+        let start = "dataDir=/data\nclientPort=2181\ninitLimit=10\nsyncLimit=5\n";
+        let members = "server.1=a:1:2\nserver.2=b:1:2\n";
+        let read = |path: &std::path::Path| match path.to_str() {
+            Some("/data/myid") => Ok(b"1\n".to_vec()),
+            Some("/members") => Ok(members.as_bytes().to_vec()),
+            _ => Err(ErrorKind::NotFound.into()),
+        };
+        let blamed = |lines: &str, what| {
+            let text = format!("{start}{lines}");
+            let config = zabd_config::Sources::new().file("zoo.cfg", text.as_bytes()).resolve(&read).unwrap();
+            let address = Address { host: "a".into(), port: 2 };
+            let listen = PeerListenError { address, what, source: ErrorKind::AddrInUse.into() };
+            let mistake = blame_listen(&config, &listen, 1);
+            (mistake.key.clone().unwrap(), mistake.to_string())
+        };
+        let said = "cannot be had: cannot listen for other servers on a:2, its election port: ";
+        let (key, text) = blamed(members, Port::Election);
+        assert_eq!(key, "server.1");
+        assert!(text.starts_with(&format!("zoo.cfg:5: server.1=a:1:2 {said}")), "{text}");
+        assert!(text.contains("; hint: another process holds port 2 "), "{text}");
+        let (key, text) = blamed("dynamicConfigFile=/members\n", Port::Election);
+        assert_eq!(key, "server.1");
+        assert!(text.starts_with(&format!("/members: server.1 {said}")), "{text}");
+        let (key, _) = blamed(&format!("observerMasterPort=2\n{members}"), Port::Observers);
+        assert_eq!(key, "observerMasterPort");
+    }
 
     #[test]
     fn a_change_counts_beside_every_zoo_cfg_and_a_number_beside_a_dynamic_file() {

@@ -78,7 +78,7 @@ impl StartError {
             | StartError::Tls(_)
             | StartError::Member(MemberError::Members(_)) => ExitCode::InvalidInvocation,
             StartError::Directory(_) => ExitCode::UnableToAccessDataDir,
-            StartError::Member(MemberError::Listen { .. }) => ExitCode::UnableToBindQuorumPort,
+            StartError::Member(MemberError::Listen(_)) => ExitCode::UnableToBindQuorumPort,
             StartError::Snapshot(_) => ExitCode::TxnlogErrorTakingSnapshot,
             StartError::Listen(_)
             | StartError::Probes(_)
@@ -204,7 +204,10 @@ impl StartError {
             | StartError::Probes(mistake)
             | StartError::LoginFile(mistake)
             | StartError::Directory(mistake)
-            | StartError::Member(MemberError::Members(mistake)) => Some(mistake),
+            | StartError::Metrics(mistake)
+            | StartError::Member(MemberError::Members(mistake) | MemberError::Listen(mistake)) => {
+                Some(mistake)
+            }
             _ => None,
         }
     }

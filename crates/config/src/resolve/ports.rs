@@ -21,7 +21,7 @@ impl Resolver {
 
     fn check_client_port(&mut self, membership: &Membership) {
         // The line that is missing may be the one that names it.
-        let is_missed = |id| is_left_out(id, membership) && self.is_blamed("dataDir");
+        let is_missed = |id| is_left_out(id, membership) && self.is_no_member;
         let is_told = self.draft.config.myid.is_some_and(is_missed);
         let draft = &mut self.draft;
         let port_was_written = self.last.contains_key("clientPort");

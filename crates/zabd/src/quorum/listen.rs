@@ -34,10 +34,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A port for other servers cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for other servers on {address}, as this server's own server.N line says")]
+#[error("cannot listen for other servers on {address}, its {what} port: {source}")]
 pub struct PeerListenError {
     /// Where.
     pub address: Address,
+    /// For what.
+    pub what: Port,
     /// Why.
     pub source: std::io::Error,
 }
@@ -62,10 +64,15 @@ impl PeerListener {
         on_all_ips: bool,
         attempts_max: Option<u32>,
     ) -> Result<Self, PeerListenError> {
-        let open = |addresses: &[Address]| -> Result<Vec<_>, _> {
-            addresses.iter().map(|each| Ok((each.clone(), bind(each, on_all_ips, attempts_max)?))).collect()
+        let open = |addresses: &[Address], what| -> Result<Vec<_>, _> {
+            let bound = |address: &Address| match bind(address, on_all_ips, attempts_max) {
+                Ok(listener) => Ok((address.clone(), listener)),
+                Err(source) => Err(PeerListenError { address: address.clone(), what, source }),
+            };
+            addresses.iter().map(bound).collect()
         };
-        let (election, quorum, observers) = (open(election)?, open(quorum)?, open(observers)?);
+        let (election, quorum) = (open(election, Port::Election)?, open(quorum, Port::Quorum)?);
+        let observers = open(observers, Port::Observers)?;
         Ok(Self { election, quorum, observers, on_all_ips })
     }
 
@@ -85,10 +92,23 @@ impl PeerListener {
 
 /// What one of them is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Port {
+pub enum Port {
+    /// Votes.
     Election,
+    /// Learners of a leader.
     Quorum,
+    /// Observers of a follower.
     Observers,
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Port::Election => "election",
+            Port::Quorum => "quorum",
+            Port::Observers => "observers'",
+        })
+    }
 }
 
 /// The ports that are open, by where they are.
@@ -178,18 +198,12 @@ fn open_peer(shared: &Shared, socket: PeerSocket, port: Port) {
     }
 }
 
-fn bind(
-    address: &Address,
-    on_all_ips: bool,
-    attempts_max: Option<u32>,
-) -> Result<StdListener, PeerListenError> {
+fn bind(address: &Address, on_all_ips: bool, attempts_max: Option<u32>) -> std::io::Result<StdListener> {
     let mut attempt = 1;
     loop {
         match try_bind(address, on_all_ips, OWN_NAME_PATIENCE) {
             Ok(listener) => return Ok(listener),
-            Err(source) if attempts_max.is_some_and(|most| attempt >= most) => {
-                return Err(PeerListenError { address: address.clone(), source });
-            }
+            Err(source) if attempts_max.is_some_and(|most| attempt >= most) => return Err(source),
             Err(error) => tracing::warn!("Cannot listen on {address} yet: {error}"),
         }
         attempt += 1;
