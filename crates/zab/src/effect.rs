@@ -148,10 +148,19 @@ pub enum Reason {
     LeaderReconfigured,
     /// This server is asked to stop leading in favour of another.
     HandedOver,
+    /// The same, and those who follow are no quorum without it: nobody can lead next.
+    NoHeirs,
     /// The disk has no room for another record.
     NoRoom,
     /// What this server has cannot be cut where the leader says; next time it must ask for a snapshot.
     CannotCut,
+}
+
+impl Reason {
+    /// Whether this server was asked to end, so that no other role follows.
+    pub fn is_retirement(self) -> bool {
+        matches!(self, Reason::HandedOver | Reason::NoHeirs)
+    }
 }
 
 /// Why somebody who has connected to the quorum port is turned away, in words for an operator.

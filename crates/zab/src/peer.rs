@@ -197,8 +197,8 @@ enum State {
         /// Of a follower that serves observers.
         observers: Option<Box<ObserverMaster>>,
     },
-    /// It has handed over and takes part in nothing any more.
-    Retired,
+    /// It was asked to end, and takes part in nothing any more.
+    Retired(Reason),
 }
 
 /// A learner that waits for this server to lead, or an observer for it to follow.
@@ -321,13 +321,18 @@ impl Peer {
             State::Leading(_) => PeerState::Leading,
             State::Learning { .. } if self.is_observer() => PeerState::Observing,
             State::Learning { .. } => PeerState::Following,
-            State::Settling(_) | State::Resting(_) | State::Looking | State::Retired => PeerState::Looking,
+            State::Settling(_) | State::Resting(_) | State::Looking | State::Retired(_) => PeerState::Looking,
         }
     }
 
     /// Whether it will look for a leader when it has settled.
     pub fn is_to_look(&self) -> bool {
         matches!(&self.state, State::Settling(reason) if !matches!(reason, Some(Reason::Reconfigured { .. })))
+    }
+
+    /// How a leader that was asked to end has left.
+    pub fn retired(&self) -> Option<Reason> {
+        if let State::Retired(reason) = self.state { Some(reason) } else { None }
     }
 
     /// Whom it follows, or itself if it leads.
@@ -411,7 +416,7 @@ impl Peer {
                 Some(observers.map_or(machine.next_timer(), |timer| timer.min(machine.next_timer())))
             }
             State::Resting(until) => Some(*until),
-            State::Settling(_) | State::Looking | State::Retired => None,
+            State::Settling(_) | State::Looking | State::Retired(_) => None,
         };
         let (election, links) = (self.election.next_deadline(), self.links.next_deadline());
         let asks = self.asked.as_ref().map(|(at, _)| *at);
@@ -430,7 +435,7 @@ impl Peer {
                 {
                     self.callers.insert(link, Caller { since: now, said: Vec::new() });
                 }
-                State::Retired => out.push(Effect::Close { link }),
+                State::Retired(_) => out.push(Effect::Close { link }),
                 _ => out.refuse(link, Refusal::TooMany),
             },
             Input::ObserverAccepted { link } => self.on_observer_accepted(now, link, out),
@@ -610,7 +615,7 @@ impl Peer {
                 Some(listened_ms.max(CALLER_PATIENCE_MS))
             }
             // How long the disk takes says nothing about who leads next.
-            State::Settling(_) | State::Leading(_) | State::Retired => None,
+            State::Settling(_) | State::Leading(_) | State::Retired(_) => None,
         }
     }
 }

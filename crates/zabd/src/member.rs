@@ -18,7 +18,7 @@ use zabd_storage::recovery::{Directories, RecoveryError};
 use zabd_storage::testimony;
 use zabd_tls::{Tls, TlsError};
 use zabd_tree::{Tree, TreeOptions};
-use zabd_zab::effect::{Testing, Timing};
+use zabd_zab::effect::{Reason, Testing, Timing};
 use zabd_zab::election::{self, Standing};
 use zabd_zab::history::History;
 use zabd_zab::quorum::lists::{Found as FoundLists, ListsError};
@@ -510,8 +510,8 @@ fn keep_time(driver: &Driver, pulse: &Pulse, mut search: SearchLog) {
 
 /// Before it ends, a leader brings a follower level with it and lets go: whoever leads next lacks nothing.
 pub fn hand_over(driver: &Driver) {
-    let leads =
-        || driver.inspect(Replica::ensemble_status).is_some_and(|status| status.serving == Serving::Leading);
+    let status = || driver.inspect(Replica::ensemble_status);
+    let leads = || status().is_some_and(|status| status.serving == Serving::Leading);
     if !leads() {
         return;
     }
@@ -520,7 +520,19 @@ pub fn hand_over(driver: &Driver) {
     while leads() && began.elapsed() < HAND_OVER_MAX {
         std::thread::sleep(Duration::from_millis(1));
     }
-    tracing::info!("Handed the lead over in {}ms", began.elapsed().as_millis());
+    let retired = status().and_then(|status| status.retired);
+    tracing::info!("{} after {}ms", words_of_hand_over(leads(), retired), began.elapsed().as_millis());
+}
+
+fn words_of_hand_over(leads: bool, retired: Option<Reason>) -> &'static str {
+    match retired {
+        Some(Reason::HandedOver) => "Handed the lead over to the others, a quorum of whom has everything,",
+        Some(_) => "Leading no more: the others that follow are no quorum to hand the lead to,",
+        None if leads => {
+            "Not waiting longer for a quorum of the others to have everything and take the lead over,"
+        }
+        None => "Leading no more, and nobody has taken the lead over,",
+    }
 }
 
 #[cfg(test)]
@@ -579,6 +591,19 @@ mod tests {
         assert!(text.starts_with(&format!("/members: server.1 {said}")), "{text}");
         let (key, _) = blamed(&format!("observerMasterPort=2\n{members}"), Port::Observers);
         assert_eq!(key, "observerMasterPort");
+    }
+
+    #[test]
+    fn what_became_of_the_lead_is_told() {
+        for (leads, retired, said) in [
+            (false, Some(Reason::HandedOver), "Handed the lead over "),
+            (false, Some(Reason::NoHeirs), "Leading no more: the others that follow are no quorum "),
+            (false, None, "Leading no more, and nobody has "),
+            (true, None, "Not waiting longer for a quorum "),
+        ] {
+            let words = words_of_hand_over(leads, retired);
+            assert!(words.starts_with(said), "{words}");
+        }
     }
 
     #[test]

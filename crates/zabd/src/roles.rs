@@ -82,7 +82,8 @@ fn tell_begun(role: PeerState, leader: ServerId, epoch: Epoch, after_ms: i64) {
 
 fn tell_left(reason: Reason) {
     match reason {
-        Reason::HandedOver => tracing::info!("The others have everything, and elect another leader"),
+        // Whoever has asked for it tells how it went.
+        Reason::HandedOver | Reason::NoHeirs => (),
         Reason::Reconfigured { leader } => {
             tracing::info!(
                 "A reconfiguration gives this server another role, or the lead to server {leader}"
@@ -117,7 +118,9 @@ fn why(reason: Reason) -> String {
         Reason::NoRoom => "this one's log has no room",
         Reason::CannotCut => "this one's log cannot be cut where the last one says; a snapshot is needed",
         Reason::LeaderUnreachable => unreachable!("that is told with what became of the connection"),
-        Reason::Reconfigured { .. } | Reason::HandedOver => unreachable!("nobody is looked for"),
+        Reason::Reconfigured { .. } | Reason::HandedOver | Reason::NoHeirs => {
+            unreachable!("nobody is looked for")
+        }
     };
     why.to_owned()
 }

@@ -39,7 +39,7 @@ pub(super) struct Held {
 impl Held {
     /// A role is over. A server that is about to end has no other one to wait for.
     pub(super) fn begin(&mut self, now: Now, reason: Reason) {
-        self.until_ms = (reason != Reason::HandedOver).then_some(now.monotonic_ms + HELD_MS_MAX);
+        self.until_ms = (!reason.is_retirement()).then_some(now.monotonic_ms + HELD_MS_MAX);
     }
 
     /// Keeps a connect request, if it may still wait and there is room.

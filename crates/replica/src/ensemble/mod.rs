@@ -166,6 +166,8 @@ pub struct EnsembleStatus {
     pub master: Option<ServerId>,
     /// How many observers a follower has brought into step, if it has a port for them.
     pub observers_in_step: Option<usize>,
+    /// How a leader that was asked to end has left.
+    pub retired: Option<Reason>,
 }
 
 /// Who the members are, as a tree shows it.
@@ -277,6 +279,7 @@ impl Replica {
             epoch: ensemble.epoch,
             master: ensemble.peer.master(),
             observers_in_step: ensemble.peer.observers_in_step(),
+            retired: ensemble.peer.retired(),
         })
     }
 

@@ -94,7 +94,6 @@ impl Leader {
         }
         self.let_serve(out);
         self.answer_asked(out);
-        self.consider_hand_over(out);
     }
 
     /// The newest position that a quorum has, among those under one rule.
@@ -319,9 +318,19 @@ impl Leader {
     }
 
     /// Leaves when everything is committed and a quorum without this server has all of it: then the next
-    /// leader lacks nothing, and no client waits for an answer.
-    pub(super) fn consider_hand_over(&mut self, out: &mut Effects) {
-        if !self.is_handing_over || self.phase != Phase::Broadcasting || self.committed < self.proposed {
+    /// leader lacks nothing, and no client waits for an answer. If those who follow are no quorum without it, nobody can lead next,
+    /// and it waits only for what can still be committed.
+    pub(super) fn consider_hand_over(&mut self, now: Instant, out: &mut Effects) {
+        if !self.is_handing_over || self.phase != Phase::Broadcasting {
+            return;
+        }
+        let follows = |learner: &super::Learner| learner.is_follower() && learner.is_registered();
+        let has_heirs = self.is_quorum(self.quorums(), false, follows);
+        if self.committed < self.proposed && (has_heirs || self.has_live_quorum(now)) {
+            return;
+        }
+        if !has_heirs {
+            self.leave(Reason::NoHeirs, out);
             return;
         }
         // Whoever serves has the whole initial history; nothing more is to be had before the first proposal.

@@ -436,13 +436,11 @@ impl Leader {
             }
             Input::Voted { server, word } => self.backing.hear(server, word),
             Input::Unheard { server } => self.backing.lose(server),
-            Input::HandOver => {
-                self.is_handing_over = true;
-                self.consider_hand_over(out);
-            }
+            Input::HandOver => self.is_handing_over = true,
             Input::NoRoom => self.leave(Reason::NoRoom, out),
             Input::Timer => self.on_timer(now, out),
         }
+        self.consider_hand_over(now, out);
         self.consider_giving_up(now, out);
         self.assert_invariants();
     }

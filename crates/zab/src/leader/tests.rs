@@ -419,6 +419,40 @@ fn a_leader_does_not_live_by_observers_that_are_to_be_voters() {
     assert!(stage.has(&lost));
 }
 
+/// Whoever stops all servers one after another waits for each of them.
+#[test]
+fn a_leader_without_heirs_ends_at_once_and_what_can_be_committed_is() {
+    let gone = Effect::Leave(Reason::NoHeirs);
+    let mut stage = Stage::new();
+    stage.reign_with(&[2]);
+    stage.step(Input::HandOver);
+    assert!(stage.has(&gone), "one of three is no quorum");
+
+    let mut stage = Stage::new();
+    stage.reign_with(&[2]);
+    stage.propose(1);
+    stage.sync();
+    stage.step(Input::HandOver);
+    assert!(!stage.has(&gone), "with this one it still commits");
+    stage.say(2, &FromLearner::Ack { zxid: stage.leader.proposed() });
+    assert!(stage.has(&gone));
+
+    let mut stage = Stage::new();
+    stage.reign_with(&[2, 3]);
+    stage.propose(1);
+    stage.sync();
+    stage.step(Input::HandOver);
+    stage.step(Input::Closed { link: LinkId(2) });
+    assert!(!stage.has(&gone), "what the other has to acknowledge commits it");
+    stage.step(Input::Closed { link: LinkId(3) });
+    assert!(stage.has(&gone), "nobody is left to wait for");
+
+    let mut stage = Stage::new();
+    stage.reign_with(&[2, 3]);
+    stage.step(Input::HandOver);
+    assert!(stage.has(&Effect::Leave(Reason::HandedOver)) && !stage.has(&gone));
+}
+
 /// A second transaction was proposed while the old voters counted. They become observers with the first, so nobody
 /// acknowledges the second any more: a leader that went on would never commit anything again.
 #[test]

@@ -176,7 +176,8 @@ impl Peer {
     fn leave(&mut self, reason: Reason) {
         self.needs_snapshot |= reason == Reason::CannotCut;
         self.asked = None;
-        let next = if reason == Reason::HandedOver { State::Retired } else { State::Settling(Some(reason)) };
+        let next =
+            if reason.is_retirement() { State::Retired(reason) } else { State::Settling(Some(reason)) };
         self.history = match std::mem::replace(&mut self.state, next) {
             State::Leading(leader) => Some(leader.into_history()),
             State::Learning { machine, .. } => Some(machine.into_history()),
