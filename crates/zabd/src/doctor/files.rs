@@ -228,6 +228,7 @@ fn snapshot_file<D: Disk>(disk: &D, named: NamedFile, formats: &mut Formats) -> 
     let loaded = match snapshot::load(disk, &path) {
         Ok(loaded) => loaded,
         Err(SnapshotError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            formats.see_forbidden();
             return file.forbidden();
         }
         Err(error) => return file.damaged(without_path(&error.to_string(), &path)),
@@ -278,8 +279,11 @@ fn log_file<D: Disk>(
             Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
                 return file.forbidden();
             }
+                formats.see_forbidden();
             Err(error) => break Err(without_path(&error.to_string(), &path)),
         }
+            // What is whole without it, a start finds out, which knows of snapshots and of other logs.
+            Err(LogError::Corrupt { what, offset, .. }) => break Err(format!("{what} at offset {offset}")),
     };
     file.about = match file.zxids {
         None => "no records".to_owned(),

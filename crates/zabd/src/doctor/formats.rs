@@ -12,6 +12,7 @@
 //! | logs without a snapshot | by 3.4; later with `zookeeper.snapshot.trust.empty=true` |
 //! | a check outside of a multi | never, though 3.8.4 and 3.9.2 wrote it |
 //! | limits of a quota that stand for no path | never, though each version wrote them before it ended |
+//! | a damaged log in the way of a start, or no whole snapshot | by no version |
 //! | a record, or a field of a snapshot, above `jute.maxbuffer` and its extra size | with a larger one |
 //!
 //! All files count, also those that a start would not read: an operator who goes back to an older server may go back further.
@@ -21,8 +22,9 @@ use std::path::Path;
 
 use zabd_jute::txn::{CreateKind, Entry, Txn};
 use zabd_jute::{Limits, OpCode};
-use zabd_storage::log::Tail;
-use zabd_storage::snapshot::{Compression, LoadedSnapshot};
+use zabd_storage::log::{LogError, Tail};
+use zabd_storage::recovery::RecoveryError;
+use zabd_storage::snapshot::{Compression, LoadedSnapshot, SnapshotError};
 use zabd_tree::{Owner, Tree, ends_java, ends_java_as_leaf};
 
 /// What is in use.
@@ -41,6 +43,8 @@ pub struct Formats {
     has_misnamed: bool,
     has_nobodys_limits: bool,
     longest_bytes: usize,
+    damage: Option<&'static str>,
+    has_forbidden: bool,
 }
 
 /// A version of Java's server.
@@ -102,6 +106,25 @@ impl Formats {
         self.older_is_empty |= !is_newest && tail.offset == 0;
     }
 
+    /// What ends a start of Java's too.
+    pub(super) fn see_start(&mut self, error: &RecoveryError) {
+        self.damage = match error {
+            RecoveryError::Log(LogError::Corrupt { .. } | LogError::NotALog { .. }) => Some("a damaged log"),
+            RecoveryError::NoWholeSnapshot { .. }
+            | RecoveryError::Snapshot(SnapshotError::Damaged { .. }) => Some("no whole snapshot"),
+            _ => None,
+        };
+    }
+
+    pub(super) fn see_forbidden(&mut self) {
+        self.has_forbidden = true;
+    }
+
+    /// Whether there are files of which nobody here can say what is in them.
+    pub fn are_unknown(&self) -> bool {
+        self.has_forbidden
+    }
+
     pub(super) fn see_misnamed(&mut self) {
         self.has_misnamed = true;
     }
@@ -142,8 +165,11 @@ impl Formats {
                 .map(|rule| rule.2.to_owned())
                 .collect()
         };
-        let reader =
-            |(number, version)| Reader { version, refuses: of(&refused, number), needs: of(&needed, number) };
+        let reader = |(number, version)| {
+            let mut refuses: Vec<_> = of(&refused, number);
+            refuses.extend(self.damage.map(str::to_owned));
+            Reader { version, refuses, needs: of(&needed, number) }
+        };
         VERSIONS.map(reader).into()
     }
 }

@@ -146,6 +146,9 @@ impl Examination {
             Plan::for_patient(disk, patient, &files, is_member)?
         };
         let named_logs = patient.is_log_dir_named.then(|| patient.log_dir.clone());
+        if let Err(error) = &start {
+            formats.see_start(error);
+        }
         let dirs = [patient.data_dir.clone(), patient.log_dir.clone()];
         Ok(Self { files, formats, is_member, start, with_peers, plan, dirs, named_logs })
     }

@@ -141,7 +141,8 @@ impl Examination {
             .into_iter()
             .map(|reader| {
                 json!({
-                    "version": reader.version, "reads": reader.refuses.is_empty(),
+                    "version": reader.version,
+                    "reads": (!self.formats.are_unknown()).then_some(reader.refuses.is_empty()),
                     "refuses": reader.refuses, "needs": reader.needs,
                 })
             })
@@ -231,6 +232,10 @@ fn put_readers(examination: &Examination, out: &mut String) {
         match (&reader.refuses[..], &reader.needs[..]) {
             ([], []) => put(out, format_args!("  {version}  yes\n")),
             ([], needs) => put(out, format_args!("  {version}  yes, with {}\n", needs.join(", "))),
+        if examination.formats.are_unknown() {
+            put(out, format_args!("  {version}  not known: this user may not read every file\n"));
+            continue;
+        }
             (refuses, _) => put(out, format_args!("  {version}  no: {}\n", refuses.join(", "))),
         }
     }

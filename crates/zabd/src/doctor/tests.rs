@@ -367,6 +367,36 @@ fn a_member_is_left_to_its_peers() {
     assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up().is_some());
 }
 
+/// A table of versions is no promise that they start.
+#[test]
+fn nobody_reads_what_is_damaged_and_of_what_is_not_read_nothing_is_promised() {
+    let disk = disk();
+    edit(&disk, "log.16", |log| {
+        let at = record(log, 2);
+        log[at + 30] ^= 1;
+    });
+    let found = Examination::of(&disk, &patient("/data", "/data")).unwrap();
+    let log = found.files.iter().find(|file| file.path.ends_with("log.16")).unwrap();
+    let Condition::Damaged(why) = &log.condition else { panic!("{log:?}") };
+    assert!(why.starts_with("a wrong checksum at offset ") && !why.contains("zxid"), "{why}");
+    assert!(found.text().contains("  3.9  no: a damaged log\n"), "{}", found.text());
+    assert_eq!(found.json()["java"][5]["reads"], false);
+
+    let scratch = tempfile::tempdir().unwrap();
+    let version = scratch.path().join("version-2");
+    std::fs::create_dir(&version).unwrap();
+    for name in ["snapshot.0", "log.1"] {
+        std::fs::write(version.join(name), disk.read(&Path::new(DIR).join(name)).unwrap().to_vec()).unwrap();
+    }
+    let mut found = Examination::of(&RealDisk, &patient(scratch.path(), scratch.path())).unwrap();
+    assert!(found.text().contains("  3.9  yes, with "), "{}", found.text());
+    // A test that runs as root may read everything.
+    found.formats.see_forbidden();
+    let unknown = "  3.9  not known: this user may not read every file\n";
+    assert!(found.text().contains(unknown), "{}", found.text());
+    assert!(found.json()["java"][5]["reads"].is_null());
+}
+
 /// What a member says that keeps these lists, and whether somebody should know; members are those of zoo.cfg.
 fn said_of_voters(held: &str, members: Option<&[i64]>) -> (String, Condition, bool) {
     let disk = disk();
