@@ -17,7 +17,7 @@ use zabd_storage::restore::{REPLACED, RESTORING};
 use zabd_storage::snapshot::{self, SnapshotError};
 use zabd_tree::Tree;
 
-use super::{Formats, Patient, voters};
+use super::{Formats, Patient, counted, voters};
 use crate::admin::shown_node_count;
 use crate::recover::decode;
 
@@ -239,7 +239,9 @@ fn snapshot_file<D: Disk>(disk: &D, named: NamedFile, formats: &mut Formats) -> 
     };
     formats.see_snapshot(&path, &loaded, &tree);
     let (znodes, sessions) = (shown_node_count(tree.node_count()), tree.session_count());
-    File { about: format!("zxid {zxid}, {znodes} znodes, {sessions} sessions"), ..file }
+    let znodes = counted(znodes as u64, "znode", "znodes");
+    let sessions = counted(sessions as u64, "session", "sessions");
+    File { about: format!("zxid {zxid}, {znodes}, {sessions}"), ..file }
 }
 
 /// Its path is said already.
@@ -277,17 +279,19 @@ fn log_file<D: Disk>(
             }
             Ok(None) => break Ok(()),
             Err(LogError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                formats.see_forbidden();
                 return file.forbidden();
             }
-                formats.see_forbidden();
-            Err(error) => break Err(without_path(&error.to_string(), &path)),
-        }
             // What is whole without it, a start finds out, which knows of snapshots and of other logs.
             Err(LogError::Corrupt { what, offset, .. }) => break Err(format!("{what} at offset {offset}")),
+            Err(error) => break Err(without_path(&error.to_string(), &path)),
+        }
     };
     file.about = match file.zxids {
         None => "no records".to_owned(),
-        Some((first, last)) => format!("{count} records, zxid {first} to {last}"),
+        Some((first, last)) => {
+            format!("{}, zxid {first} to {last}", counted(count, "record", "records"))
+        }
     };
     if let Some((length, zxid, offset)) = longest_refused {
         let allowed = limits.field_bytes_max;

@@ -95,6 +95,14 @@ impl Patient {
     }
 }
 
+/// So many of something, in words.
+fn counted(count: impl Into<u64>, one: &str, many: &str) -> String {
+    match count.into() {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
 /// How it stands with a directory; the numbers are exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -138,6 +146,9 @@ impl Examination {
             Whose::Alone => false,
         };
         let start = start::rehearse(disk, patient, is_member, false);
+        if let Err(error) = &start {
+            formats.see_start(error);
+        }
         let is_damage = matches!(&start, Err(error) if error.is_damage());
         let with_peers = (is_member && is_damage).then(|| start::rehearse(disk, patient, true, true));
         let plan = if with_peers.is_some() {
@@ -146,9 +157,6 @@ impl Examination {
             Plan::for_patient(disk, patient, &files, is_member)?
         };
         let named_logs = patient.is_log_dir_named.then(|| patient.log_dir.clone());
-        if let Err(error) = &start {
-            formats.see_start(error);
-        }
         let dirs = [patient.data_dir.clone(), patient.log_dir.clone()];
         Ok(Self { files, formats, is_member, start, with_peers, plan, dirs, named_logs })
     }

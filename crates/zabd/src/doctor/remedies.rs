@@ -21,8 +21,8 @@ use zabd_storage::recovery::{Directories, RecoveryError};
 use zabd_storage::snapshot::{Compression, SnapshotTrailer, SnapshotWriter};
 use zabd_tree::Tree;
 
-use super::Patient;
 use super::files::{Condition, File};
+use super::{Patient, counted};
 use crate::recover::{Reading, recover};
 
 /// Where the first record of a log begins.
@@ -45,7 +45,10 @@ impl fmt::Display for GivenUp {
         write!(f, "what was written behind zxid {after} is given up")?;
         match last {
             None => write!(f, ", of which no record is whole")?,
-            Some(last) => write!(f, ", of which {whole_records} records are whole, up to zxid {last}")?,
+            Some(last) => {
+                let records = counted(*whole_records, "record is", "records are");
+                write!(f, ", of which {records} whole, up to zxid {last}")?;
+            }
         }
         otherwise.as_ref().map_or(Ok(()), |way| write!(f, "; {way}"))
     }

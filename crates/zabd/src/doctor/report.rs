@@ -9,7 +9,7 @@ use zabd_storage::recovery::RecoveryError;
 
 use super::files::{Condition, File};
 use super::start::Start;
-use super::{Examination, Verdict};
+use super::{Examination, Verdict, counted};
 
 impl Verdict {
     fn text(self) -> &'static str {
@@ -99,10 +99,14 @@ impl Examination {
             _ => (),
         }
         let Start { replayed, last_zxid, znodes, sessions, .. } = start;
-        put(out, format_args!("  replays {replayed} transactions, up to zxid {last_zxid}\n"));
-        put(out, format_args!("  has {znodes} znodes and {sessions} sessions\n"));
+        let replayed = counted(*replayed, "transaction", "transactions");
+        put(out, format_args!("  replays {replayed}, up to zxid {last_zxid}\n"));
+        let znodes = counted(*znodes as u64, "znode", "znodes");
+        let sessions = counted(*sessions as u64, "session", "sessions");
+        put(out, format_args!("  has {znodes} and {sessions}\n"));
         for (session, count) in &start.ephemerals {
-            put(out, format_args!("  session {session} has {count} ephemerals\n"));
+            let count = counted(*count as u64, "ephemeral", "ephemerals");
+            put(out, format_args!("  session {session} has {count}\n"));
         }
         if !start.dead.is_empty() {
             put(
@@ -120,9 +124,8 @@ impl Examination {
             put(
                 out,
                 format_args!(
-                    "  cuts off {} whole records behind one that a crash left incomplete; if this machine has not crashed, its \
-                     disk is damaged\n",
-                    cut.whole_records
+                    "  cuts off {} behind one that a crash left incomplete; if this machine has not crashed, its disk is damaged\n",
+                    counted(cut.whole_records as u64, "whole record", "whole records")
                 ),
             );
         }
@@ -229,13 +232,13 @@ fn put_readers(examination: &Examination, out: &mut String) {
     out.push_str("\nread by zabd and Java\n");
     for reader in examination.formats.readers() {
         let version = reader.version;
-        match (&reader.refuses[..], &reader.needs[..]) {
-            ([], []) => put(out, format_args!("  {version}  yes\n")),
-            ([], needs) => put(out, format_args!("  {version}  yes, with {}\n", needs.join(", "))),
         if examination.formats.are_unknown() {
             put(out, format_args!("  {version}  not known: this user may not read every file\n"));
             continue;
         }
+        match (&reader.refuses[..], &reader.needs[..]) {
+            ([], []) => put(out, format_args!("  {version}  yes\n")),
+            ([], needs) => put(out, format_args!("  {version}  yes, with {}\n", needs.join(", "))),
             (refuses, _) => put(out, format_args!("  {version}  no: {}\n", refuses.join(", "))),
         }
     }

@@ -367,6 +367,13 @@ fn a_member_is_left_to_its_peers() {
     assert!(alone.with_peers.is_none() && alone.plan.steps[0].gives_up().is_some());
 }
 
+#[test]
+fn one_is_not_many() {
+    assert_eq!(counted(1_u64, "session", "sessions"), "1 session");
+    assert_eq!(counted(0_u64, "session", "sessions"), "0 sessions");
+    assert_eq!(counted(2_u64, "record is", "records are"), "2 records are");
+}
+
 /// A table of versions is no promise that they start.
 #[test]
 fn nobody_reads_what_is_damaged_and_of_what_is_not_read_nothing_is_promised() {
