@@ -202,10 +202,9 @@ impl Acceptor {
         }
     }
 
-    /// Closed at once, without waiting for what the client may still send.
     fn reject(&self, socket: &tokio::net::TcpStream) {
         self.counters.connections_rejected.fetch_add(1, Relaxed);
-        let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        end_at_once(socket);
     }
 
     fn admit(&self, address: IpAddr) -> Option<Admission> {
@@ -227,6 +226,14 @@ impl Acceptor {
         by_address.insert(address, count + 1);
         Some(Admission { admitted: self.admitted.clone(), address })
     }
+}
+
+/// What is dropped behind this is closed without waiting for what the client may still send, and the client reads an end, no error:
+/// Java's servers say so first, too (`NIOServerCnxn.closeSock`).
+pub(super) fn end_at_once(socket: &tokio::net::TcpStream) {
+    let socket = socket2::SockRef::from(socket);
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+    let _ = socket.set_linger(Some(Duration::ZERO));
 }
 
 /// Whether a descriptor is one of the last that this process may have; the lowest that is free is always given. Of a small
@@ -315,6 +322,24 @@ mod tests {
         let first = acceptor.admit([127, 0, 0, 1].into());
         assert!(first.is_some());
         assert!(acceptor.admit([127, 0, 0, 2].into()).is_none());
+    }
+
+    #[test]
+    fn who_is_refused_reads_an_end_and_no_error() {
+        use std::io::{Read as _, Write as _};
+        let acceptor = acceptor(1, 0);
+        let listener = acceptor.listener.as_ref().unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let mut client = std::net::TcpStream::connect(*acceptor.address().lock()).unwrap();
+        client.write_all(b"what nobody reads").unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _inside = runtime.enter();
+        let socket = tokio::net::TcpStream::from_std(accepted).unwrap();
+        acceptor.reject(&socket);
+        drop(socket);
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use zabd_replica::auth::certificate_identities;
 use zabd_tls::Tls;
 use zabd_tls::rustls::{Connection, ServerConnection};
 
-use super::acceptor::{Acceptor, Admission};
+use super::acceptor::{Acceptor, Admission, end_at_once};
 use super::figures::ServerCounters;
 use super::io_thread::{IoThread, NewConnection};
 use super::java_address::shown;
@@ -124,7 +124,7 @@ impl Handshakes {
         let tls = &self.counters.tls;
         if self.options.early_drop && takes == Takes::Tls && !self.driver.serves_clients() {
             tls.not_serving.fetch_add(1, Relaxed);
-            return close_at_once(&socket);
+            return end_at_once(&socket);
         }
         // Here a connection is a handshake from its beginning, as in Java.
         let under_way = match takes {
@@ -163,7 +163,7 @@ impl Handshakes {
             Some(most) if tls.outstanding.load(Relaxed) >= most as usize => {
                 tls.exceeded.fetch_add(1, Relaxed);
                 self.tell(address, &format!("{most} handshakes are under way, and no more are allowed"));
-                close_at_once(socket);
+                end_at_once(socket);
                 return None;
             }
             Some(_) => None,
@@ -265,8 +265,4 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.counters.tls.outstanding.fetch_sub(1, Relaxed);
     }
-}
-
-fn close_at_once(socket: &TcpStream) {
-    let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
