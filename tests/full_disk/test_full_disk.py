@@ -149,9 +149,13 @@ def test_a_server_that_is_killed_while_the_disk_is_full_loses_nothing(server, di
     back = wire.Session(server.port, 30_000, client.session_id, client.password)
     assert back.session_id == client.session_id, "reads are served from a full disk"
     assert "The disk of the log is almost full" in server.log_text()
+    assert figure(server, "zabd_writes_refused") == "1", "though nobody has tried to write yet"
+    checked = subprocess.run([places.ZABD, "check", server.directory / "zoo.cfg"], capture_output=True, text=True, timeout=60)
+    assert "warning: The disk of the log is almost full" in checked.stdout, "also beside the server that runs"
     assert lost(back, range(50)) == []
     disk.free()
     create_all(back, range(50, 60))
+    assert figure(server, "zabd_writes_refused") == "0"
     server.kill()
     server.start()
     back = wire.Session(server.port, 30_000, client.session_id, client.password)

@@ -54,6 +54,8 @@ pub struct Introspection {
     pub addresses: ClientAddresses,
     /// What `stmk` sets and `gtmk` shows; what is logged is a matter of the log level.
     pub trace_mask: AtomicU64,
+    /// The last transaction that the start found: behind it nothing has been written yet.
+    pub last_at_start: Zxid,
     /// Of which time Prometheus' quantiles are.
     pub windows: Windows,
     /// When the server began to serve.

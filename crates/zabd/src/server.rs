@@ -143,8 +143,7 @@ impl Server {
         }
 
         forget_lists(member.as_ref(), &directories).map_err(blamed)?;
-        let last = tree.last_zxid();
-        let sharers = member.as_ref().map_or(1, Member::sharers);
+        let (last, sharers) = (tree.last_zxid(), member.as_ref().map_or(1, Member::sharers));
         let options = replica_options(&config, limits, secret, member.as_ref());
         let mut replica = Replica::new(clock.now(), &tree, options);
         if let Some(member) = &member {
@@ -200,6 +199,7 @@ impl Server {
             initial_config: initial_config(&config),
             addresses: addresses.clone(),
             trace_mask: crate::admin::TRACE_MASK.into(),
+            last_at_start: last,
             windows: Windows::default(),
             since: Instant::now(),
         });

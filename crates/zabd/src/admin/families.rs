@@ -119,6 +119,7 @@ pub struct Seen<'s> {
     voters: usize,
     local_sessions: usize,
     is_suspended: bool,
+    has_written: bool,
     reads: Traffic,
     writes: Traffic,
     refusals: Vec<(String, u64)>,
@@ -145,6 +146,7 @@ impl<'s> Seen<'s> {
             voters: replica.configuration().map_or(0, |configuration| configuration.voters().count()),
             local_sessions: replica.local_session_count(),
             is_suspended: replica.is_suspended(),
+            has_written: replica.positions().appended != server.last_at_start,
             ttl_nodes: replica.ttl_nodes(),
             acknowledged: replica.acknowledgement_figures(),
             links: replica.learner_links(),
@@ -389,7 +391,9 @@ impl<'s> Seen<'s> {
         for (name, count) in ["zabd_log_lines_lost", "zabd_audit_lines_lost"].into_iter().zip(lost) {
             families.push(Family::new(name, Value::Counter(count)));
         }
-        families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended)));
+        // The first write behind a start needs a file of its own, and until there is one nobody has found out.
+        let finds_no_room = !self.has_written && free_space::is_little(&self.server.directories.logs);
+        families.push(gauge("zabd_writes_refused", i64::from(self.is_suspended || finds_no_room)));
         if let Some(bytes) = free_space::bytes(&self.server.directories.logs) {
             families.push(gauge("zabd_log_disk_free_bytes", bytes as i64));
         }

@@ -74,6 +74,7 @@ pub fn run(words: &[String]) -> ExitCode {
     findings.note("members", members(&config));
     findings.note("TLS", tls(&config, &mut is_refused));
     findings.note("logins", logins(&config));
+    warn_of_full_disks(&config);
     let user = user(&config);
     let mut is_left_to_peers = false;
     let data = match &user {
@@ -94,6 +95,16 @@ pub fn run(words: &[String]) -> ExitCode {
         }
     );
     if findings.are_good && !is_refused { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn warn_of_full_disks(config: &Config) {
+    let (data_dir, log_dir) = (&config.data_dir, &config.data_log_dir);
+    let dirs = [("the log", log_dir), ("snapshots", data_dir)];
+    for (what, dir) in &dirs[..if log_dir == data_dir { 1 } else { 2 }] {
+        if let Some(warning) = free_space::if_little(what, dir) {
+            say!("warning: {warning}");
+        }
+    }
 }
 
 struct Findings {
@@ -207,14 +218,6 @@ fn data(config: &Config, is_left_to_peers: &mut bool) -> Result<String, String> 
     let blamed = |error| StartError::recovery(config, error).text();
     if let Some((dir, hint)) = forbidden_directory([data_dir, log_dir]) {
         return Err(format!("{} cannot be read and written; hint: {hint}", dir.display()));
-    }
-    for (what, dir) in [("the log", log_dir), ("snapshots", data_dir)] {
-        if let Some(warning) = free_space::if_little(what, dir) {
-            say!("warning: {warning}");
-        }
-        if log_dir == data_dir {
-            break;
-        }
     }
     // Where one of the two has something, the other's absence may be what ends the start.
     let is_new = [data_dir, log_dir].iter().all(|dir| !dir.join(VERSION_DIR).is_dir());
