@@ -253,6 +253,8 @@ pub struct Held {
 /// knows no locks, the operator must.
 pub fn hold(options: &RecoveryOptions) -> Result<Held, RecoveryError> {
     refuse_too_deep(&RealDisk, options)?;
+    // Whoever named the wrong directory finds nothing made in it.
+    refuse_swapped(&RealDisk, options)?;
     let Directories { snapshots, logs } = Directories::of(options);
     let mut held = Vec::new();
     let mut seen = Vec::new();
@@ -300,14 +302,11 @@ fn make_directory<D: Disk>(disk: &D, path: &Path, autocreate: bool) -> Result<()
 /// Makes and checks the directories, and removes what was never finished in them.
 pub fn prepare<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<Directories, RecoveryError> {
     refuse_too_deep(disk, options)?;
+    refuse_swapped(disk, options)?;
     let Directories { snapshots, logs } = Directories::of(options);
     for path in [&logs, &snapshots] {
         make_directory(disk, path, options.autocreate)?;
         probe(disk, path).map_err(directory_error("write to", path))?;
-    }
-    if snapshots != logs {
-        refuse_misplaced(disk, &logs, SNAPSHOT, "dataDir")?;
-        refuse_misplaced(disk, &snapshots, LOG, "dataLogDir")?;
     }
     for path in [&logs, &snapshots] {
         remove_unfinished(disk, path)?;
@@ -385,13 +384,28 @@ fn probe<D: Disk>(disk: &D, dir: &Path) -> io::Result<()> {
     }
 }
 
+fn refuse_swapped<D: Disk>(disk: &D, options: &RecoveryOptions) -> Result<(), RecoveryError> {
+    let Directories { snapshots, logs } = Directories::of(options);
+    if snapshots == logs {
+        return Ok(());
+    }
+    refuse_misplaced(disk, &logs, SNAPSHOT, "dataDir")?;
+    refuse_misplaced(disk, &snapshots, LOG, "dataLogDir")
+}
+
 fn refuse_misplaced<D: Disk>(
     disk: &D,
     dir: &Path,
     kind: &str,
     what: &'static str,
 ) -> Result<(), RecoveryError> {
-    let names = disk.list(dir).map_err(directory_error("list", dir))?;
+    let names = match disk.list(dir) {
+        // What is not there, or no directory, is told when it is made.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        names => names.map_err(directory_error("read", dir))?,
+    };
     let is_misplaced = |name: &String| name.strip_prefix(kind).is_some_and(|behind| behind.starts_with('.'));
     match names.into_iter().find(is_misplaced) {
         None => Ok(()),
@@ -556,6 +570,18 @@ mod tests {
         );
         let together = RecoveryOptions { log_dir: "/data".into(), ..options };
         assert_eq!(initialize_files(&disk, &together), [Path::new("/data/initialize")]);
+    }
+
+    #[test]
+    fn a_new_directory_for_logs_stays_empty_until_they_are_there() {
+        let disk = MemoryDisk::default();
+        put(&disk, "/data/version-2/snapshot.0", b"x");
+        put(&disk, "/data/version-2/log.1", b"x");
+        let error = prepare(&disk, &options("/data", "/new")).unwrap_err();
+        assert!(
+            matches!(error, RecoveryError::Misplaced { name, what: "dataLogDir", .. } if name == "log.1")
+        );
+        assert!(disk.list(Path::new("/new/version-2")).is_err());
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl StartError {
             RecoveryError::Misplaced { path, name, what } => (
                 key(path),
                 format!("holds {name}, which belongs into {what}"),
-                "dataDir and dataLogDir may be swapped; check both".to_owned(),
+                hint_of_misplaced(config, path, what),
             ),
             _ => return StartError::Recovery(error),
         };
@@ -216,6 +216,19 @@ impl StartError {
     pub fn text(&self) -> String {
         with_causes(self)
     }
+}
+
+/// Logs stand beside the snapshots until there is a `dataLogDir`, and nobody but the operator knows that it is new.
+fn hint_of_misplaced(config: &Config, path: &Path, what: &str) -> String {
+    let swapped = "dataDir and dataLogDir may be swapped; check both";
+    if what != "dataLogDir" {
+        return swapped.to_owned();
+    }
+    let (from, to) = (path.display(), config.data_log_dir.join(VERSION_DIR));
+    let to = to.display();
+    format!(
+        "if dataLogDir is new, move the logs there: `mkdir -p {to} && mv {from}/log.* {to}/`; else {swapped}"
+    )
 }
 
 /// What to do about a file or directory of another user, as one start as root leaves them.
@@ -408,6 +421,11 @@ mod tests {
                 RecoveryError::Misplaced { path: log.into(), name: "snapshot.0".into(), what: "dataDir" },
                 "zoo.cfg:2: dataLogDir=/log holds snapshot.0, which belongs into dataDir",
                 "swapped",
+            ),
+            (
+                RecoveryError::Misplaced { path: data.into(), name: "log.1".into(), what: "dataLogDir" },
+                "zoo.cfg:1: dataDir=/data holds log.1, which belongs into dataLogDir",
+                "if dataLogDir is new, move the logs there: `mkdir -p /log/version-2 && mv /data/version-2/log.* /log/version-2/`",
             ),
         ] {
             let error = StartError::recovery(&config(), error);
