@@ -604,6 +604,15 @@ def test_a_server_that_is_asked_how_it_is_says_so_and_goes_on(start, of_kind, ea
     assert wire.Session(server.port).create("/after", b"").err == 0
 
 
+def test_signals_that_mean_nothing_end_nothing(start, only_zabd):
+    """They kill a Java machine."""
+    server = start("zabd")
+    for name in ("SIGUSR1", "SIGUSR2"):
+        send(server.process, getattr(signal, name))
+        assert eventually(lambda: f"{name} asks this server for nothing: it goes on" in server.log_text()), server.log_text()
+    assert wire.Session(server.port).create("/after", b"").err == 0
+
+
 @BOTH
 def test_a_hangup_that_is_ignored_stays_ignored(start, hangups, of_kind, each):
     """Under `nohup` a server outlives its terminal."""

@@ -55,7 +55,8 @@ Usage:
 
 Runs three servers on this machine that replicate each other, for a first try. They take the ports from 2181, 2888 and 3888 on
 if those are free, else any; their data and a zoo.cfg for each are in ./data/ensemble, and the next start goes on with them.
-Ctrl-C ends all three. There is nothing to configure: to run a member of your own, start `zabd <zoo.cfg>` with server.N lines.";
+Ctrl-C ends all three. It takes no words, keys or -D; -D words in JVMFLAGS reach all three. To run a member of your own, start
+`zabd <zoo.cfg>` with server.N lines.";
 
 /// Sorts the words; `environment` answers for one variable.
 pub fn parse(words: &[String], environment: &dyn Fn(&str) -> Option<String>) -> Request {

@@ -1,5 +1,6 @@
 //! Signals: SIGTERM, SIGINT and SIGHUP end the server in an orderly way, and so does the end of its input, for one that must
-//! not outlive whoever started it. SIGQUIT, at which a Java machine prints its threads and goes on, ends nothing either.
+//! not outlive whoever started it. SIGQUIT, at which a Java machine prints its threads and goes on, ends nothing either; nor do
+//! SIGUSR1 and SIGUSR2, at which other programs open their logs anew, and which kill a Java machine.
 
 use std::sync::{Arc, OnceLock};
 
@@ -57,12 +58,13 @@ pub fn on_request(
     mut tell: impl FnMut() + Send + 'static,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut terminate, mut interrupt, mut quit, mut hangup) = {
+    let (mut terminate, mut interrupt, mut quit, mut hangup, mut first, mut second) = {
         let _inside = runtime.enter();
         let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        let [first, second] = [SignalKind::user_defined1(), SignalKind::user_defined2()].map(signal);
         let [terminate, interrupt, quit] =
             [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()].map(signal);
-        (terminate?, interrupt?, quit?, hangup)
+        (terminate?, interrupt?, quit?, hangup, first?, second?)
     };
     let wait = async move {
         loop {
@@ -71,11 +73,17 @@ pub fn on_request(
                 _ = interrupt.recv() => break,
                 Some(()) = async { hangup.as_mut()?.recv().await } => break,
                 _ = quit.recv() => tell(),
+                _ = first.recv() => tell_of_nothing("SIGUSR1"),
+                _ = second.recv() => tell_of_nothing("SIGUSR2"),
             }
         }
         end();
     };
     std::thread::Builder::new().name("Signals".into()).spawn(move || runtime.block_on(wait)).map(drop)
+}
+
+fn tell_of_nothing(signal: &str) {
+    tracing::warn!("{signal} asks this server for nothing: it goes on");
 }
 
 /// Whoever starts a server under `nohup` wants it to outlive the terminal; a Java machine leaves it so, too.
