@@ -243,6 +243,16 @@ def log_orphan(server, zxid, cversion):
     (server.data_dir / "version-2" / f"log.{zxid:x}").write_bytes(b"ZKLG" + struct.pack(">iq", 2, 0) + record)
 
 
+def test_the_last_of_three_waits_for_nobody_to_take_the_lead(tmp_path):
+    with members.Ensemble(["zabd"] * 3, tmp_path) as ensemble:
+        leader = ensemble.leader()
+        for number in ensemble.others(leader):
+            ensemble.members[number].kill()
+        assert ensemble.members[leader].stop() == 0
+        said = ensemble.members[leader].log_text()
+        assert "Leading no more: the others that follow are no quorum to hand the lead to, after " in said
+
+
 @pytest.mark.parametrize("kinds", [("zabd",) * 3, ("java395", "zabd", "zabd")], ids="-".join)
 def test_ephemerals_of_nobody_are_removed(tmp_path, kinds):
     """Defects of servers of long ago left some. A new leader removes them everywhere."""
