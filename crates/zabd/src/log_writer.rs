@@ -13,6 +13,7 @@
 //! A member of an ensemble asks for more than appends: epochs, cuts, another base. They stand in the same queue,
 //! so each happens when everything before it is durable, and nothing behind it has begun.
 
+mod counting;
 mod restoring;
 
 use std::path::PathBuf;
@@ -62,7 +63,10 @@ const ROOM_CHECKS_PER_SNAPSHOT: usize = 5;
 /// Batches smaller than this are those of few clients, which would only wait for themselves.
 const LINGER_BATCH_MIN: usize = 5;
 
-/// If no record comes for so long, none will; with the timer's slack it is 50 µs more.
+/// If not even the first record comes for so long, those who were answered do not ask again.
+const LINGER_EMPTY: Duration = Duration::from_millis(2);
+
+/// If no other one comes for so long, none will; with the timer's slack it is 50 µs more.
 const LINGER_FIRST: Duration = Duration::from_micros(200);
 
 /// If one does, the rest has so long: a millisecond in all.
@@ -199,6 +203,15 @@ impl LogQueue {
     #[must_use = "whoever nudged has work for the writer"]
     fn fill(&self, wanted: usize, patience: &[Duration]) -> bool {
         let mut waiting = self.waiting.lock();
+        if waiting.is_empty() && !self.is_nudged.load(Relaxed) {
+            // Nobody waits before the first one.
+            self.wanted.store(1, Relaxed);
+            self.arrived.wait_for(&mut waiting, LINGER_EMPTY);
+            if waiting.is_empty() {
+                self.wanted.store(0, Relaxed);
+                return self.is_nudged.swap(false, Relaxed);
+            }
+        }
         self.wanted.store(wanted, Relaxed);
         for piece in patience {
             let before = waiting.len();
@@ -630,45 +643,6 @@ impl LogWriter {
             }
         }
     }
-
-    fn count_taken(&self, taken: Instant, arrivals: &[Instant]) {
-        let mut figures = self.figures.lock();
-        figures.taken += arrivals.len() as u64;
-        figures.batch.add(arrivals.len() as u64);
-        figures.left.add(self.driver.log.len() as u64);
-        for since in arrivals {
-            figures.queue_ms.add(whole_ms(taken, *since));
-        }
-    }
-
-    /// Everything before this is applied and answered.
-    fn count_done(&self, taken: Instant, durable: Instant, arrivals: &[Instant]) {
-        let answered = Instant::now();
-        let mut figures = self.figures.lock();
-        figures.flush_ms.add(whole_ms(durable, taken));
-        figures.process_ms.add(whole_ms(answered, taken));
-        for since in arrivals {
-            figures.durable_ms.add(whole_ms(durable, *since));
-            figures.answered_ms.add(whole_ms(answered, *since));
-        }
-    }
-
-    fn count_sync(&self, took: Duration) {
-        if !self.batches.force_sync {
-            return;
-        }
-        let took_ms = took.as_millis();
-        self.figures.lock().sync_ms.add(took_ms as u64);
-        if took_ms > self.batches.slow_sync.as_millis() {
-            self.figures.lock().slow_syncs += 1;
-            tracing::warn!(
-                "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
-                 File size is {} bytes. See the ZooKeeper troubleshooting guide",
-                std::thread::current().name().unwrap_or("?"),
-                self.log.file_bytes()
-            );
-        }
-    }
 }
 
 /// Lets a batch fill as `flushDelay` asks: until that long after the sync before, or no record has come for
@@ -686,10 +660,6 @@ fn gather(queue: &LogQueue, batch: &mut Vec<Record>, options: BatchOptions, flus
             break;
         }
     }
-}
-
-fn whole_ms(later: Instant, earlier: Instant) -> u64 {
-    later.saturating_duration_since(earlier).as_millis() as u64
 }
 
 #[cfg(test)]
