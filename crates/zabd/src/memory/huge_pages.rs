@@ -39,7 +39,7 @@ const PIECES_AT_ONCE: usize = 8;
 /// How often the heap's size is looked at.
 const NAP: Duration = Duration::from_secs(1);
 /// One part work, so many parts rest.
-const REST: u32 = 9;
+const REST: u32 = 39;
 /// A system that has no huge page, or does not know what is asked for, is asked again after this.
 const NAP_REFUSED: Duration = Duration::from_mins(1);
 /// Set in what `pagemap` says of a page that is in memory.
