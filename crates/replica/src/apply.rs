@@ -27,9 +27,12 @@ impl Replica {
     /// them; at most `most` of them. Returns whether there is more to do at once.
     pub fn apply(&mut self, tree: &mut Tree, watches: &mut Watches, most: usize, out: &mut Outputs) -> bool {
         self.show_configuration(tree);
-        for _ in 0..most {
+        for done in 0..most {
             if !self.is_turn_of_front() {
                 return false;
+            }
+            if done % Tree::AHEAD_MAX == 0 {
+                self.pending.look_ahead(tree);
             }
             if out.bytes.len() >= BITE_BYTES_MAX {
                 break;

@@ -15,8 +15,10 @@
 //!
 //! In reading order: [`input`](Input), `session` (who is alive, until when), `pipeline` (the queue and
 //! its positions), `write` (from request to log record), `apply` (from log record to tree, events and
-//! replies), `room` (what is taken when memory runs out), [`read`] (requests that change nothing), [`watches`], [`auth`].
+//! replies), `room` (what is taken when memory runs out), [`read`] (requests that change nothing), [`ahead`] (znodes that come into
+//! the processor's cache before their turn), [`watches`], [`auth`].
 
+pub mod ahead;
 mod apply;
 pub mod audit;
 pub mod auth;

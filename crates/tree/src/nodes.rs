@@ -10,6 +10,8 @@
 //!                   parent, first_child, next, previous 16 · num_children 4 · name_length + flags 4
 //! ```
 
+mod ahead;
+
 use std::hash::BuildHasher;
 
 use crc32fast::Hasher;
@@ -18,6 +20,8 @@ use hashbrown::HashTable;
 use zabd_jute::StatPersisted;
 
 use crate::acl_cache::AclNumber;
+
+pub(crate) use ahead::AHEAD_MAX;
 
 /// A slot's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -229,11 +233,15 @@ impl Nodes {
 
     /// The child of this name.
     pub(crate) fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
-        let hash = self.hash(parent, name.as_bytes());
+        self.child_named(parent, name.as_bytes())
+    }
+
+    fn child_named(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        let hash = self.hash(parent, name);
         let is_it = |slot: &Slot| {
             slot.hash == hash && {
                 let node = self.get(slot.id);
-                node.parent == parent && node.name_bytes() == name.as_bytes()
+                node.parent == parent && node.name_bytes() == name
             }
         };
         self.index.find(Slot::spread(hash), is_it).map(|slot| slot.id)

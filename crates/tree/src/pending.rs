@@ -18,7 +18,7 @@ use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
 use crate::acl::AuthSchemes;
 use crate::acl_cache::is_open;
 use crate::namespaces::Namespaces;
-use crate::nodes::NodeId;
+use crate::nodes::{AHEAD_MAX, NodeId};
 use crate::quota::QuotaExcess;
 use crate::tree::{Tree, node_digest, path_crc, path_is_in_digest};
 
@@ -192,6 +192,13 @@ impl Pending {
     pub fn foreseen(&self, zxid: Zxid) -> Option<Foreseen> {
         let next = self.changed.front().filter(|next| next.zxid == zxid)?;
         next.id.map(Foreseen)
+    }
+
+    /// Brings the znodes that the next transactions change into the processor's cache.
+    pub fn look_ahead(&self, tree: &Tree) {
+        if tree.is_large() && 1 < self.changed.len() {
+            tree.nodes.look_at(self.changed.iter().take(AHEAD_MAX).filter_map(|change| change.id));
+        }
     }
 
     /// Everything up to this transaction is in the tree now.

@@ -8,7 +8,7 @@ use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, perms};
 
 use crate::acl_cache::AclCache;
 use crate::apply::DigestMismatch;
-use crate::nodes::{self, Node, NodeId, Nodes};
+use crate::nodes::{self, AHEAD_MAX, Node, NodeId, Nodes};
 use crate::owner::Owner;
 use crate::quota::{self, Quotas, Special, Usage};
 use crate::snapshot::Progress;
@@ -108,6 +108,20 @@ impl Tree {
         let id = self.nodes.resolve(path)?;
         Some(NodeRef { tree: self, id, node: self.nodes.get(id) })
     }
+
+    /// Whether it is so large that it pays to [look ahead](Self::look_ahead).
+    pub fn is_large(&self) -> bool {
+        self.nodes.is_large()
+    }
+
+    /// Brings the znodes at these paths, which are about to be asked for, into the processor's cache; changes nothing. There are no
+    /// more of them than [`Tree::AHEAD_MAX`].
+    pub fn look_ahead<'p>(&self, paths: impl Iterator<Item = &'p [u8]>) {
+        self.nodes.look_ahead(paths);
+    }
+
+    /// So many znodes are looked at ahead.
+    pub const AHEAD_MAX: usize = AHEAD_MAX;
 
     /// The newest transaction that the tree shows.
     pub fn last_zxid(&self) -> Zxid {

@@ -27,7 +27,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zabd_jute::{SessionId, Zxid};
 use zabd_replica::watches::Watches;
-use zabd_replica::{ConnId, Fact, Input, Now, Output, Outputs, Replica, Room, SessionRequest};
+use zabd_replica::{
+    ConnId, Fact, Input, Now, Output, Outputs, Replica, Request, Room, SessionRequest, ahead,
+};
 use zabd_tree::{SnapshotHead, Tree};
 use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, peer};
@@ -274,7 +276,7 @@ impl Driver {
             let input = peer::Input::Leader(leader::Input::SnapshotBegun { link, zxid });
             Input::Peer(Box::new(input))
         });
-        self.step(&mut core, inputs);
+        self.step(&mut core, &mut inputs.collect());
         self.is_left.store(true, SeqCst);
         drop(core);
         self.work_off(ROUNDS_MAX);
@@ -396,13 +398,13 @@ impl Driver {
         std::mem::swap(&mut *self.inbox.lock(), &mut inputs);
         hold_back(core, &mut inputs);
         if !inputs.is_empty() {
-            self.step(core, inputs.drain(..));
+            self.step(core, &mut inputs);
         }
         core.inputs = inputs;
         if core.outputs.apply {
             self.apply(core);
             if !core.outputs.apply && self.is_member() {
-                self.step(core, [Input::Applied]);
+                self.step(core, &mut vec![Input::Applied]);
             }
         }
         self.queued.store(core.replica.queue_length(), Relaxed);
@@ -410,11 +412,16 @@ impl Driver {
         self.vitals.note_writes_refused(core.replica.is_suspended());
     }
 
-    fn step(&self, core: &mut Core, inputs: impl IntoIterator<Item = Input>) {
+    fn step(&self, core: &mut Core, inputs: &mut Vec<Input>) {
         let now = self.clock.now();
         let Core { replica, outputs, left_behind, .. } = core;
         let tree = self.tree.read();
-        for input in inputs {
+        let mut inputs = inputs.drain(..);
+        for done in 0.. {
+            if done % Tree::AHEAD_MAX == 0 {
+                look_ahead(&tree, inputs.as_slice());
+            }
+            let Some(input) = inputs.next() else { break };
             if !left_behind.is_empty() && self.is_left_behind(&input, left_behind) {
                 continue;
             }
@@ -623,6 +630,15 @@ impl Driver {
             Fact::WritesResumed => tracing::warn!("The log has room again: writes are accepted"),
         }
     }
+}
+
+/// Looks ahead at what the first of these inputs are about.
+fn look_ahead(tree: &Tree, inputs: &[Input]) {
+    let requests = inputs.iter().filter_map(|input| match input {
+        Input::Request(Request { op, body, .. }) => Some((*op, &body[..])),
+        _ => None,
+    });
+    ahead::look_ahead(tree, requests);
 }
 
 #[cfg(test)]
