@@ -5,14 +5,15 @@
 //!   └──frame──► Handshake ──► Connecting ──session──► Open ──► Closing
 //! ```
 //!
-//! The task reads a chunk, works off its frames, and flushes once. Reads are served here, under the
-//! tree's shared lock, many per hold; writes, and reads behind an unanswered request, are collected and
-//! submitted together. Buffers are lent by the thread and given back as soon as nothing is left in
+//! The task reads a chunk, works off its frames, and flushes once; connections that are ready together take each of these steps
+//! together. Reads are served here, under the tree's shared lock, many per hold; writes, and reads behind an unanswered request, are
+//! collected and submitted together. Buffers are lent by the thread and given back as soon as nothing is left in
 //! them, so an idle connection holds none.
 //!
 //! Here is how a turn goes; what a frame asks for is in `frames`, who the client is in `authentication`, words instead of
-//! frames in `four_letter`, waiting for a place in the pipeline, or for a long reply, in `in_line`, words for the log in
-//! `telling` and `slow`, and lent memory in `buffers`.
+//! frames in `four_letter`, the order of steps among connections in `giving_way`, waiting for a place in the pipeline, or for a
+//! long reply, in `in_line`, what is sent, and what is kept meanwhile, in `sending`, words for the log in `telling` and `slow`,
+//! and lent memory in `buffers`.
 
 mod answers;
 mod authentication;
@@ -20,7 +21,9 @@ mod buffers;
 mod counting;
 mod four_letter;
 mod frames;
+mod giving_way;
 mod in_line;
+mod sending;
 mod slow;
 mod telling;
 
@@ -44,7 +47,8 @@ use zabd_replica::{Input, SessionTimeouts};
 
 use self::answers::Making;
 pub use self::answers::{Answers, Pace};
-use self::buffers::{CHUNK, CHUNK_BYTES, forget_sent};
+use self::buffers::{CHUNK, CHUNK_BYTES};
+use self::giving_way::GaveWay;
 use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
 use super::client::{BegunSession, Client, UNSENT_BYTES_MAX};
@@ -179,6 +183,12 @@ pub struct Connection {
     out_sent: usize,
     /// Whether it ends without sending what is unsent.
     is_aborted: bool,
+    /// Whether others that are ready have their turn before it goes on, and where it does.
+    gave_way: GaveWay,
+    /// In which turn of its thread that was.
+    gave_way_in: u64,
+    /// How many bytes it keeps meanwhile.
+    kept_bytes: usize,
     /// The unanswered requests, oldest first.
     unanswered: VecDeque<Unanswered>,
     /// What the replies to the reads among them may be worth.
@@ -304,6 +314,9 @@ impl Connection {
             out: Vec::new(),
             out_sent: 0,
             is_aborted: false,
+            gave_way: GaveWay::No,
+            gave_way_in: 0,
+            kept_bytes: 0,
             unanswered: VecDeque::new(),
             reads_waiting: 0,
             asked_for_session: None,
@@ -428,7 +441,7 @@ impl Connection {
     }
 
     /// Reads one chunk and works it off. `Ready(false)` is the end of the stream.
-    fn read_chunk(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+    fn read_chunk(&mut self, context: &mut Context<'_>, may_give_way: bool) -> Poll<bool> {
         CHUNK.with_borrow_mut(|chunk| {
             let mut buffer = ReadBuf::new(&mut chunk[..self.chunk_bytes()]);
             match self.socket.poll_read(context, &mut buffer) {
@@ -445,7 +458,9 @@ impl Connection {
             }
             let filled = buffer.filled();
             self.turn_bytes += filled.len() as u64;
-            if self.input.is_empty() {
+            if may_give_way && self.may_keep(filled) {
+                self.give_way_before_work(filled, context);
+            } else if self.input.is_empty() {
                 let done = self.work_off(filled);
                 self.frame_since_ms = self.client.counters.heard_ms.load(Relaxed);
                 self.input.extend_from_slice(&filled[done..]);
@@ -474,78 +489,6 @@ impl Connection {
         }
         if let Some(line) = &mut self.line {
             line.note_done(done);
-        }
-    }
-
-    /// Says what is kept for the client at the end of a turn in which it took `sent` bytes; `had_unsent` is whether there was
-    /// anything to take before it.
-    fn settle(&mut self, had_unsent: bool, sent: usize) {
-        let service = self.service.clone();
-        service.driver.note_bytes(std::mem::take(&mut self.turn_bytes));
-        let registry = &service.driver.registry;
-        if self.phase == Phase::Closing {
-            self.input = Vec::new();
-            if self.stays == Stays::InLine {
-                self.stays = Stays::Nothing;
-                registry.backlog.leave(&self.client);
-            }
-        }
-        self.settle_intake();
-        let half_record = self.socket.half_record();
-        let is_begun = self.may_go_on() || self.stays == Stays::Coming;
-        let half_frame = if is_begun { self.input.capacity() + half_record } else { 0 };
-        if half_record > 0 && self.input.is_empty() && !self.client.has_half_frame() {
-            // No frame has begun where frames are looked for.
-            self.frame_since_ms = service.driver.clock.monotonic_ms();
-        }
-        let is_more = self.client.set_half_frame(half_frame, self.frame_since_ms, &registry.half_frames);
-        if is_more && registry.half_frames.is_too_much() {
-            let now_ms = service.driver.clock.monotonic_ms();
-            let to_wake = registry.half_frames.close_worst(&registry.lock(), now_ms);
-            to_wake.into_iter().for_each(Client::wake);
-        }
-        let unsent = self.unsent();
-        if unsent == 0 {
-            self.client.set_unsent(0, None, &registry.backlog);
-            return;
-        }
-        let now_ms = service.driver.clock.monotonic_ms();
-        self.taken += sent;
-        let is_taking = !had_unsent || self.taken >= TAKEN_BYTES_MIN;
-        if is_taking {
-            self.taken = 0;
-        }
-        self.client.set_unsent(unsent, is_taking.then_some(now_ms), &registry.backlog);
-        if registry.backlog.is_too_much() {
-            let to_wake = registry.backlog.close_largest(&registry.lock(), now_ms);
-            to_wake.into_iter().for_each(Client::wake);
-        }
-    }
-
-    /// Sends what there is; `Ready(false)` if the client is gone.
-    fn flush(&mut self, context: &mut Context<'_>) -> Poll<bool> {
-        while self.out_sent < self.out.len() {
-            match self.socket.poll_write(context, &self.out[self.out_sent..]) {
-                Poll::Pending => {
-                    forget_sent(&mut self.out, &mut self.out_sent);
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(sent)) if sent > 0 => self.out_sent += sent,
-                Poll::Ready(_) => {
-                    self.ending = Ending::Broken;
-                    return Poll::Ready(false);
-                }
-            }
-        }
-        self.out.clear();
-        self.out_sent = 0;
-        match self.socket.poll_flush(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) => Poll::Ready(true),
-            Poll::Ready(Err(_)) => {
-                self.ending = Ending::Broken;
-                Poll::Ready(false)
-            }
         }
     }
 
@@ -595,7 +538,8 @@ impl Connection {
     /// One turn; true when the connection has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_read_dry = false;
-        let had_unsent = self.unsent() > 0;
+        let gave_way = self.go_on();
+        let had_unsent = self.unsent() > 0 && gave_way != GaveWay::BeforeSending;
         self.set_pace();
         self.look_in_line(context);
         self.look_for_audit(context);
@@ -620,11 +564,12 @@ impl Connection {
                 break;
             }
             let stood_in_line = self.stands_in_line();
-            match self.read_chunk(context) {
+            match self.read_chunk(context, chunk == 0 && gave_way == GaveWay::No) {
                 Poll::Pending => {
                     is_read_dry = true;
                     break;
                 }
+                Poll::Ready(true) if self.gave_way == GaveWay::BeforeWork => return false,
                 Poll::Ready(true) if stood_in_line => self.note_heard_in_line(),
                 Poll::Ready(true) => (),
                 Poll::Ready(false) if self.outlives_its_client() => break,
@@ -642,6 +587,9 @@ impl Connection {
         self.publish_tally();
         if self.is_aborted {
             return true;
+        }
+        if !had_unsent && gave_way != GaveWay::BeforeSending && self.gives_way_before_sending(context) {
+            return false;
         }
         let was_unsent_much = self.is_unsent_much();
         let unsent_before = self.unsent();
@@ -674,7 +622,9 @@ impl Future for Connection {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        this.client.listen(context.waker());
+        if this.gave_way == GaveWay::No {
+            this.client.listen(context.waker());
+        }
         this.borrow_buffer();
         let ended = this.turn(context);
         this.return_buffer();

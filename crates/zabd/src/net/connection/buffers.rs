@@ -1,6 +1,6 @@
 //! Memory that connections share and lend each other.
 //!
-//! A thread reads into one chunk, whoever's turn it is, and has one empty output buffer and one empty batch with memory. What is
+//! A thread reads into one chunk, whoever's turn it is, and has some empty output buffers and one empty batch with memory. What is
 //! left over of them after a turn belongs to its connection, until that is sent or submitted.
 
 use std::cell::RefCell;
@@ -18,13 +18,17 @@ const SCARCE_CHUNK_BYTES: usize = 8 << 10;
 const SHARED_BYTES: usize = 4 << 10;
 /// Buffers above this size are freed, not kept for reuse.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
+/// More than one is kept, since connections keep what they have to send while they give way, if they are no larger than this.
+const KEPT_BUFFERS_BYTES_MAX: usize = 8 << 10;
+/// So many are kept.
+const KEPT_BUFFERS_MAX: usize = 64;
 /// A batch with room for more requests is freed, not kept for the next one.
 const KEPT_BATCH_MAX: usize = 1024;
 
 thread_local! {
     pub(super) static CHUNK: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK_BYTES].into());
-    /// An empty output buffer with memory, lent to the connection whose turn it is.
-    static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Empty output buffers with memory, lent to the connection whose turn it is, and kept by it while it gives way.
+    static OUTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     /// An empty batch, lent likewise.
     pub(super) static BATCH: RefCell<Vec<Input>> = const { RefCell::new(Vec::new()) };
 }
@@ -32,7 +36,7 @@ thread_local! {
 impl Connection {
     pub(super) fn borrow_buffer(&mut self) {
         if self.out.capacity() == 0 {
-            self.out = OUT.take();
+            self.out = OUTS.with_borrow_mut(|outs| outs.pop().unwrap_or_default());
         }
     }
 
@@ -56,9 +60,12 @@ impl Connection {
     pub(super) fn return_buffer(&mut self) {
         if self.out.is_empty() {
             let out = std::mem::take(&mut self.out);
-            if out.capacity() <= KEPT_BUFFER_BYTES_MAX {
-                OUT.set(out);
-            }
+            OUTS.with_borrow_mut(|outs| {
+                let bytes_max = if outs.is_empty() { KEPT_BUFFER_BYTES_MAX } else { KEPT_BUFFERS_BYTES_MAX };
+                if out.capacity() <= bytes_max && outs.len() < KEPT_BUFFERS_MAX {
+                    outs.push(out);
+                }
+            });
         }
         if self.batch.is_empty() && self.batch.capacity() > 0 {
             let batch = std::mem::take(&mut self.batch);

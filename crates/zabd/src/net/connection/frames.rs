@@ -8,7 +8,7 @@ use parking_lot::RwLockReadGuard;
 use zabd_jute::client::{ConnectRequest, FourLetterWord, RequestHeader};
 use zabd_jute::{ErrorCode, OpCode, Reader, Record, SessionId};
 use zabd_replica::read::{self, Read, Served};
-use zabd_replica::{Input, NO_ROOM, Request, SessionRequest};
+use zabd_replica::{Input, NO_ROOM, Request, SessionRequest, ahead};
 use zabd_tree::Tree;
 
 use super::authentication::unauthenticated;
@@ -31,11 +31,39 @@ pub(super) struct Turn<'t> {
     pub(super) service: &'t Service,
     pub(super) bytes: &'t [u8],
     pub(super) at: usize,
+    /// Up to where the znodes that are asked for have been looked at.
+    looked_ahead: usize,
     pub(super) now_ms: i64,
     /// Locked with the first read, until something else comes.
     pub(super) tree: Option<RwLockReadGuard<'t, Tree>>,
     /// A copy of a part of the chunk, which the requests for the driver share.
     pub(super) shared: Shared,
+}
+
+impl Turn<'_> {
+    /// Brings what the next requests ask for into the processor's cache, if that has not been done.
+    fn look_ahead(&mut self) {
+        if let Some(tree) =
+            self.tree.as_deref().filter(|tree| self.looked_ahead <= self.at && tree.is_large())
+        {
+            let next = requests_in(&self.bytes[self.at..]).take(Tree::AHEAD_MAX);
+            ahead::look_ahead(tree, next.clone());
+            self.looked_ahead = self.at + next.map(|(_, body)| 12 + body.len()).sum::<usize>();
+        }
+    }
+}
+
+/// The requests that stand in `bytes` as a whole: of each its operation, and what follows its header.
+pub(super) fn requests_in(mut bytes: &[u8]) -> impl Iterator<Item = (i32, &[u8])> + Clone {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
+        let (frame, rest) = rest.split_at_checked(length)?;
+        bytes = rest;
+        let ([_, op], body) =
+            frame.as_chunks::<4>().0.split_first_chunk::<2>().map(|(head, _)| (head, &frame[8..]))?;
+        Some((i32::from_be_bytes(*op), body))
+    })
 }
 
 /// How long a request for a session may be, in bytes. Java takes what `jute.maxbuffer` allows, a megabyte, from whoever
@@ -51,8 +79,15 @@ impl Connection {
         let service = self.service.clone();
         let now_ms = service.driver.clock.monotonic_ms();
         self.client.counters.heard_ms.store(now_ms, Relaxed);
-        let mut turn =
-            Turn { service: &service, bytes, at: 0, now_ms, tree: None, shared: Shared::default() };
+        let mut turn = Turn {
+            service: &service,
+            bytes,
+            at: 0,
+            looked_ahead: 0,
+            now_ms,
+            tree: None,
+            shared: Shared::default(),
+        };
         while self.may_go_on() && self.work_off_frame(&mut turn) {}
         let done = turn.at;
         drop(turn);
@@ -314,6 +349,7 @@ impl Connection {
                 return Ok(());
             }
         }
+        turn.look_ahead();
         let tree = turn.tree.as_deref().expect("the tree was just locked");
         let mut watches = read::touches_watches(header.op, body).then(|| turn.service.driver.watches());
         let read = Read {
@@ -398,4 +434,26 @@ pub(super) fn has_place(backlog: &Backlog, client: &Arc<Client>, bytes: usize) -
     let has_place = backlog.take_place(client, bytes, Stand::First);
     backlog.add(-(given as isize));
     has_place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(op: i32, body: &[u8]) -> Vec<u8> {
+        let length = (8 + body.len()) as i32;
+        [&length.to_be_bytes()[..], &7_i32.to_be_bytes(), &op.to_be_bytes(), body].concat()
+    }
+
+    #[test]
+    fn whole_requests_are_seen_and_no_halves() {
+        let bytes = [frame(4, b"one"), frame(11, b""), frame(4, b"two")].concat();
+        let seen: Vec<_> = requests_in(&bytes).collect();
+        assert_eq!(seen, [(4, &b"one"[..]), (11, b""), (4, b"two")]);
+        for end in 0..bytes.len() {
+            assert!(requests_in(&bytes[..end]).count() < 3, "{end}");
+        }
+        assert_eq!(requests_in(&[0xff; 12]).count(), 0, "a length below zero");
+        assert_eq!(requests_in(&[0, 0, 0, 4, 1, 2, 3, 4]).count(), 0, "no header");
+    }
 }
