@@ -242,13 +242,14 @@ impl Replica {
     /// When [`Input::Tick`] is due, if nothing else happens.
     pub fn next_tick_ms(&self) -> Option<i64> {
         // While nothing can be logged, no session ends.
-        let global = self.sessions.next_end_ms().filter(|_| !self.suspended);
+        let global = self.sessions.next_end_ms().filter(|_| self.ends_sessions());
         [global, self.local.next_end_ms()].into_iter().flatten().min()
     }
 
     /// Advances by one input, appending to `out` what the shell must do, in order.
     pub fn step(&mut self, now: Now, tree: &Tree, input: Input, out: &mut Outputs) {
         match input {
+            Input::Request(_) | Input::Refuse { .. } if self.is_retiring() => (),
             Input::Request(request) if self.has_no_room_for(tree, &request) => {
                 self.on_refuse(now, request.conn, request.session, request.xid, NO_ROOM, out);
             }
@@ -480,7 +481,7 @@ impl Replica {
 
     /// Whether sessions that all servers know end here, when they are silent or an operator wants it.
     pub fn ends_sessions(&self) -> bool {
-        !self.suspended && (self.ensemble.is_none() || self.is_leading())
+        !self.suspended && self.may_propose()
     }
 
     fn on_end_session(&mut self, now: Now, tree: &Tree, session: SessionId, out: &mut Outputs) {
@@ -495,8 +496,8 @@ impl Replica {
 
     fn on_tick(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
         self.expire_local_sessions(now, out);
-        if self.suspended || self.is_learning() {
-            // An end that cannot be logged is no end; the sessions expire when there is room.
+        if !self.ends_sessions() {
+            // An end that cannot be logged is no end; the sessions expire when there is room, or by the next leader.
             return;
         }
         for (session, timeout_ms) in self.sessions.overdue(now.monotonic_ms) {

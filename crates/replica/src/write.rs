@@ -110,7 +110,7 @@ impl Replica {
         has_read_only_byte: bool,
         out: &mut Outputs,
     ) {
-        if self.suspended {
+        if self.suspended || !self.may_propose() {
             out.list.push(Output::Close { conn });
             return;
         }
@@ -182,7 +182,8 @@ impl Replica {
         origin: Origin,
         out: &mut Outputs,
     ) {
-        // In the midst of a step, the last position of the epoch may have been used up.
+        // In the midst of a step, the last position of the epoch may have been used up: then all connections are closed. A leader that
+        // retires comes here for nobody.
         if !self.may_propose() {
             return;
         }

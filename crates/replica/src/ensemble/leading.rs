@@ -38,7 +38,7 @@ impl Replica {
         packet: &Bytes,
         out: &mut Outputs,
     ) {
-        if !self.is_leading() {
+        if !self.may_propose() {
             return;
         }
         let mut reader = Reader::with_limits(packet, self.options.read.limits);
@@ -145,7 +145,7 @@ impl Replica {
     /// ends those sessions once more, as a lone server does at its start.
     pub(crate) fn end_dead_sessions(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
         let Some(ensemble) = &mut self.ensemble else { return };
-        if !std::mem::take(&mut ensemble.looks_for_dead_sessions) || !self.is_leading() {
+        if !std::mem::take(&mut ensemble.looks_for_dead_sessions) || !self.may_propose() {
             return;
         }
         let owners = tree.sessions_with_ephemerals();

@@ -113,7 +113,7 @@ pub(crate) struct Ensemble {
     leader: Option<ServerId>,
     /// The disk is finishing what the last role asked for; then a leader is looked for.
     settling: bool,
-    /// A leader that is about to hand over proposes nothing: who asks is answered by the next one.
+    /// A leader that is about to hand over, see [`Replica::is_retiring`].
     is_retiring: bool,
     /// When reads are served, if no leader is found before.
     read_only_from: Option<i64>,
@@ -341,6 +341,14 @@ impl Replica {
         self.ensemble
             .as_ref()
             .is_none_or(|ensemble| ensemble.serving == Serving::Leading && !ensemble.is_retiring)
+    }
+
+    /// Whether this server leads and is about to hand over. It proposes nothing more, so it takes nothing more from its clients either,
+    /// not even a read that is to be answered behind something else: a write that is not taken has no answer, and whatever
+    /// came behind it would be answered in its place. Such a client asks the next server, since its connection is closed
+    /// with the role.
+    pub(crate) fn is_retiring(&self) -> bool {
+        self.is_leading() && !self.may_propose()
     }
 
     pub(crate) fn is_learning(&self) -> bool {

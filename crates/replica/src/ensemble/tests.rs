@@ -1,5 +1,7 @@
 //! One member of an ensemble: what its clients hear while it finds no leader, and while it leads alone.
 
+mod retiring;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -47,6 +49,16 @@ impl Member {
     }
 
     fn with_next(members: &str, next: Option<&str>, tree: Tree, member: MemberOptions) -> Self {
+        Self::with_testing(members, next, tree, member, Testing::default())
+    }
+
+    fn with_testing(
+        members: &str,
+        next: Option<&str>,
+        tree: Tree,
+        member: MemberOptions,
+        testing: Testing,
+    ) -> Self {
         let limits = Limits::default();
         let options = ReplicaOptions {
             timeouts: SessionTimeouts { tick_ms: 500, min_ms: 1000, max_ms: 40_000 },
@@ -74,7 +86,7 @@ impl Member {
             next: next.map(|members| Configuration::parse(members).unwrap()),
             lists: zabd_zab::quorum::Lists::default(),
             observer_masters: false,
-            testing: Testing::default(),
+            testing,
             history: History::new(tree.last_zxid()),
             standing: election::Standing::Voter,
             is_partial: false,
@@ -95,7 +107,12 @@ impl Member {
 
     /// One that leads nobody but itself.
     fn leading(tree: Tree, local_sessions: LocalSessions) -> Self {
-        let mut member = Self::new(ALONE, tree, MemberOptions { local_sessions, ..MemberOptions::default() });
+        Self::leading_from(Testing::default(), tree, local_sessions)
+    }
+
+    fn leading_from(testing: Testing, tree: Tree, local_sessions: LocalSessions) -> Self {
+        let options = MemberOptions { local_sessions, ..MemberOptions::default() };
+        let mut member = Self::with_testing(ALONE, None, tree, options, testing);
         while !member.replica.is_serving() {
             member.wait(100);
             assert!(member.now_ms < 10_000, "the only voter leads");
