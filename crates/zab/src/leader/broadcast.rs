@@ -262,11 +262,15 @@ impl Leader {
     }
 
     /// A learner's client asks. A sync needs no transaction: it is answered behind the commit of everything
-    /// that was proposed when it came.
+    /// that was proposed when it came. A leader that hands over takes neither: a sync would be answered although a write in front of it
+    /// is not done, and what has no answer when the learner loses this leader is over for its client.
     pub(super) fn on_request(&mut self, link: LinkId, op: i32, packet: &Bytes, out: &mut Effects) {
+        let takes = self.phase == Phase::Broadcasting && !self.is_handing_over;
         if op == OpCode::Sync.code() {
-            self.answer_behind_commits(link, Asked::Sync, out);
-        } else if self.phase == Phase::Broadcasting && !self.is_handing_over {
+            if takes {
+                self.answer_behind_commits(link, Asked::Sync, out);
+            }
+        } else if takes {
             out.push(Effect::Request { link, packet: packet.clone() });
         }
     }

@@ -354,6 +354,34 @@ fn a_sync_is_answered_between_the_commits_that_it_was_asked_between() {
     assert_eq!(stage.sent(), expected.map(|packet| format!("{packet:?}")));
 }
 
+/// A learner's client that asked for a write and then for a sync would be told of the sync alone. What was taken before is done and
+/// answered all the same.
+#[test]
+fn a_leader_that_hands_over_takes_neither_writes_nor_syncs_of_learners() {
+    let mut stage = Stage::new();
+    stage.reign_with(&[2, 3]);
+    let zxid = Epoch(2).first_zxid().next();
+    let asked = |op: OpCode| {
+        let (session, op) = (SessionId(7), op.code());
+        FromLearner::Request(Request { session, cxid: 1, op, body: &[0; 4], authinfo: None })
+    };
+    stage.propose(1);
+    stage.say(2, &asked(OpCode::Sync));
+    stage.step(Input::HandOver);
+    stage.out.clear();
+    stage.say(2, &asked(OpCode::SetData));
+    stage.say(2, &asked(OpCode::Sync));
+    assert!(stage.out.list.is_empty(), "nothing more is taken: {:?}", stage.out.list);
+    stage.sync();
+    stage.say(2, &FromLearner::Ack { zxid });
+    let forwarded = |effect: &Effect| matches!(effect, Effect::Request { .. });
+    assert!(!stage.out.list.iter().any(forwarded));
+    assert_eq!(stage.told(2), ["COMMIT 1", "Sync"], "what was taken before");
+    stage.out.clear();
+    stage.say(3, &FromLearner::Ack { zxid });
+    assert!(stage.has(&Effect::Leave(Reason::HandedOver)));
+}
+
 /// The leader has had nothing since its epoch began, so nobody can cut where its history ends; the other two have something of
 /// an epoch before, and the reign cannot begin without one of them.
 #[test]
