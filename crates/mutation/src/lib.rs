@@ -155,6 +155,8 @@ mutations! {
         ListsForgotten,
         /// A server whose log disk was replaced votes with its snapshot.
         LostLogsUnnoticed,
+        /// A leader that hands over drops writes, and answers what was asked for behind them.
+        AnswersWhileRetiring,
     }
     /// `crates/storage/tests/mutations.rs`
     Disk: {

@@ -4,8 +4,8 @@
 //! real log and snapshots on a disk in memory, and clients that ask them for things. Time is a number, the network a
 //! queue of messages per connection, a disk operation an event, and so is a bite of what is applied or of a snapshot that
 //! is taken; the seed decides how long each takes. What goes wrong is a list that is drawn from the seed beforehand
-//! ([`plan`]): crashes, failures of power, disks that fail, fill up, rot or are lost, pauses, jumping clocks, connections
-//! that break, and whoever does not hear whom, in one direction or both; in worlds that are drawn for it,
+//! ([`plan`]): crashes, failures of power, disks that fail, fill up, rot or are lost, leaders that are told to end, pauses,
+//! jumping clocks, connections that break, and whoever does not hear whom, in one direction or both; in worlds that are drawn for it,
 //! members change too. Nothing else is random, so a seed repeats its world exactly, and a world that fails can be lived again with
 //! fewer faults until none can be spared ([`shrink`]).
 //!

@@ -348,7 +348,7 @@ impl Replica {
     /// came behind it would be answered in its place. Such a client asks the next server, since its connection is closed
     /// with the role.
     pub(crate) fn is_retiring(&self) -> bool {
-        self.is_leading() && !self.may_propose()
+        self.is_leading() && !self.may_propose() && !is_on(Mutation::AnswersWhileRetiring)
     }
 
     pub(crate) fn is_learning(&self) -> bool {

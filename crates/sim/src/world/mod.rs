@@ -15,7 +15,7 @@ use std::ops::AddAssign;
 
 use bytes::Bytes;
 use zabd_jute::quorum::Configuration;
-use zabd_jute::{Id, ServerId, Zxid};
+use zabd_jute::{Epoch, Id, ServerId, Zxid};
 use zabd_replica::{Now, Serving, SessionRequest};
 use zabd_zab::effect::DialId;
 
@@ -90,6 +90,8 @@ enum Event {
     Act { client: usize },
     Fault(usize),
     Room { at: usize, life: u64 },
+    HandOver { at: usize, life: u64, down_ms: i64 },
+    Ends { at: usize, life: u64, until_ms: i64, down_ms: i64 },
     Start { at: usize },
     Deploy,
     Restart { at: usize },
@@ -120,6 +122,7 @@ pub struct World {
     truth: Truth,
     is_healing: bool,
     crashes: usize,
+    hand_overs: usize,
     reigns: usize,
     narrates: bool,
 }
@@ -127,8 +130,10 @@ pub struct World {
 /// How much happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// How often servers crashed.
+    /// How often servers crashed, or ended.
     pub crashes: usize,
+    /// How often a leader that was told to end led no more when its time was over.
+    pub hand_overs: usize,
     /// How often somebody began to lead.
     pub reigns: usize,
     /// How often other members were agreed upon, or written into everybody's file.
@@ -142,6 +147,7 @@ pub struct Figures {
 impl AddAssign for Figures {
     fn add_assign(&mut self, more: Self) {
         self.crashes += more.crashes;
+        self.hand_overs += more.hand_overs;
         self.reigns += more.reigns;
         self.reconfigurations += more.reconfigurations;
         self.shown += more.shown;
@@ -151,10 +157,10 @@ impl AddAssign for Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { crashes, reigns, reconfigurations, shown, told } = self;
+        let Self { crashes, hand_overs, reigns, reconfigurations, shown, told } = self;
         write!(
             f,
-            "{crashes} crashes, {reigns} reigns, {reconfigurations} reconfigurations, {shown} transactions, {told} answers"
+            "{crashes} crashes, {hand_overs} hand-overs, {reigns} reigns, {reconfigurations} reconfigurations, {shown} transactions, {told} answers"
         )
     }
 }
@@ -198,6 +204,7 @@ impl World {
             truth: Truth::default(),
             is_healing: false,
             crashes: 0,
+            hand_overs: 0,
             reigns: 0,
             narrates,
             plan,
@@ -233,7 +240,8 @@ impl World {
         let told = self.clients.iter().map(|client| client.told().count()).sum();
         let reconfigurations = self.truth.reconfigurations() + self.deployed_anew;
         let shown = self.truth.len();
-        Figures { crashes: self.crashes, reigns: self.reigns, reconfigurations, shown, told }
+        let Self { crashes, hand_overs, reigns, .. } = *self;
+        Figures { crashes, hand_overs, reigns, reconfigurations, shown, told }
     }
 
     fn at(&mut self, delay_ms: i64, event: Event) {
@@ -257,7 +265,9 @@ impl World {
             | Event::Wake { at, .. }
             | Event::Apply { at, .. }
             | Event::DialElection { at, .. }
-            | Event::DialQuorum { at, .. } => Some(*at),
+            | Event::DialQuorum { at, .. }
+            | Event::HandOver { at, .. }
+            | Event::Ends { at, .. } => Some(*at),
             Event::Act { .. }
             | Event::Fault(_)
             | Event::Room { .. }
@@ -289,6 +299,10 @@ impl World {
             Event::Act { client } => self.act(client),
             Event::Fault(fault) => self.suffer(self.plan.faults[fault].1),
             Event::Room { at, life } if self.is_alive(at, life) => self.make_room(at),
+            Event::HandOver { at, life, down_ms } if self.is_alive(at, life) => self.hand_over(at, down_ms),
+            Event::Ends { at, life, until_ms, down_ms } if self.is_alive(at, life) => {
+                self.consider_end(at, until_ms, down_ms);
+            }
             Event::Start { at } => self.start(at),
             Event::Deploy => self.deploy(),
             Event::Restart { at } => self.restart(at),
@@ -358,12 +372,23 @@ impl World {
 
     /// Who leads, in the newest epoch.
     fn leader(&self) -> Option<&Running> {
-        let running = self.servers.iter().filter_map(|server| server.running.as_deref());
-        let leading = running.filter_map(|running| {
-            let status = running.replica.ensemble_status()?;
-            (status.serving == Serving::Leading).then_some((status.epoch, running))
-        });
-        leading.max_by_key(|(epoch, _)| *epoch).map(|(_, running)| running)
+        self.leader_place().and_then(|at| self.servers[at].running.as_deref())
+    }
+
+    /// The same by its place.
+    fn leader_place(&self) -> Option<usize> {
+        let leading = (0..self.servers.len()).filter_map(|at| Some((self.epoch_led_by(at)?, at)));
+        leading.max().map(|(_, at)| at)
+    }
+
+    /// Which epoch a server leads, if it does; perhaps behind its back somebody leads another.
+    fn epoch_led_by(&self, at: usize) -> Option<Epoch> {
+        let status = self.servers[at].running.as_ref()?.replica.ensemble_status()?;
+        (status.serving == Serving::Leading).then_some(status.epoch)
+    }
+
+    fn leads(&self, at: usize) -> bool {
+        self.epoch_led_by(at).is_some()
     }
 
     /// Of those that are members as the leader says; what others do is their own business.

@@ -10,6 +10,9 @@ use crate::plan::Fault;
 use crate::server::Durable;
 use crate::store::{LogDisk, Operation, lose_data, replace_log_disk, rot_log, rot_snapshot};
 
+/// How long a leader that is told to end tries to hand over, in milliseconds, as in `zabd/src/member.rs`.
+const HAND_OVER_MS_MAX: i64 = 2000;
+
 /// How long after a start that failed the next is tried, in milliseconds.
 const START_AGAIN_MS: i64 = 200;
 
@@ -73,6 +76,13 @@ impl World {
                 self.files.push_back(fault);
                 self.deploy();
             }
+            Fault::HandsOver { down_ms } => {
+                if let Some(at) = self.leader_place() {
+                    let life = self.servers[at].life;
+                    // One that sleeps hears of it when it wakes up.
+                    self.at(0, Event::HandOver { at, life, down_ms });
+                }
+            }
             Fault::Pause { at, for_ms } => {
                 tell!(self, "{} sleeps for {for_ms} ms", at + 1);
                 self.servers[at].paused_until = self.now_ms + for_ms;
@@ -99,6 +109,28 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Somebody wants a leader's process to end, which waits for what it hands over.
+    pub(super) fn hand_over(&mut self, at: usize, down_ms: i64) {
+        if self.leads(at) {
+            tell!(self, "{} is told to end", at + 1);
+            let (life, until_ms) = (self.servers[at].life, self.now_ms + HAND_OVER_MS_MAX);
+            self.feed_peer(at, zabd_zab::peer::Input::Leader(zabd_zab::leader::Input::HandOver));
+            self.at(0, Event::Ends { at, life, until_ms, down_ms });
+        }
+    }
+
+    pub(super) fn consider_end(&mut self, at: usize, until_ms: i64, down_ms: i64) {
+        let leads = self.leads(at);
+        if leads && self.now_ms < until_ms {
+            let life = self.servers[at].life;
+            self.at(1, Event::Ends { at, life, until_ms, down_ms });
+            return;
+        }
+        tell!(self, "{} ends, and has {}handed over", at + 1, if leads { "not " } else { "" });
+        self.hand_overs += usize::from(!leads);
+        self.crash(at, Crash::KeepsUnsynced, down_ms);
     }
 
     /// What a server that is down has on its disk is not what it left there.

@@ -267,7 +267,7 @@ impl Leader {
     pub(super) fn on_request(&mut self, link: LinkId, op: i32, packet: &Bytes, out: &mut Effects) {
         let takes = self.phase == Phase::Broadcasting && !self.is_handing_over;
         if op == OpCode::Sync.code() {
-            if takes {
+            if takes || is_on(Mutation::AnswersWhileRetiring) {
                 self.answer_behind_commits(link, Asked::Sync, out);
             }
         } else if takes {
