@@ -157,6 +157,8 @@ mutations! {
         LostLogsUnnoticed,
         /// A leader that hands over drops writes, and answers what was asked for behind them.
         AnswersWhileRetiring,
+        /// A new leader ends the sessions in its tree.
+        SessionsEndedByNewLeader,
     }
     /// `crates/storage/tests/mutations.rs`
     Disk: {

@@ -28,14 +28,15 @@
 //! | a client hears of the first change behind each watch, before it sees it, and of nothing else | `assert_events` |
 //! | ephemerals go with their session, and neither sooner nor later | `Past::live` |
 //! | a session ends once, whoever is told of its end was told the truth, none expires in a world without faults, and all do when clients fall silent | `Past::live`, [`world`] |
+//! | nobody else ends a session before its leader has led, and heard nothing of it, for its timeout | [`silence`] |
 //! | numbered names are unique and ascend; half of a multi never happens; a parent's cversion counts its children | `Past::live` |
 //! | when nothing is broken any more, somebody leads everybody, and all are level | [`world`] |
 //!
 //! Reads and syncs behind the back of a leader
 //! that is not one any more may be stale, here as in Java; they are left out where somebody else has begun to lead.
 //!
-//! In reading order: [`dice`], [`plan`], [`store`] (a server's disk), [`server`], [`client`], [`world`], [`truth`] and
-//! [`linear`] (the checkers), [`shrink`].
+//! In reading order: [`dice`], [`plan`], [`store`] (a server's disk), [`server`], [`client`], [`world`], [`truth`],
+//! [`linear`] and [`silence`] (the checkers), [`shrink`].
 
 pub mod client;
 pub mod dice;
@@ -43,6 +44,7 @@ pub mod linear;
 pub mod plan;
 pub mod server;
 pub mod shrink;
+pub mod silence;
 pub mod store;
 pub mod truth;
 pub mod world;

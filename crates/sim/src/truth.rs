@@ -14,6 +14,7 @@ use zabd_zab::history::History;
 
 use crate::client::{Asked, Client, Heard, Told, Word};
 use crate::linear::{NEVER, Operation, What, unexplained};
+use crate::silence::Silence;
 use crate::store::TREE;
 
 const NO_NODE: i32 = -101;
@@ -40,6 +41,8 @@ pub struct Truth {
     decided: BTreeSet<ConfigVersion>,
     /// Every reconfiguration that was shown.
     reconfigured: BTreeSet<Zxid>,
+    /// When leaders heard of sessions.
+    silence: Silence,
 }
 
 /// What a tree is told by: its digest, and its sessions, which are not in that.
@@ -71,10 +74,27 @@ struct Past {
 }
 
 impl Truth {
-    /// A server hands a transaction to its log.
-    pub fn propose(&mut self, zxid: Zxid, entry: &Bytes) {
+    /// A server hands a transaction to its log; its leader is the first who does.
+    pub fn propose(&mut self, zxid: Zxid, entry: &Bytes, now_ms: i64, timeout_ms: i32) {
+        let is_new = !self.proposed.contains_key(&zxid);
         let before = self.proposed.entry(zxid).or_insert_with(|| entry.clone());
         assert_eq!(before, entry, "two transactions at {zxid}");
+        if is_new {
+            let header = TxnHeader::decode(&mut Reader::new(entry)).expect("our own record decodes");
+            match OpCode::from_code(header.kind) {
+                Some(OpCode::CreateSession) => self.hear(zxid.epoch(), header.session, now_ms),
+                // Who ends its own has numbered that.
+                Some(OpCode::CloseSession) if header.cxid == 0 => {
+                    self.silence.assert_long(header.session, zxid, now_ms, timeout_ms);
+                }
+                _ => (),
+            }
+        }
+    }
+
+    /// A sign of life of a session reaches a leader.
+    pub fn hear(&mut self, epoch: Epoch, session: SessionId, now_ms: i64) {
+        self.silence.hear(epoch, session, now_ms);
     }
 
     /// A server tells others that its history is the one with which an epoch begins.
@@ -84,8 +104,9 @@ impl Truth {
     }
 
     /// It begins to propose: it has applied its history, and nobody has shown more than that.
-    pub fn reign(&mut self, epoch: Epoch, server: usize, last: Zxid) {
+    pub fn reign(&mut self, epoch: Epoch, server: usize, last: Zxid, now_ms: i64) {
         self.lead(epoch, server);
+        self.silence.begin(epoch, now_ms);
         self.initial.insert(epoch, last);
         let shown = self.shown.range(..epoch.first_zxid()).next_back();
         assert!(

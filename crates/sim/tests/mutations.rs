@@ -49,6 +49,7 @@ const HUNTED: &[Hunt] = &[
     (ListsForgotten, 200, rolling),
     (LostLogsUnnoticed, 100, left_with_snapshots),
     (AnswersWhileRetiring, 100, Plan::draw),
+    (SessionsEndedByNewLeader, 20, Plan::draw),
 ];
 
 /// Leaders end in no other way than by a mishap: whoever a client goes to next is behind what it has seen more often.

@@ -149,7 +149,10 @@ impl Replica {
             return;
         }
         let owners = tree.sessions_with_ephemerals();
-        let dead: Vec<_> = owners.filter(|owner| tree.session_timeout_ms(*owner).is_none()).collect();
+        let mut dead: Vec<_> = owners.filter(|owner| tree.session_timeout_ms(*owner).is_none()).collect();
+        if is_on(Mutation::SessionsEndedByNewLeader) {
+            dead.extend(tree.sessions().map(|(session, _)| session));
+        }
         for session in dead {
             out.list.push(Output::Fact(Fact::DeadSession { session }));
             self.close(now, tree, session, 0, Origin::Server, out);

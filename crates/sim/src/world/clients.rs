@@ -123,7 +123,14 @@ impl World {
         let running = self.servers[at].running.as_mut().expect("it was just alive");
         let Some(session) = running.watches.session(conn) else { return };
         let Asking { xid, op, body } = asking;
-        let Some(unanswered) = running.unanswered.get_mut(&conn) else { return };
+        if !running.unanswered.contains_key(&conn) {
+            return;
+        }
+        if let Some(epoch) = self.epoch_led_by(at) {
+            self.truth.hear(epoch, session, self.now_ms);
+        }
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        let unanswered = running.unanswered.get_mut(&conn).expect("it was just there");
         let is_deferred = read::is_write(op) || *unanswered > 0 || op == OpCode::Sync.code();
         if is_deferred {
             *unanswered += 1;

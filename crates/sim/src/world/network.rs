@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use zabd_jute::quorum::{FromLeader, InitialMessage};
-use zabd_jute::{ServerId, Zxid};
+use zabd_jute::quorum::{FromLeader, FromLearner, InitialMessage, QuorumPacket};
+use zabd_jute::{OpCode, ServerId, Zxid};
 use zabd_zab::effect::{DialId, LinkId};
 use zabd_zab::{links, peer};
 
@@ -175,6 +175,9 @@ impl World {
                     }
                     None => (),
                 }
+                if to == 1 {
+                    self.hear_of_sessions(at, &packet);
+                }
                 self.feed_peer(at, peer::Input::Packet { link, packet });
             }
             Message::Image(Image { body, unshown }) => {
@@ -194,6 +197,32 @@ impl World {
     }
 }
 
+impl World {
+    /// What a learner says of its clients' sessions, if this server leads.
+    fn hear_of_sessions(&mut self, at: usize, packet: &Bytes) {
+        let Some(epoch) = self.epoch_led_by(at) else { return };
+        let decoded = QuorumPacket::decode_stream(packet, zabd_jute::Limits::default());
+        let Ok(Some((packet, _))) = decoded else { return };
+        match FromLearner::decode(packet) {
+            Ok(Some(FromLearner::Ping { touched, .. })) => {
+                for touch in touched {
+                    self.truth.hear(epoch, touch.session, self.now_ms);
+                }
+            }
+            Ok(Some(FromLearner::Request(request))) if is_sign_of_life(request.op) => {
+                self.truth.hear(epoch, request.session, self.now_ms);
+            }
+            _ => (),
+        }
+    }
+}
+
+/// A session that ends needs no life, one that begins has a record of its own, and a sync does not come to who knows sessions.
+fn is_sign_of_life(op: i32) -> bool {
+    let op = OpCode::from_code(op);
+    !matches!(op, None | Some(OpCode::CloseSession | OpCode::CreateSession | OpCode::Sync))
+}
+
 /// What is listened to on its way from a leader.
 enum Said {
     /// An image comes, which stands here.
@@ -203,7 +232,7 @@ enum Said {
 }
 
 fn from_leader(packet: &Bytes) -> Option<Said> {
-    let decoded = zabd_jute::quorum::QuorumPacket::decode_stream(packet, zabd_jute::Limits::default());
+    let decoded = QuorumPacket::decode_stream(packet, zabd_jute::Limits::default());
     let (packet, _) = decoded.ok()??;
     match FromLeader::decode(&packet) {
         Ok(Some(FromLeader::Snap { zxid } | FromLeader::SnapInstead { zxid })) => Some(Said::Snap(zxid)),

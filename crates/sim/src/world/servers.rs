@@ -9,8 +9,8 @@ use zabd_replica::{Fact, Input, Output, shown_members};
 use zabd_zab::effect::{Durable, Effect, LinkId};
 use zabd_zab::{leader, links, peer};
 
-use super::{Event, Message, World, identities, tell};
-use crate::server::{Image, Server};
+use super::{Event, Message, SESSION_MS, World, identities, tell};
+use crate::server::{Image, Server, TIMEOUTS};
 use crate::store::{Operation, StoreError, image_of};
 use zabd_jute::Zxid;
 
@@ -264,7 +264,7 @@ impl World {
         for output in list {
             match output {
                 Output::Append { zxid, entry } => {
-                    self.truth.propose(zxid, &entry);
+                    self.truth.propose(zxid, &entry, self.now_ms, TIMEOUTS.negotiate(SESSION_MS));
                     let running = self.servers[at].running.as_mut().expect("it was just alive");
                     running.logged.insert(zxid);
                     running.operations.push_back(Operation::Append(zxid, entry));
@@ -303,7 +303,7 @@ impl World {
                 if leads {
                     self.reigns += 1;
                     let running = self.servers[at].running.as_ref().expect("it was just alive");
-                    self.truth.reign(*epoch, at + 1, running.tree.last_zxid());
+                    self.truth.reign(*epoch, at + 1, running.tree.last_zxid(), self.now_ms);
                     let configuration = running.replica.configuration().expect("it is a member");
                     let own = configuration.member(self.servers[at].id);
                     assert!(
