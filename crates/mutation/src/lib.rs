@@ -159,6 +159,12 @@ mutations! {
         AnswersWhileRetiring,
         /// A new leader ends the sessions in its tree.
         SessionsEndedByNewLeader,
+        /// Groups and weights are ignored: more than half of the voters decide.
+        WeightsIgnored,
+        /// A follower goes on with a leader of which it hears nothing.
+        SilentLeaderKept,
+        /// A leader goes on with a learner of which it hears nothing.
+        SilentLearnerKept,
     }
     /// `crates/storage/tests/mutations.rs`
     Disk: {

@@ -28,6 +28,8 @@
 //! | a client hears of the first change behind each watch, before it sees it, and of nothing else | `assert_events` |
 //! | ephemerals go with their session, and neither sooner nor later | `Past::live` |
 //! | a session ends once, whoever is told of its end was told the truth, none expires in a world without faults, and all do when clients fall silent | `Past::live`, [`world`] |
+//! | whatever is shown is, or was, on the disks of a quorum, by weights and groups where there are some (if members stay) | [`weights`] |
+//! | whoever hears nothing for long enough gives up its leader, or its learner | `World::assert_hears` |
 //! | nobody else ends a session before its leader has led, and heard nothing of it, for its timeout | [`silence`] |
 //! | numbered names are unique and ascend; half of a multi never happens; a parent's cversion counts its children | `Past::live` |
 //! | when nothing is broken any more, somebody leads everybody, and all are level | [`world`] |
@@ -36,7 +38,7 @@
 //! that is not one any more may be stale, here as in Java; they are left out where somebody else has begun to lead.
 //!
 //! In reading order: [`dice`], [`plan`], [`store`] (a server's disk), [`server`], [`client`], [`world`], [`truth`],
-//! [`linear`] and [`silence`] (the checkers), [`shrink`].
+//! [`linear`], [`silence`] and [`weights`] (the checkers), [`shrink`].
 
 pub mod client;
 pub mod dice;
@@ -47,4 +49,5 @@ pub mod shrink;
 pub mod silence;
 pub mod store;
 pub mod truth;
+pub mod weights;
 pub mod world;

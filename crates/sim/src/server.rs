@@ -24,7 +24,7 @@ use crate::truth::Truth;
 pub const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 100, min_ms: 200, max_ms: 4000 };
 
 /// How long servers wait for each other here.
-const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 20 };
+pub const TIMING: Timing = Timing { tick_ms: 100, init_limit: 10, sync_limit: 5, connect_delay_ms: 20 };
 
 /// How many queued items are applied per bite: few, so that much happens in between.
 const APPLIED_MAX: usize = 3;
@@ -157,6 +157,8 @@ pub struct Server {
     pub disk: MemoryDisk,
     /// What that has promised to keep.
     pub durable: Durable,
+    /// The newest position that was ever durable here, whatever became of that disk.
+    pub has_had: Zxid,
     /// What [`Image::unshown`] said of the image that is the base of its disk.
     pub covered: Vec<Zxid>,
     /// Whether there is such a server already, or still.
@@ -204,6 +206,7 @@ impl Server {
             running: None,
             disk: MemoryDisk::default(),
             durable: Durable::default(),
+            has_had: Zxid::ZERO,
             covered: Vec::new(),
             wakes_at: i64::MAX,
             clock_ms: 0,
@@ -279,6 +282,11 @@ impl Server {
 }
 
 impl Server {
+    /// Whoever counts on it may count on that from now on.
+    pub fn note_durable(&mut self) {
+        self.has_had = self.has_had.max(self.durable.last);
+    }
+
     /// A change of members that is on its disk counts, whether it was committed or not: a server that does not know of it might
     /// elect, or be elected, without those whom it needs. Of several that it does not hold, only the newest may be in doubt.
     fn assert_names(&self, tree: &Tree, changes: &[Zxid], next: Option<&Configuration>) {

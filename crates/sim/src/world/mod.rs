@@ -73,6 +73,8 @@ struct Link {
     is_open: [bool; 2],
     to: [VecDeque<Message>; 2],
     arrives: [i64; 2],
+    /// When something arrived last at an end, or the connection began.
+    heard_ms: [i64; 2],
     /// What the dialler has sent so far, of an election connection: its first message introduces it.
     is_introduced: bool,
     /// The length of the image that SNAP announced, on its way to the learner.

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use zabd_jute::quorum::{FromLeader, FromLearner, InitialMessage, QuorumPacket};
 use zabd_jute::{OpCode, ServerId, Zxid};
+use zabd_replica::Serving;
 use zabd_zab::effect::{DialId, LinkId};
 use zabd_zab::{links, peer};
 
 use super::{End, Event, Kind, Link, Message, World};
-use crate::server::Image;
+use crate::server::{Image, TIMING};
 
 impl World {
     pub(super) fn is_alive(&self, at: usize, life: u64) -> bool {
@@ -25,6 +26,7 @@ impl World {
             is_open: [true; 2],
             to: Default::default(),
             arrives: [self.now_ms; 2],
+            heard_ms: [self.now_ms; 2],
             is_introduced: false,
             snap: None,
         };
@@ -119,6 +121,7 @@ impl World {
         }
         let link = self.links.get_mut(&id).expect("the link was just looked at");
         let Some(message) = link.to[to].pop_front() else { return };
+        link.heard_ms[to] = self.now_ms;
         let (kind, end, is_open) = (link.kind, link.ends[to], link.is_open[to]);
         if is_open {
             match end {
@@ -198,6 +201,32 @@ impl World {
 }
 
 impl World {
+    /// A server that has just looked at its clock has given up whom it has not heard for too long: a learner its leader, and a
+    /// leader each learner, of which it does not know whether it is still joining.
+    pub(super) fn assert_hears(&self, at: usize) {
+        let Some(running) = self.servers[at].running.as_ref() else { return };
+        let (heard_ms, patience_ms) = match running.replica.ensemble_status().map(|status| status.serving) {
+            // Over one that it is about to leave it may hear of another leader.
+            Some(Serving::Learning) => (self.heard(at, 0).max(), TIMING.sync_ms()),
+            Some(Serving::Leading) => (self.heard(at, 1).min(), TIMING.init_ms() + TIMING.tick_ms),
+            _ => return,
+        };
+        assert!(
+            heard_ms.is_none_or(|heard_ms| self.now_ms - heard_ms <= patience_ms),
+            "{} has heard nothing of another server since {heard_ms:?}, and does not give it up: {}",
+            at + 1,
+            self.state()
+        );
+    }
+
+    /// When something arrived last over each of a server's connections that it has dialled (0) or accepted (1).
+    fn heard(&self, at: usize, end: usize) -> impl Iterator<Item = i64> {
+        let own = self.end_of(at);
+        let is_its =
+            move |link: &&Link| link.kind == Kind::Quorum && link.ends[end] == own && link.is_open[end];
+        self.links.values().filter(is_its).map(move |link| link.heard_ms[end])
+    }
+
     /// What a learner says of its clients' sessions, if this server leads.
     fn hear_of_sessions(&mut self, at: usize, packet: &Bytes) {
         let Some(epoch) = self.epoch_led_by(at) else { return };

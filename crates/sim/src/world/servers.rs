@@ -12,6 +12,7 @@ use zabd_zab::{leader, links, peer};
 use super::{Event, Message, SESSION_MS, World, identities, tell};
 use crate::server::{Image, Server, TIMEOUTS};
 use crate::store::{Operation, StoreError, image_of};
+use crate::weights;
 use zabd_jute::Zxid;
 
 /// How often a full disk is tried again.
@@ -111,12 +112,15 @@ impl World {
         self.servers[at].wakes_at = i64::MAX;
         self.feed(at, Input::Tick);
         self.feed_peer(at, peer::Input::Timer);
+        self.assert_hears(at);
     }
 
     pub(super) fn work_disk(&mut self, at: usize) {
         let running = self.servers[at].running.as_mut().expect("it was just alive");
         running.disk_is_busy = false;
-        if let Err(error) = self.work_disk_once(at) {
+        let outcome = self.work_disk_once(at);
+        self.servers[at].note_durable();
+        if let Err(error) = outcome {
             self.die(at, &error);
         }
     }
@@ -241,7 +245,7 @@ impl World {
 
     /// The checkers look at a server that serves.
     pub(super) fn watch(&mut self, at: usize) {
-        let Some(running) = self.servers[at].running.as_mut() else { return };
+        let Some(running) = self.servers[at].running.as_ref() else { return };
         if !running.replica.is_serving() || running.tree.last_zxid() == running.seen {
             return;
         }
@@ -249,8 +253,18 @@ impl World {
         // Nothing, if its past was cut.
         let unseen = (Bound::Excluded(running.seen.min(last)), Bound::Included(last));
         for zxid in running.logged.range(unseen) {
+            // Where members change, others decide at other times.
+            if !self.plan.reconfig && self.plan.strangers == 0 && !self.truth.has_shown(*zxid) {
+                let has = |voter: usize| *zxid <= self.servers[voter - 1].has_had;
+                assert!(
+                    weights::is_quorum(&self.plan, has),
+                    "{} shows {zxid}, which no quorum has ever had on its disks",
+                    at + 1
+                );
+            }
             self.truth.show(*zxid);
         }
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
         running.seen = last;
         self.truth.show_tree(at + 1, &running.tree);
     }

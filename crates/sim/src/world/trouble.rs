@@ -254,6 +254,7 @@ impl World {
             self.at(START_AGAIN_MS, Event::Start { at });
             return;
         }
+        self.servers[at].note_durable();
         let running = self.servers[at].running.as_ref().expect("just started");
         tell!(
             self,

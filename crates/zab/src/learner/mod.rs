@@ -433,6 +433,7 @@ impl Learner {
                 self.connect_again(out);
             }
             Phase::Dialling => self.leave(Reason::LeaderUnreachable, out),
+            Phase::Following if is_on(Mutation::SilentLeaderKept) => (),
             // The disk is at work and the leader waits: only the leader's silence counts.
             _ => self.leave(Reason::LeaderSilent, out),
         }
