@@ -205,6 +205,26 @@ def test_what_java_ends_with_is_read_by_zabd_alone(start, ends, only_zabd, tmp_p
         assert wire.Session(server.port, LONG_MS).call(wire.EXISTS, Writer().ustring("/before").boolean(False).bytes).err == 0
 
 
+def test_texts_of_quotas_that_java_ends_with_are_told(start, ends, only_zabd, tmp_path):
+    """The texts of a usage are in Java's log before its server ends with the next write below the quota."""
+    java = start("java395", properties={"preAllocSize": 16})
+    session = wire.Session(java.port, LONG_MS)
+    for path, data in (("/q", b""), ("/zookeeper/quota/q", b""), ("/zookeeper/quota/q/zookeeper_stats", b"count=0,bytes=0"),
+                       ("/zookeeper/quota/q/zookeeper_limits", b"count=9,bytes=9")):
+        assert session.create(path, data).err == 0
+    set_usage = Writer().ustring("/zookeeper/quota/q/zookeeper_stats").buffer(b"count=1,bytes=2=;x").int(-1).bytes
+    assert session.call(wire.SET_DATA, set_usage).err == 0
+    session.submit(wire.CREATE, wire.create_body("/q/below"))
+    eventually(lambda: not java.running, what=java.log_text)
+    assert ends("java395", java.directory / "zoo.cfg").status != 0
+    status, out, _ = doctor(java.data_dir)
+    # Those before 3.7 do not look behind the second number.
+    told = [line.split()[0] for line in out.splitlines() if "a text of a quota that it cannot read, with which it ends" in line]
+    assert status == 0 and told == ["3.7", "3.8", "3.9"], out
+    with Server("zabd", tmp_path / "zabd", data_dir=java.data_dir) as server:
+        assert wire.Session(server.port, LONG_MS).call(wire.EXISTS, Writer().ustring("/q/below").boolean(False).bytes).err == 0
+
+
 def test_mistakes_end_with_two(tmp_path, only_zabd):
     for words in ((), (tmp_path / "nowhere",), (tmp_path, tmp_path), ("--bogus", tmp_path), (tmp_path, "--log-dir")):
         status, out, err = doctor(*words)

@@ -160,6 +160,55 @@ def test_limits_of_nothing_are_refused(strict, only_zabd):
     assert client.delete("/zookeeper/quota/zookeeper_stats").err == OK
 
 
+def test_limits_of_a_name_without_a_slash_are_refused(strict, only_zabd):
+    """Java's servers before 3.6 end with these; later ones take them for a quota of `/ame`."""
+    client = strict.client()
+    assert client.create("/zookeeper/quotame").err == OK
+    assert client.create("/zookeeper/quotame/zookeeper_limits", hard(count=1).encode()).err == BAD_ARGUMENTS
+    assert client.create("/zookeeper/quotame/under").err == OK
+    assert client.create("/zookeeper/quotame/under/zookeeper_limits", hard(count=0).encode()).err == OK
+    for path in ("/ame", "/ame/under", "/ame/under/x", "/under"):
+        assert client.create(path).err == OK, path  # It stands for nothing here.
+
+
+@pytest.mark.parametrize("text", [
+    "count=1,bytes=2", "a=1,b=2", "count=1,bytes=2=;byteHardLimit=5;countHardLimit=7", "count=+1,bytes=-2,,", "x=1=2,y=3=;;"])
+def test_a_usage_that_every_java_reads_may_be_written(client, text):
+    path = f"/written-{next(numbers)}"
+    client.create(path)
+    set_quota(client, path, "count=-1,bytes=-1")
+    stats = f"/zookeeper/quota{path}/zookeeper_stats"
+    assert client.set(stats, text.encode()).err == OK
+    assert client.create(f"{path}/a", b"12").err == OK
+    shown = dict(pair.split("=")[:2] for pair in re.split("[,;]+", text) if pair)
+    count, size = (int(shown.pop(name, -1)) for name in ("count", "bytes"))
+    kept = "".join(f";{name}={int(number)}" for name, number in sorted(shown.items()))
+    assert usage(client, path) == f"count={count + 1},bytes={size + 2}" + ("=" + kept if kept else "")
+    assert client.set(path, b"").err == OK  # As long as before: the text is written anew all the same.
+
+
+@pytest.mark.parametrize("text", [
+    None, "", "zzz", "count=1", "count=1;bytes=2", "count==1,bytes=2", "count=1,bytes=2,x=3", "count=2147483648,bytes=2",
+    "count=1,bytes=2=;x", ",count=1", "count= 1,bytes=2", "count=1,bytes=9223372036854775808"])
+def test_a_usage_that_java_cannot_read_is_refused(client, only_zabd, text):
+    """A server of Java's, of some version at least, ends with the next write below, and does not start again."""
+    path = f"/unread-{next(numbers)}"
+    client.create(path)
+    set_quota(client, path, "count=-1,bytes=-1")
+    stats = f"/zookeeper/quota{path}/zookeeper_stats"
+    data = None if text is None else text.encode()
+    assert client.set(stats, data, 7).err == BAD_VERSION
+    assert client.set(stats, data).err == BAD_ARGUMENTS
+    behind = (wire.CREATE, wire.create_body(f"{path}/a"))
+    assert multi_results(client.multi([behind, (wire.SET_DATA, data_body(stats, data))])) == [(-1, OK), (-1, BAD_ARGUMENTS)]
+    assert usage(client, path) == "count=1,bytes=0"
+    # What it is created with is written over at once.
+    assert client.delete(stats).err == OK
+    assert client.create(stats, data).err == OK
+    assert usage(client, path) == "count=1,bytes=0"
+    assert client.set("/zookeeper/quota", data).err == OK
+
+
 def test_a_quota_of_the_system_nodes_is_one_like_others(strict):
     client = strict.client()
     set_quota(client, "/zookeeper", hard(count=1))

@@ -397,7 +397,7 @@ impl Tree {
             stat.mtime_ms = header.time_ms;
         });
         let bytes = data.map_or(0, <[u8]>::len) as i64 - before;
-        if !self.quotas.is_empty() && bytes != 0 {
+        if !self.quotas.is_empty() {
             self.count_usage(path, 0, bytes);
         }
         effects.change(Change::DataChanged { path, acl: self.acls.list(self.nodes.get(id).acl) });

@@ -29,6 +29,6 @@ pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed, TtlChange};
 pub use ops::WriteRequest;
 pub use owner::{Owner, TTL_MS_MAX};
 pub use pending::{Changes, CheckOptions, Foreseen, Pending};
-pub use quota::{QuotaExcess, QuotaFigures, ends_java, ends_java_as_leaf};
+pub use quota::{EndsJava, QuotaExcess, QuotaFigures};
 pub use snapshot::{LoadError, SnapshotHead};
 pub use tree::{NodeRef, Tree, TreeOptions};

@@ -4,53 +4,22 @@
 //! path that it stands for, `zookeeper_stats` shows the usage. The server keeps the usage's text up to
 //! date in place: no transaction, no version, no watch. Follows Java's `StatsTrack` and `DataTree`.
 
+mod track;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::BitOrAssign;
 
 use zabd_jute::txn::{CreateKind, CreateTxn, Txn};
 
 use crate::namespaces::namespace;
 use crate::tree::Tree;
+pub(crate) use track::Track;
+use track::{is_read_before_3_7, is_read_since_3_7};
 
 const ROOT: &str = "/zookeeper/quota";
 const LIMITS: &str = "/zookeeper_limits";
 const STATS: &str = "/zookeeper_stats";
-
-/// Text such as `count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=-1`; −1 is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Track {
-    pub(crate) count: i64,
-    pub(crate) bytes: i64,
-    pub(crate) count_hard: i64,
-    pub(crate) bytes_hard: i64,
-}
-
-impl Track {
-    /// `None` if it does not parse, or is null. What is between commas or semicolons is a name and a number,
-    /// whatever the name is; what is behind a second equals sign does not count.
-    pub(crate) fn parse(text: Option<&[u8]>) -> Option<Track> {
-        let text = std::str::from_utf8(text?).ok()?;
-        let mut track = Track { count: -1, bytes: -1, count_hard: -1, bytes_hard: -1 };
-        // As Java splits: several separators are one, and only what is empty in front is a part.
-        let parts = text.split([',', ';']).enumerate().filter(|(at, part)| *at == 0 || !part.is_empty());
-        for (_, part) in parts.take_while(|_| !text.is_empty()) {
-            let (name, rest) = part.split_once('=')?;
-            let number = match rest.split('=').next()? {
-                "" if rest.trim_end_matches('=').is_empty() => return None,
-                "" => -1,
-                number => number.parse().ok()?,
-            };
-            match name {
-                "count" => track.count = number,
-                "bytes" => track.bytes = number,
-                "countHardLimit" => track.count_hard = number,
-                "byteHardLimit" => track.bytes_hard = number,
-                _ => (),
-            }
-        }
-        Some(track)
-    }
-}
 
 /// A write that went beyond a limit, or would have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,9 +76,9 @@ impl Tree {
             if let Some(limits) = track(limits_path(of)) {
                 let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
                 figures.count_limit =
-                    figures.count_limit.wrapping_add(limit(limits.count_hard, limits.count));
+                    figures.count_limit.wrapping_add(limit(limits.count_hard(), limits.count));
                 figures.bytes_limit =
-                    figures.bytes_limit.wrapping_add(limit(limits.bytes_hard, limits.bytes));
+                    figures.bytes_limit.wrapping_add(limit(limits.bytes_hard(), limits.bytes));
             }
             if let Some(usage) = track(stats_path(of)) {
                 figures.count_used = figures.count_used.wrapping_add(usage.count);
@@ -117,19 +86,6 @@ impl Tree {
             }
         }
         by_namespace
-    }
-}
-
-/// How much a part of the tree holds, as text for its stats znode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) count: i64,
-    pub(crate) bytes: i64,
-}
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "count={},bytes={}", self.count, self.bytes)
     }
 }
 
@@ -151,31 +107,112 @@ pub(crate) fn special(path: &str) -> Option<Special<'_>> {
 
 /// Whether a znode is in the place of limits that stand for no path. Java's servers end when they apply its creation (below
 /// [`ROOT`] itself) or its deletion (below a shorter path that begins like the system's), and do not start again where a log has
-/// that: their `DataTree` cuts as many letters from the parent's path as `ROOT` has, and has no place for what is left.
+/// that: their `DataTree` cuts as many letters from the parent's path as `ROOT` has, and has no place for what is left. Before 3.6
+/// they end with all that has no slash left, as `/zookeeper/quotas` has; later ones take it for a quota of `/s`.
 pub(crate) fn are_nobodys_limits(path: &str) -> bool {
-    let parent = path.strip_suffix(LIMITS).filter(|parent| parent.starts_with("/zookeeper"));
-    parent.is_some_and(|parent| parent.encode_utf16().count() <= ROOT.len())
+    left_by_java(path).is_some_and(|left| !left.contains(&u16::from(b'/')))
 }
 
-/// Whether Java's servers, of any version, end when they apply a transaction that zabd applies: see [`are_nobodys_limits`]. Of a
-/// session's end without paths nothing can be told.
-pub fn ends_java(txn: &Txn<'_>) -> bool {
-    match txn {
-        Txn::Create(CreateTxn { path, kind, .. }) => {
-            let goes_with_its_session = matches!(kind, CreateKind::Plain { ephemeral: true });
-            are_nobodys_limits(path) && (goes_with_its_session || special(path).is_some())
-        }
-        Txn::Delete { path } => are_nobodys_limits(path),
-        Txn::CloseSession { paths } => paths.iter().flatten().any(|path| are_nobodys_limits(path)),
-        Txn::Multi(parts) => parts.iter().any(|part| ends_java(&part.txn)),
-        _ => false,
+/// What Java leaves of the path of the parent of limits.
+fn left_by_java(path: &str) -> Option<Vec<u16>> {
+    let parent = path.strip_suffix(LIMITS).filter(|parent| parent.starts_with("/zookeeper"))?;
+    Some(parent.encode_utf16().skip(ROOT.len()).collect())
+}
+
+/// Whether data may not be written to a znode, because it is a quota's usage and some of Java's servers end when they read it
+/// (the next write below the quota makes them). What a usage is created with is written over before anybody reads it.
+pub(crate) fn is_unreadable_usage(path: &str, data: Option<&[u8]>) -> bool {
+    matches!(special(path), Some(Special::Stats(of)) if of.starts_with('/'))
+        && !(is_read_before_3_7(data) && is_read_since_3_7(data))
+}
+
+/// What there is in logs or snapshots with which Java's servers end, though zabd applies it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndsJava {
+    /// Limits that stand for no path, with which all versions end.
+    pub limits_of_nobody: bool,
+    /// Limits of which Java leaves a name without a slash, with which versions before 3.6 end.
+    pub limits_without_slash: bool,
+    /// The text of limits or usage with which versions before 3.7 end.
+    pub text_before_3_7: bool,
+    /// The text of usage with which versions from 3.7 on end.
+    pub text_since_3_7: bool,
+}
+
+impl BitOrAssign for EndsJava {
+    fn bitor_assign(&mut self, other: Self) {
+        self.limits_of_nobody |= other.limits_of_nobody;
+        self.limits_without_slash |= other.limits_without_slash;
+        self.text_before_3_7 |= other.text_before_3_7;
+        self.text_since_3_7 |= other.text_since_3_7;
     }
 }
 
-/// Whether they end when they load a snapshot in which this znode has no children: the first znode with the name of limits tells
-/// them for which path these are.
-pub fn ends_java_as_leaf(path: &str) -> bool {
-    path.ends_with(LIMITS) && path.strip_prefix(ROOT).is_some_and(|below| below.starts_with(LIMITS))
+impl EndsJava {
+    /// What a transaction has. Of a session's end without paths nothing can be told. A text ends nobody by itself: a write
+    /// below its quota must follow.
+    pub fn of_txn(txn: &Txn<'_>) -> Self {
+        match txn {
+            Txn::Create(CreateTxn { path, kind, data, .. }) => {
+                let goes_with_its_session = matches!(kind, CreateKind::Plain { ephemeral: true });
+                let mut ends = Self::of_limits_text(path, *data);
+                if goes_with_its_session || special(path).is_some() {
+                    ends |= Self::of_place(path);
+                }
+                ends
+            }
+            Txn::SetData { path, data, .. } => {
+                let mut ends = Self::of_limits_text(path, *data);
+                if is_unreadable_usage(path, *data) {
+                    ends.text_before_3_7 = !is_read_before_3_7(*data);
+                    ends.text_since_3_7 = !is_read_since_3_7(*data);
+                }
+                ends
+            }
+            Txn::Delete { path } => Self::of_place(path),
+            Txn::CloseSession { paths } => {
+                let mut ends = Self::default();
+                for path in paths.iter().flatten() {
+                    ends |= Self::of_place(path);
+                }
+                ends
+            }
+            Txn::Multi(parts) if parts.iter().any(|part| matches!(part.txn, Txn::Error { .. })) => {
+                Self::default()
+            }
+            Txn::Multi(parts) => {
+                let mut ends = Self::default();
+                for part in parts {
+                    ends |= Self::of_txn(&part.txn);
+                }
+                ends
+            }
+            _ => Self::default(),
+        }
+    }
+
+    /// What a znode without children has, in a snapshot: the first znode with the name of limits tells Java for which path these
+    /// are. The texts of usage are made anew.
+    pub fn of_leaf(path: &str, data: Option<&[u8]>) -> Self {
+        let mut ends = Self::of_limits_text(path, data);
+        let stands_for_nothing = path.strip_prefix(ROOT).is_some_and(|below| below.starts_with(LIMITS));
+        ends.limits_of_nobody = path.ends_with(LIMITS) && stands_for_nothing;
+        ends
+    }
+
+    /// Limits at this path come or go.
+    fn of_place(path: &str) -> Self {
+        let left = left_by_java(path);
+        let limits_of_nobody = left.as_ref().is_some_and(Vec::is_empty);
+        let limits_without_slash = !limits_of_nobody && are_nobodys_limits(path);
+        Self { limits_of_nobody, limits_without_slash, ..Self::default() }
+    }
+
+    /// Versions before 3.7 read limits with each write below; later ones only where they are enforced, and are none the worse.
+    fn of_limits_text(path: &str, data: Option<&[u8]>) -> Self {
+        let is_quotas = matches!(special(path), Some(Special::Limits(of)) if of.starts_with('/'));
+        Self { text_before_3_7: is_quotas && !is_read_before_3_7(data), ..Self::default() }
+    }
 }
 
 pub(crate) fn limits_path(of: &str) -> String {
@@ -228,33 +265,6 @@ impl Quotas {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_parse_in_every_order() {
-        let none = Track { count: -1, bytes: -1, count_hard: -1, bytes_hard: -1 };
-        for (text, track) in [
-            ("count=5,bytes=-1", Track { count: 5, ..none }),
-            (
-                "count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=7",
-                Track { count: 5, count_hard: 7, ..none },
-            ),
-            (
-                "count=-1,bytes=-1=;countHardLimit=50;byteHardLimit=100000",
-                Track { count_hard: 50, bytes_hard: 100_000, ..none },
-            ),
-            ("", none),
-            ("x=7,,;count=5=9;", Track { count: 5, ..none }),
-            ("count==5,bytes=+3", Track { bytes: 3, ..none }),
-        ] {
-            assert_eq!(Track::parse(Some(text.as_bytes())), Some(track), "{text}");
-        }
-        for text in
-            ["count=x,bytes=1", "count", "bytes=1,count=", "x=y", "count= 1", ",count=1", "=", "count=="]
-        {
-            assert_eq!(Track::parse(Some(text.as_bytes())), None, "{text}");
-        }
-        assert_eq!(Track::parse(None), None);
-    }
 
     #[test]
     fn the_deepest_limit_counts() {
@@ -340,39 +350,136 @@ mod tests {
 
     #[test]
     fn what_java_ends_with_is_recognised() {
+        let nothing = EndsJava::default();
+        let nobody = EndsJava { limits_of_nobody: true, ..nothing };
         let create = |path: &'static str, ephemeral| {
-            let kind = CreateKind::Plain { ephemeral };
-            Txn::Create(CreateTxn { path: path.into(), data: None, acl: vec![], kind, parent_cversion: 1 })
+            let (kind, data) = (CreateKind::Plain { ephemeral }, Some(&b"count=1,bytes=1"[..]));
+            EndsJava::of_txn(&Txn::Create(CreateTxn {
+                path: path.into(),
+                data,
+                acl: vec![],
+                kind,
+                parent_cversion: 1,
+            }))
         };
-        let delete = |path: &'static str| Txn::Delete { path: path.into() };
+        let deletion = |path: &'static str| Txn::Delete { path: path.into() };
+        let delete = |path: &'static str| EndsJava::of_txn(&deletion(path));
         let of_nothing = "/zookeeper/quota/zookeeper_limits";
-        assert!(ends_java(&create(of_nothing, false)) && ends_java(&delete(of_nothing)));
+        assert_eq!((create(of_nothing, false), delete(of_nothing)), (nobody, nobody));
         // The creation of the others is applied, and their deletion is not.
         let shorter = "/zookeeperx/zookeeper_limits";
-        assert!(!ends_java(&create(shorter, false)) && ends_java(&create(shorter, true)));
-        assert!(ends_java(&delete(shorter)));
-        assert!(ends_java(&Txn::CloseSession { paths: Some(vec!["/a".into(), shorter.into()]) }));
-        let part = zabd_jute::txn::SubTxn { kind: 2, txn: delete(shorter) };
-        assert!(ends_java(&Txn::Multi(vec![part])));
+        assert_eq!(
+            (create(shorter, false), create(shorter, true), delete(shorter)),
+            (nothing, nobody, nobody)
+        );
+        assert_eq!(
+            EndsJava::of_txn(&Txn::CloseSession { paths: Some(vec!["/a".into(), shorter.into()]) }),
+            nobody
+        );
+        let part = |txn| zabd_jute::txn::SubTxn { kind: 2, txn };
+        assert_eq!(EndsJava::of_txn(&Txn::Multi(vec![part(deletion(shorter))])), nobody);
+        let refused = vec![part(deletion(shorter)), part(Txn::Error { code: -1 })];
+        assert_eq!(EndsJava::of_txn(&Txn::Multi(refused)), nothing);
+        let without_slash = EndsJava { limits_without_slash: true, ..nothing };
+        let longer = "/zookeeper/quotas/zookeeper_limits";
+        assert_eq!((create(longer, false), delete(longer)), (without_slash, without_slash));
+        let text = Some(&b"count=1,bytes=1"[..]);
         for path in ["/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/zookeeper_stats", "/a"] {
-            assert!(!ends_java(&create(path, false)) && !ends_java(&delete(path)), "{path}");
-            assert!(!ends_java_as_leaf(path), "{path}");
+            assert_eq!((create(path, false), delete(path)), (nothing, nothing), "{path}");
+            assert_eq!(EndsJava::of_leaf(path, text), nothing, "{path}");
         }
-        assert!(!ends_java(&Txn::CloseSession { paths: None }));
-        assert!(ends_java_as_leaf(of_nothing) && !ends_java_as_leaf(shorter));
-        assert!(ends_java_as_leaf("/zookeeper/quota/zookeeper_limits/a/zookeeper_limits"));
+        assert_eq!(EndsJava::of_txn(&Txn::CloseSession { paths: None }), nothing);
+        assert_eq!(
+            (EndsJava::of_leaf(of_nothing, text), EndsJava::of_leaf(shorter, text)),
+            (nobody, nothing)
+        );
+        assert_eq!(EndsJava::of_leaf("/zookeeper/quota/zookeeper_limits/a/zookeeper_limits", text), nobody);
+        assert_eq!(EndsJava::of_leaf(longer, text), nothing);
+    }
+
+    #[test]
+    fn texts_that_java_ends_with_are_recognised() {
+        let (limits, usage) = ("/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/a/zookeeper_stats");
+        let create = |path: &'static str, data: Option<&'static str>| {
+            let (kind, data) = (CreateKind::Plain { ephemeral: false }, data.map(str::as_bytes));
+            EndsJava::of_txn(&Txn::Create(CreateTxn {
+                path: path.into(),
+                data,
+                acl: vec![],
+                kind,
+                parent_cversion: 1,
+            }))
+        };
+        let set = |path: &'static str, data: Option<&'static str>| {
+            EndsJava::of_txn(&Txn::SetData { path: path.into(), data: data.map(str::as_bytes), version: 1 })
+        };
+        let nothing = EndsJava::default();
+        let before = EndsJava { text_before_3_7: true, ..nothing };
+        let all = EndsJava { text_before_3_7: true, text_since_3_7: true, ..nothing };
+        for (text, of_usage, of_limits) in [
+            (Some("count=1,bytes=2"), nothing, nothing),
+            (Some("count=1"), before, before),
+            (Some("count=1,bytes=2=;x"), EndsJava { text_since_3_7: true, ..nothing }, nothing),
+            (Some("zzz"), all, before),
+            (None, all, before),
+        ] {
+            assert_eq!(set(usage, text), of_usage, "{text:?}");
+            assert_eq!(is_unreadable_usage(usage, text.map(str::as_bytes)), of_usage != nothing, "{text:?}");
+            assert_eq!((create(limits, text), set(limits, text)), (of_limits, of_limits), "{text:?}");
+            assert_eq!(EndsJava::of_leaf(limits, text.map(str::as_bytes)), of_limits, "{text:?}");
+            // It is written over, or nobody's.
+            assert_eq!(
+                (create(usage, text), EndsJava::of_leaf(usage, text.map(str::as_bytes))),
+                (nothing, nothing)
+            );
+            for other in [
+                "/zookeeper/quota/zookeeper_stats",
+                "/zookeeper/quotas/zookeeper_stats",
+                "/a/zookeeper_stats",
+            ] {
+                assert_eq!(set(other, text), nothing, "{other}");
+            }
+        }
     }
 
     #[test]
     fn limits_of_nothing_are_recognised() {
-        for parent in ["/zookeeper", "/zookeeperx", "/zookeeper/quota", "/zookeeper/häher"] {
+        for parent in [
+            "/zookeeper",
+            "/zookeeperx",
+            "/zookeeper/quota",
+            "/zookeeper/häher",
+            "/zookeeper/quotas",
+            "/zookeeper-quotas",
+        ] {
             assert!(are_nobodys_limits(&format!("{parent}{LIMITS}")), "{parent}");
         }
-        for parent in
-            ["", "/a", "/a/zookeeper", "/zookeeper/quota/a", "/zookeeper/quotas", "/zookeeper-quotas"]
-        {
+        for parent in ["", "/a", "/a/zookeeper", "/zookeeper/quota/a", "/zookeeper/quotas/a"] {
             assert!(!are_nobodys_limits(&format!("{parent}{LIMITS}")), "{parent}");
         }
         assert!(!are_nobodys_limits("/zookeeper/quota/zookeeper_stats"));
+    }
+
+    /// What a client wrote into a usage beside it stays, as with Java.
+    #[test]
+    fn a_usage_keeps_what_else_it_says() {
+        let usage = "/zookeeper/quota/a/zookeeper_stats";
+        let mut tree = tree_of(&[
+            ("/a", "xy"),
+            ("/zookeeper/quota/a", ""),
+            ("/zookeeper/quota/a/zookeeper_limits", "count=9,bytes=-1"),
+            (usage, "count=0,bytes=0"),
+        ]);
+        let id = tree.nodes.resolve(usage).unwrap();
+        tree.change_data(id, usage, Some(b"byteHardLimit=5;count=1,bytes=2"), |_| ());
+        let text =
+            |tree: &Tree| String::from_utf8(tree.node(usage).unwrap().data().unwrap().to_vec()).unwrap();
+        // As many bytes as there were are written anew, too.
+        tree.count_usage("/a", 0, 0);
+        assert_eq!(text(&tree), "count=1,bytes=2=;byteHardLimit=5");
+        tree.count_usage("/a/b", 1, 3);
+        assert_eq!(text(&tree), "count=2,bytes=5=;byteHardLimit=5");
+        tree.refresh_usage("/a");
+        assert_eq!(text(&tree), "count=1,bytes=2");
     }
 }

@@ -10,7 +10,7 @@ use crate::acl_cache::AclCache;
 use crate::apply::DigestMismatch;
 use crate::nodes::{self, AHEAD_MAX, Node, NodeId, Nodes};
 use crate::owner::Owner;
-use crate::quota::{self, Quotas, Special, Usage};
+use crate::quota::{self, Quotas, Special, Track};
 use crate::snapshot::Progress;
 
 /// Longer lists of children are in the order in which they are kept.
@@ -350,26 +350,30 @@ impl Tree {
         let Some(of) = self.quotas.covering(path) else { return };
         let stats_path = quota::stats_path(of);
         let Some(id) = self.nodes.resolve(&stats_path) else { return };
-        let Some(shown) = quota::Track::parse(self.nodes.get(id).data()) else { return };
+        let Some(mut usage) = Track::parse(self.nodes.get(id).data()) else { return };
         // Clients write these texts; numbers that wrap are theirs, as in Java.
-        let usage = Usage { count: shown.count.wrapping_add(count), bytes: shown.bytes.wrapping_add(bytes) };
-        self.show_usage(id, &stats_path, usage);
+        usage.count = usage.count.wrapping_add(count);
+        usage.bytes = usage.bytes.wrapping_add(bytes);
+        self.show_usage(id, &stats_path, &usage);
     }
 
     /// Counts what a part of the tree really holds.
     pub(crate) fn refresh_usage(&mut self, of: &str) {
         let stats_path = quota::stats_path(of);
         let Some(id) = self.nodes.resolve(&stats_path) else { return };
-        let usage = self.nodes.resolve(of).map_or_else(Usage::default, |root| self.usage(root));
-        self.show_usage(id, &stats_path, usage);
+        let usage = self.nodes.resolve(of).map_or_else(|| Track::new(0, 0), |root| self.usage(root));
+        self.show_usage(id, &stats_path, &usage);
     }
 
-    fn show_usage(&mut self, id: NodeId, stats_path: &str, usage: Usage) {
-        self.change_data(id, stats_path, Some(usage.to_string().as_bytes()), |_| ());
+    fn show_usage(&mut self, id: NodeId, stats_path: &str, usage: &Track) {
+        let text = usage.to_string();
+        if self.nodes.get(id).data() != Some(text.as_bytes()) {
+            self.change_data(id, stats_path, Some(text.as_bytes()), |_| ());
+        }
     }
 
-    fn usage(&self, root: NodeId) -> Usage {
-        let mut usage = Usage::default();
+    fn usage(&self, root: NodeId) -> Track {
+        let mut usage = Track::new(0, 0);
         let mut below = vec![root];
         while let Some(id) = below.pop() {
             usage.count += 1;

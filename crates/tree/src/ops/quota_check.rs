@@ -25,8 +25,8 @@ impl Pending {
         let Some(limits) = tree.node(&quota::limits_path(of)) else { return Ok(()) };
         // Text that does not parse makes Java stumble, which the client sees as a marshalling error.
         let limits = Track::parse(limits.data()).ok_or(ErrorCode::MarshallingError)?;
-        let count_limit = Limit::of("count", limits.count_hard, limits.count).filter(|_| count != 0);
-        let bytes_limit = Limit::of("bytes", limits.bytes_hard, limits.bytes).filter(|_| bytes != 0);
+        let count_limit = Limit::of("count", limits.count_hard(), limits.count).filter(|_| count != 0);
+        let bytes_limit = Limit::of("bytes", limits.bytes_hard(), limits.bytes).filter(|_| bytes != 0);
         if count_limit.is_none() && bytes_limit.is_none() {
             return Ok(());
         }

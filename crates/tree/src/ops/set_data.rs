@@ -7,6 +7,7 @@ use zabd_jute::{ErrorCode, path, perms};
 use super::{canonical, next_version};
 use crate::acl::{self, Caller};
 use crate::pending::{Pending, planned_crc};
+use crate::quota;
 use crate::tree::Tree;
 
 impl Pending {
@@ -23,6 +24,9 @@ impl Pending {
         let data_length = request.data.map_or(0, <[u8]>::len);
         self.check_quota(tree, &request.path, data_length as i64 - node.data_length as i64, 0)?;
         let version = next_version(node.stat.version, request.version)?;
+        if quota::is_unreadable_usage(&request.path, request.data) {
+            return Err(ErrorCode::BadArguments);
+        }
         let mut after = node.clone();
         after.stat.version = version;
         after.stat.mzxid = header.zxid;

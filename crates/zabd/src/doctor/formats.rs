@@ -11,7 +11,8 @@
 //! | a log that holds older records than its name promises | wrongly: it applies them again, or loses those behind them |
 //! | logs without a snapshot | by 3.4; later with `zookeeper.snapshot.trust.empty=true` |
 //! | a check outside of a multi | never, though 3.8.4 and 3.9.2 wrote it |
-//! | limits of a quota that stand for no path | never, though each version wrote them before it ended |
+//! | limits of a quota that stand for no path | never, though each version wrote them before it ended; of one name without a slash from 3.6 |
+//! | a text of a quota's usage or limits that is none | before 3.7, from 3.7, or never, by the text |
 //! | a damaged log in the way of a start, or no whole snapshot | by no version |
 //! | a record, or a field of a snapshot, above `jute.maxbuffer` and its extra size | with a larger one |
 //!
@@ -25,7 +26,7 @@ use zabd_jute::{Limits, OpCode};
 use zabd_storage::log::{LogError, Tail};
 use zabd_storage::recovery::RecoveryError;
 use zabd_storage::snapshot::{Compression, LoadedSnapshot, SnapshotError};
-use zabd_tree::{Owner, Tree, ends_java, ends_java_as_leaf};
+use zabd_tree::{EndsJava, Owner, Tree};
 
 /// What is in use.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ pub struct Formats {
     newest_is_empty: bool,
     older_is_empty: bool,
     has_misnamed: bool,
-    has_nobodys_limits: bool,
+    ends: EndsJava,
     longest_bytes: usize,
     damage: Option<&'static str>,
     has_forbidden: bool,
@@ -61,6 +62,9 @@ pub struct Reader {
 /// Versions, oldest first; the second number is all that tells them apart here.
 const VERSIONS: [(u32, &str); 6] = [(4, "3.4"), (5, "3.5"), (6, "3.6"), (7, "3.7"), (8, "3.8"), (9, "3.9")];
 
+/// The server must read the text to end: with the next write below the quota.
+const TEXT_OF_A_QUOTA: &str = "a text of a quota that it cannot read, with which it ends";
+
 /// Whether it is there, for which versions that matters, and what it is.
 type Rule<'w> = (bool, fn(u32) -> bool, &'w str);
 
@@ -69,7 +73,7 @@ impl Formats {
         self.has_records = true;
         self.longest_bytes = self.longest_bytes.max(bytes);
         self.kinds.extend(OpCode::from_code(entry.header.kind));
-        self.has_nobodys_limits |= ends_java(&entry.txn);
+        self.ends |= EndsJava::of_txn(&entry.txn);
         let parts: &[_] = if let Txn::Multi(parts) = &entry.txn { parts } else { &[] };
         self.has_create2_in_multi |= parts.iter().any(|part| part.kind == OpCode::Create2.code());
         for txn in parts.iter().map(|part| &part.txn).chain([&entry.txn]) {
@@ -95,7 +99,9 @@ impl Formats {
                 Owner::Ttl { .. } => self.has_ttls = true,
                 Owner::Nobody | Owner::Session(_) => (),
             }
-            self.has_nobodys_limits |= ends_java_as_leaf(&path) && node.child_names().next().is_none();
+            if node.child_names().next().is_none() {
+                self.ends |= EndsJava::of_leaf(&path, node.data());
+            }
             let above = path.trim_end_matches('/');
             ahead.extend(node.child_names().map(|name| format!("{above}/{name}")));
         }
@@ -134,7 +140,7 @@ impl Formats {
         let has = |kind: OpCode| self.kinds.contains(&kind);
         let longest = self.longest_bytes;
         let maxbuffer = format!("a larger jute.maxbuffer, {longest} is enough");
-        let refused: [Rule; 8] = [
+        let refused: [Rule; 11] = [
             (has(OpCode::Create2) || has(OpCode::Reconfig), |v| v < 5, "transactions create2 or reconfig"),
             (self.has_containers, |v| v < 5, "containers"),
             (self.has_ttls, |v| v < 5, "znodes with a time to live"),
@@ -143,10 +149,17 @@ impl Formats {
             (self.lacks_digest_section, |v| (6..=8).contains(&v), "a last zxid without a digest before it"),
             (has(OpCode::Check), |_| true, "a check outside of a multi"),
             (
-                self.has_nobodys_limits,
+                self.ends.limits_of_nobody,
                 |_| true,
                 "limits of a quota that stand for no path, with which it ends",
             ),
+            (
+                self.ends.limits_without_slash,
+                |v| v < 6,
+                "limits of a quota whose path is a name without a slash, with which it ends",
+            ),
+            (self.ends.text_before_3_7, |v| v < 7, TEXT_OF_A_QUOTA),
+            (self.ends.text_since_3_7, |v| v >= 7, TEXT_OF_A_QUOTA),
         ];
         let needed: [Rule; 8] = [
             (self.has_ttls, |v| v >= 5, "zookeeper.extendedTypesEnabled=true"),
