@@ -48,6 +48,19 @@ def test_a_silent_session_expires_after_its_timeout_and_at_most_a_tick(quick):
     assert (late.session_id, late.timeout_ms) == (0, 0)
 
 
+def test_the_ephemerals_of_a_session_go_in_the_order_of_javas_tables(quick):
+    owner, observer = quick.client(timeout_ms=4000), quick.client(timeout_ms=4000)
+    observer.create("/owned")
+    for number in range(12):
+        owner.create(f"/owned/e{number}", flags=EPHEMERAL)
+        observer.exists(f"/owned/e{number}", True)
+    reader = owner.call(wire.GET_EPHEMERALS, Writer().ustring("/").bytes).reader()
+    listed = reader.vector(reader.ustring)
+    owner.end()
+    eventually(lambda: observer.exists("/owned/e1").err == NO_NODE)
+    assert [path for _, path in observer.heard()] == listed != sorted(listed)
+
+
 @pytest.mark.parametrize("keep", [
     lambda client: client.ping(), lambda client: client.exists("/"), lambda client: client.set("/kept", b"", 7)],
     ids=["ping", "read", "write that fails"])

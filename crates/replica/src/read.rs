@@ -9,15 +9,12 @@
 //! reply would be. What a reply repeats of its request needs no such bound.
 
 use std::borrow::Cow;
-use std::mem;
 
 use zabd_jute::client::{
     AddWatchRequest, ClientInfo, GetEphemeralsRequest, MultiHeader, MultiReadOp, MultiReadRequest,
     PathRequest, PathWatchRequest, ReplyHeader, SetWatches, WatchTypeRequest,
 };
-use zabd_jute::{
-    Acl, DecodeError, ErrorCode, Id, Limits, OpCode, Reader, Record, SessionId, Writer, java_table, perms,
-};
+use zabd_jute::{Acl, DecodeError, ErrorCode, Id, Limits, OpCode, Reader, Record, SessionId, Writer, perms};
 use zabd_tree::{NodeRef, Tree, allows, masked};
 
 use crate::ConnId;
@@ -29,9 +26,6 @@ use crate::watches::{EventKind, WatchKind, WatchSelection, Watches};
 /// A multiRead whose results are longer is refused: a request of a megabyte can ask for sixty thousand
 /// times the largest znode, and Java dies of it.
 const MULTI_READ_BYTES_MAX: usize = 64 << 20;
-
-/// Longer lists of ephemerals are sorted.
-const EPHEMERALS_ORDERED_MAX: usize = 4096;
 
 /// One request that changes nothing, still as bytes.
 #[derive(Clone, Copy, Debug)]
@@ -369,7 +363,7 @@ impl<'s, 'a> Server<'s, 'a> {
         let prefix = request.prefix.unwrap_or_default();
         // Java's `String.trim` takes everything up to the space, control characters too, and no other space.
         let all = matches!(prefix.trim_matches(|c| c <= ' '), "" | "/");
-        let mut paths = as_copied(self.tree.ephemerals(self.read.session));
+        let mut paths = self.tree.ephemerals_as_listed(self.read.session);
         paths.retain(|path| all || path.starts_with(&*prefix));
         self.fit(paths.iter().map(|path| string_bytes(path)).sum())?;
         self.answer(|w| w.vector(&paths, |w, path| w.ustring(path)))
@@ -527,16 +521,6 @@ fn child_names(w: &mut Writer<'_>, node: &NodeRef<'_>, bytes_max: usize) -> Opti
         }
     }
     Some(bytes)
-}
-
-/// The paths in the order in which Java's copy of their set has them. (Those that share a bucket are in their own order.)
-fn as_copied(mut paths: Vec<String>) -> Vec<String> {
-    if paths.len() <= EPHEMERALS_ORDERED_MAX {
-        let keys = paths.iter().map(String::as_str).collect::<Vec<_>>();
-        let order = java_table::order(&keys, java_table::buckets_of_copy(keys.len()));
-        paths = order.into_iter().map(|place| mem::take(&mut paths[place as usize])).collect();
-    }
-    paths
 }
 
 /// What [`child_names`] appends, without their number.

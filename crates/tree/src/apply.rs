@@ -413,7 +413,7 @@ impl Tree {
         OpResult::Set { stat: self.stat_of(id) }
     }
 
-    /// The session's ephemerals go with it: those that the transaction names, then any others.
+    /// The session's ephemerals go with it: those that the transaction names, then any others, both in Java's order.
     fn close_session(&mut self, header: &TxnHeader, paths: &[Cow<'_, str>], effects: &mut impl Effects) {
         self.sessions.remove(&header.session);
         if is_on(Mutation::EphemeralsStay) {
@@ -422,7 +422,7 @@ impl Tree {
         for path in paths {
             self.delete(header.zxid, path, effects);
         }
-        for path in self.ephemerals(header.session) {
+        for path in self.ephemerals_as_listed(header.session) {
             self.delete(header.zxid, &path, effects);
         }
     }

@@ -20,7 +20,7 @@ use crate::acl_cache::is_open;
 use crate::namespaces::Namespaces;
 use crate::nodes::{AHEAD_MAX, NodeId};
 use crate::quota::QuotaExcess;
-use crate::tree::{Tree, node_digest, path_crc, path_is_in_digest};
+use crate::tree::{Tree, as_copied, node_digest, path_crc, path_is_in_digest};
 
 /// How requests are checked.
 #[derive(Clone, Copy, Debug)]
@@ -314,7 +314,8 @@ impl Pending {
     }
 
     /// What a session's end takes with it: its ephemerals as applied, less those that will be gone by
-    /// then, and those that will have come; sorted.
+    /// then, and those that will have come. In the order in which Java has them that are all applied, as clients hear of them so;
+    /// it does not depend on how far the disk is.
     pub(crate) fn session_paths(&self, tree: &Tree, session: SessionId) -> Vec<String> {
         let owns = |path: &str| match self.records.get(path) {
             Some(record) => record.node.as_ref().is_some_and(|node| node.stat.ephemeral_owner == session.0),
@@ -325,7 +326,7 @@ impl Pending {
         paths.retain(|path| owns(path));
         paths.sort_unstable();
         paths.dedup();
-        paths
+        as_copied(paths)
     }
 
     /// Begins a group of changes that may have to be taken back.

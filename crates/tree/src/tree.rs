@@ -15,6 +15,8 @@ use crate::snapshot::Progress;
 
 /// Longer lists of children are in the order in which they are kept.
 const CHILDREN_ORDERED_MAX: usize = 4096;
+/// Longer lists of ephemerals are sorted.
+const EPHEMERALS_ORDERED_MAX: usize = 4096;
 
 /// How a tree is kept.
 #[derive(Clone, Copy, Debug)]
@@ -208,6 +210,12 @@ impl Tree {
         let mut paths: Vec<_> = ids.map(|id| self.nodes.path(*id)).collect();
         paths.sort_unstable();
         paths
+    }
+
+    /// The same in the order in which Java's copy of their set has them, which clients see. (A set stays as large as it was. Those
+    /// that share a bucket are in their own order.)
+    pub fn ephemerals_as_listed(&self, session: SessionId) -> Vec<String> {
+        as_copied(self.ephemerals(session))
     }
 
     /// The sessions that own ephemerals.
@@ -462,6 +470,16 @@ impl<'t> NodeRef<'t> {
     pub(crate) fn prefix_crc(&self) -> u32 {
         self.node.prefix_crc()
     }
+}
+
+/// Sorted paths in the order in which Java's copy of their set has them.
+pub(crate) fn as_copied(mut paths: Vec<String>) -> Vec<String> {
+    if paths.len() <= EPHEMERALS_ORDERED_MAX {
+        let keys: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let order = java_table::order(&keys, java_table::buckets_of_copy(keys.len()));
+        paths = order.into_iter().map(|place| std::mem::take(&mut paths[place as usize])).collect();
+    }
+    paths
 }
 
 /// The stat on the wire: cversion counts creations and deletions there.
