@@ -385,6 +385,18 @@ def test_an_empty_multi_succeeds_and_takes_a_zxid(client):
     assert (multi_results(reply), reply.zxid) == ([], before + 1)
 
 
+def test_the_first_mistake_decides_whether_an_undecodable_multi_takes_a_zxid(client):
+    without_list = (wire.CREATE, Writer().ustring("/x").buffer(b"").int(-1).int(0).bytes)
+    odd_flags = (wire.CREATE2, wire.create_body("/x", flags=-1))
+    without_end = wire.multi_body([without_list])[:-9]
+    for body, takes in ((wire.multi_body([without_list]), 0), (wire.multi_body([odd_flags]), 1),
+                        (wire.multi_body([without_list, odd_flags]), 0), (wire.multi_body([odd_flags, without_list]), 1),
+                        (without_end, 0), (wire.multi_body([odd_flags])[:-9], 1)):
+        before = client.ping().zxid
+        assert client.call(wire.MULTI, body).err == MARSHALLING
+        assert client.ping().zxid == before + takes, body
+
+
 def test_the_flags_choose_the_kind_inside_a_multi(client, home):
     assert multi_results(client.multi([create_op(f"{home}/c", CONTAINER), create_op(f"{home}/e", EPHEMERAL)])) == [(15, 0), (1, 0)]
     assert client.stat(f"{home}/e")["ephemeralOwner"] == client.session_id

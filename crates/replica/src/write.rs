@@ -49,7 +49,7 @@ impl Replica {
         let mut reader = Reader::with_limits(&request.body, self.options.read.limits);
         let decoded = match decode(op, &mut reader) {
             Ok(decoded) => decoded,
-            // For a multi Java takes the zxid whatever the body is.
+            // For a multi Java takes the zxid nevertheless.
             Err(_) if op == OpCode::Multi => Decoded::Fail(ErrorCode::MarshallingError),
             Err(DecodeError::Null { .. }) => without_path(op, &request.body, self.options.read.limits),
             Err(_) => Decoded::Refused,
@@ -345,9 +345,11 @@ pub(crate) fn decode<'a>(op: OpCode, r: &mut Reader<'a>) -> Result<Decoded<'a>, 
     Ok(Decoded::Write(write))
 }
 
-/// Java's decoder makes of each create in a multi what its flags say, and stumbles where it cannot.
+/// Java's decoder makes of each create in a multi what its flags say, and stumbles where it cannot. It takes them one after the
+/// other: the first at which it stumbles decides what becomes of the whole.
 fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
-    let mut multi = MultiRequest::decode(r)?;
+    let mut multi = MultiRequest { ops: Vec::new() };
+    let read = multi.read(r);
     for part in &mut multi.ops {
         let MultiOp::Create { op, request } = part else { continue };
         let has_ttl = CreateMode::from_flags(request.create.flags).is_some_and(CreateMode::is_ttl);
@@ -359,6 +361,7 @@ fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Decoded<'a>, DecodeError> {
             _ => (),
         }
     }
+    read?;
     Ok(Decoded::Write(WriteRequest::Multi(multi)))
 }
 

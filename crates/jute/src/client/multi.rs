@@ -74,11 +74,11 @@ fn encode_op(w: &mut Writer<'_>, op: OpCode) {
     MultiHeader { op: op.code(), done: false, err: -1 }.encode(w);
 }
 
-impl<'a> Record<'a> for MultiRequest<'a> {
-    fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let mut ops = Vec::new();
+impl<'a> MultiRequest<'a> {
+    /// Appends each operation as it is decoded: those in front of a mistake are there.
+    pub fn read(&mut self, r: &mut Reader<'a>) -> Result<(), DecodeError> {
         while let Some((code, offset)) = next_op(r)? {
-            ops.push(match OpCode::from_code(code) {
+            self.ops.push(match OpCode::from_code(code) {
                 Some(op @ (OpCode::Create | OpCode::Create2 | OpCode::CreateContainer)) => {
                     let create = known_flags(CreateRequest::decode(r)?, offset)?;
                     MultiOp::Create { op, request: CreateTtlRequest { create, ttl_ms: -1 } }
@@ -90,7 +90,15 @@ impl<'a> Record<'a> for MultiRequest<'a> {
                 _ => return Err(DecodeError::UnknownValue { value: code, offset }),
             });
         }
-        Ok(Self { ops })
+        Ok(())
+    }
+}
+
+impl<'a> Record<'a> for MultiRequest<'a> {
+    fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let mut multi = Self { ops: Vec::new() };
+        multi.read(r)?;
+        Ok(multi)
     }
 
     fn encode(&self, w: &mut Writer<'_>) {
