@@ -36,7 +36,9 @@ $ zabd                                          # port 2181, ./data
 ## How values are found
 
 From the weakest to the strongest: the defaults, the `-D` words in `ZABD_IMAGE_FLAGS`, which is the images' own, those in `SERVER_JVMFLAGS`, those in `JVMFLAGS`, those of the
-command line, the file, the flags. Within one of them the last word wins.
+command line, the file, the flags. Within one of them the last word wins. But what Java does not read counts only where nothing that it reads
+says otherwise: a line of the file for a key that the column \"Java\" shows without `zookeeper.`, such as `jute.maxbuffer`, and a `-D` word in
+another spelling than that column's. If they differ, the start and `zabd check` tell it.
 
 - The file has Java's properties format: `key=value`, `key: value` or `key value`; `#` and `!` start a comment; a backslash at
   the end continues a line, elsewhere it escapes (so a backslash itself is written twice); bytes are ISO-8859-1 and `\\uXXXX` names any

@@ -6,6 +6,7 @@
 
 mod auth;
 mod ports;
+mod strength;
 mod unread_members;
 
 use crate::config::{
@@ -33,7 +34,7 @@ fn is_membership(name: &str) -> bool {
     keys::find(name).is_some_and(|key| matches!(key.prefix, Some("server." | "group" | "weight")))
 }
 
-/// Understands `settings`, of which a later one overrides an earlier one with the same key. `errors` and
+/// Understands `settings`, of which a later one overrides an earlier one with the same key (but see [`strength`]). `errors` and
 /// `warnings` are what was found while reading them.
 pub(crate) fn resolve(
     settings: Vec<Setting>,
@@ -101,8 +102,9 @@ impl Resolver {
         }
     }
 
-    /// Sorts settings by key; the later one replaces the earlier.
+    /// Sorts settings by key; the later one replaces the earlier, unless Java reads only that.
     fn collect(&mut self, settings: Vec<Setting>) {
+        let mut unread = Vec::new();
         for setting in settings {
             let name = keys::unprefixed(&setting.key).to_owned();
             if setting.source.is_property() {
@@ -125,7 +127,23 @@ impl Resolver {
                 self.warnings.push(Warning { source: Some(setting.source.clone()), message: text });
             }
             let name = if key.prefix.is_some() { name } else { key.name.to_owned() };
+            if self
+                .last
+                .get(&name)
+                .is_some_and(|(_, earlier)| strength::earlier_counts(key, earlier, &setting))
+            {
+                unread.push((name, setting));
+                continue;
+            }
+            unread.retain(|(other, _)| *other != name);
             self.last.insert(name, (key, setting));
+        }
+        for (name, setting) in unread {
+            let (_, read) = &self.last[&name];
+            if read.value != setting.value {
+                let message = strength::two_values(&name, read, &setting);
+                self.warnings.push(Warning { source: Some(setting.source), message });
+            }
         }
     }
 

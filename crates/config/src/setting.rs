@@ -2,7 +2,7 @@
 //!
 //! Text reaches a server by four roads, and the later one wins: `SERVER_JVMFLAGS` and `JVMFLAGS`,
 //! `-D` words of the command line, the file, and the flags of `zabd server`. The file beats `-D`
-//! because Java's parser overwrites the system property with it.
+//! because Java's parser overwrites the system property with it; where it does not, `-D` wins.
 
 use std::fmt;
 use std::sync::Arc;

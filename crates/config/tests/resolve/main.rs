@@ -2,6 +2,7 @@
 
 mod auth;
 mod members;
+mod strength;
 
 use std::collections::BTreeMap;
 use std::io;
