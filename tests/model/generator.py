@@ -21,6 +21,16 @@ ODD_PATHS = (
     "/\x1f", "/\x7f", "/\x85", "/\ud7ff", "/\ue000", "/\uf8ff", "/\uf900", "/\uffef", "/\ufff0", "/𝄞", b"/\xff", b"/a/\xc3",
     b"/\xed\xa0\x80", b"/\xed\xa0", b"/\xe2\x82", b"/\xf0\x9d\x84/a", b"/\xf4\x90\x80\x80", b"/\xc0\xaf",
     "/zookeeper", "/zookeeper/", "/zookeeper/quota", "/zookeeper/config", "/zookeeper/x", "/zookeeper/quota/a", "/nothing/here")
+# None of these is ever an ephemeral: in which order they went with what they count would depend on a hash table.
+QUOTA_PATHS = tuple(
+    f"/zookeeper/quota{path}{name}" for path in ("/a", "/a/x", "/b") for name in ("", "/zookeeper_limits", "/zookeeper_stats"))
+# What a usage is created with is written over; what it is set to, Java's servers must be able to read, or they end.
+TEXTS = (
+    None, b"", b"count=5,bytes=10", b"count=1,bytes=-1=;byteHardLimit=1;countHardLimit=1", b"countHardLimit=1", b"zzz", b"count=",
+    b"=", b",", b"count=1=2=3;;bytes==,x=9", b"\xff=1", b"count=9223372036854775808,bytes=1")
+USAGES = (
+    b"count=0,bytes=0", b"a=1,b=2", b"x=1=;count=7,bytes=-3", b"count=1,bytes=2=;countHardLimit=3;byteHardLimit=4;Z=5",
+    b"bytes=+8,count=-9,,", b"count=2147483647,bytes=1==;=6")
 USERS = ("alice:secret", "bob:builder")
 ALICE, BOB = "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E=", "bob:4rsXV9JgUbFl9ZE40xENilxlRV8="
 ANYONE = ("world", "anyone")
@@ -129,6 +139,8 @@ class Generator:
             return None
         if not self.careful and self.chance(odd):
             return self.random.choice(ODD_PATHS)
+        if self.chance(0.08):
+            return self.random.choice(QUOTA_PATHS)
         if self.made and self.chance(0.25):
             return self.random.choice(self.made)
         return self.random.choice(PATHS)
@@ -170,6 +182,8 @@ class Generator:
 
     def create(self, in_multi=False):
         path, data, entries, ttl = self.path(0.06), self.data(), self.acl(), None
+        if path in QUOTA_PATHS:
+            data = self.random.choice(TEXTS)
         _, opcode, flags = self.random.choices(KINDS, [weight for weight, *_ in KINDS])[0]
         flags = self.random.choices(flags, (6, 3, 2, 2)[:len(flags)])[0]
         has_null = not self.nulls_left
@@ -179,6 +193,8 @@ class Generator:
             opcode, flags = self.random.choice(KINDS_IN_MULTI)
         elif not self.careful and not has_null and self.chance(0.02):
             opcode, flags = self.random.choice((wire.CREATE, wire.CREATE2, wire.CREATE_CONTAINER)), self.random.choice(ODD_FLAGS)
+        if path in QUOTA_PATHS and flags in (1, 3):
+            flags -= 1
         if opcode == wire.CREATE_TTL:
             ttl = self.random.choice(ODD_TTLS) if not has_null and self.chance(0.3) else HOURS
         return requests.create(path, data, entries, flags, opcode, ttl)
@@ -187,7 +203,10 @@ class Generator:
         return requests.delete(self.path(), self.version())
 
     def set_data(self):
-        return requests.set_data(self.path(), self.data(), self.version())
+        path, data = self.path(), self.data()
+        if path in QUOTA_PATHS:
+            data = self.random.choice(USAGES if path.endswith("/zookeeper_stats") else TEXTS)
+        return requests.set_data(path, data, self.version())
 
     def set_acl(self):
         path, version, entries = self.path(), self.version(), self.acl(0.15)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from harness import wire
 from harness.wire import Writer
 
-from . import access, decoding
+from . import access, decoding, quotas
 from .errors import (
     BAD_ARGUMENTS, BAD_VERSION, MARSHALLING, NO_AUTH, NO_CHILDREN_FOR_EPHEMERALS, NO_NODE, NODE_EXISTS, NOT_EMPTY, NOT_TRIED,
     Refused)
@@ -97,10 +97,11 @@ class Tree:
             "/zookeeper/quota": Node(),
             "/zookeeper/config": Node(acl=((access.READ, "world", "anyone"),), aversion=-1),
         }
+        self.limited = frozenset()  # Parts of the tree that have a quota.
 
     def copy(self):
         copied = Tree()
-        copied.nodes = dict(self.nodes)
+        copied.nodes, copied.limited = dict(self.nodes), self.limited
         return copied
 
     def node(self, path):
@@ -120,6 +121,18 @@ class Tree:
 
     def change(self, path, **values):
         self.nodes[path or "/"] = replace(self.node(path), **values)
+
+    def count(self, path, count, size):
+        """A znode has come (1), gone (-1) or changed (0), with so many more bytes."""
+        limits, stats = quotas.stands_for(path, quotas.LIMITS), quotas.stands_for(path, quotas.STATS)
+        if limits and count:
+            self.limited = self.limited | {limits} if count > 0 else self.limited - {limits}
+        if stats and count > 0:
+            held = [len(node.data or b"") for each, node in self.nodes.items() if each == stats or each.startswith(stats + "/")]
+            self.change(path, data=quotas.text(len(held), sum(held)))
+        usage = quotas.stats_of(quotas.covering(self.limited, "" if path == "/" else path))
+        if usage in self.nodes and usage != quotas.stats_of(""):
+            self.change(usage, data=quotas.counted_on(self.nodes[usage].data, count, size))
 
     def ephemerals(self, session):
         return sorted(path for path, node in self.nodes.items() if node.owner == session)
@@ -146,6 +159,7 @@ class Tree:
         self.nodes[path] = made = Node(request.data, acl, zxid, zxid, zxid, owner=owner)
         self.change(
             parent_path, creations=parent.creations + 1, pzxid=zxid, children=parent.children | {path[len(parent_path) + 1:]})
+        self.count(path, 1, len(request.data or b""))
         name = bytes(Writer().ustring(path).bytes)
         return Done(request.kind, name if request.kind == wire.CREATE else name + made.stat(), [
             Event(DATA, Change.CREATED, path, acl),
@@ -167,6 +181,7 @@ class Tree:
         parent_path = parent_of(path)
         parent, node = self.node(parent_path), self.nodes.pop(path)
         self.change(parent_path, pzxid=zxid, children=parent.children - {path[len(parent_path) + 1:]})
+        self.count(path, -1, -len(node.data or b""))
         return [
             Event(DATA, Change.DELETED, path, node.acl),
             Event(CHILDREN, Change.DELETED, path, node.acl),
@@ -177,7 +192,9 @@ class Tree:
         node = self.allowed(request.path, access.WRITE, caller.identities)
         version = next_version(node.version, request.version)
         self.change(request.path, data=request.data, version=version, mzxid=zxid)
-        return Done(wire.SET_DATA, self.node(request.path).stat(), [Event(DATA, Change.DATA, request.path, node.acl)])
+        stat = self.node(request.path).stat()
+        self.count(request.path, 0, len(request.data or b"") - len(node.data or b""))
+        return Done(wire.SET_DATA, stat, [Event(DATA, Change.DATA, request.path, node.acl)])
 
     def set_acl(self, caller, _zxid, request):
         validate(request.path)
@@ -217,7 +234,7 @@ class Tree:
                 failure = refused.code
                 break
         if failure is None:
-            self.nodes = trial.nodes
+            self.nodes, self.limited = trial.nodes, trial.limited
             return Done(wire.MULTI, results(done), [event for each in done for event in each.events])
         codes = [0] * len(done) + [failure] + [NOT_TRIED] * (len(requests) - len(done) - 1)
         return Done(wire.MULTI, results([error(code) for code in codes]))
