@@ -216,7 +216,7 @@ mod tests {
         "CN=\\+a\\\\,nothing",
         "CN=\\\\+",
     ];
-    const OTHERS: [&str; 31] = [
+    const OTHERS: [&str; 32] = [
         "no name at all",
         "alice",
         "CN=a,",
@@ -248,11 +248,19 @@ mod tests {
         "CN=a++O=b",
         "CN=\"a\" b",
         "CN=\"a\\41",
+        // Behind an escaped backslash, a separator is one or not by how many stand anywhere before it.
+        "CN=\\<\\\\\\,,O=x",
     ];
+
+    /// Java takes some that are escaped for others, see [`is_escaped`].
+    fn has_backslash_before_separator(text: &str) -> bool {
+        text.contains("\\,") || text.contains("\\;")
+    }
 
     proptest! {
         #[test]
         fn what_is_escaped_may_be_any_text(text in ".*", kind in proptest::sample::select(&KEYWORDS[..])) {
+            prop_assume!(!has_backslash_before_separator(&text));
             let escaped: String =
                 text.chars().flat_map(|c| [Some('\\').filter(|_| c == ' ' || ESCAPED_IN_QUOTES.contains(c)), Some(c)]).flatten().collect();
             let name = format!("{kind}={escaped},O=x");
