@@ -1,6 +1,7 @@
-//! A leader that is told to end. The only member has nobody to hand over to, so it stays in that state.
+//! A leader that is told to end. The only member has nobody to hand over to, and stays for what can still be committed: a write
+//! that its disk does not report.
 
-use zabd_jute::{ErrorCode, OpCode, SessionId};
+use zabd_jute::{ErrorCode, OpCode, SessionId, Zxid};
 use zabd_zab::effect::Testing;
 use zabd_zab::{leader, peer};
 
@@ -16,6 +17,15 @@ impl Member {
     fn is_told_to_end(&mut self) {
         self.feed(Input::Peer(Box::new(peer::Input::Leader(leader::Input::HandOver))));
         assert!(self.replica.is_retiring());
+    }
+
+    /// A request of a connection, of which the disk has heard nothing.
+    fn takes(&mut self, conn: u64, session: SessionId, xid: i32, op: OpCode, body: Vec<u8>) -> Zxid {
+        let (now, mut out) = (self.now(), Outputs::default());
+        let (conn, op, body) = (ConnId(conn), op.code(), body.into());
+        let request = Request { conn, session, xid, op, body, identities: identities() };
+        self.replica.step(now, &self.tree, Input::Request(request), &mut out);
+        self.replica.positions.appended
     }
 
     /// All that a connection hands over: a write, reads behind it, a sync, a refusal; yields what is answered.
@@ -40,11 +50,12 @@ fn a_leader_that_retires_takes_nothing_more_from_its_clients() {
         let mut member = Member::leading(tree(), local_sessions);
         let session = member.connect(1, false, "connected");
         assert_eq!(member.ask(1, session, OpCode::Create, create("/a", 0)).len(), 1);
+        member.takes(1, session, 2, OpCode::Create, create("/pending", 0));
         member.is_told_to_end();
         member.take_logged();
         assert_eq!(member.ask_for_everything(1, session), [""; 0], "{local_sessions:?}");
         assert!(member.take_logged().is_empty());
-        assert_eq!(member.replica.queue_length(), 0);
+        assert_eq!(member.replica.queue_length(), 1);
     }
 }
 
@@ -54,23 +65,17 @@ fn what_a_leader_has_taken_before_it_retires_is_answered() {
     let mut member = Member::leading(tree(), LocalSessions::Off);
     let session = member.connect(1, false, "connected");
     let other = member.connect(2, false, "connected");
-    let (now, mut out) = (member.now(), Outputs::default());
-    for (xid, op, body) in [(1, OpCode::Create, create("/a", 0)), (2, GET.0, GET.1.to_vec())] {
-        let (conn, op, body) = (ConnId(1), op.code(), body.into());
-        let request = Request { conn, session, xid, op, body, identities: identities() };
-        member.replica.step(now, &member.tree, Input::Request(request), &mut out);
-    }
+    let first = member.takes(1, session, 1, OpCode::Create, create("/a", 0));
+    member.takes(1, session, 2, GET.0, GET.1.to_vec());
+    let last = member.takes(1, session, 3, OpCode::Create, create("/c", 0));
     member.is_told_to_end();
     assert_eq!(member.ask_for_everything(1, session), [""; 0]);
     assert_eq!(member.ask_for_everything(2, other), [""; 0]);
-    let (mut inbox, mut lines) = (std::collections::VecDeque::new(), Vec::new());
-    member.carry_out(&mut out, &mut inbox, &mut lines);
-    for input in inbox {
-        lines.extend(member.feed(input));
-    }
-    let begin = |xid: i32| format!("1 <- {xid} zxid={} err=0", member.tree.last_zxid().0);
+    let lines = member.feed(Input::Synced { upto: first });
+    let begin = |xid: i32| format!("1 <- {xid} zxid={} err=0", first.0);
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with(&begin(1)) && lines[1].starts_with(&begin(2)), "{lines:?}");
+    assert_eq!(member.feed(Input::Synced { upto: last }), ["all closed"]);
 }
 
 /// No session ends that nobody could be told of, and none begins: its client finds another member.
@@ -78,6 +83,7 @@ fn what_a_leader_has_taken_before_it_retires_is_answered() {
 fn sessions_neither_begin_nor_end_while_a_leader_retires() {
     let mut member = Member::leading(tree(), LocalSessions::Off);
     let session = member.connect(1, false, "connected");
+    member.takes(1, session, 1, OpCode::Create, create("/pending", 0));
     member.is_told_to_end();
     member.take_logged();
     member.facts.clear();
