@@ -69,7 +69,7 @@ const LINGER_EMPTY: Duration = Duration::from_millis(2);
 /// If no other one comes for so long, none will; with the timer's slack it is 50 µs more.
 const LINGER_FIRST: Duration = Duration::from_micros(200);
 
-/// If one does, the rest has so long: a millisecond in all.
+/// If one does, the rest has so long: a millisecond in all, from the first record on.
 const LINGER_THEN: Duration = Duration::from_micros(750);
 
 /// How much of what a leader sends may be on its way to the log before no more is read from the network, while this server
@@ -198,8 +198,8 @@ impl LogQueue {
         self.waiting.lock().len()
     }
 
-    /// Waits until as many records wait as were `wanted`, or for as long as `patience` says, piece by piece; a piece
-    /// without a record is the last one. A nudge ends it, too, and yields true.
+    /// Waits until as many records wait as were `wanted`, or for as long as `patience` says, piece by piece, from the first
+    /// record on, if that comes soon; a piece without a record is the last one. A nudge ends it, too, and yields true.
     #[must_use = "whoever nudged has work for the writer"]
     fn fill(&self, wanted: usize, patience: &[Duration]) -> bool {
         let mut waiting = self.waiting.lock();
@@ -406,6 +406,10 @@ impl LogWriter {
                 return error.into();
             }
             self.linger(previous);
+            if self.driver.log.restoring.lock().is_some() {
+                // Who brought it nudged the writer, which may have noticed while it waited for company.
+                continue;
+            }
             self.driver.log.take(&mut batch, self.batches.records_max, Duration::from_secs(1));
             previous = batch.len();
             if batch.is_empty() {
@@ -454,8 +458,8 @@ impl LogWriter {
     }
 
     /// Lets a batch become as large as the one before: the clients whose requests made that one up have just been
-    /// answered and are about to ask again, and each sync costs the processor as much as dozens of requests. Whoever is
-    /// alone never waits, and nobody waits for clients that do not come.
+    /// answered and are about to ask again, and each sync costs the processor as much as dozens of requests. Whoever has
+    /// been alone never waits, and nobody waits long for clients that do not come.
     fn linger(&self, previous: usize) {
         if previous < LINGER_BATCH_MIN {
             return;
@@ -641,6 +645,23 @@ impl LogWriter {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn count_sync(&self, took: Duration) {
+        if !self.batches.force_sync {
+            return;
+        }
+        let took_ms = took.as_millis();
+        self.figures.lock().sync_ms.add(took_ms as u64);
+        if took_ms > self.batches.slow_sync.as_millis() {
+            self.figures.lock().slow_syncs += 1;
+            tracing::warn!(
+                "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
+                 File size is {} bytes. See the ZooKeeper troubleshooting guide",
+                std::thread::current().name().unwrap_or("?"),
+                self.log.file_bytes()
+            );
         }
     }
 }

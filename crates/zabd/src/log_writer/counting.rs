@@ -1,6 +1,6 @@
 //! What operators are told about the log's batches.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::LogWriter;
 
@@ -24,23 +24,6 @@ impl LogWriter {
         for since in arrivals {
             figures.durable_ms.add(whole_ms(durable, *since));
             figures.answered_ms.add(whole_ms(answered, *since));
-        }
-    }
-
-    pub(super) fn count_sync(&self, took: Duration) {
-        if !self.batches.force_sync {
-            return;
-        }
-        let took_ms = took.as_millis();
-        self.figures.lock().sync_ms.add(took_ms as u64);
-        if took_ms > self.batches.slow_sync.as_millis() {
-            self.figures.lock().slow_syncs += 1;
-            tracing::warn!(
-                "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
-                 File size is {} bytes. See the ZooKeeper troubleshooting guide",
-                std::thread::current().name().unwrap_or("?"),
-                self.log.file_bytes()
-            );
         }
     }
 }
