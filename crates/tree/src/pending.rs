@@ -197,7 +197,8 @@ impl Pending {
     /// Brings the znodes that the next transactions change into the processor's cache.
     pub fn look_ahead(&self, tree: &Tree) {
         if tree.is_large() && 1 < self.changed.len() {
-            tree.nodes.look_at(self.changed.iter().take(AHEAD_MAX).filter_map(|change| change.id));
+            // A creation changes its parent, too.
+            tree.nodes.look_at(self.changed.iter().take(2 * AHEAD_MAX).filter_map(|change| change.id));
         }
     }
 

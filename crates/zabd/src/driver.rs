@@ -305,6 +305,11 @@ impl Driver {
         self.tree.read()
     }
 
+    /// The same, unless somebody changes it now.
+    pub fn tree_if_free(&self) -> Option<RwLockReadGuard<'_, Tree>> {
+        self.tree.try_read()
+    }
+
     /// The tree, for the snapshotter's short exclusive holds.
     pub fn tree_exclusively(&self) -> RwLockWriteGuard<'_, Tree> {
         self.tree.write()
@@ -634,7 +639,7 @@ impl Driver {
 
 /// Looks ahead at what the first of these inputs are about.
 fn look_ahead(tree: &Tree, inputs: &[Input]) {
-    let requests = inputs.iter().filter_map(|input| match input {
+    let requests = inputs.iter().take(Tree::AHEAD_MAX).filter_map(|input| match input {
         Input::Request(Request { op, body, .. }) => Some((*op, &body[..])),
         _ => None,
     });

@@ -539,6 +539,9 @@ impl Connection {
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_read_dry = false;
         let gave_way = self.go_on();
+        if gave_way == GaveWay::BeforeSending && self.flush(context) == Poll::Ready(false) {
+            return true;
+        }
         let had_unsent = self.unsent() > 0 && gave_way != GaveWay::BeforeSending;
         self.set_pace();
         self.look_in_line(context);
@@ -560,7 +563,7 @@ impl Connection {
                 break;
             }
             if chunk >= CHUNKS_PER_TURN_MAX {
-                context.waker().wake_by_ref();
+                wake_behind_news(context);
                 break;
             }
             let stood_in_line = self.stands_in_line();
@@ -573,7 +576,11 @@ impl Connection {
                 Poll::Ready(true) if stood_in_line => self.note_heard_in_line(),
                 Poll::Ready(true) => (),
                 Poll::Ready(false) if self.outlives_its_client() => break,
-                Poll::Ready(false) => return true,
+                Poll::Ready(false) => {
+                    // Who says no more may still listen.
+                    let _ = self.flush(context);
+                    return true;
+                }
             }
         }
         if self.look_in_line(context) | self.look_for_audit(context) {
@@ -615,6 +622,13 @@ impl Connection {
             }
         }
     }
+}
+
+/// Wakes the task when its thread has looked who else is ready. A turn with many chunks takes as long as dozens of others, of which
+/// there are many between two such looks.
+fn wake_behind_news(context: &mut Context<'_>) {
+    let news = std::pin::pin!(tokio::task::yield_now());
+    assert!(news.poll(context).is_pending(), "whoever gives way has not had the next turn yet");
 }
 
 impl Future for Connection {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use zabd_replica::Input;
 
 use super::Connection;
+use super::giving_way::KEPT_BYTES_MAX;
 
 /// How much one read takes from a socket.
 pub(super) const CHUNK_BYTES: usize = 64 << 10;
@@ -18,9 +19,8 @@ const SCARCE_CHUNK_BYTES: usize = 8 << 10;
 const SHARED_BYTES: usize = 4 << 10;
 /// Buffers above this size are freed, not kept for reuse.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
-/// More than one is kept, since connections keep what they have to send while they give way, if they are no larger than this.
-const KEPT_BUFFERS_BYTES_MAX: usize = 8 << 10;
-/// So many are kept.
+/// More than one is kept, since connections keep what they have to send while they give way.
+/// So many are kept, which, but for one, are no larger than what a connection may keep.
 const KEPT_BUFFERS_MAX: usize = 64;
 /// A batch with room for more requests is freed, not kept for the next one.
 const KEPT_BATCH_MAX: usize = 1024;
@@ -57,15 +57,20 @@ impl Connection {
         self.input.reserve_exact(wanted - self.input.len());
     }
 
+    /// A little that is kept for a while does not keep the room of much.
+    pub(super) fn lend_large_buffer_to_others(&mut self) {
+        if self.out.capacity() > KEPT_BYTES_MAX {
+            let little = self.out.clone();
+            let mut large = std::mem::replace(&mut self.out, little);
+            large.clear();
+            give_back(large);
+        }
+    }
+
     pub(super) fn return_buffer(&mut self) {
         if self.out.is_empty() {
             let out = std::mem::take(&mut self.out);
-            OUTS.with_borrow_mut(|outs| {
-                let bytes_max = if outs.is_empty() { KEPT_BUFFER_BYTES_MAX } else { KEPT_BUFFERS_BYTES_MAX };
-                if out.capacity() <= bytes_max && outs.len() < KEPT_BUFFERS_MAX {
-                    outs.push(out);
-                }
-            });
+            give_back(out);
         }
         if self.batch.is_empty() && self.batch.capacity() > 0 {
             let batch = std::mem::take(&mut self.batch);
@@ -74,6 +79,16 @@ impl Connection {
             }
         }
     }
+}
+
+/// An output buffer is nobody's any more.
+fn give_back(out: Vec<u8>) {
+    OUTS.with_borrow_mut(|outs| {
+        let bytes_max = if outs.is_empty() { KEPT_BUFFER_BYTES_MAX } else { KEPT_BYTES_MAX };
+        if out.capacity() <= bytes_max && outs.len() < KEPT_BUFFERS_MAX {
+            outs.push(out);
+        }
+    });
 }
 
 /// A copy of a part of a chunk.

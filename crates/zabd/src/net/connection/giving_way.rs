@@ -17,9 +17,10 @@ use zabd_tree::Tree;
 
 use super::frames::requests_in;
 use super::{Connection, Phase};
+use crate::driver::Driver;
 
 /// More in one piece, from a client or for it, is not kept.
-const KEPT_BYTES_MAX: usize = 16 << 10;
+pub(super) const KEPT_BYTES_MAX: usize = 16 << 10;
 /// All connections of a thread keep no more than this.
 const ALL_KEPT_BYTES_MAX: usize = 1 << 20;
 
@@ -55,8 +56,11 @@ impl Asked {
         begins.zip(&self.ends).map(|(begin, end)| &self.bytes[*begin..*end])
     }
 
-    fn look_ahead(&mut self, tree: &Tree) {
-        if 1 < self.ends.len() && tree.is_large() {
+    /// Whoever changes the tree is not waited for: it would be for nothing but speed.
+    fn look_ahead(&mut self, driver: &Driver) {
+        if 1 < self.ends.len()
+            && let Some(tree) = driver.tree_if_free().filter(|tree| tree.is_large())
+        {
             tree.look_ahead(self.paths());
         }
         self.bytes.clear();
@@ -70,7 +74,7 @@ thread_local! {
     static KEPT_BYTES: Cell<usize> = const { Cell::new(0) };
     /// How many turns connections have had.
     static TURNS: Cell<u64> = const { Cell::new(0) };
-    /// Up to this turn nobody gives way.
+    /// Before this turn nobody gives way.
     static HURRIED_TURNS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -98,12 +102,13 @@ impl Connection {
     /// Lets others have their turn first; the next one of this connection begins with `chunk`.
     pub(super) fn give_way_before_work(&mut self, chunk: &[u8], context: &Context<'_>) {
         self.input.extend_from_slice(chunk);
+        self.frame_since_ms = self.service.driver.clock.monotonic_ms();
         self.note_received(chunk.len());
         if let Some(path) = requests_in(chunk).next().and_then(|(op, body)| ahead::asked_path(op, body)) {
             ASKED.with_borrow_mut(|asked| {
                 asked.add(path);
                 if asked.ends.len() == Tree::AHEAD_MAX {
-                    asked.look_ahead(&self.service.driver.tree());
+                    asked.look_ahead(&self.service.driver);
                 }
             });
         }
@@ -114,7 +119,8 @@ impl Connection {
     pub(super) fn gives_way_before_sending(&mut self, context: &Context<'_>) -> bool {
         let may_wait = !self.out.is_empty() && is_little(self.out.len()) && self.may_give_way();
         if may_wait {
-            self.give_way(GaveWay::BeforeSending, self.out.len(), context);
+            self.lend_large_buffer_to_others();
+            self.give_way(GaveWay::BeforeSending, self.out.capacity(), context);
         }
         may_wait
     }
@@ -137,11 +143,7 @@ impl Connection {
         }
         KEPT_BYTES.set(KEPT_BYTES.get() - std::mem::take(&mut self.kept_bytes));
         if gave_way == GaveWay::BeforeWork {
-            ASKED.with_borrow_mut(|asked| {
-                if !asked.ends.is_empty() {
-                    asked.look_ahead(&self.service.driver.tree());
-                }
-            });
+            ASKED.with_borrow_mut(|asked| asked.look_ahead(&self.service.driver));
         }
         gave_way
     }
