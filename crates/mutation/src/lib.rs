@@ -163,8 +163,6 @@ mutations! {
         WeightsIgnored,
         /// A follower goes on with a leader of which it hears nothing.
         SilentLeaderKept,
-        /// A leader goes on with a learner of which it hears nothing.
-        SilentLearnerKept,
     }
     /// `crates/storage/tests/mutations.rs`
     Disk: {

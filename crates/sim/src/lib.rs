@@ -29,7 +29,7 @@
 //! | ephemerals go with their session, and neither sooner nor later | `Past::live` |
 //! | a session ends once, whoever is told of its end was told the truth, none expires in a world without faults, and all do when clients fall silent | `Past::live`, [`world`] |
 //! | whatever is shown is, or was, on the disks of a quorum, by weights and groups where there are some (if members stay) | [`weights`] |
-//! | whoever hears nothing for long enough gives up its leader, or its learner | `World::assert_hears` |
+//! | a learner that hears nothing for long enough gives up its leader | `World::assert_hears` |
 //! | nobody else ends a session before its leader has led, and heard nothing of it, for its timeout | [`silence`] |
 //! | numbered names are unique and ascend; half of a multi never happens; a parent's cversion counts its children | `Past::live` |
 //! | when nothing is broken any more, somebody leads everybody, and all are level | [`world`] |

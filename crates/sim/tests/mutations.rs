@@ -52,7 +52,6 @@ const HUNTED: &[Hunt] = &[
     (SessionsEndedByNewLeader, 20, Plan::draw),
     (WeightsIgnored, 100, Plan::draw),
     (SilentLeaderKept, 100, Plan::draw),
-    (SilentLearnerKept, 100, Plan::draw),
 ];
 
 /// Leaders end in no other way than by a mishap: whoever a client goes to next is behind what it has seen more often.

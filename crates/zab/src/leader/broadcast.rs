@@ -304,7 +304,6 @@ impl Leader {
                 && learner.owes_since.is_some_and(|since| since.after_ms(sync_ms) < now);
             learner.patience < now || owes
         });
-        let silent = silent.filter(|_| !is_on(Mutation::SilentLearnerKept));
         let links: Vec<_> = silent.map(|(link, _)| *link).collect();
         for link in links {
             self.note_lost(link, Loss::Silent, out);
