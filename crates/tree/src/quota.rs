@@ -348,20 +348,17 @@ mod tests {
         assert_eq!(special("/a/zookeeper_limits"), None);
     }
 
+    fn of_creation(path: &str, ephemeral: bool, data: Option<&str>) -> EndsJava {
+        let (kind, data) = (CreateKind::Plain { ephemeral }, data.map(str::as_bytes));
+        let created = CreateTxn { path: path.into(), data, acl: vec![], kind, parent_cversion: 1 };
+        EndsJava::of_txn(&Txn::Create(created))
+    }
+
     #[test]
     fn what_java_ends_with_is_recognised() {
         let nothing = EndsJava::default();
         let nobody = EndsJava { limits_of_nobody: true, ..nothing };
-        let create = |path: &'static str, ephemeral| {
-            let (kind, data) = (CreateKind::Plain { ephemeral }, Some(&b"count=1,bytes=1"[..]));
-            EndsJava::of_txn(&Txn::Create(CreateTxn {
-                path: path.into(),
-                data,
-                acl: vec![],
-                kind,
-                parent_cversion: 1,
-            }))
-        };
+        let create = |path: &'static str, ephemeral| of_creation(path, ephemeral, Some("count=1,bytes=1"));
         let deletion = |path: &'static str| Txn::Delete { path: path.into() };
         let delete = |path: &'static str| EndsJava::of_txn(&deletion(path));
         let of_nothing = "/zookeeper/quota/zookeeper_limits";
@@ -400,16 +397,7 @@ mod tests {
     #[test]
     fn texts_that_java_ends_with_are_recognised() {
         let (limits, usage) = ("/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/a/zookeeper_stats");
-        let create = |path: &'static str, data: Option<&'static str>| {
-            let (kind, data) = (CreateKind::Plain { ephemeral: false }, data.map(str::as_bytes));
-            EndsJava::of_txn(&Txn::Create(CreateTxn {
-                path: path.into(),
-                data,
-                acl: vec![],
-                kind,
-                parent_cversion: 1,
-            }))
-        };
+        let create = |path: &'static str, data: Option<&'static str>| of_creation(path, false, data);
         let set = |path: &'static str, data: Option<&'static str>| {
             EndsJava::of_txn(&Txn::SetData { path: path.into(), data: data.map(str::as_bytes), version: 1 })
         };
