@@ -3,7 +3,7 @@
 //! A znode knows its name and its place among its siblings, not its path, so a deep tree costs no more
 //! than a flat one, and a parent with a million children is a list that a child joins or leaves in one
 //! step. Name and data share one allocation. The index holds numbers and hashes; the names it compares
-//! are those of the slots.
+//! are those of the slots. `ahead` brings znodes into the processor's cache before they are asked for.
 //!
 //! ```text
 //! Node, 112 bytes:  stat 64 · content 16 (name bytes, then data) · acl 4 · prefix_crc 4 ·
@@ -233,15 +233,11 @@ impl Nodes {
 
     /// The child of this name.
     pub(crate) fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
-        self.child_named(parent, name.as_bytes())
-    }
-
-    fn child_named(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        let hash = self.hash(parent, name);
+        let hash = self.hash(parent, name.as_bytes());
         let is_it = |slot: &Slot| {
             slot.hash == hash && {
                 let node = self.get(slot.id);
-                node.parent == parent && node.name_bytes() == name
+                node.parent == parent && node.name_bytes() == name.as_bytes()
             }
         };
         self.index.find(Slot::spread(hash), is_it).map(|slot| slot.id)

@@ -60,11 +60,7 @@ impl Nodes {
     /// The znode above a path, and the last name.
     fn split<'p>(&self, path: &'p [u8]) -> Option<(NodeId, &'p [u8])> {
         let slash = path.iter().rposition(|byte| *byte == b'/')?;
-        let mut parent = NodeId::ROOT;
-        let above = path[..slash].strip_prefix(b"/").unwrap_or_default();
-        for name in above.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-            parent = self.child_named(parent, name)?;
-        }
+        let parent = self.resolve(str::from_utf8(&path[..slash]).ok()?)?;
         Some((parent, &path[slash + 1..]))
     }
 }
