@@ -90,8 +90,7 @@ def await_answers(clients, count=100):
     goals = [len(client.acknowledged) + count for client in clients]
     deadline = time.monotonic() + members.LEVEL_SECONDS_MAX
     while any(len(client.acknowledged) < goal for client, goal in zip(clients, goals)):
-        failures = [client.failure for client in clients if client.failure]
-        assert not failures, failures
+        members.assert_unharmed(clients)
         assert time.monotonic() < deadline, "nobody takes writes"
         time.sleep(0.005)
 
@@ -99,22 +98,13 @@ def await_answers(clients, count=100):
 def kill_leaders(ensemble, turns, writers=()):
     """So many leaders are killed under load and come back; then everything is compared. Gives how many writes were acknowledged."""
     clients = [Pipeliner(ensemble, number) for number in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    try:
+    with members.asking(clients):
         for _ in range(turns):
             await_answers(clients)
             leader = ensemble.leader()
             ensemble.members[leader].kill()
             await_answers(clients)
             ensemble.members[leader].start()
-    finally:
-        for client in clients:
-            client.ends.set()
-        for client in clients:
-            client.join()
-    failures = [client.failure for client in clients if client.failure]
-    assert not failures, failures
     members.finish(ensemble, writers)
     for nodes in ensemble.trees().values():
         for client in clients:

@@ -1,5 +1,6 @@
 """Ensembles of real processes, each member zabd or Java, and what is asked of them as a whole."""
 
+import contextlib
 import re
 import threading
 import time
@@ -397,3 +398,24 @@ def create(session, path, flags):
     body = wire.Writer().ustring(path).buffer(b"0").acl(wire.OPEN_ACL).int(flags).bytes
     reply = session.call(wire.CREATE, body)
     assert reply.err in (0, -110), f"{path}: {reply.err}"
+
+
+@contextlib.contextmanager
+def asking(clients):
+    """These threads ask meanwhile, each until its `ends` is set, and none has come to a `failure`."""
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.ends.set()
+        for client in clients:
+            client.join()
+    assert_unharmed(clients)
+
+
+def assert_unharmed(clients):
+    """None of these threads has come to a failure."""
+    failures = [client.failure for client in clients if client.failure]
+    assert not failures, failures

@@ -122,27 +122,17 @@ def test_pipelined_clients_are_answered_in_order_while_leaders_are_told_to_end(t
         assert session.create(PATH, b"0").err == 0
         session.end()
         clients = [Client(server.port) for server in ensemble.members.values() for _ in range(CLIENTS_PER_MEMBER)]
-        for client in clients:
-            client.start()
-        try:
+        with members.asking(clients):
             for _ in range(ROUNDS):
                 leader = ensemble.leader()
                 before = [client.answers for client in clients]
                 deadline = time.monotonic() + members.LEVEL_SECONDS_MAX
                 while any(client.answers < count + 50 for client, count in zip(clients, before)):
-                    failures = [client.failure for client in clients if client.failure]
-                    assert not failures, failures
+                    members.assert_unharmed(clients)
                     assert time.monotonic() < deadline, "somebody is not answered"
                     time.sleep(0.01)
                 assert ensemble.members[leader].stop() == 0
                 ensemble.leader()
                 ensemble.members[leader].start(wait=False)
                 ensemble.await_serving()
-        finally:
-            for client in clients:
-                client.ends.set()
-            for client in clients:
-                client.join()
-        failures = [client.failure for client in clients if client.failure]
-        assert not failures, failures
         ensemble.assert_equal_trees()
