@@ -75,6 +75,8 @@ def test_what_comes_behind_a_write_that_is_not_taken_is_not_answered(tmp_path, k
             for number, session in sessions.items():
                 assert session.reply() is None, f"a client of server {number} is answered out of its order"
         ensemble.leader(among=(1, 2))
+        # A leader serves before its followers do, and Java turns away who comes in between.
+        ensemble.await_serving()
         session = wire.PingingSession(ensemble.members[1].port)
         assert session.call(wire.SET_DATA, write_of(b"3")).err == 0
         session.end()
