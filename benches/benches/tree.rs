@@ -1,4 +1,4 @@
-//! What the tree costs apart from sockets and disk: finding a znode, and applying a transaction to it,
+//! What the tree costs apart from sockets and disk: finding a znode, applying a transaction to it, and a snapshot of all,
 //! among a hundred thousand that share parents by the thousand, and that all have the same parent.
 
 use std::borrow::Cow;
@@ -11,6 +11,8 @@ use zabd_jute::{Acl, OpCode, SessionId, Zxid};
 use zabd_tree::{Tree, TreeOptions};
 
 const ZNODES: u64 = 100_000;
+/// As many as the server writes while it holds the tree.
+const ZNODES_PER_BITE: usize = 200;
 
 /// A tree and everything needed to apply the next transaction to it.
 struct Bed {
@@ -85,6 +87,14 @@ impl Bed {
         self.tree.apply(&create(self.next_zxid + 1, text(path), &self.data), None, &mut ());
         self.next_zxid += 2;
     }
+
+    fn snapshot(&mut self, bite: &mut Vec<u8>) {
+        black_box(self.tree.begin_snapshot());
+        while self.tree.snapshot_chunk(bite, ZNODES_PER_BITE) {
+            black_box(&*bite);
+            bite.clear();
+        }
+    }
 }
 
 fn main() {
@@ -96,6 +106,8 @@ fn main() {
         group.bench_function("lookup", |b| b.iter(|| bed.lookup()));
         group.bench_function("apply setData", |b| b.iter(|| bed.set()));
         group.bench_function("apply delete + create", |b| b.iter(|| bed.swap()));
+        let mut bite = Vec::new();
+        group.bench_function("snapshot", |b| b.iter(|| bed.snapshot(&mut bite)));
         group.finish();
     }
     criterion.final_summary();

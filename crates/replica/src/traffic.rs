@@ -53,7 +53,7 @@ pub struct TtlNodes {
 pub struct Traffic(Namespaces<Samples>);
 
 /// So many names stay known where figures are only collected, since the next ones are likely to be of the same.
-const KEPT_MAX: usize = 4;
+const KEPT_MAX: usize = 16;
 
 /// What Java adds to every read: the size of a stat.
 const STAT_BYTES: usize = 68;

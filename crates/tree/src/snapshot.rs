@@ -19,7 +19,7 @@ use zabd_jute::{Acl, DecodeError, Reader, Record, SessionId, StatPersisted, Writ
 use zabd_mutation::{Mutation, is_on};
 
 use crate::acl_cache::{AclCache, List};
-use crate::nodes::NodeId;
+use crate::nodes::{AHEAD_MAX, NodeId, Nodes};
 use crate::tree::{Tree, TreeOptions};
 
 /// When a bite is large enough, whatever it has of znodes: nobody can use the tree meanwhile, and it is in memory twice.
@@ -89,6 +89,31 @@ impl Progress {
     }
 }
 
+/// The paths of znodes that come one behind the other, of which many have the same parent. The tree does not change meanwhile.
+#[derive(Default)]
+struct Paths {
+    parent: Option<NodeId>,
+    /// How much of `path` is the parent's.
+    parent_length: usize,
+    path: String,
+}
+
+impl Paths {
+    /// The root's is empty.
+    fn of(&mut self, nodes: &Nodes, id: NodeId) -> &str {
+        let Some(parent) = nodes.parent(id) else { return "" };
+        if self.parent != Some(parent) {
+            self.parent = Some(parent);
+            self.path = if parent == NodeId::ROOT { String::new() } else { nodes.path(parent) };
+            self.parent_length = self.path.len();
+        }
+        self.path.truncate(self.parent_length);
+        self.path.push('/');
+        self.path.push_str(nodes.get(id).name());
+        &self.path
+    }
+}
+
 fn encode_node(out: &mut Vec<u8>, path: &str, data: Option<&[u8]>, acl: i64, stat: &StatPersisted) {
     let mut w = Writer::new(out);
     w.ustring(if path == "/" { "" } else { path });
@@ -146,9 +171,15 @@ impl Tree {
             return true;
         }
         let end = progress.slots.min(progress.next.saturating_add(nodes_max as u32));
+        let mut paths = Paths::default();
+        let mut seen = progress.next;
         while progress.next < end && out.len() - begin < BITE_BYTES_ENOUGH {
+            if progress.next == seen {
+                seen = end.min(seen + AHEAD_MAX as u32);
+                self.nodes.look_at((progress.next..seen).map(NodeId));
+            }
             let slot = NodeId(progress.next);
-            self.write_with_ancestors(&mut progress, slot, out);
+            self.write_with_ancestors(&mut progress, slot, &mut paths, out);
             progress.next += 1;
         }
         let mut left = nodes_max;
@@ -175,22 +206,31 @@ impl Tree {
         self.snapshot = None;
     }
 
-    fn write_with_ancestors(&self, progress: &mut Progress, id: NodeId, out: &mut Vec<u8>) {
+    fn write_with_ancestors(
+        &self,
+        progress: &mut Progress,
+        id: NodeId,
+        paths: &mut Paths,
+        out: &mut Vec<u8>,
+    ) {
         if progress.is_done(id) || !self.nodes.is_taken(id) {
             return;
         }
-        let mut line = vec![id];
-        while let Some(parent) = self.nodes.parent(line[line.len() - 1]).filter(|up| !progress.is_done(*up)) {
-            line.push(parent);
+        let above = |id| self.nodes.parent(id);
+        let mut ancestors = Vec::new();
+        let mut next = above(id);
+        while let Some(ancestor) = next.filter(|ancestor| !progress.is_done(*ancestor)) {
+            ancestors.push(ancestor);
+            next = above(ancestor);
         }
-        for id in line.into_iter().rev() {
-            let path = self.nodes.path(id);
+        for id in ancestors.into_iter().rev().chain([id]) {
+            let path = paths.of(&self.nodes, id);
             if let Some(kept) = progress.kept.remove(&id) {
                 progress.kept_bytes -= kept.bytes();
-                encode_node(out, &path, kept.data.as_deref(), kept.acl, &kept.stat);
+                encode_node(out, path, kept.data.as_deref(), kept.acl, &kept.stat);
             } else {
                 let node = self.nodes.get(id);
-                encode_node(out, &path, node.data(), AclCache::persisted(node.acl), &node.stat);
+                encode_node(out, path, node.data(), AclCache::persisted(node.acl), &node.stat);
             }
             progress.set_done(id);
         }

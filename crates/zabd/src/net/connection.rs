@@ -30,6 +30,7 @@ mod telling;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,28 +42,27 @@ use zabd_jute::client::{FourLetterWord, RequestHeader};
 use zabd_jute::{Id, OpCode, SessionId};
 use zabd_replica::auth::{AuthOptions, initial_identities};
 use zabd_replica::read::ReadOptions;
-use zabd_replica::traffic::Traffic;
 use zabd_replica::watches::Identities;
 use zabd_replica::{Input, SessionTimeouts};
 
 use self::answers::Making;
 pub use self::answers::{Answers, Pace};
 use self::buffers::{CHUNK, CHUNK_BYTES};
+use self::counting::{Tally, publish_counts};
 use self::giving_way::GaveWay;
 use self::telling::{Ending, Trace};
 use super::acceptor::Admission;
 use super::client::{BegunSession, Client, UNSENT_BYTES_MAX};
-use super::figures::{Responses, ServerCounters, Summary};
+use super::figures::ServerCounters;
 use super::io_thread::ReadyList;
 use super::java_address;
 use super::large_requests::{Held, LargeRequests};
 use super::left_watches;
-use super::operations::OperationTally;
 use super::reply_line::TAKEN_BYTES_MIN;
 use super::request_throttle::{Line, Place, RequestThrottle};
 use super::stream::Stream;
 use super::throttle::ConnectionThrottle;
-use crate::driver::{Driver, elapsed_ms};
+use crate::driver::Driver;
 use crate::logging::hold::Share;
 use crate::sasl::{ClientExchange, ClientSasl, Proving};
 use crate::slow::About;
@@ -71,8 +71,6 @@ use crate::slow::About;
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
-/// What operators are shown in the place of a refused update.
-const NO_OP: i32 = 0;
 /// This many requests may wait for answers before the list of them is freed when they have come.
 const KEPT_UNANSWERED_MAX: usize = 32;
 
@@ -129,6 +127,17 @@ pub struct Service {
     pub request_throttle: Option<Arc<RequestThrottle>>,
 }
 
+/// A thread's own handle of it. Each turn takes one, so it does not count in memory that other threads count in as well.
+pub struct ThreadService(pub Arc<Service>);
+
+impl Deref for ThreadService {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.0
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     First,
@@ -161,7 +170,7 @@ enum Stays {
 pub struct Connection {
     socket: Stream,
     client: Arc<Client>,
-    service: Arc<Service>,
+    service: Arc<ThreadService>,
     _admission: Admission,
     phase: Phase,
     /// Why it is closing, if it is.
@@ -224,7 +233,6 @@ pub struct Connection {
     asking: Option<Making>,
     batch: Vec<Input>,
     tally: Tally,
-    traffic: Traffic,
     trace: Trace,
 }
 
@@ -260,23 +268,6 @@ struct Unanswered {
     about: About,
 }
 
-/// What one turn adds to the figures.
-#[derive(Debug, Default)]
-struct Tally {
-    received: u64,
-    received_bytes: u64,
-    sent: u64,
-    reads: u64,
-    pipeline: Summary,
-    operations: OperationTally,
-    responses: Responses,
-    last: Option<(i32, i32)>,
-    /// Whether an update was refused behind that: Java forgets what it was.
-    is_refused: bool,
-    /// Of the last answer.
-    zxid: i64,
-}
-
 impl Connection {
     /// The task of a new connection.
     pub fn new(
@@ -284,7 +275,7 @@ impl Connection {
         address: SocketAddr,
         proved: Vec<Id<'static>>,
         admission: Admission,
-        service: Arc<Service>,
+        service: Arc<ThreadService>,
         home: Arc<ReadyList>,
     ) -> Self {
         let now_ms = service.driver.clock.monotonic_ms();
@@ -335,7 +326,6 @@ impl Connection {
             taken: 0,
             batch: Vec::new(),
             tally: Tally::default(),
-            traffic: Traffic::default(),
             trace: telling::trace(),
             service,
         }
@@ -424,7 +414,7 @@ impl Connection {
             let took_ms = (now_ms - asked.came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
             self.service.counters.latency.lock().add(took_ms, true);
-            self.tally.operations.add(OpCode::CreateSession.code(), &self.service.counters.operations);
+            self.count_operation(OpCode::CreateSession.code());
         }
         self.tally.last = Some((OpCode::CreateSession.code(), 0));
         self.tally.zxid = self.service.driver.tree().last_zxid().0;
@@ -492,49 +482,6 @@ impl Connection {
         }
     }
 
-    /// Adds what this turn did to the figures.
-    fn publish_tally(&mut self) {
-        let mut tally = std::mem::take(&mut self.tally);
-        if tally.received == 0 && tally.sent == 0 {
-            return;
-        }
-        let counters = &self.service.counters;
-        counters.received.fetch_add(tally.received, Relaxed);
-        counters.received_bytes.fetch_add(tally.received_bytes, Relaxed);
-        counters.sent.fetch_add(tally.sent, Relaxed);
-        tally.operations.publish(&counters.operations);
-        let mut latency = tally.pipeline;
-        let reads = Summary { min: 0, max: 0, sum: 0, count: tally.reads };
-        latency.merge(&reads);
-        if tally.reads > 0 {
-            counters.reads_by_namespace.lock().absorb(&mut self.traffic);
-            counters.responses.lock().merge(&tally.responses);
-            counters.latency.lock().add_instant_reads(tally.reads);
-        }
-        let mut figures = self.client.counters.figures.lock();
-        figures.received += tally.received;
-        figures.sent += tally.sent;
-        figures.outstanding = self.unanswered.len() as u64;
-        figures.latency.merge(&latency);
-        if tally.zxid != 0 {
-            figures.last_zxid = figures.last_zxid.max(tally.zxid);
-        }
-        if let Some((op, xid)) = tally.last {
-            figures.last_op = op;
-            // Pings and the like are no operations of the client.
-            if xid >= 0 {
-                figures.last_cxid = i64::from(xid);
-            }
-        }
-        if latency.count > 0 {
-            figures.last_response_ms = elapsed_ms();
-            figures.last_latency_ms = tally.pipeline.max;
-        }
-        if tally.is_refused {
-            figures.last_op = NO_OP;
-        }
-    }
-
     /// One turn; true when the connection has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_read_dry = false;
@@ -577,6 +524,7 @@ impl Connection {
                 Poll::Ready(true) => (),
                 Poll::Ready(false) if self.outlives_its_client() => break,
                 Poll::Ready(false) => {
+                    self.count_turn();
                     // Who says no more may still listen.
                     let _ = self.flush(context);
                     return true;
@@ -590,9 +538,9 @@ impl Connection {
             self.out.clear();
             self.out_sent = 0;
         }
-        // Whoever has an answer finds it counted.
-        self.publish_tally();
+        self.count_turn();
         if self.is_aborted {
+            publish_counts(&self.service.counters);
             return true;
         }
         if !had_unsent && gave_way != GaveWay::BeforeSending && self.gives_way_before_sending(context) {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::acceptor::{Acceptor, Admission};
 use super::client::Client;
-use super::connection::{Connection, Service};
+use super::connection::{Connection, Service, ThreadService};
 use super::handshake::Proved;
 use super::stream::Stream;
 use crate::probes::Pulse;
@@ -126,6 +126,7 @@ impl IoThread {
 
 async fn carry(service: Arc<Service>, mut jobs: mpsc::UnboundedReceiver<Job>, pulse: Pulse) {
     tokio::spawn(pulse.beat_for_runtime());
+    let service = Arc::new(ThreadService(service));
     let ready = Arc::new(ReadyList::default());
     let waking = ready.clone();
     tokio::spawn(async move { waking.run().await });
@@ -157,7 +158,7 @@ fn serve(
     address: SocketAddr,
     guard: Admission,
     proved: Option<Proved>,
-    service: &Arc<Service>,
+    service: &Arc<ThreadService>,
     ready: &Arc<ReadyList>,
 ) {
     let (tls, identities) =

@@ -1,11 +1,120 @@
 //! What a connection's answers are counted as.
+//!
+//! What a turn adds to the figures of the whole server is collected by the thread, of all connections that step together, and
+//! published before any of them sends: whoever has an answer finds it counted, and the memory that all threads count in, which
+//! each has to take from the other, is touched once for many requests. A thread carries connections of one server only.
 
+use std::cell::RefCell;
 use std::sync::atomic::Ordering::Relaxed;
+
+use zabd_replica::traffic::Traffic;
 
 use super::telling::answers_in;
 use super::{Connection, KEPT_UNANSWERED_MAX, Unanswered};
+use crate::driver::elapsed_ms;
+use crate::net::figures::{Responses, ServerCounters, Summary};
+use crate::net::operations::OperationTally;
+
+/// What operators are shown in the place of a refused update.
+const NO_OP: i32 = 0;
+
+/// What one turn adds to the figures.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) received: u64,
+    pub(super) received_bytes: u64,
+    pub(super) sent: u64,
+    pub(super) reads: u64,
+    pub(super) pipeline: Summary,
+    pub(super) last: Option<(i32, i32)>,
+    /// Whether an update was refused behind that: Java forgets what it was.
+    pub(super) is_refused: bool,
+    /// Of the last answer.
+    pub(super) zxid: i64,
+}
+
+/// What the connections of a thread have done, and the whole server has not been told of.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    is_more: bool,
+    received: u64,
+    received_bytes: u64,
+    sent: u64,
+    reads: u64,
+    pub(super) operations: OperationTally,
+    pub(super) responses: Responses,
+    pub(super) traffic: Traffic,
+}
+
+thread_local! {
+    pub(super) static COUNTS: RefCell<Counts> = RefCell::default();
+}
+
+impl Counts {
+    fn add(&mut self, tally: &Tally) {
+        self.is_more = true;
+        self.received += tally.received;
+        self.received_bytes += tally.received_bytes;
+        self.sent += tally.sent;
+        self.reads += tally.reads;
+    }
+
+    fn publish(&mut self, counters: &ServerCounters) {
+        if !std::mem::take(&mut self.is_more) {
+            return;
+        }
+        counters.received.fetch_add(std::mem::take(&mut self.received), Relaxed);
+        counters.received_bytes.fetch_add(std::mem::take(&mut self.received_bytes), Relaxed);
+        counters.sent.fetch_add(std::mem::take(&mut self.sent), Relaxed);
+        self.operations.publish(&counters.operations);
+        let reads = std::mem::take(&mut self.reads);
+        if reads > 0 {
+            counters.reads_by_namespace.lock().absorb(&mut self.traffic);
+            counters.responses.lock().merge(&std::mem::take(&mut self.responses));
+            counters.latency.lock().add_instant_reads(reads);
+        }
+    }
+}
+
+/// Adds what the connections of this thread have done to the figures of the server; before anything of it is sent.
+pub(super) fn publish_counts(counters: &ServerCounters) {
+    COUNTS.with_borrow_mut(|counts| counts.publish(counters));
+}
 
 impl Connection {
+    /// Counts what this turn did, for the connection and for the thread.
+    pub(super) fn count_turn(&mut self) {
+        let tally = std::mem::take(&mut self.tally);
+        if tally.received == 0 && tally.sent == 0 {
+            return;
+        }
+        COUNTS.with_borrow_mut(|counts| counts.add(&tally));
+        let mut latency = tally.pipeline;
+        latency.merge(&Summary { min: 0, max: 0, sum: 0, count: tally.reads });
+        let mut figures = self.client.counters.figures.lock();
+        figures.received += tally.received;
+        figures.sent += tally.sent;
+        figures.outstanding = self.unanswered.len() as u64;
+        figures.latency.merge(&latency);
+        if tally.zxid != 0 {
+            figures.last_zxid = figures.last_zxid.max(tally.zxid);
+        }
+        if let Some((op, xid)) = tally.last {
+            figures.last_op = op;
+            // Pings and the like are no operations of the client.
+            if xid >= 0 {
+                figures.last_cxid = i64::from(xid);
+            }
+        }
+        if latency.count > 0 {
+            figures.last_response_ms = elapsed_ms();
+            figures.last_latency_ms = tally.pipeline.max;
+        }
+        if tally.is_refused {
+            figures.last_op = NO_OP;
+        }
+    }
+
     /// Whether the last of the answers is that of an update.
     pub(super) fn count_answers(&mut self, answers: usize, begin: usize) -> bool {
         let answered = answers.min(self.unanswered.len());
@@ -37,12 +146,15 @@ impl Connection {
     /// Counts what was asked for, by the answers that stand in the output from `begin` on. Of a multi it is the results that say
     /// whether it was done, as in Java.
     fn count_operations(&mut self, answered: usize, begin: usize) {
-        let Self { tally, unanswered, service, out, .. } = self;
-        let asked = unanswered.iter().take(answered);
-        for (request, (_, _, error)) in asked.zip(answers_in(&out[begin..])) {
+        let asked = self.unanswered.iter().take(answered);
+        for (request, (_, _, error)) in asked.zip(answers_in(&self.out[begin..])) {
             if !request.is_refused && (error == 0 || !request.is_update) {
-                tally.operations.add(request.op, &service.counters.operations);
+                self.count_operation(request.op);
             }
         }
+    }
+
+    pub(super) fn count_operation(&self, op: i32) {
+        COUNTS.with_borrow_mut(|counts| counts.operations.add(op, &self.service.counters.operations));
     }
 }

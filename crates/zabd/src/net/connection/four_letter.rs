@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use zabd_jute::client::FourLetterWord;
 
 use super::answers::Made;
+use super::counting::publish_counts;
 use super::frames::{Turn, has_place};
 use super::telling::Ending;
 use super::{Connection, Phase, Stays};
@@ -45,7 +46,8 @@ impl Connection {
         self.tally.received += 1;
         self.tally.received_bytes += 4;
         // The figures that are asked for include the question.
-        self.publish_tally();
+        self.count_turn();
+        publish_counts(&self.service.counters);
         let four_letter = self.service.four_letter.clone();
         let pace = four_letter.pace(word);
         match self.service.answers.make(pace, move || four_letter.answer(word, argument)) {

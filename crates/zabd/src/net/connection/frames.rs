@@ -13,6 +13,7 @@ use zabd_tree::Tree;
 
 use super::authentication::unauthenticated;
 use super::buffers::{BATCH, Shared};
+use super::counting::{COUNTS, Counts};
 use super::in_line::MustWait;
 use super::telling::Ending;
 use super::{Asked, Connection, ConnectionOptions, Phase, Service, Stays, Unanswered};
@@ -362,9 +363,12 @@ impl Connection {
         };
         let options = &turn.service.options.read;
         let begin = self.out.len();
-        let (out, traffic) = (&mut self.out, &mut self.traffic);
-        let room = LONG_REPLY_BYTES;
-        let mut served = read::serve_within(room, tree, watches.as_deref_mut(), &read, options, traffic, out);
+        let mut serve_within = |room, out: &mut Vec<u8>| {
+            COUNTS.with_borrow_mut(|Counts { traffic, .. }| {
+                read::serve_within(room, tree, watches.as_deref_mut(), &read, options, traffic, out)
+            })
+        };
+        let mut served = serve_within(LONG_REPLY_BYTES, &mut self.out);
         if let Served::TooLong { bytes } = served {
             let backlog = &turn.service.driver.registry.backlog;
             if backlog.never_fits(bytes) {
@@ -382,15 +386,18 @@ impl Connection {
             self.client.use_place(bytes);
             self.turn_bytes += bytes as u64;
             // Exactly, since to grow by doubling would take the memory of two.
-            out.reserve_exact(bytes + HEAD_BYTES);
-            served = read::serve_within(bytes, tree, watches.as_deref_mut(), &read, options, traffic, out);
+            self.out.reserve_exact(bytes + HEAD_BYTES);
+            served = serve_within(bytes, &mut self.out);
             assert!(!matches!(served, Served::TooLong { .. }), "the tree has not changed since");
         }
         self.tally.reads += 1;
-        self.tally.operations.add(header.op, &turn.service.counters.operations);
         self.tally.sent += 1;
         let sent = if header.op == OpCode::Ping.code() { Sent::Pong } else { Sent::Answer };
-        self.tally.responses.add((self.out.len() - begin).saturating_sub(4) as u64, sent);
+        let bytes = (self.out.len() - begin).saturating_sub(4) as u64;
+        COUNTS.with_borrow_mut(|Counts { operations, responses, .. }| {
+            operations.add(header.op, &turn.service.counters.operations);
+            responses.add(bytes, sent);
+        });
         self.tally.zxid = tree.last_zxid().0;
         self.trace_served(header.op, body, begin);
         if served == Served::AnsweredForTheLastTime {

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use super::buffers::forget_sent;
+use super::counting::publish_counts;
 use super::telling::Ending;
 use super::{Client, Connection, Phase, Stays, TAKEN_BYTES_MIN};
 
@@ -52,8 +53,9 @@ impl Connection {
         }
     }
 
-    /// Sends what there is; `Ready(false)` if the client is gone.
+    /// Sends what there is; `Ready(false)` if the client is gone. Whoever has an answer finds it counted.
     pub(super) fn flush(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        publish_counts(&self.service.counters);
         while self.out_sent < self.out.len() {
             match self.socket.poll_write(context, &self.out[self.out_sent..]) {
                 Poll::Pending => {
