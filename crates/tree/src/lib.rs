@@ -7,7 +7,7 @@
 //! server that applies the same transactions has the same tree, down to the digest.
 //!
 //! In reading order: `nodes` (where znodes live), `acl_cache`, `owner` (which kind a znode is), `quota`,
-//! `tree`, `apply`, `acl` (what lists allow), `pending`, `ops` (one file per operation), `snapshot` (the
+//! `tree` (with `last_digests`), `apply`, `acl` (what lists allow), `pending`, `ops` (one file per operation), `snapshot` (the
 //! tree as a stream of records, and back); beside them [`namespaces`] (figures by child of the root). Follows Java's `DataTree`, `PrepRequestProcessor` and
 //! `DigestCalculator`.
 
@@ -15,6 +15,7 @@ mod acl;
 mod acl_cache;
 mod apply;
 mod distinguished_name;
+mod last_digests;
 pub mod namespaces;
 mod nodes;
 mod ops;

@@ -65,6 +65,8 @@ pub(crate) struct Record {
     zxid: Zxid,
     /// `None` if it will be gone.
     pub(crate) node: Option<Planned>,
+    /// What it will add to the tree's digest, if that is kept.
+    digest: u64,
 }
 
 /// What checks and digests need to know of a znode.
@@ -196,10 +198,15 @@ impl Pending {
 
     /// Brings the znodes that the next transactions change into the processor's cache.
     pub fn look_ahead(&self, tree: &Tree) {
-        if tree.is_large() && 1 < self.changed.len() {
-            // A creation changes its parent, too.
-            tree.nodes.look_at(self.changed.iter().take(2 * AHEAD_MAX).filter_map(|change| change.id));
+        if !tree.is_large() || self.changed.len() < 2 {
+            return;
         }
+        // A creation changes its parent, too, and before the new znode.
+        let next = self.changed.iter().take(2 * AHEAD_MAX);
+        let pairs = next.clone().zip(next.clone().skip(1));
+        let new = pairs.filter(|(parent, new)| new.id.is_none() && parent.zxid == new.zxid);
+        tree.nodes.look_for(new.filter_map(|(parent, new)| Some((parent.id?, last_name(&new.path)))));
+        tree.nodes.look_at(next.filter_map(|change| change.id));
     }
 
     /// Everything up to this transaction is in the tree now.
@@ -272,12 +279,11 @@ impl Pending {
         before: Option<&Planned>,
         after: Option<Planned>,
     ) {
-        if self.options.digest && path_is_in_digest(path) {
-            let part = |node: &Planned| node_digest(node.prefix_crc, &node.stat);
-            let digest = self.digest(tree);
-            let digest = digest.wrapping_sub(before.map_or(0, part));
-            self.digest = Some(digest.wrapping_add(after.as_ref().map_or(0, part)));
-        }
+        let is_in_digest = self.options.digest && path_is_in_digest(path);
+        let part = |node: Option<&Planned>| {
+            node.filter(|_| is_in_digest).map_or(0, |node| node_digest(node.prefix_crc, &node.stat))
+        };
+        let more = part(after.as_ref());
         if after.is_none()
             && let Some(before) = before
         {
@@ -289,15 +295,20 @@ impl Pending {
             }
         }
         let id = before.and_then(|before| before.id);
-        let record = Record { zxid, node: after };
-        let (path, replaced) = match self.records.entry_ref(path) {
+        let digest = self.digest(tree);
+        let record = Record { zxid, node: after, digest: more };
+        let (path, replaced, less) = match self.records.entry_ref(path) {
             // A parent gets many children in a row, and has its path once.
             EntryRef::Occupied(mut known) => {
                 let replaced = known.insert(record);
-                (known.key().clone(), Some(replaced))
+                let less = replaced.digest;
+                (known.key().clone(), Some(replaced), less)
             }
-            EntryRef::Vacant(new) => (new.insert_entry(record).key().clone(), None),
+            EntryRef::Vacant(new) => (new.insert_entry(record).key().clone(), None, part(before)),
         };
+        if is_in_digest {
+            self.digest = Some(digest.wrapping_sub(less).wrapping_add(more));
+        }
         if let Some(undo) = &mut self.undo {
             undo.records.push((path.clone(), replaced));
         }
@@ -369,4 +380,8 @@ impl Pending {
 /// The CRC that a new znode, or a znode with new data, will have.
 pub(crate) fn planned_crc(path: &str, data: Option<&[u8]>) -> u32 {
     path_crc(path, data)
+}
+
+fn last_name(path: &str) -> &str {
+    path.rsplit('/').next().expect("splitting yields something")
 }

@@ -8,6 +8,7 @@ use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, perms};
 
 use crate::acl_cache::AclCache;
 use crate::apply::DigestMismatch;
+use crate::last_digests::LastDigests;
 use crate::nodes::{self, AHEAD_MAX, Node, NodeId, Nodes};
 use crate::owner::Owner;
 use crate::quota::{self, Quotas, Special, Track};
@@ -43,6 +44,7 @@ pub struct Tree {
     pub(crate) quotas: Quotas,
     /// The sum of all znodes' digests, if they are kept.
     pub(crate) digest: u64,
+    last_digests: LastDigests,
     pub(crate) last_zxid: Zxid,
     /// Digests noted on the way, for operators who compare servers.
     pub(crate) noted: VecDeque<(Zxid, u64)>,
@@ -82,6 +84,7 @@ impl Tree {
             ttls: BTreeSet::new(),
             quotas: Quotas::default(),
             digest,
+            last_digests: LastDigests::new(),
             last_zxid: Zxid::ZERO,
             noted: VecDeque::new(),
             data_size: 0,
@@ -305,7 +308,8 @@ impl Tree {
         self.save_for_snapshot(id, false);
         self.subtract_digest(id);
         change(&mut self.nodes.get_mut(id).stat);
-        self.add_digest(id);
+        let digest = self.add_digest(id);
+        self.last_digests.keep(id, digest);
     }
 
     /// Replaces a znode's data and changes its stat.
@@ -333,15 +337,17 @@ impl Tree {
         self.acls.give_back(before);
     }
 
-    fn add_digest(&mut self, id: NodeId) {
-        if self.options.digest {
-            self.digest = self.digest.wrapping_add(self.nodes.get(id).digest());
-        }
+    /// Yields what the znode adds.
+    fn add_digest(&mut self, id: NodeId) -> u64 {
+        let digest = if self.options.digest { self.nodes.get(id).digest() } else { 0 };
+        self.digest = self.digest.wrapping_add(digest);
+        digest
     }
 
     fn subtract_digest(&mut self, id: NodeId) {
         if self.options.digest {
-            self.digest = self.digest.wrapping_sub(self.nodes.get(id).digest());
+            let digest = self.last_digests.take(id).unwrap_or_else(|| self.nodes.get(id).digest());
+            self.digest = self.digest.wrapping_sub(digest);
         }
     }
 

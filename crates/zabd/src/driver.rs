@@ -69,17 +69,25 @@ const POSTED_BYTES_MAX: isize = 4 << 20;
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
+    /// What the machine's own clock showed then.
+    start_of_machine_ms: i64,
 }
 
 impl Clock {
     /// Counts from now.
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Self { start: Instant::now(), start_of_machine_ms: now.tv_sec * 1000 + now.tv_nsec / 1_000_000 }
     }
 
     /// Milliseconds since the clock began; never steps.
     pub fn monotonic_ms(&self) -> i64 {
         self.start.elapsed().as_millis() as i64
+    }
+
+    /// The same moment in milliseconds since the machine was started: what Java shows where it shows one of its own clock.
+    pub fn of_machine_ms(&self, monotonic_ms: i64) -> i64 {
+        self.start_of_machine_ms + monotonic_ms
     }
 
     /// Both clocks.
@@ -91,12 +99,6 @@ impl Clock {
 /// Milliseconds since 1970.
 pub fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-/// Milliseconds since the machine was started: what Java shows where it shows a moment of its own clock.
-pub fn elapsed_ms() -> i64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }
 
 /// The replica and what its steps leave to do.

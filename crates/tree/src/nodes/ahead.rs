@@ -41,6 +41,19 @@ impl Nodes {
         self.look_at(ids.into_iter().take(count));
     }
 
+    /// Looks at the places in the index of children that are about to be added, of which there may be as many as [`AHEAD_MAX`].
+    pub(crate) fn look_for<'n>(&self, names: impl Iterator<Item = (NodeId, &'n str)>) {
+        let mut hashes = [0; AHEAD_MAX];
+        let mut count = 0;
+        for ((parent, name), hash) in names.zip(&mut hashes) {
+            *hash = self.hash(parent, name.as_bytes());
+            count += 1;
+        }
+        for hash in hashes.into_iter().take(count) {
+            black_box(self.index.find(Slot::spread(hash), |slot| slot.hash == hash));
+        }
+    }
+
     /// Looks at znodes.
     pub(crate) fn look_at(&self, ids: impl Iterator<Item = NodeId> + Clone) {
         let mut seen = 0;

@@ -413,6 +413,7 @@ impl Connection {
             self.tell_slow_session(asked.came_ms, now_ms, zxid);
             let took_ms = (now_ms - asked.came_ms).max(0) as u64;
             self.tally.pipeline.add(took_ms);
+            self.tally.answered_ms = now_ms;
             self.service.counters.latency.lock().add(took_ms, true);
             self.count_operation(OpCode::CreateSession.code());
         }
@@ -498,6 +499,10 @@ impl Connection {
             if !self.input.is_empty() && self.may_go_on() {
                 self.work_off_input();
                 self.collect_mail();
+            }
+            if chunk == 0 && gave_way == GaveWay::BeforeWork && !self.input.is_empty() {
+                // When it came was not looked at, for mostly nothing is left.
+                self.frame_since_ms = self.service.driver.clock.monotonic_ms();
             }
             if self.phase == Phase::Asking {
                 self.poll_answer(context);

@@ -29,7 +29,7 @@ pub struct ConnectionFigures {
     pub last_cxid: i64,
     /// The zxid of the last answer.
     pub last_zxid: i64,
-    /// When a request was answered last, milliseconds of [`elapsed_ms`](crate::driver::elapsed_ms).
+    /// When a request was answered last, milliseconds since the machine was started.
     pub last_response_ms: i64,
     /// How long that took, milliseconds.
     pub last_latency_ms: u64,

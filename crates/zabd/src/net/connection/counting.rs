@@ -11,7 +11,6 @@ use zabd_replica::traffic::Traffic;
 
 use super::telling::answers_in;
 use super::{Connection, KEPT_UNANSWERED_MAX, Unanswered};
-use crate::driver::elapsed_ms;
 use crate::net::figures::{Responses, ServerCounters, Summary};
 use crate::net::operations::OperationTally;
 
@@ -31,6 +30,8 @@ pub(super) struct Tally {
     pub(super) is_refused: bool,
     /// Of the last answer.
     pub(super) zxid: i64,
+    /// When that was made, monotonic milliseconds.
+    pub(super) answered_ms: i64,
 }
 
 /// What the connections of a thread have done, and the whole server has not been told of.
@@ -107,7 +108,7 @@ impl Connection {
             }
         }
         if latency.count > 0 {
-            figures.last_response_ms = elapsed_ms();
+            figures.last_response_ms = self.service.driver.clock.of_machine_ms(tally.answered_ms);
             figures.last_latency_ms = tally.pipeline.max;
         }
         if tally.is_refused {
@@ -125,6 +126,7 @@ impl Connection {
         let now_ms = self.service.driver.clock.monotonic_ms();
         self.tell_slow(answered, begin, now_ms);
         self.count_operations(answered, begin);
+        self.tally.answered_ms = now_ms;
         let mut latency = self.service.counters.latency.lock();
         let mut bytes = 0;
         for Unanswered { came_ms, is_update, weight, length, .. } in self.unanswered.drain(..answered) {

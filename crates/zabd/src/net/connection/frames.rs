@@ -398,7 +398,7 @@ impl Connection {
             operations.add(header.op, &turn.service.counters.operations);
             responses.add(bytes, sent);
         });
-        self.tally.zxid = tree.last_zxid().0;
+        (self.tally.zxid, self.tally.answered_ms) = (tree.last_zxid().0, turn.now_ms);
         self.trace_served(header.op, body, begin);
         if served == Served::AnsweredForTheLastTime {
             if read::sets_watches(header.op) {

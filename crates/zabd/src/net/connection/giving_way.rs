@@ -102,7 +102,6 @@ impl Connection {
     /// Lets others have their turn first; the next one of this connection begins with `chunk`.
     pub(super) fn give_way_before_work(&mut self, chunk: &[u8], context: &Context<'_>) {
         self.input.extend_from_slice(chunk);
-        self.frame_since_ms = self.service.driver.clock.monotonic_ms();
         self.note_received(chunk.len());
         if let Some(path) = requests_in(chunk).next().and_then(|(op, body)| ahead::asked_path(op, body)) {
             ASKED.with_borrow_mut(|asked| {
