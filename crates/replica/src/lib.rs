@@ -49,5 +49,5 @@ pub use input::{ConnId, Fact, HashSeed, Input, Now, Output, Outputs, Request, Se
 pub use pipeline::{Positions, Replica, ReplicaOptions};
 pub use reconfig::ReconfigOptions;
 pub use room::{NO_ROOM, Room};
-pub use session::{SessionBucket, SessionTimeouts};
+pub use session::{SessionBucket, SessionTimeouts, SignsOfLife};
 pub use traffic::TtlNodes;

@@ -135,6 +135,7 @@ pub struct Replica {
     pub(crate) reads: Traffic,
     /// Znodes with a time to live that came and went.
     pub(crate) ttl_nodes: TtlNodes,
+    pub(crate) touches_told: u64,
     /// Scratch: one encoded record.
     pub(crate) encoded: Vec<u8>,
     /// Scratch: memory that log records share.
@@ -163,6 +164,7 @@ impl Replica {
             writes: Traffic::default(),
             reads: Traffic::default(),
             ttl_nodes: TtlNodes::default(),
+            touches_told: 0,
             encoded: Vec::new(),
             scratch: bytes::BytesMut::new(),
             results: VecDeque::new(),
@@ -342,6 +344,11 @@ impl Replica {
         } else {
             self.enqueue(Queued::Read(request), out);
         }
+    }
+
+    /// How often this server, as a learner, has told its leader whose clients were heard since it told it last.
+    pub fn touches_told(&self) -> u64 {
+        self.touches_told
     }
 
     /// How much stands in the queue, whoever waits for it.

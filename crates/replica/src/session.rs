@@ -2,8 +2,7 @@
 //!
 //! As in Java's `SessionTrackerImpl`, time is cut into buckets one tick wide and a session lives until
 //! its bucket ends: between its timeout and its timeout plus one tick after the last sign of life. A
-//! sign of life that falls into the same bucket changes nothing, so a connection needs to report only
-//! one per tick ([`SessionTimeouts::bucket_end_ms`] tells it).
+//! sign of life that falls into the same bucket changes nothing, so a connection needs to report few of them ([`SignsOfLife`]).
 //!
 //! Expiry marks a session *closing* and closes it like a client would; it stays here, refusing
 //! requests, until that transaction is applied, so that no ephemeral can slip in behind its end.
@@ -35,6 +34,27 @@ impl SessionTimeouts {
     /// When a session with this timeout ends that shows a sign of life now.
     pub fn bucket_end_ms(&self, now_ms: i64, timeout_ms: i32) -> i64 {
         ((now_ms + i64::from(timeout_ms)) / self.tick_ms + 1) * self.tick_ms
+    }
+}
+
+/// Of which signs of life of its client a connection has told its server.
+///
+/// Where the server tracks the session itself, one in each bucket is enough. The buckets of another one, the leader, are not known here:
+/// a learner tells it in answer to each of its pings whose clients were heard since the one before, so one behind each answer is told.
+#[derive(Debug, Default)]
+pub struct SignsOfLife {
+    bucket_end_ms: i64,
+    answers: u64,
+}
+
+impl SignsOfLife {
+    /// Whether one that is shown now changes anything: it puts the session's end off to `bucket_end_ms`, and
+    /// [`Replica::touches_told`](crate::Replica::touches_told) is `answers`.
+    pub fn is_news(&mut self, bucket_end_ms: i64, answers: u64) -> bool {
+        let now = Self { bucket_end_ms, answers };
+        let is_news = (now.bucket_end_ms, now.answers) != (self.bucket_end_ms, self.answers);
+        *self = now;
+        is_news
     }
 }
 
@@ -208,6 +228,15 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_sign_of_life_is_told_in_each_bucket_and_behind_each_answer_to_a_ping() {
+        let mut signs = SignsOfLife::default();
+        let told: Vec<_> = [(4000, 0), (4000, 0), (4000, 1), (4000, 1), (5000, 1), (5000, 2), (5000, 2)]
+            .map(|(bucket_end_ms, answers)| signs.is_news(bucket_end_ms, answers))
+            .into();
+        assert_eq!(told, [true, false, true, false, true, true, false]);
+    }
 
     const TIMEOUTS: SessionTimeouts = SessionTimeouts { tick_ms: 2000, min_ms: 4000, max_ms: 40_000 };
 

@@ -146,6 +146,8 @@ pub struct Driver {
     vitals: Arc<Vitals>,
     /// How much stood in the replica's queue after the last round.
     queued: AtomicUsize,
+    /// See [`Replica::touches_told`].
+    touches_told: AtomicU64,
     /// How often the tree was replaced by another one.
     trees_replaced: AtomicU64,
     /// Who looks after memory, if there is a limit.
@@ -202,6 +204,7 @@ impl Driver {
             quorum: OnceLock::new(),
             vitals: vitals.clone(),
             queued: AtomicUsize::new(0),
+            touches_told: AtomicU64::new(0),
             trees_replaced: AtomicU64::new(0),
             memory,
             slow,
@@ -249,6 +252,11 @@ impl Driver {
     pub fn in_flight(&self) -> i64 {
         let queued = i64::try_from(self.queued.load(Relaxed)).unwrap_or(i64::MAX);
         self.counters.in_flight.load(Relaxed).max(queued)
+    }
+
+    /// How often this server, as a learner, has told its leader who was heard.
+    pub fn touches_told(&self) -> u64 {
+        self.touches_told.load(Relaxed)
     }
 
     /// How much of what this server has proposed to others is not committed.
@@ -439,6 +447,8 @@ impl Driver {
         }
         drop(tree);
         self.slow.note(replica.positions(), || now.monotonic_ms);
+        // Before what it tells its leader leaves: who is heard from now on is not in it.
+        self.touches_told.store(replica.touches_told(), Relaxed);
         self.carry_out(core);
     }
 

@@ -17,6 +17,7 @@ use zabd_zab::effect::{Instant, LinkId};
 
 use crate::input::{ConnId, Fact, Now, Output, Outputs, Request};
 use crate::pipeline::{Origin, Replica};
+use crate::read;
 
 /// Where a session's client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,10 @@ impl Replica {
         };
         self.sessions.touch(now.monotonic_ms, request.session);
         match self.check_owner(request.session, Owner::Learner(link)) {
+            // Java's learners forward what their own clients may not ask for, too: it is refused as it would be by this server.
+            Ok(()) if !read::is_write(forwarded.op) => {
+                self.propose_failure(now, tree, &forwarded, ErrorCode::Unimplemented, out);
+            }
             Ok(()) => self.propose_request(now, tree, &forwarded, out),
             Err(error) => self.propose_failure(now, tree, &forwarded, error, out),
         }

@@ -371,6 +371,7 @@ impl Replica {
     }
 
     pub(crate) fn take_touched(&mut self) -> Vec<Touch> {
+        self.touches_told += 1;
         let touched = std::mem::take(&mut self.learning().touched);
         touched.into_iter().map(|(session, timeout_ms)| Touch { session, timeout_ms }).collect()
     }

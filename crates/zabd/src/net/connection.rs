@@ -43,7 +43,7 @@ use zabd_jute::{Id, OpCode, SessionId};
 use zabd_replica::auth::{AuthOptions, initial_identities};
 use zabd_replica::read::ReadOptions;
 use zabd_replica::watches::Identities;
-use zabd_replica::{Input, SessionTimeouts};
+use zabd_replica::{Input, SessionTimeouts, SignsOfLife};
 
 use self::answers::Making;
 pub use self::answers::{Answers, Pace};
@@ -182,8 +182,7 @@ pub struct Connection {
     proving: Option<Box<(RequestHeader, Proving)>>,
     session: SessionId,
     timeout_ms: i32,
-    /// The end of the bucket that the session is known to be in.
-    bucket_end_ms: i64,
+    signs_of_life: SignsOfLife,
     /// Bytes of a frame that is not complete, or that may not be worked off yet.
     input: Vec<u8>,
     /// When the first of them came.
@@ -299,7 +298,7 @@ impl Connection {
             proving: None,
             session: SessionId::NONE,
             timeout_ms: 0,
-            bucket_end_ms: 0,
+            signs_of_life: SignsOfLife::default(),
             input: Vec::new(),
             frame_since_ms: now_ms,
             out: Vec::new(),
@@ -404,7 +403,7 @@ impl Connection {
         self.timeout_ms = timeout_ms;
         let now_ms = self.service.driver.clock.monotonic_ms();
         // The session's time began when it was asked for, perhaps long ago: the next sign of life counts.
-        self.bucket_end_ms = 0;
+        self.signs_of_life = SignsOfLife::default();
         self.client.counters.session.store(session.0, Relaxed);
         self.client.counters.timeout_ms.store(i64::from(timeout_ms), Relaxed);
         self.service.driver.watches().connect(self.client.id, session, self.identities.clone());

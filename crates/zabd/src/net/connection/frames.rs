@@ -103,12 +103,10 @@ impl Connection {
     }
 
     pub(super) fn submit(&mut self, service: &Service, now_ms: i64, is_sign_of_life: bool) {
-        let end_ms = if self.phase == Phase::Open && is_sign_of_life {
-            service.options.timeouts.bucket_end_ms(now_ms, self.timeout_ms)
-        } else {
-            self.bucket_end_ms
+        let is_news = self.phase == Phase::Open && is_sign_of_life && {
+            let end_ms = service.options.timeouts.bucket_end_ms(now_ms, self.timeout_ms);
+            self.signs_of_life.is_news(end_ms, service.driver.touches_told())
         };
-        let is_news = end_ms != std::mem::replace(&mut self.bucket_end_ms, end_ms);
         if !self.batch.is_empty() {
             service.counters.in_flight.fetch_add(self.batch.len() as i64, Relaxed);
             let bytes = std::mem::take(&mut self.batch_bytes);
