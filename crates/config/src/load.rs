@@ -53,6 +53,9 @@ impl CommandLine {
             }
             if word.starts_with("-D") {
                 properties.push(word);
+            } else if rest.len() > 1 && word.parse::<i32>().is_ok() {
+                // A number of connections below zero is no limit.
+                rest.push(word);
             } else if word.starts_with('-') && !word.starts_with("-X") {
                 return Err(ConfigErrors::invocation(format!("Invalid argument: {word}"), USAGE));
             } else if !word.starts_with("-X") {

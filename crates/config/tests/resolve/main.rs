@@ -578,6 +578,10 @@ fn command_lines_are_javas() {
     assert!(
         matches!(parse(&["2181", "/data", "2000", "10"]).unwrap().start, Start::PortAndDirectory(words) if words.len() == 4)
     );
+    // No limit, as in Java; before the directory a word like it is a flag.
+    let unlimited = parse(&["2181", "/data", "2000", "-1"]).unwrap().start;
+    assert!(matches!(unlimited, Start::PortAndDirectory(words) if words[3] == "-1"));
+    assert!(parse(&["-1", "/data"]).is_err());
     let many = parse(&["1", "2", "3", "4", "5"]).unwrap_err().to_string();
     assert!(many.starts_with("Invalid number of arguments:[1, 2, 3, 4, 5]; hint: Usage: zabd"), "{many}");
     assert!(parse(&["--what"]).is_err());
