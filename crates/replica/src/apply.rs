@@ -22,6 +22,9 @@ use crate::watches::Watches;
 /// A bite ends with the reply that reaches this many bytes: what comes out of one stays small.
 const BITE_BYTES_MAX: usize = 1 << 20;
 
+/// While its own disk lacks more than this, a server shows only what that has, in bytes.
+pub(crate) const AHEAD_OF_DISK_BYTES_MAX: usize = 16 << 20;
+
 impl Replica {
     /// Works off the queue from the front: committed transactions in zxid order, and the reads between
     /// them; at most `most` of them. Returns whether there is more to do at once.
@@ -53,9 +56,21 @@ impl Replica {
 
     fn is_turn_of_front(&self) -> bool {
         self.queue.front().is_some_and(|queued| match queued {
-            Queued::Txn { zxid, .. } => *zxid <= self.positions.committed.min(self.positions.synced),
+            Queued::Txn { zxid, .. } => {
+                *zxid <= self.positions.committed
+                    && (*zxid <= self.positions.synced || self.may_be_ahead_of_its_disk(*zxid))
+            }
             Queued::Read(_) | Queued::Refused { .. } => true,
         })
+    }
+
+    /// Whether a transaction is shown that a quorum has and this server's own disk does not, as in Java: a disk that is slow slows
+    /// nobody then, and a leader shows what its followers do. Not what a leader sends before it is established; and whose disk
+    /// stands still waits for it in the end, for what it lacks stays in memory.
+    fn may_be_ahead_of_its_disk(&self, zxid: Zxid) -> bool {
+        self.ensemble.as_ref().is_some_and(|ensemble| {
+            ensemble.serving != Serving::Nobody && ensemble.unsynced.bytes() <= AHEAD_OF_DISK_BYTES_MAX
+        }) && !self.is_fuzzy(zxid)
     }
 
     fn serve(&mut self, tree: &Tree, watches: &mut Watches, request: &Request, out: &mut Outputs) {

@@ -6,8 +6,10 @@
 //! was sent before it, as in Java's single pipeline.
 //!
 //! ```text
-//!            applied ≤ committed ≤ synced ≤ appended        (alone: committed = synced)
+//!            applied ≤ committed ≤ appended,  synced ≤ appended        (alone: committed = synced)
 //! ```
+//!
+//! What a quorum has is committed, whether or not this server's own disk is done with it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -59,7 +61,7 @@ pub struct Positions {
 impl Positions {
     fn assert_ordered(&self, is_alone: bool) {
         assert!(self.synced <= self.appended, "sync overtook append");
-        // A quorum may hold what this server has not written yet; it is applied when it is.
+        // A quorum may hold what this server has not written yet.
         assert!(
             !is_alone || self.committed <= self.synced,
             "a lone server committed what may be lost in a crash"

@@ -259,6 +259,11 @@ impl Driver {
         self.touches_told.load(Relaxed)
     }
 
+    /// Whether everything up to here is on this server's own disk.
+    pub fn is_durable(&self, zxid: Zxid) -> bool {
+        self.inspect(|replica| zxid <= replica.positions().synced)
+    }
+
     /// How much of what this server has proposed to others is not committed.
     pub fn uncommitted_bytes(&self) -> usize {
         self.quorum.get().map_or(0, |quorum| quorum.uncommitted_bytes())

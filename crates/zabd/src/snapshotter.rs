@@ -35,6 +35,10 @@ pub const NODES_PER_HOLD: usize = 200;
 /// How fast a snapshot is written at most. The log shares the disk and must not wait for it.
 const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
 
+/// A snapshot is no snapshot while the log lacks something of it, and is given up if that takes so long.
+const LOG_PATIENCE: Duration = Duration::from_secs(60);
+const LOG_CHECK_INTERVAL: Duration = Duration::from_millis(5);
+
 /// A snapshot that holds on to more than this is given up when there is no memory.
 const KEPT_BYTES_WITHOUT_ROOM: usize = 1 << 20;
 
@@ -342,11 +346,31 @@ fn write_body(
             leave_the_disk_to_the_log(writer.bytes_written(), begin);
         }
     }
+    if !await_log(driver, begun) {
+        return Ok(None);
+    }
     let trailer = SnapshotTrailer {
         digest: head.digest.filter(|_| target.digest).map(|digest| (head.zxid, digest)),
         last_zxid: target.last_zxid.then_some(head.zxid),
     };
     writer.finish(trailer).map(Some)
+}
+
+/// Waits until the log holds what a snapshot shows, so that no start finds a log that ends before it; false if that does not
+/// come. A member shows what a quorum has, which may be before its own disk has it.
+fn await_log(driver: &Driver, begun: &Begun) -> bool {
+    let begin = Instant::now();
+    while !driver.is_durable(begun.head.zxid) {
+        if driver.trees_replaced() != begun.trees_replaced {
+            return false;
+        }
+        if begin.elapsed() > LOG_PATIENCE {
+            tracing::warn!("Gave up a snapshot: the log does not get as far as {}", begun.head.zxid);
+            return false;
+        }
+        std::thread::sleep(LOG_CHECK_INTERVAL);
+    }
+    true
 }
 
 /// Waits until so many bytes may have been written since `begin`.

@@ -26,6 +26,7 @@ mod read_only;
 mod relaying;
 #[cfg(test)]
 mod tests;
+mod unsynced;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,7 @@ use self::acknowledgements::Acknowledgements;
 use self::figures::Course;
 use self::holding::Held;
 use self::learning::Learning;
+use self::unsynced::Unsynced;
 use crate::input::{Fact, Input, Now, Output, Outputs, SessionRequest};
 use crate::pipeline::{Origin, Positions, Queued, Replica};
 use crate::session::Sessions;
@@ -121,6 +123,7 @@ pub(crate) struct Ensemble {
     looks_for_dead_sessions: bool,
     /// How many operations the disk has not reported, apart from appends.
     disk_operations: usize,
+    pub(crate) unsynced: Unsynced,
     /// Transactions up to here may meet their own effects: the leader's snapshot can be newer than it says.
     fuzzy_until: Zxid,
     /// What `/zookeeper/config` is to show, until it does.
@@ -222,6 +225,7 @@ impl Replica {
             read_only_from: None,
             looks_for_dead_sessions: false,
             disk_operations: 0,
+            unsynced: Unsynced::default(),
             fuzzy_until: tree.last_zxid(),
             configuration_to_show: None,
             farewell: None,
@@ -391,6 +395,7 @@ impl Replica {
             }
             peer::Input::Rebased { last, .. } => {
                 ensemble.disk_operations -= 1;
+                ensemble.unsynced.clear();
                 ensemble.fuzzy_until = *last;
                 let is_empty = !self.queue.iter().any(|queued| matches!(queued, Queued::Txn { .. }));
                 assert!(is_empty, "the base was replaced below transactions that are on their way");
@@ -405,6 +410,7 @@ impl Replica {
     pub(crate) fn on_synced_in_ensemble(&mut self, now: Now, tree: &Tree, upto: Zxid, out: &mut Outputs) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         ensemble.course.synced(now, upto);
+        ensemble.unsynced.synced(upto);
         self.tell_peer(now, peer::Input::Synced { upto });
         self.carry_out(now, tree, out);
     }
@@ -513,6 +519,8 @@ impl Replica {
                 if !self.is_leading() {
                     self.enqueue_proposal(zxid, entry.clone(), out);
                 }
+                let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
+                ensemble.unsynced.add(zxid, entry.len());
                 out.list.push(Output::Append { zxid, entry });
             }
             Effect::Replay { upto } => {

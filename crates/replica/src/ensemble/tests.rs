@@ -639,6 +639,29 @@ fn what_a_leader_sends_first_is_taken_in_as_it_becomes_durable() {
     assert!(!member.replica.serves_clients(), "the leader may not be established yet");
 }
 
+/// A quorum's word is enough, until so much waits for the own disk that memory would be full of it.
+#[test]
+fn what_a_quorum_has_is_shown_before_the_own_disk_has_it_but_not_without_end() {
+    let (mut member, [session, _]) = Member::learning();
+    let hear = |member: &mut Member, counter: i64, bytes: usize| {
+        let header = header(session, counter, OpCode::SetData);
+        let mut entry = Vec::new();
+        Entry { header, txn: set(), digest: None }.encode(&mut Writer::new(&mut entry));
+        member.replica.enqueue_proposal(header.zxid, entry.into(), &mut Outputs::default());
+        member.replica.ensemble.as_mut().unwrap().unsynced.add(header.zxid, bytes);
+        member.replica.positions.committed = header.zxid;
+        member.apply(Outputs { apply: true, ..Outputs::default() });
+        header.zxid
+    };
+    let first = hear(&mut member, 1, 100);
+    assert_eq!(member.tree.last_zxid(), first);
+    assert!(member.replica.positions.synced < first);
+    let second = hear(&mut member, 2, crate::apply::AHEAD_OF_DISK_BYTES_MAX);
+    assert_eq!(member.tree.last_zxid(), first, "its disk stands still");
+    member.feed(Input::Synced { upto: first });
+    assert_eq!(member.tree.last_zxid(), second, "no more than may wait does");
+}
+
 fn on(hosts: &[&str]) -> Configuration {
     let lines = hosts.iter().zip(1..).map(|(host, id)| format!("server.{id}={host}:1:2:participant"));
     Configuration::parse(&lines.collect::<Vec<_>>().join("\n")).unwrap()
