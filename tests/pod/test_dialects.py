@@ -244,13 +244,14 @@ def test_zabds_own_words_need_no_link(bin, tmp_path):
     assert said("no-such-program")[0] == 127
 
 
-def test_root_gives_the_directories_away_and_goes_on_as_the_user(bin, pod, room):
+@pytest.mark.parametrize("words", [["docker-entrypoint.sh"], ["zabd", "docker-entrypoint.sh"]], ids=" ".join)
+def test_root_gives_the_directories_away_and_goes_on_as_the_user(bin, pod, room, words):
     """The first process stays the one that was started: there is no wrapper around the server."""
     [port] = ports(1)
     data = room / "root/data"
     data.mkdir(parents=True)
     (data / "kept").write_text("")
-    started = pod("docker-entrypoint.sh", *SERVE, port=port, inside=AS_ROOT, ZOO_SERVERS=f"server.1=localhost:2888:3888;{port}",
+    started = pod(*words, *SERVE, port=port, inside=AS_ROOT, ZOO_SERVERS=f"server.1=localhost:2888:3888;{port}",
                   ZABD_ROOT=str(room / "root")).await_serving()
     log = data / "version-2"
     assert {path.stat().st_uid for path in (data, data / "kept", log)} == {1000}

@@ -44,7 +44,7 @@ pub fn confluent(call: &Call) -> ExitCode {
 fn run(call: &Call, place: Option<&'static Dialect>) -> ExitCode {
     match call.words.split_first() {
         Some((word, rest)) if !means_server(word, rest) => another(word, rest, call),
-        _ => serve(call, place),
+        _ => serve(place),
     }
 }
 
@@ -70,7 +70,7 @@ fn another(word: &str, rest: &[String], call: &Call) -> ExitCode {
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
 }
 
-fn serve(call: &Call, place: Option<&'static Dialect>) -> ExitCode {
+fn serve(place: Option<&'static Dialect>) -> ExitCode {
     let (variables, host) = (start_script::variables(), start_script::host());
     let around = Surroundings { variables: &variables, host: &host, read: &read_file };
     let planned = recognise(&variables, place).and_then(|dialect| Ok((dialect, dialect.plan(&around)?)));
@@ -89,7 +89,7 @@ fn serve(call: &Call, place: Option<&'static Dialect>) -> ExitCode {
                 return ExitCode::FAILURE;
             }
             Ok(None) => (),
-            Ok(Some((uid, gid))) => return go_on_as(uid, gid, call, &plan),
+            Ok(Some((uid, gid))) => return go_on_as(uid, gid, &plan),
         }
     }
     // `zkServer.sh`, which these images start, reads them, too.
@@ -112,7 +112,7 @@ fn user(dialect: &Dialect, said: Option<&str>) -> Result<Option<(u32, u32)>, Str
 }
 
 /// Gives the directories to the user and starts again as that one.
-fn go_on_as(uid: u32, gid: u32, call: &Call, plan: &Plan) -> ExitCode {
+fn go_on_as(uid: u32, gid: u32, plan: &Plan) -> ExitCode {
     let conf = plan.zoo_cfg.path().parent().into_iter();
     for path in plan.needed.iter().chain(&plan.wanted).map(AsRef::as_ref).chain(conf) {
         let given = fs::create_dir_all(path).and_then(|()| give(path, uid, gid));
@@ -121,7 +121,10 @@ fn go_on_as(uid: u32, gid: u32, call: &Call, plan: &Plan) -> ExitCode {
             eprintln!("docker-entrypoint.sh: {} stays as it is: {error}", path.display());
         }
     }
-    let error = Command::new("/proc/self/exe").arg0(&call.program).args(&call.words).uid(uid).gid(gid).exec();
+    // By all the words, of which the first may be what this program was called by.
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_else(|| "docker-entrypoint.sh".into());
+    let error = Command::new("/proc/self/exe").arg0(program).args(words).uid(uid).gid(gid).exec();
     eprintln!("docker-entrypoint.sh: cannot go on as user {uid}: {error}");
     ExitCode::FAILURE
 }
