@@ -334,6 +334,11 @@ pub fn image_of(tree: &mut Tree) -> (Zxid, Vec<u8>) {
     (head.zxid, body)
 }
 
+/// Whether the server of this disk has lost something, and not fetched it yet.
+pub fn lacks_what_it_lost(disk: &MemoryDisk) -> bool {
+    damage::remembers_loss(disk, &Directories { snapshots: DATA.into(), logs: LOGS.into() })
+}
+
 /// Logs are gone, and snapshots but that of the empty beginning: those of the others were on another disk, and a server that goes
 /// on from them without the logs behind them cannot know that it lacks something.
 pub fn lose_data(disk: &MemoryDisk) {

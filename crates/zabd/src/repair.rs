@@ -26,6 +26,9 @@ use crate::recover::{Reading, Recovered, recover};
 /// How often it is looked whether what was lost is there again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How often it is tried to forget a loss, where the disk does not let it be.
+const FORGET_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What a member starts with.
 pub struct MemberStart {
     /// What stood on the disk, perhaps nothing any more.
@@ -144,9 +147,14 @@ pub fn forget_when_repaired(driver: Arc<Driver>, directories: Directories) -> st
         while !driver.inspect(is_repaired) {
             std::thread::sleep(LOOK_INTERVAL);
         }
-        if let Err(error) = forget_loss(&RealDisk, &directories) {
-            tracing::error!("{error}; before that, a restart fetches everything again");
-            return;
+        let mut is_told = false;
+        while let Err(error) = forget_loss(&RealDisk, &directories) {
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::error!(
+                    "{error}; it is tried again, and before that, a restart fetches everything again"
+                );
+            }
+            std::thread::sleep(FORGET_INTERVAL);
         }
         tracing::warn!("What was lost has come back from the leader: this server votes again");
         match remove_old_sets(&RealDisk, &directories) {

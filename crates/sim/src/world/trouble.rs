@@ -8,7 +8,9 @@ use zabd_zab::effect;
 use super::{End, Event, Kind, Link, World, place, tell};
 use crate::plan::Fault;
 use crate::server::Durable;
-use crate::store::{LogDisk, Operation, lose_data, replace_log_disk, rot_log, rot_snapshot};
+use crate::store::{
+    LogDisk, Operation, lacks_what_it_lost, lose_data, replace_log_disk, rot_log, rot_snapshot,
+};
 
 /// How long a leader that is told to end tries to hand over, in milliseconds, as in `zabd/src/member.rs`.
 const HAND_OVER_MS_MAX: i64 = 2000;
@@ -133,8 +135,13 @@ impl World {
         self.crash(at, Crash::KeepsUnsynced, down_ms);
     }
 
-    /// What a server that is down has on its disk is not what it left there.
+    /// What a server that is down has on its disk is not what it left there. Whoever draws faults leaves each loss the time in which it
+    /// is repaired; if something else got in the way of that, another one would be more than peers can repair.
     fn lose(&mut self, fault: Fault) {
+        if let Some(lacks) = self.servers.iter().position(|server| lacks_what_it_lost(&server.disk)) {
+            tell!(self, "nothing is lost here, for {} has not fetched what it lost", lacks + 1);
+            return;
+        }
         match fault {
             Fault::Emptied { at, keeps_epochs, .. } => self.empty(at, keeps_epochs),
             Fault::Rots { at, place, .. } => {
