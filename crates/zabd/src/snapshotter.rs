@@ -36,7 +36,7 @@ pub const NODES_PER_HOLD: usize = 200;
 const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
 
 /// A snapshot is no snapshot while the log lacks something of it, and is given up if that takes so long.
-const LOG_PATIENCE: Duration = Duration::from_secs(60);
+const LOG_PATIENCE: Duration = Duration::from_mins(1);
 const LOG_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A snapshot that holds on to more than this is given up when there is no memory.
