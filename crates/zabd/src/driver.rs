@@ -22,7 +22,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zabd_jute::{SessionId, Zxid};
@@ -76,8 +76,14 @@ pub struct Clock {
 impl Clock {
     /// Counts from now.
     pub fn new() -> Self {
+        let start = Instant::now();
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        Self { start: Instant::now(), start_of_machine_ms: now.tv_sec * 1000 + now.tv_nsec / 1_000_000 }
+        // Both count whole milliseconds from the same moments.
+        let into_ms = Duration::from_nanos((now.tv_nsec % 1_000_000) as u64);
+        Self {
+            start: start.checked_sub(into_ms).unwrap_or(start),
+            start_of_machine_ms: now.tv_sec * 1000 + now.tv_nsec / 1_000_000,
+        }
     }
 
     /// Milliseconds since the clock began; never steps.
