@@ -470,14 +470,3 @@ def test_an_old_client_is_served(house):
     connection.xid, connection.events = 0, []
     assert connection.exists("/").err == OK
     connection.close()
-
-
-def test_a_client_may_ask_for_much_before_it_takes_any_answer(client, home):
-    """All of it in one go, which is more than sockets hold, and so are the answers."""
-    count, data = 6000, bytes(1000)
-    bodies = [(wire.SET_DATA, Writer().ustring(home).buffer(data).int(-1).bytes), (wire.GET_DATA, path_watch(home))]
-    asked = [framed(struct.pack(">ii", 2 * turn + at, op) + bytes(body)) for turn in range(count) for at, (op, body) in enumerate(bodies)]
-    client.send(b"".join(asked))
-    for xid in range(2 * count):
-        reply = client.reply()
-        assert (reply.xid, reply.err) == (xid, OK)

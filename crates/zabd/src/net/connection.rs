@@ -67,9 +67,8 @@ use crate::logging::hold::Share;
 use crate::sasl::{ClientExchange, ClientSasl, Proving};
 use crate::slow::About;
 
-/// While more than this is unsent, nothing further is read from the client. It may have much to ask before it takes any answer, and what
-/// it says meanwhile keeps its session.
-const UNSENT_BYTES_PAUSE: usize = UNSENT_BYTES_MAX / 2;
+/// While more than this is unsent, nothing further is read from the client.
+const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
 /// This many requests may wait for answers before the list of them is freed when they have come.
