@@ -41,7 +41,7 @@ impl SessionTimeouts {
 ///
 /// Where the server tracks the session itself, one in each bucket is enough. The buckets of another one, the leader, are not known here:
 /// a learner tells it in answer to each of its pings whose clients were heard since the one before, so one behind each answer is told.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignsOfLife {
     bucket_end_ms: i64,
     answers: u64,
@@ -52,9 +52,7 @@ impl SignsOfLife {
     /// [`Replica::touches_told`](crate::Replica::touches_told) is `answers`.
     pub fn is_news(&mut self, bucket_end_ms: i64, answers: u64) -> bool {
         let now = Self { bucket_end_ms, answers };
-        let is_news = (now.bucket_end_ms, now.answers) != (self.bucket_end_ms, self.answers);
-        *self = now;
-        is_news
+        std::mem::replace(self, now) != now
     }
 }
 

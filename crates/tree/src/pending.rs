@@ -13,7 +13,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
-use zabd_jute::{Acl, SessionId, StatPersisted, Zxid};
+use zabd_jute::{Acl, SessionId, StatPersisted, Zxid, path};
 
 use crate::acl::AuthSchemes;
 use crate::acl_cache::is_open;
@@ -205,7 +205,7 @@ impl Pending {
         let next = self.changed.iter().take(2 * AHEAD_MAX);
         let pairs = next.clone().zip(next.clone().skip(1));
         let new = pairs.filter(|(parent, new)| new.id.is_none() && parent.zxid == new.zxid);
-        tree.nodes.look_for(new.filter_map(|(parent, new)| Some((parent.id?, last_name(&new.path)))));
+        tree.nodes.look_for(new.filter_map(|(parent, new)| Some((parent.id?, path::split(&new.path)?.1))));
         tree.nodes.look_at(next.filter_map(|change| change.id));
     }
 
@@ -380,8 +380,4 @@ impl Pending {
 /// The CRC that a new znode, or a znode with new data, will have.
 pub(crate) fn planned_crc(path: &str, data: Option<&[u8]>) -> u32 {
     path_crc(path, data)
-}
-
-fn last_name(path: &str) -> &str {
-    path.rsplit('/').next().expect("splitting yields something")
 }
