@@ -129,6 +129,10 @@ mutations! {
         CversionOffByOne,
         /// Of a multi that is refused, the operations before the culprit happen.
         MultiNotAtomic,
+        /// A write fails for one reason, and the client is told another.
+        AnotherReasonTold,
+        /// The results of a multi are told one place too early.
+        CulpritMisplaced,
         /// Proposed digests are wrong, and nobody compares them.
         DigestIgnored,
         /// The log reports what it has not synced.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use zabd_jute::client::MultiHeader;
 use zabd_jute::txn::{Entry, Txn, TxnHeader};
 use zabd_jute::{ErrorCode, Limits, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
+use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{Change, Effects, OpResult, Tree, TtlChange};
 
 use crate::audit::{self, AuditEvent};
@@ -167,6 +168,7 @@ impl Replica {
                 match (&entry.txn, results.front()) {
                     (Txn::Error { code }, _) => {
                         let code = known_error.map_or(*code, ErrorCode::code);
+                        let code = if is_on(Mutation::AnotherReasonTold) { code - 1 } else { code };
                         reply::frame(bytes, header(xid, zxid, code), |_| ());
                     }
                     (Txn::Multi(parts), _) => {
@@ -337,6 +339,7 @@ fn multi_body<'t>(
     results: &VecDeque<OpResult>,
 ) {
     assert_eq!(kinds.len(), results.len(), "every operation of a multi has a result");
+    let results = results.iter().cycle().skip(usize::from(is_on(Mutation::CulpritMisplaced)));
     for ((kind, path), result) in kinds.iter().zip(paths).zip(results) {
         let (kind, err) = match result {
             OpResult::Error { code } => (OpCode::Error.code(), *code),

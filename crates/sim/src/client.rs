@@ -10,6 +10,7 @@ use zabd_jute::{Acl, OpCode, Reader, Record, SessionId, Stat, Zxid};
 
 use crate::dice::Dice;
 use crate::linear::Moment;
+use crate::outcome::{self, Part};
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Asked {
     pub path: String,
     /// What is to be in it.
     pub value: Vec<u8>,
+    /// The request's body.
+    pub body: Vec<u8>,
     /// Whether it is to be told of the next change.
     pub watches: bool,
     /// The sync in front of this read, of the same connection.
@@ -49,6 +52,8 @@ pub struct Told {
     pub stat: Option<Stat>,
     /// The name that was made.
     pub name: Option<String>,
+    /// What came of each operation of a multi.
+    pub parts: Option<Vec<Part>>,
     /// Whether nobody had been given the lead behind the back of the server that says so.
     pub is_current: bool,
     /// When.
@@ -180,8 +185,20 @@ impl Client {
         self.xid += 1;
         let (session, xid) = (self.session, self.xid);
         let (path, value) = (String::new(), Vec::new());
-        self.asked.push_back(Asked { session, xid, op, path, value, watches: false, behind_sync: None, at });
-        Asking { xid, op: op.code(), body: body.to_vec() }
+        let body = body.to_vec();
+        let asking = Asking { xid, op: op.code(), body: body.clone() };
+        self.asked.push_back(Asked {
+            session,
+            xid,
+            op,
+            path,
+            value,
+            body,
+            watches: false,
+            behind_sync: None,
+            at,
+        });
+        asking
     }
 
     /// The next thing to ask for.
@@ -244,8 +261,9 @@ impl Client {
         let watches = watches && matches!(op, OpCode::GetData | OpCode::Exists);
         let behind_sync = behind_sync.map(|(at, _)| at);
         let (session, xid) = (self.session, self.xid);
-        self.asked.push_back(Asked { session, xid, op, path, value, watches, behind_sync, at });
-        Asking { xid, op: op.code(), body }
+        let asking = Asking { xid, op: op.code(), body: body.clone() };
+        self.asked.push_back(Asked { session, xid, op, path, value, body, watches, behind_sync, at });
+        asking
     }
 
     /// Bytes that came over the connection that counts: one frame or several.
@@ -304,7 +322,8 @@ impl Client {
         );
         assert!(self.seen <= zxid, "client {} was taken back from {} to {zxid}", self.number, self.seen);
         self.seen = zxid;
-        let mut told = Told { asked, conn, zxid, err, data: None, stat: None, name: None, is_current, at };
+        let mut told =
+            Told { asked, conn, zxid, err, data: None, stat: None, name: None, parts: None, is_current, at };
         if err == 0 {
             match told.asked.op {
                 OpCode::GetData => {
@@ -318,6 +337,7 @@ impl Client {
                 OpCode::Create => {
                     told.name = Some(r.ustring().expect("an answer with a name decodes").into_owned());
                 }
+                OpCode::Multi => told.parts = Some(outcome::parts(&mut r)),
                 OpCode::CloseSession => self.forget_session(),
                 _ => (),
             }

@@ -22,6 +22,7 @@
 //! | all that was ever shown makes, replayed alone, the tree that all servers end with, with the digest that each record states on the way (PREFIX CONSISTENCY, LOCAL and GLOBAL PRIMARY ORDER, COMMITTED LOG DURABILITY) | `Truth::replay` |
 //! | a start finds what the disk reported to be durable before a crash, and nothing that was not handed to it; it misses something, and says so, only where something has rotted; where somebody showed a tree at that position, the same | `Durable::assert_found`, `Truth::assert_found` |
 //! | no acknowledged write is lost, done twice, or out of the order in which clients were told | `Truth::assert_writes` |
+//! | a write's answer, its error codes, the results of a multi and its stats, and the error that is logged, are what the tree in front of it makes of it | [`outcome`] |
 //! | what was answered is linearizable, by answers and times alone: writes, and reads behind a sync | [`linear`] |
 //! | a session's requests happen in its order, and none behind its end | `Past::live` |
 //! | reads are what the sequence says at their position, stat included, and positions never go back | `assert_read`, [`client`] |
@@ -38,11 +39,12 @@
 //! that is not one any more may be stale, here as in Java; they are left out where somebody else has begun to lead.
 //!
 //! In reading order: [`dice`], [`plan`], [`store`] (a server's disk), [`server`], [`client`], [`world`], [`truth`],
-//! [`linear`], [`silence`] and [`weights`] (the checkers), [`shrink`].
+//! [`outcome`], [`linear`], [`silence`] and [`weights`] (the checkers), [`shrink`].
 
 pub mod client;
 pub mod dice;
 pub mod linear;
+pub mod outcome;
 pub mod plan;
 pub mod server;
 pub mod shrink;

@@ -14,6 +14,7 @@ use zabd_zab::history::History;
 
 use crate::client::{Asked, Client, Heard, Told, Word};
 use crate::linear::{NEVER, Operation, What, unexplained};
+use crate::outcome;
 use crate::silence::Silence;
 use crate::store::TREE;
 
@@ -269,12 +270,21 @@ impl Truth {
         let mut tree = Tree::new(TREE);
         let cversion = |tree: &Tree| tree.node("/").expect("there is a root").stat().cversion;
         let first_cversion = cversion(&tree);
+        let writes: BTreeMap<_, _> =
+            told.iter().filter(|told| is_write(told)).map(|told| (told.zxid, *told)).collect();
         let mut past = Past { last_number: -1, ..Past::default() };
         for zxid in &self.shown {
             while let Some(read) = reads.next_if(|read| read.zxid < *zxid) {
                 assert_read(&tree, read);
             }
-            past.live(&mut tree, &self.entry(*zxid));
+            let (entry, write) = (self.entry(*zxid), writes.get(zxid));
+            if let Some(write) = write {
+                outcome::assert_due(&tree, write, &entry);
+            }
+            past.live(&mut tree, &entry);
+            if let Some(write) = write {
+                outcome::assert_done(&tree, write);
+            }
         }
         reads.for_each(|read| assert_read(&tree, read));
         assert_eq!(

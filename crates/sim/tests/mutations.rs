@@ -35,6 +35,8 @@ const HUNTED: &[Hunt] = &[
     (EphemeralsStay, 100, Plan::draw),
     (CversionOffByOne, 100, Plan::draw),
     (MultiNotAtomic, 100, Plan::draw),
+    (AnotherReasonTold, 20, Plan::draw),
+    (CulpritMisplaced, 20, Plan::draw),
     (DigestIgnored, 100, Plan::draw),
     (LogNotSynced, 100, Plan::draw),
     (SnapshotNamedAhead, 100, Plan::draw),
