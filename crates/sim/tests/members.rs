@@ -63,6 +63,13 @@ fn who_votes_for_nobody_is_followed_into_its_round() {
     live_as_found(40_073_175, Members::ByRequests, "requests");
 }
 
+/// A lone voter fell when an observer that was to become one had joined its epoch, and it had not done so itself. It led nobody ever after.
+#[test]
+fn who_has_joined_an_epoch_before_its_leader_is_led_by_it_again() {
+    let lived = live(108_061_207, &Plan::draw_with(Members::ByRequests, 108_061_207));
+    lived.unwrap_or_else(|why| panic!("SIM_MEMBERS=requests SIM_SEED=108061207 fails: {why}"));
+}
+
 /// A client went elsewhere and came back to a server on which a request over its first connection had not arrived yet.
 #[test]
 fn what_was_left_behind_does_not_come_behind_what_was_asked_for_since() {

@@ -12,7 +12,8 @@
 //! Why the turned away matters: a leader is chosen for having the newest history of a quorum, but votes are
 //! words of a moment. Here a quorum has promised to follow nobody older, so what it has is all that can ever
 //! have been committed before this epoch; if none of it is newer than what this server has, this server has
-//! everything. Observers that are members may raise the number too: one that has promised more could not be led. It goes to
+//! everything. Only who has another history is turned away: the same one, adopted for a newer epoch, is no more than what this server has
+//! (Java turns that away, too). Observers that are members may raise the number too: one that has promised more could not be led. It goes to
 //! disk, so a stranger who names the last one there is does not use up the epochs of an ensemble for good. (In Java
 //! whoever connects raises it.)
 
@@ -241,7 +242,11 @@ impl Leader {
         learner.stage = Stage::Promised;
         learner.last_zxid = last_zxid;
         learner.needs_snapshot = last_zxid <= Zxid::ZERO && learner.accepted > Epoch::ZERO;
-        learner.is_ahead = current.is_some_and(|current| (current, last_zxid) > self.frozen);
+        // Whose history ends at the same transaction has the same history, even if it joined an epoch with it in which this server fell
+        // before it had done so itself. To turn that learner away may be for good: if a change under way makes it a voter, it is needed, and
+        // cannot lead as long as it only observes.
+        let is_same = last_zxid == self.frozen.1 && Zxid::ZERO < last_zxid;
+        learner.is_ahead = current.is_some_and(|current| !is_same && (current, last_zxid) > self.frozen);
         let is_ahead = learner.is_ahead;
         if self.phase > Phase::CollectingHistories {
             self.examine(now, link, out);

@@ -1,7 +1,7 @@
 //! Which epoch a leader comes to reign in: what others have promised, and by which lists of voters they went.
 
-use zabd_jute::quorum::{FromLeader, LearnerInfo, LearnerKind};
-use zabd_jute::{Epoch, ServerId};
+use zabd_jute::quorum::{FromLeader, FromLearner, LearnerInfo, LearnerKind};
+use zabd_jute::{Epoch, ServerId, Zxid};
 
 use super::super::Input;
 use super::super::backing;
@@ -167,4 +167,22 @@ fn who_lacks_only_the_voters_of_other_lists_gives_up_soon() {
     assert!(!stage.has(&Effect::Leave(Reason::NoQuorumInTime)));
     stage.wait(2 * TIMING.tick_ms, None);
     assert!(stage.has(&Effect::Leave(Reason::NoQuorumInTime)), "{:?}", stage.out.list);
+}
+
+/// A leader fell when others had joined its epoch, and it had not done so itself. One of them observed, and a change under way made it
+/// a voter: it was turned away for its newer epoch, could not lead itself, and nobody led ever after.
+#[test]
+fn who_has_the_same_history_of_a_newer_epoch_is_led() {
+    let has_begun = |last_zxid| {
+        let mut stage = Stage::new();
+        stage.introduce(2, LearnerKind::Follower, Epoch(5));
+        stage.step(Input::Persisted(Durable::Accepted(Epoch(6))));
+        stage.say(2, &FromLearner::AckEpoch { last_zxid, current: Some(Epoch(5)) });
+        let is_turned_away = stage.has(&Effect::Close { link: LinkId(2) });
+        assert_ne!(is_turned_away, stage.told(2).contains(&"NEWLEADER".to_owned()));
+        !is_turned_away
+    };
+    assert!(has_begun(LAST));
+    assert!(!has_begun(LAST.next()));
+    assert!(!has_begun(Zxid(LAST.0 - 1)), "the others may have cut off what it lacks");
 }
