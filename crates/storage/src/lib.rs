@@ -25,3 +25,4 @@ pub mod restore;
 pub mod retention;
 pub mod snapshot;
 pub mod testimony;
+mod zeros;

@@ -10,6 +10,7 @@ use rustix::fs::{SeekFrom, seek};
 use super::direct::Way;
 use super::map::Mapped;
 use super::{Contents, Disk, DiskFile};
+use crate::zeros::without_zeros_behind;
 
 /// The file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,8 +61,8 @@ fn end_of_data(file: &File, from: u64, to: u64) -> io::Result<u64> {
         let begin = end.saturating_sub(LOOKED_AT_BYTES).max(from);
         let chunk = &mut chunk[..(end - begin) as usize];
         file.read_exact_at(chunk, begin)?;
-        if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
-            return Ok(begin + last as u64 + 1);
+        if let length @ 1.. = without_zeros_behind(chunk).len() {
+            return Ok(begin + length as u64);
         }
         end = begin;
     }

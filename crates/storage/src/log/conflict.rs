@@ -19,10 +19,11 @@ use std::path::{Path, PathBuf};
 use zabd_jute::Zxid;
 
 use super::frame::{ANY_LENGTH, FRAME_BEFORE, HEADER, frame_bytes, header_of, whole_at};
-use super::torn::{Ending, ending, without_zeros_behind};
+use super::torn::{Ending, ending};
 use super::{LogError, io_error};
 use crate::disk::{Contents, Disk};
 use crate::layout::{self, NamedFile};
+use crate::zeros::{likely_data, without_zeros_behind};
 
 /// How many older files are asked for their ends.
 const OLDER_FILES_MAX: usize = 100;
@@ -125,8 +126,9 @@ pub(super) fn first_reaching<D: Disk>(disk: &D, files: &[NamedFile], after: Zxid
 
 /// The zxid of a file's first record.
 pub(crate) fn first_in_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Zxid>, LogError> {
-    let (contents, data_end) = records_of(disk, path)?;
-    Ok(records(&contents[..data_end]).next().map(|(_, zxid, _)| zxid))
+    let contents = disk.read(path).map_err(io_error("read", path))?;
+    let first = if is_log(&contents) { records(&contents).next() } else { None };
+    Ok(first.map(|(_, zxid, _)| zxid))
 }
 
 /// Whether a file ends as logs do, be it by a crash: then its records are all that it ever held.
@@ -238,10 +240,16 @@ fn compare_with_itself<D: Disk>(disk: &D, span: &Span, above: Zxid) -> Result<Op
 /// A file, and where its data end; nothing, if it is no log.
 fn records_of<D: Disk>(disk: &D, path: &Path) -> Result<(Contents, usize), LogError> {
     let contents = disk.read(path).map_err(io_error("read", path))?;
+    if !is_log(&contents) {
+        return Ok((contents, 0));
+    }
     let data_end = disk.data_end(path).map_err(io_error("read", path))?;
-    let is_log = contents.len() >= HEADER.len() && contents.starts_with(&HEADER[..4]);
-    let end = if is_log { contents.len().min(data_end as usize) } else { 0 };
+    let end = contents.len().min(data_end as usize);
     Ok((contents, end))
+}
+
+fn is_log(contents: &[u8]) -> bool {
+    contents.len() >= HEADER.len() && contents.starts_with(&HEADER[..4])
 }
 
 /// Offset, zxid and entry of each record up to what is none.
@@ -256,7 +264,16 @@ fn records(contents: &[u8]) -> impl Iterator<Item = (u64, Zxid, &[u8])> {
     })
 }
 
+/// The zxid of a file's last record, in front of a hole if there is one: a start asks this of every older log, and of most of them it
+/// needs no more.
 pub(super) fn last_in_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Zxid>, LogError> {
+    let contents = disk.read(path).map_err(io_error("read", path))?;
+    if !is_log(&contents) {
+        return Ok(None);
+    }
+    if let Some(last) = last_by_end(likely_data(&contents[HEADER.len()..])) {
+        return Ok(Some(last));
+    }
     let (contents, data_end) = records_of(disk, path)?;
     Ok(last_zxid(&contents[..data_end]))
 }
@@ -264,6 +281,11 @@ pub(super) fn last_in_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Zxid
 /// The zxid of a file's last record, by its end if that is whole.
 fn last_zxid(contents: &[u8]) -> Option<Zxid> {
     let data = without_zeros_behind(contents.get(HEADER.len()..)?);
+    last_by_end(data).or_else(|| records(contents).map(|(_, zxid, _)| zxid).max())
+}
+
+/// The zxid of a whole record with which this ends.
+fn last_by_end(data: &[u8]) -> Option<Zxid> {
     let furthest = data.len().saturating_sub(LAST_RECORD_BYTES_MAX);
     let ends_file = |at: &usize| {
         let length = data[at + 8..].first_chunk().map(|length| u32::from_be_bytes(*length) as usize);
@@ -271,8 +293,7 @@ fn last_zxid(contents: &[u8]) -> Option<Zxid> {
     };
     let whole = |at: usize| whole_at(&data[at..]).map(|(_, zxid)| zxid);
     let last_begin = data.len().saturating_sub(frame_bytes(0));
-    let by_end = (furthest..last_begin).rev().filter(ends_file).find_map(whole);
-    by_end.or_else(|| records(contents).map(|(_, zxid, _)| zxid).max())
+    (furthest..last_begin).rev().filter(ends_file).find_map(whole)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use super::torn::{Ending, ending};
 use super::{LogError, io_error};
 use crate::disk::{Contents, Disk};
 use crate::layout::{self, NamedFile};
+use crate::zeros::likely_data;
 
 /// One record and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,8 +183,8 @@ impl<D: Disk> Records<D> {
     pub fn bytes_ahead(&self) -> Result<u64, LogError> {
         let mut bytes = self.open.as_ref().map_or(0, |file| file.rest().len() as u64);
         for NamedFile { path, .. } in &self.files {
-            let data_end = self.disk.data_end(path).map_err(io_error("read", path))?;
-            bytes += data_end.saturating_sub(HEADER.len() as u64);
+            let contents = self.disk.read(path).map_err(io_error("read", path))?;
+            bytes += likely_data(contents.get(HEADER.len()..).unwrap_or_default()).len() as u64;
         }
         Ok(bytes)
     }

@@ -18,10 +18,11 @@ use zabd_jute::{Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
 use super::frame::{Frame, HEADER, WRONG_CHECKSUM, frame_at, frame_bytes, whole_at};
-use super::torn::{end_of_stumble, whole_records, without_zeros_behind};
+use super::torn::{end_of_stumble, whole_records};
 use super::{LogError, Records, Tail, io_error};
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::layout;
+use crate::zeros::without_zeros_behind;
 
 /// What became of what a crash left.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -47,6 +47,7 @@ use super::frame::{
     END_MARK, FRAME_BEFORE, FRAME_ZEROS, Frame, adler32, begins_session, ends_session, frame_at, frame_bytes,
     is_whole_but_for_its_length, is_whole_with_another_length, session_of, time_ms_of, whole_at,
 };
+use crate::zeros::without_zeros_behind;
 
 /// The writer syncs at the latest after so many bytes, or after one record that is larger.
 pub(super) const UNSYNCED_BYTES_MAX: usize = 4 << 20;
@@ -86,14 +87,6 @@ pub(super) fn ending(rest: &[u8], offset: u64, entry_bytes_max: usize) -> Ending
         is_one_batch && lacks_a_sector(rest, offset, end) && !is_explained_otherwise(rest, end)
     };
     if is_torn { Ending::Torn } else { Ending::Damaged(what) }
-}
-
-pub(super) fn without_zeros_behind(bytes: &[u8]) -> &[u8] {
-    // By chunks, because a file's padding is long.
-    let zero_chunks = bytes.rchunks(64).take_while(|chunk| chunk.iter().all(|byte| *byte == 0)).count();
-    let bytes = &bytes[..bytes.len().saturating_sub(zero_chunks * 64)];
-    let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    &bytes[..length]
 }
 
 /// Whether what looks like one unfinished record is a whole one with a wrong length, or several.

@@ -21,12 +21,13 @@ use zabd_mutation::{Mutation, is_on};
 use super::conflict::last_in_file;
 use super::frame::{HEADER, first_frame_bytes, frame_bytes, put_record, whole_at, zxid_of};
 use super::repair::keep_copy;
-use super::torn::{UNSYNCED_BYTES_MAX, without_zeros_behind};
+use super::torn::UNSYNCED_BYTES_MAX;
 use super::{LogError, Tail, io_error};
 use crate::damage::{move_aside, next_place};
 use crate::disk::{Disk, DiskFile, is_full, is_out_of_descriptors};
 use crate::layout;
 use crate::recovery::RecoveryError;
+use crate::zeros::without_zeros_behind;
 
 /// Java takes more room when less than this is left, in bytes.
 const ROOM_LEFT_MIN: u64 = 4096;

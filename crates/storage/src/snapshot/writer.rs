@@ -53,6 +53,20 @@ impl<D: Disk> SnapshotWriter<D> {
         Self::begin_as(disk, dir, name, compression)
     }
 
+    /// The same beside others of the same position that have no name yet; the number is this one's own.
+    pub fn begin_beside(
+        disk: D,
+        dir: &Path,
+        zxid: Zxid,
+        compression: Compression,
+        number: u64,
+    ) -> Result<Self, SnapshotError> {
+        let name = layout::snapshot_name(zxid, compression.extension());
+        let mut writer = Self::begin_as(disk, dir, format!("{name}.{number}"), compression)?;
+        writer.name = name;
+        Ok(writer)
+    }
+
     /// Begins a snapshot in `dir` whose position is known when it is sealed; there is one at a time.
     pub fn begin_unnamed(disk: D, dir: &Path, compression: Compression) -> Result<Self, SnapshotError> {
         let name = layout::snapshot_name(Zxid::ZERO, &format!(".unnamed{}", compression.extension()));
@@ -200,6 +214,11 @@ impl<D: Disk> SealedSnapshot<D> {
     /// Reads it back, as a start would.
     pub fn load(&self) -> Result<LoadedSnapshot, SnapshotError> {
         super::load(&self.writer.disk, &self.writer.temporary)
+    }
+
+    /// Where it is until it has its name.
+    pub fn place(&self) -> &Path {
+        &self.writer.temporary
     }
 
     /// Where it will be.
