@@ -42,7 +42,7 @@ COUNTED = [
       for part in ("avg", "min", "max", "cnt", "sum")),
     *(f"{name}_quota_{kind}_per_namespace" for name in "ab"
       for kind in ("count_limit", "bytes_limit", "count_usage", "bytes_usage")),
-    "a_quota_exceeded_error_per_namespace",
+    "a_quota_exceeded_error_per_namespace", "c_quota_count_usage_per_namespace", "d_quota_bytes_limit_per_namespace",
 ]
 
 NODES = [
@@ -53,6 +53,10 @@ NODES = [
     ("/zookeeper/quota/b", b""), ("/zookeeper/quota/b/c", b""),
     ("/zookeeper/quota/b/c/zookeeper_limits", b"count=5,bytes=10"),
     ("/zookeeper/quota/b/c/zookeeper_stats", b"count=0,bytes=0"),
+    ("/b/\u00fcber", b"two bytes and one letter"),
+    # One without limits, and one without usage.
+    ("/c", b""), ("/zookeeper/quota/c", b""), ("/zookeeper/quota/c/zookeeper_stats", b"count=0,bytes=0"),
+    ("/zookeeper/quota/d", b""), ("/zookeeper/quota/d/zookeeper_limits", b"count=5,bytes=10"),
 ]
 
 

@@ -242,6 +242,11 @@ pub fn java_hash(text: &str) -> u32 {
     text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
 }
 
+/// `String.length()`: what Java counts of a text. No more is looked at than that it is plain, as nearly all are.
+pub fn java_length(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
+}
+
 /// Appends primitives to a buffer that the caller owns.
 #[derive(Debug)]
 pub struct Writer<'o> {

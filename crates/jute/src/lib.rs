@@ -19,5 +19,5 @@ pub mod txn;
 pub use data::{Acl, Id, Stat, StatPersisted, perms};
 pub use error_code::ErrorCode;
 pub use ids::{ConfigVersion, Epoch, ServerId, SessionId, Zxid};
-pub use io::{DecodeError, Limits, Reader, Record, Writer, java_hash, lenient};
+pub use io::{DecodeError, Limits, Reader, Record, Writer, java_hash, java_length, lenient};
 pub use opcode::OpCode;

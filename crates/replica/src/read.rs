@@ -14,7 +14,9 @@ use zabd_jute::client::{
     AddWatchRequest, ClientInfo, GetEphemeralsRequest, MultiHeader, MultiReadOp, MultiReadRequest,
     PathRequest, PathWatchRequest, ReplyHeader, SetWatches, WatchTypeRequest,
 };
-use zabd_jute::{Acl, DecodeError, ErrorCode, Id, Limits, OpCode, Reader, Record, SessionId, Writer, perms};
+use zabd_jute::{
+    Acl, DecodeError, ErrorCode, Id, Limits, OpCode, Reader, Record, SessionId, Writer, java_length, perms,
+};
 use zabd_tree::{NodeRef, Tree, allows, masked};
 
 use crate::ConnId;
@@ -508,19 +510,19 @@ impl<'s, 'a> Server<'s, 'a> {
     }
 }
 
-/// Yields how many bytes the names have; nothing, and not all of them are there, if the list is longer than `bytes_max`.
+/// Yields how long the names are for Java; nothing, and not all of them are there, if the list is longer than `bytes_max`.
 fn child_names(w: &mut Writer<'_>, node: &NodeRef<'_>, bytes_max: usize) -> Option<usize> {
     w.count(node.num_children());
     let begin = w.position();
-    let mut bytes = 0;
+    let mut length = 0;
     for name in node.child_names_as_listed() {
         w.ustring(name);
-        bytes += name.len();
+        length += java_length(name);
         if w.position() - begin > bytes_max {
             return None;
         }
     }
-    Some(bytes)
+    Some(length)
 }
 
 /// What [`child_names`] appends, without their number.

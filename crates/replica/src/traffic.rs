@@ -1,5 +1,6 @@
 //! How much is read and written below each child of the root, as far as they are told apart ([`zabd_tree::namespaces`]).
 
+use zabd_jute::java_length;
 use zabd_tree::namespaces::{Namespaces, namespace};
 
 /// Smallest, largest, sum and count of some samples, as Java's `AvgMinMaxCounter`.
@@ -61,12 +62,12 @@ const STAT_BYTES: usize = 68;
 impl Traffic {
     /// Counts a read of so many bytes of data or names at `path`; the root belongs to no namespace.
     pub fn add_read(&mut self, path: &str, bytes: usize) {
-        self.add(path, path.len() + bytes + STAT_BYTES);
+        self.add(path, java_length(path) + bytes + STAT_BYTES);
     }
 
     /// Counts a write of so many bytes of data at `path`.
     pub fn add_write(&mut self, path: &str, bytes: usize) {
-        self.add(path, path.len() + bytes);
+        self.add(path, java_length(path) + bytes);
     }
 
     fn add(&mut self, path: &str, bytes: usize) {

@@ -30,6 +30,6 @@ pub use apply::{Change, DigestMismatch, Effects, OpResult, Replayed, TtlChange};
 pub use ops::WriteRequest;
 pub use owner::{Owner, TTL_MS_MAX};
 pub use pending::{Changes, CheckOptions, Foreseen, Pending};
-pub use quota::{EndsJava, QuotaExcess, QuotaFigures};
+pub use quota::{EndsJava, QuotaExcess, QuotaFigures, QuotaSum};
 pub use snapshot::{LoadError, SnapshotHead};
 pub use tree::{NodeRef, Tree, TreeOptions};

@@ -47,17 +47,30 @@ impl fmt::Display for QuotaExcess {
 }
 
 /// What quotas allow and what is there below one child of the root, all of its limited parts together: for
-/// operators. As in Java the hard limit counts where there is one, and no limit counts as −1.
+/// operators. As in Java the hard limit counts where there is one, and no limit counts as −1; what no znode says is not there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuotaFigures {
-    /// Znodes that may be there.
-    pub count_limit: i64,
-    /// Bytes of data that may be there.
-    pub bytes_limit: i64,
-    /// Znodes that are there.
-    pub count_used: i64,
-    /// Bytes of data that are there.
-    pub bytes_used: i64,
+    /// What may be there.
+    pub limit: Option<QuotaSum>,
+    /// What is there.
+    pub used: Option<QuotaSum>,
+}
+
+/// A part of [`QuotaFigures`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaSum {
+    /// Znodes.
+    pub count: i64,
+    /// Bytes of data.
+    pub bytes: i64,
+}
+
+impl QuotaSum {
+    fn add(into: &mut Option<Self>, count: i64, bytes: i64) {
+        let sum = into.get_or_insert_default();
+        sum.count = sum.count.wrapping_add(count);
+        sum.bytes = sum.bytes.wrapping_add(bytes);
+    }
 }
 
 impl Tree {
@@ -66,23 +79,35 @@ impl Tree {
         self.quotas.paths.len()
     }
 
-    /// The figures of all quotas, by child of the root.
+    /// The figures of all quotas, by child of the root. As Java's `QuotaMetricsUtils` does: each of the two znodes counts by itself, if it has
+    /// no children.
     pub fn quota_figures(&self) -> BTreeMap<String, QuotaFigures> {
         let mut by_namespace: BTreeMap<String, QuotaFigures> = BTreeMap::new();
-        let track = |path: String| Track::parse(self.node(&path)?.data());
-        for of in self.quotas.iter() {
-            let Some(namespace) = namespace(of) else { continue };
-            let figures = by_namespace.entry(namespace.to_owned()).or_default();
-            if let Some(limits) = track(limits_path(of)) {
-                let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
-                figures.count_limit =
-                    figures.count_limit.wrapping_add(limit(limits.count_hard(), limits.count));
-                figures.bytes_limit =
-                    figures.bytes_limit.wrapping_add(limit(limits.bytes_hard(), limits.bytes));
+        let mut ahead: Vec<_> = self.nodes.resolve(ROOT).into_iter().collect();
+        while let Some(id) = ahead.pop() {
+            let before = ahead.len();
+            ahead.extend(self.nodes.children(id));
+            if ahead.len() > before {
+                continue;
             }
-            if let Some(usage) = track(stats_path(of)) {
-                figures.count_used = figures.count_used.wrapping_add(usage.count);
-                figures.bytes_used = figures.bytes_used.wrapping_add(usage.bytes);
+            let path = self.nodes.path(id);
+            let Some((of, is_limits)) = special(&path).map(|special| match special {
+                Special::Limits(of) => (of, true),
+                Special::Stats(of) => (of, false),
+            }) else {
+                continue;
+            };
+            let (Some(namespace), Some(track)) = (namespace(of), Track::parse(self.nodes.get(id).data()))
+            else {
+                continue;
+            };
+            let figures = by_namespace.entry(namespace.to_owned()).or_default();
+            if is_limits {
+                let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
+                let count = limit(track.count_hard(), track.count);
+                QuotaSum::add(&mut figures.limit, count, limit(track.bytes_hard(), track.bytes));
+            } else {
+                QuotaSum::add(&mut figures.used, track.count, track.bytes);
             }
         }
         by_namespace
@@ -317,8 +342,25 @@ mod tests {
             ("/zookeeper/quota/a/b/zookeeper_limits", "count=3,bytes=-1"),
             ("/zookeeper/quota/a/b/zookeeper_stats", "count=0,bytes=0"),
         ]);
-        let expected = QuotaFigures { count_limit: 9, bytes_limit: 11, count_used: 3, bytes_used: 5 };
+        let (limit, used) = (QuotaSum { count: 9, bytes: 11 }, QuotaSum { count: 3, bytes: 5 });
+        let expected = QuotaFigures { limit: Some(limit), used: Some(used) };
         assert_eq!(tree.quota_figures(), BTreeMap::from([("a".to_owned(), expected)]));
+    }
+
+    #[test]
+    fn limits_and_usage_count_each_by_itself() {
+        let tree = tree_of(&[
+            ("/a", "x"),
+            ("/zookeeper/quota/a", ""),
+            ("/zookeeper/quota/a/zookeeper_stats", "count=4,bytes=6"),
+            ("/b", "x"),
+            ("/zookeeper/quota/b", ""),
+            ("/zookeeper/quota/b/zookeeper_limits", "count=3,bytes=9"),
+            ("/zookeeper/quota/b/c", ""),
+        ]);
+        let used = QuotaFigures { used: Some(QuotaSum { count: 4, bytes: 6 }), limit: None };
+        let limited = QuotaFigures { limit: Some(QuotaSum { count: 3, bytes: 9 }), used: None };
+        assert_eq!(tree.quota_figures(), BTreeMap::from([("a".to_owned(), used), ("b".to_owned(), limited)]));
     }
 
     /// Clients may write any number into these znodes: it ends nobody.
@@ -337,7 +379,7 @@ mod tests {
         let id = tree.nodes.resolve("/zookeeper/quota/a/zookeeper_stats").unwrap();
         tree.change_data(id, "/zookeeper/quota/a/zookeeper_stats", Some(largest.as_bytes()), |_| ());
         tree.count_usage("/a/x", 1, 1);
-        assert_eq!(tree.quota_figures()["a"].count_used, i64::MIN);
+        assert_eq!(tree.quota_figures()["a"].used.unwrap().count, i64::MIN);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zabd_jute::java_table::{self, BUCKETS_OF_CHILDREN};
-use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, perms};
+use zabd_jute::{Acl, SessionId, Stat, StatPersisted, Zxid, java_length, perms};
 
 use crate::acl_cache::AclCache;
 use crate::apply::DigestMismatch;
@@ -182,7 +182,7 @@ impl Tree {
         self.nodes.count()
     }
 
-    /// Bytes of all paths and data: Java's `approximate_data_size`.
+    /// Bytes of all data and UTF-16 units of all paths: Java's `approximate_data_size`.
     pub fn data_size(&self) -> u64 {
         self.data_size
     }
@@ -269,7 +269,7 @@ impl Tree {
         if let Some(progress) = &mut self.snapshot {
             progress.is_new(id);
         }
-        self.data_size += (path.len() + data.map_or(0, <[u8]>::len)) as u64;
+        self.data_size += (java_length(path) + data.map_or(0, <[u8]>::len)) as u64;
         self.add_digest(id);
         match self.owner(&stat) {
             Owner::Nobody => (),
@@ -285,7 +285,7 @@ impl Tree {
         self.save_for_snapshot(id, true);
         self.subtract_digest(id);
         let node = self.nodes.get(id);
-        self.data_size -= (path.len() + node.data().map_or(0, <[u8]>::len)) as u64;
+        self.data_size -= (java_length(path) + node.data().map_or(0, <[u8]>::len)) as u64;
         let (owner, acl) = (self.owner(&node.stat), node.acl);
         match owner {
             Owner::Nobody => (),

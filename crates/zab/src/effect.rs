@@ -152,6 +152,8 @@ pub enum Reason {
     NoHeirs,
     /// The disk has no room for another record.
     NoRoom,
+    /// The disk does nothing, while others go on.
+    StandsStill,
     /// What this server has cannot be cut where the leader says; next time it must ask for a snapshot.
     CannotCut,
 }

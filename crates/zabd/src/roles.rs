@@ -116,6 +116,7 @@ fn why(reason: Reason) -> String {
         }
         Reason::LeaderReconfigured => "a reconfiguration has taken the lead from the last one",
         Reason::NoRoom => "this one's log has no room",
+        Reason::StandsStill => "this one's disk stands still, and others go on without it",
         Reason::CannotCut => "this one's log cannot be cut where the last one says; a snapshot is needed",
         Reason::LeaderUnreachable => unreachable!("that is told with what became of the connection"),
         Reason::Reconfigured { .. } | Reason::HandedOver | Reason::NoHeirs => {

@@ -7,12 +7,16 @@
 //! Learners that ask for a snapshot while one is being written share the next one, however many they are: it is written and
 //! checked once, and each of them is sent the same open file. They get it without compression, since it is read piece by
 //! piece while it leaves, whatever its size.
+//!
+//! A member shows what a quorum has, which may be before its own disk has it. No start may find a log that ends before its snapshot: so a
+//! snapshot gets its name when the log has got as far. Until then others are begun and sent, for a learner has a log of its own, and may
+//! be what a quorum needs while this server's disk stands still.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -22,7 +26,9 @@ use zabd_replica::Room;
 use zabd_replica::percentiles::Percentiles;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::log::AppendedSinceRoll;
-use zabd_storage::snapshot::{Compression, SnapshotError, SnapshotFile, SnapshotTrailer, SnapshotWriter};
+use zabd_storage::snapshot::{
+    Compression, SealedSnapshot, SnapshotError, SnapshotFile, SnapshotTrailer, SnapshotWriter,
+};
 use zabd_zab::effect::LinkId;
 
 use crate::driver::{Begun, Driver};
@@ -35,7 +41,7 @@ pub const NODES_PER_HOLD: usize = 200;
 /// How fast a snapshot is written at most. The log shares the disk and must not wait for it.
 const BYTES_PER_SECOND_MAX: u64 = 32 << 20;
 
-/// A snapshot is no snapshot while the log lacks something of it, and is given up if that takes so long.
+/// A snapshot that the log does not catch up with is given up.
 const LOG_PATIENCE: Duration = Duration::from_mins(1);
 const LOG_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -211,14 +217,20 @@ fn run(
     is_due: &AtomicBool,
 ) {
     let mut waiting = VecDeque::new();
-    while let Some(wish) = waiting.pop_front().or_else(|| wishes.recv().ok()) {
-        let written = match wish {
-            Wish::Due => {
+    let mut unnamed = Vec::new();
+    loop {
+        let next = match waiting.pop_front() {
+            Some(wish) => Ok(wish),
+            None if unnamed.is_empty() => wishes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => wishes.recv_timeout(LOG_CHECK_INTERVAL),
+        };
+        let written = match next {
+            Ok(Wish::Due) => {
                 is_due.store(false, Relaxed);
                 // What a member between two roles shows may never be agreed on.
-                if driver.is_serving() { write(driver, target, figures).map(drop) } else { Ok(()) }
+                if driver.is_serving() { write_for_itself(driver, target, figures, None) } else { Ok(None) }
             }
-            Wish::For(link) => {
+            Ok(Wish::For(link)) => {
                 waiting.extend(wishes.try_iter());
                 let mut links = vec![link];
                 waiting.retain(|wish| match wish {
@@ -230,19 +242,82 @@ fn run(
                 });
                 write_for(driver, target, figures, links)
             }
-            Wish::Now(outcome) => {
-                let _ = outcome.send(write(driver, target, figures));
-                Ok(())
-            }
-            Wish::Restore(candidate, outcome) => {
+            Ok(Wish::Now(outcome)) => write_for_itself(driver, target, figures, Some(outcome)),
+            Ok(Wish::Restore(candidate, outcome)) => {
                 let _ = outcome.send(restore::restore(driver, target, *candidate));
-                Ok(())
+                Ok(None)
             }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => return,
         };
-        // The log holds everything; without a snapshot it only grows longer.
-        if let Err(error) = written {
-            let text = with_causes(&error);
-            tracing::error!("Cannot write a snapshot, the log stays as it is: {text}");
+        match written {
+            Ok(written) => unnamed.extend(written),
+            Err(error) => tell_failed(&error),
+        }
+        unnamed = unnamed.into_iter().filter_map(|each: Unnamed| each.settle(driver, figures)).collect();
+    }
+}
+
+/// The log holds everything; without a snapshot it only grows longer.
+fn tell_failed(error: &SnapshotError) {
+    let text = with_causes(error);
+    tracing::error!("Cannot write a snapshot, the log stays as it is: {text}");
+}
+
+/// A whole snapshot that has no name yet. It goes away with this.
+struct Unnamed {
+    sealed: SealedSnapshot<RealDisk>,
+    begun: Begun,
+    began: Instant,
+    whole: Instant,
+    /// Who waits for its name.
+    outcome: Option<Sender<Result<Option<PathBuf>, SnapshotError>>>,
+    learners: usize,
+}
+
+impl Unnamed {
+    /// Gives it its name when the log has what it shows; yields it if that is to come.
+    fn settle(self, driver: &Driver, figures: &SnapshotFigures) -> Option<Self> {
+        let zxid = self.begun.head.zxid;
+        if driver.trees_replaced() != self.begun.trees_replaced {
+            self.end(Ok(None));
+            return None;
+        }
+        if !driver.is_durable(zxid) {
+            if self.whole.elapsed() <= LOG_PATIENCE {
+                return Some(self);
+            }
+            tracing::warn!("Gave up a snapshot: the log does not get as far as {zxid}");
+            self.end(Ok(None));
+            return None;
+        }
+        let Self { sealed, began, outcome, learners, .. } = self;
+        let named = sealed.publish();
+        match &named {
+            Ok(path) if learners > 0 => {
+                tracing::info!("Snapshot {} taken for {learners} learner(s)", path.display());
+            }
+            Ok(path) => {
+                let took_ms = began.elapsed().as_millis();
+                figures.took_ms.lock().add(took_ms as u64);
+                tracing::info!("Snapshot {} taken in {took_ms}ms", path.display());
+            }
+            Err(error) => {
+                figures.failed.fetch_add(1, Relaxed);
+                if outcome.is_none() {
+                    tell_failed(error);
+                }
+            }
+        }
+        if let Some(outcome) = outcome {
+            let _ = outcome.send(named.map(Some));
+        }
+        None
+    }
+
+    fn end(self, what: Result<Option<PathBuf>, SnapshotError>) {
+        if let Some(outcome) = self.outcome {
+            let _ = outcome.send(what);
         }
     }
 }
@@ -253,7 +328,8 @@ fn write_for(
     target: &SnapshotTarget,
     figures: &SnapshotFigures,
     links: Vec<LinkId>,
-) -> Result<(), SnapshotError> {
+) -> Result<Option<Unnamed>, SnapshotError> {
+    let began = Instant::now();
     let mut waiting = Vec::new();
     let images = links.into_iter().map(|link| {
         let (done, file) = oneshot::channel();
@@ -262,48 +338,63 @@ fn write_for(
     });
     let begun = driver.begin_snapshot_for(images.collect());
     let target = SnapshotTarget { compression: Compression::None, ..target.clone() };
-    match write_body(driver, &target, &begun, Pace::AsFastAsPossible) {
-        Ok(Some(path)) => {
-            let file = Arc::new(SnapshotFile::open(&path)?);
-            tracing::info!("Snapshot {} taken for {} learner(s)", path.display(), waiting.len());
-            for done in waiting {
-                // The learner may be gone.
-                let _ = done.send(Arc::clone(&file));
+    let Some(sealed) = write_body(driver, &target, figures, &begun, Pace::AsFastAsPossible)? else {
+        return Ok(None);
+    };
+    let file = Arc::new(SnapshotFile::open(sealed.place())?);
+    let learners = waiting.len();
+    for done in waiting {
+        // The learner may be gone.
+        let _ = done.send(Arc::clone(&file));
+    }
+    Ok(Some(Unnamed { sealed, begun, began, whole: Instant::now(), outcome: None, learners }))
+}
+
+/// Writes a snapshot of the tree as it is now, for the next start; whoever waits for it is told of its failure, or in the end.
+fn write_for_itself(
+    driver: &Driver,
+    target: &SnapshotTarget,
+    figures: &SnapshotFigures,
+    outcome: Option<Sender<Result<Option<PathBuf>, SnapshotError>>>,
+) -> Result<Option<Unnamed>, SnapshotError> {
+    let began = Instant::now();
+    let begun = driver.begin_snapshot();
+    match (write_body(driver, target, figures, &begun, Pace::LeavesTheDiskToTheLog), outcome) {
+        (Ok(Some(sealed)), outcome) => {
+            Ok(Some(Unnamed { sealed, begun, began, whole: Instant::now(), outcome, learners: 0 }))
+        }
+        (Ok(None), outcome) => {
+            if let Some(outcome) = outcome {
+                let _ = outcome.send(Ok(None));
             }
-            Ok(())
+            Ok(None)
         }
-        Ok(None) => Ok(()),
-        Err(error) => {
-            driver.tree_exclusively().abandon_snapshot();
-            figures.failed.fetch_add(1, Relaxed);
-            Err(error)
+        (Err(error), Some(outcome)) => {
+            let _ = outcome.send(Err(error));
+            Ok(None)
         }
+        (Err(error), None) => Err(error),
     }
 }
 
-/// Writes one snapshot of the tree as it is now.
+/// Writes one snapshot of the tree at a start: the disk has all that it shows.
 pub fn write(
     driver: &Driver,
     target: &SnapshotTarget,
     figures: &SnapshotFigures,
 ) -> Result<Option<PathBuf>, SnapshotError> {
-    let begin = Instant::now();
-    let begun = driver.begin_snapshot();
-    match write_body(driver, target, &begun, Pace::LeavesTheDiskToTheLog) {
-        Ok(None) => Ok(None),
-        Ok(Some(path)) => {
-            let took_ms = begin.elapsed().as_millis();
-            figures.took_ms.lock().add(took_ms as u64);
-            tracing::info!("Snapshot {} taken in {took_ms}ms", path.display());
-            Ok(Some(path))
-        }
-        Err(error) => {
-            driver.tree_exclusively().abandon_snapshot();
-            figures.failed.fetch_add(1, Relaxed);
-            Err(error)
-        }
+    let (outcome, answer) = channel();
+    if let Some(unnamed) = write_for_itself(driver, target, figures, Some(outcome))? {
+        assert!(
+            unnamed.settle(driver, figures).is_none(),
+            "nobody has shown anything yet that is not durable"
+        );
     }
+    answer.try_recv().expect("it is settled")
 }
+
+/// Tells those of one position from each other while they have no name.
+static SNAPSHOTS_BEGUN: AtomicU64 = AtomicU64::new(0);
 
 /// How fast a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,15 +404,30 @@ enum Pace {
     AsFastAsPossible,
 }
 
-/// Where the snapshot is; nowhere if the tree was replaced in the midst of it, or memory has run out.
+/// A whole snapshot without a name; none if the tree was replaced in the midst of it, or memory has run out.
 fn write_body(
+    driver: &Driver,
+    target: &SnapshotTarget,
+    figures: &SnapshotFigures,
+    begun: &Begun,
+    pace: Pace,
+) -> Result<Option<SealedSnapshot<RealDisk>>, SnapshotError> {
+    write_walk(driver, target, begun, pace).inspect_err(|_| {
+        driver.tree_exclusively().abandon_snapshot();
+        figures.failed.fetch_add(1, Relaxed);
+    })
+}
+
+fn write_walk(
     driver: &Driver,
     target: &SnapshotTarget,
     begun: &Begun,
     pace: Pace,
-) -> Result<Option<PathBuf>, SnapshotError> {
+) -> Result<Option<SealedSnapshot<RealDisk>>, SnapshotError> {
     let head = &begun.head;
-    let mut writer = SnapshotWriter::begin(RealDisk, &target.dir, head.zxid, target.compression)?;
+    let number = SNAPSHOTS_BEGUN.fetch_add(1, Relaxed);
+    let mut writer =
+        SnapshotWriter::begin_beside(RealDisk, &target.dir, head.zxid, target.compression, number)?;
     let mut bytes = Vec::new();
     let mut more = true;
     let begin = Instant::now();
@@ -346,31 +452,11 @@ fn write_body(
             leave_the_disk_to_the_log(writer.bytes_written(), begin);
         }
     }
-    if !await_log(driver, begun) {
-        return Ok(None);
-    }
     let trailer = SnapshotTrailer {
         digest: head.digest.filter(|_| target.digest).map(|digest| (head.zxid, digest)),
         last_zxid: target.last_zxid.then_some(head.zxid),
     };
-    writer.finish(trailer).map(Some)
-}
-
-/// Waits until the log holds what a snapshot shows, so that no start finds a log that ends before it; false if that does not
-/// come. A member shows what a quorum has, which may be before its own disk has it.
-fn await_log(driver: &Driver, begun: &Begun) -> bool {
-    let begin = Instant::now();
-    while !driver.is_durable(begun.head.zxid) {
-        if driver.trees_replaced() != begun.trees_replaced {
-            return false;
-        }
-        if begin.elapsed() > LOG_PATIENCE {
-            tracing::warn!("Gave up a snapshot: the log does not get as far as {}", begun.head.zxid);
-            return false;
-        }
-        std::thread::sleep(LOG_CHECK_INTERVAL);
-    }
-    true
+    writer.seal_up(trailer).map(Some)
 }
 
 /// Waits until so many bytes may have been written since `begin`.

@@ -366,6 +366,7 @@ impl Replica {
     /// Something for the agreement among servers.
     pub(crate) fn on_peer(&mut self, now: Now, tree: &Tree, input: peer::Input, out: &mut Outputs) {
         self.before_peer(now, &input);
+        let is_time = matches!(input, peer::Input::Timer);
         self.tell_peer(now, input);
         self.carry_out(now, tree, out);
         // What the disk has just reported may have been the last thing that a server between two roles waits for.
@@ -373,6 +374,9 @@ impl Replica {
         self.consider_read_only(now, out);
         self.end_dead_sessions(now, tree, out);
         self.consider_held(now, tree, out);
+        if is_time {
+            self.consider_standing_still(now, tree, out);
+        }
     }
 
     pub(super) fn tell_peer(&mut self, now: Now, input: peer::Input) {
@@ -410,7 +414,7 @@ impl Replica {
     pub(crate) fn on_synced_in_ensemble(&mut self, now: Now, tree: &Tree, upto: Zxid, out: &mut Outputs) {
         let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
         ensemble.course.synced(now, upto);
-        ensemble.unsynced.synced(upto);
+        ensemble.unsynced.synced(now, upto);
         self.tell_peer(now, peer::Input::Synced { upto });
         self.carry_out(now, tree, out);
     }
@@ -520,7 +524,7 @@ impl Replica {
                     self.enqueue_proposal(zxid, entry.clone(), out);
                 }
                 let ensemble = self.ensemble.as_mut().expect("only a member of an ensemble has peers");
-                ensemble.unsynced.add(zxid, entry.len());
+                ensemble.unsynced.add(now, zxid, entry.len());
                 out.list.push(Output::Append { zxid, entry });
             }
             Effect::Replay { upto } => {

@@ -164,6 +164,8 @@ pub enum Input {
     HandOver,
     /// This server's log takes nothing any more: somebody else may be able to lead.
     NoRoom,
+    /// This server's disk does nothing, and those of others do.
+    StandsStill,
     /// Time has passed.
     Timer,
 }
@@ -438,6 +440,7 @@ impl Leader {
             Input::Unheard { server } => self.backing.lose(server),
             Input::HandOver => self.is_handing_over = true,
             Input::NoRoom => self.leave(Reason::NoRoom, out),
+            Input::StandsStill => self.leave(Reason::StandsStill, out),
             Input::Timer => self.on_timer(now, out),
         }
         self.consider_hand_over(now, out);

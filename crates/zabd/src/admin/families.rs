@@ -307,9 +307,10 @@ impl<'s> Seen<'s> {
     fn quotas(&self, families: &mut Vec<Family>) {
         let mut quotas = [const { Vec::new() }; 4];
         for (namespace, quota) in self.server.driver.tree().quota_figures() {
-            let values = [quota.count_limit, quota.bytes_limit, quota.count_used, quota.bytes_used];
-            for (list, value) in quotas.iter_mut().zip(values) {
-                list.push((namespace.clone(), Number::Whole(value)));
+            let values = [quota.limit, quota.used].map(|sum| sum.map(|sum| [sum.count, sum.bytes]));
+            let each = values.into_iter().flat_map(|pair| pair.map_or([None; 2], |pair| pair.map(Some)));
+            for (list, value) in quotas.iter_mut().zip(each) {
+                list.extend(value.map(|value| (namespace.clone(), Number::Whole(value))));
             }
         }
         let names = [

@@ -49,8 +49,9 @@ fn what_a_quorum_has_is_shown_before_the_own_disk_has_it_but_not_without_end() {
         let header = header(session, counter, OpCode::SetData);
         let mut entry = Vec::new();
         Entry { header, txn: set(), digest: None }.encode(&mut Writer::new(&mut entry));
+        let now = member.now();
         member.replica.enqueue_proposal(header.zxid, entry.into(), &mut Outputs::default());
-        member.replica.ensemble.as_mut().unwrap().unsynced.add(header.zxid, bytes);
+        member.replica.ensemble.as_mut().unwrap().unsynced.add(now, header.zxid, bytes);
         member.replica.positions.committed = header.zxid;
         member.apply(Outputs { apply: true, ..Outputs::default() });
         header.zxid
