@@ -430,6 +430,14 @@ def test_what_a_connection_did_last_is_shown_until_it_is_reset(house, client, ho
     assert shown() == ("CREA", xid, hex(zxid))
     client.ping()
     assert shown() == ("PING", xid, hex(zxid))
+    # All of it in one piece: it is worked off together.
+    asked = [(client.xid + 1, wire.EXISTS, wire.Writer().ustring(home).boolean(False).bytes), (wire.PING_XID, wire.PING, b"")]
+    frames = [struct.pack(">ii", number, op) + bytes(body) for number, op, body in asked]
+    client.send(b"".join(struct.pack(">i", len(frame)) + frame for frame in frames))
+    client.xid += 1
+    assert len([client.frame() for _ in frames]) == 2
+    xid = hex(client.xid)
+    assert shown() == ("PING", xid, hex(zxid))
     four_letter_word(house.port, "crst")
     assert shown() == ("NA", None, "0xffffffffffffffff")
     client.ping()

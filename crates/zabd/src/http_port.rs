@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,6 +36,7 @@ use tokio::task::JoinHandle;
 use zabd_config::ListenHost;
 
 use crate::http_tls::{Greeted, HttpTls, Shown};
+use crate::listen_name;
 use crate::memory::at_most;
 use crate::net::ServerCounters;
 use crate::secure::Refused;
@@ -171,10 +172,7 @@ pub fn bind(host: &ListenHost, port: u16) -> std::io::Result<TcpListener> {
             bound => bound,
         },
         ListenHost::Address(ip) => TcpListener::bind((*ip, port)),
-        ListenHost::Name(name) => {
-            let found: Vec<SocketAddr> = (name.as_str(), port).to_socket_addrs()?.collect();
-            TcpListener::bind(&found[..])
-        }
+        ListenHost::Name(name) => TcpListener::bind(&listen_name::resolve(name, port)?[..]),
     }
 }
 

@@ -15,6 +15,7 @@ mod http_tls;
 mod introspect;
 mod java_beside;
 mod launch;
+mod listen_name;
 mod lobby;
 mod log_writer;
 mod logging;

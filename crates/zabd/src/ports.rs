@@ -6,7 +6,7 @@
 //! clientPort, if it takes both ──▲
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use zabd_jute::quorum::Address;
 use zabd_tls::Tls;
 
 use crate::certificates;
+use crate::listen_name;
 use crate::net::{
     Acceptor, HandshakeOptions, Handshakes, IoThread, ListenOptions, ServerCounters, Service, Takes, lobby,
 };
@@ -150,7 +151,8 @@ fn listen(
         total_max: config.max_cnxns as usize,
         counts_plain: is_plain_only && config.tls.serves_clients(),
     };
-    let bind = |ip: IpAddr| Acceptor::bind(options(SocketAddr::new(ip, port)), counters.clone());
+    let bind_to = |address: SocketAddr| Acceptor::bind(options(address), counters.clone());
+    let bind = |ip: IpAddr| bind_to(SocketAddr::new(ip, port));
     let bound = match host {
         // All of IPv6 includes all of IPv4, where there is IPv6.
         ListenHost::Any => match bind(Ipv6Addr::UNSPECIFIED.into()) {
@@ -161,8 +163,8 @@ fn listen(
         },
         ListenHost::Address(ip) => bind(*ip),
         ListenHost::Name(name) => {
-            let resolved = (name.as_str(), port).to_socket_addrs().ok().and_then(|mut found| found.next());
-            bind(resolved.ok_or_else(|| StartError::no_address(config, keys[1], name))?.ip())
+            let resolved = listen_name::resolve(name, port).ok().and_then(|found| found.first().copied());
+            bind_to(resolved.ok_or_else(|| StartError::no_address(config, keys[1], name))?)
         }
     };
     bound.map_err(|error| StartError::listen(config, keys, &error))

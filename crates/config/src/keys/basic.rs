@@ -4,7 +4,7 @@ use super::Section;
 use crate::config::ListenHost;
 use crate::draft::Draft;
 use crate::key::{Class, Key, Problem, Raw, Verdict};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 pub(super) const SECTION: Section = Section {
@@ -104,10 +104,21 @@ pub(super) fn listen_host(raw: &Raw<'_>) -> Result<(ListenHost, Option<String>),
         let host = if address.is_unspecified() { ListenHost::Any } else { ListenHost::Address(address) };
         return Ok((host, None));
     }
+    if is_address_of_zone(text) {
+        return Ok((ListenHost::Name(text.to_owned()), None));
+    }
     if text.contains(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '.' | '_'))) {
         return Err(Problem::value("is not an address").hint("one address or host name, without a port"));
     }
     Ok((ListenHost::Name(text.to_owned()), None))
+}
+
+/// `fe80::1%eth0`: what the zone is, only the machine knows.
+fn is_address_of_zone(text: &str) -> bool {
+    text.split_once('%').is_some_and(|(address, zone)| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.chars().all(is_plain)
+    })
 }
 
 fn tick_time(draft: &mut Draft, raw: &Raw<'_>) -> Verdict {

@@ -140,6 +140,7 @@ fn javas_validation_messages_are_kept() {
         ("dataDir=/d\nclientPort=-1", "clientPort=-1 is out of range"),
         ("dataDir=/d\nclientPort=0x10", "clientPort=0x10 is not a number"),
         ("dataDir=/d\nclientPort=1\nclientPortAddress=a:b:c", "clientPortAddress=a:b:c is not an address"),
+        ("dataDir=/d\nclientPort=1\nclientPortAddress=::1%", "clientPortAddress=::1% is not an address"),
         (
             "dataDir=/d\nclientPort=1\nsecureClientPortAddress=::1",
             "secureClientPortAddress is set but secureClientPort",
@@ -416,7 +417,11 @@ fn words_and_names_are_understood() {
     assert_eq!(config.snapshot_compression, SnapshotCompression::Gzip);
     assert!(with("readonlymode.enabled=true\n4lw.commands.whitelist=ruok").four_letter_words.allows("isro"));
     assert_eq!(with("4lw.commands.whitelist=ruok,*").four_letter_words, FourLetterWords::All);
-    assert_eq!(with("clientPortAddress=zk-0.zk").client_port_address, ListenHost::Name("zk-0.zk".into()));
+    for name in ["zk-0.zk", "fe80::1%eth0", "[fe80::1%2]"] {
+        let bare = name.trim_matches(['[', ']']);
+        let config = with(&format!("clientPortAddress={name}"));
+        assert_eq!(config.client_port_address, ListenHost::Name(bare.into()));
+    }
     assert_eq!(with("clientPortAddress=0.0.0.0").client_port_address, ListenHost::Any);
     assert_eq!(with("DigestAuthenticationProvider.digestAlg=sha-512").auth.digest_alg, DigestAlg::Sha512);
     assert_eq!(with("DigestAuthenticationProvider.digestAlg=sha3-384").auth.digest_alg, DigestAlg::Sha3_384);

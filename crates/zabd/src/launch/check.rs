@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use zabd_config::{CommandLine, ListenHost, load};
 
 use super::names::Call;
 use super::{check_config, start_script, zk_env};
+use crate::listen_name;
 use crate::probes::{DEFAULT_PORT, Question};
 
 const USAGE: &str = "\
@@ -163,7 +164,7 @@ impl Asked {
         match &self.host {
             ListenHost::Any => Ok(vec![at(Ipv6Addr::LOCALHOST.into()), at(Ipv4Addr::LOCALHOST.into())]),
             ListenHost::Address(ip) => Ok(vec![at(*ip)]),
-            ListenHost::Name(name) => Ok((name.as_str(), self.port).to_socket_addrs()?.collect()),
+            ListenHost::Name(name) => listen_name::resolve(name, self.port),
         }
     }
 }

@@ -416,7 +416,7 @@ impl Connection {
             self.service.counters.latency.lock().add(took_ms, true);
             self.count_operation(OpCode::CreateSession.code());
         }
-        self.tally.last = Some((OpCode::CreateSession.code(), 0));
+        self.tally.note_last(OpCode::CreateSession.code(), 0);
         self.tally.zxid = self.service.driver.tree().last_zxid().0;
         self.phase = Phase::Open;
     }

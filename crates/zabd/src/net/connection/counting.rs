@@ -25,7 +25,9 @@ pub(super) struct Tally {
     pub(super) sent: u64,
     pub(super) reads: u64,
     pub(super) pipeline: Summary,
-    pub(super) last: Option<(i32, i32)>,
+    pub(super) last_op: Option<i32>,
+    /// Pings and the like are no operations of the client.
+    pub(super) last_cxid: Option<i32>,
     /// Whether an update was refused behind that: Java forgets what it was.
     pub(super) is_refused: bool,
     /// Of the last answer.
@@ -49,6 +51,14 @@ pub(super) struct Counts {
 
 thread_local! {
     pub(super) static COUNTS: RefCell<Counts> = RefCell::default();
+}
+
+impl Tally {
+    /// What the client asks for.
+    pub(super) fn note_last(&mut self, op: i32, xid: i32) {
+        self.last_op = Some(op);
+        self.last_cxid = if xid >= 0 { Some(xid) } else { self.last_cxid };
+    }
 }
 
 impl Counts {
@@ -100,13 +110,8 @@ impl Connection {
         if tally.zxid != 0 {
             figures.last_zxid = figures.last_zxid.max(tally.zxid);
         }
-        if let Some((op, xid)) = tally.last {
-            figures.last_op = op;
-            // Pings and the like are no operations of the client.
-            if xid >= 0 {
-                figures.last_cxid = i64::from(xid);
-            }
-        }
+        figures.last_op = tally.last_op.unwrap_or(figures.last_op);
+        figures.last_cxid = tally.last_cxid.map_or(figures.last_cxid, i64::from);
         if latency.count > 0 {
             figures.last_response_ms = self.service.driver.clock.of_machine_ms(tally.answered_ms);
             figures.last_latency_ms = tally.pipeline.max;

@@ -241,7 +241,7 @@ impl Connection {
         let body = &frame[8..];
         // Who proves who he is has asked for nothing yet: to operators, as in Java, neither is an operation.
         if ![OpCode::Auth.code(), OpCode::Sasl.code()].contains(&header.op) {
-            self.tally.last = Some((header.op, header.xid));
+            self.tally.note_last(header.op, header.xid);
             self.tally.is_refused = false;
         }
         if header.op == OpCode::Auth.code() {
