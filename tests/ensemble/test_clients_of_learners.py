@@ -37,6 +37,37 @@ def test_what_no_client_may_ask_for_is_refused_whoever_forwards_it(tmp_path, kin
         ensemble.assert_equal_trees()
 
 
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        pytest.param(("java395", "java395", "java395"), wire.CREATE2, id="java395-leads-java395"),
+        pytest.param(("zabd", "zabd", "zabd"), wire.CREATE2, id="zabd-leads-zabd"),
+        pytest.param(("zabd", "zabd", "java395"), wire.CREATE2, id="java395-leads-zabd"),
+        # What is logged is what every Java server can apply, and that is what its learner answers.
+        pytest.param(("java395", "zabd", "zabd"), wire.CREATE, id="zabd-leads-java395"),
+    ],
+)
+def test_a_create2_in_a_multi_is_answered_by_what_is_logged(tmp_path, kinds, expected):
+    with members.Ensemble(kinds, tmp_path) as ensemble:
+        ensemble.lead_by(3)
+        session = wire.PingingSession(ensemble.members[1].port)
+        reply = session.call(wire.MULTI, wire.multi_body([(wire.CREATE2, wire.create_body("/made"))]))
+        assert (reply.err, reply.reader().int()) == (0, expected)
+        session.end()
+
+
+@pytest.mark.parametrize(("kind", "shows_epoch"), [("zabd", False), ("java395", True)])
+def test_a_leader_shows_where_its_tree_is(tmp_path, kind, shows_epoch):
+    """Java's shows the beginning of its epoch, before anything has happened in it."""
+    config = {"localSessionsEnabled": "true"}
+    with members.Ensemble([kind] * 3, tmp_path, config=config) as ensemble:
+        leader = ensemble.members[ensemble.leader()]
+        session = wire.PingingSession(leader.port)
+        zxid = session.call(wire.EXISTS, wire.Writer().ustring("/").boolean(False).bytes).zxid
+        assert zxid & 0xFFFFFFFF == 0 and (zxid > 0) == shows_epoch
+        session.close()
+
+
 TICK_MS = 1000
 TIMEOUT_MS = 2 * TICK_MS
 SESSIONS = 40

@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -107,6 +108,24 @@ def test_what_many_lives_left_is_in_a_snapshot_soon(start, only_zabd):
         assert eventually(lambda: zxid_of(files(server, "snapshot")[-1]) == last)
         server.kill()
     assert [zxid_of(path) for path in files(server, "snapshot")] == [0, last], "one is enough"
+
+
+def test_a_start_reads_little_of_logs_that_it_needs_nothing_of(begin, only_zabd):
+    """They came out of a backup that keeps no holes: what was taken ahead in each of them is real zeros now."""
+    ahead_kb = 4096
+    server, session = begin("zabd", snapCount=4, preAllocSize=ahead_kb)
+    last = 0
+    while len(files(server, "log")) < 30:
+        last = write(session, 5)
+        assert eventually(lambda: last - zxid_of(files(server, "snapshot")[-1]) <= 5)
+    server.kill()
+    for path in files(server, "log"):
+        data = path.read_bytes()
+        path.write_bytes(data.ljust(ahead_kb * 1024, b"\0"))
+    server.start()
+    read = int(re.search(r"rchar: (\d+)", Path(f"/proc/{server.process.pid}/io").read_text()).group(1))
+    assert read < 4 * ahead_kb * 1024, "the newest two or three, and not thirty"
+    assert write(wire.Session(server.port, LONG_MS), 1) > last
 
 
 @BOTH

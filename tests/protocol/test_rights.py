@@ -318,3 +318,12 @@ def test_authentication_is_logged_without_its_secrets(house_of):
     client.call(wire.AUTH, Writer().int(0).ustring("nope").buffer(b"very-secret").bytes, wire.AUTH_XID)
     eventually(lambda: "No authentication provider for scheme: nope" in house.log())
     assert not re.search("very-secret|" + re.escape(digest_of("carol:very-secret")), house.log())
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["null-first", "null-last"])
+def test_of_a_null_and_another_fault_either_is_named(client, home, kind, turned):
+    """Each by itself is named the same."""
+    acl = ((ALL, None, "x"), (ALL, "nope", "x"))
+    assert client.create(f"{home}/none", acl=acl[:1]).err == client.create(f"{home}/none", acl=acl[1:]).err == INVALID_ACL
+    err = client.create(f"{home}/none", acl=acl[::-1] if turned else acl).err
+    assert err == (MARSHALLING if turned and kind != "zabd" else INVALID_ACL)
