@@ -133,6 +133,8 @@ mutations! {
         AnotherReasonTold,
         /// The results of a multi are told one place too early.
         CulpritMisplaced,
+        /// A client that comes with its watches is not told what has changed meanwhile.
+        MissedChangesForgotten,
         /// Proposed digests are wrong, and nobody compares them.
         DigestIgnored,
         /// The log reports what it has not synced.

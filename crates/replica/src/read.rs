@@ -17,6 +17,7 @@ use zabd_jute::client::{
 use zabd_jute::{
     Acl, DecodeError, ErrorCode, Id, Limits, OpCode, Reader, Record, SessionId, Writer, java_length, perms,
 };
+use zabd_mutation::{Mutation, is_on};
 use zabd_tree::{NodeRef, Tree, allows, masked};
 
 use crate::ConnId;
@@ -429,7 +430,9 @@ impl<'s, 'a> Server<'s, 'a> {
         for path in &request.data {
             match self.tree.node(path) {
                 None => self.missed(EventKind::Deleted, path),
-                Some(node) if node.persisted().mzxid > since => self.missed(EventKind::DataChanged, path),
+                Some(node) if node.persisted().mzxid > since && !is_on(Mutation::MissedChangesForgotten) => {
+                    self.missed(EventKind::DataChanged, path);
+                }
                 Some(_) => self.rearm(path, WatchKind::Data)?,
             }
         }

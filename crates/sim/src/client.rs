@@ -1,12 +1,13 @@
 //! A client: it keeps a session alive, goes from server to server with it, and writes down all that it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use zabd_jute::client::{
     CheckVersionRequest, ConnectResponse, CreateRequest, CreateTtlRequest, DeleteRequest, GetDataResponse,
-    MultiOp, MultiRequest, PathRequest, PathWatchRequest, ReplyHeader, SetDataRequest, WatcherEvent,
+    MultiOp, MultiRequest, PathRequest, PathWatchRequest, ReplyHeader, SetDataRequest, SetWatches,
+    WatcherEvent,
 };
-use zabd_jute::{Acl, OpCode, Reader, Record, SessionId, Stat, Zxid};
+use zabd_jute::{Acl, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
 
 use crate::dice::Dice;
 use crate::linear::Moment;
@@ -58,6 +59,18 @@ pub struct Told {
     pub is_current: bool,
     /// When.
     pub at: Moment,
+}
+
+impl Told {
+    /// Whether the answer leaves a watch, and if it does, whether that waits for the znode to be there.
+    pub fn watches(&self) -> Option<bool> {
+        match (self.asked.op, self.err) {
+            _ if !self.asked.watches => None,
+            (OpCode::GetData | OpCode::Exists, 0) => Some(false),
+            (OpCode::Exists, NO_NODE) => Some(true),
+            _ => None,
+        }
+    }
 }
 
 /// An event.
@@ -127,6 +140,10 @@ pub struct Client {
     pub unanswered: Vec<Asked>,
     /// Sessions of which it was told that they are over.
     pub refused: Vec<SessionId>,
+    /// Whether it tells the next server of the watches that it has left at the last one.
+    pub keeps_watches: bool,
+    /// Those that have not fired, and whether they wait for the znode to be there.
+    watches: BTreeMap<String, bool>,
     /// The sync that it has just asked for, and about what.
     synced: Option<(Moment, String)>,
     /// Until when it only reads and synchronises, and stays where it is.
@@ -135,6 +152,9 @@ pub struct Client {
     counter: u64,
 }
 
+const NO_NODE: i32 = -101;
+/// As every client numbers it.
+const SET_WATCHES_XID: i32 = -8;
 /// Requests in flight per client.
 const IN_FLIGHT_MAX: usize = 4;
 /// How long a client only reads and synchronises now and then, in milliseconds: for longer than its session may be silent,
@@ -143,7 +163,7 @@ const REST_MS: i64 = 3000;
 
 impl Client {
     /// A client without a session.
-    pub fn new(number: usize) -> Self {
+    pub fn new(number: usize, keeps_watches: bool) -> Self {
         Self {
             number,
             standing: Standing::Apart,
@@ -155,6 +175,8 @@ impl Client {
             words: Vec::new(),
             unanswered: Vec::new(),
             refused: Vec::new(),
+            keeps_watches,
+            watches: BTreeMap::new(),
             synced: None,
             rests_until_ms: 0,
             xid: 0,
@@ -168,6 +190,40 @@ impl Client {
         self.conn = None;
         self.synced = None;
         self.unanswered.extend(self.asked.drain(..));
+    }
+
+    /// What it says first on a new connection: which watches it had, and what it has seen.
+    pub fn ask_for_watches(&mut self, at: Moment) -> Option<Asking> {
+        if !self.keeps_watches || self.watches.is_empty() {
+            return None;
+        }
+        let those = |waits: bool| {
+            let watches = self.watches.iter().filter(|(_, waits_for_it)| **waits_for_it == waits);
+            watches.map(|(path, _)| path.as_str().into()).collect()
+        };
+        let watches = SetWatches {
+            relative_zxid: self.seen,
+            data: those(false),
+            exist: those(true),
+            ..SetWatches::default()
+        };
+        let mut body = Vec::new();
+        watches.encode(&mut Writer::new(&mut body));
+        let op = OpCode::SetWatches;
+        let (session, path, value) = (self.session, String::new(), Vec::new());
+        let asking = Asking { xid: SET_WATCHES_XID, op: op.code(), body: body.clone() };
+        self.asked.push_back(Asked {
+            session,
+            xid: SET_WATCHES_XID,
+            op,
+            path,
+            value,
+            body,
+            watches: false,
+            behind_sync: None,
+            at,
+        });
+        Some(asking)
     }
 
     /// Goes away from its server without a word, to look for another.
@@ -300,6 +356,7 @@ impl Client {
     }
 
     fn forget_session(&mut self) {
+        self.watches.clear();
         self.session = SessionId::NONE;
         self.password = [0; 16];
         self.seen = Zxid::ZERO;
@@ -311,6 +368,7 @@ impl Client {
         let ReplyHeader { xid, zxid, err } = ReplyHeader::decode(&mut r).expect("an answer has a header");
         if xid == -1 {
             let WatcherEvent { kind, path, .. } = WatcherEvent::decode(&mut r).expect("an event decodes");
+            self.watches.remove(&*path);
             self.words.push(Word::Heard(Heard { conn, zxid, kind, path: path.into_owned() }));
             return;
         }
@@ -341,6 +399,9 @@ impl Client {
                 OpCode::CloseSession => self.forget_session(),
                 _ => (),
             }
+        }
+        if let Some(waits) = told.watches() {
+            self.watches.entry(told.asked.path.clone()).or_insert(waits);
         }
         self.words.push(Word::Told(Box::new(told)));
     }

@@ -26,7 +26,7 @@
 //! | what was answered is linearizable, by answers and times alone: writes, and reads behind a sync | [`linear`] |
 //! | a session's requests happen in its order, and none behind its end | `Past::live` |
 //! | reads are what the sequence says at their position, stat included, and positions never go back | `assert_read`, [`client`] |
-//! | a client hears of the first change behind each watch, before it sees it, and of nothing else | `assert_events` |
+//! | a client hears of the first change behind each watch, before it sees it, and of nothing else; and of what it has missed, when it tells another server of its watches | [`heard`] |
 //! | ephemerals go with their session, and neither sooner nor later | `Past::live` |
 //! | a session ends once, whoever is told of its end was told the truth, none expires in a world without faults, and all do when clients fall silent | `Past::live`, [`world`] |
 //! | whatever is shown is, or was, on the disks of a quorum, by weights and groups where there are some (if members stay) | [`weights`] |
@@ -39,10 +39,11 @@
 //! that is not one any more may be stale, here as in Java; they are left out where somebody else has begun to lead.
 //!
 //! In reading order: [`dice`], [`plan`], [`store`] (a server's disk), [`server`], [`client`], [`world`], [`truth`],
-//! [`outcome`], [`linear`], [`silence`] and [`weights`] (the checkers), [`shrink`].
+//! [`outcome`], [`heard`], [`linear`], [`silence`] and [`weights`] (the checkers), [`shrink`].
 
 pub mod client;
 pub mod dice;
+pub mod heard;
 pub mod linear;
 pub mod outcome;
 pub mod plan;

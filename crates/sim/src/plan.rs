@@ -211,6 +211,8 @@ pub struct Plan {
     pub weights: &'static str,
     /// Clients.
     pub clients: usize,
+    /// Whether they tell the next server of the watches that they have left at the last one.
+    pub keeps_watches: bool,
     /// How long clients ask and things go wrong, in milliseconds of the world.
     pub trouble_ms: i64,
     /// A message takes from 0 to this, in milliseconds.
@@ -267,6 +269,7 @@ impl Plan {
             network_ms_max: *dice.pick(&[1, 5, 20]),
             disk_ms_max: *dice.pick(&[1, 5, 30]),
             kept: *dice.pick(&[0, 3, 500]),
+            keeps_watches: false,
             snapshot_every: *dice.pick(&[20, 100, 100_000]),
             faults: Vec::new(),
         };
@@ -292,6 +295,12 @@ impl Plan {
     pub fn without_hand_overs(mut self) -> Self {
         self.faults.retain(|(_, fault)| !matches!(fault, Fault::HandsOver { .. }));
         self
+    }
+
+    /// The same with clients that keep their watches when they go to another server. They ask for that in between, so it is another world.
+    #[must_use]
+    pub fn with_kept_watches(self) -> Self {
+        Self { keeps_watches: true, ..self }
     }
 
     /// The same without anything that goes wrong.
@@ -459,6 +468,8 @@ mod tests {
         let all = [Members::Stay, Members::ByFiles, Members::ByRequests];
         let plans = all.iter().flat_map(|members| (0..50).map(|seed| Plan::draw_with(*members, seed)));
         let texts: String = plans.map(|plan| plan.without_hand_overs().to_string()).collect();
+        // That watches are kept came later still.
+        let texts = texts.replace(" keeps_watches: false,", "");
         // FNV-1a.
         let sum = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         assert_eq!(texts.bytes().fold(0xcbf2_9ce4_8422_2325, sum), 0x1e35_7768_7d26_505e);

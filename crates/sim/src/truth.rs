@@ -12,7 +12,8 @@ use zabd_jute::{ConfigVersion, Epoch, OpCode, Reader, Record, SessionId, Zxid};
 use zabd_tree::{Change, Effects, OpResult, Tree};
 use zabd_zab::history::History;
 
-use crate::client::{Asked, Client, Heard, Told, Word};
+use crate::client::{Asked, Client, Told};
+use crate::heard::{Happened, assert_events};
 use crate::linear::{NEVER, Operation, What, unexplained};
 use crate::outcome;
 use crate::silence::Silence;
@@ -63,7 +64,7 @@ impl Look {
 #[derive(Debug, Default)]
 struct Past {
     /// What happened to a znode where: 1 created, 2 deleted, 3 changed.
-    changes: BTreeMap<String, Vec<(Zxid, i32)>>,
+    changes: Happened,
     /// What became of a request.
     outcomes: BTreeMap<(SessionId, i32), Zxid>,
     /// The newest request of each session that changed something.
@@ -253,7 +254,7 @@ impl Truth {
         self.assert_writes(&told);
         let past = self.replay(&told, last);
         for client in clients {
-            assert_events(client, &past);
+            assert_events(client, &past.changes);
         }
         for key in 0..5 {
             self.assert_linearizable(&format!("/k{key}"), clients, &past);
@@ -459,55 +460,6 @@ impl Effects for Changes<'_> {
         self.past.changes.entry(path.to_owned()).or_default().push((self.zxid, kind));
     }
     fn result(&mut self, _: OpResult) {}
-}
-
-/// A client hears of the first change behind each of its watches, before anything that shows it, and of nothing else.
-fn assert_events(client: &Client, past: &Past) {
-    let first_behind = |path: &str, zxid| {
-        let changes = past.changes.get(path).map_or(&[][..], Vec::as_slice);
-        changes.get(changes.partition_point(|(at, _)| *at <= zxid)).copied()
-    };
-    let number = client.number;
-    let mut watches: BTreeMap<String, Zxid> = BTreeMap::new();
-    let mut conn = 0;
-    for word in &client.words {
-        let over = match word {
-            Word::Told(told) => told.conn,
-            Word::Heard(heard) => heard.conn,
-        };
-        if std::mem::replace(&mut conn, over) != over {
-            watches.clear();
-        }
-        match word {
-            Word::Told(told) => {
-                let Told { asked, zxid, err, .. } = &**told;
-                for (path, since) in &watches {
-                    let missed = first_behind(path, *since).filter(|(at, _)| at <= zxid);
-                    assert!(
-                        missed.is_none(),
-                        "client {number} sees {zxid} and did not hear of {missed:?} at {path}"
-                    );
-                }
-                let is_set = match asked.op {
-                    OpCode::GetData => *err == 0,
-                    _ => matches!(*err, 0 | NO_NODE),
-                };
-                if asked.watches && is_set {
-                    watches.entry(asked.path.clone()).or_insert(*zxid);
-                }
-            }
-            Word::Heard(heard) => {
-                let Heard { zxid, kind, path, .. } = heard;
-                let since = watches.remove(path);
-                let expected = since.and_then(|since| first_behind(path, since));
-                assert_eq!(
-                    expected,
-                    Some((*zxid, *kind)),
-                    "client {number} hears {heard:?}, watching since {since:?}"
-                );
-            }
-        }
-    }
 }
 
 fn is_write(told: &Told) -> bool {

@@ -14,6 +14,7 @@ const PLAIN: Plan = Plan {
     reconfig: false,
     weights: "",
     clients: 5,
+    keeps_watches: false,
     trouble_ms: 4500,
     network_ms_max: 5,
     disk_ms_max: 1,
@@ -39,6 +40,7 @@ fn a_write_behind_a_sync_is_answered() {
             observers: 0,
             weights: "",
             clients: 4,
+            keeps_watches: false,
             trouble_ms: 4000,
             disk_ms_max: 30,
             ..drawn

@@ -93,6 +93,7 @@ fn a_disk_is_lost_when_the_leader_knows_that_its_server_is_missing() {
         reconfig: true,
         weights: "",
         clients: 5,
+        keeps_watches: false,
         trouble_ms: 2000,
         network_ms_max: 20,
         disk_ms_max: 5,

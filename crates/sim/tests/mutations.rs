@@ -37,6 +37,7 @@ const HUNTED: &[Hunt] = &[
     (MultiNotAtomic, 100, Plan::draw),
     (AnotherReasonTold, 20, Plan::draw),
     (CulpritMisplaced, 20, Plan::draw),
+    (MissedChangesForgotten, 20, with_kept_watches),
     (DigestIgnored, 100, Plan::draw),
     (LogNotSynced, 100, Plan::draw),
     (SnapshotNamedAhead, 100, Plan::draw),
@@ -55,6 +56,11 @@ const HUNTED: &[Hunt] = &[
     (WeightsIgnored, 100, Plan::draw),
     (SilentLeaderKept, 100, Plan::draw),
 ];
+
+/// Clients tell each server of the watches that they had at the last one.
+fn with_kept_watches(seed: u64) -> Plan {
+    Plan::draw(seed).with_kept_watches()
+}
 
 /// Leaders end in no other way than by a mishap: whoever a client goes to next is behind what it has seen more often.
 fn without_hand_overs(seed: u64) -> Plan {

@@ -4,6 +4,7 @@
 //! printed with its plan, and the others go on. In the end the first that failed is lived again with fewer and fewer
 //! faults, and the story of what is left is told. `SIM_SEED=n` does the same for one seed, and tells its whole story first.
 //! `SIM_HAND_OVERS=none` tells no leader to end: then seeds make what they made before any were told so.
+//! `SIM_WATCHES=kept` lets clients tell each server of the watches that they had at the last one: other worlds again.
 //! `SIM_MEMBERS=files` or `requests` draws worlds in which members change so; `mixed` does so for a quarter of the seeds each.
 
 use std::sync::Mutex;
@@ -31,6 +32,11 @@ fn draw(seed: u64) -> Plan {
         Err(_) => Members::Stay,
     };
     let plan = Plan::draw_with(members, seed);
+    let plan = match std::env::var("SIM_WATCHES").as_deref() {
+        Ok("kept") => plan.with_kept_watches(),
+        Ok(other) => panic!("SIM_WATCHES is kept, not {other}"),
+        Err(_) => plan,
+    };
     if hands_over() { plan } else { plan.without_hand_overs() }
 }
 
@@ -134,6 +140,15 @@ fn tell_of(seed: u64) {
     println!("seed {seed} fails with\n{plan}\nand still with\n{fewest}\nas follows:");
     let _ = std::panic::catch_unwind(|| World::with(seed, fewest, true).run());
     println!("{}", why.unwrap_or_default());
+}
+
+/// Clients go from server to server, and tell each of the watches that they had.
+#[test]
+fn what_was_missed_on_the_way_is_heard() {
+    for seed in 0..60 {
+        let plan = Plan::draw(seed).with_kept_watches();
+        live(seed, &plan).unwrap_or_else(|why| panic!("SIM_WATCHES=kept SIM_SEED={seed} fails: {why}"));
+    }
 }
 
 /// Every life of a seed is the same.

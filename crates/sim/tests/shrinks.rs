@@ -23,6 +23,7 @@ fn only_the_fault_that_matters_is_left() {
         reconfig: false,
         weights: "",
         clients: 3,
+        keeps_watches: false,
         trouble_ms: 3000,
         faults,
         ..Plan::draw(seed)

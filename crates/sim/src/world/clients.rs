@@ -76,6 +76,12 @@ impl World {
             let before = (client.standing, client.session);
             client.hear(&bytes, is_current, at);
             let after = (client.standing, client.session);
+            if before.0 != Standing::Connected
+                && after.0 == Standing::Connected
+                && let Some(asking) = client.ask_for_watches(at)
+            {
+                self.send(id, 0, Message::Ask(asking));
+            }
             if before != after {
                 tell!(self, "client {number}: {before:?} -> {after:?}");
             }

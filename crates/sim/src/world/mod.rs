@@ -199,7 +199,7 @@ impl World {
             files: VecDeque::new(),
             deployed_anew: 0,
             servers,
-            clients: (0..plan.clients).map(Client::new).collect(),
+            clients: (0..plan.clients).map(|number| Client::new(number, plan.keeps_watches)).collect(),
             links: BTreeMap::new(),
             next_link: 1,
             blocked: BTreeMap::new(),
