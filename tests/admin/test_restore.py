@@ -451,7 +451,7 @@ def test_those_who_ask_while_another_one_is_under_way_take_turns(faulty):
     stuck = f"new-snapshot.{dump.last_zxid(faulty.port):x}"
     faulty.order(f"stuck {stuck}")
     asking = [asks_for_a_snapshot(faulty.admin_port)]
-    eventually(lambda: list((faulty.data_dir / "version-2").glob(stuck)))
+    eventually(lambda: list((faulty.data_dir / "version-2").glob(f"{stuck}.*")))
     time.sleep(0.005)  # No interval is over with the next millisecond.
     asking += [asks_for_a_snapshot(faulty.admin_port)]
     restoring = sent_whole(faulty.admin_port, body)
