@@ -124,7 +124,7 @@ def test_a_start_reads_little_of_logs_that_it_needs_nothing_of(begin, only_zabd)
         path.write_bytes(data.ljust(ahead_kb * 1024, b"\0"))
     server.start()
     read = int(re.search(r"rchar: (\d+)", Path(f"/proc/{server.process.pid}/io").read_text()).group(1))
-    assert read < 4 * ahead_kb * 1024, "the newest two or three, and not thirty"
+    assert read < 8 * ahead_kb * 1024, "the newest one or two, more than once, and not thirty"
     assert write(wire.Session(server.port, LONG_MS), 1) > last
 
 

@@ -117,7 +117,8 @@ pub enum RecoveryError {
     /// There are logs, and nothing that they could be replayed over.
     #[error(
         "{} holds logs, but {} holds no snapshot; restore one, or set snapshot.trust.empty=true once if the logs \
-         are complete from the first transaction on", log_dir.display(), snapshot_dir.display()
+         are complete from the first transaction on; a member of an ensemble, whose other members are up, gets everything from \
+         them when both directories are moved away", log_dir.display(), snapshot_dir.display()
     )]
     NoSnapshot {
         /// Where the logs are.

@@ -18,26 +18,6 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0, |all, byte| all | byte) == 0
 }
 
-/// What stands in front of the zeros at the end, by a few looks: a file may have been copied by what keeps no holes, and to look at all
-/// of its padding takes as long as to read it. Zeros in the midst of it may be taken for those at its end.
-pub(crate) fn likely_data(bytes: &[u8]) -> &[u8] {
-    const LOOK_BYTES: usize = 64 << 10;
-    let blocks = bytes.len().div_ceil(LOOK_BYTES);
-    let is_padding = |block: usize| {
-        let begin = block * LOOK_BYTES;
-        is_zero(&bytes[begin..bytes.len().min(begin + LOOK_BYTES)])
-    };
-    if blocks == 0 || !is_padding(blocks - 1) {
-        return without_zeros_behind(bytes);
-    }
-    let (mut data, mut padding) = (0, blocks - 1);
-    while data + 1 < padding {
-        let middle = usize::midpoint(data, padding);
-        if is_padding(middle) { padding = middle } else { data = middle }
-    }
-    without_zeros_behind(&bytes[..padding * LOOK_BYTES])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,17 +29,7 @@ mod tests {
                 let mut bytes = vec![7; length];
                 bytes.resize(length + zeros, 0);
                 assert_eq!(without_zeros_behind(&bytes).len(), length, "{length} and {zeros}");
-                assert_eq!(likely_data(&bytes).len(), length, "{length} and {zeros}");
             }
         }
-    }
-
-    #[test]
-    fn some_end_is_found_where_there_are_several() {
-        let mut bytes = vec![7; 1 << 20];
-        bytes[200_000..500_000].fill(0);
-        bytes.resize(3 << 20, 0);
-        assert_eq!(without_zeros_behind(&bytes).len(), 1 << 20);
-        assert!([200_000, 1 << 20].contains(&likely_data(&bytes).len()));
     }
 }

@@ -31,6 +31,8 @@ impl From<File> for RealFile {
 
 /// How much of a file is looked at at a time.
 const LOOKED_AT_BYTES: u64 = 64 << 10;
+/// The same for a look here and there.
+const LOOK_BYTES: u64 = 8 << 10;
 
 /// The parts of a file that take room, in order. Holes are long: Java takes 64 MiB ahead and writes their last byte, and
 /// each page of a hole that is looked at through a mapping costs as much as one that is read.
@@ -67,6 +69,39 @@ fn end_of_data(file: &File, from: u64, to: u64) -> io::Result<u64> {
         end = begin;
     }
     Ok(from)
+}
+
+/// The same by a few looks, if padding begins once and goes on to the end.
+fn likely_end_of_data(file: &File, from: u64, to: u64) -> io::Result<u64> {
+    let mut chunk = vec![0; LOOK_BYTES as usize];
+    let mut is_padding = |block: u64| -> io::Result<bool> {
+        let begin = from + block * LOOK_BYTES;
+        let chunk = &mut chunk[..(to - begin).min(LOOK_BYTES) as usize];
+        file.read_exact_at(chunk, begin)?;
+        Ok(without_zeros_behind(chunk).is_empty())
+    };
+    let blocks = (to - from).div_ceil(LOOK_BYTES);
+    if blocks < 2 || !is_padding(blocks - 1)? {
+        return end_of_data(file, from, to);
+    }
+    let (mut data, mut padding) = (0, blocks - 1);
+    while data + 1 < padding {
+        let middle = u64::midpoint(data, padding);
+        if is_padding(middle)? { padding = middle } else { data = middle }
+    }
+    end_of_data(file, from, from + padding * LOOK_BYTES)
+}
+
+/// Where the data of a file end, by what tells that of a part of it.
+fn last_data(path: &Path, end_of: impl Fn(&File, u64, u64) -> io::Result<u64>) -> io::Result<u64> {
+    let file = File::open(path)?;
+    for (from, to) in extents(&file)?.into_iter().rev() {
+        let end = end_of(&file, from, to)?;
+        if from < end {
+            return Ok(end);
+        }
+    }
+    Ok(0)
 }
 
 impl RealDisk {
@@ -120,14 +155,11 @@ impl Disk for RealDisk {
     }
 
     fn data_end(&self, path: &Path) -> io::Result<u64> {
-        let file = File::open(path)?;
-        for (from, to) in extents(&file)?.into_iter().rev() {
-            let end = end_of_data(&file, from, to)?;
-            if from < end {
-                return Ok(end);
-            }
-        }
-        Ok(0)
+        last_data(path, end_of_data)
+    }
+
+    fn likely_data_end(&self, path: &Path) -> io::Result<u64> {
+        last_data(path, likely_end_of_data)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -180,6 +212,27 @@ impl DiskFile for RealFile {
 mod tests {
     use super::super::BLOCK_BYTES;
     use super::*;
+
+    /// As what keeps no holes copies a file.
+    #[test]
+    fn the_end_of_the_data_is_found_by_a_few_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copied");
+        for length in [0, 1, 65_535, 65_536, 65_537, 200_000] {
+            for zeros in [0, 1, 65_536, 70_000, 1 << 20] {
+                let mut bytes = vec![7; length];
+                bytes.resize(length + zeros, 0);
+                fs::write(&path, &bytes).unwrap();
+                assert_eq!(RealDisk.data_end(&path).unwrap(), length as u64, "{length} and {zeros}");
+                assert_eq!(RealDisk.likely_data_end(&path).unwrap(), length as u64, "{length} and {zeros}");
+            }
+        }
+        let mut bytes = vec![7; 1 << 20];
+        bytes[200_000..500_000].fill(0);
+        bytes.resize(3 << 20, 0);
+        fs::write(&path, &bytes).unwrap();
+        assert!([200_000, 1 << 20].contains(&RealDisk.likely_data_end(&path).unwrap()), "some end");
+    }
 
     #[test]
     fn the_end_of_the_data_is_found_before_holes_and_zeros() {

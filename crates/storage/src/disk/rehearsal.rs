@@ -178,6 +178,13 @@ impl<D: Disk> Disk for Rehearsal<D> {
         }
     }
 
+    fn likely_data_end(&self, path: &Path) -> io::Result<u64> {
+        match self.place(path)? {
+            None => Ok(self.bytes(path).len() as u64),
+            Some(place) => self.real.likely_data_end(&place),
+        }
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let changed = self.changed();
         let mut names = match changed.get(dir) {

@@ -23,7 +23,7 @@ use super::torn::{Ending, ending};
 use super::{LogError, io_error};
 use crate::disk::{Contents, Disk};
 use crate::layout::{self, NamedFile};
-use crate::zeros::{likely_data, without_zeros_behind};
+use crate::zeros::without_zeros_behind;
 
 /// How many older files are asked for their ends.
 const OLDER_FILES_MAX: usize = 100;
@@ -126,9 +126,12 @@ pub(super) fn first_reaching<D: Disk>(disk: &D, files: &[NamedFile], after: Zxid
 
 /// The zxid of a file's first record.
 pub(crate) fn first_in_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Zxid>, LogError> {
-    let contents = disk.read(path).map_err(io_error("read", path))?;
-    let first = if is_log(&contents) { records(&contents).next() } else { None };
-    Ok(first.map(|(_, zxid, _)| zxid))
+    let first =
+        |(contents, end): (Contents, usize)| records(&contents[..end]).next().map(|(_, zxid, _)| zxid);
+    if let Some(zxid) = first(likely_records_of(disk, path)?) {
+        return Ok(Some(zxid));
+    }
+    Ok(first(records_of(disk, path)?))
 }
 
 /// Whether a file ends as logs do, be it by a crash: then its records are all that it ever held.
@@ -239,17 +242,25 @@ fn compare_with_itself<D: Disk>(disk: &D, span: &Span, above: Zxid) -> Result<Op
 
 /// A file, and where its data end; nothing, if it is no log.
 fn records_of<D: Disk>(disk: &D, path: &Path) -> Result<(Contents, usize), LogError> {
-    let contents = disk.read(path).map_err(io_error("read", path))?;
-    if !is_log(&contents) {
-        return Ok((contents, 0));
-    }
-    let data_end = disk.data_end(path).map_err(io_error("read", path))?;
-    let end = contents.len().min(data_end as usize);
-    Ok((contents, end))
+    records_up_to(disk, path, D::data_end)
 }
 
-fn is_log(contents: &[u8]) -> bool {
-    contents.len() >= HEADER.len() && contents.starts_with(&HEADER[..4])
+/// The same with an end that is found by a few looks, and may be too early.
+fn likely_records_of<D: Disk>(disk: &D, path: &Path) -> Result<(Contents, usize), LogError> {
+    records_up_to(disk, path, D::likely_data_end)
+}
+
+/// What stands behind the end is not touched: it may be a hole, which has no room on a disk that is full.
+fn records_up_to<D: Disk>(
+    disk: &D,
+    path: &Path,
+    end: impl Fn(&D, &Path) -> std::io::Result<u64>,
+) -> Result<(Contents, usize), LogError> {
+    let contents = disk.read(path).map_err(io_error("read", path))?;
+    let end = end(disk, path).map_err(io_error("read", path))?;
+    let end = contents.len().min(end as usize);
+    let is_log = contents.len() >= HEADER.len() && contents[..end].starts_with(&HEADER[..4]);
+    Ok((contents, if is_log { end } else { 0 }))
 }
 
 /// Offset, zxid and entry of each record up to what is none.
@@ -267,11 +278,8 @@ fn records(contents: &[u8]) -> impl Iterator<Item = (u64, Zxid, &[u8])> {
 /// The zxid of a file's last record, in front of a hole if there is one: a start asks this of every older log, and of most of them it
 /// needs no more.
 pub(super) fn last_in_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Zxid>, LogError> {
-    let contents = disk.read(path).map_err(io_error("read", path))?;
-    if !is_log(&contents) {
-        return Ok(None);
-    }
-    if let Some(last) = last_by_end(likely_data(&contents[HEADER.len()..])) {
+    let (contents, likely_end) = likely_records_of(disk, path)?;
+    if let Some(last) = last_by_end(contents[..likely_end].get(HEADER.len()..).unwrap_or_default()) {
         return Ok(Some(last));
     }
     let (contents, data_end) = records_of(disk, path)?;

@@ -25,7 +25,6 @@ use super::torn::{Ending, ending};
 use super::{LogError, io_error};
 use crate::disk::{Contents, Disk};
 use crate::layout::{self, NamedFile};
-use crate::zeros::likely_data;
 
 /// One record and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,8 +182,8 @@ impl<D: Disk> Records<D> {
     pub fn bytes_ahead(&self) -> Result<u64, LogError> {
         let mut bytes = self.open.as_ref().map_or(0, |file| file.rest().len() as u64);
         for NamedFile { path, .. } in &self.files {
-            let contents = self.disk.read(path).map_err(io_error("read", path))?;
-            bytes += likely_data(contents.get(HEADER.len()..).unwrap_or_default()).len() as u64;
+            let data_end = self.disk.likely_data_end(path).map_err(io_error("read", path))?;
+            bytes += data_end.saturating_sub(HEADER.len() as u64);
         }
         Ok(bytes)
     }

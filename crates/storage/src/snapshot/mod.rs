@@ -112,7 +112,7 @@ pub enum SnapshotError {
     /// The file is not a whole snapshot.
     #[error(
         "{}: {what} at offset {offset} of the uncompressed content; restore the file from a copy, or move it \
-         away to start from the snapshot before it", path.display()
+         away to start from the snapshot before it, if there is one", path.display()
     )]
     Damaged {
         /// Which file.

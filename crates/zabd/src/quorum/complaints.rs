@@ -107,8 +107,9 @@ fn hint(whom: Whom, server: ServerId, is_heard: bool) -> Option<String> {
     match whom {
         Whom::Leader => is_heard.then(|| {
             format!(
-                "server {server} runs and its election port is reached; in server.{server}=HOST:QUORUM:ELECTION here, QUORUM must be \
-                 the port in its own zoo.cfg, and nothing in between, as a firewall, may keep this server from it"
+                "server {server} runs and its election port is reached; there must be a line server.{server}=HOST:QUORUM:ELECTION \
+                 here, in which QUORUM is the port in its own zoo.cfg, and nothing in between, as a firewall, may keep this server \
+                 from it"
             )
         }),
         Whom::ObserverMaster => is_heard.then(|| {

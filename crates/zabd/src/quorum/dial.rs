@@ -23,6 +23,11 @@ pub(super) async fn first_that_answers(
     addresses: Vec<Address>,
     patience: Duration,
 ) -> Result<TcpStream, String> {
+    if addresses.is_empty() {
+        return Err(
+            "no address: no server.N line here has its number, as one of the other members has".to_owned()
+        );
+    }
     let problems = Arc::<Mutex<Vec<String>>>::default();
     let first = first_of(addresses.into_iter().map(|address| {
         let problems = problems.clone();
