@@ -217,7 +217,9 @@ mod tests {
     fn only_of_who_is_heard_it_is_known_that_it_runs() {
         assert_eq!(hint(Whom::Leader, ServerId(3), false), None);
         assert!(
-            hint(Whom::Leader, ServerId(3), true).unwrap().contains("in server.3=HOST:QUORUM:ELECTION here")
+            hint(Whom::Leader, ServerId(3), true)
+                .unwrap()
+                .contains("a line server.3=HOST:QUORUM:ELECTION here")
         );
         assert!(hint(Whom::ObserverMaster, ServerId(3), true).unwrap().contains("observerMasterPort"));
     }
