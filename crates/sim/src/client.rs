@@ -11,7 +11,7 @@ use zabd_jute::{Acl, OpCode, Reader, Record, SessionId, Stat, Writer, Zxid};
 
 use crate::dice::Dice;
 use crate::linear::Moment;
-use crate::outcome::{self, Part};
+use crate::outcome::{self, NO_NODE, Part};
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
@@ -152,7 +152,6 @@ pub struct Client {
     counter: u64,
 }
 
-const NO_NODE: i32 = -101;
 /// As every client numbers it.
 const SET_WATCHES_XID: i32 = -8;
 /// Requests in flight per client.
@@ -211,19 +210,8 @@ impl Client {
         watches.encode(&mut Writer::new(&mut body));
         let op = OpCode::SetWatches;
         let (session, path, value) = (self.session, String::new(), Vec::new());
-        let asking = Asking { xid: SET_WATCHES_XID, op: op.code(), body: body.clone() };
-        self.asked.push_back(Asked {
-            session,
-            xid: SET_WATCHES_XID,
-            op,
-            path,
-            value,
-            body,
-            watches: false,
-            behind_sync: None,
-            at,
-        });
-        Some(asking)
+        let xid = SET_WATCHES_XID;
+        Some(self.asks(Asked { session, xid, op, path, value, body, watches: false, behind_sync: None, at }))
     }
 
     /// Goes away from its server without a word, to look for another.
@@ -242,18 +230,12 @@ impl Client {
         let (session, xid) = (self.session, self.xid);
         let (path, value) = (String::new(), Vec::new());
         let body = body.to_vec();
-        let asking = Asking { xid, op: op.code(), body: body.clone() };
-        self.asked.push_back(Asked {
-            session,
-            xid,
-            op,
-            path,
-            value,
-            body,
-            watches: false,
-            behind_sync: None,
-            at,
-        });
+        self.asks(Asked { session, xid, op, path, value, body, watches: false, behind_sync: None, at })
+    }
+
+    fn asks(&mut self, asked: Asked) -> Asking {
+        let asking = Asking { xid: asked.xid, op: asked.op.code(), body: asked.body.clone() };
+        self.asked.push_back(asked);
         asking
     }
 
@@ -317,9 +299,7 @@ impl Client {
         let watches = watches && matches!(op, OpCode::GetData | OpCode::Exists);
         let behind_sync = behind_sync.map(|(at, _)| at);
         let (session, xid) = (self.session, self.xid);
-        let asking = Asking { xid, op: op.code(), body: body.clone() };
-        self.asked.push_back(Asked { session, xid, op, path, value, body, watches, behind_sync, at });
-        asking
+        self.asks(Asked { session, xid, op, path, value, body, watches, behind_sync, at })
     }
 
     /// Bytes that came over the connection that counts: one frame or several.

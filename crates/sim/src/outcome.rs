@@ -14,9 +14,9 @@ const ANY_VERSION: i32 = -1;
 const NOT_TRIED: i32 = -2;
 /// No voter would be left, no quorum of the new members follows, or another change is under way.
 const REFUSED_FOR_MEMBERS: [i32; 3] = [-8, -13, -14];
-const NO_NODE: i32 = -101;
+pub(crate) const NO_NODE: i32 = -101;
 const BAD_VERSION: i32 = -103;
-const NODE_EXISTS: i32 = -110;
+pub(crate) const NODE_EXISTS: i32 = -110;
 const SESSION_EXPIRED: i32 = -112;
 
 /// What a client was told of one operation of a multi.

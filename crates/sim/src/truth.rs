@@ -15,12 +15,9 @@ use zabd_zab::history::History;
 use crate::client::{Asked, Client, Told};
 use crate::heard::{Happened, assert_events};
 use crate::linear::{NEVER, Operation, What, unexplained};
-use crate::outcome;
+use crate::outcome::{self, NO_NODE, NODE_EXISTS};
 use crate::silence::Silence;
 use crate::store::TREE;
-
-const NO_NODE: i32 = -101;
-const NODE_EXISTS: i32 = -110;
 
 /// Everything that was ever proposed, shown and told.
 #[derive(Debug, Default)]

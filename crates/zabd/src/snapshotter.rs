@@ -111,6 +111,9 @@ impl SnapshotFigures {
     }
 }
 
+/// The way to whoever waits for where a snapshot is.
+type Outcome = Sender<Result<Option<PathBuf>, SnapshotError>>;
+
 /// What the thread is asked for.
 #[derive(Debug)]
 enum Wish {
@@ -119,7 +122,7 @@ enum Wish {
     /// A learner needs one, whatever is due.
     For(LinkId),
     /// Nothing may be logged without one, or somebody wants one; the outcome is waited for.
-    Now(Sender<Result<Option<PathBuf>, SnapshotError>>),
+    Now(Outcome),
     /// One that came from elsewhere takes the place of everything; the outcome is waited for. No other one is written meanwhile.
     Restore(Box<Candidate>, Sender<Result<Zxid, RestoreFailure>>),
 }
@@ -271,7 +274,7 @@ struct Unnamed {
     began: Instant,
     whole: Instant,
     /// Who waits for its name.
-    outcome: Option<Sender<Result<Option<PathBuf>, SnapshotError>>>,
+    outcome: Option<Outcome>,
     learners: usize,
 }
 
@@ -280,7 +283,7 @@ impl Unnamed {
     fn settle(self, driver: &Driver, figures: &SnapshotFigures) -> Option<Self> {
         let zxid = self.begun.head.zxid;
         if driver.trees_replaced() != self.begun.trees_replaced {
-            self.end(Ok(None));
+            tell(self.outcome, Ok(None));
             return None;
         }
         if !driver.is_durable(zxid) {
@@ -288,7 +291,7 @@ impl Unnamed {
                 return Some(self);
             }
             tracing::warn!("Gave up a snapshot: the log does not get as far as {zxid}");
-            self.end(Ok(None));
+            tell(self.outcome, Ok(None));
             return None;
         }
         let Self { sealed, began, outcome, learners, .. } = self;
@@ -309,16 +312,15 @@ impl Unnamed {
                 }
             }
         }
-        if let Some(outcome) = outcome {
-            let _ = outcome.send(named.map(Some));
-        }
+        tell(outcome, named.map(Some));
         None
     }
+}
 
-    fn end(self, what: Result<Option<PathBuf>, SnapshotError>) {
-        if let Some(outcome) = self.outcome {
-            let _ = outcome.send(what);
-        }
+/// Whoever waits is told.
+fn tell(outcome: Option<Outcome>, what: Result<Option<PathBuf>, SnapshotError>) {
+    if let Some(outcome) = outcome {
+        let _ = outcome.send(what);
     }
 }
 
@@ -355,7 +357,7 @@ fn write_for_itself(
     driver: &Driver,
     target: &SnapshotTarget,
     figures: &SnapshotFigures,
-    outcome: Option<Sender<Result<Option<PathBuf>, SnapshotError>>>,
+    outcome: Option<Outcome>,
 ) -> Result<Option<Unnamed>, SnapshotError> {
     let began = Instant::now();
     let begun = driver.begin_snapshot();
@@ -364,13 +366,11 @@ fn write_for_itself(
             Ok(Some(Unnamed { sealed, begun, began, whole: Instant::now(), outcome, learners: 0 }))
         }
         (Ok(None), outcome) => {
-            if let Some(outcome) = outcome {
-                let _ = outcome.send(Ok(None));
-            }
+            tell(outcome, Ok(None));
             Ok(None)
         }
-        (Err(error), Some(outcome)) => {
-            let _ = outcome.send(Err(error));
+        (Err(error), outcome @ Some(_)) => {
+            tell(outcome, Err(error));
             Ok(None)
         }
         (Err(error), None) => Err(error),

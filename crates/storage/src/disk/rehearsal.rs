@@ -133,6 +133,16 @@ impl<D: Disk> Rehearsal<D> {
     }
 }
 
+impl<D: Disk> Rehearsal<D> {
+    /// What has been written here is as long as it is; of the rest the disk knows.
+    fn measure(&self, path: &Path, of: impl Fn(&D, &Path) -> io::Result<u64>) -> io::Result<u64> {
+        match self.place(path)? {
+            None => Ok(self.bytes(path).len() as u64),
+            Some(place) => of(&self.real, &place),
+        }
+    }
+}
+
 impl<D: Disk> Disk for Rehearsal<D> {
     type File = RehearsalFile<D>;
 
@@ -165,24 +175,15 @@ impl<D: Disk> Disk for Rehearsal<D> {
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {
-        match self.place(path)? {
-            None => Ok(self.bytes(path).len() as u64),
-            Some(place) => self.real.length(&place),
-        }
+        self.measure(path, D::length)
     }
 
     fn data_end(&self, path: &Path) -> io::Result<u64> {
-        match self.place(path)? {
-            None => Ok(self.bytes(path).len() as u64),
-            Some(place) => self.real.data_end(&place),
-        }
+        self.measure(path, D::data_end)
     }
 
     fn likely_data_end(&self, path: &Path) -> io::Result<u64> {
-        match self.place(path)? {
-            None => Ok(self.bytes(path).len() as u64),
-            Some(place) => self.real.likely_data_end(&place),
-        }
+        self.measure(path, D::likely_data_end)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
