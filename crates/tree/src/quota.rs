@@ -358,7 +358,8 @@ mod tests {
             ("/zookeeper/quota/b/zookeeper_limits", "count=3,bytes=9"),
             ("/zookeeper/quota/b/c", ""),
         ]);
-        let used = QuotaFigures { used: Some(QuotaSum { count: 4, bytes: 6 }), limit: None };
+        // What a usage is created with gives way to what is there.
+        let used = QuotaFigures { used: Some(QuotaSum { count: 1, bytes: 1 }), limit: None };
         let limited = QuotaFigures { limit: Some(QuotaSum { count: 3, bytes: 9 }), used: None };
         assert_eq!(tree.quota_figures(), BTreeMap::from([("a".to_owned(), used), ("b".to_owned(), limited)]));
     }
