@@ -13,7 +13,6 @@ use zabd_jute::{SessionId, Zxid};
 use zabd_replica::ConnId;
 
 use super::backlog::Backlog;
-use super::budget::Budget;
 use super::figures::ConnectionCounters;
 use super::half_frames::{HalfFrames, close_slow};
 use super::intake::{COPIES, Intake, Way};
@@ -27,8 +26,6 @@ pub const UNSENT_BYTES_MAX: usize = 64 << 20;
 /// What all clients may leave untaken, and have begun, however little memory is left.
 const UNSENT_BYTES_MIN: usize = 256 << 10;
 const INCOMPLETE_BYTES_MIN: usize = 4 << 20;
-/// What is kept of all clients that say more while they do not listen.
-const AHEAD_BYTES_MAX: usize = 64 << 20;
 /// What one reply may have however little is left: any znode of the usual `jute.maxbuffer` can be read.
 const REPLY_BYTES_MIN: usize = 2 << 20;
 /// A time that does not come.
@@ -366,8 +363,6 @@ pub struct Registry {
     pub backlog: Backlog,
     /// What has come of them only in part.
     pub half_frames: HalfFrames,
-    /// What has come of those who do not take what they have asked for before.
-    pub ahead: Budget,
     /// How long those requests are that come, and are large.
     pub coming: Intake,
     /// What of them is in the pipeline.
@@ -415,7 +410,6 @@ impl Registry {
             slots: RwLock::default(),
             backlog: Backlog::new(unsent_bytes_max),
             half_frames: HalfFrames::new(incomplete_bytes_max),
-            ahead: Budget::new(at_most(AHEAD_BYTES_MAX)),
             coming: Intake::new(Way::Coming, coming_bytes_max),
             intake: Intake::new(Way::InFlight, in_flight_bytes_max),
             is_scarce: AtomicBool::new(false),
@@ -426,8 +420,7 @@ impl Registry {
     /// has a share of it, and of what it has already.
     pub fn fit(&self, left: Option<usize>, now_ms: i64) {
         self.is_scarce.store(left.is_some(), Ordering::Relaxed);
-        let kept = self.backlog.bytes() + self.half_frames.bytes() + self.ahead.bytes();
-        let own = kept + self.intake.bytes() * COPIES;
+        let own = self.backlog.bytes() + self.half_frames.bytes() + self.intake.bytes() * COPIES;
         let room = left.map(|left| left + own);
         let share = |part: usize, bytes_min: usize| room.map(|room| (room / part).max(bytes_min));
         self.backlog.narrow(share(6, UNSENT_BYTES_MIN));
@@ -435,7 +428,6 @@ impl Registry {
         // Large ones wait for each other; what is beyond them is closed.
         self.coming.narrow(share(4, 0));
         self.half_frames.narrow(share(2, INCOMPLETE_BYTES_MIN));
-        self.ahead.narrow(left.map(|_| 0));
         self.intake.narrow(share(6 * COPIES, 0));
         let mut to_wake = Vec::new();
         if self.backlog.is_too_much() {

@@ -12,8 +12,8 @@
 //!
 //! Here is how a turn goes; what a frame asks for is in `frames`, who the client is in `authentication`, words instead of
 //! frames in `four_letter`, the order of steps among connections in `giving_way`, waiting for a place in the pipeline, or for a
-//! long reply, in `in_line`, what a client says that does not listen in `reading_on`, what is sent, and what is kept meanwhile, in
-//! `sending`, words for the log in `telling` and `slow`, and lent memory in `buffers`.
+//! long reply, in `in_line`, what is sent, and what is kept meanwhile, in `sending`, words for the log in `telling` and `slow`,
+//! and lent memory in `buffers`.
 
 mod answers;
 mod authentication;
@@ -23,7 +23,6 @@ mod four_letter;
 mod frames;
 mod giving_way;
 mod in_line;
-mod reading_on;
 mod sending;
 mod slow;
 mod telling;
@@ -68,7 +67,7 @@ use crate::logging::hold::Share;
 use crate::sasl::{ClientExchange, ClientSasl, Proving};
 use crate::slow::About;
 
-/// While more than this is unsent, nothing further is done for the client.
+/// While more than this is unsent, nothing further is read from the client.
 const UNSENT_BYTES_PAUSE: usize = 1 << 20;
 /// After this many chunks in a row other connections get a turn.
 const CHUNKS_PER_TURN_MAX: usize = 4;
@@ -202,10 +201,8 @@ pub struct Connection {
     unanswered: VecDeque<Unanswered>,
     /// What the replies to the reads among them may be worth.
     reads_waiting: usize,
-    /// While so much is unsent, nothing further is done for the client.
+    /// While so much is unsent, nothing further is read from the client.
     pause_bytes: usize,
-    /// What has come of it meanwhile, and is counted.
-    ahead_bytes: usize,
     /// How long those are that wait for the end of the turn.
     batch_bytes: usize,
     /// How long a large request is that comes, if all that do have a bound.
@@ -316,7 +313,6 @@ impl Connection {
             line: service.request_throttle.clone().map(|throttle| Box::new(Line::new(throttle))),
             asking: None,
             pause_bytes: UNSENT_BYTES_PAUSE,
-            ahead_bytes: 0,
             batch_bytes: 0,
             coming_bytes: 0,
             turn_bytes: 0,
@@ -489,7 +485,6 @@ impl Connection {
     /// One turn; true when the connection has ended.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_read_dry = false;
-        let mut is_heard_ahead = false;
         let gave_way = self.go_on();
         if gave_way == GaveWay::BeforeSending && self.flush(context) == Poll::Ready(false) {
             return true;
@@ -515,8 +510,7 @@ impl Connection {
                 // What stands behind it may go on.
                 continue;
             }
-            let reads_on = self.may_read_on();
-            if self.is_abandoned() || !(self.may_go_on() || self.may_read_ahead() || reads_on) {
+            if self.is_abandoned() || !(self.may_go_on() || self.may_read_ahead()) {
                 break;
             }
             if chunk >= CHUNKS_PER_TURN_MAX {
@@ -531,7 +525,7 @@ impl Connection {
                 }
                 Poll::Ready(true) if self.gave_way == GaveWay::BeforeWork => return false,
                 Poll::Ready(true) if stood_in_line => self.note_heard_in_line(),
-                Poll::Ready(true) => is_heard_ahead |= reads_on,
+                Poll::Ready(true) => (),
                 Poll::Ready(false) if self.outlives_its_client() => break,
                 Poll::Ready(false) => {
                     self.count_turn();
@@ -559,8 +553,7 @@ impl Connection {
         let was_unsent_much = self.is_unsent_much();
         let unsent_before = self.unsent();
         let flushed = self.flush(context);
-        let takes = was_unsent_much && self.unsent() != unsent_before;
-        if takes || is_heard_ahead || self.is_heard_in_line() {
+        if (was_unsent_much && self.unsent() != unsent_before) || self.is_heard_in_line() {
             self.note_sign_of_life();
         }
         self.settle(had_unsent, unsent_before.saturating_sub(self.unsent()));
@@ -573,9 +566,8 @@ impl Connection {
                 true
             }
             Poll::Ready(true) => {
-                let is_left = was_unsent_much && !self.input.is_empty();
-                if self.may_go_on() && (!is_read_dry || is_left) {
-                    // The output was what stood in the way, and nobody else would say that there is more to do.
+                if self.may_go_on() && !is_read_dry {
+                    // The output was what stood in the way, and nobody else would say that there is more to read.
                     context.waker().wake_by_ref();
                 }
                 false
@@ -616,7 +608,6 @@ impl Drop for Connection {
             self.service.driver.feed([Input::Gone { conn: self.client.id, session: self.session }]);
         }
         self.service.driver.registry.coming.remove(self.coming_bytes);
-        self.service.driver.registry.ahead.add(-(self.ahead_bytes as isize));
         self.service.driver.registry.remove(self.client.id);
         self.service.counters.in_flight.fetch_sub(self.unanswered.len() as i64, Relaxed);
         let bytes = self.unanswered.iter().map(|request| request.length).sum();

@@ -53,8 +53,7 @@ impl Connection {
             return;
         }
         let head = self.input.first_chunk::<4>().map_or(0, |head| u32::from_be_bytes(*head) as usize);
-        let wanted =
-            (2 * self.input.capacity()).min(head.saturating_add(4)).max(needed).max(self.wanted_ahead());
+        let wanted = (2 * self.input.capacity()).min(head.saturating_add(4)).max(needed);
         self.input.reserve_exact(wanted - self.input.len());
     }
 

@@ -222,22 +222,14 @@ impl Connection {
     /// The client is gone: whether what it sent is done all the same. Nobody wants the answers.
     pub(super) fn outlives_its_client(&mut self) -> bool {
         // Behind a read that waits there may be writes, or the end of the session.
-        self.is_at_end = self.waits_for_place()
-            && (self.stays == Stays::InFlight || self.has_more_than_one_request())
-            || self.is_unsent_much() && self.has_whole_request();
+        self.is_at_end =
+            self.waits_for_place() && (self.stays == Stays::InFlight || self.has_more_than_one_request());
         self.is_at_end || self.line.as_mut().is_some_and(|line| line.abandon() == InLine::Waits)
     }
 
     fn has_more_than_one_request(&self) -> bool {
-        self.first_length().is_some_and(|length| self.input.len() - 4 > length)
-    }
-
-    fn has_whole_request(&self) -> bool {
-        self.first_length().is_some_and(|length| self.input.len() - 4 >= length)
-    }
-
-    fn first_length(&self) -> Option<usize> {
-        self.input.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize)
+        let first = self.input.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize);
+        first.is_some_and(|length| self.input.len() - 4 > length)
     }
 
     pub(super) fn is_abandoned(&self) -> bool {

@@ -24,7 +24,6 @@ impl Connection {
         self.settle_intake();
         let half_record = self.socket.half_record();
         let is_begun = self.may_go_on() || self.stays == Stays::Coming;
-        self.settle_ahead(is_begun);
         let half_frame = if is_begun { self.input.capacity() + half_record } else { 0 };
         if half_record > 0 && self.input.is_empty() && !self.client.has_half_frame() {
             // No frame has begun where frames are looked for.
