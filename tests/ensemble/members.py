@@ -22,8 +22,8 @@ WRITES_PER_CREATE = 10
 
 
 def kinds_by_id(kinds):
-    """Members from 1 on."""
-    return {number: kind for number, kind in enumerate(kinds, 1)}
+    """Members from 1 on, unless they have ids already."""
+    return kinds if isinstance(kinds, dict) else {number: kind for number, kind in enumerate(kinds, 1)}
 
 
 class Ensemble:

@@ -164,8 +164,12 @@ impl Tree {
     /// The configuration of the ensemble that this server serves in, as every member of one sets it for itself: it is
     /// no transaction, and no part of the digest. Java's `ZKDatabase.initConfigInZKDatabase`.
     pub fn set_configuration(&mut self, text: &str, version: ConfigVersion, time_ms: i64) {
-        if self.node("/zookeeper/config").is_none() {
+        if self.node("/zookeeper").is_none() {
             return;
+        }
+        if self.node("/zookeeper/config").is_none() {
+            // Servers before 3.5 had none, nor have those that serve alone from what they left.
+            self.attach_system("/zookeeper/config");
         }
         let (zxid, kind) = (Zxid(version.0), OpCode::SetData.code());
         let header = TxnHeader { session: SessionId::NONE, cxid: 0, zxid, time_ms, kind };
@@ -235,7 +239,7 @@ impl Tree {
     ) {
         let result = match txn {
             Txn::CreateSession { timeout_ms } => {
-                self.sessions.insert(header.session, *timeout_ms);
+                self.add_session(header.session, *timeout_ms);
                 OpResult::SessionCreated
             }
             Txn::CloseSession { paths } => {

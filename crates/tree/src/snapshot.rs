@@ -332,9 +332,6 @@ impl Tree {
     }
 
     fn finish_load(&mut self, zxid: Zxid, digest: Option<(Zxid, u64)>) {
-        if self.nodes.resolve("/zookeeper").is_some() && self.nodes.resolve("/zookeeper/config").is_none() {
-            self.attach_system("/zookeeper/config");
-        }
         self.last_zxid = zxid;
         // Zxid 0 in the digest section means that the writer had none.
         let digest = digest.filter(|(at, _)| *at != Zxid::ZERO || zxid == Zxid::ZERO);

@@ -184,6 +184,27 @@ fn a_tree_does_not_go_back() {
     world.tree.stand_at(Zxid(3));
 }
 
+/// Servers before 3.5 have no such znode, and one that serves alone from what they left does not make it.
+#[test]
+fn a_configuration_that_is_not_in_the_file_comes_with_the_first_one() {
+    let mut world = World::new(5);
+    let header = TxnHeader {
+        session: SessionId(1),
+        cxid: 0,
+        zxid: Zxid(1),
+        time_ms: 0,
+        kind: zabd_jute::OpCode::Delete.code(),
+    };
+    world.tree.replay(&Entry { header, txn: Txn::Delete { path: "/zookeeper/config".into() }, digest: None });
+    let head = world.tree.begin_snapshot();
+    let mut body = Vec::new();
+    while world.tree.snapshot_chunk(&mut body, 3) {}
+    let mut tree = Tree::load(&body, head.zxid, None, OPTIONS).unwrap();
+    assert!(tree.node("/zookeeper/config").is_none());
+    tree.set_configuration("server.1=h:1:2", zabd_jute::ConfigVersion(0), 0);
+    assert_eq!(tree.node("/zookeeper/config").unwrap().data(), Some(&b"server.1=h:1:2"[..]));
+}
+
 #[test]
 fn an_abandoned_snapshot_leaves_nothing_behind() {
     let mut world = World::new(5);

@@ -10,7 +10,7 @@ use crate::acl_cache::AclCache;
 use crate::apply::DigestMismatch;
 use crate::last_digests::LastDigests;
 use crate::nodes::{self, AHEAD_MAX, Node, NodeId, Nodes};
-use crate::owner::Owner;
+use crate::owner::{Owner, is_ttl_or_session};
 use crate::quota::{self, Quotas, Special, Track};
 use crate::snapshot::Progress;
 
@@ -249,7 +249,24 @@ impl Tree {
     }
 
     pub(crate) fn owner(&self, stat: &StatPersisted) -> Owner {
-        Owner::from_stored(stat.ephemeral_owner, self.options.emulate_353_ttl)
+        // The last ephemeral of a session that ends is still one when the session is gone from the table.
+        let is_session =
+            |session| self.sessions.contains_key(&session) || self.ephemerals.contains_key(&session);
+        Owner::from_stored(stat.ephemeral_owner, self.options.emulate_353_ttl, is_session)
+    }
+
+    /// There is such a session from now on. What a snapshot that was written meanwhile holds of its ephemerals may have been taken
+    /// for TTL nodes.
+    pub(crate) fn add_session(&mut self, session: SessionId, timeout_ms: i32) {
+        if is_ttl_or_session(session) && !self.sessions.contains_key(&session) {
+            let is_its = |id: &NodeId| self.nodes.get(*id).stat.ephemeral_owner == session.0;
+            let its: BTreeSet<NodeId> = self.ttls.iter().copied().filter(is_its).collect();
+            self.ttls.retain(|id| !its.contains(id));
+            if !its.is_empty() {
+                self.ephemerals.entry(session).or_default().extend(its);
+            }
+        }
+        self.sessions.insert(session, timeout_ms);
     }
 
     // The few ways in which the tree changes. Each keeps digest, size, indexes and a running snapshot
