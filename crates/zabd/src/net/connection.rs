@@ -517,6 +517,10 @@ impl Connection {
                 wake_behind_news(context);
                 break;
             }
+            if self.may_go_on() && self.has_whole_request() {
+                // Answers have come meanwhile. It goes before what the client says next, of which there may be much, and before its end.
+                continue;
+            }
             let stood_in_line = self.stands_in_line();
             match self.read_chunk(context, chunk == 0 && gave_way == GaveWay::No) {
                 Poll::Pending => {

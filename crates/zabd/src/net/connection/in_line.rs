@@ -228,8 +228,15 @@ impl Connection {
     }
 
     fn has_more_than_one_request(&self) -> bool {
-        let first = self.input.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize);
-        first.is_some_and(|length| self.input.len() - 4 > length)
+        self.first_length().is_some_and(|length| self.input.len() - 4 > length)
+    }
+
+    pub(super) fn has_whole_request(&self) -> bool {
+        self.first_length().is_some_and(|length| self.input.len() - 4 >= length)
+    }
+
+    fn first_length(&self) -> Option<usize> {
+        self.input.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize)
     }
 
     pub(super) fn is_abandoned(&self) -> bool {
