@@ -1,7 +1,7 @@
 //! From what is used to what is taken.
 //!
 //! The reserve is a sixth of the limit, between 24 and 384 MiB: what comes between two looks, replies under way, the kernel's
-//! buffers. Half of it is above the second mark. A member of an ensemble has a reserve of a quarter, between 40 and 512 MiB: when
+//! buffers. Two thirds of it are above the second mark. A member of an ensemble has a reserve of a quarter, between 40 and 512 MiB: when
 //! it leads, it refuses for the others too, who cannot, and who have as much under way as it has.
 //!
 //! Memory that was freed does not all go back to the system: an allocator keeps a page as long as anything is in it. So behind
@@ -26,6 +26,7 @@ pub struct Marks {
     reserve: u64,
     no_growth: u64,
     nothing_new: u64,
+    nothing_more: u64,
     room: Room,
     /// The most that was kept since the first mark was passed.
     kept_max: u64,
@@ -40,7 +41,8 @@ impl Marks {
         Self {
             reserve,
             no_growth: limit_bytes - reserve,
-            nothing_new: limit_bytes - reserve / 2,
+            nothing_new: limit_bytes - reserve / 3 * 2,
+            nothing_more: limit_bytes - reserve / 4,
             room: Room::Enough,
             kept_max: 0,
         }
@@ -63,7 +65,7 @@ impl Marks {
 
     /// Where not even a tree that is being loaded has a place any more.
     pub fn nothing_more(&self) -> u64 {
-        self.nothing_new + self.reserve / 4
+        self.nothing_more
     }
 
     /// What is taken while so much is used, `kept` of it by znodes and watches.
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn each_mark_and_the_way_back() {
         let mut marks = Marks::below(1536 * MIB, false);
-        assert_eq!((marks.no_growth / MIB, marks.nothing_new / MIB), (1280, 1408));
+        assert_eq!((marks.no_growth / MIB, marks.nothing_new / MIB), (1280, 1365));
         for (used, room) in [
             (0, Room::Enough),
             (1279, Room::Enough),
@@ -103,9 +105,10 @@ mod tests {
             (1265, Room::NoGrowth),
             (1263, Room::Enough),
             (1279, Room::Enough),
-            (1408, Room::NothingNew),
-            (1393, Room::NothingNew),
-            (1391, Room::NoGrowth),
+            (1365, Room::NoGrowth),
+            (1366, Room::NothingNew),
+            (1350, Room::NothingNew),
+            (1349, Room::NoGrowth),
             (2000, Room::NothingNew),
             (0, Room::Enough),
         ] {

@@ -5,8 +5,9 @@
 //! marks decide ([`marks`]):
 //!
 //! ```text
-//! 0 ───────────────────────────────── no growth ─── nothing new ─── limit
-//!                                     │◄── half of the reserve ──►│
+//! 0 ───────────────────────────────── no growth ─── nothing new ─────── limit
+//!                                     │               │◄─ two thirds ──►│
+//!                                     │◄────────── the reserve ────────►│
 //!   everything                        no larger     no new sessions
 //!                                     tree          and watches; who does not take what waits for him
 //!                                                   is closed; a snapshot that holds on to old znodes

@@ -119,9 +119,10 @@ impl Watchman {
         let room = marks.room(used, kept);
         let before = self.room();
         if room != before {
-            self.room.store(room as u8, Relaxed);
             tell(before, room, &self.in_words(used, kept));
             follow(room);
+            // Last: whoever sees in the figures that there is room may ask for it, and is served.
+            self.room.store(room as u8, Relaxed);
         }
     }
 
@@ -200,6 +201,16 @@ mod tests {
         watchman.look(|| (100 * MIB, 0), |_| unreachable!("nothing is narrow"), note);
         assert_eq!(*followed.lock(), [Room::NoGrowth, Room::Enough]);
         assert_eq!((watchman.room(), watchman.used_bytes()), (Room::Enough, 100 * MIB));
+    }
+
+    #[test]
+    fn nobody_sees_that_there_is_room_before_it_is_given() {
+        const MIB: u64 = 1 << 20;
+        let limit: &'static Limit = Box::leak(Box::new(Limit::configured(1536 * MIB)));
+        let watchman = Watchman::new(limit, false);
+        watchman.look(|| (1500 * MIB, 0), |_| (), |room| assert_eq!(room, Room::NothingNew));
+        watchman.look(|| (0, 0), |_| (), |_| assert_eq!(watchman.room(), Room::NothingNew));
+        assert_eq!(watchman.room(), Room::Enough);
     }
 
     /// Whoever deletes what is not needed sees it in what is kept, though the system gets nothing back.
