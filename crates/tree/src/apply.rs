@@ -12,7 +12,7 @@ use zabd_jute::{Acl, ConfigVersion, ErrorCode, OpCode, SessionId, Stat, StatPers
 use zabd_mutation::{Mutation, is_on};
 
 use crate::nodes::NodeId;
-use crate::owner::Owner;
+use crate::owner::{Owner, is_ttl_or_session};
 use crate::pending::Foreseen;
 use crate::tree::Tree;
 
@@ -419,6 +419,10 @@ impl Tree {
 
     /// The session's ephemerals go with it: those that the transaction names, then any others, both in Java's order.
     fn close_session(&mut self, header: &TxnHeader, paths: &[Cow<'_, str>], effects: &mut impl Effects) {
+        if is_ttl_or_session(header.session) {
+            // A snapshot that was written meanwhile may hold neither its beginning nor its name.
+            self.add_session(header.session, 0);
+        }
         self.sessions.remove(&header.session);
         if is_on(Mutation::EphemeralsStay) {
             return;

@@ -19,6 +19,7 @@ use crate::acl::AuthSchemes;
 use crate::acl_cache::is_open;
 use crate::namespaces::Namespaces;
 use crate::nodes::{AHEAD_MAX, NodeId};
+use crate::owner::is_ttl_or_session;
 use crate::quota::QuotaExcess;
 use crate::tree::{Tree, as_copied, node_digest, path_crc, path_is_in_digest};
 
@@ -235,6 +236,12 @@ impl Pending {
             self.ephemerals.remove(&session);
         }
         was_planned
+    }
+
+    /// Whether a znode whose owner could be a time to live is planned as an ephemeral of a session that is not in the tree yet.
+    pub(crate) fn will_be_ephemeral(&self, node: &Planned, path: &str) -> bool {
+        let session = SessionId(node.stat.ephemeral_owner);
+        is_ttl_or_session(session) && self.ephemerals.get(&session).is_some_and(|paths| paths.contains(path))
     }
 
     /// The znode as it will be; the root is `/`.

@@ -261,8 +261,8 @@ impl Tree {
         if is_ttl_or_session(session) && !self.sessions.contains_key(&session) {
             let is_its = |id: &NodeId| self.nodes.get(*id).stat.ephemeral_owner == session.0;
             let its: BTreeSet<NodeId> = self.ttls.iter().copied().filter(is_its).collect();
-            self.ttls.retain(|id| !its.contains(id));
             if !its.is_empty() {
+                self.ttls.retain(|id| !its.contains(id));
                 self.ephemerals.entry(session).or_default().extend(its);
             }
         }

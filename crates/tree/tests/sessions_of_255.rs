@@ -79,3 +79,15 @@ fn a_session_that_a_snapshot_does_not_know_yet_has_its_ephemerals_when_it_comes(
         assert!(written.tree.node("/of-it").is_none() && written.tree.node("/stays").is_some());
     }
 }
+
+/// Nor need it know of a session that ended while it was written.
+#[test]
+fn a_session_that_a_snapshot_does_not_know_any_more_takes_its_ephemerals_when_it_ends() {
+    for session in SESSIONS {
+        let mut written = Written::new(session);
+        written.create("/of-it", CreateKind::Plain { ephemeral: true });
+        written.write(OpCode::CloseSession, Txn::CloseSession { paths: None });
+        assert!(written.tree.node("/of-it").is_none());
+        assert_eq!(written.tree.sessions().count(), 0);
+    }
+}

@@ -59,7 +59,7 @@ pub(super) const SECTION: Section = Section {
             .class(Class::B)
             .unit("bytes")
             .doc("What the process may use of memory. A sixth of it before (24 MiB to 384 MiB; in an ensemble a quarter, 40 MiB to 512 MiB), writes that make the tree \
-                  larger are refused with QuotaExceeded; a third of it behind that, new sessions and watches, too. Deletes, reads \
+                  larger are refused with QuotaExceeded; with a third of those used, new sessions and watches, too. Deletes, reads \
                   and probes go on, large ones one behind the other. Without it, the limit of the control group holds; 0 is no limit. Java has its heap's, and ends there.")
             .long(0, |d, v| d.config.memory_bytes_max = Some(v as u64)),
         Key::prefixed("request_throttle_max_requests", "0", "500")

@@ -51,6 +51,8 @@ impl Pending {
         let acl = acl::fix_up(create.acl.as_deref(), caller, self.options.schemes, room)?;
         let parent_path = &create.path[..parent_length];
         let parent = self.get(tree, parent_path).ok_or(ErrorCode::NoNode)?;
+        let is_below_ephemeral = matches!(tree.owner(&parent.stat), Owner::Session(_))
+            || self.will_be_ephemeral(&parent, parent_path);
         let parent_acl = Pending::acl(tree, &parent);
         acl::check(parent_acl, perms::CREATE, caller, self.options.skip_acl)?;
         let final_path = if mode.is_sequential() {
@@ -62,7 +64,7 @@ impl Pending {
         if self.get(tree, &final_path).is_some() {
             return Err(ErrorCode::NodeExists);
         }
-        if matches!(tree.owner(&parent.stat), Owner::Session(_)) {
+        if is_below_ephemeral {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
         if quota::are_nobodys_limits(&final_path) {

@@ -119,9 +119,9 @@ impl Watchman {
         let room = marks.room(used, kept);
         let before = self.room();
         if room != before {
-            tell(before, room, &self.in_words(used, kept));
             follow(room);
-            // Last: whoever sees in the figures that there is room may ask for it, and is served.
+            // Behind that: whoever reads or sees in the figures that there is room may ask for it, and is served.
+            tell(before, room, &self.in_words(used, kept));
             self.room.store(room as u8, Relaxed);
         }
     }

@@ -510,18 +510,21 @@ impl Connection {
                 // What stands behind it may go on.
                 continue;
             }
-            if self.is_abandoned() || !(self.may_go_on() || self.may_read_ahead()) {
+            // Others decide it, too, so it is asked once.
+            let may_go_on = self.may_go_on();
+            let is_more_to_do = may_go_on && self.has_whole_request();
+            if !is_more_to_do && (self.is_abandoned() || !(may_go_on || self.may_read_ahead())) {
                 break;
             }
             if chunk >= CHUNKS_PER_TURN_MAX {
                 wake_behind_news(context);
                 break;
             }
-            if self.may_go_on() && self.has_whole_request() {
+            if is_more_to_do {
                 // Answers have come meanwhile. It goes before what the client says next, of which there may be much, and before its end.
                 continue;
             }
-            let stood_in_line = self.stands_in_line();
+            let (stood_in_line, waited) = (self.stands_in_line(), self.waits_for_place());
             match self.read_chunk(context, chunk == 0 && gave_way == GaveWay::No) {
                 Poll::Pending => {
                     is_read_dry = true;
@@ -530,7 +533,7 @@ impl Connection {
                 Poll::Ready(true) if self.gave_way == GaveWay::BeforeWork => return false,
                 Poll::Ready(true) if stood_in_line => self.note_heard_in_line(),
                 Poll::Ready(true) => (),
-                Poll::Ready(false) if self.outlives_its_client() => break,
+                Poll::Ready(false) if self.outlives_its_client(waited) => break,
                 Poll::Ready(false) => {
                     self.count_turn();
                     // Who says no more may still listen.
@@ -565,7 +568,8 @@ impl Connection {
             Poll::Pending => false,
             Poll::Ready(false) => true,
             Poll::Ready(true)
-                if self.phase == Phase::Closing || (self.is_abandoned() && self.may_go_on()) =>
+                if self.phase == Phase::Closing
+                    || (self.is_abandoned() && self.may_go_on() && !self.has_whole_request()) =>
             {
                 true
             }

@@ -82,7 +82,7 @@ impl Connection {
             && !matches!(self.phase, Phase::First | Phase::Closing)
     }
 
-    fn waits_for_place(&self) -> bool {
+    pub(super) fn waits_for_place(&self) -> bool {
         matches!(self.stays, Stays::InLine | Stays::Coming | Stays::InFlight) && self.has_to_stay()
     }
 
@@ -219,11 +219,11 @@ impl Connection {
         }
     }
 
-    /// The client is gone: whether what it sent is done all the same. Nobody wants the answers.
-    pub(super) fn outlives_its_client(&mut self) -> bool {
+    /// The client is gone: whether what it sent is done all the same. Nobody wants the answers. `waited` is whether it waited for a
+    /// place when that was looked for: it may have been given one since.
+    pub(super) fn outlives_its_client(&mut self, waited: bool) -> bool {
         // Behind a read that waits there may be writes, or the end of the session.
-        self.is_at_end =
-            self.waits_for_place() && (self.stays == Stays::InFlight || self.has_more_than_one_request());
+        self.is_at_end = waited && (self.stays == Stays::InFlight || self.has_more_than_one_request());
         self.is_at_end || self.line.as_mut().is_some_and(|line| line.abandon() == InLine::Waits)
     }
 
