@@ -13,7 +13,10 @@ storm.
 """
 
 import argparse
+import itertools
+import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -55,6 +58,9 @@ class Storm:
         for number in list(self.ensemble.hung):
             self.ensemble.resume(number)
         self.ensemble.network.heal()
+        for server in self.ensemble.members.values():
+            if server.kind == "zabd" and server.running:
+                limit_descriptors(server.process.pid, None)
         for server in self.random.sample(list(self.ensemble.members.values()), len(self.ensemble.members)):
             if not server.running:
                 server.start(wait=False)
@@ -136,7 +142,23 @@ class Storm:
             self.ensemble.network.slow(*pair, self.random.choice((0.01, 0.1, 0.8)))
             self.ensemble.network.narrow(*pair, self.random.choice((20_000, 1_000_000)))
 
-    KINDS = (_kill, _stop, _hang, _split, _deafen, _cut, _slow)
+    def _starve(self):
+        """No more than a few descriptors are left to members of zabd's; Java's end then."""
+        for number in self.some(2):
+            server = self.ensemble.members[number]
+            if server.kind == "zabd" and server.running:
+                limit_descriptors(server.process.pid, self.random.choice((0, 0, 1, 2, 3, 5)))
+
+    KINDS = (_kill, _stop, _hang, _split, _deafen, _cut, _slow, _starve)
+
+
+def limit_descriptors(pid, left):
+    """Lets a process open no more than so many files and sockets beside those that it has; any number, if there is no such number."""
+    _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    taken = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+    free = itertools.filterfalse(taken.__contains__, itertools.count())
+    soft = most if left is None else next(itertools.islice(free, left, None))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, most))
 
 
 def storm(ensemble, writers, seed, hurts=None, seconds=None):

@@ -12,6 +12,7 @@ import pytest
 
 from harness.disk import Disk
 from harness.servers import four_letter_word
+from harness.waiting import eventually
 
 from . import members, storm
 from .members import await_progress, finish
@@ -239,3 +240,38 @@ def test_a_disk_without_room_stops_one_member_only(tmp_path, write_through, role
         disk.free()
         await_progress(writers)
         finish(ensemble, writers)
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_a_disk_without_room_for_an_epoch_ends_nobody(tmp_path, role):
+    """Nothing is written when the disk fills, so that an epoch is the first thing for which there is no room. Whoever would lead then lets another
+    one, whoever would follow is not waited for, and as soon as there is room it serves as before."""
+    with Disk(tmp_path / "disk", "24m") as disk, members.Ensemble(
+            ["zabd"] * 3, tmp_path, config=BRISK, data_dirs={3: disk.path / "data"}, properties={"preAllocSize": 64}) as ensemble:
+        ensemble.lead_by(2)
+        ensemble.await_serving()
+        disk.fill()
+        if role == "leader":
+            ensemble.members[2].kill()
+            lacks_room(ensemble.members[3])
+            ensemble.members[2].start(wait=False)
+        else:
+            ensemble.pause(3)
+            ensemble.members[2].kill()
+            ensemble.members[2].start()
+            ensemble.resume(3)
+            lacks_room(ensemble.members[3])
+        ensemble.leader(among=(1, 2))
+        members.create(members.wire.Session(ensemble.members[1].port, members.SESSION_MS), "/without", 0)
+        assert ensemble.members[3].running
+        disk.free()
+        ensemble.await_serving()
+        session = members.wire.Session(ensemble.members[3].port, members.SESSION_MS)
+        members.create(session, "/with", 0)
+        ensemble.assert_equal_trees()
+
+
+def lacks_room(server):
+    """Returns when it has said that there is no room for an epoch."""
+    said = re.compile(r"ERROR .* Writes wait: cannot write \S+Epoch: .*; \d+ bytes are free for ")
+    eventually(lambda: said.search(server.log_text()), members.LEVEL_SECONDS_MAX, what="a member that says what it has no room for")

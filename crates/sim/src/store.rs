@@ -85,16 +85,15 @@ pub enum StoreError {
 
 impl From<LogError> for StoreError {
     fn from(error: LogError) -> Self {
-        match error {
-            LogError::NoSpace { .. } => StoreError::Full,
-            other => RecoveryError::from(other).into(),
-        }
+        RecoveryError::from(error).into()
     }
 }
 
 impl From<RecoveryError> for StoreError {
     fn from(error: RecoveryError) -> Self {
-        if error.is_damage() {
+        if error.is_want() {
+            StoreError::Full
+        } else if error.is_damage() {
             StoreError::Damaged(error.to_string())
         } else {
             StoreError::Failed(error.to_string())
@@ -104,19 +103,19 @@ impl From<RecoveryError> for StoreError {
 
 impl From<SnapshotError> for StoreError {
     fn from(error: SnapshotError) -> Self {
-        if error.is_full() { StoreError::Full } else { RecoveryError::from(error).into() }
+        RecoveryError::from(error).into()
     }
 }
 
 impl From<EpochError> for StoreError {
     fn from(error: EpochError) -> Self {
-        StoreError::Failed(error.to_string())
+        if error.is_want() { StoreError::Full } else { StoreError::Failed(error.to_string()) }
     }
 }
 
 impl From<RebaseError> for StoreError {
     fn from(error: RebaseError) -> Self {
-        StoreError::Failed(error.to_string())
+        if error.is_want() { StoreError::Full } else { StoreError::Failed(error.to_string()) }
     }
 }
 
@@ -245,9 +244,8 @@ impl Store {
 
     /// Takes that image for the past.
     pub fn adopt(&mut self, zxid: Zxid, epoch: Epoch) -> Result<Tree, StoreError> {
-        let image = self.image.take().expect("an image has come");
-        let limits = Limits::default();
-        rebase::adopt(&self.disk, &self.directories, image, zxid, epoch, limits)?;
+        let image = self.image.as_mut().expect("an image has come");
+        rebase::adopt(&self.disk, &self.directories, image, zxid, epoch, Limits::default())?;
         self.reload()
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use zabd_mutation::{Mutation, is_on};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_want};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,13 @@ pub enum EpochError {
         /// Its first line, or the beginning of it.
         found: String,
     },
+}
+
+impl EpochError {
+    /// Whether only room or a descriptor was missing: trying again may succeed.
+    pub fn is_want(&self) -> bool {
+        matches!(self, EpochError::Io { source, .. } if is_want(source))
+    }
 }
 
 /// The epoch in a file beside the snapshots; `None` if there is no such file.
@@ -168,6 +175,31 @@ mod tests {
                 epoch.map(Some),
                 "{contents:?}"
             );
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_lacked_room_or_a_descriptor_is_written_when_tried_again() {
+        for kind in 0..2 {
+            let mut failed = 0;
+            for after in 0..8 {
+                let disk = disk();
+                write(&disk, Path::new("/d"), EpochFile::Current, 9).unwrap();
+                if kind == 0 {
+                    disk.plan_faults([(after, Fault::Full { kept: 1 })]);
+                } else {
+                    disk.set_opens(Some(after));
+                }
+                if let Err(error) = write(&disk, Path::new("/d"), EpochFile::Current, 10) {
+                    assert!(error.is_want(), "{error:?}");
+                    failed += 1;
+                    disk.set_opens(None);
+                    write(&disk, Path::new("/d"), EpochFile::Current, 10).unwrap();
+                }
+                let found = read(&disk.after(Crash::LosesUnsynced), Path::new("/d"), EpochFile::Current);
+                assert_eq!(found.unwrap(), Some(10));
+            }
+            assert!((2..8).contains(&failed), "{failed}");
         }
     }
 

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_mutation::{Mutation, is_on};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, is_want};
 use crate::epochs::{self, EpochError, EpochFile};
 use crate::layout;
 use crate::log::{self, LogError, Records, Tail};
@@ -71,6 +71,19 @@ pub enum RebaseError {
     },
 }
 
+impl RebaseError {
+    /// Whether only room or a descriptor was missing: the same may be tried again, and goes on where it stopped.
+    pub fn is_want(&self) -> bool {
+        match self {
+            RebaseError::Io { source, .. } => is_want(source),
+            RebaseError::Log(error) => error.is_want(),
+            RebaseError::Epoch(error) => error.is_want(),
+            RebaseError::Snapshot(error) => error.is_want(),
+            RebaseError::EpochsContradict { .. } => false,
+        }
+    }
+}
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RebaseError {
     let path = path.to_owned();
     move |source| RebaseError::Io { action, path, source }
@@ -85,6 +98,7 @@ pub fn cut<D: Disk>(
     limits: Limits,
 ) -> Result<bool, RebaseError> {
     let Directories { snapshots: snapshot_dir, logs: log_dir } = directories;
+    settle_names(disk, directories)?;
     let snapshots = layout::snapshots(disk, snapshot_dir).map_err(failed("list", snapshot_dir))?;
     let Some(base) = snapshots.iter().rfind(|file| file.zxid <= last) else { return Ok(false) };
     if !reaches(disk, log_dir, base.zxid, last, limits)? {
@@ -97,6 +111,12 @@ pub fn cut<D: Disk>(
     }
     cut_log(disk, log_dir, last, limits)?;
     Ok(true)
+}
+
+/// An attempt that failed may have removed what is not durably gone. Nothing would lead to it after a crash, if what stands before
+/// it went meanwhile.
+fn settle_names<D: Disk>(disk: &D, Directories { snapshots, logs }: &Directories) -> Result<(), RebaseError> {
+    [snapshots, logs].into_iter().try_for_each(|dir| disk.sync_dir(dir).map_err(failed("write to", dir)))
 }
 
 /// Whether the log leads from a snapshot at `base` to exactly `last`, without a gap.
@@ -145,16 +165,18 @@ fn cut_log<D: Disk>(disk: &D, log_dir: &Path, last: Zxid, limits: Limits) -> Res
 }
 
 /// Takes a leader's image for the past: it ends at `zxid`, the position that the leader gave it, and is joined in
-/// `epoch`. Records behind it stay only if they are of that epoch: then they are the leader's own.
+/// `epoch`. Records behind it stay only if they are of that epoch: then they are the leader's own. The image is needed until
+/// this has succeeded.
 pub fn adopt<D: Disk>(
     disk: &D,
     directories: &Directories,
-    image: SealedSnapshot<D>,
+    image: &mut SealedSnapshot<D>,
     zxid: Zxid,
     epoch: Epoch,
     limits: Limits,
 ) -> Result<(), RebaseError> {
     let Directories { snapshots: snapshot_dir, logs: log_dir } = directories;
+    settle_names(disk, directories)?;
     let current = epochs::read(disk, snapshot_dir, EpochFile::Current)?.unwrap_or_default();
     let brings_epoch = epoch_number(zxid.epoch()) > current;
     if brings_epoch {
@@ -163,9 +185,8 @@ pub fn adopt<D: Disk>(
     if brings_epoch && is_on(Mutation::AdoptJoinsFirst) {
         epochs::commit(disk, snapshot_dir, EpochFile::Current)?;
     }
-    let mut image = Some(image);
     if is_on(Mutation::AdoptPublishesFirst) {
-        image.take().map(SealedSnapshot::publish).transpose()?;
+        image.publish()?;
     }
     let newest = log::last_record(disk, log_dir, limits)?;
     let is_other = newest.is_some_and(|newest| zxid < newest && newest.epoch() < epoch);
@@ -177,7 +198,7 @@ pub fn adopt<D: Disk>(
         disk.remove(&snapshot.path).map_err(failed("remove", &snapshot.path))?;
         disk.sync_dir(snapshot_dir).map_err(failed("remove a snapshot from", snapshot_dir))?;
     }
-    image.map(SealedSnapshot::publish).transpose()?;
+    image.publish()?;
     if brings_epoch && !is_on(Mutation::AdoptJoinsFirst) {
         epochs::commit(disk, snapshot_dir, EpochFile::Current)?;
     }

@@ -224,6 +224,16 @@ impl RecoveryError {
             _ => false,
         }
     }
+
+    /// Whether only room or a descriptor was missing: trying again may succeed.
+    pub fn is_want(&self) -> bool {
+        match self {
+            RecoveryError::Directory { source, .. } => crate::disk::is_want(source),
+            RecoveryError::Snapshot(error) => error.is_want(),
+            RecoveryError::Log(error) => error.is_want(),
+            _ => false,
+        }
+    }
 }
 
 /// The two directories, checked.

@@ -81,7 +81,7 @@ pub fn newest_named<D: Disk>(disk: &D, directories: &Directories) -> Result<Zxid
 pub fn commit<D: Disk>(
     disk: &D,
     directories: &Directories,
-    image: SealedSnapshot<D>,
+    mut image: SealedSnapshot<D>,
     zxid: Zxid,
 ) -> Result<PathBuf, RestoreError> {
     let dir = &directories.snapshots;

@@ -6,7 +6,7 @@ use std::path::Path;
 use zabd_jute::{Epoch, Limits, Zxid};
 use zabd_storage::disk::{Crash, Disk, DiskFile, Fault, MemoryDisk};
 use zabd_storage::epochs::{self, EpochFile};
-use zabd_storage::log::{Log, LogOptions, Records, settle};
+use zabd_storage::log::{Log, LogError, LogOptions, Records, settle};
 use zabd_storage::rebase::{Epochs, RebaseError, adopt, cut, settle_epochs};
 use zabd_storage::recovery::{Directories, RecoveryOptions, prepare, snapshots_to_try};
 use zabd_storage::snapshot::{self, Compression, SealedSnapshot, SnapshotTrailer, SnapshotWriter};
@@ -138,9 +138,9 @@ pub(crate) fn an_adoption_that_is_stopped_leaves_one_past_or_the_other() {
     {
         for stop in 0.. {
             let (disk, directories) = member(11);
-            let leader = image(&disk, &directories.snapshots, zxid, b'L');
+            let mut leader = image(&disk, &directories.snapshots, zxid, b'L');
             disk.plan_faults([(stop, Fault::Stop)]);
-            let outcome = adopt(&disk, &directories, leader, zxid, Epoch(epoch), Limits::default());
+            let outcome = adopt(&disk, &directories, &mut leader, zxid, Epoch(epoch), Limits::default());
             for crash in CRASHES {
                 let (whose, base, last, epochs) = start(&disk.after(crash));
                 let context = format!("{zxid}, stop at {stop}, {crash:?}");
@@ -161,11 +161,60 @@ pub(crate) fn an_adoption_that_is_stopped_leaves_one_past_or_the_other() {
     }
 }
 
+/// Cuts and adopts as often as it takes, there being room, or descriptors, for only so many operations the first time. Where it
+/// ends, and how often something was missing; nothing, if a sync failed, behind which nobody tries anything.
+fn in_want(limit: impl Fn(&MemoryDisk, usize), zxid: Option<Zxid>, after: usize) -> Option<(Zxid, usize)> {
+    let (disk, directories) = member(11);
+    let mut leader = zxid.map(|zxid| image(&disk, &directories.snapshots, zxid, b'L'));
+    limit(&disk, after);
+    for failed in 0.. {
+        let outcome = match &mut leader {
+            None => cut(&disk, &directories, at(1, 5), Limits::default()).map(|is_cut| assert!(is_cut)),
+            Some(leader) => adopt(&disk, &directories, leader, zxid.unwrap(), Epoch(4), Limits::default()),
+        };
+        disk.plan_faults([]);
+        disk.set_opens(None);
+        match outcome {
+            Ok(()) => {
+                let (whose, base, last, epochs) = start(&disk.after(Crash::LosesUnsynced));
+                if let Some(zxid) = zxid {
+                    assert_eq!((whose, base), (b'L', zxid));
+                    assert_eq!(epochs.current, zxid.epoch().max(Epoch(1)));
+                }
+                return Some((last, failed));
+            }
+            Err(RebaseError::Log(LogError::SyncFailed { .. })) => return None,
+            Err(error) => assert!(error.is_want(), "{error:?}"),
+        }
+    }
+    unreachable!("numbers do not end")
+}
+
+/// A full disk, or too many open files, keep a member from its new past only for as long as they last.
+#[test]
+fn what_lacked_room_or_a_descriptor_is_done_when_tried_again() {
+    let room = |disk: &MemoryDisk, after| disk.plan_faults([(after, Fault::Full { kept: 1 })]);
+    let descriptors = |disk: &MemoryDisk, after| disk.set_opens(Some(after));
+    for zxid in [None, Some(at(1, 6)), Some(at(1, 9)), Some(at(1, 20)), Some(at(4, 0)), Some(at(4, 7))] {
+        let mut failures = [0, 0];
+        for after in 0..40 {
+            let expected = zxid.unwrap_or(at(1, 5));
+            let outcomes = [in_want(room, zxid, after), in_want(descriptors, zxid, after)];
+            for (failures, outcome) in failures.iter_mut().zip(outcomes) {
+                let Some((last, failed)) = outcome else { continue };
+                assert_eq!(last, expected, "{zxid:?}, {after}");
+                *failures += failed;
+            }
+        }
+        assert!(failures.iter().all(|failures| (2..40).contains(failures)), "{zxid:?}: {failures:?}");
+    }
+}
+
 /// Where a member's log ends that reached two records further than the image that it adopts in this epoch.
 fn last_behind_an_image_in(epoch: Epoch) -> Zxid {
     let (disk, directories) = member(11);
-    let leader = image(&disk, &directories.snapshots, at(1, 9), b'L');
-    adopt(&disk, &directories, leader, at(1, 9), epoch, Limits::default()).unwrap();
+    let mut leader = image(&disk, &directories.snapshots, at(1, 9), b'L');
+    adopt(&disk, &directories, &mut leader, at(1, 9), epoch, Limits::default()).unwrap();
     let (whose, base, last, _) = start(&disk);
     assert_eq!((whose, base), (b'L', at(1, 9)));
     last
@@ -189,8 +238,8 @@ fn records_that_the_leader_disowns_go() {
 #[test]
 fn nothing_older_takes_the_place_of_a_damaged_image() {
     let (disk, directories) = member(11);
-    let leader = image(&disk, &directories.snapshots, at(3, 9), b'L');
-    adopt(&disk, &directories, leader, at(3, 9), Epoch(4), Limits::default()).unwrap();
+    let mut leader = image(&disk, &directories.snapshots, at(3, 9), b'L');
+    adopt(&disk, &directories, &mut leader, at(3, 9), Epoch(4), Limits::default()).unwrap();
     let options = LogOptions { prealloc_bytes: 0, ..LogOptions::default() };
     let mut log = Log::new(disk.clone(), &directories.logs, at(3, 9), options);
     log.append(at(4, 1), &entry(at(4, 1))).unwrap();

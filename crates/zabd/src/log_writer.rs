@@ -6,7 +6,7 @@
 //! - *no room*: the batch stays, the replica refuses new writes, and the append is tried again until
 //!   there is room; nothing that was proposed is lost, nothing is acknowledged early. Who waits for the batch loses
 //!   the connection after some seconds, for only the log can tell what becomes of it;
-//! - *no descriptor for the next file*: likewise;
+//! - *no descriptor for the next file*: likewise; and so is an epoch, or another base, for which there is no room or no descriptor;
 //! - *a failed sync*: the process ends. After it the page cache can no longer be trusted to hold what
 //!   it claims to, so trying again may acknowledge what is not there.
 //!
@@ -15,6 +15,7 @@
 
 mod counting;
 mod restoring;
+mod room;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use zabd_storage::damage;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::epochs::{self, EpochError, EpochFile};
 use zabd_storage::held;
-use zabd_storage::log::{Log, LogError, LogOptions, SetAside};
+use zabd_storage::log::{AppendedSinceRoll, Log, LogError, LogOptions};
 use zabd_storage::rebase::{self, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
 use zabd_storage::restore::RestoreError;
@@ -53,9 +54,6 @@ use zabd_replica::percentiles::Percentiles;
 
 /// How often a full disk is tried again.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// After so many checks whoever waits hears of it: until then a purge may have made room.
-const ROOM_CHECKS_PATIENCE: u32 = 15;
 
 /// A snapshot fills what room there is before it fails, so it is tried less often.
 const ROOM_CHECKS_PER_SNAPSHOT: usize = 5;
@@ -360,6 +358,18 @@ pub struct Base {
     pub recovery: RecoveryOptions,
 }
 
+impl Base {
+    /// What the files hold. `newest` is what the newest snapshot does, if it was read already.
+    fn read_again(&self, newest: Option<Tree>) -> Result<(Tree, AppendedSinceRoll), RecoveryError> {
+        if let Some(newest) = newest {
+            return replay_behind(&RealDisk, &self.directories, newest, self.limits);
+        }
+        let options = Reading { is_member: true, ..Reading::default() };
+        let recovered = recover(&RealDisk, &self.recovery, self.tree_options, self.limits, options)?;
+        Ok((recovered.tree, recovered.unsaved))
+    }
+}
+
 /// Why nothing can be written any more: the process must end.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -403,7 +413,7 @@ impl LogWriter {
                 return error;
             }
             if let Err(error) = self.roll_if_due() {
-                return error.into();
+                return error;
             }
             self.linger(previous);
             if self.driver.log.restoring.lock().is_some() {
@@ -443,7 +453,7 @@ impl LogWriter {
                 self.driver.work_off_all();
             }
             match self.snapshotter.write_first() {
-                Err(error) if error.is_full() => alarm.ring(Instant::now(), || {
+                Err(error) if error.is_want() => alarm.ring(Instant::now(), || {
                     let free = free_space::in_words(&self.base.directories.snapshots);
                     tracing::error!("Only reads are served: {}; {free}", with_causes(&error));
                 }),
@@ -507,21 +517,26 @@ impl LogWriter {
     fn perform(&mut self, operation: Operation) -> Result<(), WriteError> {
         match operation {
             Operation::Persist(what) => {
-                self.persist(&what)?;
+                self.until_room(|writer| writer.persist(&what))?;
                 self.driver.feed_peer(peer::Input::Persisted(what));
             }
             Operation::Truncate(last) => {
-                let base = &self.base;
-                if rebase::cut(&RealDisk, &base.directories, last, base.limits)? {
+                let is_cut = self.until_room(|writer| {
+                    let base = &writer.base;
+                    Ok(rebase::cut(&RealDisk, &base.directories, last, base.limits)?)
+                })?;
+                if is_cut {
                     self.reload(None)?;
                 }
                 self.tell_rebased();
             }
             Operation::Adopt(zxid, epoch) => {
                 let received = self.driver.log.received.lock().take();
-                if let Some(Received { image, tree }) = received {
-                    let base = &self.base;
-                    rebase::adopt(&RealDisk, &base.directories, image, zxid, epoch, base.limits)?;
+                if let Some(Received { mut image, tree }) = received {
+                    self.until_room(|writer| {
+                        let Base { directories, limits, .. } = &writer.base;
+                        Ok(rebase::adopt(&RealDisk, directories, &mut image, zxid, epoch, *limits)?)
+                    })?;
                     self.reload(Some(tree))?;
                 }
                 self.tell_rebased();
@@ -569,30 +584,23 @@ impl LogWriter {
 
     /// The files have another past: so has the tree, and the log goes on behind it. `newest` is what the newest snapshot
     /// holds, if it was read already.
-    fn reload(&mut self, newest: Option<Tree>) -> Result<(), WriteError> {
-        let base = &self.base;
-        let (tree, unsaved) = if let Some(newest) = newest {
-            replay_behind(&RealDisk, &base.directories, newest, base.limits)?
-        } else {
-            let options = Reading { is_member: true, ..Reading::default() };
-            let recovered = recover(&RealDisk, &base.recovery, base.tree_options, base.limits, options)?;
-            (recovered.tree, recovered.unsaved)
-        };
-        let log = Log::new(RealDisk, &base.directories.logs, tree.last_zxid(), base.log_options);
+    fn reload(&mut self, mut newest: Option<Tree>) -> Result<(), WriteError> {
+        let (tree, unsaved) = self.until_room(|writer| Ok(writer.base.read_again(newest.take())?))?;
+        let log = Log::new(RealDisk, &self.base.directories.logs, tree.last_zxid(), self.base.log_options);
         self.log = log.with_unsaved(unsaved);
         self.driver.replace_tree(tree);
         Ok(())
     }
 
     /// What earlier lives left may be enough. A member between two roles waits: the snapshot would be left out.
-    fn roll_if_due(&mut self) -> Result<(), LogError> {
+    fn roll_if_due(&mut self) -> Result<(), WriteError> {
         if self.policy.is_due(self.log.appended_since_roll()) && self.driver.is_serving() {
             self.roll()?;
         }
         Ok(())
     }
 
-    fn roll(&mut self) -> Result<(), LogError> {
+    fn roll(&mut self) -> Result<(), WriteError> {
         self.sync()?;
         let appended = self.log.appended_since_roll();
         tracing::debug!(
@@ -605,64 +613,6 @@ impl LogWriter {
         self.policy.draw();
         self.snapshotter.request();
         Ok(())
-    }
-
-    fn sync(&mut self) -> Result<Zxid, LogError> {
-        if self.log.is_synced() {
-            return Ok(self.log.last());
-        }
-        let mut alarm = Alarm::default();
-        let mut failed = 0;
-        loop {
-            let begin = Instant::now();
-            match self.log.sync() {
-                Err(error @ (LogError::NoSpace { .. } | LogError::NoDescriptor { .. })) => {
-                    alarm.ring(begin, || {
-                        let free = free_space::in_words(&self.base.directories.logs);
-                        tracing::error!("Writes wait: {error}; {free}");
-                    });
-                    match failed {
-                        0 => self.driver.feed([Input::DiskFull]),
-                        ROOM_CHECKS_PATIENCE => self.driver.feed([Input::DiskStaysFull]),
-                        _ => (),
-                    }
-                    failed += 1;
-                    std::thread::sleep(ROOM_CHECK_INTERVAL);
-                }
-                Ok(upto) => {
-                    self.count_sync(begin.elapsed());
-                    for SetAside { from, to } in self.log.take_set_aside() {
-                        tracing::warn!(
-                            "Somebody put a copy of an older log at {}, which the next log needs; it is {} now",
-                            from.display(),
-                            to.display()
-                        );
-                    }
-                    if failed != 0 {
-                        self.driver.feed([Input::DiskHasRoom]);
-                    }
-                    return Ok(upto);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn count_sync(&self, took: Duration) {
-        if !self.batches.force_sync {
-            return;
-        }
-        let took_ms = took.as_millis();
-        self.figures.lock().sync_ms.add(took_ms as u64);
-        if took_ms > self.batches.slow_sync.as_millis() {
-            self.figures.lock().slow_syncs += 1;
-            tracing::warn!(
-                "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
-                 File size is {} bytes. See the ZooKeeper troubleshooting guide",
-                std::thread::current().name().unwrap_or("?"),
-                self.log.file_bytes()
-            );
-        }
     }
 }
 

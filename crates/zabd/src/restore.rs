@@ -333,7 +333,7 @@ mod tests {
         let mut body = Vec::new();
         while tree.snapshot_chunk(&mut body, 100) {}
         writer.write(&body).unwrap();
-        let image = writer.seal_up_as(Zxid(1), trailer(head.digest.unwrap())).unwrap();
+        let mut image = writer.seal_up_as(Zxid(1), trailer(head.digest.unwrap())).unwrap();
         let path = image.publish().unwrap();
         let mut incoming = IncomingSnapshot::begin(disk.clone(), dir)?;
         incoming.write(&disk.read(&path).unwrap())?;

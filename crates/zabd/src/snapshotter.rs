@@ -294,7 +294,7 @@ impl Unnamed {
             tell(self.outcome, Ok(None));
             return None;
         }
-        let Self { sealed, began, outcome, learners, .. } = self;
+        let Self { mut sealed, began, outcome, learners, .. } = self;
         let named = sealed.publish();
         match &named {
             Ok(path) if learners > 0 => {

@@ -142,14 +142,32 @@ impl World {
         if running.store.has_unsynced() {
             return self.sync_log(at);
         }
-        match running.operations.pop_front() {
-            Some(Operation::Persist(what)) => {
-                running.store.persist(&what)?;
-                durable.note(&what);
-                self.keep_members(at, &what);
-                self.feed_peer(at, peer::Input::Persisted(what));
+        let Some(operation) = running.operations.pop_front() else { return self.consider_snapshot(at) };
+        match self.perform(at, &operation) {
+            Err(StoreError::Full) => {
+                let running = self.servers[at].running.as_mut().expect("it was just alive");
+                running.operations.push_front(operation);
+                self.await_room(at);
             }
-            Some(Operation::Truncate(last)) => {
+            outcome => {
+                outcome?;
+                self.note_room(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, at: usize, operation: &Operation) -> Result<(), StoreError> {
+        let Server { running, durable, .. } = &mut self.servers[at];
+        let running = running.as_mut().expect("it was just alive");
+        match *operation {
+            Operation::Persist(ref what) => {
+                running.store.persist(what)?;
+                durable.note(what);
+                self.keep_members(at, what);
+                self.feed_peer(at, peer::Input::Persisted(what.clone()));
+            }
+            Operation::Truncate(last) => {
                 running.store.abandon_snapshot(&mut running.tree);
                 let before = *durable;
                 durable.begin_rebase(last);
@@ -163,7 +181,7 @@ impl World {
                 let (last, shown) = (running.tree.last_zxid(), shown_members(&running.tree));
                 self.feed_peer(at, peer::Input::Rebased { last, shown });
             }
-            Some(Operation::Adopt(zxid, epoch)) => {
+            Operation::Adopt(zxid, epoch) => {
                 running.store.abandon_snapshot(&mut running.tree);
                 durable.begin_rebase(zxid);
                 running.tree = running.store.adopt(zxid, epoch)?;
@@ -175,8 +193,7 @@ impl World {
                 tell!(self, "{} has its leader's snapshot at {last}", at + 1);
                 self.feed_peer(at, peer::Input::Rebased { last, shown });
             }
-            Some(Operation::Append(..)) => (),
-            None => self.consider_snapshot(at)?,
+            Operation::Append(..) => (),
         }
         Ok(())
     }
@@ -204,25 +221,34 @@ impl World {
         let running = running.as_mut().expect("it was just alive");
         match running.store.sync() {
             Err(StoreError::Full) => {
-                running.disk_is_busy = true;
-                let life = self.servers[at].life;
-                self.at(FULL_AGAIN_MS, Event::Disk { at, life });
-                let running = self.servers[at].running.as_mut().expect("it was just alive");
-                if !std::mem::replace(&mut running.is_full, true) {
-                    tell!(self, "the log of {} has no room", at + 1);
-                    self.feed(at, Input::DiskFull);
-                }
+                self.await_room(at);
                 Ok(())
             }
             Err(error) => Err(error),
             Ok(upto) => {
                 durable.last = upto;
-                if std::mem::replace(&mut running.is_full, false) {
-                    self.feed(at, Input::DiskHasRoom);
-                }
+                self.note_room(at);
                 self.feed(at, Input::Synced { upto });
                 self.consider_snapshot(at)
             }
+        }
+    }
+
+    fn await_room(&mut self, at: usize) {
+        let life = self.servers[at].life;
+        self.at(FULL_AGAIN_MS, Event::Disk { at, life });
+        let running = self.servers[at].running.as_mut().expect("it was just alive");
+        running.disk_is_busy = true;
+        if !std::mem::replace(&mut running.is_full, true) {
+            tell!(self, "the disk of {} has no room", at + 1);
+            self.feed(at, Input::DiskFull);
+        }
+    }
+
+    fn note_room(&mut self, at: usize) {
+        let running = self.servers[at].running.as_mut();
+        if running.is_some_and(|running| std::mem::replace(&mut running.is_full, false)) {
+            self.feed(at, Input::DiskHasRoom);
         }
     }
 

@@ -101,6 +101,12 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     errno.is_some_and(|errno| matches!(errno, rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
 }
 
+/// Whether an operation failed for want of room or of a descriptor: what has been begun may be done again from its beginning,
+/// as often as it takes.
+pub fn is_want(error: &io::Error) -> bool {
+    is_full(error) || is_out_of_descriptors(error)
+}
+
 /// Whether an operation failed because the disk is full.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

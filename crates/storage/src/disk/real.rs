@@ -9,12 +9,18 @@ use rustix::fs::{SeekFrom, seek};
 
 use super::direct::Way;
 use super::map::Mapped;
-use super::{Contents, Disk, DiskFile};
+use super::{Contents, Disk, DiskFile, is_want};
 use crate::zeros::without_zeros_behind;
 
 /// The file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
+
+/// What was to become durable may be gone, and a second sync would not say so: whatever the reason, this is none of the failures
+/// after which the same may be tried again.
+fn of_sync(error: io::Error) -> io::Error {
+    if is_want(&error) { io::Error::other(error) } else { error }
+}
 
 /// A file open for writing.
 #[derive(Debug)]
@@ -143,7 +149,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_data()
+        File::open(path)?.sync_data().map_err(of_sync)
     }
 
     fn read(&self, path: &Path) -> io::Result<Contents> {
@@ -181,7 +187,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        File::open(dir)?.sync_all().map_err(of_sync)
     }
 }
 

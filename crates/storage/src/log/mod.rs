@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 
 use zabd_jute::Zxid;
 
+use crate::disk::{is_out_of_descriptors, is_want};
+
 pub use conflict::{Conflict, find_conflict, reach_behind};
 pub(crate) use conflict::{first_in_file, holds_all_of, is_undamaged};
 pub(crate) use reader::holds_records;
@@ -157,6 +159,19 @@ pub enum LogError {
         /// The record.
         zxid: Zxid,
     },
+}
+
+impl LogError {
+    /// Whether only room or a descriptor was missing: trying again may succeed. A sync that failed is never among them, whatever
+    /// the system said, unless its file could not even be opened.
+    pub fn is_want(&self) -> bool {
+        match self {
+            LogError::NoSpace { .. } | LogError::NoDescriptor { .. } => true,
+            LogError::Io { source, .. } => is_want(source),
+            LogError::SyncFailed { source, .. } => is_out_of_descriptors(source),
+            _ => false,
+        }
+    }
 }
 
 /// For `map_err`: what was tried with which file.

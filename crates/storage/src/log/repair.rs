@@ -203,7 +203,7 @@ pub fn cut_tail<D: Disk>(disk: &D, tail: &Tail) -> Result<(), LogError> {
         file => file.map_err(failed())?,
     };
     file.set_length(tail.offset).map_err(failed())?;
-    file.sync().map_err(failed())
+    file.sync().map_err(|source| LogError::SyncFailed { path: tail.path.clone(), source })
 }
 
 /// Puts what stands before a tail in the place of a file that may only be read.

@@ -129,4 +129,9 @@ impl SnapshotError {
     pub fn is_full(&self) -> bool {
         matches!(self, SnapshotError::Io { source, .. } if crate::disk::is_full(source))
     }
+
+    /// Whether only room or a descriptor was missing: likewise.
+    pub fn is_want(&self) -> bool {
+        matches!(self, SnapshotError::Io { source, .. } if crate::disk::is_want(source))
+    }
 }

@@ -226,12 +226,14 @@ impl<D: Disk> SealedSnapshot<D> {
         self.writer.dir.join(&self.writer.name)
     }
 
-    /// Gives it its name, durably.
-    pub fn publish(self) -> Result<PathBuf, SnapshotError> {
-        let mut writer = self.writer;
+    /// Gives it its name, durably; once more if it has it and that may not be durable.
+    pub fn publish(&mut self) -> Result<PathBuf, SnapshotError> {
+        let writer = &mut self.writer;
         let path = writer.dir.join(&writer.name);
-        writer.disk.rename(&writer.temporary, &path).map_err(|source| writer.failed("finish", source))?;
-        writer.finished = true;
+        if !writer.finished {
+            writer.disk.rename(&writer.temporary, &path).map_err(|source| writer.failed("finish", source))?;
+            writer.finished = true;
+        }
         writer.disk.sync_dir(&writer.dir).map_err(|source| writer.failed("name", source))?;
         Ok(path)
     }
