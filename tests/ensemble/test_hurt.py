@@ -245,9 +245,10 @@ def test_a_disk_without_room_stops_one_member_only(tmp_path, write_through, role
 @pytest.mark.parametrize("role", ["leader", "follower"])
 def test_a_disk_without_room_for_an_epoch_ends_nobody(tmp_path, role):
     """Nothing is written when the disk fills, so that an epoch is the first thing for which there is no room. Whoever would lead then lets another
-    one, whoever would follow is not waited for, and as soon as there is room it serves as before."""
+    one, long before `initLimit`; whoever would follow is not waited for; and as soon as there is room it serves as before."""
     with Disk(tmp_path / "disk", "24m") as disk, members.Ensemble(
-            ["zabd"] * 3, tmp_path, config=BRISK, data_dirs={3: disk.path / "data"}, properties={"preAllocSize": 64}) as ensemble:
+            ["zabd"] * 3, tmp_path, config={**BRISK, "initLimit": 1000}, data_dirs={3: disk.path / "data"},
+            properties={"preAllocSize": 64}) as ensemble:
         ensemble.lead_by(2)
         ensemble.await_serving()
         disk.fill()

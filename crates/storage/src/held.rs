@@ -34,7 +34,8 @@ pub fn write<D: Disk>(disk: &D, directories: &Directories, lists: &str) -> Resul
     let (dir, path) = (&directories.snapshots, path(directories));
     if lists.is_empty() {
         match disk.remove(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // An attempt that failed may have removed it, and not durably.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
             outcome => outcome.map_err(directory_error("remove", &path))?,
         }
         return disk.sync_dir(dir).map_err(directory_error("write to", dir));

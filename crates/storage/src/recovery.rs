@@ -483,10 +483,12 @@ fn refuse_without_beginning<D: Disk>(disk: &D, log_dir: &Path) -> Result<(), Rec
 }
 
 /// A file without content never was a snapshot, and one of zxid 0 that a Java server did not finish
-/// holds nothing: Java begins again over it. Every other one is tried, so that damage is heard of.
+/// holds nothing: Java begins again over it. Every other one is tried, so that damage is heard of, and so is whatever keeps this
+/// server from reading it.
 fn could_hold_something<D: Disk>(disk: &D, file: &NamedFile) -> bool {
     let is_empty = disk.length(&file.path).is_ok_and(|length| length == 0);
-    !is_empty && (file.zxid != Zxid::ZERO || snapshot::looks_whole(disk, &file.path))
+    let holds_nothing = || disk.read(&file.path).is_ok() && !snapshot::looks_whole(disk, &file.path);
+    !is_empty && (file.zxid != Zxid::ZERO || !holds_nothing())
 }
 
 #[cfg(test)]

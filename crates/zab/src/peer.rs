@@ -611,7 +611,11 @@ impl Peer {
         let listened_ms = 2 * self.timing.pause_ms();
         match self.state {
             State::Learning { .. } if !self.reconfig => Some(listened_ms),
-            State::Learning { .. } | State::Looking | State::Resting(_) => {
+            State::Learning { .. }
+            | State::Looking
+            | State::Resting(_)
+            // Whoever still calls was told of it before its disk gave out, and would wait for `initLimit`.
+            | State::Settling(Some(Reason::NoRoom | Reason::StandsStill)) => {
                 Some(listened_ms.max(CALLER_PATIENCE_MS))
             }
             // How long the disk takes says nothing about who leads next.

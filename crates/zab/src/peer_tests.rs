@@ -304,6 +304,19 @@ fn who_calls_a_server_that_looks_for_a_leader_is_sent_away_in_the_end() {
     assert_eq!(lone.dismisses_a_caller_after_ms(), Some(CALLER_PATIENCE_MS));
 }
 
+/// It was elected, has no room for its epoch, and does not vote before it has some. Who followed it waited for `initLimit`.
+#[test]
+fn who_calls_a_server_that_lacks_room_looks_elsewhere() {
+    let mut lone = Lone::new();
+    lone.ask(1);
+    lone.now = Instant(1000);
+    lone.step(Input::Timer);
+    assert_eq!(lone.peer.state(), PeerState::Leading);
+    lone.step(Input::Leader(leader::Input::NoRoom));
+    assert!(matches!(lone.peer.state, State::Settling(Some(Reason::NoRoom))));
+    assert_eq!(lone.dismisses_a_caller_after_ms(), Some(CALLER_PATIENCE_MS));
+}
+
 /// While nobody leads, what callers say is kept: half a gigabyte of it, from a single connection that asked for writes.
 #[test]
 fn who_calls_a_server_that_looks_for_a_leader_says_one_short_thing() {

@@ -86,6 +86,8 @@ pub struct LogQueue {
     waiting_bytes: AtomicUsize,
     /// How often the past is to be replaced, behind which a learner keeps everything in memory.
     rebases: AtomicUsize,
+    /// The disk is at something for which it has no room.
+    is_in_want: AtomicBool,
     /// Something of that became less.
     moves: watch::Sender<()>,
     /// How many records the writer is to be woken for; changes only under the lock of `waiting`.
@@ -174,6 +176,17 @@ impl LogQueue {
     /// Whether the past is about to be replaced, which takes as long as reading a tree.
     pub fn is_rebasing(&self) -> bool {
         self.rebases.load(Relaxed) != 0
+    }
+
+    /// Whether the disk does nothing, for how long nobody knows.
+    pub fn is_in_want(&self) -> bool {
+        self.is_in_want.load(Relaxed)
+    }
+
+    fn note_want(&self, is_in_want: bool) {
+        if self.is_in_want.swap(is_in_want, Relaxed) != is_in_want {
+            self.moves.send_replace(());
+        }
     }
 
     /// Tells whenever the disk has got on since.

@@ -198,19 +198,23 @@ fn load_snapshot<D: Disk>(
         let mut out_of_memory = None;
         let file_bytes = disk.length(&candidate.path).unwrap_or(0);
         progress.begin(file_bytes + log_bytes_behind(disk, directories, candidate.zxid, limits));
-        let loaded =
-            snapshot::load(disk, &candidate.path).map_err(|error| error.to_string()).and_then(|file| {
-                let body = file.body();
-                // A compressed file counts with the bytes that it has on the disk.
-                let mut tell = |read: usize| {
-                    let share = u128::from(file_bytes) * read as u128 / body.len().max(1) as u128;
-                    progress.reach(share as u64);
-                    out_of_memory = memory::is_out();
-                    if out_of_memory.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                };
-                Tree::load_telling(body, candidate.zxid, file.trailer.digest, tree_options, &mut tell)
-                    .map_err(|error| format!("{}: {error}", candidate.path.display()))
-            });
+        let file = match snapshot::load(disk, &candidate.path) {
+            // Nothing is wrong with it, and the one before it would be read as badly.
+            Err(error) if error.is_want() => return Err(error.into()),
+            file => file.map_err(|error| error.to_string()),
+        };
+        let loaded = file.and_then(|file| {
+            let body = file.body();
+            // A compressed file counts with the bytes that it has on the disk.
+            let mut tell = |read: usize| {
+                let share = u128::from(file_bytes) * read as u128 / body.len().max(1) as u128;
+                progress.reach(share as u64);
+                out_of_memory = memory::is_out();
+                if out_of_memory.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            Tree::load_telling(body, candidate.zxid, file.trailer.digest, tree_options, &mut tell)
+                .map_err(|error| format!("{}: {error}", candidate.path.display()))
+        });
         if let Some(limit) = out_of_memory {
             return Err(too_large(directories, limit));
         }
@@ -449,6 +453,8 @@ pub fn first_session(server_id: u8, wall_ms: i64) -> zabd_jute::SessionId {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use zabd_jute::txn::{Txn, TxnDigest, TxnHeader};
     use zabd_jute::{OpCode, SessionId, Writer};
     use zabd_storage::disk::{Crash, MemoryDisk};
@@ -484,6 +490,44 @@ mod tests {
         let mut entry = Vec::new();
         Entry { header, txn, digest: None }.encode(&mut Writer::new(&mut entry));
         entry
+    }
+
+    /// Whoever cannot open a file finds no damage, and nothing older: the same may be tried again.
+    #[test]
+    fn a_start_without_descriptors_finds_nothing_wrong() {
+        let disk = MemoryDisk::default();
+        for zxid in [Zxid::ZERO, Zxid(1)] {
+            let mut tree = recovered(&disk).tree;
+            let head = tree.begin_snapshot();
+            let mut body = Vec::new();
+            while tree.snapshot_chunk(&mut body, 100) {}
+            let dir = Path::new("/data/version-2");
+            let mut writer = SnapshotWriter::begin(disk.clone(), dir, zxid, Compression::None).unwrap();
+            writer.write(&body).unwrap();
+            writer
+                .finish(SnapshotTrailer { digest: head.digest.map(|it| (head.zxid, it)), last_zxid: None })
+                .unwrap();
+            let next = zxid.next();
+            let mut log =
+                Log::new(disk.clone(), dir, zxid, LogOptions { prealloc_bytes: 0, ..LogOptions::default() });
+            log.append(next, &entry(next)).unwrap();
+            log.sync().unwrap();
+            let mut failed = 0;
+            for opens in 0..100 {
+                disk.set_opens(Some(opens));
+                let outcome = recover(&disk, &options(), TREE, Limits::default(), Reading::default());
+                disk.set_opens(None);
+                match outcome {
+                    Ok(found) => assert_eq!(found.tree.last_zxid(), next, "{opens}"),
+                    Err(error) => {
+                        assert!(error.is_want(), "{opens}: {error}");
+                        failed += 1;
+                    }
+                }
+            }
+            assert!((5..100).contains(&failed), "{failed}");
+            assert_eq!(recover_again(&disk), next);
+        }
     }
 
     /// A killed process left a record in the page cache. The next one shows it to clients, so it must

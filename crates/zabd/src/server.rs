@@ -39,6 +39,7 @@ use crate::driver::{Clock, Driver, wall_ms};
 use crate::free_space;
 use crate::introspect::Introspection;
 use crate::java_beside;
+use crate::launch::with_causes;
 use crate::log_writer::{Base, LogFigures, LogWriter, OwedSnapshot};
 use crate::member::{self, Found, Kept, MayBeEmpty, Member, NEWEST_KEPT};
 use crate::memory::{self, Watchman, at_most};
@@ -374,9 +375,10 @@ fn write_first(
             forget_initialize(&initialize);
             Ok(None)
         }
-        Err(error) if error.is_full() => {
+        Err(error) if error.is_want() => {
             tracing::error!(
-                "No room to write the first snapshot, so that only reads are served; hint: free some space: {}",
+                "No room to write the first snapshot, so that only reads are served; hint: free some space: {}; {}",
+                with_causes(&error),
                 free_space::in_words(&target.dir)
             );
             driver.feed([Input::DiskFull]);

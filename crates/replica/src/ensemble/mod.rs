@@ -455,9 +455,10 @@ impl Replica {
         self.consider_read_only(now, out);
     }
 
-    /// A leader whose log takes nothing more lets somebody lead who has room.
+    /// A leader whose log takes nothing more, or whose epoch has no room, lets somebody lead who has some: whoever has been elected
+    /// and serves nobody yet would be waited for as long as `initLimit` says.
     pub(crate) fn give_up_the_lead(&mut self, now: Now, tree: &Tree, out: &mut Outputs) {
-        if self.is_leading() {
+        if self.ensemble.as_ref().is_some_and(|ensemble| ensemble.peer.state() == PeerState::Leading) {
             self.on_peer(now, tree, peer::Input::Leader(leader::Input::NoRoom), out);
         }
     }

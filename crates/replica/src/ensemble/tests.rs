@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use zabd_jute::client::{CreateMode, MultiOp, MultiRequest};
-use zabd_jute::quorum::{Configuration, FromLearner, Request as Forwarded};
+use zabd_jute::quorum::{Configuration, FromLearner, PeerState, Request as Forwarded};
 use zabd_jute::txn::{CreateKind, CreateTxn, Entry, Txn, TxnHeader};
 use zabd_jute::{
     Acl, ConfigVersion, Epoch, ErrorCode, Limits, OpCode, Reader, Record, ServerId, SessionId, Writer, Zxid,
@@ -447,6 +447,33 @@ fn a_leader_takes_unknown_sessions_for_local_ones_of_others() {
         assert_eq!(member.take_logged(), [(expected, session)], "{path}");
         assert_eq!(member.tree.node(path).is_some(), expected == OpCode::Create, "{path}");
     }
+}
+
+/// Its epoch is the first thing that finds no room. Whoever would follow was kept waiting for `initLimit`.
+#[test]
+fn a_leader_without_room_for_its_epoch_lets_somebody_else_lead_at_once() {
+    let mut member = Member::leading(tree(), LocalSessions::Off);
+    let state = |member: &Member| member.replica.ensemble_status().unwrap().state;
+    member.unreported = Some(Vec::new());
+    member.feed(Input::Peer(Box::new(peer::Input::Leader(leader::Input::NoRoom))));
+    while state(&member) != PeerState::Leading {
+        member.wait(10);
+        assert!(member.now_ms < 20_000, "the only voter is elected again");
+    }
+    assert!(!member.replica.is_serving());
+    member.feed(Input::DiskFull);
+    assert_eq!(state(&member), PeerState::Looking);
+    member.wait(10_000);
+    assert_eq!(
+        state(&member),
+        PeerState::Looking,
+        "it votes for nobody before its disk has done what it was asked for"
+    );
+    for report in member.unreported.take().unwrap().into_iter().chain([Input::DiskHasRoom]) {
+        member.feed(report);
+    }
+    member.wait(10_000);
+    assert!(member.replica.is_serving() && state(&member) == PeerState::Leading);
 }
 
 /// A learner hears of transactions only: a refusal of its client's write is one, with the error that a client of the leader

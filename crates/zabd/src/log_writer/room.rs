@@ -42,6 +42,7 @@ impl LogWriter {
             match attempt(self) {
                 Err(error) if error.is_want() => {
                     alarm.ring(Instant::now(), || self.tell_want(&error));
+                    self.driver.log.note_want(true);
                     match failed {
                         0 => self.driver.feed([Input::DiskFull]),
                         CHECKS_PATIENCE => self.driver.feed([Input::DiskStaysFull]),
@@ -52,6 +53,7 @@ impl LogWriter {
                 }
                 Ok(done) => {
                     if failed != 0 {
+                        self.driver.log.note_want(false);
                         self.driver.feed([Input::DiskHasRoom]);
                     }
                     return Ok(done);

@@ -148,7 +148,7 @@ async fn wait_for_disk(driver: &Driver, alive: &mut Alive<'_>) {
     let mut moves = driver.log.moves();
     while !may_read(driver) {
         let moved = moves.changed();
-        if driver.log.is_rebasing() {
+        if driver.log.is_rebasing() && !driver.log.is_in_want() {
             let _ = alive.during(moved).await;
         } else {
             let _ = moved.await;
