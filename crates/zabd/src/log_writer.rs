@@ -31,7 +31,7 @@ use zabd_storage::damage;
 use zabd_storage::disk::RealDisk;
 use zabd_storage::epochs::{self, EpochError, EpochFile};
 use zabd_storage::held;
-use zabd_storage::log::{AppendedSinceRoll, Log, LogError, LogOptions};
+use zabd_storage::log::{AppendedSinceRoll, Log, LogError, LogOptions, SetAside};
 use zabd_storage::rebase::{self, RebaseError};
 use zabd_storage::recovery::{Directories, RecoveryError, RecoveryOptions};
 use zabd_storage::restore::RestoreError;
@@ -626,6 +626,43 @@ impl LogWriter {
         self.policy.draw();
         self.snapshotter.request();
         Ok(())
+    }
+
+    /// Makes durable what was appended, however long that takes.
+    fn sync(&mut self) -> Result<Zxid, WriteError> {
+        if self.log.is_synced() {
+            return Ok(self.log.last());
+        }
+        self.until_room(|writer| {
+            let begin = Instant::now();
+            let upto = writer.log.sync()?;
+            writer.count_sync(begin.elapsed());
+            for SetAside { from, to } in writer.log.take_set_aside() {
+                tracing::warn!(
+                    "Somebody put a copy of an older log at {}, which the next log needs; it is {} now",
+                    from.display(),
+                    to.display()
+                );
+            }
+            Ok(upto)
+        })
+    }
+
+    fn count_sync(&self, took: Duration) {
+        if !self.batches.force_sync {
+            return;
+        }
+        let took_ms = took.as_millis();
+        self.figures.lock().sync_ms.add(took_ms as u64);
+        if took_ms > self.batches.slow_sync.as_millis() {
+            self.figures.lock().slow_syncs += 1;
+            tracing::warn!(
+                "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
+                 File size is {} bytes. See the ZooKeeper troubleshooting guide",
+                std::thread::current().name().unwrap_or("?"),
+                self.log.file_bytes()
+            );
+        }
     }
 }
 

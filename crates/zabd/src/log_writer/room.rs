@@ -1,11 +1,9 @@
 //! While there is no room, or no descriptor: what is to be written is tried again until it succeeds, and what stands behind it
 //! waits. Nothing of it is acknowledged meanwhile, and the replica knows.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use zabd_jute::Zxid;
 use zabd_replica::Input;
-use zabd_storage::log::SetAside;
 
 use super::{LogWriter, ROOM_CHECK_INTERVAL, WriteError};
 use crate::alarm::Alarm;
@@ -68,42 +66,5 @@ impl LogWriter {
         let dir =
             if matches!(error, WriteError::Log(_)) { &directories.logs } else { &directories.snapshots };
         tracing::error!("Writes wait: {}; {}", with_causes(error), free_space::in_words(dir));
-    }
-
-    /// Makes durable what was appended, however long that takes.
-    pub(super) fn sync(&mut self) -> Result<Zxid, WriteError> {
-        if self.log.is_synced() {
-            return Ok(self.log.last());
-        }
-        self.until_room(|writer| {
-            let begin = Instant::now();
-            let upto = writer.log.sync()?;
-            writer.count_sync(begin.elapsed());
-            for SetAside { from, to } in writer.log.take_set_aside() {
-                tracing::warn!(
-                    "Somebody put a copy of an older log at {}, which the next log needs; it is {} now",
-                    from.display(),
-                    to.display()
-                );
-            }
-            Ok(upto)
-        })
-    }
-
-    fn count_sync(&self, took: Duration) {
-        if !self.batches.force_sync {
-            return;
-        }
-        let took_ms = took.as_millis();
-        self.figures.lock().sync_ms.add(took_ms as u64);
-        if took_ms > self.batches.slow_sync.as_millis() {
-            self.figures.lock().slow_syncs += 1;
-            tracing::warn!(
-                "fsync-ing the write ahead log in {} took {took_ms}ms which will adversely effect operation latency.\
-                 File size is {} bytes. See the ZooKeeper troubleshooting guide",
-                std::thread::current().name().unwrap_or("?"),
-                self.log.file_bytes()
-            );
-        }
     }
 }
