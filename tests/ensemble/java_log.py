@@ -47,6 +47,13 @@ def is_ending_role(line, was_ending):
     return was_ending and not line.endswith("QuorumPeer - LOOKING") and "Reading configuration from" not in line
 
 
+def outlives_role(line, was_outliving):
+    """Whether the thread that applies a role's commits is told to end and has not yet, behind this line; the next election may have begun."""
+    if line.endswith("CommitProcessor - Shutting down"):
+        return True
+    return was_outliving and "CommitProcessor exited loop!" not in line and "Reading configuration from" not in line
+
+
 def zxids(log):
     """The zxids in a log, up to its end or what is being written."""
     with open(log, "rb") as file:

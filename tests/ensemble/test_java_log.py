@@ -80,6 +80,17 @@ def test_a_role_ends_before_the_next_election():
     assert [java_log.is_ending_role(line, True) for line in (ends, looks, starts, "")] == [True, False, False, True]
 
 
+def test_the_thread_that_outlives_its_role_proves_nothing_until_it_ends(tmp_path):
+    """As Java 3.9.5 said it behind a pause: the log is read into the tree that the thread is still at."""
+    ends, exits = "[...] INFO org.[...].CommitProcessor - Shutting down", "[...] INFO org.[...].CommitProcessor - CommitProcessor exited loop!"
+    looks = "[...] INFO org.[...].QuorumPeer - LOOKING"
+    doubt = "[CommitProcessor:1] WARN org.[...].DataTree - Message:Digests are not matching. Value is Zxid. Value:4294967497"
+    other = doubt.replace("CommitProcessor:1", "main")
+    ensemble = members.Ensemble(["java395"], tmp_path, is_started=False)
+    with ensemble:
+        assert ensemble.complaints("\n".join([doubt, ends, looks, doubt, other, exits, doubt])) == [doubt, other, doubt]
+
+
 def test_a_snapshot_of_a_java_leader_is_known_behind_a_proxy(tmp_path):
     """The stream that a Java leader sends holds more than it says, and the digests behind it prove nothing."""
     log = (
