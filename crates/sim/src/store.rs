@@ -246,7 +246,9 @@ impl Store {
     pub fn adopt(&mut self, zxid: Zxid, epoch: Epoch) -> Result<Tree, StoreError> {
         let image = self.image.as_mut().expect("an image has come");
         rebase::adopt(&self.disk, &self.directories, image, zxid, epoch, Limits::default())?;
-        self.reload()
+        let tree = self.reload()?;
+        self.image = None;
+        Ok(tree)
     }
 
     fn reload(&mut self) -> Result<Tree, StoreError> {

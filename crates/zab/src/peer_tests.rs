@@ -37,6 +37,20 @@ impl Lone {
     }
 
     /// The link breaks, and the disk has come to rest here.
+    /// One that its friend has elected.
+    fn elected() -> Self {
+        let mut lone = Self::new();
+        lone.win_election();
+        lone
+    }
+
+    fn win_election(&mut self) {
+        self.ask(1);
+        self.now = Instant(1000);
+        self.step(Input::Timer);
+        assert_eq!(self.peer.state(), PeerState::Leading);
+    }
+
     fn loses_leader(&mut self, link: LinkId, last: Zxid) {
         self.step(Input::Closed { link });
         self.out.clear();
@@ -131,11 +145,7 @@ impl Lone {
 /// looked meanwhile was told that it leads, joined it, and waited for `initLimit`, again and again.
 #[test]
 fn who_has_left_its_role_and_waits_for_the_disk_does_not_answer_for_it() {
-    let mut lone = Lone::new();
-    lone.ask(1);
-    lone.now = Instant(1000);
-    lone.step(Input::Timer);
-    assert_eq!(lone.peer.state(), PeerState::Leading);
+    let mut lone = Lone::elected();
     assert_eq!(lone.ask(1), [(PeerState::Leading, ServerId(3))]);
     lone.step(Input::Leader(leader::Input::NoRoom));
     assert_eq!(lone.peer.state(), PeerState::Looking);
@@ -148,11 +158,7 @@ fn who_has_left_its_role_and_waits_for_the_disk_does_not_answer_for_it() {
 /// started again while others elect waited for `initLimit`.
 #[test]
 fn a_leader_asks_those_who_elected_it_and_do_not_come() {
-    let mut lone = Lone::new();
-    lone.ask(1);
-    lone.now = Instant(1000);
-    lone.step(Input::Timer);
-    assert_eq!(lone.peer.state(), PeerState::Leading);
+    let mut lone = Lone::elected();
     lone.step(Input::Links(links::Input::Written { conn: LINK }));
     lone.out.clear();
     let asks_at = lone.now.after_ms(patience_ms(lone.peer.timing));
@@ -182,11 +188,7 @@ fn a_leader_asks_those_who_elected_it_and_do_not_come() {
 /// Its voter had changed its vote when this server decided. It would have waited for `initLimit` while the others had a leader.
 #[test]
 fn a_leader_whose_voters_turn_away_before_it_reigns_looks_again() {
-    let mut lone = Lone::new();
-    lone.ask(1);
-    lone.now = Instant(1000);
-    lone.step(Input::Timer);
-    assert_eq!(lone.peer.state(), PeerState::Leading);
+    let mut lone = Lone::elected();
     assert_eq!(lone.ask(1), [(PeerState::Leading, ServerId(3))], "it says the same again");
     assert_eq!(lone.hear_vote(1, ServerId(2), Zxid(0x1_0000_0009)), [], "it does not lead any more");
     assert_eq!(lone.peer.state(), PeerState::Looking);
@@ -216,9 +218,7 @@ fn a_leader_whose_voters_turn_away_before_it_reigns_looks_again() {
 fn who_learns_that_it_is_no_member_any_more_does_not_answer_itself() {
     let mut lone = Lone::new();
     lone.peer.reconfig = true;
-    lone.ask(1);
-    lone.now = Instant(1000);
-    lone.step(Input::Timer);
+    lone.win_election();
     lone.step(Input::Leader(leader::Input::NoRoom));
     let config = "server.1=zk1:2888:3888\nserver.2=zk2:2888:3888\nversion=100000006";
     lone.hear(&Notification {
@@ -307,11 +307,7 @@ fn who_calls_a_server_that_looks_for_a_leader_is_sent_away_in_the_end() {
 /// It was elected, has no room for its epoch, and does not vote before it has some. Who followed it waited for `initLimit`.
 #[test]
 fn who_calls_a_server_that_lacks_room_looks_elsewhere() {
-    let mut lone = Lone::new();
-    lone.ask(1);
-    lone.now = Instant(1000);
-    lone.step(Input::Timer);
-    assert_eq!(lone.peer.state(), PeerState::Leading);
+    let mut lone = Lone::elected();
     lone.step(Input::Leader(leader::Input::NoRoom));
     assert!(matches!(lone.peer.state, State::Settling(Some(Reason::NoRoom))));
     assert_eq!(lone.dismisses_a_caller_after_ms(), Some(CALLER_PATIENCE_MS));
@@ -568,10 +564,7 @@ fn a_leader_does_not_give_way_to_who_looked_and_is_gone() {
     for is_gone in [false, true] {
         let mut lone = Lone::new();
         lone.step(Input::Links(links::Input::Dialled { peer: ServerId(2), conn: OTHER }));
-        lone.ask(1);
-        lone.now = Instant(1000);
-        lone.step(Input::Timer);
-        assert_eq!(lone.peer.state(), PeerState::Leading);
+        lone.win_election();
         let vote = Notification {
             state: PeerState::Looking,
             leader: ServerId(2),

@@ -463,6 +463,7 @@ mod tests {
 
     use super::*;
 
+    const DIR: &str = "/data/version-2";
     const TREE: TreeOptions = TreeOptions { hash_seed: 1, digest: true, emulate_353_ttl: false };
 
     fn options() -> RecoveryOptions {
@@ -483,6 +484,19 @@ mod tests {
         recovered(disk).tree.last_zxid()
     }
 
+    /// Of what is there.
+    fn write_snapshot(disk: &MemoryDisk) -> Zxid {
+        let mut tree = recovered(disk).tree;
+        let head = tree.begin_snapshot();
+        let mut body = Vec::new();
+        while tree.snapshot_chunk(&mut body, 1000) {}
+        let mut writer =
+            SnapshotWriter::begin(disk.clone(), Path::new(DIR), head.zxid, Compression::None).unwrap();
+        writer.write(&body).unwrap();
+        writer.finish(SnapshotTrailer { digest: None, last_zxid: None }).unwrap();
+        head.zxid
+    }
+
     fn entry(zxid: Zxid) -> Vec<u8> {
         let kind = OpCode::CreateSession.code();
         let header = TxnHeader { session: SessionId(zxid.0), cxid: 0, zxid, time_ms: 0, kind };
@@ -497,19 +511,9 @@ mod tests {
     fn a_start_without_descriptors_finds_nothing_wrong() {
         let disk = MemoryDisk::default();
         for zxid in [Zxid::ZERO, Zxid(1)] {
-            let mut tree = recovered(&disk).tree;
-            let head = tree.begin_snapshot();
-            let mut body = Vec::new();
-            while tree.snapshot_chunk(&mut body, 100) {}
-            let dir = Path::new("/data/version-2");
-            let mut writer = SnapshotWriter::begin(disk.clone(), dir, zxid, Compression::None).unwrap();
-            writer.write(&body).unwrap();
-            writer
-                .finish(SnapshotTrailer { digest: head.digest.map(|it| (head.zxid, it)), last_zxid: None })
-                .unwrap();
+            assert_eq!(write_snapshot(&disk), zxid);
             let next = zxid.next();
-            let mut log =
-                Log::new(disk.clone(), dir, zxid, LogOptions { prealloc_bytes: 0, ..LogOptions::default() });
+            let mut log = Log::new(disk.clone(), Path::new(DIR), zxid, LogOptions::default());
             log.append(next, &entry(next)).unwrap();
             log.sync().unwrap();
             let mut failed = 0;
@@ -576,14 +580,8 @@ mod tests {
     #[test]
     fn a_start_counts_what_no_snapshot_holds() {
         let disk = MemoryDisk::default();
-        let mut tree = recovered(&disk).tree;
-        let dir = std::path::Path::new("/data/version-2");
-        let head = tree.begin_snapshot();
-        let mut body = Vec::new();
-        while tree.snapshot_chunk(&mut body, 1000) {}
-        let mut writer = SnapshotWriter::begin(disk.clone(), dir, head.zxid, Compression::None).unwrap();
-        writer.write(&body).unwrap();
-        writer.finish(SnapshotTrailer { digest: None, last_zxid: None }).unwrap();
+        let dir = Path::new(DIR);
+        write_snapshot(&disk);
         let mut unsaved = AppendedSinceRoll::default();
         for life in 1..=3 {
             let last = Zxid(life - 1);

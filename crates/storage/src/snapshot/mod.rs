@@ -125,12 +125,7 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    /// Whether the disk is full: trying again may succeed.
-    pub fn is_full(&self) -> bool {
-        matches!(self, SnapshotError::Io { source, .. } if crate::disk::is_full(source))
-    }
-
-    /// Whether only room or a descriptor was missing: likewise.
+    /// Whether only room or a descriptor was missing: trying again may succeed.
     pub fn is_want(&self) -> bool {
         matches!(self, SnapshotError::Io { source, .. } if crate::disk::is_want(source))
     }
